@@ -1,0 +1,1 @@
+"""Templates of the cards; installed as freeal_hf.card_templates."""

@@ -1,0 +1,51 @@
+"""freeal-hf: an LLM labels, a small student learns without the noise, and the two teach each other (FreeAL)."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that defines it. Nothing is imported before it is asked for, so that `import freeal_hf`
+# and `freeal-hf --help` stay quick and a missing extra is felt only by those who use it.
+_PUBLIC = {
+    "Annotation": "freeal_hf.annotation.annotator",
+    "AnnotationRequest": "freeal_hf.annotation.annotator",
+    "Annotator": "freeal_hf.annotation.annotator",
+    "Demonstration": "freeal_hf.tasks",
+    "EmbeddingAnnotator": "freeal_hf.annotation.embedding",
+    "FreeAL": "freeal_hf.rounds",
+    "FreeALConfig": "freeal_hf.training.config",
+    "FreeALTrainer": "freeal_hf.training.trainer",
+    "InferenceEndpointsAnnotator": "freeal_hf.annotation.endpoints",
+    "LoopConfig": "freeal_hf.rounds",
+    "TextClassification": "freeal_hf.tasks",
+    "load_task": "freeal_hf.tasks",
+    "read_data": "freeal_hf.inputs",
+}
+
+if TYPE_CHECKING:
+    from freeal_hf.annotation.annotator import Annotation as Annotation
+    from freeal_hf.annotation.annotator import AnnotationRequest as AnnotationRequest
+    from freeal_hf.annotation.annotator import Annotator as Annotator
+    from freeal_hf.annotation.embedding import EmbeddingAnnotator as EmbeddingAnnotator
+    from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
+    from freeal_hf.inputs import read_data as read_data
+    from freeal_hf.rounds import FreeAL as FreeAL
+    from freeal_hf.rounds import LoopConfig as LoopConfig
+    from freeal_hf.tasks import Demonstration as Demonstration
+    from freeal_hf.tasks import TextClassification as TextClassification
+    from freeal_hf.tasks import load_task as load_task
+    from freeal_hf.training.config import FreeALConfig as FreeALConfig
+    from freeal_hf.training.trainer import FreeALTrainer as FreeALTrainer
+
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'freeal_hf' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,167 @@
+"""What is labelled: the task, its labels, and the demonstrations that show them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from freeal_hf.errors import InputError
+
+NO_LABEL = -1
+"""Label id of a text that has no label. It never enters a supervised loss."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A text with its label, shown to the annotator.
+
+    Args:
+        text (`str`): The text.
+        label (`int`): Id of its label in the task.
+        source (`str`): Where it comes from: `"generated"` by the annotator, or `"selected"` among the clean samples.
+        id (`str`, *optional*): Id of the sample that it was selected from.
+    """
+
+    text: str
+    label: int
+    source: str = "selected"
+    id: str | None = None
+
+
+class TextClassification:
+    """One label out of a list for each text.
+
+    Args:
+        labels (`Sequence[str]` or `Mapping[str, str]`):
+            The label names, in the order of their ids, or a mapping of label name to description.
+        description (`str`, *optional*, defaults to `""`):
+            What is to be decided about a text, in the words one would use to a person.
+
+    Raises:
+        InputError: If there are fewer than two labels, or names that are empty, not strings, doubled, or that differ
+            only in case or white space.
+
+    Example:
+
+        task = TextClassification({"positive": "the reviewer liked it", "negative": "the reviewer did not"})
+    """
+
+    type = "text-classification"
+
+    def __init__(self, labels: Sequence[str] | Mapping[str, str], description: str = "") -> None:
+        descriptions = _described(labels)
+        _check_label_names(list(descriptions))
+        if not isinstance(description, str):
+            raise InputError(f"The task's description is {description!r}; it must be a string.")
+        self.descriptions: dict[str, str] = {name.strip(): text.strip() for name, text in descriptions.items()}
+        self.description = description.strip()
+
+    @property
+    def label_names(self) -> list[str]:
+        """Label names in the order of their ids."""
+        return list(self.descriptions)
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+        return len(self.descriptions)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """Label id to label name."""
+        return dict(enumerate(self.descriptions))
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """Label name to label id."""
+        return {name: i for i, name in enumerate(self.descriptions)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task as plain YAML-able values; `from_dict` reads it back."""
+        return {"type": self.type, "description": self.description, "labels": dict(self.descriptions)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TextClassification":
+        """Builds a task from what `to_dict` gives (`type` and `description` may be left out).
+
+        Raises:
+            InputError: If a key is missing or unknown.
+        """
+        unknown = sorted(set(map(str, values)) - {"type", "description", "labels"})
+        if unknown:
+            raise InputError(f"A task has no field {unknown[0]!r}; its fields are type, description and labels.")
+        if values.get("type", cls.type) != cls.type:
+            raise InputError(f"Task type {values['type']!r} is not supported; use {cls.type!r}.")
+        if "labels" not in values:
+            raise InputError("The task has no `labels`; give a list of names, or a mapping of name to description.")
+        return cls(values["labels"], description=values.get("description") or "")
+
+    def save(self, path: str | Path) -> None:
+        """Writes the task as YAML."""
+        Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, TextClassification)
+            and self.description == other.description
+            and list(self.descriptions.items()) == list(other.descriptions.items())
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.description, tuple(self.descriptions.items())))
+
+    def __repr__(self) -> str:
+        return f"TextClassification({self.descriptions!r}, description={self.description!r})"
+
+
+def load_task(path: str | Path) -> TextClassification:
+    """Reads a task from a YAML file with `labels` and, optionally, `type` and `description`.
+
+    Raises:
+        InputError: If the file is missing, is not YAML, or does not describe a task.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no task file {str(path)!r}; give the path of a YAML file with `labels`.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"The task file {str(path)!r} is not valid YAML in UTF-8: {error}") from error
+    if not isinstance(values, Mapping):
+        raise InputError(f"The task file {str(path)!r} must be a mapping with `labels`, not {type(values).__name__}.")
+    try:
+        return TextClassification.from_dict(values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _described(labels: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    if isinstance(labels, Mapping):
+        for name, text in labels.items():
+            if text is not None and not isinstance(text, str):
+                raise InputError(f"The description of label {name!r} is {text!r}; it must be a string.")
+        return {name: text or "" for name, text in labels.items()}
+    if isinstance(labels, str) or not isinstance(labels, Sequence):
+        raise InputError(f"Labels must be a list of names or a mapping of name to description, not {labels!r}.")
+    for name in labels:
+        if labels.count(name) > 1:
+            raise InputError(f"Label {name!r} is given {labels.count(name)} times; name every label once.")
+    return dict.fromkeys(labels, "")
+
+
+def _check_label_names(names: list[str]) -> None:
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f'Label {name!r} is not a string; quote it in YAML (for example "{name}").')
+        if not name.strip():
+            raise InputError(f"Label {name!r} is empty; every label needs a name.")
+    if len(names) < 2:
+        raise InputError(f"A task needs at least two labels, got {names}.")
+    seen: dict[str, str] = {}
+    for name in names:
+        key = "".join(name.casefold().split())
+        if key in seen:
+            raise InputError(f"Labels {seen[key]!r} and {name!r} differ only in case or spaces; rename or merge them.")
+        seen[key] = name
