@@ -15,3 +15,7 @@ class AnnotatorError(FreeALError, RuntimeError):
 
 class RunError(FreeALError, RuntimeError):
     """A run's folder that cannot be used or written."""
+
+
+class BudgetExceeded(AnnotatorError):  # noqa: N818 - it ends a run as asked, nothing is wrong
+    """The next call might pass the budget. Everything answered so far is kept and valid; the run can go on later."""

@@ -1,10 +1,29 @@
 """What an annotator is asked and what it answers, and the driver that puts a corpus to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, get_args, runtime_checkable
 
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.calls import UnusableAnswer
+from freeal_hf.annotation.driver import Work, drive, session
+from freeal_hf.annotation.ledger import Budget, Ledger
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+
+__all__ = [
+    "Annotation",
+    "AnnotationRequest",
+    "Annotator",
+    "Generation",
+    "GenerationRequest",
+    "TextGenerator",
+    "run_annotation",
+    "run_generation",
+    "session",
+]
+
+_UNUSABLE = frozenset(get_args(UnusableAnswer))
 
 
 @dataclass(frozen=True)
@@ -30,9 +49,13 @@ class Annotation:
         label (`int`): Label id, or -1 for "no label".
         confidence (`float`, *optional*): Probability in [0, 1] that the annotator gives to `label`.
         probabilities (`tuple[float, ...]`, *optional*): Probability of every label, in the order of their ids.
-        reason (`str`, *optional*): Why there is no label; set if and only if `label` is -1.
+        reason (`str`, *optional*):
+            Why there is no label; set if and only if `label` is -1. What the driver and the shipped annotators give
+            is listed in `freeal_hf.annotation.calls.Reason`.
         prompt_tokens (`int`): Tokens that were read for this answer.
         completion_tokens (`int`): Tokens that were written for it.
+        answer (`str`, *optional*): What the model said, word for word.
+        is_cut (`bool`): Whether the annotator saw the text cut short, because it is too long for the model.
     """
 
     label: int
@@ -41,6 +64,8 @@ class Annotation:
     reason: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    answer: str | None = None
+    is_cut: bool = False
 
     @property
     def is_labelled(self) -> bool:
@@ -65,12 +90,37 @@ class GenerationRequest:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Generation:
+    """Texts that an annotator wrote for one label.
+
+    Args:
+        texts (`tuple[str, ...]`): The texts; fewer than asked for where the model gave fewer.
+        prompt_tokens (`int`): Tokens that were read for them.
+        completion_tokens (`int`): Tokens that were written for them.
+    """
+
+    texts: tuple[str, ...]
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 class Annotator(Protocol):
     """Anything that labels texts: a class with this one method.
 
-    Optional attributes that the driver reads: `batch_size` (requests per call, default 1) and `concurrency` (calls
-    under way at once, default 8). An optional method `fingerprint(task, request) -> Mapping` returns the full request
-    (messages, schema, model, sampling; never a key or token) as JSON-able values: it is the key of the answer cache.
+    What the driver uses where it is there:
+
+    - `batch_size` (`int`, default 1): requests per call.
+    - `concurrency` (`int`, default 8): calls under way at once, at most.
+    - `timeout` (`float`, default none): seconds that one call may take.
+    - `fingerprint(task, request) -> Mapping`: the full request (messages, schema, model, sampling; never a key or
+      token) as JSON-able values. It is the key of the answer cache; without it nothing is cached. A `max_tokens` in it
+      bounds what the budget foresees for the answer.
+    - `__aenter__`, `__aexit__`: entered once a run, in the driver's event loop, before the first call.
+    - `open()`, `close()`: called by `session`, from the first call of a whole loop to its last.
+
+    A call that fails raises `TransientError` (the driver makes it again) or `RefusedError` (the text gets no label) of
+    `freeal_hf.annotation.calls`, or `AnnotatorError` (the run ends).
     """
 
     async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
@@ -79,9 +129,136 @@ class Annotator(Protocol):
 
 
 @runtime_checkable
-class TextGenerator(Protocol):
+class TextGenerator(Annotator, Protocol):
     """An annotator that can also write texts for a label, which become the demonstrations of round 0."""
 
-    async def generate(self, task: TextClassification, request: GenerationRequest) -> list[str]:
-        """Writes `request.num_texts` texts for the label (fewer if the model gave fewer)."""
+    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+        """Writes `request.num_texts` texts for the label (fewer if the model gave fewer).
+
+        `generation_fingerprint(task, request)`, where it is there, is the key of the answer cache.
+        """
         ...
+
+
+def run_annotation(
+    annotator: Annotator,
+    task: TextClassification,
+    requests: Iterable[AnnotationRequest],
+    *,
+    cache: AnswerCache | None = None,
+    ledger: Ledger | None = None,
+    budget: Budget | None = None,
+    max_attempts: int = 8,
+    progress: Callable[[int], Any] | None = None,
+) -> Iterator[tuple[int, Annotation]]:
+    """Labels any number of texts and yields the answers as they come.
+
+    Identical requests are asked once. What can succeed is tried again; a text that cannot be labelled ends with label
+    -1 and a reason, and stops no other. Calls under way at once grow while the server keeps up and halve when it is
+    overloaded. Memory does not grow with the number of texts. It may be called where an event loop is running.
+
+    Args:
+        annotator (`Annotator`): Who labels.
+        task (`TextClassification`): What is labelled.
+        requests (`Iterable[AnnotationRequest]`): The texts; read as they are needed, in the caller's thread.
+        cache (`AnswerCache`, *optional*): Where every answer is written before it is yielded, and looked for first.
+        ledger (`Ledger`, *optional*): Is filled with calls, tokens and seconds.
+        budget (`Budget`, *optional*): Limits in dollars or tokens.
+        max_attempts (`int`, *optional*, defaults to 8): How often one text is asked at most.
+        progress (`Callable`, *optional*): Called with 1 for each text that is finished, such as `tqdm.update`.
+
+    Yields:
+        `tuple[int, Annotation]`: Index of a request, and its answer; every index once, in any order.
+
+    Raises:
+        AnnotatorError: If the annotator cannot work (wrong key, no such model, unreachable). The cache holds what was
+            answered.
+        BudgetExceeded: After the last answer that the budget allows; what was yielded is valid.
+        InputError: If a budget in dollars is given without a price.
+        RunError: If the cache cannot be written.
+    """
+    fingerprint = getattr(annotator, "fingerprint", None)
+    work: Work[AnnotationRequest, Annotation] = Work(
+        annotator=annotator,
+        call=partial(annotator.annotate, task),
+        fingerprint=partial(fingerprint, task) if fingerprint else None,
+        restore=_restored_annotation,
+        unanswered=lambda reason: Annotation(NO_LABEL, reason=reason),
+        is_unusable=lambda answer: answer.reason in _UNUSABLE,
+        group=lambda request: request.demonstrations,
+        concurrency=getattr(annotator, "concurrency", 8),
+        batch_size=getattr(annotator, "batch_size", 1),
+        timeout=getattr(annotator, "timeout", None),
+    )
+    with session(annotator):
+        yield from drive(
+            work,
+            requests,
+            cache=cache,
+            ledger=ledger if ledger is not None else Ledger(),
+            budget=budget,
+            max_attempts=max_attempts,
+            progress=progress,
+        )
+
+
+def run_generation(
+    annotator: TextGenerator,
+    task: TextClassification,
+    requests: Sequence[GenerationRequest],
+    *,
+    cache: AnswerCache | None = None,
+    ledger: Ledger | None = None,
+    budget: Budget | None = None,
+    max_attempts: int = 8,
+    progress: Callable[[int], Any] | None = None,
+) -> list[list[str]]:
+    """Has texts written for labels, under the rules of `run_annotation`.
+
+    Args:
+        annotator (`TextGenerator`): Who writes.
+        task (`TextClassification`): The labels.
+        requests (`Sequence[GenerationRequest]`): What to write.
+        cache, ledger, budget, max_attempts, progress: As in `run_annotation`.
+
+    Returns:
+        `list[list[str]]`: The texts written for each request, in their order; none where it could not be answered.
+
+    Raises:
+        AnnotatorError, BudgetExceeded, InputError, RunError: As in `run_annotation`.
+    """
+    fingerprint = getattr(annotator, "generation_fingerprint", None)
+
+    async def write(some: Sequence[GenerationRequest]) -> list[Generation]:
+        return [await annotator.generate(task, request) for request in some]
+
+    work: Work[GenerationRequest, Generation] = Work(
+        annotator=annotator,
+        call=write,
+        fingerprint=partial(fingerprint, task) if fingerprint else None,
+        restore=lambda values: Generation(**{**values, "texts": tuple(values["texts"])}),
+        unanswered=lambda reason: Generation(()),
+        is_unusable=lambda answer: not answer.texts,
+        group=lambda request: request.label,
+        concurrency=getattr(annotator, "concurrency", 8),
+        batch_size=1,
+        timeout=getattr(annotator, "generation_timeout", getattr(annotator, "timeout", None)),
+    )
+    texts: list[list[str]] = [[] for _ in requests]
+    with session(annotator):
+        for index, generation in drive(
+            work,
+            requests,
+            cache=cache,
+            ledger=ledger if ledger is not None else Ledger(),
+            budget=budget,
+            max_attempts=max_attempts,
+            progress=progress,
+        ):
+            texts[index] = list(generation.texts)
+    return texts
+
+
+def _restored_annotation(values: dict[str, Any]) -> Annotation:
+    probabilities = values.get("probabilities")
+    return Annotation(**{**values, "probabilities": tuple(probabilities) if probabilities else None})

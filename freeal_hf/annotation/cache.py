@@ -1,0 +1,171 @@
+"""Every paid answer, on disk, before it is used."""
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from freeal_hf.errors import RunError
+
+_APPLICATION_ID = 0x46414C31  # "FAL1": marks the file as ours in SQLite's header
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key BLOB PRIMARY KEY, owner TEXT NOT NULL, answer TEXT NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID
+"""
+_MOST_VARIABLES = 500  # of one statement; SQLite before 3.32 allows 999
+_BUSY_SECONDS = 60.0
+_RESERVE_BYTES = 4 * 2**20
+
+
+class CachedAnswer(NamedTuple):
+    """An answer as it stands in the cache: who paid for it, and what it was."""
+
+    owner: str
+    answer: dict[str, Any]
+
+
+def request_key(request: str) -> bytes:
+    """The key of a request in the cache: SHA-256 of its canonical JSON."""
+    return hashlib.sha256(request.encode()).digest()
+
+
+def canonical_json(values: Mapping[str, Any]) -> str:
+    """The one JSON text for these values: sorted keys, no spaces, ASCII."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+class AnswerCache:
+    """Answers by request, in one SQLite file; a context manager.
+
+    Why `sqlite3` of the standard library and not `diskcache`: the write-ahead log gives what is needed and no more (an
+    answer that was committed survives `kill -9`; several processes read and write one file at once; many answers in
+    one transaction), any SQLite shell can read it, there is no eviction that could drop a paid answer, and nothing is
+    unpickled, so that a cache from somebody else is only data. Commits are not flushed to the platter one by one
+    (`synchronous=NORMAL`): a power cut may cost the last ones, a killed process none.
+
+    What is stored is the annotation as it was understood, with the model's own words in it (`Annotation.answer`).
+
+    Args:
+        path (`str` or `Path`): The file; made if it is not there. Two runs may share it.
+
+    Raises:
+        RunError: If the file is no answer cache, is damaged, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        self._reserve = self.path.with_name(self.path.name + ".reserve")
+        with self._explained():
+            self._connection = sqlite3.connect(
+                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with self._explained():
+                self._prepare()
+        except RunError:
+            self._connection.close()
+            raise
+
+    def read(self, keys: Sequence[bytes]) -> dict[bytes, CachedAnswer]:
+        """The answers that are there, by key."""
+        found: dict[bytes, CachedAnswer] = {}
+        with self._lock, self._explained():
+            for start in range(0, len(keys), _MOST_VARIABLES):
+                some = keys[start : start + _MOST_VARIABLES]
+                rows = self._connection.execute(
+                    f"SELECT key, owner, answer FROM answers WHERE key IN ({','.join('?' * len(some))})", some
+                )
+                found.update({key: CachedAnswer(owner, json.loads(answer)) for key, owner, answer in rows})
+        return found
+
+    def write(self, answers: Mapping[bytes, Mapping[str, Any]], owner: str = "") -> None:
+        """Puts answers on disk in one transaction; they are there when it returns.
+
+        Args:
+            answers (`Mapping[bytes, Mapping]`): JSON-able answers by key. The first answer under a key stays.
+            owner (`str`, *optional*): Who paid for them.
+
+        Raises:
+            RunError: If the disk is full or the file cannot be written. On a full disk the reserve that was laid by
+                is used first, so that the error comes when these answers are safe.
+        """
+        now = time.time()
+        rows = [(key, owner, json.dumps(answer), now) for key, answer in answers.items()]
+        with self._lock, self._explained():
+            try:
+                self._insert(rows)
+            except sqlite3.OperationalError:
+                if not self._reserve.exists():
+                    raise
+                self._reserve.unlink()
+                self._insert(rows)
+                raise
+
+    def __len__(self) -> int:
+        with self._lock, self._explained():
+            return int(self._connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._connection.close()
+            self._reserve.unlink(missing_ok=True)
+
+    def __enter__(self) -> "AnswerCache":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        application_id = run("PRAGMA application_id").fetchone()[0]
+        if application_id != _APPLICATION_ID and run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise RunError(f"{str(self.path)!r} is a database of another program, not an answer cache; name another.")
+        run("PRAGMA journal_mode=WAL")
+        run("PRAGMA synchronous=NORMAL")
+        run(f"PRAGMA application_id={_APPLICATION_ID}")
+        run(_SCHEMA)
+        if run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("quick_check failed")
+        with self._reserve.open("wb") as reserve:
+            reserve.write(b"\1" * _RESERVE_BYTES)
+
+    def _insert(self, rows: list[tuple[bytes, str, str, float]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"The answer cache {str(self.path)!r} cannot be written: {error}.") from error
+        except sqlite3.ProgrammingError:
+            raise
+        except sqlite3.OperationalError as error:
+            raise RunError(
+                f"The answer cache {str(self.path)!r} cannot be used: {error}. Every answer that was received before "
+                "is kept; make room, fix the permissions or end the other writer, and start the same command again."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise RunError(
+                f"{str(self.path)!r} is not an answer cache, or is damaged ({error}). Move it away to start a new "
+                f"one (its answers will be asked for again), or save what can be read: sqlite3 {self.path} .recover"
+            ) from error

@@ -1,0 +1,203 @@
+"""One call to an annotator: how it may fail, how it is paced, when it is tried again."""
+
+import asyncio
+import heapq
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar
+
+from freeal_hf.errors import AnnotatorError
+
+Answer = TypeVar("Answer")
+
+Failure = Literal["timeout", "connection failed", "server error", "rate limited", "broken response"]
+Refusal = Literal["request refused", "text too long", "content filter"]
+UnusableAnswer = Literal["empty answer", "cut-off answer", "not a label", "several labels"]
+Reason = Failure | Refusal | UnusableAnswer
+"""Why a text has no label."""
+
+LONGEST_WAIT = 600.0
+"""Seconds. A server that asks to wait longer has in fact said no for today."""
+
+_FIRST_LIMIT = 8.0
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
+
+
+class TransientError(Exception):
+    """A call that failed in a way that may pass: the driver makes it again.
+
+    Args:
+        reason (`str`): One of `Failure`.
+        detail (`str`): What the server or the connection said, without any key or token.
+        retry_after (`float`, *optional*): Seconds that the server asked to wait.
+        overloaded (`bool`, *optional*, defaults to `False`): Whether fewer calls at once would help (429, 503).
+    """
+
+    def __init__(
+        self, reason: Failure, detail: str, *, retry_after: float | None = None, overloaded: bool = False
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.retry_after = retry_after
+        self.overloaded = overloaded
+
+
+class RefusedError(Exception):
+    """A call that this text makes fail each time: the driver gives the text "no label" with this reason.
+
+    Args:
+        reason (`str`): One of `Refusal`.
+        detail (`str`): What the server said, without any key or token.
+    """
+
+    def __init__(self, reason: Refusal, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class Pace:
+    """How many calls may be under way: doubles each round trip while the server keeps up, halves on overload.
+
+    After the first overload it grows by one call per round trip (additive increase, multiplicative decrease, as in
+    TCP). Calls wait in the order of their texts, so that a text that was turned away once is not overtaken for ever.
+
+    Args:
+        maximum (`int`): Most calls at once.
+    """
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        self.limit = min(_FIRST_LIMIT, float(maximum))
+        self._threshold = float(maximum)
+        self._active = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._num_asked = 0
+        self._paused_until = 0.0
+        self._last_cut = 0.0
+        self._stopped = False
+
+    async def acquire(self, order: int) -> None:
+        """Waits until a call may start; texts of lower `order` go first."""
+        if (
+            not self._stopped
+            and not self._waiting
+            and self._active < int(self.limit)
+            and time.monotonic() >= self._paused_until
+        ):
+            self._active += 1
+            return
+        if self._stopped:
+            raise asyncio.CancelledError
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._num_asked += 1
+        heapq.heappush(self._waiting, (order, self._num_asked, turn))
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Says that a call has ended."""
+        self._active -= 1
+        self._admit()
+
+    def speed_up(self) -> None:
+        """Says that the server answered."""
+        growth = 1.0 if self.limit < self._threshold else 1.0 / self.limit
+        self.limit = min(float(self.maximum), self.limit + growth)
+
+    def slow_down(self, started: float, retry_after: float | None) -> None:
+        """Says that a call begun at `started` (`time.monotonic`) was turned away as one too many."""
+        now = time.monotonic()
+        if started >= self._last_cut:  # calls that were under way at the last cut are no news
+            self.limit = self._threshold = max(1.0, self.limit / 2)
+            self._last_cut = now
+        if retry_after:
+            self._paused_until = max(self._paused_until, now + retry_after)
+
+    def stop(self) -> None:
+        """Cancels the calls that wait; no other may start."""
+        self._stopped = True
+        for _, _, turn in self._waiting:
+            turn.cancel()
+        self._waiting.clear()
+
+    def _admit(self) -> None:
+        pause = self._paused_until - time.monotonic()
+        if pause > 0:
+            if self._waiting:
+                asyncio.get_running_loop().call_later(pause, self._admit)
+            return
+        while self._waiting and self._active < int(self.limit):
+            turn = heapq.heappop(self._waiting)[2]
+            if not turn.done():
+                self._active += 1
+                turn.set_result(None)
+
+
+async def ask(
+    call: Callable[[], Awaitable[Answer]],
+    *,
+    pace: Pace,
+    order: int,
+    timeout: float | None,
+    max_attempts: int,
+    on_retry: Callable[[], None],
+) -> tuple[Answer, int]:
+    """Makes one call until it is answered.
+
+    Args:
+        call (`Callable`): Makes the call.
+        pace (`Pace`): Shared by all calls to the same server.
+        order (`int`): The place of this call's text in the corpus.
+        timeout (`float`, *optional*): Seconds that one attempt may take.
+        max_attempts (`int`): Most attempts.
+        on_retry (`Callable`): Called before each attempt but the first.
+
+    Returns:
+        The answer, and how many attempts it took.
+
+    Raises:
+        TransientError: If the last attempt failed too.
+        RefusedError: If the call can never succeed.
+        AnnotatorError: If no call can, or the server asks to wait longer than `LONGEST_WAIT`.
+    """
+    attempt = 1
+    while True:
+        await pace.acquire(order)
+        started = time.monotonic()
+        try:
+            answer = await asyncio.wait_for(call(), timeout)
+        except (TransientError, asyncio.TimeoutError) as error:
+            failure = error if isinstance(error, TransientError) else _overdue(timeout)
+        else:
+            pace.speed_up()
+            return answer, attempt
+        finally:
+            pace.release()
+        if failure.overloaded:
+            pace.slow_down(started, failure.retry_after)
+        if failure.retry_after and failure.retry_after > LONGEST_WAIT:
+            raise AnnotatorError(
+                f"The server asks to wait {failure.retry_after:.0f} s ({failure}). Every answer so far is kept; start "
+                "the same command again then, or use a plan with a higher rate limit."
+            ) from failure
+        if attempt >= max_attempts:
+            raise failure
+        await asyncio.sleep(_backoff(attempt, failure))
+        attempt += 1
+        on_retry()
+
+
+def _overdue(timeout: float | None) -> TransientError:
+    return TransientError("timeout", f"no answer within {timeout} s")
+
+
+def _backoff(attempt: int, failure: TransientError) -> float:
+    if failure.retry_after:  # the pace holds every call back for that long already
+        return 0.0
+    return random.uniform(0.5, 1.0) * min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (attempt - 1))
