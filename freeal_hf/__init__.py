@@ -17,7 +17,7 @@ _PUBLIC = {
     "FreeALConfig": "freeal_hf.training.config",
     "FreeALTrainer": "freeal_hf.training.trainer",
     "InferenceEndpointsAnnotator": "freeal_hf.annotation.endpoints",
-    "LoopConfig": "freeal_hf.rounds",
+    "LoopConfig": "freeal_hf.configuration",
     "TextClassification": "freeal_hf.tasks",
     "load_task": "freeal_hf.tasks",
     "read_data": "freeal_hf.inputs",
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from freeal_hf.annotation.annotator import Annotator as Annotator
     from freeal_hf.annotation.embedding import EmbeddingAnnotator as EmbeddingAnnotator
     from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
+    from freeal_hf.configuration import LoopConfig as LoopConfig
     from freeal_hf.inputs import read_data as read_data
     from freeal_hf.rounds import FreeAL as FreeAL
-    from freeal_hf.rounds import LoopConfig as LoopConfig
     from freeal_hf.tasks import Demonstration as Demonstration
     from freeal_hf.tasks import TextClassification as TextClassification
     from freeal_hf.tasks import load_task as load_task

@@ -55,8 +55,10 @@ class TextClassification:
         _check_label_names(list(descriptions))
         if not isinstance(description, str):
             raise InputError(f"The task's description is {description!r}; it must be a string.")
-        self.descriptions: dict[str, str] = {name.strip(): text.strip() for name, text in descriptions.items()}
-        self.description = description.strip()
+        self.descriptions: dict[str, str] = {
+            " ".join(name.split()): _plain_lines(text) for name, text in descriptions.items()
+        }
+        self.description = _plain_lines(description)
 
     @property
     def label_names(self) -> list[str]:
@@ -149,6 +151,11 @@ def _described(labels: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
         if labels.count(name) > 1:
             raise InputError(f"Label {name!r} is given {labels.count(name)} times; name every label once.")
     return dict.fromkeys(labels, "")
+
+
+def _plain_lines(text: str) -> str:
+    """The text with `\n` as its only line end: YAML would fold the others."""
+    return "\n".join(text.splitlines()).strip()
 
 
 def _check_label_names(names: list[str]) -> None:

@@ -1,0 +1,181 @@
+import json
+
+import pandas as pd
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freeal_hf import TextClassification, read_data
+from freeal_hf.errors import InputError
+from freeal_hf.inputs import is_usable
+
+TASK = TextClassification(["good", "bad"])
+ROWS = [{"text": "fine film", "gold": "good"}, {"text": "dull, slow film", "gold": "bad"}]
+
+
+def write_csv(path, content, encoding="utf-8"):
+    path.write_bytes(content.encode(encoding))
+    return path
+
+
+@pytest.fixture(params=["csv", "tsv", "json", "jsonl", "parquet", "Dataset", "DataFrame"])
+def source(request, tmp_path):
+    frame, path = pd.DataFrame(ROWS), tmp_path / f"data.{request.param}"
+    if request.param in ("csv", "tsv"):
+        frame.to_csv(path, index=False, sep="\t" if request.param == "tsv" else ",")
+    elif request.param == "json":
+        path.write_text(json.dumps(ROWS))
+    elif request.param == "jsonl":
+        path.write_text("\n".join(map(json.dumps, ROWS)))
+    elif request.param == "parquet":
+        frame.to_parquet(path)
+    else:
+        return Dataset.from_list(ROWS) if request.param == "Dataset" else frame
+    return path
+
+
+def test_every_format_gives_the_same_data_set(source):
+    data = read_data(source, TASK, gold_column="gold")
+    assert data["text"][:] == ["fine film", "dull, slow film"]
+    assert data["gold"][:] == [0, 1]
+    assert data["note"][:] == [None, None]
+
+
+def test_gold_is_a_class_label_of_the_task(source):
+    assert read_data(source, TASK, gold_column="gold").features["gold"] == ClassLabel(names=["good", "bad"])
+
+
+def test_ids_do_not_depend_on_the_order_of_rows():
+    data = read_data(Dataset.from_list(ROWS))
+    turned = read_data(Dataset.from_list(ROWS[::-1]))
+    assert dict(zip(data["text"], data["id"], strict=True)) == dict(zip(turned["text"], turned["id"], strict=True))
+
+
+@given(texts=st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=12))
+def test_ids_are_unique_even_for_equal_texts(texts):
+    ids = read_data(Dataset.from_dict({"text": texts}))["id"][:]
+    assert len(set(ids)) == len(texts)
+
+
+def test_several_columns_are_joined_by_name_without_the_empty_ones():
+    rows = Dataset.from_dict({"title": ["Lamp", "Pan"], "body": ["It flickers", ""], "stars": ["1", "5"]})
+    data = read_data(rows, text_columns=["title", "body", "stars"])
+    assert data["text"][:] == ["title: Lamp, body: It flickers, stars: 1", "title: Pan, stars: 5"]
+
+
+def test_the_word_na_is_a_text_and_no_missing_value(tmp_path):
+    data = read_data(write_csv(tmp_path / "x.csv", "text\nNA\nnull\n"))
+    assert data["text"][:] == ["NA", "null"]
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path):
+    assert read_data(write_csv(tmp_path / "x.csv", "text\nhello\n", "utf-8-sig"))["text"][:] == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [(None, "missing"), ("", "empty"), (" \n", "empty")],
+)
+def test_a_row_without_a_text_is_kept_with_the_reason(value, note):
+    data = read_data(Dataset.from_dict({"text": ["hello", value]}))
+    assert len(data) == 2
+    assert note in data["note"][1]
+    assert not is_usable(data["note"][1])
+
+
+def test_a_value_that_is_no_string_is_kept_with_the_reason(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "hello"}\n{"text": null}\n')
+    frame = pd.DataFrame({"text": ["hello", "you"]})
+    assert read_data(path)["note"][:] == [None, "the text is missing"]
+    assert read_data(frame)["note"][:] == [None, None]
+
+
+def test_json_values_of_mixed_types_are_told_apart(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "hello"}\n{"text": 17}\n')
+    data = read_data(path)
+    assert data["text"][1] == "17"
+    assert data["note"][1] == "the text is a int, not a string"
+
+
+def test_a_very_long_text_is_cut_and_says_so():
+    data = read_data(Dataset.from_dict({"text": ["x" * 100_000, "y"]}))
+    assert len(data["text"][0]) == 20_000
+    assert data["note"][0] == "text cut from 100000 to 20000 characters"
+    assert is_usable(data["note"][0])
+
+
+def test_a_cell_of_half_a_megabyte_can_be_read_from_csv(tmp_path):
+    data = read_data(write_csv(tmp_path / "x.csv", "text\n" + "x" * 500_000 + "\n"))
+    assert data["note"][0].startswith("text cut from 500000")
+
+
+def test_gold_may_be_empty_and_is_read_without_regard_to_case():
+    rows = Dataset.from_dict({"text": ["a", "b", "c"], "gold": ["Good", "", " bad "]})
+    assert read_data(rows, TASK, gold_column="gold")["gold"][:] == [0, -1, 1]
+
+
+def test_gold_of_a_class_label_is_matched_by_name():
+    features = Features({"text": Value("string"), "gold": ClassLabel(names=["bad", "good"])})
+    rows = Dataset.from_dict({"text": ["a", "b"], "gold": [0, 1]}, features=features)
+    assert read_data(rows, TASK, gold_column="gold")["gold"][:] == [1, 0]
+
+
+def test_a_second_view_is_kept_under_its_name():
+    rows = Dataset.from_dict({"text": ["a", "b"], "back": ["A", None]})
+    assert read_data(rows, augmented_column="back")["augmented_text"][:] == ["A", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("x.csv", "", {}, "is empty"),
+        ("x.csv", "text\n", {}, "no rows"),
+        ("x.csv", "body\nhello\n", {}, "no column 'text'; its columns are 'body'"),
+        ("x.csv", "text;gold\nhello;good\n", {}, "try --delimiter ';'"),
+        ("x.csv", "text;gold\nhello, you, there;good\n", {}, "try --delimiter ';'"),
+        ("x.csv", "text,gold\nhello, you,good\n", {}, "line 2.*3 cells under a header of 2"),
+        ("x.csv", 'text\n"hello\n', {}, "line 2"),
+        ("x.csv", "text,text\na,b\n", {}, "2 columns named 'text'"),
+        ("x.csv", "text,gold\nhello,great\n", {"gold_column": "gold"}, "gold value 'great'.*'good', 'bad'"),
+        ("x.csv", "text,gold\nhello,good\n", {"gold_column": "label"}, "no column 'label'"),
+        ("x.csv", "text,n\na,1\nb,1\n", {"id_column": "n"}, "id '1' stands in 2 rows"),
+        ("x.csv", "text,n\na,1\nb,\n", {"id_column": "n"}, "row 2 has no id"),
+        ("x.csv", "text,n\n,1\n,2\n", {}, "no usable text"),
+        ("x.jsonl", '{"text": "a"}\n{"text": \n', {}, "line 2: not valid JSON"),
+        ("x.json", "{}", {}, "list of objects"),
+        ("x.json", "[]", {}, "is empty"),
+        ("x.txt", "hello", {}, "cannot tell the format"),
+        ("x.parquet", "hello", {}, "not a Parquet file"),
+        ("x.csv", "text\nhello\n", {"encoding": "utf-99"}, "Encoding 'utf-99' is unknown"),
+    ],
+)
+def test_an_unusable_file_is_refused_with_the_place_and_the_remedy(name, content, options, message, tmp_path):
+    path = write_csv(tmp_path / name, content)
+    with pytest.raises(InputError, match=message):
+        read_data(path, TASK, **options)
+
+
+def test_undecodable_bytes_are_named_with_the_remedy(tmp_path):
+    path = write_csv(tmp_path / "x.csv", "text\ncafé\n", "latin-1")
+    with pytest.raises(InputError, match=r"byte 0xe9.*--encoding"):
+        read_data(path)
+    assert read_data(path, encoding="latin-1")["text"][:] == ["café"]
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(InputError, match=r"no data file 'nowhere/x\.csv'"):
+        read_data("nowhere/x.csv")
+
+
+def test_a_data_set_that_is_neither_file_nor_on_the_hub_is_named(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match="no file 'someone/nothing'"):
+        read_data("someone/nothing")
+
+
+def test_a_dictionary_of_splits_is_refused():
+    with pytest.raises(InputError, match="choose a split"):
+        read_data(DatasetDict(train=Dataset.from_list(ROWS)))
