@@ -1,0 +1,94 @@
+"""huggingface_hub's asynchronous client, for chat completions whose constraint reaches the server as written."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from huggingface_hub import AsyncInferenceClient
+
+from freeal_hf.annotation.calls import TransientError
+from freeal_hf.annotation.http_errors import HTTP_ERRORS, explained
+from freeal_hf.annotation.logprobs import TokenLogprobs
+from freeal_hf.annotation.prompts import Message
+from freeal_hf.errors import AnnotatorError
+
+_CARRIED = "freeal_response_format"
+
+
+class ChatAnswer(NamedTuple):
+    """A chat completion: what was said, whether it broke off, its tokens' log-probabilities, and what it took."""
+
+    text: str
+    is_cut_off: bool
+    is_filtered: bool
+    tokens: tuple[TokenLogprobs, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class ChatClient(AsyncInferenceClient):
+    """`AsyncInferenceClient` that sends `response_format` unchanged.
+
+    For a URL, huggingface_hub rewrites OpenAI's `json_schema` into the dialect of text-generation-inference. vLLM,
+    SGLang, llama.cpp, Ollama and OpenAI ignore or refuse that, and the constraint is lost without a word. The format
+    therefore travels under a name of ours and gets its own back here. Should `_inner_post` ever be renamed upstream,
+    the canary sees that the constraint is not enforced, and the ladder is climbed down.
+    """
+
+    async def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
+        body = request_parameters.json
+        if isinstance(body, dict) and _CARRIED in body:
+            body["response_format"] = body.pop(_CARRIED)
+        return await super()._inner_post(request_parameters, stream=stream)
+
+
+async def complete(
+    client: ChatClient,
+    messages: Sequence[Message],
+    *,
+    model: str | None,
+    extra: Mapping[str, Any],
+    **sampling: Any,
+) -> ChatAnswer:
+    """Makes one chat completion.
+
+    Args:
+        client (`ChatClient`): Whom to ask.
+        messages (`Sequence[Mapping[str, str]]`): The chat.
+        model (`str`, *optional*): Name of the model in the request.
+        extra (`Mapping`): Further fields of the request, `response_format` among them.
+        **sampling: `max_tokens`, `temperature`, `seed`, `logprobs`, `top_logprobs`.
+
+    Raises:
+        TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotation.http_errors.explained`.
+    """
+    fields = {_CARRIED if name == "response_format" else name: value for name, value in extra.items()}
+    try:
+        output = await client.chat_completion(list(messages), model=model, extra_body=fields, **sampling)
+        choice = output.choices[0]
+        text = choice.message.content
+    except HTTP_ERRORS as error:
+        raise explained(error, str(client.model), client.token) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, IndexError, AttributeError) as error:
+        detail = f"the server's answer is not a chat completion ({type(error).__name__}: {error})"
+        raise TransientError("broken response", detail) from error
+    except ValueError as error:  # huggingface_hub's own: no token, no such provider
+        raise AnnotatorError(f"huggingface_hub cannot make the call: {error}") from error
+    usage = output.usage
+    return ChatAnswer(
+        text=text or "",
+        is_cut_off=choice.finish_reason == "length",
+        is_filtered=choice.finish_reason == "content_filter",
+        tokens=_tokens(choice.logprobs),
+        prompt_tokens=(usage and usage.prompt_tokens) or 0,
+        completion_tokens=(usage and usage.completion_tokens) or 0,
+    )
+
+
+def _tokens(logprobs: Any) -> tuple[TokenLogprobs, ...]:
+    if not logprobs or not logprobs.content:
+        return ()
+    return tuple(
+        TokenLogprobs(entry.token, entry.logprob, {other.token: other.logprob for other in entry.top_logprobs or ()})
+        for entry in logprobs.content
+    )

@@ -1,0 +1,140 @@
+"""A dedicated Inference Endpoint: woken when it sleeps, and put to sleep again by whoever woke it."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import InferenceEndpoint, InferenceEndpointStatus, get_inference_endpoint
+from huggingface_hub.errors import InferenceEndpointError
+from huggingface_hub.utils import get_session
+
+from freeal_hf.annotation.calls import RefusedError, TransientError
+from freeal_hf.annotation.http_errors import HTTP_ERRORS, explained
+from freeal_hf.errors import AnnotatorError
+
+logger = logging.getLogger(__name__)
+
+_CALL_ERRORS: tuple[type[Exception], ...] = (*HTTP_ERRORS, InferenceEndpointError)
+_BROKEN = (InferenceEndpointStatus.FAILED, InferenceEndpointStatus.UPDATE_FAILED)
+
+
+class DedicatedEndpoint:
+    """One endpoint by name. `open` and `close` may be nested; the first opens, the last closes.
+
+    Args:
+        name (`str`): The endpoint's name.
+        namespace (`str`, *optional*): Its owner; the token's own by default.
+        token (`str`, *optional*): Hugging Face token; the saved one by default.
+        wait_seconds (`float`, *optional*, defaults to 1800.0): How long it may take to wake.
+        poll_seconds (`float`, *optional*, defaults to 5.0): Time between two looks at it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        namespace: str | None = None,
+        token: str | None = None,
+        *,
+        wait_seconds: float = 1800.0,
+        poll_seconds: float = 5.0,
+    ) -> None:
+        self.name = name
+        self.namespace = namespace
+        self.wait_seconds = wait_seconds
+        self.poll_seconds = poll_seconds
+        self._token = token
+        self._depth = 0
+        self._endpoint: InferenceEndpoint | None = None
+        self._slept_as: InferenceEndpointStatus | None = None  # set if it was woken here
+
+    def open(self) -> str:
+        """Wakes the endpoint if it sleeps, waits until it answers, and gives its URL.
+
+        Raises:
+            AnnotatorError: If there is no such endpoint, the token may not use it, or it does not come up.
+        """
+        if self._depth == 0:
+            try:
+                with self._explained():
+                    self._wake()
+            except BaseException:
+                self._sleep()
+                raise
+        self._depth += 1
+        return self._url()
+
+    def close(self) -> None:
+        """Pauses the endpoint, or scales it to zero, as it was found, if it was woken here.
+
+        Raises:
+            AnnotatorError: If that fails; the endpoint is then still running, and is paid for.
+        """
+        self._depth -= 1
+        if self._depth == 0:
+            self._sleep()
+
+    def _wake(self) -> None:
+        endpoint = get_inference_endpoint(self.name, namespace=self.namespace, token=self._token)
+        self._endpoint = endpoint
+        if endpoint.status == InferenceEndpointStatus.PAUSED:
+            self._slept_as = endpoint.status
+            logger.info("Endpoint %s is paused; resuming it.", self.name)
+            endpoint.resume()
+        elif endpoint.status == InferenceEndpointStatus.SCALED_TO_ZERO:
+            self._slept_as = endpoint.status
+            logger.info("Endpoint %s is scaled to zero; waking it with a request.", self.name)
+            self._is_healthy()
+        started = time.monotonic()
+        while not (endpoint.status == InferenceEndpointStatus.RUNNING and endpoint.url and self._is_healthy()):
+            waited = time.monotonic() - started
+            if endpoint.status in _BROKEN:
+                raise AnnotatorError(
+                    f"Endpoint {self.name!r} failed to start ({endpoint.status.value}); its logs say why: "
+                    f"https://endpoints.huggingface.co/{endpoint.namespace}/endpoints/{self.name}"
+                )
+            if waited > self.wait_seconds:
+                raise AnnotatorError(
+                    f"Endpoint {self.name!r} is still {endpoint.status.value} after {waited:.0f} s; start the run "
+                    "again when it is running."
+                )
+            logger.info("Endpoint %s is %s, waiting (%.0f s so far).", self.name, endpoint.status.value, waited)
+            time.sleep(self.poll_seconds)
+            endpoint.fetch()
+
+    def _is_healthy(self) -> bool:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return bool(get_session().get(f"{self._url()}/health", headers=headers, timeout=30).status_code == 200)
+
+    def _url(self) -> str:
+        assert self._endpoint is not None
+        return (self._endpoint.url or "").rstrip("/")
+
+    def _sleep(self) -> None:
+        if self._endpoint is None or self._slept_as is None:
+            return
+        slept_as, self._slept_as = self._slept_as, None
+        try:
+            if slept_as == InferenceEndpointStatus.PAUSED:
+                self._endpoint.pause()
+            else:
+                self._endpoint.scale_to_zero()
+        except _CALL_ERRORS as error:
+            raise AnnotatorError(
+                f"Endpoint {self.name!r} was woken by this run and could not be put to sleep again "
+                f"({type(error).__name__}). It is still running, and paid for: pause it at "
+                f"https://endpoints.huggingface.co/{self._endpoint.namespace}/endpoints/{self.name}"
+            ) from error
+        logger.info("Endpoint %s is put to sleep again (%s).", self.name, slept_as.value)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except InferenceEndpointError as error:
+            raise AnnotatorError(f"Endpoint {self.name!r}: {error}") from error
+        except HTTP_ERRORS as error:
+            reason = explained(error, f"endpoint {self.name!r}", self._token)
+            if isinstance(reason, TransientError | RefusedError):
+                raise AnnotatorError(str(reason)) from error
+            raise reason from error

@@ -1,0 +1,343 @@
+"""The annotator behind an HTTP endpoint: serverless providers, dedicated endpoints, any OpenAI-compatible server."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from huggingface_hub.utils import get_session
+
+from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
+from freeal_hf.annotation.chat import ChatAnswer, ChatClient, complete
+from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing, json_schema_format
+from freeal_hf.annotation.dedicated import DedicatedEndpoint
+from freeal_hf.annotation.http_errors import HTTP_ERRORS, public_url
+from freeal_hf.annotation.logprobs import code_probabilities, name_probability
+from freeal_hf.annotation.prompts import (
+    Message,
+    annotation_messages,
+    answer_schema,
+    cut_text,
+    generation_messages,
+    generation_schema,
+    label_codes,
+    parse_answer,
+    parse_texts,
+)
+from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.tasks import NO_LABEL, TextClassification
+
+logger = logging.getLogger(__name__)
+
+_PROBE_ATTEMPTS = 4
+_NO_MODELS_LIST: tuple[type[Exception], ...] = (*HTTP_ERRORS, ValueError, KeyError, IndexError, TypeError)
+_SMALLEST_CUT = 200  # characters; a text that does not fit then never will
+_NO_KEY = "none"
+_HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
+
+
+class _Ready(NamedTuple):
+    client: ChatClient
+    footing: Footing
+
+
+class InferenceEndpointsAnnotator:
+    """Labels and writes texts through huggingface_hub's asynchronous chat client.
+
+    Before the first call of a run a canary finds out how the server can be held to the labels, and whether it returns
+    log-probabilities; see `freeal_hf.annotation.constraints`.
+
+    Args:
+        model (`str`):
+            A model id (`"meta-llama/Llama-3.1-8B-Instruct"`: serverless inference providers), the name of a dedicated
+            Inference Endpoint (no slash; it is woken if it sleeps, and put to sleep afterwards if, and only if, it was
+            woken here), or the URL of an OpenAI-compatible server.
+        provider (`str`, *optional*): Inference provider, as `huggingface_hub` takes it. Model ids only.
+        base_url (`str`, *optional*):
+            URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI, ...), where `model` is the
+            model's name there.
+        namespace (`str`, *optional*): Owner of the dedicated endpoint; the token's own by default.
+        token (`str`, *optional*):
+            Hugging Face token. By default the saved one, which goes to Hugging Face and to no other server.
+        api_key_env (`str`, *optional*): Name of the environment variable that holds the key of `base_url`.
+        temperature (`float`, *optional*, defaults to 0.0): For labels.
+        generation_temperature (`float`, *optional*, defaults to 1.0): For writing texts.
+        max_tokens (`int`, *optional*, defaults to 64):
+            Most tokens of an answer; a reasoning model needs some thousands.
+        generation_max_tokens (`int`, *optional*, defaults to 2048): Most tokens of one generation.
+        probabilities (`bool`, *optional*, defaults to `True`):
+            Whether to ask for the probability of every label, from log-probabilities. Labels are then answered as the
+            letters A, B, C, ...
+        max_text_length (`int`, *optional*, defaults to 12000):
+            Longest text, in characters; a longer one is cut at the end of a sentence and marked. A text that is still
+            too long for the model's context is cut further.
+        concurrency (`int`, *optional*, defaults to 64): Most calls at once; the driver starts with few.
+        timeout (`float`, *optional*, defaults to 60.0): Seconds for one labelling call.
+        generation_timeout (`float`, *optional*, defaults to 300.0): Seconds for one writing call.
+        seed (`int`, *optional*, defaults to 0): Seed of the server's sampling.
+        extra_body (`Mapping`, *optional*): Further fields of each request.
+
+    Raises:
+        AnnotatorError: If the environment variable is not set.
+        InputError: If arguments contradict each other.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        provider: str | None = None,
+        base_url: str | None = None,
+        namespace: str | None = None,
+        token: str | None = None,
+        api_key_env: str | None = None,
+        temperature: float = 0.0,
+        generation_temperature: float = 1.0,
+        max_tokens: int = 64,
+        generation_max_tokens: int = 2048,
+        probabilities: bool = True,
+        max_text_length: int = 12_000,
+        concurrency: int = 64,
+        timeout: float = 60.0,
+        generation_timeout: float = 300.0,
+        seed: int = 0,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.url = base_url or (model if _is_url(model) else None)
+        self.model = None if _is_url(model) else model
+        if self.url is not None and provider is not None:
+            raise InputError(f"provider={provider!r} goes with a model id, not with a URL; leave one of them out.")
+        self.provider = provider
+        self.temperature = temperature
+        self.generation_temperature = generation_temperature
+        self.max_tokens = max_tokens
+        self.generation_max_tokens = generation_max_tokens
+        self.probabilities = probabilities
+        self.max_text_length = max_text_length
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.generation_timeout = generation_timeout
+        self.seed = seed
+        self.extra_body = dict(extra_body or {})
+        self._key = _key(self.url, token, api_key_env)
+        is_endpoint = self.url is None and self.model is not None and "/" not in self.model
+        self._endpoint = DedicatedEndpoint(str(model), namespace, self._key) if is_endpoint else None
+        self._served_model: str | None = None
+        self._client: ChatClient | None = None
+        self._footing: Footing | None = None
+
+    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+        """The full request: messages, schema, model, sampling."""
+        return {
+            **self._source(),
+            "messages": self._messages(task, request, self.max_text_length),
+            "schema": answer_schema(label_codes(task, self.probabilities)),
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+            "logprobs": self.probabilities,
+        }
+
+    def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
+        """The full request to write texts."""
+        return {
+            **self._source(),
+            "messages": generation_messages(task, request),
+            "schema": generation_schema(),
+            "temperature": self.generation_temperature,
+            "max_tokens": self.generation_max_tokens,
+            "seed": request.seed,
+        }
+
+    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+        """Labels the texts, one call each."""
+        return list(await asyncio.gather(*(self._annotate(task, request) for request in requests)))
+
+    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+        """Writes texts for one label."""
+        fields: dict[str, Any] = {}
+        if self._ready().footing.constraint == "json_schema":
+            fields["response_format"] = json_schema_format("texts", generation_schema())
+        answer = await self._complete(
+            generation_messages(task, request),
+            fields,
+            temperature=self.generation_temperature,
+            max_tokens=self.generation_max_tokens,
+            seed=request.seed,
+        )
+        texts = parse_texts(answer.text)[: request.num_texts]
+        return Generation(texts, answer.prompt_tokens, answer.completion_tokens)
+
+    def open(self) -> None:
+        """Wakes the dedicated endpoint, if it is one and sleeps."""
+        if self._endpoint is not None:
+            self.url = self._endpoint.open()
+
+    def close(self) -> None:
+        """Puts the dedicated endpoint to sleep again, if it was woken here."""
+        if self._endpoint is not None:
+            self._endpoint.close()
+
+    async def __aenter__(self) -> "InferenceEndpointsAnnotator":
+        client = ChatClient(
+            self.url or self.model,
+            provider=self.provider,  # type: ignore[arg-type] # huggingface_hub lists them, and the list grows
+            token=self._key,
+            timeout=self.generation_timeout,
+        )
+        try:
+            self._served_model = await self._model_served()
+            if self._footing is None:
+                self._footing = await self._probe(client)
+        except BaseException:
+            await client.close()
+            raise
+        self._client = client
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        client, self._client = self._ready().client, None
+        await client.close()
+
+    def _ready(self) -> "_Ready":
+        if self._client is None or self._footing is None:
+            raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
+        return _Ready(self._client, self._footing)
+
+    async def _annotate(self, task: TextClassification, request: AnnotationRequest) -> Annotation:
+        footing = self._ready().footing
+        codes = label_codes(task, self.probabilities)
+        length = self.max_text_length
+        while True:
+            try:
+                answer = await self._complete(
+                    self._messages(task, request, length),
+                    constraint_fields(footing.constraint, codes),
+                    temperature=self.temperature,
+                    max_tokens=self.max_tokens,
+                    seed=self.seed,
+                    **_logprob_fields(footing, len(codes)),
+                )
+                break
+            except RefusedError as error:
+                length = min(length, len(request.text)) // 2
+                if error.reason != "text too long" or length < _SMALLEST_CUT:
+                    raise
+        return replace(self._read(answer, task, codes), is_cut=length < len(request.text))
+
+    def _read(self, answer: ChatAnswer, task: TextClassification, codes: Sequence[str]) -> Annotation:
+        label, reason = parse_answer(answer.text, task, coded=self.probabilities)
+        probabilities = confidence = None
+        if label != NO_LABEL and answer.tokens:
+            if codes != task.label_names:
+                probabilities = code_probabilities(answer.tokens, codes)
+            confidence = probabilities[label] if probabilities else name_probability(answer.tokens, codes[label])
+        said_no: Reason | None = "cut-off answer" if reason and answer.is_cut_off else reason
+        if label == NO_LABEL and answer.is_filtered:
+            said_no = "content filter"
+        return Annotation(
+            label,
+            confidence=confidence,
+            probabilities=probabilities,
+            reason=said_no,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            answer=answer.text,
+        )
+
+    async def _complete(self, messages: Sequence[Message], fields: Mapping[str, Any], **sampling: Any) -> ChatAnswer:
+        client = self._ready().client
+        return await complete(
+            client, messages, model=self._served_model, extra={**self.extra_body, **fields}, **sampling
+        )
+
+    async def _probe(self, client: ChatClient) -> Footing:
+        pace = Pace(1)
+
+        async def call(messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int) -> Trial:
+            sampling = {"logprobs": True, "top_logprobs": top_logprobs} if top_logprobs else {}
+            answer, _ = await ask(
+                lambda: complete(
+                    client,
+                    messages,
+                    model=self._served_model,
+                    extra={**self.extra_body, **fields},
+                    temperature=0.0,
+                    max_tokens=self.max_tokens,
+                    **sampling,
+                ),
+                pace=pace,
+                order=0,
+                timeout=self.timeout,
+                max_attempts=_PROBE_ATTEMPTS,
+                on_retry=lambda: None,
+            )
+            return Trial(answer.text, has_logprobs=bool(answer.tokens))
+
+        try:
+            return await find_footing(call, want_logprobs=self.probabilities)
+        except TransientError as error:
+            raise AnnotatorError(
+                f"The annotator did not answer its first call, tried {_PROBE_ATTEMPTS} times: {error}"
+            ) from error
+
+    async def _model_served(self) -> str | None:
+        """The model's name in a request; asked of the server where only its address is known."""
+        if self.url is None or (self.model is not None and self._endpoint is None):
+            return self.model
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        address = self.url.partition("/chat/completions")[0].removesuffix("/").removesuffix("/v1") + "/v1/models"
+        try:
+            response = await asyncio.to_thread(get_session().get, address, headers=headers, timeout=30)
+            return str(response.json()["data"][0]["id"])
+        except _NO_MODELS_LIST as error:
+            logger.info("The server does not tell its model's name (%s); asking without one.", type(error).__name__)
+            return None
+
+    def _messages(self, task: TextClassification, request: AnnotationRequest, length: int) -> list[Message]:
+        text, _ = cut_text(request.text, length)
+        return annotation_messages(task, replace(request, text=text), coded=self.probabilities)
+
+    def _source(self) -> dict[str, Any]:
+        return {
+            "annotator": "chat-completions",
+            "model": self.model,
+            "provider": self.provider,
+            "url": None if self._endpoint or self.url is None else public_url(self.url),
+            "extra_body": self.extra_body,
+        }
+
+
+def _logprob_fields(footing: Footing, num_codes: int) -> dict[str, Any]:
+    if not footing.top_logprobs:
+        return {}
+    # a few more than there are labels: a letter may come with and without a space or a quote
+    return {"logprobs": True, "top_logprobs": min(footing.top_logprobs, num_codes + 3)}
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def _key(url: str | None, token: str | None, api_key_env: str | None) -> str | None:
+    if api_key_env is not None:
+        if token is not None:
+            raise InputError("Give either token or api_key_env, not both.")
+        if not os.environ.get(api_key_env):
+            raise AnnotatorError(f"The environment variable {api_key_env!r} is not set; put the server's key into it.")
+        return os.environ[api_key_env]
+    if token is not None or url is None or _is_hugging_face(url):
+        return token
+    return _NO_KEY  # else huggingface_hub would send the saved Hugging Face token to whoever runs that server
+
+
+def _is_hugging_face(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in _HUGGING_FACE or host.endswith(tuple(f".{domain}" for domain in _HUGGING_FACE))

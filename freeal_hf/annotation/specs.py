@@ -1,0 +1,73 @@
+"""Annotators by name, as the command line and a configuration file give them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from freeal_hf.annotation.annotator import Annotator
+from freeal_hf.errors import InputError
+
+FORMS = """\
+embedding                   sentence embeddings, no LLM and no network (embedding:MODEL for another model)
+endpoint:MODEL              a chat model of the Hugging Face inference providers, such as endpoint:org/name
+endpoint:NAME               a dedicated Inference Endpoint, by its name
+endpoint:URL                an OpenAI-compatible server (endpoint:MODEL@URL to name the model there)
+tgi:URL                     a text-generation-inference server
+local:MODEL                 a causal language model in this process
+column:NAME                 labels that stand in a column of the data"""
+"""What a specification may look like, for help and error messages."""
+
+
+def build_annotator(
+    spec: str,
+    *,
+    column: Callable[[str], Mapping[str, str]] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Annotator:
+    """The annotator that a specification names.
+
+    Args:
+        spec (`str`): One of `FORMS`.
+        column (`Callable`, *optional*): Gives a column's values by sample id; needed by `column:NAME`.
+        options (`Mapping`, *optional*): Keyword arguments of the annotator, such as `api_key_env` or `concurrency`.
+
+    Raises:
+        InputError: If the specification has none of the forms, or the annotator has no such option.
+        AnnotatorError: If the annotator cannot be built (missing extra, missing key, model that does not load).
+    """
+    kind, _, value = spec.strip().partition(":")
+    try:
+        return _build(kind, value.strip(), column, dict(options or {}))
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise InputError(f"Annotator {spec!r}: {error}.") from error
+
+
+def _build(
+    kind: str, value: str, column: Callable[[str], Mapping[str, str]] | None, options: dict[str, Any]
+) -> Annotator:
+    # each import is made only for the annotator that needs it: torch, a client, an extra that may not be there
+    if kind == "embedding":
+        from freeal_hf.annotation.embedding import EmbeddingAnnotator
+
+        return EmbeddingAnnotator(**({"model": value} if value else {}), **options)
+    if kind == "endpoint" and value:
+        from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+
+        model, _, url = value.partition("@http")
+        if model and url:
+            options["base_url"] = f"http{url}"
+        return InferenceEndpointsAnnotator(model or value, **options)
+    if kind == "tgi" and value:
+        from freeal_hf.annotation.tgi import TextGenerationAnnotator
+
+        return TextGenerationAnnotator(value, **options)
+    if kind == "local" and value:
+        from freeal_hf.annotation.local import LocalAnnotator
+
+        return LocalAnnotator(value, **options)
+    if kind == "column" and value and column is not None:
+        from freeal_hf.annotation.columns import ColumnAnnotator
+
+        return ColumnAnnotator(column(value), value, **options)
+    raise InputError(f"There is no annotator {':'.join(filter(None, (kind, value)))!r}. The forms are:\n{FORMS}")

@@ -1,0 +1,360 @@
+"""A chat-completions server on loopback that behaves, and misbehaves, as it is told.
+
+It labels each text by a rule (`oracle`), so that a test knows the right answer, and counts what it was asked. It
+speaks `/v1/chat/completions` (with `response_format`, `structured_outputs`, `logprobs`, `Retry-After`), `/v1/models`,
+TGI's `/generate` and `/info`, and `/stats`. `serve` runs it in a thread; `python tests/servers/chat.py --port 0` as a
+process that prints its URL.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import math
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+MODEL = "tests/tiny-chat"
+
+
+def by_hash(text: str, num_labels: int) -> int:
+    """The default rule: any text has a label, and always the same."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()[0] % num_labels
+
+
+@dataclass
+class Behaviour:
+    """How the server behaves.
+
+    Args:
+        latency: Seconds until an answer.
+        constraints: Fields that it enforces: `json_schema`, `tgi` (`response_format.value`), `structured_outputs`,
+            `regex`. Others are silently ignored, as vLLM does.
+        rejected: Fields that it answers with 400.
+        logprobs: Whether log-probabilities are returned.
+        token: The bearer token that it wants.
+        max_parallel: Requests at once beyond which it answers 429.
+        retry_after: Value of `Retry-After` on 429 and 503.
+        always: A fault that hits every request.
+        faults: Share of requests that each fault hits: `429`, `500`, `503`, `hang`, `cut`, `reset`, `outside`,
+            `empty`, `400`, `filter`, `broken`.
+        seed: Of the faults; a text's nth request always meets the same one.
+        confidence: Probability of the label that is answered; the others share the rest.
+        free_text: What it says when nothing constrains it; `{}` stands for the label.
+        oracle: The rule: text and number of labels to label id.
+    """
+
+    latency: float = 0.0
+    constraints: tuple[str, ...] = ("json_schema",)
+    rejected: tuple[str, ...] = ()
+    logprobs: bool = True
+    token: str | None = None
+    max_parallel: int | None = None
+    retry_after: str | None = None
+    always: str | None = None
+    faults: dict[str, float] = field(default_factory=dict)
+    seed: int = 0
+    confidence: float = 0.8
+    free_text: str = "{}"
+    oracle: Callable[[str, int], int] = by_hash
+
+
+@dataclass
+class Stats:
+    """What the server saw.
+
+    Args:
+        asked: Requests by text.
+        answered: Requests that were answered with a usable or unusable answer (what a provider would bill), by text.
+        met: How often each fault was met.
+        most_parallel: Most requests at once.
+        bodies: The last requests.
+        headers: Their headers.
+    """
+
+    asked: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
+    most_parallel: int = 0
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+
+class ChatServer:
+    """The server; `behaviour` may be changed while it runs."""
+
+    def __init__(self, behaviour: Behaviour | None = None, keep_bodies: int = 1000) -> None:
+        self.behaviour = behaviour or Behaviour()
+        self.stats = Stats()
+        self.url = ""
+        self._keep_bodies = keep_bodies
+        self._parallel = 0
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/generate", self._generate)
+        app.router.add_post("/", self._generate)
+        app.router.add_get("/info", self._info)
+        app.router.add_get("/stats", self._stats)
+        return app
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": MODEL, "max_model_len": 4096}]})
+
+    async def _info(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            {"model_id": MODEL, "max_input_tokens": 4095, "max_total_tokens": 4096, "max_input_length": 4095,
+             "max_concurrent_requests": 128, "version": "3.3.5", "model_sha": "0" * 40}
+        )  # fmt: skip
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        return web.json_response({**asdict(self.stats), "bodies": len(self.stats.bodies), "headers": []})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        last = body["messages"][-1]["content"]
+        fault = await self._enter(request, body, last)
+        try:
+            if isinstance(fault, web.StreamResponse):
+                return fault
+            missing = [name for name in self.behaviour.rejected if _asks_for(body, name)]
+            if missing:
+                return web.json_response({"error": {"message": f"unknown field {missing[0]}"}}, status=400)
+            if body.get("model") not in (MODEL, "dummy"):
+                return web.json_response({"error": {"message": f"no model {body.get('model')}"}}, status=404)
+            answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
+            return self._answered(last, self._completion(body, answer, fault), fault)
+        finally:
+            self._parallel -= 1
+
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        fault = await self._enter(request, body, body["inputs"])
+        try:
+            if isinstance(fault, web.StreamResponse):
+                return fault
+            parameters = body.get("parameters") or {}
+            answer = self._say(body["inputs"], _grammar_choices(parameters.get("grammar")), fault)
+            tokens = self._tokens(answer)
+            details = {
+                "finish_reason": "length" if fault == "cut" else "eos_token",
+                "generated_tokens": len(tokens),
+                "seed": None,
+                "prefill": [{"id": 0, "text": word, "logprob": None} for word in body["inputs"].split()],
+                "tokens": [
+                    {"id": i, "text": text, "logprob": logprob, "special": False}
+                    for i, (text, logprob, _) in enumerate(tokens)
+                ],
+                "top_tokens": [
+                    [{"id": 0, "text": text, "logprob": logprob, "special": False} for text, logprob in top.items()]
+                    for _, _, top in tokens
+                ],
+            }
+            return self._answered(body["inputs"], {"generated_text": answer, "details": details}, fault)
+        finally:
+            self._parallel -= 1
+
+    async def _enter(self, request: web.Request, body: dict[str, Any], prompt: str) -> str | web.StreamResponse | None:
+        """Counts the request and meets its fault: a response that ends it, or the fault that spoils its answer."""
+        self._parallel += 1
+        text = text_of(prompt)
+        stats, behaviour = self.stats, self.behaviour
+        stats.asked[text] += 1
+        stats.most_parallel = max(stats.most_parallel, self._parallel)
+        if len(stats.bodies) < self._keep_bodies:
+            stats.bodies.append(body)
+            stats.headers.append(dict(request.headers))
+        if behaviour.token and request.headers.get("Authorization") != f"Bearer {behaviour.token}":
+            return web.json_response({"error": "Invalid credentials in Authorization header"}, status=401)
+        if behaviour.max_parallel is not None and self._parallel > behaviour.max_parallel:
+            return self._turned_away(429)
+        fault = behaviour.always or self._fault(text, stats.asked[text])
+        if fault:
+            stats.met[fault] += 1
+        if fault in ("429", "503"):
+            return self._turned_away(int(fault))
+        if fault == "hang":
+            await asyncio.sleep(3600)
+        if fault == "reset":
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        if behaviour.latency:
+            await asyncio.sleep(behaviour.latency)
+        if fault == "400":
+            return web.json_response({"error": {"message": "bad request"}}, status=400)
+        if fault == "filter":
+            return web.json_response({"error": {"code": "content_filter", "message": "content_filter"}}, status=400)
+        if fault == "500":
+            return web.json_response({"error": "internal"}, status=500)
+        return fault
+
+    def _fault(self, text: str, number: int) -> str | None:
+        faults = self.behaviour.faults
+        if not faults:
+            return None
+        drawn = random.Random(f"{self.behaviour.seed}/{text}/{number}").random()
+        for name, share in faults.items():
+            if drawn < share:
+                return name
+            drawn -= share
+        return None
+
+    def _turned_away(self, status: int) -> web.Response:
+        headers = {"Retry-After": self.behaviour.retry_after} if self.behaviour.retry_after else {}
+        return web.json_response({"error": "overloaded"}, status=status, headers=headers)
+
+    def _say(self, prompt: str, codes: list[str] | None, fault: str | None) -> str:
+        """The answer: as JSON or a bare choice if it is constrained, else as chat."""
+        text = text_of(prompt)
+        if fault == "empty":
+            return ""
+        if fault == "outside":
+            return '{"label": "none of these"}'
+        if codes and codes[0].startswith("\0"):
+            answer = codes[self.behaviour.oracle(text, len(codes))][1:]
+        elif codes:
+            answer = json.dumps({"label": codes[self.behaviour.oracle(text, len(codes))]})
+        elif prompt.startswith("Examples from the collection:"):
+            answer = json.dumps({"texts": [f"written {i} like {prompt[-60:-20]!r}" for i in range(5)]})
+        else:
+            answer = self.behaviour.free_text
+        return answer[: len(answer) // 2] if fault == "cut" else answer
+
+    def _tokens(self, answer: str) -> list[tuple[str, float, dict[str, float]]]:
+        """Tokens of three characters at most, with the alternatives of a single letter among A to E."""
+        tokens = []
+        for start in range(0, len(answer), 1):
+            piece = answer[start]
+            logprob, top = -1e-4, {piece: -1e-4}
+            if piece in "ABCDE" and answer[start - 1 : start] in ('"', ""):
+                rest = (1 - self.behaviour.confidence) / 4
+                top = {letter: math.log(self.behaviour.confidence if letter == piece else rest) for letter in "ABCDE"}
+                logprob = top[piece]
+            tokens.append((piece, logprob, top))
+        return tokens
+
+    def _completion(self, body: dict[str, Any], answer: str, fault: str | None) -> dict[str, Any]:
+        prompt_tokens = sum(len(message["content"]) for message in body["messages"]) // 4
+        choice: dict[str, Any] = {
+            "index": 0,
+            "message": {"role": "assistant", "content": answer},
+            "finish_reason": "length" if fault == "cut" else "stop",
+        }
+        if body.get("logprobs") and self.behaviour.logprobs:
+            choice["logprobs"] = {
+                "content": [
+                    {
+                        "token": text,
+                        "logprob": logprob,
+                        "top_logprobs": [{"token": other, "logprob": value} for other, value in top.items()],
+                    }
+                    for text, logprob, top in self._tokens(answer)
+                ]
+            }
+        completion_tokens = max(1, len(answer) // 4)
+        return {
+            "id": "chat-1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": body.get("model"),
+            "choices": [choice],
+            "usage": {
+                "prompt_tokens": prompt_tokens,
+                "completion_tokens": completion_tokens,
+                "total_tokens": prompt_tokens + completion_tokens,
+            },
+        }
+
+    def _answered(self, prompt: str, payload: dict[str, Any], fault: str | None) -> web.Response:
+        content = json.dumps(payload)
+        if fault == "broken":
+            return web.Response(text=content[: len(content) // 2], content_type="application/json")
+        self.stats.answered[text_of(prompt)] += 1
+        return web.Response(text=content, content_type="application/json")
+
+
+def text_of(prompt: str) -> str:
+    """The text that a prompt asks about: the last JSON string after "Text: ", or the whole prompt."""
+    start = prompt.rfind('Text: "')
+    return json.JSONDecoder().raw_decode(prompt, start + len("Text: "))[0] if start >= 0 else prompt
+
+
+def _asks_for(body: dict[str, Any], name: str) -> bool:
+    return (body.get("response_format") or {}).get("type") == name or name in body
+
+
+def _choices(body: dict[str, Any], constraints: tuple[str, ...]) -> list[str] | None:
+    """The answers that a constraint which this server enforces allows; a bare choice is marked with a NUL."""
+    form = body.get("response_format") or {}
+    if form.get("type") == "json_schema" and "json_schema" in constraints:
+        return _enum(form["json_schema"]["schema"])
+    if "value" in form and "tgi" in constraints:
+        return _enum(form["value"])
+    if "structured_outputs" in body and "structured_outputs" in constraints:
+        return [f"\0{choice}" for choice in body["structured_outputs"]["choice"]]
+    if "regex" in body and "regex" in constraints:
+        return body["regex"].partition("(")[2].partition(")")[0].split("|")
+    return None
+
+
+def _grammar_choices(grammar: dict[str, Any] | None) -> list[str] | None:
+    if grammar is None:
+        return None
+    if grammar["type"] == "json":
+        return _enum(grammar["value"])
+    return [f"\0{choice}" for choice in grammar["value"].strip("()").split("|")]
+
+
+def _enum(schema: dict[str, Any]) -> list[str] | None:
+    return schema["properties"].get("label", {}).get("enum")
+
+
+@contextmanager
+def serve(server: ChatServer, port: int = 0) -> Iterator[ChatServer]:
+    """Runs the server in a thread of its own, on a free port of 127.0.0.1."""
+    loop = asyncio.new_event_loop()
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
+
+    async def start() -> None:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
+        await site.start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--faults", type=json.loads, default={})
+    parser.add_argument("--token")
+    options = parser.parse_args()
+    behaviour = Behaviour(latency=options.latency, faults=options.faults, token=options.token)
+    with serve(ChatServer(behaviour, keep_bodies=0), options.port) as server:
+        print(server.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
