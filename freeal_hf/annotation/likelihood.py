@@ -1,0 +1,114 @@
+"""How likely a causal language model is to give each of a few answers after a prompt."""
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache, PreTrainedModel, __version__
+
+from freeal_hf.errors import AnnotatorError
+
+
+@torch.inference_mode()
+def answer_log_likelihoods(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    end_token_ids: Sequence[int],
+) -> torch.Tensor:
+    """Log-probability that the model answers each prompt with each answer, word for word, and then stops.
+
+    An answer counts as given only when the model ends its turn after it. Answers are therefore different events even
+    when one is the beginning of another, and a softmax over them is the exact distribution of what the model would
+    say if it could say nothing else: no correction for their length is needed, and none is made.
+
+    The tokens with which all prompts begin are read once, the rest of each prompt once, left-padded in one batch,
+    and every answer on top of its prompt's keys and values.
+
+    Args:
+        model (`PreTrainedModel`): A causal language model.
+        prompts (`Sequence[Sequence[int]]`): Token ids of P prompts, at least one token each.
+        answers (`Sequence[Sequence[int]]`): Token ids of A answers, at least one token each.
+        end_token_ids (`Sequence[int]`): Tokens of which any one ends the model's turn.
+
+    Returns:
+        `torch.Tensor`: Natural logarithms of shape `(P, A)`, float32, on the CPU.
+
+    Raises:
+        AnnotatorError: If the model has no cache of keys and values that can be read again.
+    """
+    # What comes after the shared tokens is padded on its left, and so moves away from them. Full attention reads the
+    # position ids and never notices; a sliding window counts places.
+    shared = _num_shared_tokens(prompts) if _has_full_attention_only(model) else 0
+    cache, mask = None, torch.ones(len(prompts), shared, dtype=torch.long)
+    if shared:
+        _, cache = _read(model, torch.tensor([prompts[0][:shared]]), mask[:1], None)
+        _copy_rows(cache, torch.zeros(len(prompts), dtype=torch.long))
+    rests, rests_mask = _padded([prompt[shared:] for prompt in prompts], side="left")
+    mask = torch.cat([mask, rests_mask], dim=1)
+    logits, cache = _read(model, rests, mask, cache, logits_to_keep=1)
+    first = logits[:, -1].log_softmax(-1)  # (P, vocabulary)
+
+    _copy_rows(cache, torch.arange(len(prompts)).repeat_interleave(len(answers)))
+    tokens, _ = _padded(answers, side="right")  # (A, T)
+    rows = tokens.repeat(len(prompts), 1)  # (P * A, T): all answers of the first prompt, then of the second, ...
+    rows_mask = torch.cat([mask.repeat_interleave(len(answers), 0), torch.ones_like(rows)], dim=1)
+    logits, _ = _read(model, rows, rows_mask, cache)
+    following = logits.log_softmax(-1).unflatten(0, (len(prompts), len(answers)))  # (P, A, T, vocabulary)
+
+    score = first[:, tokens[:, 0]]
+    for answer, ids in enumerate(answers):
+        inner = following[:, answer, torch.arange(len(ids) - 1), tokens[answer, 1 : len(ids)]]
+        end = following[:, answer, len(ids) - 1, list(end_token_ids)].logsumexp(-1)
+        score[:, answer] += inner.sum(-1) + end
+    return score
+
+
+def _read(
+    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache | None, logits_to_keep: int = 0
+) -> tuple[torch.Tensor, DynamicCache]:
+    """Reads `ids` (batch, new) behind `cache`; `mask` (batch, cached + new) is 0 at padding. Logits are float32."""
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    output = model(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        position_ids=positions.to(model.device),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=logits_to_keep,
+    )
+    # Other caches, such as those of recurrent models before transformers 5, do not go on from several tokens at once.
+    if type(output.get("past_key_values")) is not DynamicCache:
+        raise AnnotatorError(
+            f"{type(model).__name__} keeps no cache that answers can be scored on in transformers {__version__}; use "
+            "transformers 5 or later, or a model with attention in its layers."
+        )
+    return output.logits.float().cpu(), output.past_key_values
+
+
+def _copy_rows(cache: DynamicCache, rows: torch.Tensor) -> None:
+    # Made for beams, but the one way to copy rows that caches of every kind of layer have.
+    cache.reorder_cache(rows)  # type: ignore[arg-type]
+
+
+def _padded(sequences: Sequence[Sequence[int]], side: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sequences as one tensor, and a mask that is 0 at its padding."""
+    tensors = [torch.tensor(sequence) for sequence in sequences]
+    ids = pad_sequence(tensors, batch_first=True, padding_side=side)
+    mask = pad_sequence([torch.ones_like(tensor) for tensor in tensors], batch_first=True, padding_side=side)
+    return ids, mask
+
+
+def _num_shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
+    """Tokens with which all prompts begin; at least one token of each prompt is left to be read by itself."""
+    places = zip(*(prompt[:-1] for prompt in prompts), strict=False)
+    return sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, places))
+
+
+def _has_full_attention_only(model: PreTrainedModel) -> bool:
+    config = model.config.get_text_config()
+    layers = getattr(config, "layer_types", None)
+    if layers is not None:
+        return set(layers) == {"full_attention"}
+    return getattr(config, "sliding_window", None) is None
