@@ -1,0 +1,299 @@
+"""The annotator in this process: a causal language model of transformers that scores every label."""
+
+import asyncio
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from jinja2 import TemplateError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotation.calls import RefusedError
+from freeal_hf.annotation.likelihood import answer_log_likelihoods
+from freeal_hf.annotation.prompts import (
+    Message,
+    annotation_messages,
+    answer_text,
+    cut_text,
+    generation_messages,
+    parse_texts,
+)
+from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.tasks import TextClassification
+
+_GENERATION_START = '{"texts": ["'
+_SAMPLING = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
+_SMALLEST_CUT = 200  # characters; a text that does not fit then never will
+
+
+class Prompt(NamedTuple):
+    """Token ids that a model reads before its answer, and whether the text in them had to be cut."""
+
+    ids: list[int]
+    is_cut: bool
+
+
+class LocalAnnotator:
+    """Labels a text with the label that a causal language model finds the most likely answer to its prompt.
+
+    Nothing is generated: the probability of each label is the exact probability that the model, asked for one, gives
+    it word for word and ends its turn, normalised over the labels (see `freeal_hf.annotation.likelihood`). An answer
+    outside the labels cannot occur, and long label names are at no disadvantage that the model itself does not see.
+
+    A text that is too long for the model is cut at the end of a sentence. Demonstrations get half of the model's
+    context at most; of more, the farthest are left out.
+
+    Args:
+        model (`str` or `PreTrainedModel`): A chat model's Hub id or folder, or a loaded model.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*):
+            Its tokenizer, with a chat template; loaded from `model` where that is a name.
+        device_map (`str` or `dict`, *optional*, defaults to `"auto"`): As in `from_pretrained`: where the model goes.
+        dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`): As in `from_pretrained`.
+        quantization_config (*optional*): As in `from_pretrained`, such as a `BitsAndBytesConfig`.
+        revision (`str`, *optional*): Branch, tag or commit on the Hub.
+        batch_size (`int`, *optional*, defaults to 32):
+            Sequences in one forward pass; a text takes one for each label. A text's labels are never divided.
+        max_new_tokens (`int`, *optional*, defaults to 1024): Most tokens to write demonstrations with.
+        seed (`int`, *optional*, defaults to 0): Seed for writing demonstrations.
+
+    Raises:
+        AnnotatorError: If the model cannot be loaded, or has no chat template or no token that ends a turn.
+        InputError: If a loaded model comes without its tokenizer, or `batch_size` is below 1.
+    """
+
+    concurrency = 1
+
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        *,
+        device_map: str | dict[str, Any] | None = "auto",
+        dtype: str | torch.dtype = "auto",
+        quantization_config: Any = None,
+        revision: str | None = None,
+        batch_size: int = 32,
+        max_new_tokens: int = 1024,
+        seed: int = 0,
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}.")
+        if isinstance(model, str):
+            options = {"device_map": device_map, "dtype": dtype, "quantization_config": quantization_config}
+            model, tokenizer = _loaded(model, tokenizer, revision, options)
+        elif tokenizer is None:
+            raise InputError("LocalAnnotator(model, tokenizer): a loaded model needs its tokenizer.")
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.max_new_tokens = max_new_tokens
+        self.seed = seed
+        self.context = _context(model, tokenizer)
+        self._end_token_ids = _end_token_ids(model, tokenizer)
+        self._has_system_role = _has_system_role(tokenizer)
+        self._special_token = re.compile("|".join(map(re.escape, tokenizer.all_special_tokens)))
+        self._identity = _identity(model)
+        self._attempts: Counter[GenerationRequest] = Counter()
+
+    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+        """The full request: model, weights, precision, context, messages and the answers that are scored."""
+        return {
+            "annotator": "local",
+            **self._identity,
+            "context": self.context,
+            "messages": annotation_messages(task, request),
+            "answers": [answer_text(name) for name in task.label_names],
+        }
+
+    def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
+        """The full request: model, weights, precision, context, messages, sampling and seeds."""
+        return {
+            "annotator": "local",
+            **self._identity,
+            "context": self.context,
+            "messages": generation_messages(task, request),
+            "max_tokens": self.max_new_tokens,
+            **_SAMPLING,
+            "seed": [self.seed, request.seed],
+        }
+
+    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+        """Labels the texts; every text gets a label.
+
+        Raises:
+            RefusedError: If a text's prompt does not fit the model's context, however short the text is cut.
+            AnnotatorError: If answers cannot be scored on this model's cache.
+        """
+        answers = self._answers(task)
+        prompts = [self.prompt(task, request) for request in requests]
+        # Prompts of about the same length are read together: less padding. The longest come first, so that what does
+        # not fit into memory fails at once.
+        order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i].ids))
+        step = max(1, self.batch_size // len(answers))
+        annotations: dict[int, Annotation] = {}
+        for start in range(0, len(order), step):
+            batch = order[start : start + step]
+            scores = await asyncio.to_thread(
+                answer_log_likelihoods, self.model, [prompts[i].ids for i in batch], answers, self._end_token_ids
+            )
+            for i, probabilities in zip(batch, scores.softmax(-1).tolist(), strict=True):
+                annotations[i] = _annotation(probabilities, prompts[i])
+        return [annotations[i] for i in range(len(prompts))]
+
+    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+        """Writes texts for a label. A request that is made again is answered anew, with a seed of its own.
+
+        Raises:
+            RefusedError: If the prompt does not fit the model's context even without examples.
+        """
+        self._attempts[request] += 1
+        seed = hash((self.seed, request.seed, request.label, self._attempts[request])) % 2**32
+        max_new_tokens = min(self.max_new_tokens, self.context // 2)
+        start = self._ids(_GENERATION_START)
+        room = self.context - len(start) - max_new_tokens
+        ids = self._chat_ids(generation_messages(task, request))
+        while len(ids) > room and request.examples:
+            request = replace(request, examples=request.examples[:-1])
+            ids = self._chat_ids(generation_messages(task, request))
+        if len(ids) > room:
+            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, there is room for {room}")
+        written = await asyncio.to_thread(self._sample, ids + start, max_new_tokens, seed)
+        texts = parse_texts(f"{_GENERATION_START}{self.tokenizer.decode(written, skip_special_tokens=True)}")
+        return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
+
+    def prompt(self, task: TextClassification, request: AnnotationRequest) -> Prompt:
+        """What the model reads for a text: at most its context, less the longest answer.
+
+        Raises:
+            RefusedError: If the prompt does not fit, however short the text is cut.
+        """
+        room = self.context - max(map(len, self._answers(task)))
+        ids = self._chat_ids(annotation_messages(task, request))
+        if len(ids) <= room:
+            return Prompt(ids, is_cut=False)
+        request = self._with_fewer_demonstrations(task, request)
+        ids = self._chat_ids(annotation_messages(task, request))
+        text, characters = request.text, len(request.text)
+        while len(ids) > room:
+            if characters <= _SMALLEST_CUT:
+                raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, there is room for {room}")
+            # Tokens are not spread evenly over a text, so that the first guess may be too long.
+            excess = (len(ids) - room) / len(self._ids(text))
+            characters = max(_SMALLEST_CUT, int(characters * min(0.95, 1 - excess)))
+            text, _ = cut_text(request.text, characters)
+            ids = self._chat_ids(annotation_messages(task, replace(request, text=text)))
+        return Prompt(ids, is_cut=characters < len(request.text))
+
+    def _with_fewer_demonstrations(self, task: TextClassification, request: AnnotationRequest) -> AnnotationRequest:
+        """Leaves out the farthest demonstrations until the prompt around the text fills half of the context."""
+        around = replace(request, text="")
+        while around.demonstrations and len(self._chat_ids(annotation_messages(task, around))) > self.context // 2:
+            around = replace(around, demonstrations=around.demonstrations[1:])
+        return replace(around, text=request.text)
+
+    @torch.inference_mode()
+    def _sample(self, prompt: Sequence[int], max_new_tokens: int, seed: int) -> list[int]:
+        ids = torch.tensor([prompt], device=self.model.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            output = self.model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=max_new_tokens,
+                eos_token_id=self._end_token_ids,
+                pad_token_id=self._end_token_ids[0],
+                **_SAMPLING,
+            )
+        return output[0, len(prompt) :].tolist()
+
+    def _answers(self, task: TextClassification) -> list[list[int]]:
+        return [self._ids(self._inert(answer_text(name))) for name in task.label_names]
+
+    def _chat_ids(self, messages: Sequence[Message]) -> list[int]:
+        messages = [{**message, "content": self._inert(message["content"])} for message in messages]
+        if not self._has_system_role:
+            system, first, *rest = messages
+            messages = [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+        return self._ids(_rendered(self.tokenizer, messages))
+
+    def _ids(self, text: str) -> list[int]:
+        # `verbose` would warn of a text that is too long, which is about to be cut.
+        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    def _inert(self, content: str) -> str:
+        """Escapes this tokenizer's special tokens, in the way of the JSON strings in which texts stand."""
+        return self._special_token.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", content)
+
+
+def _annotation(probabilities: Sequence[float], prompt: Prompt) -> Annotation:
+    # Rounded because the last digits depend on what else was in the batch.
+    rounded = tuple(round(probability, 5) for probability in probabilities)
+    label = max(range(len(rounded)), key=rounded.__getitem__)
+    return Annotation(label, rounded[label], rounded, prompt_tokens=len(prompt.ids), is_cut=prompt.is_cut)
+
+
+def _loaded(
+    name: str, tokenizer: PreTrainedTokenizerBase | None, revision: str | None, options: Mapping[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        if tokenizer is None:
+            tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        return AutoModelForCausalLM.from_pretrained(name, revision=revision, **options), tokenizer
+    except (OSError, ValueError, ImportError) as error:
+        raise AnnotatorError(
+            f"The model {name!r} could not be loaded as a causal language model ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return min(positions or tokenizer.model_max_length, tokenizer.model_max_length)
+
+
+def _end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    ids = model.generation_config.eos_token_id if model.generation_config else None
+    ends = {*(ids if isinstance(ids, list) else [ids]), tokenizer.eos_token_id} - {None}
+    if not ends:
+        raise AnnotatorError(f"{model.name_or_path!r} has no token that ends a turn; set tokenizer.eos_token.")
+    return sorted(ends)
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    # Templates that know no thinking ignore `enable_thinking`.
+    text = tokenizer.apply_chat_template(
+        list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    return str(text)
+
+
+def _has_system_role(tokenizer: PreTrainedTokenizerBase) -> bool:
+    if not tokenizer.chat_template:
+        raise AnnotatorError(
+            f"The tokenizer of {tokenizer.name_or_path!r} has no chat template; use a model made for chat, or set "
+            "tokenizer.chat_template."
+        )
+    system, user = {"role": "system", "content": "task"}, {"role": "user", "content": "text"}
+    try:
+        return "task" in _rendered(tokenizer, [system, user])
+    except TemplateError:  # "System role not supported", as Gemma's template says
+        return False
+
+
+def _identity(model: PreTrainedModel) -> dict[str, Any]:
+    """What tells this model from every other: its name, its commit, and a look at each of its weights."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, weights in model.named_parameters():
+        digest.update(name.encode())
+        if not weights.is_meta:  # offloaded to disk
+            digest.update(weights.detach().flatten()[:256].to("cpu", torch.float32).numpy().tobytes())
+    return {
+        "model": model.name_or_path,
+        "commit": getattr(model.config, "_commit_hash", None),
+        "weights": digest.hexdigest(),
+        "dtype": str(model.dtype),
+    }
