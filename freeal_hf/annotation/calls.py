@@ -153,7 +153,7 @@ async def ask(
     Args:
         call (`Callable`): Makes the call.
         pace (`Pace`): Shared by all calls to the same server.
-        order (`int`): The place of this call's text in the corpus.
+        order (`int`): Calls of lower order go first.
         timeout (`float`, *optional*): Seconds that one attempt may take.
         max_attempts (`int`): Most attempts.
         on_retry (`Callable`): Called before each attempt but the first.

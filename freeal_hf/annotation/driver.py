@@ -76,12 +76,8 @@ class _Job(Generic[Request]):
     max_tokens: int | None = None
 
     @property
-    def order(self) -> int:
-        return self.indexes[0]
-
-    @property
     def id(self) -> Hashable:
-        return self.key or self.order
+        return self.key or self.indexes[0]
 
 
 class _Outcome(NamedTuple):
@@ -149,9 +145,9 @@ def drive(
                 for job, answer in _from_cache(work, chunk, cache, ledger):
                     if answer is not None:
                         _tell(progress)
-                        yield job.order, answer
+                        yield job.indexes[0], answer
                     elif job.id in jobs:
-                        jobs[job.id].indexes.append(job.order)
+                        jobs[job.id].indexes.extend(job.indexes)
                     elif over is None:
                         jobs[job.id] = job
                         fresh.append(job)
@@ -239,6 +235,7 @@ class _Worker(Generic[Request, Answer]):
         self._done: list[_Outcome] = []
         self._outbox: queue.SimpleQueue[list[_Outcome] | BaseException] = queue.SimpleQueue()
         self._reserved = [0, 0]  # tokens foreseen for the calls under way: to be read, to be written
+        self._num_started = 0
         self._freed = asyncio.Event()
         self._has_answered = False
         self._failed_in_a_row = 0
@@ -301,13 +298,14 @@ class _Worker(Generic[Request, Answer]):
 
     def _start(self, jobs: Sequence[_Job[Request]]) -> None:
         for start in range(0, len(jobs), self.work.batch_size):
-            task = self._loop.create_task(self._answer(jobs[start : start + self.work.batch_size]))
+            self._num_started += 1
+            task = self._loop.create_task(self._answer(jobs[start : start + self.work.batch_size], self._num_started))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, jobs: Sequence[_Job[Request]]) -> None:
+    async def _answer(self, jobs: Sequence[_Job[Request]], order: int) -> None:
         try:
-            for job, answer in zip(jobs, await self._ask(jobs), strict=True):
+            for job, answer in zip(jobs, await self._ask(jobs, order), strict=True):
                 self._finish(job, answer, is_paid=True)
         except BudgetExceeded as error:
             for job in jobs:
@@ -320,17 +318,21 @@ class _Worker(Generic[Request, Answer]):
                 self._give_up(jobs, error)
         except TransientError as error:
             self._give_up(jobs, error)
-        except Exception as error:  # raised where the caller waits, with its traceback
-            self._outbox.put(error)
+        except Exception as error:
+            self._fail(error)
 
-    async def _ask(self, jobs: Sequence[_Job[Request]]) -> list[Answer]:
-        answers, attempts = await self._attempt(jobs, self.max_attempts)
+    def _fail(self, error: Exception) -> None:
+        self._pace.stop()
+        self._outbox.put(error)  # raised where the caller waits, with its traceback
+
+    async def _ask(self, jobs: Sequence[_Job[Request]], order: int) -> list[Answer]:
+        answers, attempts = await self._attempt(jobs, order, self.max_attempts)
         unusable = [i for i, answer in enumerate(answers) if self.work.is_unusable(answer)]
         if not unusable or attempts >= self.max_attempts:
             return answers
         self.ledger.retries += len(unusable)
         try:
-            again, _ = await self._attempt([jobs[i] for i in unusable], self.max_attempts - attempts)
+            again, _ = await self._attempt([jobs[i] for i in unusable], order, self.max_attempts - attempts)
         except (TransientError, RefusedError, BudgetExceeded):
             return answers  # the first answers were paid for; they stand
         for i, answer in zip(unusable, again, strict=True):
@@ -341,12 +343,12 @@ class _Worker(Generic[Request, Answer]):
             )
         return answers
 
-    async def _attempt(self, jobs: Sequence[_Job[Request]], max_attempts: int) -> tuple[list[Answer], int]:
+    async def _attempt(self, jobs: Sequence[_Job[Request]], order: int, max_attempts: int) -> tuple[list[Answer], int]:
         async with self._reservation(jobs):
             return await ask(
                 lambda: self._call(jobs),
                 pace=self._pace,
-                order=jobs[0].order,
+                order=order,
                 timeout=self.work.timeout,
                 max_attempts=max_attempts,
                 on_retry=self._count_retry,
@@ -396,9 +398,9 @@ class _Worker(Generic[Request, Answer]):
     def _give_up(self, jobs: Sequence[_Job[Request]], error: TransientError | RefusedError) -> None:
         self._failed_in_a_row += len(jobs)
         if not self._has_answered and (isinstance(error, TransientError) or self._failed_in_a_row >= _GIVE_UP_AFTER):
-            self._outbox.put(AnnotatorError(f"The annotator has not answered a single request: {error}."))
+            self._fail(AnnotatorError(f"The annotator has not answered a single request: {error}."))
         elif isinstance(error, TransientError) and self._failed_in_a_row >= _GIVE_UP_AFTER:
-            self._outbox.put(
+            self._fail(
                 AnnotatorError(
                     f"The annotator stopped answering: {self._failed_in_a_row} texts in a row got no answer (last: "
                     f"{error}). Every answer so far is kept; start the same command again to go on."
@@ -419,7 +421,7 @@ class _Worker(Generic[Request, Answer]):
             if self.cache is not None and paid:
                 self.cache.write(paid, owner=self.ledger.owner)
         except RunError as error:
-            self._outbox.put(error)
+            self._fail(error)
         else:
             if done:
                 self._outbox.put(done)

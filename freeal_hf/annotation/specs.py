@@ -50,7 +50,7 @@ def _build(
     if kind == "embedding":
         from freeal_hf.annotation.embedding import EmbeddingAnnotator
 
-        return EmbeddingAnnotator(**({"model": value} if value else {}), **options)
+        return EmbeddingAnnotator(**{**({"model": value} if value else {}), **options})
     if kind == "endpoint" and value:
         from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
 

@@ -1,0 +1,565 @@
+"""What `run_annotation` and `run_generation` promise of any annotator, however it behaves."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freeal_hf.annotation.annotator import (
+    Annotation,
+    AnnotationRequest,
+    Generation,
+    GenerationRequest,
+    run_annotation,
+    run_generation,
+    session,
+)
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.calls import RefusedError, TransientError
+from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RunError
+from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+
+TASK = TextClassification(["even", "odd"])
+
+
+class LengthAnnotator:
+    """Labels a text by whether its length is odd, for ten tokens in and two out; `trouble` may act in its place."""
+
+    concurrency = 4
+
+    def __init__(self, trouble: Callable[[str, int], Annotation | None] = lambda text, number: None) -> None:
+        self.trouble = trouble
+        self.asked: Counter[str] = Counter()
+        self.batches: list[list[str]] = []
+        self.under_way = 0
+        self.most_under_way = 0
+
+    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+        return {"text": request.text, "shown": [shot.text for shot in request.demonstrations], "max_tokens": 2}
+
+    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+        self.batches.append([request.text for request in requests])
+        self.asked.update(request.text for request in requests)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await asyncio.sleep(0.001)
+            return [
+                self.trouble(request.text, self.asked[request.text]) or answer_for(request.text)
+                for request in requests
+            ]
+        finally:
+            self.under_way -= 1
+
+
+def answer_for(text: str) -> Annotation:
+    return Annotation(len(text) % 2, confidence=0.9, prompt_tokens=10, completion_tokens=2, answer="so it is")
+
+
+def requests_for(*texts: str) -> list[AnnotationRequest]:
+    return [AnnotationRequest(text) for text in texts]
+
+
+def numbered(count: int) -> list[AnnotationRequest]:
+    return requests_for(*(f"text {i}" for i in range(count)))
+
+
+def labels(results: Iterator[tuple[int, Annotation]]) -> list[int]:
+    return [annotation.label for _, annotation in sorted(results, key=lambda result: result[0])]
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.001)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[AnswerCache]:
+    with AnswerCache(tmp_path / "cache.sqlite") as cache:
+        yield cache
+
+
+# ---- Answers ----
+
+
+def test_every_request_is_answered_once_under_its_index() -> None:
+    requests = numbered(500)
+    assert labels(run_annotation(LengthAnnotator(), TASK, requests)) == [len(r.text) % 2 for r in requests]
+
+
+def test_no_requests_give_no_answers_and_make_no_call() -> None:
+    annotator = LengthAnnotator()
+    assert list(run_annotation(annotator, TASK, [])) == []
+    assert not annotator.asked
+
+
+def test_identical_requests_are_asked_once_and_all_answered() -> None:
+    annotator = LengthAnnotator()
+    assert labels(run_annotation(annotator, TASK, requests_for("a", "bb", "a", "a"))) == [1, 0, 1, 1]
+    assert annotator.asked == {"a": 1, "bb": 1}
+
+
+def test_a_text_with_other_demonstrations_is_another_request(cache: AnswerCache) -> None:
+    annotator = LengthAnnotator()
+    shown = AnnotationRequest("a", (Demonstration("b", 1),))
+    list(run_annotation(annotator, TASK, requests_for("a"), cache=cache))
+    list(run_annotation(annotator, TASK, [shown], cache=cache))
+    assert annotator.asked["a"] == 2
+
+
+def test_requests_are_read_no_further_than_a_window_ahead() -> None:
+    read = 0
+
+    def endless() -> Iterator[AnnotationRequest]:
+        nonlocal read
+        while True:
+            read += 1
+            yield AnnotationRequest(f"text {read}")
+
+    results = run_annotation(LengthAnnotator(), TASK, endless())
+    next(results)
+    results.close()
+    assert read <= 4 * LengthAnnotator.concurrency
+
+
+def test_batches_have_the_size_the_annotator_wants() -> None:
+    annotator = LengthAnnotator()
+    annotator.batch_size = 8
+    annotator.concurrency = 1
+    list(run_annotation(annotator, TASK, numbered(32)))
+    assert [len(batch) for batch in annotator.batches] == [8, 8, 8, 8]
+
+
+def test_texts_with_the_same_demonstrations_are_sent_together() -> None:
+    annotator = LengthAnnotator()
+    annotator.concurrency = 1
+    one, two = (Demonstration("one", 0),), (Demonstration("two", 1),)
+    requests = [AnnotationRequest(f"{i}", one if i % 2 else two) for i in range(4)]
+    list(run_annotation(annotator, TASK, requests))
+    assert [batch[0] for batch in annotator.batches] == ["0", "2", "1", "3"]
+
+
+def test_no_more_calls_are_under_way_than_the_annotator_allows() -> None:
+    annotator = LengthAnnotator()
+    list(run_annotation(annotator, TASK, numbered(100)))
+    assert annotator.most_under_way == annotator.concurrency
+
+
+def test_it_works_where_an_event_loop_is_running() -> None:
+    async def notebook() -> list[int]:
+        return labels(run_annotation(LengthAnnotator(), TASK, requests_for("a")))
+
+    assert asyncio.run(notebook()) == [1]
+
+
+def test_progress_is_told_of_every_text() -> None:
+    told: list[int] = []
+    list(run_annotation(LengthAnnotator(), TASK, requests_for("a", "a", "b"), progress=told.append))
+    assert sum(told) == 3
+
+
+# ---- Failures ----
+
+
+def test_a_call_that_fails_once_is_made_again_and_counted() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        if number == 1:
+            raise TransientError("server error", "500")
+        return None
+
+    ledger = Ledger()
+    assert labels(run_annotation(LengthAnnotator(trouble), TASK, requests_for("a"), ledger=ledger)) == [1]
+    assert (ledger.calls, ledger.retries) == (1, 1)
+
+
+def test_a_text_that_is_refused_ends_without_label_and_stops_no_other() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        if text == "bad":
+            raise RefusedError("content filter", "400")
+        return None
+
+    annotator = LengthAnnotator(trouble)
+    results = dict(run_annotation(annotator, TASK, requests_for("a", "bad", "bb")))
+    assert [results[i].label for i in range(3)] == [1, NO_LABEL, 0]
+    assert results[1].reason == "content filter"
+    assert annotator.asked["bad"] == 1
+
+
+def test_a_bad_text_does_not_take_its_batch_along() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        if text == "bad":
+            raise RefusedError("content filter", "400")
+        return None
+
+    annotator = LengthAnnotator(trouble)
+    annotator.batch_size = 3
+    assert labels(run_annotation(annotator, TASK, requests_for("a", "bad", "bb"))) == [1, NO_LABEL, 0]
+
+
+def test_a_text_that_keeps_failing_is_asked_no_more_than_max_attempts() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        if text == "bad":
+            raise TransientError("timeout", "no answer")
+        return None
+
+    annotator = LengthAnnotator(trouble)
+    results = dict(run_annotation(annotator, TASK, requests_for("a", "bad", "bb"), max_attempts=3))
+    assert results[1].reason == "timeout"
+    assert annotator.asked["bad"] == 3
+
+
+def test_an_unusable_answer_is_asked_for_once_more() -> None:
+    annotator = LengthAnnotator(lambda text, number: unusable() if number == 1 else None)
+    ledger = Ledger()
+    assert labels(run_annotation(annotator, TASK, requests_for("a"), ledger=ledger)) == [1]
+    assert (ledger.calls, ledger.prompt_tokens) == (1, 20)
+
+
+def test_an_answer_that_stays_unusable_is_no_label_with_its_reason() -> None:
+    annotator = LengthAnnotator(lambda text, number: unusable())
+    [(_, annotation)] = run_annotation(annotator, TASK, requests_for("a"))
+    assert (annotation.label, annotation.reason, annotator.asked["a"]) == (NO_LABEL, "not a label", 2)
+
+
+def unusable() -> Annotation:
+    return Annotation(NO_LABEL, reason="not a label", prompt_tokens=10, completion_tokens=2)
+
+
+def test_a_server_that_never_answers_ends_the_run_with_its_words() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        raise TransientError("connection failed", "http://localhost:1 cannot be reached")
+
+    with pytest.raises(AnnotatorError, match=r"not answered a single request.*localhost:1"):
+        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(50), max_attempts=2))
+
+
+def test_a_server_that_refuses_everything_ends_the_run_instead_of_labelling_nothing() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        raise RefusedError("request refused", "unknown field")
+
+    with pytest.raises(AnnotatorError, match="unknown field"):
+        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(50)))
+
+
+def test_a_server_that_dies_on_the_way_ends_the_run_and_keeps_the_answers(cache: AnswerCache) -> None:
+    annotator = LengthAnnotator()
+
+    def trouble(text: str, number: int) -> Annotation | None:
+        if len(annotator.asked) > 20:
+            raise TransientError("rate limited", "429", overloaded=True)
+        return None
+
+    annotator.trouble = trouble
+    with pytest.raises(AnnotatorError, match=r"stopped answering.*rate limited"):
+        list(run_annotation(annotator, TASK, numbered(200), cache=cache, max_attempts=2))
+    assert len(cache) >= 15
+
+
+def test_a_wrong_key_ends_the_run_at_once() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        raise AnnotatorError("wrong key")
+
+    annotator = LengthAnnotator(trouble)
+    with pytest.raises(AnnotatorError, match="wrong key"):
+        list(run_annotation(annotator, TASK, numbered(100)))
+    assert sum(annotator.asked.values()) <= annotator.concurrency
+
+
+def test_a_bug_in_an_annotator_is_shown_as_it_is() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(5)))
+
+
+def test_an_annotator_that_gives_too_few_answers_is_told_so() -> None:
+    class Forgetful(LengthAnnotator):
+        async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+            return []
+
+    with pytest.raises(AnnotatorError, match="Forgetful gave 0 answers to 1 requests"):
+        list(run_annotation(Forgetful(), TASK, requests_for("a")))
+
+
+def test_a_call_longer_than_the_annotators_timeout_is_cut_off() -> None:
+    class Slow(LengthAnnotator):
+        timeout = 0.02
+
+        async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+            if requests[0].text == "slow":
+                await asyncio.sleep(60)
+            return await super().annotate(task, requests)
+
+    results = dict(run_annotation(Slow(), TASK, requests_for("a", "slow"), max_attempts=2))
+    assert results[1].reason == "timeout"
+
+
+def test_the_caller_may_stop_early_and_the_calls_under_way_are_kept(cache: AnswerCache) -> None:
+    annotator = LengthAnnotator()
+    results = run_annotation(annotator, TASK, numbered(1000), cache=cache)
+    next(results)
+    results.close()
+    assert len(cache) == sum(annotator.asked.values()) < 1000
+
+
+# ---- Cache and ledger ----
+
+
+def test_an_answer_in_the_cache_is_not_asked_for_again(cache: AnswerCache) -> None:
+    first = dict(run_annotation(LengthAnnotator(), TASK, numbered(50), cache=cache))
+    annotator = LengthAnnotator()
+    assert dict(run_annotation(annotator, TASK, numbered(50), cache=cache)) == first
+    assert not annotator.asked
+
+
+def test_probabilities_come_back_from_the_cache_as_they_were(cache: AnswerCache) -> None:
+    soft = Annotation(1, confidence=0.75, probabilities=(0.25, 0.75))
+    for _ in range(2):
+        [(_, annotation)] = run_annotation(LengthAnnotator(lambda *_: soft), TASK, requests_for("a"), cache=cache)
+        assert annotation == soft
+
+
+def test_a_failure_is_not_cached(cache: AnswerCache) -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        raise RefusedError("request refused", "400")
+
+    list(run_annotation(LengthAnnotator(trouble), TASK, requests_for("a"), cache=cache))
+    assert labels(run_annotation(LengthAnnotator(), TASK, requests_for("a"), cache=cache)) == [1]
+
+
+def test_an_unusable_answer_that_was_paid_for_is_cached(cache: AnswerCache) -> None:
+    list(run_annotation(LengthAnnotator(lambda *_: unusable()), TASK, requests_for("a"), cache=cache))
+    annotator = LengthAnnotator()
+    [(_, annotation)] = run_annotation(annotator, TASK, requests_for("a"), cache=cache)
+    assert (annotation.reason, annotator.asked) == ("not a label", Counter())
+
+
+def test_an_annotator_without_fingerprint_is_asked_each_time(cache: AnswerCache) -> None:
+    class Plain:
+        async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+            return [answer_for(request.text) for request in requests]
+
+    assert labels(run_annotation(Plain(), TASK, requests_for("a", "a"), cache=cache)) == [1, 1]
+    assert len(cache) == 0
+
+
+def test_the_ledger_counts_calls_cached_answers_and_tokens() -> None:
+    ledger = Ledger(price=Price(prompt=1.0, completion=10.0))
+    list(run_annotation(LengthAnnotator(), TASK, requests_for("a", "bb", "a"), ledger=ledger))
+    assert (ledger.calls, ledger.cached, ledger.prompt_tokens, ledger.completion_tokens) == (2, 1, 20, 4)
+    assert ledger.cost == pytest.approx(60e-6)
+
+
+def test_a_resumed_rounds_ledger_equals_that_of_an_undisturbed_one(cache: AnswerCache) -> None:
+    before = run_annotation(LengthAnnotator(), TASK, numbered(40), cache=cache, ledger=Ledger(owner="round-0"))
+    next(before)
+    before.close()
+    resumed = Ledger(owner="round-0")
+    list(run_annotation(LengthAnnotator(), TASK, [*numbered(40), *numbered(3)], cache=cache, ledger=resumed))
+    assert (resumed.calls, resumed.cached, resumed.tokens) == (40, 3, 480)
+
+
+def test_what_another_owner_paid_for_costs_nothing(cache: AnswerCache) -> None:
+    list(run_annotation(LengthAnnotator(), TASK, numbered(5), cache=cache, ledger=Ledger(owner="round-0")))
+    ledger = Ledger(owner="round-1")
+    list(run_annotation(LengthAnnotator(), TASK, numbered(5), cache=cache, ledger=ledger))
+    assert (ledger.calls, ledger.cached, ledger.tokens) == (0, 5, 0)
+
+
+def test_a_disk_that_fills_up_ends_the_run_with_the_remedy(cache: AnswerCache) -> None:
+    cache._connection.execute("PRAGMA max_page_count = 20")
+    annotator = LengthAnnotator(lambda *_: Annotation(0, answer="x" * 3000))
+    with pytest.raises(RunError, match=r"full.*make room"):
+        list(run_annotation(annotator, TASK, numbered(200), cache=cache))
+
+
+# ---- Budget ----
+
+
+@pytest.mark.parametrize("budget", [Budget(max_tokens=600), Budget(max_cost=0.0006)], ids=["tokens", "dollars"])
+def test_a_budget_ends_the_run_below_its_limit_and_near_it(budget: Budget, cache: AnswerCache) -> None:
+    ledger = Ledger(price=Price(1.0, 1.0))
+    answered = []
+    with pytest.raises(BudgetExceeded, match="the same command with a higher limit"):
+        for index, _ in run_annotation(
+            LengthAnnotator(), TASK, numbered(200), cache=cache, ledger=ledger, budget=budget
+        ):
+            answered.append(index)
+    assert 500 < ledger.tokens <= 600
+    assert len(answered) == ledger.calls == len(cache)
+
+
+def test_a_run_that_hit_its_budget_goes_on_with_a_higher_one(cache: AnswerCache) -> None:
+    annotator = LengthAnnotator()
+    with pytest.raises(BudgetExceeded):
+        list(run_annotation(annotator, TASK, numbered(50), cache=cache, budget=Budget(max_tokens=300)))
+    assert len(dict(run_annotation(annotator, TASK, numbered(50), cache=cache, budget=Budget(max_tokens=10**6)))) == 50
+    assert set(annotator.asked.values()) == {1}
+
+
+def test_an_exhausted_budget_still_gives_out_what_is_cached(cache: AnswerCache) -> None:
+    list(run_annotation(LengthAnnotator(), TASK, numbered(50), cache=cache))
+    mixed = [*requests_for("new one"), *numbered(50)]
+    results = run_annotation(LengthAnnotator(), TASK, mixed, cache=cache, budget=Budget(max_tokens=1))
+    seen = []
+    with pytest.raises(BudgetExceeded):
+        for index, _ in results:
+            seen.append(index)
+    assert len(seen) == 50
+
+
+def test_a_budget_in_dollars_without_a_price_is_refused_before_the_first_call() -> None:
+    annotator = LengthAnnotator()
+    with pytest.raises(InputError, match="price"):
+        list(run_annotation(annotator, TASK, numbered(5), budget=Budget(max_cost=1.0)))
+    assert not annotator.asked
+
+
+@pytest.mark.parametrize("limit", [{"max_cost": 0.0}, {"max_tokens": -1}])
+def test_a_budget_of_nothing_is_refused(limit: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(limit))):
+        Budget(**limit)
+
+
+# ---- Sessions ----
+
+
+class Sleeper(LengthAnnotator):
+    """Notes when it is opened, entered, left and closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def open(self) -> None:
+        self.seen.append("open")
+
+    def close(self) -> None:
+        self.seen.append("close")
+
+    async def __aenter__(self) -> None:
+        self.seen.append("enter")
+
+    async def __aexit__(self, *_: object) -> None:
+        self.seen.append("leave")
+
+
+def test_an_annotator_is_opened_entered_left_and_closed_around_its_calls() -> None:
+    annotator = Sleeper()
+    list(run_annotation(annotator, TASK, requests_for("a")))
+    assert annotator.seen == ["open", "enter", "leave", "close"]
+
+
+def test_an_annotator_is_closed_when_the_run_fails() -> None:
+    annotator = Sleeper()
+    annotator.trouble = lambda *_: (_ for _ in ()).throw(AnnotatorError("wrong key"))
+    with pytest.raises(AnnotatorError):
+        list(run_annotation(annotator, TASK, requests_for("a")))
+    assert annotator.seen[-1] == "close"
+
+
+def test_an_annotator_that_has_everything_cached_is_not_entered(cache: AnswerCache) -> None:
+    list(run_annotation(LengthAnnotator(), TASK, requests_for("a"), cache=cache))
+    annotator = Sleeper()
+    list(run_annotation(annotator, TASK, requests_for("a"), cache=cache))
+    assert "enter" not in annotator.seen
+
+
+def test_an_error_on_entering_is_raised_to_the_caller() -> None:
+    class Broken(Sleeper):
+        async def __aenter__(self) -> None:
+            raise AnnotatorError("no such model")
+
+    with pytest.raises(AnnotatorError, match="no such model"):
+        list(run_annotation(Broken(), TASK, requests_for("a")))
+
+
+def test_a_session_without_anything_to_open_does_nothing() -> None:
+    with session(LengthAnnotator()):
+        assert True
+
+
+# ---- Generation ----
+
+
+class Writer(LengthAnnotator):
+    def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
+        return {"label": request.label, "seed": request.seed}
+
+    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+        self.asked[f"label {request.label}"] += 1
+        if request.label == 1:
+            raise RefusedError("content filter", "400")
+        return Generation(tuple(f"{request.seed}-{i}" for i in range(request.num_texts)), 100, 50)
+
+
+def test_texts_are_written_for_each_request_in_their_order() -> None:
+    written = run_generation(
+        Writer(), TASK, [GenerationRequest(0, (), 2, seed=1), GenerationRequest(0, (), 1, seed=2)]
+    )
+    assert written == [["1-0", "1-1"], ["2-0"]]
+
+
+def test_a_label_that_is_refused_gets_no_texts() -> None:
+    assert run_generation(Writer(), TASK, [GenerationRequest(1, (), 2), GenerationRequest(0, (), 1)])[0] == []
+
+
+def test_written_texts_are_paid_for_once(cache: AnswerCache) -> None:
+    writer, ledger = Writer(), Ledger(owner="round-0")
+    for _ in range(2):
+        assert run_generation(writer, TASK, [GenerationRequest(0, (), 2)], cache=cache, ledger=ledger) == [
+            ["0-0", "0-1"]
+        ]
+    assert (writer.asked["label 0"], ledger.calls, ledger.tokens) == (1, 1, 150)
+
+
+# ---- Ctrl-C ----
+
+_INTERRUPTED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from test_annotator import LengthAnnotator, TASK, numbered
+import asyncio
+from freeal_hf.annotation.annotator import run_annotation
+from freeal_hf.annotation.cache import AnswerCache
+
+class Slow(LengthAnnotator):
+    async def annotate(self, task, requests):
+        if int(requests[0].text.split()[1]) > 100:
+            print("slow", flush=True)
+            await asyncio.sleep(3600)
+        return await super().annotate(task, requests)
+
+with AnswerCache(sys.argv[1]) as cache:
+    for _ in run_annotation(Slow(), TASK, numbered(1000), cache=cache):
+        pass
+"""
+
+
+def test_ctrl_c_ends_within_two_seconds_and_loses_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    run = subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED, str(path), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert run.stdout is not None
+    run.stdout.readline()
+    time.sleep(0.2)
+    started = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    run.wait(10)
+    assert time.monotonic() - started < 2.0
+    with AnswerCache(path) as cache:
+        assert len(cache) == 101

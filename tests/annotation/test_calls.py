@@ -1,0 +1,133 @@
+"""One call: what is tried again, how long is waited, how many go at once."""
+
+import asyncio
+import time
+
+import pytest
+
+from freeal_hf.annotation.calls import Pace, RefusedError, TransientError, ask
+from freeal_hf.errors import AnnotatorError
+
+
+def ask_until(outcomes: list[object], *, max_attempts: int = 5, timeout: float | None = None) -> tuple[object, int]:
+    """Asks an annotator whose attempts end as listed: an exception is raised, a float is slept, the rest returned."""
+    left = iter(outcomes)
+
+    async def call() -> object:
+        outcome = next(left)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if isinstance(outcome, float):
+            await asyncio.sleep(outcome)
+        return outcome
+
+    return asyncio.run(
+        ask(call, pace=Pace(4), order=0, timeout=timeout, max_attempts=max_attempts, on_retry=lambda: None)
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.0)
+
+
+def test_a_passing_failure_is_tried_again() -> None:
+    assert ask_until([TransientError("server error", "500"), "yes"]) == ("yes", 2)
+
+
+def test_the_last_failure_is_raised_when_the_attempts_are_used_up() -> None:
+    failures = [TransientError("server error", str(i)) for i in range(3)]
+    with pytest.raises(TransientError, match="2"):
+        ask_until([*failures, "too late"], max_attempts=3)
+
+
+def test_an_attempt_that_takes_too_long_is_tried_again() -> None:
+    assert ask_until([30.0, "yes"], timeout=0.05) == ("yes", 2)
+
+
+@pytest.mark.parametrize("error", [RefusedError("request refused", "400"), AnnotatorError("wrong key")])
+def test_what_cannot_succeed_is_not_tried_again(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        ask_until([error, "never asked"])
+
+
+def test_a_server_that_asks_to_come_back_tomorrow_ends_the_run() -> None:
+    with pytest.raises(AnnotatorError, match="86400 s"):
+        ask_until([TransientError("rate limited", "429", retry_after=86400, overloaded=True), "yes"])
+
+
+def test_retry_after_holds_every_call_back() -> None:
+    async def run() -> float:
+        pace = Pace(4)
+        pace.slow_down(time.monotonic(), retry_after=0.2)
+        started = time.monotonic()
+        await asyncio.gather(*(pace.acquire(i) for i in range(2)))
+        return time.monotonic() - started
+
+    assert asyncio.run(run()) >= 0.2
+
+
+def test_the_pace_doubles_each_round_trip_until_the_first_overload() -> None:
+    pace = Pace(64)
+    for _ in range(8):
+        pace.speed_up()
+    assert pace.limit == 16
+
+
+def test_the_pace_halves_on_overload_and_then_grows_by_one_a_round_trip() -> None:
+    pace = Pace(64)
+    for _ in range(24):
+        pace.speed_up()
+    pace.slow_down(time.monotonic(), None)
+    assert pace.limit == 16
+    for _ in range(16):
+        pace.speed_up()
+    assert pace.limit == pytest.approx(17, abs=0.1)
+
+
+def test_calls_that_were_under_way_at_a_cut_do_not_cut_again() -> None:
+    pace = Pace(8)
+    started = time.monotonic()
+    for _ in range(5):
+        pace.slow_down(started, None)
+    assert pace.limit == 4
+
+
+def test_the_pace_never_falls_below_one() -> None:
+    pace = Pace(8)
+    for _ in range(9):
+        pace.slow_down(time.monotonic(), None)
+    assert pace.limit == 1
+
+
+def test_waiting_calls_go_in_the_order_of_their_texts() -> None:
+    async def run() -> list[int]:
+        pace, went = Pace(1), []
+
+        async def one(order: int) -> None:
+            await pace.acquire(order)
+            went.append(order)
+            pace.release()
+
+        await pace.acquire(0)
+        waiting = [asyncio.create_task(one(order)) for order in (3, 1, 2)]
+        await asyncio.sleep(0)
+        pace.release()
+        await asyncio.gather(*waiting)
+        return went
+
+    assert asyncio.run(run()) == [1, 2, 3]
+
+
+def test_a_cancelled_wait_gives_its_place_back() -> None:
+    async def run() -> None:
+        pace = Pace(1)
+        await pace.acquire(0)
+        waiting = asyncio.create_task(pace.acquire(1))
+        await asyncio.sleep(0)
+        pace.release()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.wait_for(pace.acquire(2), 1)
+
+    asyncio.run(run())
