@@ -96,7 +96,7 @@ class LocalAnnotator:
         self.context = _context(model, tokenizer)
         self._end_token_ids = _end_token_ids(model, tokenizer)
         self._has_system_role = _has_system_role(tokenizer)
-        self._special_token = re.compile("|".join(map(re.escape, tokenizer.all_special_tokens)))
+        self._special_token = _special_token(tokenizer)
         self._identity = _identity(model)
         self._attempts: Counter[GenerationRequest] = Counter()
 
@@ -261,6 +261,13 @@ def _end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     if not ends:
         raise AnnotatorError(f"{model.name_or_path!r} has no token that ends a turn; set tokenizer.eos_token.")
     return sorted(ends)
+
+
+def _special_token(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
+    # Llama 3's <|start_header_id|> and its like are special, but not among `all_special_tokens`.
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    tokens = filter(None, added.union(tokenizer.all_special_tokens))
+    return re.compile("|".join(map(re.escape, sorted(tokens))) or "(?!)")
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:

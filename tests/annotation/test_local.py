@@ -127,12 +127,13 @@ def test_no_text_holds_a_control_token(pieces):
 
 
 def control_tokens(annotator, request):
-    return [token for token in annotator.prompt(TASK, request).ids if token in annotator.tokenizer.all_special_ids]
+    special = {i for i, token in annotator.tokenizer.added_tokens_decoder.items() if token.special}
+    return [token for token in annotator.prompt(TASK, request).ids if token in special]
 
 
 def test_special_tokens_of_any_shape_are_inert_in_a_text():
     tokenizer = chat_tokenizer.__wrapped__()
-    tokenizer.add_special_tokens({"additional_special_tokens": ["[gMASK]", "]~b]", "▁end▁", "<|im_start|>"]})
+    tokenizer.add_tokens(["[gMASK]", "]~b]", "▁end▁"], special_tokens=True)
     annotator = LocalAnnotator(chat_model(), tokenizer)
     request = AnnotationRequest("a [gMASK] b ]~b] c ▁end▁ d")
     assert control_tokens(annotator, request) == control_tokens(annotator, AnnotationRequest("a b c d"))
