@@ -16,6 +16,9 @@ from freeal_hf.errors import AnnotatorError
 logger = logging.getLogger(__name__)
 
 _CALL_ERRORS: tuple[type[Exception], ...] = (*HTTP_ERRORS, InferenceEndpointError)
+POLL_SECONDS = 5.0
+"""Time between two looks at an endpoint that is waking."""
+
 _BROKEN = (InferenceEndpointStatus.FAILED, InferenceEndpointStatus.UPDATE_FAILED)
 
 
@@ -27,7 +30,6 @@ class DedicatedEndpoint:
         namespace (`str`, *optional*): Its owner; the token's own by default.
         token (`str`, *optional*): Hugging Face token; the saved one by default.
         wait_seconds (`float`, *optional*, defaults to 1800.0): How long it may take to wake.
-        poll_seconds (`float`, *optional*, defaults to 5.0): Time between two looks at it.
     """
 
     def __init__(
@@ -37,16 +39,14 @@ class DedicatedEndpoint:
         token: str | None = None,
         *,
         wait_seconds: float = 1800.0,
-        poll_seconds: float = 5.0,
     ) -> None:
         self.name = name
         self.namespace = namespace
         self.wait_seconds = wait_seconds
-        self.poll_seconds = poll_seconds
         self._token = token
         self._depth = 0
         self._endpoint: InferenceEndpoint | None = None
-        self._slept_as: InferenceEndpointStatus | None = None  # set if it was woken here
+        self._slept_as: str | None = None  # its state before it was woken here
 
     def open(self) -> str:
         """Wakes the endpoint if it sleeps, waits until it answers, and gives its URL.
@@ -78,11 +78,11 @@ class DedicatedEndpoint:
         endpoint = get_inference_endpoint(self.name, namespace=self.namespace, token=self._token)
         self._endpoint = endpoint
         if endpoint.status == InferenceEndpointStatus.PAUSED:
-            self._slept_as = endpoint.status
+            self._slept_as = _state(endpoint)
             logger.info("Endpoint %s is paused; resuming it.", self.name)
             endpoint.resume()
         elif endpoint.status == InferenceEndpointStatus.SCALED_TO_ZERO:
-            self._slept_as = endpoint.status
+            self._slept_as = _state(endpoint)
             logger.info("Endpoint %s is scaled to zero; waking it with a request.", self.name)
             self._is_healthy()
         started = time.monotonic()
@@ -90,21 +90,26 @@ class DedicatedEndpoint:
             waited = time.monotonic() - started
             if endpoint.status in _BROKEN:
                 raise AnnotatorError(
-                    f"Endpoint {self.name!r} failed to start ({endpoint.status.value}); its logs say why: "
+                    f"Endpoint {self.name!r} failed to start ({_state(endpoint)}); its logs say why: "
                     f"https://endpoints.huggingface.co/{endpoint.namespace}/endpoints/{self.name}"
                 )
             if waited > self.wait_seconds:
                 raise AnnotatorError(
-                    f"Endpoint {self.name!r} is still {endpoint.status.value} after {waited:.0f} s; start the run "
+                    f"Endpoint {self.name!r} is still {_state(endpoint)} after {waited:.0f} s; start the run "
                     "again when it is running."
                 )
-            logger.info("Endpoint %s is %s, waiting (%.0f s so far).", self.name, endpoint.status.value, waited)
-            time.sleep(self.poll_seconds)
+            logger.info("Endpoint %s is %s, waiting (%.0f s so far).", self.name, _state(endpoint), waited)
+            time.sleep(POLL_SECONDS)
             endpoint.fetch()
 
     def _is_healthy(self) -> bool:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        return bool(get_session().get(f"{self._url()}/health", headers=headers, timeout=30).status_code == 200)
+        assert self._endpoint is not None
+        address = f"{self._url()}/{self._endpoint.health_route.lstrip('/')}"
+        try:
+            return bool(get_session().get(address, headers=headers, timeout=30).status_code == 200)
+        except HTTP_ERRORS:
+            return False  # the name or the port is not there yet; `wait_seconds` bounds how long that is waited for
 
     def _url(self) -> str:
         assert self._endpoint is not None
@@ -125,7 +130,7 @@ class DedicatedEndpoint:
                 f"({type(error).__name__}). It is still running, and paid for: pause it at "
                 f"https://endpoints.huggingface.co/{self._endpoint.namespace}/endpoints/{self.name}"
             ) from error
-        logger.info("Endpoint %s is put to sleep again (%s).", self.name, slept_as.value)
+        logger.info("Endpoint %s is put to sleep again (%s).", self.name, slept_as)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -138,3 +143,7 @@ class DedicatedEndpoint:
             if isinstance(reason, TransientError | RefusedError):
                 raise AnnotatorError(str(reason)) from error
             raise reason from error
+
+
+def _state(endpoint: InferenceEndpoint) -> str:
+    return InferenceEndpointStatus(endpoint.status).value  # huggingface_hub leaves it the string that came

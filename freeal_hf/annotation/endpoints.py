@@ -62,6 +62,7 @@ class InferenceEndpointsAnnotator:
             URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI, ...), where `model` is the
             model's name there.
         namespace (`str`, *optional*): Owner of the dedicated endpoint; the token's own by default.
+        wake_timeout (`float`, *optional*, defaults to 1800.0): Seconds that the dedicated endpoint may take to wake.
         token (`str`, *optional*):
             Hugging Face token. By default the saved one, which goes to Hugging Face and to no other server.
         api_key_env (`str`, *optional*): Name of the environment variable that holds the key of `base_url`.
@@ -94,6 +95,7 @@ class InferenceEndpointsAnnotator:
         provider: str | None = None,
         base_url: str | None = None,
         namespace: str | None = None,
+        wake_timeout: float = 1800.0,
         token: str | None = None,
         api_key_env: str | None = None,
         temperature: float = 0.0,
@@ -126,7 +128,9 @@ class InferenceEndpointsAnnotator:
         self.extra_body = dict(extra_body or {})
         self._key = _key(self.url, token, api_key_env)
         is_endpoint = self.url is None and self.model is not None and "/" not in self.model
-        self._endpoint = DedicatedEndpoint(str(model), namespace, self._key) if is_endpoint else None
+        self._endpoint = (
+            DedicatedEndpoint(model, namespace, self._key, wait_seconds=wake_timeout) if is_endpoint else None
+        )
         self._served_model: str | None = None
         self._client: ChatClient | None = None
         self._footing: Footing | None = None

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub.errors import InferenceTimeoutError
+from huggingface_hub.errors import InferenceTimeoutError, OfflineModeIsEnabled
 
 from freeal_hf.annotation.calls import RefusedError, TransientError
 from freeal_hf.errors import AnnotatorError
@@ -46,6 +46,10 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
     place = public_url(url)
     status, headers, said = _response(error)
     said = " ".join((said.replace(secret, "***") if secret else said).split())[:_MOST_SAID]
+    if isinstance(error, OfflineModeIsEnabled):
+        return AnnotatorError(
+            f"huggingface_hub is in offline mode and makes no call, not even to {place}: unset HF_HUB_OFFLINE."
+        )
     if status is None:
         if isinstance(error, InferenceTimeoutError | TimeoutError) or "Timeout" in type(error).__name__:
             return TransientError("timeout", f"{place} did not answer in time")

@@ -12,14 +12,19 @@ import hashlib
 import json
 import math
 import random
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.servers.background import running  # also when run as a script
 
 MODEL = "tests/tiny-chat"
 
@@ -105,6 +110,7 @@ class ChatServer:
         app.router.add_post("/", self._generate)
         app.router.add_get("/info", self._info)
         app.router.add_get("/stats", self._stats)
+        app.router.add_get("/health", self._health)
         return app
 
     async def _models(self, request: web.Request) -> web.Response:
@@ -115,6 +121,9 @@ class ChatServer:
             {"model_id": MODEL, "max_input_tokens": 4095, "max_total_tokens": 4096, "max_input_length": 4095,
              "max_concurrent_requests": 128, "version": "3.3.5", "model_sha": "0" * 40}
         )  # fmt: skip
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok")
 
     async def _stats(self, request: web.Request) -> web.Response:
         return web.json_response({**asdict(self.stats), "bodies": len(self.stats.bodies), "headers": []})
@@ -221,9 +230,9 @@ class ChatServer:
         if fault == "outside":
             return '{"label": "none of these"}'
         if codes and codes[0].startswith("\0"):
-            answer = codes[self.behaviour.oracle(text, len(codes))][1:]
+            answer = codes[self.behaviour.oracle(text, len(codes)) % len(codes)][1:]
         elif codes:
-            answer = json.dumps({"label": codes[self.behaviour.oracle(text, len(codes))]})
+            answer = json.dumps({"label": codes[self.behaviour.oracle(text, len(codes)) % len(codes)]})
         elif prompt.startswith("Examples from the collection:"):
             answer = json.dumps({"texts": [f"written {i} like {prompt[-60:-20]!r}" for i in range(5)]})
         else:
@@ -322,25 +331,8 @@ def _enum(schema: dict[str, Any]) -> list[str] | None:
 @contextmanager
 def serve(server: ChatServer, port: int = 0) -> Iterator[ChatServer]:
     """Runs the server in a thread of its own, on a free port of 127.0.0.1."""
-    loop = asyncio.new_event_loop()
-    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
-
-    async def start() -> None:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
-        await site.start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    try:
+    with running(server.app(), port) as server.url:
         yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 def main() -> None:
