@@ -41,7 +41,7 @@ class Behaviour:
     Args:
         latency: Seconds until an answer.
         constraints: Fields that it enforces: `json_schema`, `tgi` (`response_format.value`), `structured_outputs`,
-            `regex`. Others are silently ignored, as vLLM does.
+            `guided_choice`, `regex`. Others are silently ignored, as vLLM does.
         rejected: Fields that it answers with 400.
         logprobs: Whether log-probabilities are returned.
         token: The bearer token that it wants.
@@ -52,6 +52,7 @@ class Behaviour:
             `empty`, `400`, `filter`, `broken`.
         seed: Of the faults; a text's nth request always meets the same one.
         confidence: Probability of the label that is answered; the others share the rest.
+        context: Characters of a prompt beyond which it answers 400.
         free_text: What it says when nothing constrains it; `{}` stands for the label.
         oracle: The rule: text and number of labels to label id.
     """
@@ -67,6 +68,7 @@ class Behaviour:
     faults: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     confidence: float = 0.8
+    context: int = 10**9
     free_text: str = "{}"
     oracle: Callable[[str, int], int] = by_hash
 
@@ -138,6 +140,9 @@ class ChatServer:
             missing = [name for name in self.behaviour.rejected if _asks_for(body, name)]
             if missing:
                 return web.json_response({"error": {"message": f"unknown field {missing[0]}"}}, status=400)
+            if sum(len(message["content"]) for message in body["messages"]) > self.behaviour.context:
+                message = f"This model's maximum context length is {self.behaviour.context} characters."
+                return web.json_response({"error": {"message": message}}, status=400)
             if body.get("model") not in (MODEL, "dummy"):
                 return web.json_response({"error": {"message": f"no model {body.get('model')}"}}, status=404)
             answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
@@ -311,6 +316,8 @@ def _choices(body: dict[str, Any], constraints: tuple[str, ...]) -> list[str] | 
         return _enum(form["value"])
     if "structured_outputs" in body and "structured_outputs" in constraints:
         return [f"\0{choice}" for choice in body["structured_outputs"]["choice"]]
+    if "guided_choice" in body and "guided_choice" in constraints:
+        return [f"\0{choice}" for choice in body["guided_choice"]]
     if "regex" in body and "regex" in constraints:
         return body["regex"].partition("(")[2].partition(")")[0].split("|")
     return None

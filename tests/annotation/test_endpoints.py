@@ -1,0 +1,374 @@
+"""The chat annotator against a real server on loopback: constraints, probabilities, keys, faults."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from freeal_hf.annotation.annotator import (
+    Annotation,
+    AnnotationRequest,
+    GenerationRequest,
+    TextGenerator,
+    run_annotation,
+    run_generation,
+)
+from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+from freeal_hf.annotation.ledger import Ledger
+from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from tests.servers.chat import MODEL, ChatServer, by_hash
+
+Start = Callable[..., ChatServer]
+TOKEN = "sk-very-secret-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.001)
+
+
+def annotate(annotator: InferenceEndpointsAnnotator, task: TextClassification, *texts: str) -> list[Annotation]:
+    results = dict(run_annotation(annotator, task, [AnnotationRequest(text) for text in texts], max_attempts=3))
+    return [results[i] for i in range(len(texts))]
+
+
+def bulk(server: ChatServer) -> list[dict[str, Any]]:
+    """The requests after the canary's."""
+    return [body for body in server.stats.bodies if body["messages"][-1]["content"].startswith("Text: ")]
+
+
+# ---- Constraints ----
+
+
+@pytest.mark.parametrize(
+    ("enforced", "field"),
+    [
+        ("json_schema", "response_format"),
+        ("tgi", "response_format"),
+        ("structured_outputs", "structured_outputs"),
+        ("guided_choice", "guided_choice"),
+        ("regex", "regex"),
+    ],
+)
+def test_the_first_constraint_that_the_server_enforces_is_used(
+    enforced: str, field: str, task: TextClassification, start: Start
+) -> None:
+    server = start(constraints=(enforced,))
+    assert annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")[0].label == by_hash("a parcel", 3)
+    [body] = bulk(server)
+    assert {"response_format", "structured_outputs", "guided_choice", "regex"} & set(body) == {field}
+
+
+def test_the_schema_reaches_the_server_as_openai_writes_it(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    response_format = bulk(server)[0]["response_format"]
+    assert response_format["type"] == "json_schema"
+    assert response_format["json_schema"]["schema"]["properties"]["label"]["enum"] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize(
+    "refused", [(), ("json_schema", "json_object", "structured_outputs", "guided_choice", "regex")]
+)
+def test_a_server_without_any_constraint_is_understood_all_the_same(
+    refused: tuple[str, ...], task: TextClassification, start: Start
+) -> None:
+    server = start(constraints=(), rejected=refused, free_text="Sure! It is shipping.")
+    assert annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")[0].label == 1
+
+
+def test_the_ladder_is_told(task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    server = start(constraints=("structured_outputs",), rejected=("json_object",))
+    with caplog.at_level(logging.INFO, logger="freeal_hf"):
+        annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    said = [record.getMessage() for record in caplog.records if "onstraint" in record.getMessage()]
+    assert said[0] == "Constraint json_schema: accepted but not enforced."
+    assert said[1].startswith("Constraint tgi_schema: refused")
+    assert said[2] == "Constraint choice: enforced."
+
+
+def test_the_canary_is_sent_once_for_an_annotator(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url)
+    annotate(annotator, task, "a parcel")
+    before = len(server.stats.bodies)
+    annotate(annotator, task, "another parcel")
+    assert len(server.stats.bodies) == before + 1
+
+
+def test_an_answer_outside_the_labels_is_no_label(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url)
+    annotate(annotator, task, "warm up the canary")
+    server.behaviour.always = "outside"
+    [annotation] = annotate(annotator, task, "a parcel")
+    assert (annotation.label, annotation.reason) == (NO_LABEL, "not a label")
+    assert annotation.answer == '{"label": "none of these"}'
+
+
+# ---- Probabilities ----
+
+
+def test_every_label_has_a_probability_from_the_tokens(task: TextClassification, start: Start) -> None:
+    server = start(oracle=lambda text, n: 2, confidence=0.8)
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert annotation.probabilities == pytest.approx((0.05 / 0.9, 0.05 / 0.9, 0.8 / 0.9))
+    assert annotation.confidence == pytest.approx(0.8 / 0.9)
+
+
+@pytest.mark.parametrize("behaviour", [{"logprobs": False}, {"rejected": ("logprobs",)}], ids=["ignored", "refused"])
+def test_a_server_without_log_probabilities_gives_labels_without(
+    behaviour: dict[str, Any], task: TextClassification, start: Start
+) -> None:
+    server = start(**behaviour)
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert (annotation.label, annotation.probabilities) == (by_hash("a parcel", 3), None)
+    assert "logprobs" not in bulk(server)[0]
+
+
+def test_labels_are_answered_by_name_when_no_probabilities_are_wanted(task: TextClassification, start: Start) -> None:
+    server = start(oracle=lambda text, n: 1)
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url, probabilities=False), task, "a parcel")
+    assert (annotation.label, annotation.answer) == (1, '{"label": "shipping"}')
+    assert "logprobs" not in bulk(server)[0]
+
+
+# ---- Request ----
+
+
+def test_an_answer_says_what_it_took(task: TextClassification, start: Start) -> None:
+    server, ledger = start(), Ledger()
+    list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("x")], ledger=ledger))
+    assert (ledger.calls, ledger.completion_tokens) == (1, 3)
+    assert ledger.prompt_tokens > 50
+
+
+def test_a_model_is_named_as_the_user_names_it(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotate(InferenceEndpointsAnnotator(MODEL, base_url=f"{server.url}/v1"), task, "a parcel")
+    assert bulk(server)[0]["model"] == MODEL
+
+
+def test_a_model_that_is_not_named_is_asked_of_the_server(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert bulk(server)[0]["model"] == MODEL
+
+
+def test_further_fields_are_sent_along(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotate(InferenceEndpointsAnnotator(server.url, extra_body={"reasoning_effort": "low"}), task, "a parcel")
+    assert bulk(server)[0]["reasoning_effort"] == "low"
+
+
+def test_an_over_long_text_is_cut_and_marked(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url, max_text_length=100)
+    long, short = annotate(annotator, task, "A sentence. " * 50, "A sentence.")
+    assert (long.is_cut, short.is_cut) == (True, False)
+    assert len(bulk(server)[0]["messages"][-1]["content"]) < 150
+
+
+def test_a_text_too_long_for_the_context_is_cut_until_it_fits(task: TextClassification, start: Start) -> None:
+    server = start(context=2000)
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "A sentence. " * 900)
+    assert annotation.is_cut
+    assert annotation.label != NO_LABEL
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"text": "b"},
+        {"demonstrations": (Demonstration("x", 0),)},
+        {"demonstrations": (Demonstration("x", 1),)},
+        {"temperature": 0.5},
+        {"max_tokens": 9},
+        {"seed": 1},
+        {"probabilities": False},
+        {"extra_body": {"top_k": 1}},
+        {"base_url": "http://127.0.0.1:2"},
+        {"model": "n"},
+        {"labels": ["billing", "shipping"]},
+    ],
+    ids=str,
+)
+def test_whatever_changes_the_request_changes_its_fingerprint(changed: dict[str, Any]) -> None:
+    def fingerprint(
+        text: str = "a",
+        demonstrations: tuple[Demonstration, ...] = (),
+        model: str = "m",
+        base_url: str = "http://127.0.0.1:1",
+        labels: tuple[str, ...] = ("billing", "shipping", "other"),
+        **options: Any,
+    ) -> str:
+        annotator = InferenceEndpointsAnnotator(model, base_url=base_url, **options)
+        return json.dumps(
+            annotator.fingerprint(TextClassification(labels), AnnotationRequest(text, demonstrations, id="1"))
+        )
+
+    assert fingerprint(**changed) != fingerprint()
+
+
+def test_a_samples_id_does_not_change_the_fingerprint(task: TextClassification) -> None:
+    annotator = InferenceEndpointsAnnotator("http://127.0.0.1:1")
+    one, two = (annotator.fingerprint(task, AnnotationRequest("a", id=sample)) for sample in ("1", "2"))
+    assert one == two
+
+
+# ---- Keys ----
+
+
+def test_the_key_comes_from_the_environment_variable_that_the_user_names(
+    task: TextClassification, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", TOKEN)
+    server = start(token=TOKEN)
+    annotation = annotate(InferenceEndpointsAnnotator(server.url, api_key_env="MY_KEY"), task, "a parcel")[0]
+    assert annotation.label != NO_LABEL
+
+
+def test_an_environment_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with pytest.raises(AnnotatorError, match="MY_KEY"):
+        InferenceEndpointsAnnotator("http://127.0.0.1:1", api_key_env="MY_KEY")
+
+
+def test_the_saved_hugging_face_token_is_not_sent_to_other_servers(
+    task: TextClassification, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_saved")
+    server = start()
+    annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert "hf_saved" not in str(server.stats.headers)
+
+
+@pytest.mark.parametrize("where", ["fingerprint", "repr", "vars of the fingerprint"])
+def test_the_key_is_in_nothing_that_is_written_down(where: str, task: TextClassification) -> None:
+    annotator = InferenceEndpointsAnnotator("m", base_url=f"http://user:{TOKEN}@127.0.0.1:1/?key={TOKEN}", token=TOKEN)
+    shown = {
+        "fingerprint": annotator.fingerprint(task, AnnotationRequest("a")),
+        "repr": repr(annotator),
+        "vars of the fingerprint": annotator.generation_fingerprint(task, GenerationRequest(0, (), 1)),
+    }
+    assert TOKEN not in str(shown[where])
+
+
+@pytest.mark.parametrize("options", [{"provider": "together"}, {"token": "t", "api_key_env": "K"}], ids=str)
+def test_arguments_that_contradict_each_other_are_refused(options: dict[str, str]) -> None:
+    with pytest.raises(InputError):
+        InferenceEndpointsAnnotator("http://127.0.0.1:1", **options)
+
+
+# ---- Faults ----
+
+
+def test_a_wrong_key_is_explained_without_showing_it(task: TextClassification, start: Start) -> None:
+    server = start(token="another")
+    with pytest.raises(AnnotatorError, match="refused the key") as error:
+        annotate(InferenceEndpointsAnnotator(server.url, token=TOKEN), task, "a parcel")
+    assert TOKEN not in str(error.value)
+    assert len(server.stats.bodies) == 1
+
+
+def test_an_unknown_model_is_explained(task: TextClassification, start: Start) -> None:
+    with pytest.raises(AnnotatorError, match=r"no such model.*404"):
+        annotate(InferenceEndpointsAnnotator("other/model", base_url=start().url), task, "a parcel")
+
+
+def test_an_unreachable_server_is_named(task: TextClassification) -> None:
+    with pytest.raises(AnnotatorError, match=r"http://127\.0\.0\.1:9 cannot be reached.*check the address"):
+        annotate(InferenceEndpointsAnnotator("m", base_url="http://127.0.0.1:9"), task, "a parcel")
+
+
+@pytest.mark.parametrize("fault", ["429", "503", "500", "reset", "broken"])
+def test_a_server_that_fails_for_ever_ends_the_run_with_its_address(
+    fault: str, task: TextClassification, start: Start
+) -> None:
+    server = start(always=fault)
+    with pytest.raises(AnnotatorError, match="did not answer its first call"):
+        annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+
+
+def test_a_server_that_turns_every_call_away_later_ends_the_run(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url)
+    annotate(annotator, task, "a parcel")
+    server.behaviour.always = "429"
+    with pytest.raises(AnnotatorError, match=r"rate limited.*429"):
+        annotate(annotator, task, *map(str, range(30)))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("400", "request refused"), ("filter", "content filter"), ("empty", "empty answer"), ("cut", "cut-off answer")],
+)
+def test_a_text_that_gets_no_label_says_why(fault: str, reason: str, task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url)
+    annotate(annotator, task, "warm up the canary")
+    server.behaviour.always = fault
+    assert annotate(annotator, task, "a parcel")[0].reason == reason
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503", "reset", "broken", "empty", "cut", "outside", "hang"])
+def test_a_fault_that_passes_costs_no_label(fault: str, task: TextClassification, start: Start) -> None:
+    server = start(retry_after="0.05")
+    annotator = InferenceEndpointsAnnotator(server.url, timeout=0.3)
+    annotate(annotator, task, "warm up the canary")
+    server.behaviour.faults = {fault: 0.3}
+    texts = [f"parcel {i}" for i in range(20)]
+    results = dict(run_annotation(annotator, task, [AnnotationRequest(text) for text in texts], max_attempts=8))
+    assert server.stats.met[fault] > 0
+    assert sum(results[i].label == by_hash(text, 3) for i, text in enumerate(texts)) >= 18
+
+
+def test_retry_after_is_waited_for(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url)
+    annotate(annotator, task, "warm up the canary")
+    server.behaviour.faults, server.behaviour.retry_after = {"429": 0.5}, "0.2"
+    ledger = Ledger()
+    list(run_annotation(annotator, task, [AnnotationRequest(str(i)) for i in range(20)], ledger=ledger))
+    assert ledger.retries > 0
+    assert ledger.seconds > 0.2
+
+
+def test_calls_under_way_settle_below_what_the_server_takes(task: TextClassification, start: Start) -> None:
+    server = start(max_parallel=6, latency=0.01)
+    annotator = InferenceEndpointsAnnotator(server.url, concurrency=64)
+    requests = [AnnotationRequest(str(i)) for i in range(300)]
+    results = dict(run_annotation(annotator, task, requests, max_attempts=12))
+    assert all(annotation.is_labelled for annotation in results.values())
+    assert sum(server.stats.asked.values()) < 450
+
+
+def test_calls_under_way_grow_while_the_server_keeps_up(task: TextClassification, start: Start) -> None:
+    server = start(latency=0.05)
+    annotator = InferenceEndpointsAnnotator(server.url, concurrency=40)
+    list(run_annotation(annotator, task, [AnnotationRequest(str(i)) for i in range(300)]))
+    assert 30 <= server.stats.most_parallel <= 40
+
+
+# ---- Writing ----
+
+
+def test_it_writes_texts_for_a_label(task: TextClassification, start: Start) -> None:
+    server, ledger = start(), Ledger()
+    annotator = InferenceEndpointsAnnotator(server.url)
+    assert isinstance(annotator, TextGenerator)
+    [texts] = run_generation(annotator, task, [GenerationRequest(1, ("where is it", "hello"), 3)], ledger=ledger)
+    assert len(set(texts)) == 3
+    assert ledger.calls == 1
+
+
+def test_writing_asks_for_a_list_of_texts_and_varies_with_the_seed(task: TextClassification, start: Start) -> None:
+    server = start()
+    requests = [GenerationRequest(1, ("hello",), 3, seed=seed) for seed in (1, 2)]
+    run_generation(InferenceEndpointsAnnotator(server.url), task, requests)
+    bodies = [body for body in server.stats.bodies if "Examples" in body["messages"][-1]["content"]]
+    assert sorted(body["seed"] for body in bodies) == [1, 2]
+    assert bodies[0]["response_format"]["json_schema"]["schema"]["properties"]["texts"]["type"] == "array"
