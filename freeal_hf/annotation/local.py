@@ -23,6 +23,7 @@ from freeal_hf.annotation.prompts import (
     generation_messages,
     parse_texts,
 )
+from freeal_hf.annotation.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import TextClassification
 
@@ -217,8 +218,7 @@ class LocalAnnotator:
     def _chat_ids(self, messages: Sequence[Message]) -> list[int]:
         messages = [{**message, "content": self._inert(message["content"])} for message in messages]
         if not self._has_system_role:
-            system, first, *rest = messages
-            messages = [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+            messages = without_system_role(messages)
         return self._ids(_rendered(self.tokenizer, messages))
 
     def _ids(self, text: str) -> list[int]:

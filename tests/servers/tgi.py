@@ -116,19 +116,11 @@ class TGIServer:
         while len(tokens) < max_new_tokens and (not tokens or tokens[-1]["id"] != end):
             logits = self.model(torch.tensor([ids])).logits[0, -1]
             if answers is not None:
-                allowed = [
-                    any(
-                        answer == text if i == end else piece and answer.startswith(text + piece) for answer in answers
-                    )
-                    for i, piece in enumerate(texts)
-                ]
+                allowed = [_goes_on(answers, text, None if i == end else piece) for i, piece in enumerate(texts)]
                 logits = logits.masked_fill(~torch.tensor(allowed), -torch.inf)
-            logprobs = logits.log_softmax(-1)
+            logprobs = logits.log_softmax(-1).clamp(min=-1e9)  # JSON has no infinity
             best = logprobs.topk(max(top_n, 1)).indices.tolist()
-            described = [
-                {"id": i, "text": texts[i], "logprob": max(logprobs[i].item(), -1e9), "special": i == end}
-                for i in best
-            ]
+            described = [{"id": i, "text": texts[i], "logprob": logprobs[i].item(), "special": i == end} for i in best]
             tokens.append(described[0])
             top_tokens.append(described)
             ids = [*ids, best[0]]
@@ -147,10 +139,17 @@ class TGIServer:
         return [{"id": i, "text": self.tokenizer.decode([i]), "start": 0, "stop": 0} for i in ids]
 
 
-def _allowed(grammar: Mapping[str, Any]) -> list[str]:
-    """Every answer that a grammar of labels allows."""
-    assert grammar["type"] == "json", "the labels come as a JSON schema"
-    return [answer_text(code) for code in grammar["value"]["properties"]["label"]["enum"]]
+def _allowed(grammar: Mapping[str, Any]) -> list[str] | None:
+    """Every answer that a JSON schema of labels allows; `None` for other schemas, which this server lets pass."""
+    fields = grammar["value"]["properties"]
+    return [answer_text(code) for code in fields["label"]["enum"]] if "label" in fields else None
+
+
+def _goes_on(answers: list[str], text: str, piece: str | None) -> bool:
+    """Whether an answer may go on with this piece after the text, or end there."""
+    if piece is None:
+        return text in answers
+    return piece != "" and any(answer.startswith(text + piece) for answer in answers)
 
 
 def _refused(message: str, kind: str = "validation") -> web.Response:
