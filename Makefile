@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# transformers 4.57 and huggingface_hub 0.36, which the text-generation client asks for
+TGI_VENV ?= .venv-tgi
+
+.PHONY: help demo test test-tgi quality bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo,test,quality]'
+	touch $@
+
+demo: $(VENV)/.installed ## label the shipped shop messages and train a student on them, offline
+	$(BIN)/freeal-hf demo --output-dir runs/demo
+
+test: $(VENV)/.installed ## run the tests
+	$(BIN)/python -m pytest
+
+quality: $(VENV)/.installed ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed ## all benchmarks (hours); DATA is the folder of the corpora
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/loop.py --data $(or $(DATA),../shared/data)
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) $(TGI_VENV) build *.egg-info runs

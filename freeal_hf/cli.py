@@ -1,0 +1,327 @@
+"""The command line: `freeal-hf run`, `freeal-hf predict`."""
+
+import argparse
+import csv
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import freeal_hf
+from freeal_hf.configuration import LoopConfig
+from freeal_hf.embedded import EMBEDDED_MODEL
+from freeal_hf.errors import FreeALError, InputError
+from freeal_hf.run_folder import STUDENT
+from freeal_hf.tasks import TextClassification, load_task
+
+# What a run writes into its config.yaml for the record, not to be read back.
+_RECORDED = {"freeal_hf", "data_fingerprint"}
+_DEFAULT_OUTPUT_DIR = "runs/freeal"
+_DEMO_MESSAGE = "hi, my blender came with a cracked lid, can you send a new one?"
+_SOURCE_OPTIONS = (
+    "data",
+    "text_columns",
+    "gold_column",
+    "id_column",
+    "augmented_column",
+    "split",
+    "delimiter",
+    "encoding",
+    "test_data",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments (`Sequence[str]`, *optional*): Command-line words, by default those of the process.
+
+    Returns:
+        `int`: Exit code; 0 only if everything that the command promises is there.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "run":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        {"run": _run, "predict": _predict, "demo": _demo}[options.command](options, rest)
+    except FreeALError as error:
+        print(f"freeal-hf: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("freeal-hf: stopped; the same command goes on where it was.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="freeal-hf", description="Texts and a list of labels in, trusted labels and a small classifier out."
+    )
+    parser.add_argument("--version", action="version", version=freeal_hf.__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_predict(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="label texts and train a student",
+        description="Labels texts and trains a student, in rounds. Started again, it goes on where it was.",
+        epilog="Every field of FreeALConfig is an option too (--learning-rate 2e-5): see --help-training.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    run.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="YAML file with any of the options below")
+    run.add_argument("--help-training", action=_TrainingHelp, help="list the options of the student's training")
+
+    data = run.add_argument_group("data")
+    _add_data_options(data)
+    data.add_argument("--gold-column", metavar="NAME", help="column of true labels, only used to score")
+    data.add_argument("--augmented-column", metavar="NAME", help="column with a paraphrase of each text")
+    data.add_argument("--test-data", metavar="PATH", help="texts with gold labels that the loop never sees")
+
+    task = run.add_argument_group("task")
+    task.add_argument("--task", metavar="FILE", help="YAML file with labels, their descriptions, a description")
+    task.add_argument("--labels", metavar="A,B,...", help="label names, in place of --task")
+    task.add_argument("--description", metavar="TEXT", help="what is to be decided about a text")
+
+    models = run.add_argument_group("annotator and student")
+    models.add_argument(
+        "--annotator",
+        metavar="SPEC",
+        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL or column:NAME",
+    )
+    models.add_argument("--student", metavar="MODEL", help=f"encoder to start from (default: {EMBEDDED_MODEL})")
+
+    loop = run.add_argument_group("loop")
+    for item in fields(LoopConfig):
+        default = "no limit" if item.default is None else item.default
+        loop.add_argument(
+            f"--{item.name.replace('_', '-')}",
+            type=item.metadata.get("type", type(item.default)),
+            choices=item.metadata.get("choices"),
+            metavar=None if "choices" in item.metadata else "X",
+            help=f"{item.metadata['help'].rstrip('.')} (default: {default})",
+        )
+
+    output = run.add_argument_group("output")
+    output.add_argument("--output-dir", metavar="DIR", help=f"the run's folder (default: {_DEFAULT_OUTPUT_DIR})")
+    output.add_argument("--resume", action="store_true", help="go on in the folder although options changed")
+    output.add_argument("--overwrite", action="store_true", help="start the run in the folder anew")
+
+
+def _add_data_options(group: Any) -> None:
+    group.add_argument("--data", metavar="PATH", help="CSV, TSV, JSON(L) or Parquet file, or a Hub data set id")
+    group.add_argument("--text-columns", metavar="A,B,...", help="column(s) of the text (default: text)")
+    group.add_argument("--id-column", metavar="NAME", help="column of unique ids (default: made from the text)")
+    group.add_argument("--split", metavar="NAME", help="split of a Hub data set (default: train)")
+    group.add_argument("--delimiter", metavar="X", help="field separator of a CSV file")
+    group.add_argument("--encoding", metavar="NAME", help="encoding of a text file (default: utf-8)")
+
+
+def _add_predict(commands: Any) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="label texts with a finished student",
+        description="Labels the texts of a file with a finished student.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    predict.add_argument("--model", required=True, metavar="DIR", help="folder (OUTPUT_DIR/student) or Hub id")
+    predict.add_argument("--output", required=True, metavar="FILE", help="CSV file to write")
+    predict.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts in one pass (default: 64)")
+    _add_data_options(predict.add_argument_group("data"))
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="label the shipped messages to a shop, offline",
+        description="Runs the whole loop on the messages to a shop's customer service that come with the package.",
+        epilog="Gold labels were written with the messages and are only used to score.",
+    )
+    demo.add_argument("--output-dir", default="runs/demo", metavar="DIR", help="the run's folder (runs/demo)")
+
+
+class _TrainingHelp(argparse.Action):
+    """Prints the options that come from FreeALConfig; they would bury the others in `--help`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(nargs=0, **kwargs)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        _training_parser().print_help()
+        parser.exit()
+
+
+def _training_parser() -> Any:
+    from transformers import HfArgumentParser
+
+    from freeal_hf.training.config import FreeALConfig
+
+    parser = HfArgumentParser(
+        FreeALConfig,  # type: ignore[arg-type]
+        prog="freeal-hf run",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    for action in parser._actions:
+        # Only what was given counts: YAML and FreeALConfig supply the rest.
+        action.default, action.required = argparse.SUPPRESS, False
+    return parser
+
+
+def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
+    values = vars(options)
+    values.pop("command")
+    resume, overwrite = values.pop("resume", False), values.pop("overwrite", False)
+    if "config" in values:
+        values = {**_read_config(values.pop("config")), **values}
+    if "data" not in values:
+        raise InputError("No data given; name a file or a Hub data set with --data.")
+    task = _task(values)
+    training = {**_split_training(values), **_parse_training(rest)}
+    loop = LoopConfig(**{item.name: values[item.name] for item in fields(LoopConfig) if item.name in values})
+
+    _quiet_libraries()
+    from freeal_hf.inputs import read_data
+    from freeal_hf.report import summary_table
+    from freeal_hf.rounds import FreeAL
+    from freeal_hf.training.config import FreeALConfig
+
+    annotator = str(values.get("annotator", "embedding"))
+    reading = _reading(values)
+    gold = values.get("gold_column")
+    extra = [annotator.removeprefix("column:")] if annotator.startswith("column:") else []
+    dataset = read_data(
+        values["data"],
+        task,
+        gold_column=gold,
+        augmented_column=values.get("augmented_column"),
+        extra_columns=extra,
+        **reading,
+    )
+    test = read_data(values["test_data"], task, gold_column=gold, **reading) if values.get("test_data") else None
+    args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
+    loop_run = FreeAL(task, annotator, student=str(values.get("student", EMBEDDED_MODEL)), args=args, loop=loop)
+    source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) is not None}
+    result = loop_run.run(dataset, test, resume=resume, overwrite=overwrite, source=source)
+    print(f"\n{summary_table(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+
+
+def _demo(options: argparse.Namespace, _: Sequence[str]) -> None:
+    folder = Path(str(files("freeal_hf.demo")))
+    data, task = str(folder / "shop_messages.csv"), str(folder / "task.yaml")
+    chosen = {"data": data, "task": task, "gold_column": "gold", "output_dir": options.output_dir}
+    _run(argparse.Namespace(command="run", **chosen), [])
+    from freeal_hf.prediction import Classifier
+
+    classifier = Classifier(Path(options.output_dir) / STUDENT)
+    probabilities = classifier.probabilities([_DEMO_MESSAGE])[0]
+    label = classifier.label_names[probabilities.argmax()]
+    print(f"\nThe new student reads {_DEMO_MESSAGE!r} as {label} ({probabilities.max():.0%}).")
+
+
+def _predict(options: argparse.Namespace, _: Sequence[str]) -> None:
+    values = vars(options)
+    if "data" not in values:
+        raise InputError("No data given; name a file or a Hub data set with --data.")
+    _quiet_libraries()
+    from freeal_hf.inputs import is_usable, read_data
+    from freeal_hf.prediction import Classifier
+
+    dataset = read_data(values["data"], **_reading(values))
+    classifier = Classifier(values["model"], batch_size=values["batch_size"])
+    usable = [row for row, note in enumerate(dataset["note"]) if is_usable(note)]
+    probabilities = classifier.probabilities(dataset.select(usable)["text"])
+    found = dict(zip(usable, probabilities, strict=True))
+    output = Path(values["output"])
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "text", "label", "confidence", "note"])
+            for row, columns in enumerate(dataset.select_columns(["id", "text", "note"])):
+                best = ["", ""]
+                if row in found:
+                    best = [classifier.label_names[found[row].argmax()], f"{found[row].max():.6f}"]
+                writer.writerow([columns["id"], columns["text"], *best, columns["note"] or ""])
+    except OSError as error:
+        raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
+    print(f"{len(usable)} of {len(dataset)} texts labelled: {output}")
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The configuration {path!r} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"The configuration {path!r} is not valid YAML in UTF-8: {error}") from error
+    if not isinstance(values, Mapping):
+        raise InputError(f"The configuration {path!r} must be a mapping of option to value.")
+    named = {str(key).replace("-", "_"): value for key, value in values.items()}
+    return {key: value for key, value in named.items() if key not in _RECORDED}
+
+
+def _task(values: Mapping[str, Any]) -> TextClassification:
+    given = values.get("task")
+    if given is not None and values.get("labels") is not None:
+        raise InputError("Give either --task or --labels, not both.")
+    if isinstance(given, Mapping):
+        return TextClassification.from_dict(given)
+    if given is not None:
+        return load_task(given)
+    labels = values.get("labels")
+    if labels is None:
+        raise InputError("No labels given; name them with --labels positive,negative or describe them in --task FILE.")
+    names = labels.split(",") if isinstance(labels, str) else labels
+    return TextClassification(names, description=values.get("description", ""))
+
+
+def _reading(values: Mapping[str, Any]) -> dict[str, Any]:
+    columns = values.get("text_columns", "text")
+    columns = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else list(columns)
+    given = {name: values[name] for name in ("id_column", "split", "delimiter", "encoding") if values.get(name)}
+    if "delimiter" in given:
+        given["delimiter"] = given["delimiter"].replace("\\t", "\t")
+    return {"text_columns": columns, **given}
+
+
+def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that configure training; the names of all others are known here."""
+    known = {*_SOURCE_OPTIONS, "task", "labels", "description", "annotator", "student", "output_dir"}
+    rest = {name: value for name, value in values.items() if name not in known | {f.name for f in fields(LoopConfig)}}
+    if not rest:
+        return {}
+    from freeal_hf.training.config import FreeALConfig
+
+    unknown = sorted(set(rest) - {item.name for item in fields(FreeALConfig) if item.init})
+    if unknown:
+        raise InputError(f"There is no option {unknown[0]!r}; see freeal-hf run --help and --help-training.")
+    return rest
+
+
+def _parse_training(rest: Sequence[str]) -> dict[str, Any]:
+    if not rest:
+        return {}
+    return vars(_training_parser().parse_args(list(rest)))
+
+
+def _quiet_libraries() -> None:
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()

@@ -1,0 +1,98 @@
+"""How the loop is set up, and what a run was told, as plain values for `config.yaml` without any token."""
+
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.errors import InputError
+
+if TYPE_CHECKING:
+    from freeal_hf.training.config import FreeALConfig
+
+# Tokens, and what depends on the moment or the machine rather than on the user.
+_NEVER_WRITTEN = {"hub_token", "push_to_hub_token", "logging_dir", "run_name", "local_rank", "deepspeed_plugin"}
+_PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
+_REFINE = ("noisy", "all", "none")
+_SETTINGS = ("transductive", "inductive")
+
+
+@dataclass
+class LoopConfig:
+    """How the annotator and the student take turns.
+
+    Args:
+        num_rounds (`int`, *optional*, defaults to 2): Rounds of annotating and training.
+        shots (`int`, *optional*, defaults to 10): Demonstrations shown with a text, at least one of every label.
+        pool_size (`int`, *optional*, defaults to 100): Size of the demonstration pool.
+        candidate_fraction (`float`, *optional*, defaults to 0.2): Cleanest fraction of a label that may enter it.
+        generated_per_label (`int`, *optional*, defaults to 10): Texts that the annotator writes per label for round 0.
+        refine (`str`, *optional*, defaults to `"noisy"`): Which texts later rounds ask again.
+        setting (`str`, *optional*, defaults to `"transductive"`): What the student is scored on.
+        max_cost (`float`, *optional*): Dollars that the annotator may cost in all rounds together.
+        max_tokens (`int`, *optional*): Tokens that it may read and write in all rounds together.
+
+    Raises:
+        InputError: If a value cannot be used.
+    """
+
+    num_rounds: int = field(default=2, metadata={"help": "Rounds of annotating and training."})
+    shots: int = field(default=10, metadata={"help": "Demonstrations shown with a text, at least one of every label."})
+    pool_size: int = field(default=100, metadata={"help": "Size of the demonstration pool."})
+    candidate_fraction: float = field(
+        default=0.2, metadata={"help": "Cleanest fraction of each label's samples that may become demonstrations."}
+    )
+    generated_per_label: int = field(
+        default=10, metadata={"help": "Texts that an LLM writes per label as demonstrations of round 0 (0: none)."}
+    )
+    refine: str = field(
+        default="noisy",
+        metadata={"help": "Texts that later rounds ask again (noisy: and unlabelled ones).", "choices": _REFINE},
+    )
+    setting: str = field(
+        default="transductive",
+        metadata={"help": "Score the student on the texts themselves or on test data.", "choices": _SETTINGS},
+    )
+
+    max_cost: float | None = field(
+        default=None, metadata={"help": "Dollars that the annotator may cost in the whole run.", "type": float}
+    )
+    max_tokens: int | None = field(
+        default=None, metadata={"help": "Tokens that the annotator may read and write in it.", "type": int}
+    )
+
+    def __post_init__(self) -> None:
+        for name, least in {"num_rounds": 1, "shots": 0, "pool_size": 0, "generated_per_label": 0}.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
+        if not 0 < self.candidate_fraction <= 1:
+            raise InputError(f"candidate_fraction is {self.candidate_fraction!r}; it must be above 0 and at most 1.")
+        for item in fields(self):
+            value, choices = getattr(self, item.name), item.metadata.get("choices")
+            if choices and value not in choices:
+                raise InputError(f"{item.name} is {value!r}; choose one of {', '.join(choices)}.")
+
+
+def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
+    """The training arguments that differ from their defaults, `output_dir` included.
+
+    Args:
+        args (`FreeALConfig`): The arguments.
+
+    Returns:
+        `dict[str, Any]`: YAML-able values by field name.
+    """
+    defaults = type(args)(output_dir=args.output_dir)
+    changed: dict[str, Any] = {"output_dir": str(args.output_dir)}
+    for item in fields(args):
+        value = getattr(args, item.name)
+        if item.init and item.name not in _NEVER_WRITTEN and value != getattr(defaults, item.name):
+            value = value.value if isinstance(value, Enum) else value
+            changed[item.name] = value if isinstance(value, _PLAIN) else str(value)
+    return changed
+
+
+def describe_annotator(annotator: Any) -> dict[str, Any]:
+    """Class, model and address of an annotator object; nothing else of it, for the rest may hold a key."""
+    known = {name: getattr(annotator, name, None) for name in ("model", "base_url", "provider")}
+    return {"class": type(annotator).__name__, **{k: v for k, v in known.items() if isinstance(v, str)}}

@@ -1,0 +1,164 @@
+"""The bridge between annotator and student: demonstrations are generated, chosen and retrieved."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.preprocessing import normalize
+
+from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest, run_annotation, run_generation
+from freeal_hf.tasks import Demonstration, TextClassification
+
+if TYPE_CHECKING:
+    from freeal_hf.annotation.annotator import TextGenerator
+    from freeal_hf.annotation.cache import AnswerCache
+    from freeal_hf.annotation.ledger import Budget, Ledger
+
+_STYLE_EXAMPLES = 5
+_TEXTS_PER_REQUEST = 5
+_EXACT_CLUSTERING_LIMIT = 10_000
+_CHUNK = 4096
+
+
+def generate_demonstrations(
+    task: TextClassification,
+    annotator: "TextGenerator",
+    texts: Sequence[str],
+    *,
+    per_label: int,
+    seed: int = 0,
+    cache: "AnswerCache | None" = None,
+    ledger: "Ledger | None" = None,
+    budget: "Budget | None" = None,
+) -> list[Demonstration]:
+    """Lets the annotator write the demonstrations of round 0 (FreeAL, section 3.2: label-conditional generation).
+
+    A text is kept if it is new, no copy of a corpus text, and the annotator itself gives it the label that it was
+    written for.
+
+    Args:
+        task (`TextClassification`): The task.
+        annotator (`TextGenerator`): An annotator that can also write texts.
+        texts (`Sequence[str]`): The unlabelled corpus; a few texts of it are shown for their style.
+        per_label (`int`): How many texts to ask for per label.
+        seed (`int`): Seed of the choice of style examples.
+        cache (`AnswerCache`, *optional*): Cache of paid answers.
+        ledger (`Ledger`, *optional*): Where calls, tokens and cost are booked.
+        budget (`Budget`, *optional*): What may be spent.
+
+    Returns:
+        `list[Demonstration]`: At most `per_label` for each label; a label may have none.
+    """
+    rng = np.random.default_rng(seed)
+    requests = []
+    for label in range(task.num_labels):
+        for start in range(0, per_label, _TEXTS_PER_REQUEST):
+            chosen = rng.choice(len(texts), size=min(_STYLE_EXAMPLES, len(texts)), replace=False)
+            examples = tuple(texts[i] for i in sorted(chosen))
+            size = min(_TEXTS_PER_REQUEST, per_label - start)
+            requests.append(GenerationRequest(label=label, examples=examples, num_texts=size, seed=seed + start))
+    written = run_generation(annotator, task, requests, cache=cache, ledger=ledger, budget=budget)
+
+    seen = {_normalised(text) for text in texts}
+    candidates: list[Demonstration] = []
+    for request, answers in zip(requests, written, strict=True):
+        for text in answers:
+            if _normalised(text) and _normalised(text) not in seen:
+                seen.add(_normalised(text))
+                candidates.append(Demonstration(text.strip(), request.label, source="generated"))
+    checks = [AnnotationRequest(candidate.text) for candidate in candidates]
+    answers_by_index = dict(run_annotation(annotator, task, checks, cache=cache, ledger=ledger, budget=budget))
+    return [candidate for i, candidate in enumerate(candidates) if answers_by_index[i].label == candidate.label]
+
+
+def choose_demonstrations(
+    texts: Sequence[str],
+    ids: Sequence[str],
+    labels: np.ndarray,
+    losses: np.ndarray,
+    is_candidate: np.ndarray,
+    embeddings: np.ndarray,
+    *,
+    num_labels: int,
+    pool_size: int = 100,
+    candidate_fraction: float = 0.2,
+    seed: int = 0,
+) -> list[Demonstration]:
+    """Chooses demonstrations among the clean samples (FreeAL, section 3.3).
+
+    Per label the `candidate_fraction` of the candidates with the smallest loss is clustered by k-means on the
+    student's embeddings, and the sample nearest to each centre enters the pool.
+
+    Args:
+        texts (`Sequence[str]`), ids (`Sequence[str]`): The `n` samples.
+        labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
+        losses (`np.ndarray` of shape `(n,)`): The student's loss on `labels`.
+        is_candidate (`np.ndarray` of shape `(n,)`): True where the sample is clean and the student agrees.
+        embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings.
+        num_labels (`int`): Number of labels.
+        pool_size (`int`): Size of the whole pool, divided equally among the labels.
+        candidate_fraction (`float`): Fraction of each label's candidates that may be chosen.
+        seed (`int`): Seed of the clustering.
+
+    Returns:
+        `list[Demonstration]`: Ordered by label. A label with few candidates has few demonstrations, or none.
+    """
+    per_label = max(1, pool_size // num_labels)
+    pool = []
+    for label in range(num_labels):
+        members = np.flatnonzero(is_candidate & (labels == label))
+        if len(members) == 0:
+            continue
+        members = members[np.argsort(losses[members], kind="stable")]
+        keep = max(per_label, round(candidate_fraction * len(members)))
+        for i in _medoids(members[:keep], embeddings, per_label, seed):
+            pool.append(Demonstration(texts[i], label, source="selected", id=ids[i]))
+    return pool
+
+
+def _medoids(members: np.ndarray, embeddings: np.ndarray, k: int, seed: int) -> list[int]:
+    if len(members) <= k:
+        return sorted(members.tolist())
+    points = normalize(np.asarray(embeddings[members], dtype=np.float32))
+    clustering = KMeans if len(members) <= _EXACT_CLUSTERING_LIMIT else MiniBatchKMeans
+    model = clustering(n_clusters=k, n_init=1, random_state=seed).fit(points)
+    distances = np.linalg.norm(points - model.cluster_centers_[model.labels_], axis=1)
+    nearest = [np.flatnonzero(model.labels_ == c) for c in range(k)]
+    return sorted(int(members[c[np.argmin(distances[c])]]) for c in nearest if len(c))
+
+
+def nearest_demonstrations(
+    queries: np.ndarray, pool: np.ndarray, pool_labels: np.ndarray, *, per_label: int
+) -> list[list[int]]:
+    """Retrieves for each text the nearest demonstrations of every label by cosine similarity.
+
+    Args:
+        queries (`np.ndarray` of shape `(n, d)`): Embeddings of the texts.
+        pool (`np.ndarray` of shape `(m, d)`): Embeddings of the demonstrations.
+        pool_labels (`np.ndarray` of shape `(m,)`): Their labels.
+        per_label (`int`): Demonstrations per label (fewer where a label has fewer).
+
+    Returns:
+        `list[list[int]]`: For each text the indices of its demonstrations in the pool, the nearest last.
+    """
+    if len(pool) == 0:
+        return [[] for _ in range(len(queries))]
+    pool = normalize(np.asarray(pool, dtype=np.float32))
+    by_label = [np.flatnonzero(pool_labels == label) for label in np.unique(pool_labels)]
+    found: list[list[int]] = []
+    for start in range(0, len(queries), _CHUNK):
+        similarity = normalize(np.asarray(queries[start : start + _CHUNK], dtype=np.float32)) @ pool.T
+        columns = []
+        for members in by_label:
+            k = min(per_label, len(members))
+            top = np.argpartition(-similarity[:, members], k - 1, axis=1)[:, :k]
+            columns.append(members[top])
+        chosen = np.concatenate(columns, axis=1)
+        order = np.argsort(np.take_along_axis(similarity, chosen, axis=1), axis=1, kind="stable")
+        found.extend(np.take_along_axis(chosen, order, axis=1).tolist())
+    return found
+
+
+def _normalised(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -1,0 +1,105 @@
+"""What a run found, for people: the table of its rounds and one self-contained HTML page."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freeal_hf import figures, run_folder
+from freeal_hf.round_files import read_labels
+from freeal_hf.run_folder import RunFolder, write_atomically
+from freeal_hf.tasks import NO_LABEL, TextClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_DISPUTED_SHOWN = 25
+_COLUMNS = {
+    "round": "round",
+    "annotator_accuracy": "annotator",
+    "student_accuracy": "student",
+    "label_accuracy": "final label",
+    "estimated_label_accuracy": "estimated",
+    "clean_fraction": "clean share",
+    "clean_accuracy": "clean right",
+    "annotator_calls": "calls",
+    "tokens": "tokens",
+    "cost": "cost",
+    "seconds": "seconds",
+}
+
+
+def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The table of the rounds as text, its header first; columns that no round has a value for are left out."""
+    rows = [{**record, "tokens": record["prompt_tokens"] + record["completion_tokens"]} for record in records]
+    shown = [key for key in _COLUMNS if any(row[key] is not None for row in rows)]
+    return [[_COLUMNS[key] for key in shown], *([_cell(key, row[key]) for key in shown] for row in rows)]
+
+
+def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
+    """The table of the rounds for a terminal."""
+    rows = summary_rows(records)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def write_report(folder: RunFolder, task: TextClassification, records: Sequence[Mapping[str, Any]]) -> None:
+    """Writes `report.html` from the results at the top of a run's folder.
+
+    The page loads nothing from anywhere, and texts stand in it as text, whatever is written in them.
+    """
+    from jinja2 import Environment
+
+    labels = read_labels(folder / run_folder.LABELS)
+    template = Environment(autoescape=True).from_string(
+        files("freeal_hf").joinpath("report_template.html").read_text(encoding="utf-8")
+    )
+    pictures = [figures.quality_per_round(records), figures.loss_histogram(labels), figures.confusion(labels)]
+    page = template.render(
+        task=task,
+        rows=summary_rows(records),
+        last=records[-1],
+        has_gold=records[-1]["label_accuracy"] is not None,
+        num_texts=len(labels),
+        counts=_label_counts(labels, task),
+        pictures=[figures.as_svg(picture) for picture in pictures],
+        disputed=_disputed(labels, task),
+    )
+    write_atomically(folder / run_folder.REPORT, lambda path: path.write_text(page, encoding="utf-8"))
+
+
+def _label_counts(labels: "Dataset", task: TextClassification) -> list[tuple[str, str, int]]:
+    final = np.asarray(labels["label"])
+    return [(name, text, int((final == i).sum())) for i, (name, text) in enumerate(task.descriptions.items())]
+
+
+def _disputed(labels: "Dataset", task: TextClassification) -> list[dict[str, Any]]:
+    """The texts on which annotator and student differ and the final label is least sure."""
+    annotator, student = np.asarray(labels["annotator_label"]), np.asarray(labels["student_label"])
+    confidence = np.asarray(labels["label_confidence"], dtype=float)
+    rows = np.flatnonzero((annotator != student) & (annotator != NO_LABEL) & (student != NO_LABEL))
+    rows = rows[np.argsort(confidence[rows], kind="stable")][:_DISPUTED_SHOWN]
+    names = task.label_names
+    return [
+        {
+            "text": row["text"],
+            "annotator": names[row["annotator_label"]],
+            "student": names[row["student_label"]],
+            "label": names[row["label"]],
+            "confidence": f"{row['label_confidence']:.2f}",
+        }
+        for row in labels.select(rows.tolist())
+    ]
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if key in ("round", "annotator_calls", "tokens"):
+        return f"{value:,}"
+    if key == "seconds":
+        return f"{value:,.0f}"
+    return f"${value:,.2f}" if key == "cost" else f"{100 * value:.1f} %"

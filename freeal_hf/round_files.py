@@ -1,0 +1,218 @@
+"""What a round holds in memory and on disk: the distinct texts, the answers, the selection, the labelled rows."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, is_usable
+from freeal_hf.labels import fuse
+from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The distinct usable texts of a data set: asked once, trained on once, whatever the number of their rows.
+
+    Args:
+        ids (`list[str]`): Id of the first row of each text.
+        texts (`list[str]`): The texts.
+        augmented (`list[str]`, *optional*): A paraphrase of each.
+        index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 where a row has no usable text.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    augmented: list[str] | None
+    index_of_row: np.ndarray
+
+
+def distinct_texts(dataset: "Dataset") -> Corpus:
+    """Collects the distinct usable texts of what `read_data` returned."""
+    index: dict[str, int] = {}
+    first_rows: list[int] = []
+    index_of_row = np.full(len(dataset), -1)
+    for row, (text, note) in enumerate(zip(dataset["text"], dataset["note"], strict=True)):
+        if is_usable(note):
+            if text not in index:
+                index[text] = len(first_rows)
+                first_rows.append(row)
+            index_of_row[row] = index[text]
+    ids = list(dataset["id"])
+    augmented = list(dataset[AUGMENTED_COLUMN]) if AUGMENTED_COLUMN in dataset.column_names else None
+    return Corpus(
+        ids=[ids[row] for row in first_rows],
+        texts=list(index),
+        augmented=None if augmented is None else [augmented[row] for row in first_rows],
+        index_of_row=index_of_row,
+    )
+
+
+@dataclass
+class Answers:
+    """The annotator's current answers, an entry for each distinct text.
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
+        confidences (`np.ndarray` of shape `(n,)`): The annotator's confidence, NaN where it gave none.
+        reasons (`list[str | None]`): Why there is no label.
+    """
+
+    labels: np.ndarray
+    confidences: np.ndarray
+    reasons: list[str | None]
+
+    @classmethod
+    def none(cls, count: int) -> "Answers":
+        """Answers for `count` texts that nobody has been asked about."""
+        return cls(np.full(count, NO_LABEL), np.full(count, np.nan), [None] * count)
+
+    def take(self, index: int, answer: Annotation) -> None:
+        """Enters an answer. One that is no label does not undo a label of an earlier round."""
+        if answer.is_labelled:
+            self.labels[index] = answer.label
+            self.confidences[index] = np.nan if answer.confidence is None else answer.confidence
+            self.reasons[index] = None
+        elif self.labels[index] == NO_LABEL:
+            self.reasons[index] = answer.reason
+
+    def explain_missing(self, reason: str) -> None:
+        """Gives every missing label that has no reason yet this one."""
+        missing = np.flatnonzero(self.labels == NO_LABEL)
+        for index in missing:
+            self.reasons[index] = self.reasons[index] or reason
+
+    def save(self, path: Path, costs: Mapping[str, Any]) -> None:
+        """Writes the answers and what they took."""
+        values = {
+            "costs": dict(costs),
+            "labels": self.labels.tolist(),
+            "confidences": [None if np.isnan(value) else value for value in self.confidences.tolist()],
+            "reasons": self.reasons,
+        }
+        path.write_text(json.dumps(values), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> tuple["Answers", dict[str, Any]]:
+        """Reads what `save` wrote."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        labels = np.array(values["labels"], dtype=int)
+        return cls(labels, np.array(values["confidences"], dtype=float), values["reasons"]), values["costs"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is kept of a student's judgement, an entry for each distinct text.
+
+    Args:
+        losses (`np.ndarray` of shape `(n,)`): Loss on the annotator's label, NaN where there is none.
+        is_clean (`np.ndarray` of shape `(n,)`): Whether the label is trusted.
+        probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's probabilities.
+        embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings, in half precision.
+    """
+
+    losses: np.ndarray
+    is_clean: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Writes the arrays to one file."""
+        with path.open("wb") as file:
+            np.savez(file, **asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "Selection":
+        """Reads what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**{name: arrays[name] for name in arrays.files})
+
+
+def write_pool(path: Path, pool: Sequence[Demonstration], task: TextClassification) -> None:
+    """Writes demonstrations as JSON lines with label names."""
+    with path.open("w", encoding="utf-8") as file:
+        for shot in pool:
+            row = {"text": shot.text, "label": task.label_names[shot.label], "source": shot.source, "id": shot.id}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def read_pool(path: Path, task: TextClassification) -> list[Demonstration]:
+    """Reads what `write_pool` wrote."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return [Demonstration(**{**row, "label": task.label2id[row["label"]]}) for row in rows]
+
+
+def label_rows(
+    dataset: "Dataset",
+    corpus: Corpus,
+    task: TextClassification,
+    answers: Answers,
+    selection: Selection,
+    number: int,
+) -> "Dataset":
+    """The round's data set: one row for each row of the input, in its order, with the columns of the contract."""
+    from datasets import Dataset, Features, Value
+
+    final, confidence = fuse(answers.labels, answers.confidences, selection.probabilities)
+    student = selection.probabilities.argmax(axis=1)
+    rows = corpus.index_of_row
+    usable = rows >= 0
+
+    def spread(values: np.ndarray, missing: Any) -> np.ndarray:
+        return np.where(usable, values[rows], missing)
+
+    reasons = [answers.reasons[i] if i >= 0 else None for i in rows]
+    label, real = class_label(task), Value("float64")
+    columns: dict[str, tuple[Any, Any]] = {
+        "id": (list(dataset["id"]), Value("string")),
+        "text": (list(dataset["text"]), Value("string")),
+        "label": (spread(final, NO_LABEL), label),
+        "label_confidence": (_nullable(spread(confidence, np.nan)), real),
+        "annotator_label": (spread(answers.labels, NO_LABEL), label),
+        "annotator_confidence": (_nullable(spread(answers.confidences, np.nan)), real),
+        "student_label": (spread(student, NO_LABEL), label),
+        "student_confidence": (_nullable(spread(selection.probabilities.max(axis=1), np.nan)), real),
+        "loss": (_nullable(spread(selection.losses, np.nan)), real),
+        "is_clean": (spread(selection.is_clean, False), Value("bool")),
+        "round": (np.full(len(dataset), number), Value("int32")),
+        "note": (
+            [note or reason for note, reason in zip(dataset["note"], reasons, strict=True)],
+            Value("string"),
+        ),
+    }
+    if "gold" in dataset.column_names:
+        columns["gold"] = (list(dataset["gold"]), label)
+    features = Features({name: feature for name, (_, feature) in columns.items()})
+    return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features)
+
+
+def read_labels(path: Path) -> "Dataset":
+    """Reads the Parquet file of a round's data set."""
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    return Dataset(pq.read_table(path))
+
+
+def write_csv(path: Path, labels: "Dataset") -> None:
+    """Writes a round's data set with label names, an empty cell where there is no label or value."""
+    names = {name: feature.names for name, feature in labels.features.items() if hasattr(feature, "names")}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=labels.column_names)
+        writer.writeheader()
+        for row in labels:
+            for column, labels_of_column in names.items():
+                row[column] = "" if row[column] == NO_LABEL else labels_of_column[row[column]]
+            writer.writerow(row)
+
+
+def _nullable(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

@@ -1,0 +1,459 @@
+"""The corridor between both halves: rounds of annotate, train, feed back and refine, each of them on disk."""
+
+import copy
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+import freeal_hf
+from freeal_hf import run_folder
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGenerator, run_annotation, session
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.ledger import Budget, Ledger
+from freeal_hf.configuration import LoopConfig, changed_arguments, describe_annotator
+from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
+from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
+from freeal_hf.errors import BudgetExceeded, InputError, RunError
+from freeal_hf.inputs import class_label, read_data
+from freeal_hf.metrics import accuracy, score_round
+from freeal_hf.round_files import (
+    Answers,
+    Corpus,
+    Selection,
+    distinct_texts,
+    label_rows,
+    read_labels,
+    read_pool,
+    write_csv,
+    write_pool,
+)
+from freeal_hf.run_folder import (
+    RunFolder,
+    copy_into,
+    mending_disk_errors,
+    read_json,
+    remove,
+    write_atomically,
+    write_json,
+)
+from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+    from freeal_hf.training.config import FreeALConfig
+
+logger = logging.getLogger(__name__)
+
+_ANNOTATIONS, _SELECTION, _GENERATED, _CHECKPOINTS = "annotations.json", "selection.npz", "generated.jsonl", "training"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves behind.
+
+    Args:
+        dataset (`Dataset`): The labelled texts of the last round, one row for each row of the input.
+        student (`Path`): Folder of the last student, a plain transformers model.
+        rounds (`list[dict]`): The metrics of each round.
+        output_dir (`Path`): The run's folder.
+    """
+
+    dataset: "Dataset"
+    student: Path
+    rounds: list[dict[str, Any]]
+    output_dir: Path
+
+    def report(self) -> Path:
+        """Path of the HTML report."""
+        return self.output_dir / run_folder.REPORT
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Whom a run asks, where paid answers are kept, what it may spend."""
+
+    annotator: Annotator
+    cache: AnswerCache
+    budget: Budget
+
+
+class FreeAL:
+    """Labels a corpus and trains a student by the FreeAL loop (Xiao et al., EMNLP 2023, arXiv 2311.15614).
+
+    Args:
+        task (`TextClassification`): What is labelled.
+        annotator (`Annotator` or `str`): An annotator, or its name as on the command line (`"embedding"`, ...).
+        student (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`):
+            Hub id or folder of the encoder that the student starts from.
+        args (`FreeALConfig`, *optional*): How each student is trained, and `output_dir`.
+        loop (`LoopConfig`, *optional*): How both take turns.
+
+    Example:
+
+        task = TextClassification(["positive", "negative"])
+        result = FreeAL(task, "embedding", args=FreeALConfig(output_dir="runs/mr")).run("reviews.csv")
+    """
+
+    def __init__(
+        self,
+        task: TextClassification,
+        annotator: Annotator | str,
+        student: str = EMBEDDED_MODEL,
+        args: "FreeALConfig | None" = None,
+        loop: LoopConfig | None = None,
+    ) -> None:
+        from freeal_hf.training.config import FreeALConfig
+
+        self.task = task
+        self.annotator = annotator
+        self.student = student
+        self.args = args or FreeALConfig(output_dir="runs/freeal")
+        self.loop = loop or LoopConfig()
+        self.folder = RunFolder(str(self.args.output_dir))
+
+    def run(
+        self,
+        dataset: "str | Path | Dataset | pd.DataFrame",
+        test_dataset: "str | Path | Dataset | pd.DataFrame | None" = None,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        source: Mapping[str, Any] | None = None,
+    ) -> RunResult:
+        """Runs all rounds, or those that are still missing in the run's folder.
+
+        Args:
+            dataset: What `read_data` returned, or anything it reads; a column `gold` is only scored against.
+            test_dataset (*optional*): Texts with `gold`, needed by the inductive setting; the loop never sees them.
+            resume (`bool`): Go on in the run's folder although the configuration differs.
+            overwrite (`bool`): Start the run in this folder anew.
+            source (`Mapping`, *optional*): Where the data came from, noted in `config.yaml`.
+
+        Returns:
+            `RunResult`: Labelled data, student, metrics of each round.
+
+        Raises:
+            InputError: If the data, the task or a setting cannot be used; nothing was asked or written.
+            AnnotatorError: If the annotator cannot work; all answers received are kept.
+            RunError: If the folder belongs to another run or cannot be written.
+        """
+        dataset = self._prepared(dataset)
+        test = self._prepared(test_dataset) if test_dataset is not None else None
+        corpus = distinct_texts(dataset)
+        self._check(dataset, corpus, test)
+        annotator = self._annotator(dataset)
+        with (
+            self.folder.open(self._config(dataset, source), resume=resume, overwrite=overwrite),
+            mending_disk_errors(self.folder.path),
+            AnswerCache(self.folder / run_folder.CACHE) as cache,
+            session(annotator),
+        ):
+            budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
+            for number in range(self.loop.num_rounds):
+                record = self.folder.metrics(number)
+                if record is None or record["budget_spent"]:
+                    record = self._run_round(number, dataset, corpus, test, _Asking(annotator, cache, budget))
+                else:
+                    budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
+                    budget.spent_cost += record["cost"] or 0.0
+                if record["budget_spent"]:
+                    logger.warning("The budget is spent: the run ends with round %d. A larger one goes on.", number)
+                    break
+            self._publish()
+        return load_result(self.folder.path)
+
+    # ---- Before the first call ----
+
+    def _prepared(self, data: Any) -> "Dataset":
+        from datasets import Dataset
+
+        names = data.column_names if isinstance(data, Dataset) else ()
+        if {"id", "text", "note"} <= set(names):
+            return data
+        gold = "gold" if "gold" in names or "gold" in getattr(data, "columns", ()) else None
+        return read_data(data, self.task, gold_column=gold, id_column="id" if "id" in names else None)
+
+    def _check(self, dataset: "Dataset", corpus: Corpus, test: "Dataset | None") -> None:
+        if len(corpus.texts) < self.task.num_labels:
+            raise InputError(
+                f"There are {len(corpus.texts)} different texts for {self.task.num_labels} labels; a run needs at "
+                "least one text for each label. Give more texts or fewer labels."
+            )
+        if self.loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
+            raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
+
+    def _annotator(self, dataset: "Dataset") -> Annotator:
+        if not isinstance(self.annotator, str):
+            return self.annotator
+
+        def column(name: str) -> dict[str, str]:
+            if name not in dataset.column_names:
+                raise InputError(
+                    f"column:{name} needs the column {name!r} in the data; read it with extra_columns=[{name!r}]. "
+                    f"There are {', '.join(map(repr, dataset.column_names))}."
+                )
+            return dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
+
+        from freeal_hf.annotation.specs import build_annotator
+
+        return build_annotator(self.annotator, column=column)
+
+    def _config(self, dataset: "Dataset", source: Mapping[str, Any] | None) -> dict[str, Any]:
+        ids = hashlib.sha256("\n".join(dataset["id"]).encode()).hexdigest()[:16]
+        annotator = self.annotator if isinstance(self.annotator, str) else describe_annotator(self.annotator)
+        return {
+            "freeal_hf": freeal_hf.__version__,
+            **(source or {}),
+            "data_fingerprint": ids,
+            "task": self.task.to_dict(),
+            "annotator": annotator,
+            "student": self.student,
+            **asdict(self.loop),
+            **changed_arguments(self.args),
+        }
+
+    # ---- One round ----
+
+    def _run_round(
+        self,
+        number: int,
+        dataset: "Dataset",
+        corpus: Corpus,
+        test: "Dataset | None",
+        asking: "_Asking",
+    ) -> dict[str, Any]:
+        logger.info("round %d of %d", number, self.loop.num_rounds)
+        folder = self.folder.round(number)
+        self._forget_unfinished_answers(folder)
+        answers, costs = self._annotate(number, corpus, asking)
+        trained_from = time.monotonic()
+        selection = self._train(folder, corpus, answers)
+        pool = self._feed_back(corpus, answers, selection)
+        write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
+        labels = label_rows(dataset, corpus, self.task, answers, selection, number)
+        write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
+        record = score_round(labels)
+        if self.loop.setting == "inductive" and test is not None:
+            record["student_accuracy"] = self._test_accuracy(folder / run_folder.STUDENT, test)
+        costs["seconds"] = round(costs["seconds"] + time.monotonic() - trained_from, 1)
+        record = {"round": number, **record, **costs}
+        write_json(folder / run_folder.METRICS, record)
+        self._publish()
+        return record
+
+    def _forget_unfinished_answers(self, folder: Path) -> None:
+        """Undoes a round that a spent budget cut short; its answers are in the cache."""
+        path = folder / _ANNOTATIONS
+        if path.is_file() and Answers.load(path)[1]["budget_spent"]:
+            for name in (run_folder.METRICS, _SELECTION, _ANNOTATIONS, _CHECKPOINTS):
+                remove(folder / name)
+
+    def _annotate(self, number: int, corpus: Corpus, asking: "_Asking") -> tuple[Answers, dict[str, Any]]:
+        folder = self.folder.round(number)
+        if (folder / _ANNOTATIONS).is_file():
+            return Answers.load(folder / _ANNOTATIONS)
+        ledger = Ledger(owner=f"round-{number}")
+        start = time.monotonic()
+        if number == 0:
+            answers = Answers.none(len(corpus.texts))
+            asked = np.arange(len(corpus.texts))
+            generated = self._generate(corpus, asking, ledger)
+            write_atomically(folder / _GENERATED, lambda path: write_pool(path, generated, self.task))
+            shown: Iterable[tuple[Demonstration, ...]] = [tuple(generated)] * len(asked)
+        else:
+            previous = self.folder.round(number - 1)
+            answers, _ = Answers.load(previous / _ANNOTATIONS)
+            selection = Selection.load(previous / _SELECTION)
+            asked = self._asked_again(selection)
+            shown = self._retrieve(previous, corpus, selection, asked)
+        requests = [
+            AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i])
+            for i, demonstrations in zip(asked, shown, strict=True)
+        ]
+        budget_spent = False
+        try:
+            self._ask(requests, asked, answers, asking, ledger, f"round {number}: annotating")
+        except BudgetExceeded:
+            if not (answers.labels != NO_LABEL).any():
+                raise
+            budget_spent = True
+            answers.explain_missing("the budget was spent")
+        costs = {
+            "annotator_calls": ledger.calls,
+            "prompt_tokens": ledger.prompt_tokens,
+            "completion_tokens": ledger.completion_tokens,
+            "cost": ledger.cost,
+            "seconds": time.monotonic() - start,
+            "budget_spent": budget_spent,
+        }
+        write_atomically(folder / _ANNOTATIONS, lambda path: answers.save(path, costs))
+        self._warn_of_missing(answers)
+        return answers, costs
+
+    def _ask(
+        self,
+        requests: Sequence[AnnotationRequest],
+        asked: np.ndarray,
+        answers: Answers,
+        asking: "_Asking",
+        ledger: Ledger,
+        title: str,
+    ) -> None:
+        results = run_annotation(
+            asking.annotator, self.task, requests, cache=asking.cache, ledger=ledger, budget=asking.budget
+        )
+        for position, answer in tqdm(results, total=len(requests), desc=title, disable=self.args.disable_tqdm):
+            answers.take(int(asked[position]), answer)
+
+    def _generate(self, corpus: Corpus, asking: "_Asking", ledger: Ledger) -> list[Demonstration]:
+        annotator = asking.annotator
+        if not isinstance(annotator, TextGenerator) or self.loop.generated_per_label == 0 or self.loop.shots == 0:
+            return []
+        generated = generate_demonstrations(
+            self.task,
+            annotator,
+            corpus.texts,
+            per_label=self.loop.generated_per_label,
+            seed=self.args.seed,
+            cache=asking.cache,
+            ledger=ledger,
+            budget=asking.budget,
+        )
+        # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
+        per_label = self._shots_per_label()
+        by_label = [[shot for shot in generated if shot.label == i][:per_label] for i in range(self.task.num_labels)]
+        return [shot for shots in by_label for shot in shots]
+
+    def _asked_again(self, selection: Selection) -> np.ndarray:
+        if self.loop.refine == "none":
+            return np.array([], dtype=int)
+        if self.loop.refine == "all":
+            return np.arange(len(selection.is_clean))
+        return np.flatnonzero(~selection.is_clean)
+
+    def _retrieve(
+        self, previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray
+    ) -> list[tuple[Demonstration, ...]]:
+        pool = read_pool(previous / run_folder.DEMONSTRATIONS, self.task)
+        position = {sample: i for i, sample in enumerate(corpus.ids)}
+        rows = np.array([position[str(shot.id)] for shot in pool], dtype=int)
+        labels = np.array([shot.label for shot in pool], dtype=int)
+        found = nearest_demonstrations(
+            selection.embeddings[asked], selection.embeddings[rows], labels, per_label=self._shots_per_label()
+        )
+        return [
+            tuple(pool[j] for j in shots if pool[j].id != corpus.ids[i]) for i, shots in zip(asked, found, strict=True)
+        ]
+
+    def _shots_per_label(self) -> int:
+        return max(1, round(self.loop.shots / self.task.num_labels)) if self.loop.shots else 0
+
+    def _train(self, folder: Path, corpus: Corpus, answers: Answers) -> Selection:
+        if (folder / _SELECTION).is_file():
+            return Selection.load(folder / _SELECTION)
+        from datasets import Dataset, Features, Value
+
+        from freeal_hf.training.trainer import FreeALTrainer
+
+        columns: dict[str, Any] = {"id": corpus.ids, "text": corpus.texts, "label": answers.labels}
+        features: dict[str, Any] = {"id": Value("string"), "text": Value("string"), "label": class_label(self.task)}
+        if corpus.augmented is not None:
+            columns["augmented_text"], features["augmented_text"] = corpus.augmented, Value("string")
+        trainer = FreeALTrainer(
+            model=resolve_model(self.student),
+            args=self._student_args(folder / _CHECKPOINTS),
+            train_dataset=Dataset.from_dict(columns, features=Features(features)),
+        )
+        try:
+            trainer.train(resume_from_checkpoint=True)
+        except FileNotFoundError:
+            trainer.train()
+        found = trainer.selection
+        assert found is not None  # train() leaves it
+        write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
+        selection = Selection(found.losses, found.is_clean, found.probabilities, found.embeddings.astype(np.float16))
+        write_atomically(folder / _SELECTION, selection.save)
+        return selection
+
+    def _student_args(self, checkpoints: Path) -> "FreeALConfig":
+        args = copy.copy(self.args)
+        args.output_dir = str(checkpoints)
+        args.push_to_hub = False
+        args.save_strategy, args.save_total_limit = type(args.save_strategy)("epoch"), 1
+        return args
+
+    def _feed_back(self, corpus: Corpus, answers: Answers, selection: Selection) -> list[Demonstration]:
+        if self.loop.pool_size == 0 or self.loop.shots == 0:
+            return []
+        agrees = selection.probabilities.argmax(axis=1) == answers.labels
+        return choose_demonstrations(
+            corpus.texts,
+            corpus.ids,
+            answers.labels,
+            selection.losses,
+            selection.is_clean & agrees,
+            selection.embeddings,
+            num_labels=self.task.num_labels,
+            pool_size=self.loop.pool_size,
+            candidate_fraction=self.loop.candidate_fraction,
+            seed=self.args.seed,
+        )
+
+    def _test_accuracy(self, student: Path, test: "Dataset") -> float | None:
+        from freeal_hf.prediction import Classifier
+
+        predictions = Classifier(student).probabilities(test["text"]).argmax(axis=1)
+        return accuracy(predictions, np.asarray(test["gold"]))
+
+    def _warn_of_missing(self, answers: Answers) -> None:
+        counts = np.bincount(answers.labels[answers.labels != NO_LABEL], minlength=self.task.num_labels)
+        missing = [name for name, count in zip(self.task.label_names, counts, strict=True) if count == 0]
+        if missing:
+            logger.warning(
+                "The annotator gave no text the label %s; the student cannot learn it. Describe it better or drop it.",
+                ", ".join(map(repr, missing)),
+            )
+
+    # ---- Afterwards ----
+
+    def _publish(self) -> None:
+        """Puts the results of the last finished round at the top of the run's folder."""
+        from freeal_hf.report import write_report
+
+        by_round = [self.folder.metrics(number) for number in range(self.loop.num_rounds)]
+        records = [record for record in by_round if record is not None]
+        last = self.folder.round(records[-1]["round"])
+        for name in (run_folder.LABELS, run_folder.STUDENT):
+            write_atomically(self.folder / name, partial(copy_into, last / name))
+        labels = read_labels(last / run_folder.LABELS)
+        write_atomically(self.folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels))
+        write_json(self.folder / run_folder.METRICS, records)
+        write_report(self.folder, self.task, records)
+
+
+def load_result(output_dir: str | Path) -> RunResult:
+    """Reads what a run left in its folder.
+
+    Raises:
+        RunError: If no round is finished there.
+    """
+    folder = RunFolder(output_dir)
+    missing = [name for name in run_folder.RESULT_FILES if not (folder / name).exists()]
+    if missing:
+        raise RunError(f"{str(output_dir)!r} has no {missing[0]}: no round of a run is finished there.")
+    return RunResult(
+        dataset=read_labels(folder / run_folder.LABELS),
+        student=folder / run_folder.STUDENT,
+        rounds=read_json(folder / run_folder.METRICS),
+        output_dir=folder.path,
+    )

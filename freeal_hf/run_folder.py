@@ -1,0 +1,169 @@
+"""A run's folder: its layout, atomic writes, and the check that it belongs to this run."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from freeal_hf.errors import RunError
+
+CONFIG, CACHE, LABELS, LABELS_CSV = "config.yaml", "cache.sqlite", "labels.parquet", "labels.csv"
+METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.html", "demonstrations.jsonl"
+RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What may change between a run and its continuation without making it another run.
+_MAY_CHANGE = {"freeal_hf", "output_dir", "num_rounds", "max_cost", "max_tokens"}
+
+
+@contextmanager
+def mending_disk_errors(folder: Path) -> Iterator[None]:
+    """Turns a full or read-only disk into a `RunError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise RunError(
+                f"There is no space left to write to {str(folder)!r} ({error.strerror}). Free some, then start the "
+                "same command again: it goes on where it was, and no answer is asked for twice."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise RunError(
+                f"{error.filename or folder} cannot be written ({error.strerror}); choose another folder."
+            ) from error
+        raise
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Lets `write` fill a file or folder under a temporary name, then puts it in the place of `path`.
+
+    Whoever reads `path`, also after a crash, finds the old content or the whole new one.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    remove(partial)
+    write(partial)
+    if path.is_dir():
+        shutil.rmtree(path)
+    os.replace(partial, path)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes values as JSON, atomically; NaN becomes null."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """Reads what `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def copy_into(source: Path, target: Path) -> None:
+    """Copies a file, or a folder with all in it."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path (`str` or `Path`): `OUTPUT_DIR` of the contract in `ARCHITECTURE.md`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def round(self, number: int) -> Path:
+        """Folder of a round, made if need be."""
+        folder = self.path / f"round-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def metrics(self, number: int) -> dict[str, Any] | None:
+        """The metrics of a round, `None` while it is not complete: they are written last."""
+        path = self.path / f"round-{number}" / METRICS
+        return read_json(path) if path.is_file() else None
+
+    @contextmanager
+    def open(self, config: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
+        """Claims the folder for a run with this configuration, for as long as the context lasts.
+
+        A folder of the same run is gone on with. A folder of another run, or with other files in it, is refused.
+
+        Args:
+            config (`Mapping[str, Any]`): All that is needed to run it again, as YAML-able values; no token.
+            resume (`bool`): Go on in this folder although the configuration differs; finished rounds stay.
+            overwrite (`bool`): Delete the rounds and results of the run that is there, but keep its paid answers.
+
+        Raises:
+            RunError: If the folder is refused, in use by another process, or cannot be written.
+        """
+        with mending_disk_errors(self.path):
+            self._refuse_foreign(config, resume, overwrite)
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise RunError(f"Another process is running in {str(self.path)!r}; wait for it or stop it.") from None
+            try:
+                if overwrite:
+                    self._clear()
+                text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+                write_atomically(self / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
+                yield
+            finally:
+                lock.release()
+
+    def _refuse_foreign(self, config: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"The output folder {str(self.path)!r} is a file; choose another name.")
+        if overwrite or not self.path.is_dir():
+            return
+        remedy = "choose another --output-dir, or pass --resume to go on in it or --overwrite to start it anew"
+        if not (self / CONFIG).is_file():
+            foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
+            if foreign and not resume and not set(foreign) <= {CACHE}:
+                raise RunError(f"{str(self.path)!r} holds {foreign[0]!r} but no run of freeal-hf; {remedy}.")
+            return
+        stored = yaml.safe_load((self / CONFIG).read_text(encoding="utf-8")) or {}
+        # Through YAML and back, so that tuples and lists compare equal.
+        wanted = yaml.safe_load(yaml.safe_dump(dict(config)))
+        differing = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]
+        differing = [key for key in differing if key not in _MAY_CHANGE]
+        if differing and not resume:
+            raise RunError(
+                f"{str(self.path)!r} holds another run: {differing[0]} was {_short(stored.get(differing[0]))} and is "
+                f"now {_short(wanted.get(differing[0]))}; {remedy}."
+            )
+
+    def _clear(self) -> None:
+        for entry in self.path.iterdir():
+            if entry.name in RESULT_FILES or entry.name.startswith("round-"):
+                remove(entry)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, or a folder with all in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+import freeal_hf
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    loaded = run_python("import freeal_hf, sys; print(*sys.modules)").split()
+    assert not {"torch", "transformers", "datasets", "sklearn", "gradio", "numpy"} & set(loaded)
+
+
+def test_the_help_of_the_command_line_does_not_import_torch():
+    loaded = run_python("import freeal_hf.cli as c, sys; c._parser().format_help(); print(*sys.modules)").split()
+    assert "torch" not in loaded
+
+
+def test_every_public_name_can_be_had():
+    for name in freeal_hf.__all__:
+        assert getattr(freeal_hf, name) is not None
+
+
+def test_the_two_wings_do_not_import_each_other():
+    for wing, other in (("annotation", "training"), ("training", "annotation")):
+        code = (
+            "import importlib, pkgutil, sys, freeal_hf; "
+            f"package = importlib.import_module('freeal_hf.{wing}'); "
+            "[importlib.import_module(f'{package.__name__}.{m.name}') for m in pkgutil.iter_modules(package.__path__)"
+            " if not m.name.startswith('tgi')]; print(*sys.modules)"
+        )
+        assert f"freeal_hf.{other}" not in run_python(code).split()
+
+
+def test_selection_and_losses_are_free_of_transformers():
+    loaded = run_python("import freeal_hf.training.selection, sys; print(*sys.modules)").split()
+    assert "torch" not in loaded
+    loaded = run_python("import freeal_hf.training.losses, sys; print(*sys.modules)").split()
+    assert "transformers" not in loaded
+
+
+def test_the_card_templates_travel_with_the_package():
+    from importlib.resources import files
+
+    assert files("freeal_hf.card_templates").joinpath("__init__.py").is_file()
