@@ -1,0 +1,184 @@
+"""What a run will take, before it is paid for: calls, tokens, dollars and time, each with an interval."""
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotation.ledger import Ledger, Price
+from freeal_hf.tasks import TextClassification
+
+# UTF-8 bytes a token: 4 in English; over the scripts and vocabularies in use nearly all texts lie between 2.5 and 5.
+_BYTES_PER_TOKEN = (5.0, 4.0, 2.5)
+_TOKENS_PER_MESSAGE = 5  # that a chat template adds
+_SECONDS_PER_CALL = (0.2, 1.0, 5.0)
+_USUAL_ANSWER_TOKENS = 8  # {"label": "A"}
+_Z = 1.96  # of a 95 % interval
+
+
+class Interval(NamedTuple):
+    """A number that is not known yet: what is expected, and between what it should lie."""
+
+    low: float
+    expected: float
+    high: float
+
+    def times(self, factor: float) -> "Interval":
+        """The interval of `factor` such numbers."""
+        return Interval(*(factor * value for value in self))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What annotating some texts will take.
+
+    Args:
+        texts (`int`): Texts to label.
+        calls (`Interval`): Calls to make; texts that are equal or cached need none.
+        prompt_tokens (`Interval`): Tokens to be read.
+        completion_tokens (`Interval`): Tokens to be written.
+        cost (`Interval`, *optional*): Dollars; `None` if the price is not known.
+        seconds (`Interval`): Time.
+        is_measured (`bool`): Whether tokens and time come from calls that were made, or from the requests' lengths.
+    """
+
+    texts: int
+    calls: Interval
+    prompt_tokens: Interval
+    completion_tokens: Interval
+    cost: Interval | None
+    seconds: Interval
+    is_measured: bool
+
+    def __str__(self) -> str:
+        cost = _shown(self.cost, lambda dollars: f"${dollars:,.2f}") if self.cost else "not known (no price)"
+        return "\n".join(
+            [
+                f"texts              {self.texts:,}",
+                f"calls              {_shown(self.calls, _count)}",
+                f"prompt tokens      {_shown(self.prompt_tokens, _count)}",
+                f"completion tokens  {_shown(self.completion_tokens, _count)}",
+                f"cost               {cost}",
+                f"time               {_shown(self.seconds, _duration)}",
+                f"from               {'calls that were made' if self.is_measured else 'the length of the requests'}",
+            ]
+        )
+
+
+def estimate_annotation(
+    annotator: Annotator,
+    task: TextClassification,
+    requests: Sequence[AnnotationRequest],
+    *,
+    price: Price | None = None,
+    cache: AnswerCache | None = None,
+    ledger: Ledger | None = None,
+    sample_size: int = 200,
+    probe: int = 0,
+    seed: int = 0,
+) -> Estimate:
+    """Estimates what `run_annotation` will take, from a sample of the requests.
+
+    Without `probe` no call is made: tokens follow from the requests' lengths. With it, so many sampled requests are
+    really put to the annotator, and tokens and time follow from what that took; with a cache, nothing of it is lost.
+
+    Args:
+        annotator (`Annotator`): Who will label.
+        task (`TextClassification`): What will be labelled.
+        requests (`Sequence[AnnotationRequest]`): The texts.
+        price (`Price`, *optional*): Price of the annotator's tokens.
+        cache (`AnswerCache`, *optional*): Answers that need no call.
+        ledger (`Ledger`, *optional*): Where the probe is booked.
+        sample_size (`int`, *optional*, defaults to 200): Requests whose length is measured.
+        probe (`int`, *optional*, defaults to 0): Requests that are asked.
+        seed (`int`, *optional*, defaults to 0): Seed of the sample.
+
+    Returns:
+        `Estimate` with 95 % intervals of the sampling error, widened by what is not known without a call: the model's
+        vocabulary and the length and speed of its answers.
+
+    Raises:
+        AnnotatorError, RunError: As in `run_annotation`, with `probe`.
+    """
+    distinct = list({(request.text, request.demonstrations): request for request in requests}.values())
+    sample = random.Random(seed).sample(distinct, min(max(sample_size, probe), len(distinct)))
+    fingerprint = getattr(annotator, "fingerprint", None)
+    shown = [fingerprint(task, request) if fingerprint else {"text": request.text} for request in sample]
+    calls = _uncached(shown, cache if fingerprint else None, len(distinct))
+    concurrency = getattr(annotator, "concurrency", 8) * getattr(annotator, "batch_size", 1)
+    if probe and sample:
+        own = ledger if ledger is not None else Ledger()
+        before = own.seconds
+        results = run_annotation(annotator, task, sample[:probe], cache=cache, ledger=own)
+        answers = [annotation for _, annotation in results]
+        prompt = _mean([float(answer.prompt_tokens) for answer in answers])
+        completion = _mean([float(answer.completion_tokens) for answer in answers])
+        each = (own.seconds - before) / len(answers)
+        # a probe starts slowly: the bulk may be as much faster as there are more calls under way
+        seconds = Interval(each * min(1.0, len(answers) / concurrency), each, each)
+    else:
+        prompt, completion = _from_lengths(shown)
+        seconds = Interval(*(each / concurrency for each in _SECONDS_PER_CALL))
+    prompt, completion = _product(calls, prompt), _product(calls, completion)
+    return Estimate(
+        texts=len(requests),
+        calls=calls,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cost=Interval(*map(price.of, prompt, completion)) if price else None,
+        seconds=_product(calls, seconds),
+        is_measured=bool(probe and sample),
+    )
+
+
+def _uncached(shown: Sequence[Mapping[str, Any]], cache: AnswerCache | None, count: int) -> Interval:
+    if cache is None or not shown:
+        return Interval(count, count, count)
+    keys = [request_key(canonical_json(fingerprint)) for fingerprint in shown]
+    known = cache.read(keys)
+    share = sum(key not in known for key in keys) / len(keys)
+    margin = _Z * math.sqrt(share * (1 - share) / len(keys)) if len(keys) < count else 0.0
+    return Interval(max(0.0, share - margin), share, min(1.0, share + margin)).times(count)
+
+
+def _from_lengths(shown: Sequence[Mapping[str, Any]]) -> tuple[Interval, Interval]:
+    """Tokens of one call, to be read and to be written, by the length of the requests."""
+    messages = [[message["content"] for message in fingerprint.get("messages", ())] for fingerprint in shown]
+    if not any(messages):  # no chat: an annotator that counts no tokens
+        return Interval(0, 0, 0), Interval(0, 0, 0)
+    lengths = _mean([float(sum(len(content.encode("utf-8", "replace")) for content in chat)) for chat in messages])
+    overhead = _TOKENS_PER_MESSAGE * statistics.mean(map(len, messages))
+    prompt = Interval(*(length / size + overhead for length, size in zip(lengths, _BYTES_PER_TOKEN, strict=True)))
+    most = max(int(fingerprint.get("max_tokens") or _USUAL_ANSWER_TOKENS) for fingerprint in shown)
+    return prompt, Interval(1, min(_USUAL_ANSWER_TOKENS, most), most)
+
+
+def _mean(values: Sequence[float]) -> Interval:
+    if not values:
+        return Interval(0.0, 0.0, 0.0)
+    mean = statistics.mean(values)
+    margin = _Z * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return Interval(max(0.0, mean - margin), mean, mean + margin)
+
+
+def _product(one: Interval, other: Interval) -> Interval:
+    return Interval(*(a * b for a, b in zip(one, other, strict=True)))
+
+
+def _shown(interval: Interval, form: Callable[[float], str]) -> str:
+    low, expected, high = map(form, interval)
+    return expected if low == high else f"{expected} ({low} to {high})"
+
+
+def _count(value: float) -> str:
+    return f"{round(value):,}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

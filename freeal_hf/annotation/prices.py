@@ -1,0 +1,63 @@
+"""What models' tokens cost."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from freeal_hf.annotation.ledger import Price
+from freeal_hf.errors import InputError
+
+PRICES_AS_OF = "2025-06"
+
+PRICES: Mapping[str, Price] = {
+    "gpt-3.5-turbo": Price(0.50, 1.50),
+    "gpt-4o": Price(2.50, 10.00),
+    "gpt-4o-mini": Price(0.15, 0.60),
+    "gpt-4.1": Price(2.00, 8.00),
+    "gpt-4.1-mini": Price(0.40, 1.60),
+    "gpt-4.1-nano": Price(0.10, 0.40),
+    "claude-3-5-haiku-latest": Price(0.80, 4.00),
+    "claude-sonnet-4-0": Price(3.00, 15.00),
+}
+"""List prices of their vendors as of `PRICES_AS_OF`, by the model's name in a request. Models of the Hugging Face
+inference providers are not among them: each provider has its own price. A table of the user's comes first."""
+
+
+def load_prices(path: str | Path) -> dict[str, Price]:
+    """Reads a price table: YAML or JSON with `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.
+
+    Raises:
+        InputError: If the file is missing or holds anything else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"There is no price table {str(path)!r}; give a YAML file with `model: {{prompt, completion}}`."
+        )
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {
+            str(model): Price(float(price["prompt"]), float(price["completion"])) for model, price in table.items()
+        }
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"The price table {str(path)!r} cannot be read ({type(error).__name__}: {error}). Each line names a "
+            "model: `org/name: {prompt: 0.15, completion: 0.60}`, in dollars per million tokens."
+        ) from error
+
+
+def price_of(annotator: object, table: Mapping[str, Price] | None = None) -> Price | None:
+    """The price of an annotator's tokens.
+
+    Args:
+        annotator (`Annotator`): One with a `price` of its own, or with a `model` that a table names.
+        table (`Mapping[str, Price]`, *optional*): The user's prices, which go before `PRICES`.
+
+    Returns:
+        `Price`, or `None` if it is not known.
+    """
+    own = getattr(annotator, "price", None)
+    if isinstance(own, Price):
+        return own
+    return {**PRICES, **(table or {})}.get(str(getattr(annotator, "model", None)))

@@ -1,0 +1,125 @@
+"""Estimates before a run, prices, and how near they come."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.columns import ColumnAnnotator
+from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+from freeal_hf.annotation.estimate import Interval, estimate_annotation
+from freeal_hf.annotation.ledger import Ledger, Price
+from freeal_hf.annotation.prices import PRICES, load_prices, price_of
+from freeal_hf.errors import InputError
+from freeal_hf.tasks import TextClassification
+from tests.servers.chat import ChatServer
+
+REQUESTS = [AnnotationRequest("Where is my parcel? " * (1 + i % 7) + str(i)) for i in range(400)]
+UNREACHABLE = "http://127.0.0.1:9"
+
+
+def test_an_estimate_makes_no_call(task: TextClassification) -> None:
+    estimate = estimate_annotation(InferenceEndpointsAnnotator("m", base_url=UNREACHABLE), task, REQUESTS)
+    assert estimate.calls == Interval(400, 400, 400)
+    assert not estimate.is_measured
+
+
+@pytest.mark.parametrize("probe", [0, 40])
+def test_what_a_run_takes_lies_in_the_interval_that_was_estimated(
+    probe: int, task: TextClassification, start: Callable[..., ChatServer]
+) -> None:
+    annotator, price = InferenceEndpointsAnnotator(start().url), Price(1.0, 2.0)
+    estimate = estimate_annotation(annotator, task, REQUESTS, price=price, probe=probe)
+    ledger = Ledger(price=price)
+    list(run_annotation(annotator, task, REQUESTS, ledger=ledger))
+    assert estimate.prompt_tokens.low <= ledger.prompt_tokens <= estimate.prompt_tokens.high
+    assert estimate.completion_tokens.low <= ledger.completion_tokens <= estimate.completion_tokens.high
+    assert estimate.cost is not None
+    assert ledger.cost is not None
+    assert estimate.cost.low <= ledger.cost <= estimate.cost.high
+
+
+def test_a_probe_narrows_the_interval(task: TextClassification, start: Callable[..., ChatServer]) -> None:
+    annotator = InferenceEndpointsAnnotator(start().url)
+    wide, narrow = (estimate_annotation(annotator, task, REQUESTS, probe=probe).prompt_tokens for probe in (0, 40))
+    assert narrow.high - narrow.low < (wide.high - wide.low) / 2
+
+
+def test_a_probe_is_paid_once_and_booked(
+    task: TextClassification, start: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    server, ledger = start(), Ledger(owner="round-0")
+    annotator = InferenceEndpointsAnnotator(server.url)
+    with AnswerCache(tmp_path / "c.sqlite") as cache:
+        estimate_annotation(annotator, task, REQUESTS, cache=cache, ledger=ledger, probe=10)
+        list(run_annotation(annotator, task, REQUESTS, cache=cache, ledger=ledger))
+    assert ledger.calls == 400
+    assert max(server.stats.asked[request.text] for request in REQUESTS) == 1
+
+
+def test_equal_texts_are_counted_once(task: TextClassification) -> None:
+    annotator = InferenceEndpointsAnnotator("m", base_url=UNREACHABLE)
+    assert estimate_annotation(annotator, task, REQUESTS * 3).calls.expected == 400
+
+
+def test_cached_answers_are_left_out(
+    task: TextClassification, start: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    annotator = InferenceEndpointsAnnotator(start().url)
+    with AnswerCache(tmp_path / "c.sqlite") as cache:
+        list(run_annotation(annotator, task, REQUESTS[:200], cache=cache))
+        calls = estimate_annotation(annotator, task, REQUESTS, cache=cache).calls
+    assert calls.low < 200 < calls.high
+
+
+def test_no_texts_take_nothing(task: TextClassification) -> None:
+    estimate = estimate_annotation(InferenceEndpointsAnnotator("m", base_url=UNREACHABLE), task, [], probe=5)
+    assert estimate.prompt_tokens.high == 0
+
+
+def test_an_annotator_without_prompts_takes_no_tokens(task: TextClassification) -> None:
+    estimate = estimate_annotation(ColumnAnnotator({}, "c"), task, REQUESTS)
+    assert estimate.prompt_tokens == Interval(0, 0, 0)
+
+
+def test_an_estimate_is_shown_as_a_table(task: TextClassification) -> None:
+    annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
+    shown = str(estimate_annotation(annotator, task, REQUESTS, price=price_of(annotator)))
+    assert [line.split("  ")[0] for line in shown.splitlines()] == [
+        "texts", "calls", "prompt tokens", "completion tokens", "cost", "time", "from"
+    ]  # fmt: skip
+    assert "$" in shown
+
+
+# ---- Prices ----
+
+
+def test_a_known_model_has_its_list_price() -> None:
+    assert price_of(InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)) == PRICES["gpt-4o-mini"]
+
+
+def test_the_users_price_goes_before_the_list(tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text("gpt-4o-mini: {prompt: 1, completion: 2.5}\n")
+    annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
+    assert price_of(annotator, load_prices(tmp_path / "prices.yaml")) == Price(1.0, 2.5)
+
+
+def test_an_unknown_model_has_no_price() -> None:
+    assert price_of(InferenceEndpointsAnnotator("org/unheard-of")) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["- a\n- b", "m: 3", "m: {prompt: 1}", "m: {prompt: x, completion: 1}", "[", "m: {prompt: -1, completion: 1}"],
+)
+def test_a_price_table_that_cannot_be_read_is_refused_with_an_example(content: str, tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text(content)
+    with pytest.raises(InputError, match="prompt"):
+        load_prices(tmp_path / "prices.yaml")
+
+
+def test_a_price_table_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.yaml"):
+        load_prices(tmp_path / "nowhere.yaml")
