@@ -12,7 +12,7 @@ from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import Message
 from freeal_hf.errors import AnnotatorError
 
-_CARRIED = "freeal_response_format"
+_OURS = "freeal"
 
 
 class ChatAnswer(NamedTuple):
@@ -27,19 +27,20 @@ class ChatAnswer(NamedTuple):
 
 
 class ChatClient(AsyncInferenceClient):
-    """`AsyncInferenceClient` that sends `response_format` unchanged.
+    """`AsyncInferenceClient` that sends `response_format` unchanged and leaves the response as plain JSON.
 
     For a URL, huggingface_hub rewrites OpenAI's `json_schema` into the dialect of text-generation-inference. vLLM,
     SGLang, llama.cpp, Ollama and OpenAI ignore or refuse that, and the constraint is lost without a word. The format
-    therefore travels under a name of ours and gets its own back here. Should `_inner_post` ever be renamed upstream,
-    the canary sees that the constraint is not enforced, and the ladder is climbed down.
+    therefore travels under a name of ours and gets its own back here. And each log-probability would become a data
+    class, which takes longer than the whole rest of a call. Should `_inner_post` ever be renamed upstream, the canary
+    sees that the constraint is not enforced, and the ladder is climbed down.
     """
 
     async def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
         body = request_parameters.json
-        if isinstance(body, dict) and _CARRIED in body:
-            body["response_format"] = body.pop(_CARRIED)
-        return await super()._inner_post(request_parameters, stream=stream)
+        if isinstance(body, dict) and _OURS in body:
+            body["response_format"] = body.pop(_OURS)
+        return {_OURS: json.loads(await super()._inner_post(request_parameters, stream=False))}
 
 
 async def complete(
@@ -62,33 +63,35 @@ async def complete(
     Raises:
         TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotation.http_errors.explained`.
     """
-    fields = {_CARRIED if name == "response_format" else name: value for name, value in extra.items()}
+    fields = {_OURS if name == "response_format" else name: value for name, value in extra.items()}
     try:
-        output = await client.chat_completion(list(messages), model=model, extra_body=fields, **sampling)
-        choice = output.choices[0]
-        text = choice.message.content
+        output: dict[str, Any] = await client.chat_completion(
+            list(messages), model=model, extra_body=fields, **sampling
+        )
+        return _answer(output.get(_OURS, output))
     except HTTP_ERRORS as error:
         raise explained(error, str(client.model), client.token) from error
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, IndexError, AttributeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
         detail = f"the server's answer is not a chat completion ({type(error).__name__}: {error})"
         raise TransientError("broken response", detail) from error
     except ValueError as error:  # huggingface_hub's own: no token, no such provider
         raise AnnotatorError(f"huggingface_hub cannot make the call: {error}") from error
-    usage = output.usage
+
+
+def _answer(completion: Mapping[str, Any]) -> ChatAnswer:
+    choice = completion["choices"][0]
+    usage = completion.get("usage") or {}
+    logprobs = (choice.get("logprobs") or {}).get("content") or ()
     return ChatAnswer(
-        text=text or "",
-        is_cut_off=choice.finish_reason == "length",
-        is_filtered=choice.finish_reason == "content_filter",
-        tokens=_tokens(choice.logprobs),
-        prompt_tokens=(usage and usage.prompt_tokens) or 0,
-        completion_tokens=(usage and usage.completion_tokens) or 0,
+        text=choice["message"].get("content") or "",
+        is_cut_off=choice.get("finish_reason") == "length",
+        is_filtered=choice.get("finish_reason") == "content_filter",
+        tokens=tuple(map(_token, logprobs)),
+        prompt_tokens=usage.get("prompt_tokens") or 0,
+        completion_tokens=usage.get("completion_tokens") or 0,
     )
 
 
-def _tokens(logprobs: Any) -> tuple[TokenLogprobs, ...]:
-    if not logprobs or not logprobs.content:
-        return ()
-    return tuple(
-        TokenLogprobs(entry.token, entry.logprob, {other.token: other.logprob for other in entry.top_logprobs or ()})
-        for entry in logprobs.content
-    )
+def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
+    alternatives = {other["token"]: other["logprob"] for other in entry.get("top_logprobs") or ()}
+    return TokenLogprobs(entry["token"], entry["logprob"], alternatives)

@@ -349,7 +349,9 @@ def main() -> None:
     parser.add_argument("--faults", type=json.loads, default={})
     parser.add_argument("--token")
     options = parser.parse_args()
-    behaviour = Behaviour(latency=options.latency, faults=options.faults, token=options.token)
+    behaviour = Behaviour(
+        latency=options.latency, faults=options.faults, token=options.token, constraints=("json_schema", "tgi")
+    )
     with serve(ChatServer(behaviour, keep_bodies=0), options.port) as server:
         print(server.url, flush=True)
         threading.Event().wait()

@@ -1,0 +1,151 @@
+"""Throughput and memory of the annotation driver against a bare loop over the same client, and against peers.
+
+    python benchmarks/annotate.py [--requests 10000] [--latency 0.05] [--concurrency 256] [--repeats 3]
+
+Starts `tests/servers/chat.py` as a process of its own on the last core, runs both sides on the others, in turns, and
+prints one line a side. The bare loop is what one writes without this package: a semaphore around
+`AsyncInferenceClient.chat_completion`, no cache, no retries, no parsing.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import AsyncInferenceClient
+
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+from freeal_hf.annotation.prompts import annotation_messages, answer_schema, label_codes
+from freeal_hf.tasks import Demonstration, TextClassification
+
+ROOT = Path(__file__).parents[1]
+MODEL = "tests/tiny-chat"
+TASK = TextClassification(
+    {"positive": "the reviewer liked the film", "negative": "the reviewer did not like it"},
+    description="Sentiment of one sentence from a film review.",
+)
+SHOTS = tuple(
+    Demonstration(f"{'A joy' if i % 2 else 'A bore'} from start to finish, example number {i}.", i % 2)
+    for i in range(4)
+)
+
+
+def requests(count: int) -> Iterator[AnnotationRequest]:
+    """Texts of the length of a review's sentence."""
+    for i in range(count):
+        yield AnnotationRequest(
+            f"Number {i}: a film that never finds its feet, but has its moments all the same.", SHOTS
+        )
+
+
+@contextmanager
+def server(latency: float) -> Iterator[str]:
+    """The server in a process of its own, on the last core."""
+    command = [sys.executable, str(ROOT / "tests/servers/chat.py"), "--latency", str(latency)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(process.pid, cores[-1:])
+    os.sched_setaffinity(0, cores[:-1] or cores)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        os.sched_setaffinity(0, cores)
+        process.kill()
+        process.wait()
+
+
+def bare(url: str, count: int, concurrency: int, probabilities: bool) -> float:
+    """Requests per second of a bare loop; the same messages, schema and log-probabilities."""
+    logprobs = {"logprobs": True, "top_logprobs": 5} if probabilities else {}
+    codes = label_codes(TASK, probabilities)
+    response_format = {"type": "json_schema", "json_schema": {"name": "label", "schema": answer_schema(codes)}}
+
+    async def main() -> float:
+        client = AsyncInferenceClient(base_url=url, api_key="none", timeout=300)
+        gate = asyncio.Semaphore(concurrency)
+
+        async def one(request: AnnotationRequest) -> str:
+            async with gate:
+                output = await client.chat_completion(
+                    annotation_messages(TASK, request, coded=probabilities),
+                    model=MODEL,
+                    max_tokens=64,
+                    temperature=0.0,
+                    seed=0,
+                    response_format=response_format,
+                    **logprobs,
+                )
+                return str(output.choices[0].message.content)
+
+        async with client:
+            started = time.perf_counter()
+            await asyncio.gather(*(one(request) for request in requests(count)))
+            return count / (time.perf_counter() - started)
+
+    return asyncio.run(main())
+
+
+def driven(url: str, count: int, concurrency: int, probabilities: bool) -> float:
+    """Requests per second of `run_annotation`, canary and cache on disk included."""
+    annotator = InferenceEndpointsAnnotator(
+        MODEL, base_url=url, concurrency=concurrency, timeout=300, probabilities=probabilities
+    )
+    with tempfile.TemporaryDirectory() as folder, AnswerCache(Path(folder) / "cache.sqlite") as cache:
+        started = time.perf_counter()
+        answered = sum(
+            annotation.is_labelled for _, annotation in run_annotation(annotator, TASK, requests(count), cache=cache)
+        )
+        seconds = time.perf_counter() - started
+    if answered != count:
+        raise SystemExit(f"only {answered} of {count} texts got a label")
+    return count / seconds
+
+
+def peak_memory(url: str, count: int, concurrency: int) -> float:
+    """Most memory, in MB, of a process of its own that annotates so many texts."""
+    command = [sys.executable, __file__, "--memory-of", str(count), "--url", url, "--concurrency", str(concurrency)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--concurrency", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-probabilities", dest="probabilities", action="store_false", help="no log-probabilities")
+    parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 100_000], help="numbers of texts")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        driven(options.url, options.memory_of, options.concurrency, options.probabilities)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    sides = {"bare loop": bare, "run_annotation": driven}
+    with server(options.latency) as url:
+        rates: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(options.repeats):
+            for name, side in sides.items():
+                rates[name].append(side(url, options.requests, options.concurrency, options.probabilities))
+                print(f"{name:<16} {rates[name][-1]:8.0f} requests/s", flush=True)
+        memory = {count: peak_memory(url, count, options.concurrency) for count in options.memory}
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ratio = medians["run_annotation"] / medians["bare loop"]
+    print(json.dumps({"median_requests_per_second": medians, "ratio": round(ratio, 3), "peak_memory_mb": memory}))
+
+
+if __name__ == "__main__":
+    main()
