@@ -77,12 +77,13 @@ def _add_run(commands: Any) -> None:
     run = commands.add_parser(
         "run",
         help="label texts and train a student",
+        usage="freeal-hf run [CONFIG.yaml] [options]",
         description="Labels texts and trains a student, in rounds. Started again, it goes on where it was.",
-        epilog="Every field of FreeALConfig is an option too (--learning-rate 2e-5): see --help-training.",
+        epilog="Every field of FreeALConfig is an option too (--learning-rate 2e-5): see --help-training. "
+        "CONFIG.yaml may hold any option, with _ in place of -; what is given on the command line wins.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    run.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="YAML file with any of the options below")
     run.add_argument("--help-training", action=_TrainingHelp, help="list the options of the student's training")
 
     data = run.add_argument_group("data")
@@ -186,8 +187,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     values = vars(options)
     values.pop("command")
     resume, overwrite = values.pop("resume", False), values.pop("overwrite", False)
-    if "config" in values:
-        values = {**_read_config(values.pop("config")), **values}
+    if rest and not rest[0].startswith("-"):
+        # No positional of the parser: it would take the value of a training option, which only comes to light below.
+        values = {**_read_config(rest[0]), **values}
+        rest = rest[1:]
     if "data" not in values:
         raise InputError("No data given; name a file or a Hub data set with --data.")
     task = _task(values)

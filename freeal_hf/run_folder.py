@@ -19,6 +19,10 @@ METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.ht
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_SPACE_NATIVE = (
+    *(f"os error {number})" for number in sorted(_NO_SPACE)),
+    "PytorchStreamWriter failed writing file",
+)
 # What may change between a run and its continuation without making it another run.
 _MAY_CHANGE = {"freeal_hf", "output_dir", "num_rounds", "max_cost", "max_tokens"}
 
@@ -28,17 +32,25 @@ def mending_disk_errors(folder: Path) -> Iterator[None]:
     """Turns a full or read-only disk into a `RunError` that says what to do."""
     try:
         yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
+    except Exception as error:
+        if _is_disk_full(error):
             raise RunError(
-                f"There is no space left to write to {str(folder)!r} ({error.strerror}). Free some, then start the "
-                "same command again: it goes on where it was, and no answer is asked for twice."
+                f"There is no space left to write to {str(folder)!r} ({error}). Free some, then start the same "
+                "command again: it goes on where it was, and no answer is asked for twice."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise RunError(
                 f"{error.filename or folder} cannot be written ({error.strerror}); choose another folder."
             ) from error
         raise
+
+
+def _is_disk_full(error: Exception) -> bool:
+    # safetensors and torch write in native code and report a full disk as errors of their own.
+    native = type(error).__module__.startswith("safetensors") or isinstance(error, RuntimeError)
+    return (isinstance(error, OSError) and error.errno in _NO_SPACE) or (
+        native and any(sign in str(error) for sign in _NO_SPACE_NATIVE)
+    )
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:

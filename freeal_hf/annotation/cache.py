@@ -156,7 +156,10 @@ class AnswerCache:
         try:
             yield
         except OSError as error:
-            raise RunError(f"The answer cache {str(self.path)!r} cannot be written: {error}.") from error
+            raise RunError(
+                f"The answer cache {str(self.path)!r} cannot be written: {error}. Make room or "
+                "fix the permissions, then start the same command again."
+            ) from error
         except sqlite3.ProgrammingError:
             raise
         except sqlite3.OperationalError as error:

@@ -1,0 +1,141 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from freeal_hf.cli import main
+
+TRAINING = [
+    *("--num-train-epochs", "6", "--warm-up-epochs", "4", "--per-device-train-batch-size", "8"),
+    *("--learning-rate", "2e-3", "--disable-tqdm", "true"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(corpus, tmp_path_factory):
+    """The corpus with another system's labels in the column `llm`: right but for every ninth."""
+    path = tmp_path_factory.mktemp("data") / "corpus.csv"
+    other = {"fruit": "tool", "tool": "fruit"}
+    rows = [{**row, "llm": other[row["gold"]] if i % 9 == 0 else row["gold"]} for i, row in enumerate(corpus)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=["text", "gold", "llm"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def arguments(data, student, folder, *more):
+    return [
+        *("run", "--data", str(data), "--labels", "fruit,tool", "--annotator", "column:llm"),
+        *("--student", str(student), "--output-dir", str(folder), *TRAINING, *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(data, student_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert main(arguments(data, student_folder, folder, "--gold-column", "gold")) == 0
+    return folder
+
+
+def test_run_writes_the_contract_and_prints_the_table(data, student_folder, tmp_path, capsys):
+    assert main(arguments(data, student_folder, tmp_path / "run", "--gold-column", "gold", "--num-rounds", "1")) == 0
+    printed = capsys.readouterr().out
+    assert "final label" in printed
+    assert str(tmp_path / "run") in printed
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())[0]["annotator_accuracy"] == pytest.approx(
+        71 / 80
+    )
+
+
+def test_training_fields_are_options(finished):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    assert config["num_train_epochs"] == 6
+    assert config["learning_rate"] == 2e-3
+
+
+def test_the_written_configuration_runs_again_to_the_same_labels(finished, tmp_path):
+    again = tmp_path / "again"
+    assert main(["run", str(finished / "config.yaml"), "--output-dir", str(again)]) == 0
+    assert (again / "labels.csv").read_text() == (finished / "labels.csv").read_text()
+
+
+def test_options_win_over_the_configuration_file(finished, tmp_path):
+    other = tmp_path / "other"
+    assert main(["run", str(finished / "config.yaml"), "--output-dir", str(other), "--num-rounds", "1"]) == 0
+    assert len(json.loads((other / "metrics.json").read_text())) == 1
+
+
+def test_predict_labels_a_file(finished, data, tmp_path):
+    output = tmp_path / "deep" / "predictions.csv"
+    assert main(["predict", "--model", str(finished / "student"), "--data", str(data), "--output", str(output)]) == 0
+    rows = list(csv.DictReader(output.open()))
+    assert len(rows) == 80
+    assert {row["label"] for row in rows} == {"fruit", "tool"}
+    assert all(0.5 <= float(row["confidence"]) <= 1 for row in rows)
+
+
+def test_predict_keeps_a_row_without_a_text(finished, tmp_path):
+    data, output = tmp_path / "x.csv", tmp_path / "y.csv"
+    data.write_text("n,text\n1,my old apple\n2,\n")
+    assert main(["predict", "--model", str(finished / "student"), "--data", str(data), "--output", str(output)]) == 0
+    rows = list(csv.DictReader(output.open()))
+    assert [row["label"] != "" for row in rows] == [True, False]
+    assert rows[1]["note"] == "the text is empty"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--data", "nowhere.csv"], "no data file 'nowhere.csv'"),
+        (["--task", "nowhere.yaml"], "either --task or --labels"),
+        (["--annotator", "oracle"], "no annotator 'oracle'"),
+        (["--annotator", "column:gpt"], "no column 'gpt'"),
+        (["--text-columns", "body"], "no column 'body'"),
+        (["--num-rounds", "0"], "num_rounds is 0"),
+    ],
+)
+def test_bad_options_end_with_one_clear_line(more, message, data, student_folder, tmp_path, capsys):
+    assert main(arguments(data, student_folder, tmp_path / "run", *more)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("freeal-hf: error: ")
+    assert message in error
+    assert not (tmp_path / "run" / "labels.parquet").exists()
+
+
+def test_an_unknown_key_of_a_configuration_file_is_named(data, tmp_path, capsys):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"data": str(data), "labels": ["fruit", "tool"], "learning_speed": 1}))
+    assert main(["run", str(path)]) == 1
+    assert "no option 'learning_speed'" in capsys.readouterr().err
+
+
+def test_a_missing_label_list_is_named(data, capsys):
+    assert main(["run", "--data", str(data)]) == 1
+    assert "--labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["run"], ["predict"], ["demo"]])
+def test_help_fits_a_terminal(command):
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, "-m", "freeal_hf", *command, "--help"], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert len(done.stdout.splitlines()) <= 100
+
+
+def test_a_full_disk_ends_with_the_remedy_and_the_run_goes_on_afterwards(data, student_folder, tmp_path):
+    """A file size limit stands for the full disk: the kernel refuses to write past it."""
+    command = [sys.executable, "-m", "freeal_hf", *arguments(data, student_folder, tmp_path / "run")]
+    limited = ["sh", "-c", 'ulimit -f 20; exec "$0" "$@"', *command]
+    full = subprocess.run(limited, capture_output=True, text=True)
+    assert full.returncode == 1
+    assert full.stderr.splitlines()[-1].startswith("freeal-hf: error: ")
+    assert "start the same command again" in full.stderr
+    assert main(command[3:]) == 0

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freeal_hf import Annotation, TextClassification
+from freeal_hf.annotation.annotator import Generation
+from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
+
+
+def choose(labels, is_candidate=None, losses=None, embeddings=None, num_labels=2, **options):
+    labels = np.asarray(labels)
+    n = len(labels)
+    rng = np.random.default_rng(0)
+    return choose_demonstrations(
+        [f"text {i}" for i in range(n)],
+        [f"id{i}" for i in range(n)],
+        labels,
+        np.arange(n, dtype=float) if losses is None else np.asarray(losses, dtype=float),
+        np.ones(n, dtype=bool) if is_candidate is None else np.asarray(is_candidate),
+        rng.normal(size=(n, 4)) if embeddings is None else np.asarray(embeddings, dtype=float),
+        num_labels=num_labels,
+        **options,
+    )
+
+
+def test_the_pool_is_divided_equally_among_the_labels():
+    pool = choose([0] * 90 + [1] * 30, pool_size=20)
+    assert [shot.label for shot in pool].count(0) == 10
+    assert [shot.label for shot in pool].count(1) == 10
+
+
+def test_only_candidates_are_chosen():
+    pool = choose([0, 0, 1, 1], is_candidate=[True, False, False, True], pool_size=10)
+    assert [shot.id for shot in pool] == ["id0", "id3"]
+
+
+def test_only_the_cleanest_fraction_is_chosen():
+    pool = choose([0] * 100, num_labels=1, pool_size=5, candidate_fraction=0.1)
+    assert all(int(shot.id[2:]) < 10 for shot in pool)
+
+
+def test_one_sample_of_every_cluster_is_chosen():
+    corners = np.repeat([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], 10, axis=0)
+    pool = choose([0] * 30, num_labels=1, pool_size=3, candidate_fraction=1.0, embeddings=corners)
+    assert sorted(int(shot.id[2:]) // 10 for shot in pool) == [0, 1, 2]
+
+
+@settings(deadline=None)
+@given(counts=st.lists(st.integers(0, 7), min_size=2, max_size=4), pool_size=st.integers(1, 20))
+def test_labels_with_few_or_no_samples_break_nothing(counts, pool_size):
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    pool = choose(labels, num_labels=len(counts), pool_size=pool_size)
+    per_label = max(1, pool_size // len(counts))
+    for label, count in enumerate(counts):
+        assert sum(shot.label == label for shot in pool) == min(count, per_label)
+
+
+@given(n=st.integers(1, 6), m=st.integers(0, 12), per_label=st.integers(1, 4), seed=st.integers(0, 100))
+def test_retrieval_finds_the_nearest_of_every_label(n, m, per_label, seed):
+    rng = np.random.default_rng(seed)
+    queries, pool, labels = rng.normal(size=(n, 3)), rng.normal(size=(m, 3)), rng.integers(0, 3, m)
+    found = nearest_demonstrations(queries, pool, labels, per_label=per_label)
+    unit = pool / np.linalg.norm(pool, axis=1, keepdims=True) if m else pool
+    for query, shots in zip(queries, found, strict=True):
+        similarity = unit @ (query / np.linalg.norm(query)) if m else np.zeros(0)
+        for label in range(3):
+            members = np.flatnonzero(labels == label)
+            best = sorted(members, key=lambda i: -similarity[i])[:per_label]
+            assert sorted(i for i in shots if labels[i] == label) == sorted(best)
+
+
+def test_the_nearest_demonstration_stands_last():
+    pool = np.array([[1.0, 0.0], [0.0, 1.0], [0.7, 0.7]])
+    assert nearest_demonstrations(np.array([[0.0, 1.0]]), pool, np.array([0, 0, 1]), per_label=2) == [[0, 2, 1]]
+
+
+class Writer:
+    """Writes texts for a label, and labels a text by its first word."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    async def generate(self, task, request):
+        return Generation(tuple(self.texts[request.label]))
+
+    async def annotate(self, task, requests):
+        names = task.label_names
+        return [Annotation(names.index(request.text.split()[0])) for request in requests]
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (["good news", "good day"], ["good news", "good day"]),
+        (["good news", "Good  News"], ["good news"]),
+        (["good film", "good day"], ["good day"]),
+        (["bad luck", "good day"], ["good day"]),
+        (["", "good day"], ["good day"]),
+    ],
+    ids=["new texts", "a repeated text", "a copy of the corpus", "a text of another label", "an empty text"],
+)
+def test_generated_demonstrations_are_new_and_pass_the_annotators_own_check(written, kept):
+    task = TextClassification(["good", "bad"])
+    pool = generate_demonstrations(task, Writer([written, []]), ["good film"], per_label=2)
+    assert [shot.text for shot in pool] == kept

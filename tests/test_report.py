@@ -1,0 +1,53 @@
+from html.parser import HTMLParser
+
+import pytest
+from datasets import Dataset
+
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig
+from freeal_hf.report import summary_table
+from tests.conftest import QUICK_TRAINING, KeywordAnnotator
+
+HOSTILE = "apple <script>alert(1)</script> <img src=x onerror=alert(2)> {{ 7*7 }}"
+
+
+class Elements(HTMLParser):
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.links, self.text = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def result(task, corpus, student_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "run"
+    texts = [*corpus["text"], *(f"{HOSTILE} {word}" for word in ("hammer", "saw", "drill"))]
+    args = FreeALConfig(output_dir=str(folder), **QUICK_TRAINING)
+    loop = FreeAL(task, KeywordAnnotator(), str(student_folder), args, LoopConfig(num_rounds=1))
+    gold = [*corpus["gold"], "tool", "tool", "tool"]
+    return loop.run(Dataset.from_dict({"text": texts, "gold": gold}))
+
+
+def test_the_report_loads_nothing_from_elsewhere(result):
+    page = Elements(result.report().read_text())
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+
+
+def test_texts_stand_in_the_report_as_text(result):
+    page = Elements(result.report().read_text())
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert "49" not in "".join(page.text).split()
+
+
+def test_the_table_of_a_terminal_has_a_line_for_each_round(result):
+    lines = summary_table(result.rounds).splitlines()
+    assert len(lines) == 3
+    assert "annotator" in lines[0]
+    assert len({len(line) for line in lines}) == 1
