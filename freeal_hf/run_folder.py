@@ -21,7 +21,8 @@ RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_SPACE_NATIVE = (
     *(f"os error {number})" for number in sorted(_NO_SPACE)),
-    "PytorchStreamWriter failed writing file",
+    "iostream error",
+    "inline_container.cc",
 )
 # What may change between a run and its continuation without making it another run.
 _MAY_CHANGE = {"freeal_hf", "output_dir", "num_rounds", "max_cost", "max_tokens"}
