@@ -4,6 +4,7 @@ import importlib
 import re
 import time
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,6 +90,7 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
     return RefusedError("request refused", f"{place}: {status} {said}")
 
 
+@lru_cache(maxsize=16)
 def public_url(url: str) -> str:
     """An address without user, password, query and fragment, which may hold a key; a model id as it is."""
     parts = urlsplit(url)

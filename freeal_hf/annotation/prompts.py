@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
@@ -64,6 +65,7 @@ def answer_regex(codes: Sequence[str]) -> str:
     return r"\{\"label\": \"(" + "|".join(re.escape(json.dumps(code)[1:-1]) for code in codes) + r")\"\}"
 
 
+@lru_cache(maxsize=1024)
 def answer_text(code: str) -> str:
     """The answer for one label, as the demonstrations show it."""
     return json.dumps({"label": code}, ensure_ascii=False)
@@ -82,9 +84,9 @@ def annotation_messages(task: TextClassification, request: AnnotationRequest, *,
         coded (`bool`, *optional*, defaults to `False`): Whether labels are answered as letters; see `label_codes`.
     """
     codes = label_codes(task, coded)
-    messages = [_message("system", _instructions(task, codes))]
+    messages = [_message("system", _instructions(task, coded))]
     for shot in request.demonstrations:
-        messages.append(_message("user", _shown(shot.text)))
+        messages.append(_message("user", _shown_again(shot.text)))
         messages.append(_message("assistant", answer_text(codes[shot.label])))
     messages.append(_message("user", _shown(request.text)))
     return messages
@@ -201,8 +203,9 @@ def cut_text(text: str, max_characters: int) -> tuple[str, bool]:
     return head[:end].rstrip() + CUT_MARK, True
 
 
-def _instructions(task: TextClassification, codes: Sequence[str]) -> str:
-    names = task.label_names
+@lru_cache(maxsize=16)
+def _instructions(task: TextClassification, coded: bool) -> str:
+    names, codes = task.label_names, label_codes(task, coded)
     shown = [
         _described(task, name) if code == name else f"{code}. {_described(task, name)}"
         for code, name in zip(codes, names, strict=True)
@@ -230,6 +233,9 @@ def _described(task: TextClassification, name: str) -> str:
 
 def _shown(text: str) -> str:
     return f"Text: {quoted(text)}"
+
+
+_shown_again = lru_cache(maxsize=1024)(_shown)  # demonstrations come again and again, texts do not
 
 
 def _message(role: str, content: str) -> Message:
