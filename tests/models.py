@@ -1,5 +1,6 @@
 """Tiny chat models with a real tokenizer, made on the spot: the real code runs, and nothing is downloaded."""
 
+import json
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
@@ -8,6 +9,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto import CONFIG_MAPPING
+
+from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest
+from freeal_hf.annotation.prompts import annotation_messages, answer_text, generation_messages
+from freeal_hf.tasks import TextClassification
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -20,6 +25,13 @@ TOKENIZER_LINES = [
     "The plot is thin. The acting is worse. I left before the end!",
     '{"label": "positive"} {"label": "negative"}',
 ]
+
+REVIEW_TASK = TextClassification(
+    {"positive": "the reviewer liked it", "negative": "the reviewer did not"}, description="Sentiment of a review."
+)
+REVIEWS = {"Never dull.": 0, "The plot is thin.": 1, "A warm and funny film.": 0, "I left before the end!": 1}
+WRITE_REVIEWS = GenerationRequest(label=0, examples=("Never dull.",), num_texts=2)
+WRITTEN_REVIEWS = ("So warm.", "A funny script.")
 
 
 @cache
@@ -112,3 +124,14 @@ def taught_chat_model(
         optimizer.step()
         optimizer.zero_grad()
     return model.eval()
+
+
+@cache
+def review_model() -> PreTrainedModel:
+    """A model that labels `REVIEWS` with letters, as a person would, and writes `WRITTEN_REVIEWS` when asked to."""
+    lessons = [
+        (annotation_messages(REVIEW_TASK, AnnotationRequest(text), coded=True), answer_text("AB"[label]))
+        for text, label in REVIEWS.items()
+    ]
+    written = json.dumps({"texts": WRITTEN_REVIEWS})
+    return taught_chat_model([*lessons, (generation_messages(REVIEW_TASK, WRITE_REVIEWS), written)])

@@ -43,7 +43,7 @@ def answer_log_likelihoods(
     shared = _num_shared_tokens(prompts) if _has_full_attention_only(model) else 0
     cache, mask = None, torch.ones(len(prompts), shared, dtype=torch.long)
     if shared:
-        _, cache = _read(model, torch.tensor([prompts[0][:shared]]), mask[:1], None)
+        _, cache = _read(model, torch.tensor([prompts[0][:shared]]), mask[:1], None, logits_to_keep=1)
         _copy_rows(cache, torch.zeros(len(prompts), dtype=torch.long))
     rests, rests_mask = _padded([prompt[shared:] for prompt in prompts], side="left")
     mask = torch.cat([mask, rests_mask], dim=1)
@@ -57,12 +57,12 @@ def answer_log_likelihoods(
     logits, _ = _read(model, rows, rows_mask, cache)
     following = logits.log_softmax(-1).unflatten(0, (len(prompts), len(answers)))  # (P, A, T, vocabulary)
 
-    score = first[:, tokens[:, 0]]
-    for answer, ids in enumerate(answers):
-        inner = following[:, answer, torch.arange(len(ids) - 1), tokens[answer, 1 : len(ids)]]
-        end = following[:, answer, len(ids) - 1, list(end_token_ids)].logsumexp(-1)
-        score[:, answer] += inner.sum(-1) + end
-    return score
+    scores = []
+    for answer, (token, *later) in enumerate(answers):
+        inner = following[:, answer, range(len(later)), later].sum(-1)
+        end = following[:, answer, len(later), list(end_token_ids)].logsumexp(-1)
+        scores.append(first[:, token] + inner + end)
+    return torch.stack(scores, dim=1).cpu()
 
 
 def _read(
@@ -84,7 +84,7 @@ def _read(
             f"{type(model).__name__} keeps no cache that answers can be scored on in transformers {__version__}; use "
             "transformers 5 or later, or a model with attention in its layers."
         )
-    return output.logits.float().cpu(), output.past_key_values
+    return output.logits.float(), output.past_key_values
 
 
 def _copy_rows(cache: DynamicCache, rows: torch.Tensor) -> None:

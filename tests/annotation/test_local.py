@@ -9,22 +9,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_generation
 from freeal_hf.annotation.calls import RefusedError
 from freeal_hf.annotation.local import LocalAnnotator
 from freeal_hf.annotation.prompts import (
     CUT_MARK,
     annotation_messages,
     answer_text,
-    generation_messages,
 )
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import Demonstration, TextClassification
-from tests.models import chat_model, chat_tokenizer, taught_chat_model
+from tests.models import REVIEW_TASK, WRITE_REVIEWS, WRITTEN_REVIEWS, chat_model, chat_tokenizer, review_model
 
-TASK = TextClassification(
-    {"positive": "the reviewer liked it", "negative": "the reviewer did not"}, description="Sentiment of a review."
-)
 TEXTS = [
     "Never dull.",
     "The plot is thin, and the acting is worse than in the last film of the series.",
@@ -74,12 +70,12 @@ def assert_equals_full_sequences(annotator, task, requests):
 
 
 def test_probabilities_of_texts_of_different_lengths_are_those_of_full_sequences(annotator):
-    assert_equals_full_sequences(annotator, TASK, [AnnotationRequest(text) for text in TEXTS])
+    assert_equals_full_sequences(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in TEXTS])
 
 
 def test_probabilities_with_demonstrations_are_those_of_full_sequences(annotator):
     requests = [AnnotationRequest(TEXTS[0], SHOTS), AnnotationRequest(TEXTS[1]), AnnotationRequest(TEXTS[2], SHOTS)]
-    assert_equals_full_sequences(annotator, TASK, requests)
+    assert_equals_full_sequences(annotator, REVIEW_TASK, requests)
 
 
 def test_probabilities_of_labels_of_different_lengths_are_those_of_full_sequences(annotator):
@@ -99,18 +95,18 @@ def test_probabilities_of_more_labels_than_the_batch_has_sequences_are_those_of_
 
 
 def test_the_label_is_the_most_probable_one(annotator):
-    for annotation in annotate(annotator, TASK, [AnnotationRequest(text) for text in TEXTS]):
+    for annotation in annotate(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in TEXTS]):
         assert annotation.confidence == annotation.probabilities[annotation.label] == max(annotation.probabilities)
 
 
 def test_a_text_gets_the_same_answer_in_every_batch(annotator):
-    alone = [annotate(annotator, TASK, [AnnotationRequest(text)])[0] for text in TEXTS]
-    assert annotate(annotator, TASK, [AnnotationRequest(text) for text in TEXTS]) == alone
+    alone = [annotate(annotator, REVIEW_TASK, [AnnotationRequest(text)])[0] for text in TEXTS]
+    assert annotate(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in TEXTS]) == alone
 
 
 def test_the_driver_gets_a_label_for_every_text(annotator):
     texts = ["", "\ud800", "\x00", "再见", "a" * 5000, "<|im_end|>", '"}', *TEXTS]
-    answers = dict(run_annotation(annotator, TASK, [AnnotationRequest(text) for text in texts]))
+    answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
     assert [answers[i].is_labelled for i in range(len(texts))] == [True] * len(texts)
 
 
@@ -128,7 +124,7 @@ def test_no_text_holds_a_control_token(pieces):
 
 def control_tokens(annotator, request):
     special = {i for i, token in annotator.tokenizer.added_tokens_decoder.items() if token.special}
-    return [token for token in annotator.prompt(TASK, request).ids if token in special]
+    return [token for token in annotator.prompt(REVIEW_TASK, request).ids if token in special]
 
 
 def test_special_tokens_of_any_shape_are_inert_in_a_text():
@@ -146,11 +142,11 @@ LONG_TEXT = "The plot is thin. The acting is worse. I left before the end! " * 3
 
 
 def prompt_text(annotator, request):
-    return annotator.tokenizer.decode(annotator.prompt(TASK, request).ids)
+    return annotator.tokenizer.decode(annotator.prompt(REVIEW_TASK, request).ids)
 
 
 def test_a_text_that_is_too_long_is_marked_as_cut(small_annotator):
-    annotations = annotate(small_annotator, TASK, [AnnotationRequest("Short."), AnnotationRequest(LONG_TEXT)])
+    annotations = annotate(small_annotator, REVIEW_TASK, [AnnotationRequest("Short."), AnnotationRequest(LONG_TEXT)])
     assert [annotation.is_cut for annotation in annotations] == [False, True]
 
 
@@ -161,7 +157,7 @@ def test_a_text_that_is_too_long_is_cut_at_the_end_of_a_sentence(small_annotator
 
 
 def test_a_text_that_is_too_long_uses_most_of_the_room(small_annotator):
-    prompt = small_annotator.prompt(TASK, AnnotationRequest(LONG_TEXT))
+    prompt = small_annotator.prompt(REVIEW_TASK, AnnotationRequest(LONG_TEXT))
     assert 0.85 * small_annotator.context < len(prompt.ids) < small_annotator.context
 
 
@@ -176,41 +172,36 @@ def test_the_farthest_demonstrations_give_way_when_they_take_more_than_half_of_t
 def test_a_task_that_leaves_no_room_for_a_text_is_refused():
     annotator = LocalAnnotator(chat_model(context=100), chat_tokenizer(context=100))
     with pytest.raises(RefusedError, match="text too long"):
-        annotate(annotator, TASK, [AnnotationRequest("Short.")])
+        annotate(annotator, REVIEW_TASK, [AnnotationRequest("Short.")])
 
 
 # Writing demonstrations
 
 
-WRITTEN = ["So warm.", "A funny script."]
-WRITE = GenerationRequest(label=0, examples=("Never dull.",), num_texts=2)
-
-
 @pytest.fixture(scope="module")
 def writer():
-    lesson = (generation_messages(TASK, WRITE), '{"texts": ["So warm.", "A funny script."]}')
-    return LocalAnnotator(taught_chat_model([lesson]), chat_tokenizer(), max_new_tokens=64)
+    return LocalAnnotator(review_model(), chat_tokenizer(), max_new_tokens=64)
 
 
 def test_texts_are_written_for_a_label(writer):
-    assert run_generation(writer, TASK, [WRITE]) == [WRITTEN]
+    assert run_generation(writer, REVIEW_TASK, [WRITE_REVIEWS]) == [list(WRITTEN_REVIEWS)]
 
 
 def test_writing_leaves_the_global_random_state_alone(writer):
     state = torch.get_rng_state()
-    run_generation(writer, TASK, [WRITE])
+    run_generation(writer, REVIEW_TASK, [WRITE_REVIEWS])
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_examples_for_which_there_is_no_room_are_left_out(annotator):
-    request = replace(WRITE, examples=("Never dull.", LONG_TEXT, LONG_TEXT))
-    few = asyncio.run(annotator.generate(TASK, WRITE))
-    assert asyncio.run(annotator.generate(TASK, request)).prompt_tokens >= few.prompt_tokens
+    request = replace(WRITE_REVIEWS, examples=("Never dull.", LONG_TEXT, LONG_TEXT))
+    few = asyncio.run(annotator.generate(REVIEW_TASK, WRITE_REVIEWS))
+    assert asyncio.run(annotator.generate(REVIEW_TASK, request)).prompt_tokens >= few.prompt_tokens
 
 
 def test_a_label_that_leaves_no_room_for_texts_is_refused(small_annotator):
     with pytest.raises(RefusedError, match="text too long"):
-        asyncio.run(small_annotator.generate(TASK, WRITE))
+        asyncio.run(small_annotator.generate(REVIEW_TASK, WRITE_REVIEWS))
 
 
 # Models
@@ -221,7 +212,7 @@ def test_a_model_is_loaded_by_its_folder(tmp_path, annotator):
     annotator.tokenizer.save_pretrained(tmp_path)
     loaded = LocalAnnotator(str(tmp_path), device_map="cpu", dtype="float32")
     requests = [AnnotationRequest(text) for text in TEXTS]
-    assert annotate(loaded, TASK, requests) == annotate(annotator, TASK, requests)
+    assert annotate(loaded, REVIEW_TASK, requests) == annotate(annotator, REVIEW_TASK, requests)
 
 
 def test_half_precision_is_taken_as_transformers_takes_it(tmp_path, annotator):
@@ -236,7 +227,7 @@ def test_a_template_without_a_system_role_gets_the_task_in_the_first_message():
     tokenizer.chat_template = refusal + tokenizer.chat_template
     annotator = LocalAnnotator(chat_model(), tokenizer)
     prompt = prompt_text(annotator, AnnotationRequest("Never dull."))
-    assert prompt.startswith("<|im_start|>user") and TASK.description in prompt
+    assert prompt.startswith("<|im_start|>user") and REVIEW_TASK.description in prompt
 
 
 def test_a_model_without_a_chat_template_is_refused():
@@ -262,22 +253,24 @@ def test_a_loaded_model_needs_its_tokenizer():
 def test_the_fingerprint_tells_models_apart_by_their_weights():
     request = AnnotationRequest("Never dull.")
     one, other = (LocalAnnotator(chat_model(seed=seed), chat_tokenizer()) for seed in (0, 1))
-    assert one.fingerprint(TASK, request) != other.fingerprint(TASK, request)
+    assert one.fingerprint(REVIEW_TASK, request) != other.fingerprint(REVIEW_TASK, request)
 
 
 def test_the_fingerprint_of_the_same_model_and_request_is_the_same(tmp_path, annotator):
     annotator.model.save_pretrained(tmp_path)
     annotator.tokenizer.save_pretrained(tmp_path)
     one, other = (LocalAnnotator(str(tmp_path), device_map="cpu", dtype="float32") for _ in range(2))
-    assert one.fingerprint(TASK, AnnotationRequest("a")) == other.fingerprint(TASK, AnnotationRequest("a"))
+    assert one.fingerprint(REVIEW_TASK, AnnotationRequest("a")) == other.fingerprint(
+        REVIEW_TASK, AnnotationRequest("a")
+    )
 
 
 def test_the_fingerprint_tells_demonstrations_apart(annotator):
     without, with_shots = AnnotationRequest("Never dull."), AnnotationRequest("Never dull.", SHOTS)
-    assert annotator.fingerprint(TASK, without) != annotator.fingerprint(TASK, with_shots)
+    assert annotator.fingerprint(REVIEW_TASK, without) != annotator.fingerprint(REVIEW_TASK, with_shots)
 
 
 def test_the_generation_fingerprint_tells_seeds_apart(annotator):
-    assert annotator.generation_fingerprint(TASK, WRITE) != annotator.generation_fingerprint(
-        TASK, replace(WRITE, seed=1)
+    assert annotator.generation_fingerprint(REVIEW_TASK, WRITE_REVIEWS) != annotator.generation_fingerprint(
+        REVIEW_TASK, replace(WRITE_REVIEWS, seed=1)
     )

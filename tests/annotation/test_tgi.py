@@ -8,34 +8,20 @@ from contextlib import ExitStack
 import pytest
 from tokenizers import processors
 
-from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_generation
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.calls import TransientError
-from freeal_hf.annotation.prompts import CUT_MARK, annotation_messages, answer_text, generation_messages
+from freeal_hf.annotation.prompts import CUT_MARK, annotation_messages
 from freeal_hf.annotation.specs import build_annotator
 from freeal_hf.annotation.tgi import TextGenerationAnnotator
 from freeal_hf.errors import AnnotatorError, InputError
-from freeal_hf.tasks import Demonstration, TextClassification
-from tests.models import chat_model, chat_tokenizer, taught_chat_model
+from freeal_hf.tasks import Demonstration
+from tests.models import REVIEW_TASK, REVIEWS, WRITE_REVIEWS, WRITTEN_REVIEWS, chat_model, chat_tokenizer, review_model
 from tests.servers.tgi import MODEL_INFO, TGIServer, serve
 
-TASK = TextClassification({"positive": "the reviewer liked it", "negative": "the reviewer did not"})
-REVIEWS = {"Never dull.": 0, "The plot is thin.": 1, "A warm and funny film.": 0, "I left before the end!": 1}
 SHOTS = (Demonstration("A script that is never dull.", 0), Demonstration("The acting is worse.", 1))
 FILM = AnnotationRequest("film")
-WRITE = GenerationRequest(label=0, examples=("Never dull.",), num_texts=2)
-WRITTEN = ["So warm.", "A funny script."]
 KEY = "hf_a_secret_key"
-
-
-@pytest.fixture(scope="module")
-def taught_model():
-    """A model that answers the reviews as a person would, and writes two texts when it is asked to."""
-    pytest.importorskip("text_generation", reason="the extra freeal-hf[tgi] is not installed")
-    chats = [annotation_messages(TASK, AnnotationRequest(text), coded=True) for text in REVIEWS]
-    lessons = [(chat, answer_text("AB"[label])) for chat, label in zip(chats, REVIEWS.values(), strict=True)]
-    lessons.append((generation_messages(TASK, WRITE), '{"texts": ["So warm.", "A funny script."]}'))
-    return taught_chat_model(lessons)
 
 
 @pytest.fixture
@@ -51,7 +37,7 @@ def start():
 def label(server, texts, **options):
     """What the driver gets for the texts."""
     annotator = TextGenerationAnnotator(server.url, **options)
-    answers = dict(run_annotation(annotator, TASK, [AnnotationRequest(text) for text in texts]))
+    answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
     return [answers[i] for i in range(len(answers))]
 
 
@@ -61,7 +47,7 @@ def answer_once(server, request=FILM, failures=()):
     async def call():
         async with TextGenerationAnnotator(server.url) as annotator:
             server.failures.extend(failures)
-            return await annotator.annotate(TASK, [request])
+            return await annotator.annotate(REVIEW_TASK, [request])
 
     return asyncio.run(call())[0]
 
@@ -69,16 +55,16 @@ def answer_once(server, request=FILM, failures=()):
 # Answers
 
 
-def test_texts_get_the_labels_that_the_model_gives(start, taught_model):
-    assert [answer.label for answer in label(start(taught_model), REVIEWS)] == list(REVIEWS.values())
+def test_texts_get_the_labels_that_the_model_gives(start):
+    assert [answer.label for answer in label(start(review_model()), REVIEWS)] == list(REVIEWS.values())
 
 
 def test_a_model_that_says_anything_is_held_to_the_labels(start):
     assert all(answer.is_labelled for answer in label(start(), ["film", "plot", "end", "<|im_end|>"]))
 
 
-def test_probabilities_come_from_the_log_probabilities_of_the_tokens(start, taught_model):
-    for answer in label(start(taught_model), REVIEWS):
+def test_probabilities_come_from_the_log_probabilities_of_the_tokens(start):
+    for answer in label(start(review_model()), REVIEWS):
         assert sum(answer.probabilities) == pytest.approx(1) and answer.confidence == max(answer.probabilities) > 0.9
 
 
@@ -87,8 +73,8 @@ def test_tokens_are_counted_as_the_server_counts_them(start):
     assert label(server, ["film"])[0].prompt_tokens == len(server.prompts[-1])
 
 
-def test_a_server_without_grammars_is_read_by_parsing(start, taught_model):
-    answers = label(start(taught_model, supports_grammar=False), REVIEWS)
+def test_a_server_without_grammars_is_read_by_parsing(start):
+    answers = label(start(review_model(), supports_grammar=False), REVIEWS)
     assert [answer.label for answer in answers] == list(REVIEWS.values())
 
 
@@ -97,14 +83,14 @@ def test_a_server_that_ignores_grammars_is_read_by_parsing(start):
     assert answer.is_labelled or answer.reason in ("not a label", "cut-off answer", "several labels", "empty answer")
 
 
-def test_a_server_without_alternatives_of_tokens_labels_without_probabilities(start, taught_model):
-    answer = label(start(taught_model, max_top_n_tokens=0), ["Never dull."])[0]
+def test_a_server_without_alternatives_of_tokens_labels_without_probabilities(start):
+    answer = label(start(review_model(), max_top_n_tokens=0), ["Never dull."])[0]
     assert (answer.label, answer.probabilities) == (0, None)
 
 
-def test_texts_are_written_for_a_label(start, taught_model):
-    annotator = TextGenerationAnnotator(start(taught_model).url)
-    assert run_generation(annotator, TASK, [WRITE]) == [WRITTEN]
+def test_texts_are_written_for_a_label(start):
+    annotator = TextGenerationAnnotator(start(review_model()).url)
+    assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS]) == [list(WRITTEN_REVIEWS)]
 
 
 # Prompts
@@ -114,7 +100,7 @@ def test_the_model_reads_the_chat_in_its_own_template(start):
     server, request = start(), AnnotationRequest("Never dull.", SHOTS)
     answer_once(server, request)
     tokenizer = chat_tokenizer()
-    chat = annotation_messages(TASK, request, coded=True)
+    chat = annotation_messages(REVIEW_TASK, request, coded=True)
     assert tokenizer.decode(server.prompts[-1]) == tokenizer.apply_chat_template(
         chat, tokenize=False, add_generation_prompt=True
     )
@@ -190,7 +176,7 @@ def test_a_text_that_the_server_refuses_stops_no_other(start):
     annotator = TextGenerationAnnotator(server.url)
     long_text = AnnotationRequest("a" * 100_000)
     server.max_input_tokens = 260  # room for a short text, not for the shortest cut
-    answers = dict(run_annotation(annotator, TASK, [long_text, AnnotationRequest("film")]))
+    answers = dict(run_annotation(annotator, REVIEW_TASK, [long_text, AnnotationRequest("film")]))
     assert (answers[0].reason, answers[1].is_labelled) == ("text too long", True)
 
 
@@ -225,7 +211,7 @@ def test_a_server_of_another_kind_ends_the_run(start):
 
 def test_a_server_that_is_not_there_ends_the_run(start):
     with pytest.raises(AnnotatorError, match="cannot be reached"):
-        list(run_annotation(TextGenerationAnnotator("http://127.0.0.1:9"), TASK, [AnnotationRequest("film")]))
+        list(run_annotation(TextGenerationAnnotator("http://127.0.0.1:9"), REVIEW_TASK, [AnnotationRequest("film")]))
 
 
 def test_an_address_that_is_no_url_is_refused():
@@ -247,9 +233,9 @@ def test_a_second_run_asks_nothing_again(start, tmp_path):
     server = start()
     requests = [AnnotationRequest("film"), AnnotationRequest("plot")]
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
-        first = dict(run_annotation(TextGenerationAnnotator(server.url), TASK, requests, cache=cache))
+        first = dict(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
         asked = [body["inputs"] for body in server.bodies]
-        second = dict(run_annotation(TextGenerationAnnotator(server.url), TASK, requests, cache=cache))
+        second = dict(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
     assert second == first
     assert not any("film" in body["inputs"] or "plot" in body["inputs"] for body in server.bodies[len(asked) :])
 
@@ -257,13 +243,13 @@ def test_a_second_run_asks_nothing_again(start, tmp_path):
 def test_the_fingerprint_names_the_model_that_is_served(start):
     annotator = TextGenerationAnnotator(start().url)
     annotator.open()
-    fingerprint = annotator.fingerprint(TASK, AnnotationRequest("film"))
+    fingerprint = annotator.fingerprint(REVIEW_TASK, AnnotationRequest("film"))
     assert (fingerprint["model"], fingerprint["commit"]) == (MODEL_INFO["model_id"], MODEL_INFO["model_sha"])
 
 
 def test_the_fingerprint_holds_no_key(start):
     annotator = TextGenerationAnnotator(start().url, token=KEY)
-    assert KEY not in str(annotator.fingerprint(TASK, AnnotationRequest("film")))
+    assert KEY not in str(annotator.fingerprint(REVIEW_TASK, AnnotationRequest("film")))
 
 
 def test_a_server_is_named_on_the_command_line(start):
