@@ -160,7 +160,9 @@ def run_annotation(
     Args:
         annotator (`Annotator`): Who labels.
         task (`TextClassification`): What is labelled.
-        requests (`Iterable[AnnotationRequest]`): The texts; read as they are needed, in the caller's thread.
+        requests (`Iterable[AnnotationRequest]`):
+            The texts; read as they are needed, in the caller's thread. Of a sequence, those with the same
+            demonstrations are asked in a row, so that a server's prefix cache can serve them.
         cache (`AnswerCache`, *optional*): Where every answer is written before it is yielded, and looked for first.
         ledger (`Ledger`, *optional*): Is filled with calls, tokens and seconds.
         budget (`Budget`, *optional*): Limits in dollars or tokens.

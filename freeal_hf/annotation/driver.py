@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterab
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
@@ -47,7 +47,7 @@ class Work(Generic[Request, Answer]):
         restore (`Callable`): The answer from what the cache holds.
         unanswered (`Callable`): The answer of a request that got none, from the reason.
         is_unusable (`Callable`): Whether an answer should be asked for once more.
-        group (`Callable`): Requests of equal group are sent together, which serves a prefix cache.
+        group (`Callable`): Requests of equal group are sent in a row, which serves a prefix cache.
         concurrency (`int`): Most calls under way at once.
         batch_size (`int`): Requests per call.
         timeout (`float`, *optional*): Seconds that one call may take.
@@ -133,7 +133,7 @@ def drive(
     if budget is not None:
         budget.check_price(ledger.price)
     window = 4 * work.concurrency * work.batch_size
-    source = enumerate(requests)
+    source = _together(requests, work.group)
     jobs: dict[Hashable, _Job[Request]] = {}
     over: BudgetExceeded | None = None
     worker = _Worker(work, cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts)
@@ -152,7 +152,7 @@ def drive(
                         jobs[job.id] = job
                         fresh.append(job)
                 if fresh:
-                    worker.submit(_grouped(work, fresh))
+                    worker.submit(fresh)
                 elif chunk:
                     continue
             if not jobs:
@@ -197,11 +197,16 @@ def _from_cache(
         yield job, answer
 
 
-def _grouped(work: Work[Request, Answer], jobs: Sequence[_Job[Request]]) -> list[_Job[Request]]:
-    groups: dict[Hashable, list[_Job[Request]]] = {}
-    for job in jobs:
-        groups.setdefault(work.group(job.request), []).append(job)
-    return [job for group in groups.values() for job in group]
+def _together(requests: Iterable[Request], group: Callable[[Request], Hashable]) -> Iterator[tuple[int, Request]]:
+    """Requests with their indexes, those of one group in a row where all can be looked at."""
+    if not isinstance(requests, Sequence):
+        yield from enumerate(requests)
+        return
+    groups: dict[Hashable, list[int]] = {}
+    for index, request in enumerate(requests):
+        groups.setdefault(group(request), []).append(index)
+    for index in chain.from_iterable(groups.values()):
+        yield index, requests[index]
 
 
 def _tell(progress: Callable[[int], Any] | None) -> None:
