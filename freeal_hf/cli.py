@@ -21,6 +21,7 @@ from freeal_hf.tasks import TextClassification, load_task
 
 # What a run writes into its config.yaml for the record, not to be read back.
 _RECORDED = {"freeal_hf", "data_fingerprint"}
+_FREE_ANNOTATORS = ("embedding", "column:", "local:")
 _DEFAULT_OUTPUT_DIR = "runs/freeal"
 _DEMO_MESSAGE = "hi, my blender came with a cracked lid, can you send a new one?"
 _SOURCE_OPTIONS = (
@@ -103,6 +104,12 @@ def _add_run(commands: Any) -> None:
         metavar="SPEC",
         help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL or column:NAME",
     )
+    models.add_argument(
+        "--annotator-option",
+        action="append",
+        metavar="NAME=VALUE",
+        help="argument of the annotator, repeatable: api_key_env=MY_KEY, provider=..., concurrency=32",
+    )
     models.add_argument("--student", metavar="MODEL", help=f"encoder to start from (default: {EMBEDDED_MODEL})")
 
     loop = run.add_argument_group("loop")
@@ -118,6 +125,7 @@ def _add_run(commands: Any) -> None:
 
     output = run.add_argument_group("output")
     output.add_argument("--output-dir", metavar="DIR", help=f"the run's folder (default: {_DEFAULT_OUTPUT_DIR})")
+    output.add_argument("--estimate", action="store_true", help="print what round 0 will take, and end")
     output.add_argument("--resume", action="store_true", help="go on in the folder although options changed")
     output.add_argument("--overwrite", action="store_true", help="start the run in the folder anew")
 
@@ -187,6 +195,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     values = vars(options)
     values.pop("command")
     resume, overwrite = values.pop("resume", False), values.pop("overwrite", False)
+    only_estimate = values.pop("estimate", False)
     if rest and not rest[0].startswith("-"):
         # No positional of the parser: it would take the value of a training option, which only comes to light below.
         values = {**_read_config(rest[0]), **values}
@@ -217,7 +226,12 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     )
     test = read_data(values["test_data"], task, gold_column=gold, **reading) if values.get("test_data") else None
     args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
-    loop_run = FreeAL(task, annotator, student=str(values.get("student", EMBEDDED_MODEL)), args=args, loop=loop)
+    student = str(values.get("student", EMBEDDED_MODEL))
+    loop_run = FreeAL(task, annotator, student, args, loop, annotator_options=_annotator_options(values))
+    if only_estimate or not annotator.startswith(_FREE_ANNOTATORS):
+        print(f"Round 0 will take about:\n{loop_run.estimate(dataset)}\n")
+    if only_estimate:
+        return
     source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) is not None}
     result = loop_run.run(dataset, test, resume=resume, overwrite=overwrite, source=source)
     print(f"\n{summary_table(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
@@ -293,6 +307,16 @@ def _task(values: Mapping[str, Any]) -> TextClassification:
     return TextClassification(names, description=values.get("description", ""))
 
 
+def _annotator_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    options = dict(values.get("annotator_options") or {})
+    for given in values.get("annotator_option") or []:
+        name, mark, value = given.partition("=")
+        if not (name and mark):
+            raise InputError(f"--annotator-option {given!r} must have the form NAME=VALUE.")
+        options[name.strip().replace("-", "_")] = yaml.safe_load(value)
+    return options
+
+
 def _reading(values: Mapping[str, Any]) -> dict[str, Any]:
     columns = values.get("text_columns", "text")
     columns = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else list(columns)
@@ -304,7 +328,17 @@ def _reading(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that configure training; the names of all others are known here."""
-    known = {*_SOURCE_OPTIONS, "task", "labels", "description", "annotator", "student", "output_dir"}
+    known = {
+        *_SOURCE_OPTIONS,
+        "task",
+        "labels",
+        "description",
+        "annotator",
+        "annotator_option",
+        "annotator_options",
+        "student",
+        "output_dir",
+    }
     rest = {name: value for name, value in values.items() if name not in known | {f.name for f in fields(LoopConfig)}}
     if not rest:
         return {}

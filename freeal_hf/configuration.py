@@ -30,6 +30,7 @@ class LoopConfig:
         setting (`str`, *optional*, defaults to `"transductive"`): What the student is scored on.
         max_cost (`float`, *optional*): Dollars that the annotator may cost in all rounds together.
         max_tokens (`int`, *optional*): Tokens that it may read and write in all rounds together.
+        prices (`str`, *optional*): YAML file `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.
 
     Raises:
         InputError: If a value cannot be used.
@@ -58,6 +59,10 @@ class LoopConfig:
     )
     max_tokens: int | None = field(
         default=None, metadata={"help": "Tokens that the annotator may read and write in it.", "type": int}
+    )
+
+    prices: str | None = field(
+        default=None, metadata={"help": "YAML file with the models' prices per million tokens.", "type": str}
     )
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,29 +16,28 @@ import freeal_hf
 from freeal_hf import run_folder
 from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGenerator, run_annotation, session
 from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.ledger import Budget, Ledger
+from freeal_hf.annotation.estimate import Estimate, estimate_annotation
+from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.annotation.prices import load_prices, price_of
 from freeal_hf.configuration import LoopConfig, changed_arguments, describe_annotator
 from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
-from freeal_hf.errors import BudgetExceeded, InputError, RunError
+from freeal_hf.errors import BudgetExceeded, InputError
 from freeal_hf.inputs import class_label, read_data
 from freeal_hf.metrics import accuracy, score_round
+from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import (
     Answers,
     Corpus,
     Selection,
     distinct_texts,
     label_rows,
-    read_labels,
     read_pool,
-    write_csv,
     write_pool,
 )
 from freeal_hf.run_folder import (
     RunFolder,
-    copy_into,
     mending_disk_errors,
-    read_json,
     remove,
     write_atomically,
     write_json,
@@ -58,33 +56,13 @@ _ANNOTATIONS, _SELECTION, _GENERATED, _CHECKPOINTS = "annotations.json", "select
 
 
 @dataclass(frozen=True)
-class RunResult:
-    """What a run leaves behind.
-
-    Args:
-        dataset (`Dataset`): The labelled texts of the last round, one row for each row of the input.
-        student (`Path`): Folder of the last student, a plain transformers model.
-        rounds (`list[dict]`): The metrics of each round.
-        output_dir (`Path`): The run's folder.
-    """
-
-    dataset: "Dataset"
-    student: Path
-    rounds: list[dict[str, Any]]
-    output_dir: Path
-
-    def report(self) -> Path:
-        """Path of the HTML report."""
-        return self.output_dir / run_folder.REPORT
-
-
-@dataclass(frozen=True)
 class _Asking:
     """Whom a run asks, where paid answers are kept, what it may spend."""
 
     annotator: Annotator
     cache: AnswerCache
     budget: Budget
+    price: Price | None
 
 
 class FreeAL:
@@ -93,6 +71,7 @@ class FreeAL:
     Args:
         task (`TextClassification`): What is labelled.
         annotator (`Annotator` or `str`): An annotator, or its name as on the command line (`"embedding"`, ...).
+        annotator_options (`Mapping`, *optional*): Arguments of an annotator given by name, such as `api_key_env`.
         student (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`):
             Hub id or folder of the encoder that the student starts from.
         args (`FreeALConfig`, *optional*): How each student is trained, and `output_dir`.
@@ -111,11 +90,14 @@ class FreeAL:
         student: str = EMBEDDED_MODEL,
         args: "FreeALConfig | None" = None,
         loop: LoopConfig | None = None,
+        *,
+        annotator_options: Mapping[str, Any] | None = None,
     ) -> None:
         from freeal_hf.training.config import FreeALConfig
 
         self.task = task
         self.annotator = annotator
+        self.annotator_options = dict(annotator_options or {})
         self.student = student
         self.args = args or FreeALConfig(output_dir="runs/freeal")
         self.loop = loop or LoopConfig()
@@ -152,6 +134,7 @@ class FreeAL:
         corpus = distinct_texts(dataset)
         self._check(dataset, corpus, test)
         annotator = self._annotator(dataset)
+        price = self._price(annotator)
         with (
             self.folder.open(self._config(dataset, source), resume=resume, overwrite=overwrite),
             mending_disk_errors(self.folder.path),
@@ -162,15 +145,33 @@ class FreeAL:
             for number in range(self.loop.num_rounds):
                 record = self.folder.metrics(number)
                 if record is None or record["budget_spent"]:
-                    record = self._run_round(number, dataset, corpus, test, _Asking(annotator, cache, budget))
+                    asking = _Asking(annotator, cache, budget, price)
+                    record = self._run_round(number, dataset, corpus, test, asking)
                 else:
                     budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
                     budget.spent_cost += record["cost"] or 0.0
                 if record["budget_spent"]:
                     logger.warning("The budget is spent: the run ends with round %d. A larger one goes on.", number)
                     break
-            self._publish()
+            publish(self.folder, self.task, self.loop.num_rounds)
         return load_result(self.folder.path)
+
+    def estimate(self, dataset: "str | Path | Dataset | pd.DataFrame") -> Estimate:
+        """What annotating all texts once, in round 0, will take; nothing is asked.
+
+        Later rounds ask again what turns out noisy, with longer prompts: the demonstrations are in them.
+
+        Args:
+            dataset: As in `run`.
+
+        Returns:
+            `Estimate`: Calls, tokens, dollars and time, each with an interval.
+        """
+        dataset = self._prepared(dataset)
+        annotator = self._annotator(dataset)
+        corpus = distinct_texts(dataset)
+        requests = [AnnotationRequest(text, id=sample) for text, sample in zip(corpus.texts, corpus.ids, strict=True)]
+        return estimate_annotation(annotator, self.task, requests, price=self._price(annotator))
 
     # ---- Before the first call ----
 
@@ -189,6 +190,11 @@ class FreeAL:
                 f"There are {len(corpus.texts)} different texts for {self.task.num_labels} labels; a run needs at "
                 "least one text for each label. Give more texts or fewer labels."
             )
+        if "token" in self.annotator_options:
+            raise InputError(
+                "A token does not belong into annotator_options: it would stand in config.yaml. Put it "
+                "into an environment variable and name that in api_key_env, or log in with `hf auth login`."
+            )
         if self.loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
             raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
 
@@ -206,7 +212,10 @@ class FreeAL:
 
         from freeal_hf.annotation.specs import build_annotator
 
-        return build_annotator(self.annotator, column=column)
+        return build_annotator(self.annotator, column=column, options=self.annotator_options)
+
+    def _price(self, annotator: Annotator) -> Price | None:
+        return price_of(annotator, load_prices(self.loop.prices) if self.loop.prices else None)
 
     def _config(self, dataset: "Dataset", source: Mapping[str, Any] | None) -> dict[str, Any]:
         ids = hashlib.sha256("\n".join(dataset["id"]).encode()).hexdigest()[:16]
@@ -217,6 +226,7 @@ class FreeAL:
             "data_fingerprint": ids,
             "task": self.task.to_dict(),
             "annotator": annotator,
+            **({"annotator_options": self.annotator_options} if self.annotator_options else {}),
             "student": self.student,
             **asdict(self.loop),
             **changed_arguments(self.args),
@@ -248,7 +258,7 @@ class FreeAL:
         costs["seconds"] = round(costs["seconds"] + time.monotonic() - trained_from, 1)
         record = {"round": number, **record, **costs}
         write_json(folder / run_folder.METRICS, record)
-        self._publish()
+        publish(self.folder, self.task, self.loop.num_rounds)
         return record
 
     def _forget_unfinished_answers(self, folder: Path) -> None:
@@ -262,7 +272,7 @@ class FreeAL:
         folder = self.folder.round(number)
         if (folder / _ANNOTATIONS).is_file():
             return Answers.load(folder / _ANNOTATIONS)
-        ledger = Ledger(owner=f"round-{number}")
+        ledger = Ledger(owner=f"round-{number}", price=asking.price)
         start = time.monotonic()
         if number == 0:
             answers = Answers.none(len(corpus.texts))
@@ -423,37 +433,3 @@ class FreeAL:
                 "The annotator gave no text the label %s; the student cannot learn it. Describe it better or drop it.",
                 ", ".join(map(repr, missing)),
             )
-
-    # ---- Afterwards ----
-
-    def _publish(self) -> None:
-        """Puts the results of the last finished round at the top of the run's folder."""
-        from freeal_hf.report import write_report
-
-        by_round = [self.folder.metrics(number) for number in range(self.loop.num_rounds)]
-        records = [record for record in by_round if record is not None]
-        last = self.folder.round(records[-1]["round"])
-        for name in (run_folder.LABELS, run_folder.STUDENT):
-            write_atomically(self.folder / name, partial(copy_into, last / name))
-        labels = read_labels(last / run_folder.LABELS)
-        write_atomically(self.folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels))
-        write_json(self.folder / run_folder.METRICS, records)
-        write_report(self.folder, self.task, records)
-
-
-def load_result(output_dir: str | Path) -> RunResult:
-    """Reads what a run left in its folder.
-
-    Raises:
-        RunError: If no round is finished there.
-    """
-    folder = RunFolder(output_dir)
-    missing = [name for name in run_folder.RESULT_FILES if not (folder / name).exists()]
-    if missing:
-        raise RunError(f"{str(output_dir)!r} has no {missing[0]}: no round of a run is finished there.")
-    return RunResult(
-        dataset=read_labels(folder / run_folder.LABELS),
-        student=folder / run_folder.STUDENT,
-        rounds=read_json(folder / run_folder.METRICS),
-        output_dir=folder.path,
-    )

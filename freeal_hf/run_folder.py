@@ -25,7 +25,7 @@ _NO_SPACE_NATIVE = (
     "inline_container.cc",
 )
 # What may change between a run and its continuation without making it another run.
-_MAY_CHANGE = {"freeal_hf", "output_dir", "num_rounds", "max_cost", "max_tokens"}
+_MAY_CHANGE = {"freeal_hf", "output_dir", "num_rounds", "max_cost", "max_tokens", "prices"}
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""What a run leaves at the top of its folder, and how it is read back."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf import run_folder
+from freeal_hf.errors import RunError
+from freeal_hf.report import write_report
+from freeal_hf.round_files import read_labels, write_csv
+from freeal_hf.run_folder import RunFolder, copy_into, read_json, write_atomically, write_json
+from freeal_hf.tasks import TextClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves behind.
+
+    Args:
+        dataset (`Dataset`): The labelled texts of the last round, one row for each row of the input.
+        student (`Path`): Folder of the last student, a plain transformers model.
+        rounds (`list[dict]`): The metrics of each round.
+        output_dir (`Path`): The run's folder.
+    """
+
+    dataset: "Dataset"
+    student: Path
+    rounds: list[dict[str, Any]]
+    output_dir: Path
+
+    def report(self) -> Path:
+        """Path of the HTML report."""
+        return self.output_dir / run_folder.REPORT
+
+
+def publish(folder: RunFolder, task: TextClassification, num_rounds: int) -> None:
+    """Puts the results of the last finished round at the top of the run's folder.
+
+    Args:
+        folder (`RunFolder`): The run's folder; at least one round is finished.
+        task (`TextClassification`): What was labelled.
+        num_rounds (`int`): Rounds that belong to the run.
+    """
+    by_round = [folder.metrics(number) for number in range(num_rounds)]
+    records = [record for record in by_round if record is not None]
+    last = folder.round(records[-1]["round"])
+    for name in (run_folder.LABELS, run_folder.STUDENT):
+        write_atomically(folder / name, partial(copy_into, last / name))
+    labels = read_labels(last / run_folder.LABELS)
+    write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels))
+    write_json(folder / run_folder.METRICS, records)
+    write_report(folder, task, records)
+
+
+def load_result(output_dir: str | Path) -> RunResult:
+    """Reads what a run left in its folder.
+
+    Raises:
+        RunError: If no round is finished there.
+    """
+    folder = RunFolder(output_dir)
+    missing = [name for name in run_folder.RESULT_FILES if not (folder / name).exists()]
+    if missing:
+        raise RunError(f"{str(output_dir)!r} has no {missing[0]}: no round of a run is finished there.")
+    return RunResult(
+        dataset=read_labels(folder / run_folder.LABELS),
+        student=folder / run_folder.STUDENT,
+        rounds=read_json(folder / run_folder.METRICS),
+        output_dir=folder.path,
+    )
