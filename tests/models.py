@@ -54,6 +54,8 @@ def chat_tokenizer(context: int = 2048) -> PreTrainedTokenizerFast:
         additional_special_tokens=["<|im_start|>"],
         chat_template=CHAT_TEMPLATE,
         model_max_length=context,
+        # As the tokenizers of chat models do: `generate` takes no `token_type_ids`.
+        model_input_names=["input_ids", "attention_mask"],
     )
 
 

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import transformers
+from packaging.version import Version
 
 from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_generation
 from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
@@ -20,9 +22,14 @@ from tests.models import REVIEW_TASK, REVIEWS, WRITE_REVIEWS, WRITTEN_REVIEWS, c
 
 START_SECONDS = 120
 
-pytestmark = pytest.mark.skipif(
-    not all(map(find_spec, ("fastapi", "uvicorn", "openai"))), reason="transformers[serving] is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not all(map(find_spec, ("fastapi", "uvicorn", "openai"))), reason="transformers[serving] is not installed"
+    ),
+    pytest.mark.skipif(
+        Version(transformers.__version__) < Version("5"), reason="the serve command of transformers 4 only streams"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +57,7 @@ def annotator(folder, tmp_path_factory):
         )
     try:
         wait_for(server, port, log)
-        yield InferenceEndpointsAnnotator(folder, base_url=f"http://127.0.0.1:{port}/v1", max_tokens=32)
+        yield InferenceEndpointsAnnotator(folder, base_url=f"http://127.0.0.1:{port}/v1", max_tokens=32, timeout=30)
     finally:
         server.terminate()
         server.wait(10)
