@@ -4,8 +4,6 @@ Tokens are decoded greedily under the grammar, and log-probabilities are normali
 TGI does. `serve` runs it in a thread.
 """
 
-import asyncio
-import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from freeal_hf.annotation.prompts import answer_text
+from tests.servers.background import running
 
 MODEL_INFO = {"model_id": "tests/tiny-chat", "model_sha": "0" * 40, "version": "3.3.6"}
 
@@ -159,21 +158,5 @@ def _refused(message: str, kind: str = "validation") -> web.Response:
 @contextmanager
 def serve(server: TGIServer) -> Iterator[TGIServer]:
     """Runs the server in a thread of its own, on a free port of 127.0.0.1."""
-    loop = asyncio.new_event_loop()
-    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
-
-    async def start() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    try:
+    with running(server.app()) as server.url:
         yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
