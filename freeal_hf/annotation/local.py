@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import re
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jinja2 import TemplateError
@@ -30,6 +32,9 @@ from freeal_hf.tasks import TextClassification
 _GENERATION_START = '{"texts": ["'
 _SAMPLING = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
 _SMALLEST_CUT = 200  # characters; a text that does not fit then never will
+
+
+Result = TypeVar("Result")
 
 
 class Prompt(NamedTuple):
@@ -139,8 +144,9 @@ class LocalAnnotator:
         annotations: dict[int, Annotation] = {}
         for start in range(0, len(order), step):
             batch = order[start : start + step]
-            scores = await asyncio.to_thread(
-                answer_log_likelihoods, self.model, [prompts[i].ids for i in batch], answers, self._end_token_ids
+            ids = [prompts[i].ids for i in batch]
+            scores = await _computed(
+                self.model, partial(answer_log_likelihoods, self.model, ids, answers, self._end_token_ids)
             )
             for i, probabilities in zip(batch, scores.softmax(-1).tolist(), strict=True):
                 annotations[i] = _annotation(probabilities, prompts[i])
@@ -163,7 +169,7 @@ class LocalAnnotator:
             ids = self._chat_ids(generation_messages(task, request))
         if len(ids) > room:
             raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, there is room for {room}")
-        written = await asyncio.to_thread(self._sample, ids + start, max_new_tokens, seed)
+        written = await _computed(self.model, partial(self._sample, ids + start, max_new_tokens, seed))
         texts = parse_texts(f"{_GENERATION_START}{self.tokenizer.decode(written, skip_special_tokens=True)}")
         return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
 
@@ -228,6 +234,29 @@ class LocalAnnotator:
     def _inert(self, content: str) -> str:
         """Escapes this tokenizer's special tokens, in the way of the JSON strings in which texts stand."""
         return self._special_token.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", content)
+
+
+async def _computed(model: PreTrainedModel, compute: Callable[[], Result]) -> Result:
+    """Computes in a thread; a call that is cancelled (Ctrl-C) ends within the model, not after all its layers."""
+    is_cancelled = threading.Event()
+
+    def check(*_: Any) -> None:
+        if is_cancelled.is_set():
+            raise AnnotatorError("The call was cancelled.")
+
+    def run() -> Result:
+        hooks = [module.register_forward_pre_hook(check) for module in model.modules()]
+        try:
+            return compute()
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    try:
+        return await asyncio.to_thread(run)
+    except asyncio.CancelledError:
+        is_cancelled.set()
+        raise
 
 
 def _annotation(probabilities: Sequence[float], prompt: Prompt) -> Annotation:

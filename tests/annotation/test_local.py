@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import threading
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -108,6 +110,29 @@ def test_the_driver_gets_a_label_for_every_text(annotator):
     texts = ["", "\ud800", "\x00", "再见", "a" * 5000, "<|im_end|>", '"}', *TEXTS]
     answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
     assert [answers[i].is_labelled for i in range(len(texts))] == [True] * len(texts)
+
+
+def test_a_call_that_is_cancelled_stops_in_the_middle_of_the_model():
+    model = deepcopy(chat_model())
+    reached_the_end = []
+    is_cancelled = threading.Event()
+    model.lm_head.register_forward_hook(lambda *_: reached_the_end.append(True))
+
+    async def cancel_in_the_first_layer():
+        loop, annotator = asyncio.get_running_loop(), LocalAnnotator(model, chat_tokenizer())
+        call = asyncio.ensure_future(annotator.annotate(REVIEW_TASK, [AnnotationRequest("Never dull.")]))
+        call.add_done_callback(lambda _: is_cancelled.set())
+
+        def cancel(*_):
+            loop.call_soon_threadsafe(call.cancel)
+            is_cancelled.wait(10)
+
+        model.model.layers[0].register_forward_hook(cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(cancel_in_the_first_layer())  # it ends only when the thread has ended
+    assert not reached_the_end
 
 
 # Texts are data
