@@ -1,10 +1,12 @@
 """Throughput and memory of the annotation driver against a bare loop over the same client, and against peers.
 
     python benchmarks/annotate.py [--requests 10000] [--latency 0.05] [--concurrency 256] [--repeats 3]
+        [--peer autolabel PYTHON 1000] [--peer distilabel PYTHON 10000]
 
 Starts `tests/servers/chat.py` as a process of its own on the last core, runs both sides on the others, in turns, and
 prints one line a side. The bare loop is what one writes without this package: a semaphore around
-`AsyncInferenceClient.chat_completion`, no cache, no retries, no parsing.
+`AsyncInferenceClient.chat_completion`, no cache, no retries, no parsing. Peers run in an environment of their own (its
+Python, and how many requests); see `annotate_peers.py`.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from freeal_hf.tasks import Demonstration, TextClassification
 
 ROOT = Path(__file__).parents[1]
 MODEL = "tests/tiny-chat"
+PEERS_MODEL = "gpt-3.5-turbo"  # a name that the peers know
 TASK = TextClassification(
     {"positive": "the reviewer liked the film", "negative": "the reviewer did not like it"},
     description="Sentiment of one sentence from a film review.",
@@ -53,6 +56,7 @@ def requests(count: int) -> Iterator[AnnotationRequest]:
 def server(latency: float) -> Iterator[str]:
     """The server in a process of its own, on the last core."""
     command = [sys.executable, str(ROOT / "tests/servers/chat.py"), "--latency", str(latency)]
+    command += ["--models", PEERS_MODEL, "--free-text", '{"labels": "positive"}']
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(process.pid, cores[-1:])
@@ -119,6 +123,13 @@ def peak_memory(url: str, count: int, concurrency: int) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def peer(name: str, python: str, url: str, count: int) -> float:
+    """Requests per second of a peer in its own environment."""
+    command = [python, str(ROOT / "benchmarks/annotate_peers.py"), name, url, str(count)]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    return next(float(line.split()[1]) for line in run.stdout.splitlines() if line.startswith("rate "))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=10_000)
@@ -127,6 +138,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-probabilities", dest="probabilities", action="store_false", help="no log-probabilities")
     parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 100_000], help="numbers of texts")
+    parser.add_argument("--peer", nargs=3, action="append", default=[], metavar=("NAME", "PYTHON", "COUNT"))
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -141,10 +153,13 @@ def main() -> None:
             for name, side in sides.items():
                 rates[name].append(side(url, options.requests, options.concurrency, options.probabilities))
                 print(f"{name:<16} {rates[name][-1]:8.0f} requests/s", flush=True)
+        for name, python, count in options.peer:
+            rates[name] = [peer(name, python, url, int(count))]
+            print(f"{name:<16} {rates[name][-1]:8.0f} requests/s", flush=True)
         memory = {count: peak_memory(url, count, options.concurrency) for count in options.memory}
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    ratio = medians["run_annotation"] / medians["bare loop"]
-    print(json.dumps({"median_requests_per_second": medians, "ratio": round(ratio, 3), "peak_memory_mb": memory}))
+    ratios = {f"of {name}": round(medians["run_annotation"] / rate, 2) for name, rate in medians.items()}
+    print(json.dumps({"median_requests_per_second": medians, "run_annotation": ratios, "peak_memory_mb": memory}))
 
 
 if __name__ == "__main__":

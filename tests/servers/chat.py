@@ -52,6 +52,7 @@ class Behaviour:
             `empty`, `400`, `filter`, `broken`.
         seed: Of the faults; a text's nth request always meets the same one.
         confidence: Probability of the label that is answered; the others share the rest.
+        models: Names of models that it has.
         context: Characters of a prompt beyond which it answers 400.
         free_text: What it says when nothing constrains it; `{}` stands for the label.
         oracle: The rule: text and number of labels to label id.
@@ -68,6 +69,7 @@ class Behaviour:
     faults: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     confidence: float = 0.8
+    models: tuple[str, ...] = (MODEL, "dummy")
     context: int = 10**9
     free_text: str = "{}"
     oracle: Callable[[str, int], int] = by_hash
@@ -143,7 +145,7 @@ class ChatServer:
             if sum(len(message["content"]) for message in body["messages"]) > self.behaviour.context:
                 message = f"This model's maximum context length is {self.behaviour.context} characters."
                 return web.json_response({"error": {"message": message}}, status=400)
-            if body.get("model") not in (MODEL, "dummy"):
+            if body.get("model") not in self.behaviour.models:
                 return web.json_response({"error": {"message": f"no model {body.get('model')}"}}, status=404)
             answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
             return self._answered(last, self._completion(body, answer, fault), fault)
@@ -348,9 +350,16 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--faults", type=json.loads, default={})
     parser.add_argument("--token")
+    parser.add_argument("--models", nargs="*", default=["dummy"])
+    parser.add_argument("--free-text", default="{}")
     options = parser.parse_args()
     behaviour = Behaviour(
-        latency=options.latency, faults=options.faults, token=options.token, constraints=("json_schema", "tgi")
+        latency=options.latency,
+        faults=options.faults,
+        token=options.token,
+        constraints=("json_schema", "tgi"),
+        models=(MODEL, *options.models),
+        free_text=options.free_text,
     )
     with serve(ChatServer(behaviour, keep_bodies=0), options.port) as server:
         print(server.url, flush=True)
