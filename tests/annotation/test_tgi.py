@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections import deque
 from contextlib import ExitStack
 
 import pytest
@@ -172,7 +171,7 @@ def test_an_overloaded_server_is_given_the_time_that_it_asks_for(start):
 
 
 def test_a_text_that_the_server_refuses_stops_no_other(start):
-    server = start(failures=deque())
+    server = start()
     annotator = TextGenerationAnnotator(server.url)
     long_text = AnnotationRequest("a" * 100_000)
     server.max_input_tokens = 260  # room for a short text, not for the shortest cut
