@@ -1,9 +1,10 @@
 """How one student is trained."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from transformers import TrainingArguments
+
+_GROUPS_BY_STRATEGY = hasattr(TrainingArguments, "train_sampling_strategy")
 
 
 @dataclass
@@ -11,30 +12,42 @@ class FreeALConfig(TrainingArguments):
     """Arguments of [`FreeALTrainer`]: those of [`~transformers.TrainingArguments`] and the following.
 
     Args:
+        > Parameters that control the student
+
         max_length (`int`, *optional*, defaults to 128):
             Tokens at most in one text; the rest is cut off.
         dropout (`float`, *optional*):
-            Dropout of a student that is built from a name; `None` keeps the checkpoint's own.
+            Dropout of a student that is built from a name; by default the checkpoint's own.
         freeze_embeddings (`bool`, *optional*, defaults to `False`):
-            Keep the word embeddings as they are: a CPU trains a small student nearly twice as fast.
+            Keep the word embeddings as they are, which makes a small student's training step cheaper on a CPU.
 
         > Parameters that control small-loss selection
 
-        warm_up_epochs (`float`, *optional*, defaults to 3):
-            Epochs of plain cross-entropy on every labelled sample before the first selection.
-        clean_threshold (`float`, *optional*, defaults to 0.7):
+        warm_up_epochs (`int`, *optional*, defaults to 2):
+            Epochs on every labelled sample before the first selection.
+        prediction_momentum (`float`, *optional*, defaults to 0.7):
+            Weight of the past in the running average of predictions over epochs, on which losses are measured.
+        clean_threshold (`float`, *optional*, defaults to 0.5):
             A sample is clean when the posterior of the low-loss component exceeds this.
         min_clean_share (`float`, *optional*, defaults to 0.1):
             At least this share of each class is clean.
         max_clean_share (`float`, *optional*, defaults to 1.0):
             At most this share of each class is clean.
         agreement_confidence (`float`, *optional*, defaults to 1.0):
-            A sample is also clean when the student gives its label this probability; 1 switches it off.
-        loss_momentum (`float`, *optional*, defaults to 0.5):
-            Weight of the past in the running average of losses over epochs.
+            A sample is also clean when the student gives its label more than this probability; 1 switches it off.
 
         > Parameters that control the loss
 
+        soft_targets (`bool`, *optional*, defaults to `True`):
+            Mix each label with the student's averaged guess, by the posterior of being clean, rather than choose one.
+        label_trust (`float`, *optional*, defaults to 0.5):
+            Share of the label in the soft target of a sample that is clean for certain.
+        guess_temperature (`float`, *optional*, defaults to 0.85):
+            Temperature that sharpens guesses and the divergence between views.
+        noisy_weight (`float`, *optional*, defaults to 1.0):
+            Weight of noisy and unlabelled samples, by their guessed labels, in the supervised loss; 0 leaves them out.
+        class_balance (`float`, *optional*, defaults to 0):
+            Power of the inverse class frequency (estimated from the clean labels) that weights the classes; 0 = off.
         mixup_alpha (`float`, *optional*, defaults to 4.0):
             Both parameters of mixup's Beta distribution; 0 switches mixup off.
         mixup_clean_only (`bool`, *optional*, defaults to `False`):
@@ -43,35 +56,50 @@ class FreeALConfig(TrainingArguments):
             Weight of the mixup loss.
         consistency_weight (`float`, *optional*, defaults to 1.0):
             Weight of the divergence between the two views of noisy and unlabelled samples.
-        consistency_temperature (`float`, *optional*, defaults to 0.85):
-            Temperature of that divergence and of guessed labels.
-        ramp_up_epochs (`float`, *optional*, defaults to 10.0):
-            Epochs over which both weights rise from 0 after warm-up.
+        second_view (`str`, *optional*, defaults to `"augmented"`):
+            Where a second view comes from: the data (`augmented`, if it has `augmented_text`), `token_dropout` or
+            `dropout` (where it has not), or `none`. A second view doubles the cost of a step.
+        token_dropout (`float`, *optional*, defaults to 0.15):
+            Share of tokens that the view `token_dropout` hides.
+        ramp_up_epochs (`float`, *optional*, defaults to 2.0):
+            Epochs over which mixup, consistency and the weight of noisy samples rise from 0 after warm-up.
+
+    Changed defaults of [`~transformers.TrainingArguments`]: `per_device_train_batch_size` 32,
+    `per_device_eval_batch_size` 64, `learning_rate` 1e-4, `weight_decay` 0.01, `num_train_epochs` 6,
+    batches grouped by length.
     """
 
     per_device_train_batch_size: int = field(default=32, metadata={"help": "Texts in one batch on each device."})
     per_device_eval_batch_size: int = field(default=64, metadata={"help": "Texts in one evaluation batch."})
-    learning_rate: float = field(default=5e-5, metadata={"help": "Highest learning rate of the optimizer."})
+    learning_rate: float = field(default=1e-4, metadata={"help": "Highest learning rate of the optimizer."})
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of the optimizer."})
+    num_train_epochs: float = field(default=6.0, metadata={"help": "Passes over the training texts."})
+    if _GROUPS_BY_STRATEGY:
+        train_sampling_strategy: str = field(
+            default="group_by_length", metadata={"help": "'group_by_length' saves padding; or 'random', 'sequential'."}
+        )
+    else:
+        group_by_length: bool = field(default=True, metadata={"help": "Batches of texts of like length save padding."})
 
     max_length: int = field(
         default=128, metadata={"help": "Tokens at most in one text; the rest is cut off. Source: FreeAL's code."}
     )
     dropout: float | None = field(
-        default=None,
-        metadata={"help": "Dropout of a student built from a name; by default the checkpoint's own."},
+        default=None, metadata={"help": "Dropout of a student built from a name; by default the checkpoint's own."}
     )
     freeze_embeddings: bool = field(
-        default=False,
-        metadata={"help": "Keep the word embeddings as they are: nearly twice as fast for a small student on a CPU."},
+        default=False, metadata={"help": "Keep the word embeddings as they are: a cheaper step on a CPU."}
     )
-    warm_up_epochs: float = field(
-        default=3.0,
-        metadata={"help": "Epochs on every labelled sample before the first selection. Source: FreeAL's code."},
+    warm_up_epochs: int = field(
+        default=2, metadata={"help": "Epochs on every labelled sample before the first selection. Source: FreeAL."}
+    )
+    prediction_momentum: float = field(
+        default=0.7,
+        metadata={"help": "Weight of the past in the predictions averaged over epochs. Source: temporal ensembling."},
     )
     clean_threshold: float = field(
-        default=0.7,
-        metadata={"help": "Clean when the posterior of the low-loss component exceeds this. Source: FreeAL's code."},
+        default=0.5,
+        metadata={"help": "Clean when the posterior of the low-loss component exceeds this. Source: FreeAL."},
     )
     min_clean_share: float = field(default=0.1, metadata={"help": "At least this share of each class is clean."})
     max_clean_share: float = field(default=1.0, metadata={"help": "At most this share of each class is clean."})
@@ -79,8 +107,23 @@ class FreeALConfig(TrainingArguments):
         default=1.0,
         metadata={"help": "Clean, too, when the student gives the label this probability (1 = off). Source: ProMix."},
     )
-    loss_momentum: float = field(
-        default=0.5, metadata={"help": "Weight of the past in the running average of losses over epochs."}
+    soft_targets: bool = field(
+        default=True,
+        metadata={
+            "help": "Mix label and averaged guess by the posterior, not one of both. Source: Arazo et al. 2019."
+        },
+    )
+    label_trust: float = field(
+        default=0.5, metadata={"help": "Share of the label in the soft target of a sample that is surely clean."}
+    )
+    guess_temperature: float = field(
+        default=0.85, metadata={"help": "Sharpens guesses and the divergence between views. Source: FreeAL's code."}
+    )
+    noisy_weight: float = field(
+        default=1.0, metadata={"help": "Weight of noisy and unlabelled samples, by guessed labels (0 = left out)."}
+    )
+    class_balance: float = field(
+        default=0.0, metadata={"help": "Power of the inverse class frequency that weights the classes (0 = off)."}
     )
     mixup_alpha: float = field(
         default=4.0, metadata={"help": "Parameter of mixup's Beta distribution (0 = no mixup). Source: FreeAL's code."}
@@ -88,20 +131,39 @@ class FreeALConfig(TrainingArguments):
     mixup_clean_only: bool = field(
         default=False, metadata={"help": "Mix clean samples only, as FreeAL does, rather than all (MixMatch)."}
     )
-    mixup_weight: float = field(default=1.0, metadata={"help": "Weight of the mixup loss."})
+    mixup_weight: float = field(default=1.0, metadata={"help": "Weight of the mixup loss. Source: FreeAL."})
     consistency_weight: float = field(
-        default=1.0, metadata={"help": "Weight of the divergence between the views of noisy and unlabelled samples."}
+        default=1.0,
+        metadata={"help": "Weight of the divergence between views of noisy and unlabelled samples. Source: FreeAL."},
     )
-    consistency_temperature: float = field(
-        default=0.85,
-        metadata={"help": "Temperature of that divergence and of guessed labels. Source: FreeAL's code."},
+    second_view: str = field(
+        default="augmented",
+        metadata={
+            "help": "Second view: the data's augmented_text, or else one made by token_dropout or dropout; or none.",
+            "choices": ["augmented", "token_dropout", "dropout", "none"],
+        },
     )
+    token_dropout: float = field(default=0.15, metadata={"help": "Share of tokens that the made view hides."})
     ramp_up_epochs: float = field(
-        default=10.0,
-        metadata={"help": "Epochs over which mixup and consistency rise to full weight. Source: FreeAL's code."},
+        default=2.0,
+        metadata={"help": "Epochs over which mixup, consistency and noisy samples reach full weight. Source: FreeAL."},
     )
 
-    def __post_init__(self) -> Any:
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.label_smoothing_factor:
             raise ValueError("label_smoothing_factor is not supported: a smoothed loss hides which labels are wrong")
+        if self.second_view not in ("augmented", "token_dropout", "dropout", "none"):
+            raise ValueError(f"second_view is {self.second_view!r}: use augmented, token_dropout, dropout or none")
+        if self.warm_up_epochs < 1:
+            raise ValueError("warm_up_epochs must be at least 1: the first selection needs an epoch's predictions")
+        for name in ("prediction_momentum", "token_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
+
+    @property
+    def groups_by_length(self) -> bool:
+        """Whether batches hold texts of like length, under the name that this transformers gives it."""
+        if _GROUPS_BY_STRATEGY:
+            return self.train_sampling_strategy == "group_by_length"
+        return self.group_by_length

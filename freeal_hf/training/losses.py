@@ -1,4 +1,7 @@
-"""Parts of the student's loss: mixup pairs, consistency between two views, ramp-up. Torch only, no Trainer in sight."""
+"""Parts of the student's loss: soft targets, mixup pairs, consistency between two views, ramp-up.
+
+Torch only, no Trainer in sight.
+"""
 
 from typing import Any
 
@@ -53,6 +56,40 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     return F.softmax(torch.log(probabilities.clamp_min(1e-12)) / temperature, dim=-1)
 
 
+def soft_targets(labels: Tensor, guesses: Tensor, trust: Tensor) -> Tensor:
+    """Mix noisy labels with guesses, as far as each label is trusted.
+
+    Source: dynamic bootstrapping (Arazo et al., ICML 2019), equation 8.
+
+    Args:
+        labels: Noisy labels, shape `[n]`; -1 = none.
+        guesses: Distributions over the classes, shape `[n, classes]`.
+        trust: Share of the label in [0, 1], shape `[n]`; ignored where there is no label.
+
+    Returns:
+        Rows that sum to 1, shape `[n, classes]`.
+    """
+    share = (trust * (labels >= 0)).to(guesses.dtype)[:, None]
+    return share * F.one_hot(labels.clamp_min(0), guesses.shape[-1]) + (1 - share) * guesses
+
+
+def class_weights(labels: Tensor, classes: int, power: float) -> Tensor:
+    """Weights of the classes against imbalance, 1 on average over the samples.
+
+    Args:
+        labels: Labels to count, shape `[n]`; none below 0.
+        classes: Number of classes.
+        power: 0 gives every class the same weight, 1 the inverse of its frequency; a class without a sample weighs
+            as if it had one.
+
+    Returns:
+        One weight for each class, shape `[classes]`.
+    """
+    counts = torch.bincount(labels, minlength=classes).clamp_min(1).float()
+    weights = counts**-power
+    return weights * counts.sum() / (weights * counts).sum()
+
+
 def ramp_up(progress: float, length: float) -> float:
     """Weight that rises linearly from 0 to 1.
 
@@ -90,9 +127,11 @@ class HiddenMixup:
 
     The rows to be mixed are appended to the model's input as copies of their first partners, so that whatever the
     head reads beside the hidden states (attention mask, lengths) belongs to them. A pre-hook takes the copies away
-    before the encoder sees them (they cost nothing there) and a hook on the encoder's output puts the mixtures in their
-    place. The model's own head then scores real and mixed rows in the same forward, which keeps DistributedDataParallel,
-    gradient checkpointing and `torch.compile` none the wiser.
+    before the encoder sees them (they cost nothing there) and a hook on the encoder's output puts the mixtures in
+    their place. The model's own head then scores real and mixed rows in the same forward, so that
+    DistributedDataParallel, gradient checkpointing and `torch.compile` work as ever.
+
+    Source: manifold mixup (Verma et al., ICML 2019), section 2; FreeAL (Xiao et al., EMNLP 2023), equation 4.
 
     Args:
         encoder: The part of the model whose output its head reads.

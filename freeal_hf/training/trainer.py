@@ -13,10 +13,8 @@ import torch.nn.functional as F
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import SequentialSampler
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     EvalPrediction,
     PreTrainedModel,
@@ -39,8 +37,19 @@ from freeal_hf.training.data import (
     label_names_of,
     tokenize,
 )
-from freeal_hf.training.losses import HiddenMixup, mixup_pairs, ramp_up, sharpen, soft_cross_entropy, symmetric_kl
+from freeal_hf.training.losses import (
+    HiddenMixup,
+    class_weights,
+    mixup_pairs,
+    ramp_up,
+    sharpen,
+    soft_cross_entropy,
+    soft_targets,
+    symmetric_kl,
+)
+from freeal_hf.training.memory import PredictionMemory
 from freeal_hf.training.selection import SelectionRules, select_clean
+from freeal_hf.training.student import build_student, encoder_of
 
 SELECTION_FILE = "selection.npz"
 _TRAINER_STATE_FILE = "trainer_state.json"
@@ -53,18 +62,18 @@ class Selection:
     Args:
         ids: The data set's `id` column, or the row numbers as strings.
         labels: Noisy labels, shape `[n]`; -1 = none.
-        losses: Running average over epochs of the cross-entropy in nats, shape `[n]`; NaN without a label.
+        losses: Cross-entropy of the predictions averaged over epochs, in nats, shape `[n]`; NaN without a label.
         posterior: Probability of being clean, shape `[n]`; 0 without a label.
         is_clean: Whether the label is trusted, shape `[n]`.
-        predictions: The student's labels, shape `[n]`.
-        probabilities: The student's probabilities, shape `[n, classes]`.
+        predictions: The trained student's labels, shape `[n]`.
+        probabilities: The trained student's probabilities, shape `[n, classes]`.
         embeddings: Mean of the last hidden state over the text's tokens, shape `[n, hidden size]`.
     """
 
     ids: list[str]
     labels: NDArray[np.int64]
     losses: NDArray[np.float64]
-    posterior: NDArray[np.float64]
+    posterior: NDArray[np.floating]
     is_clean: NDArray[np.bool_]
     predictions: NDArray[np.int64]
     probabilities: NDArray[np.float32]
@@ -72,9 +81,10 @@ class Selection:
 
 
 class FreeALTrainer(Trainer):
-    """Train a student on noisy labels: warm-up, small-loss selection every epoch, mixup, consistency of two views.
+    """Train a student on noisy labels: warm-up, small-loss selection every epoch, soft targets, mixup, consistency.
 
-    Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3.
+    Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3. Unlike there, losses are measured on predictions averaged
+    over epochs, which training makes anyway, and a label is mixed with that average as far as it is trusted.
 
     Args:
         model: A sequence classifier, or the name or folder of an encoder to build one from.
@@ -87,6 +97,10 @@ class FreeALTrainer(Trainer):
         callbacks: As in [`~transformers.Trainer`].
         label_names: Names of the classes; by default those of the `ClassLabel` column `label`.
         **kwargs: Further arguments of [`~transformers.Trainer`].
+
+    Raises:
+        TypeError: A data set has no length or no random access.
+        ValueError: The classes' names, a column or the tokenizer are missing, or labels do not fit the classes.
     """
 
     args: FreeALConfig
@@ -103,26 +117,35 @@ class FreeALTrainer(Trainer):
         label_names: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
+        if train_dataset is not None and not isinstance(train_dataset, Dataset):
+            raise TypeError(
+                f"train_dataset is a {type(train_dataset).__name__}: the selection needs a datasets.Dataset, whose "
+                "length is known and whose rows can be had in any order; Dataset.from_generator makes one of a stream"
+            )
         if isinstance(model, (str, Path)):
+            names = list(label_names or (train_dataset and label_names_of(train_dataset)) or [])
+            if not names:
+                raise ValueError(
+                    "a student built from a name needs the names of the classes: "
+                    "make `label` a ClassLabel column or pass label_names="
+                )
             if processing_class is None:
                 processing_class = AutoTokenizer.from_pretrained(model)
-            model = _build_student(model, args, _class_names(train_dataset, label_names))
+            model = build_student(model, names, args.dropout, args.seed)
         if args.n_gpu > 1:
-            # DataParallel would split the batch between its two views; torchrun or accelerate launch use every GPU.
+            # DataParallel would tear the two views apart; torchrun or accelerate launch use every GPU.
             args._n_gpu = 1
         if args.freeze_embeddings:
-            model.get_input_embeddings().weight.requires_grad_(False)
-        self.num_labels: int = model.config.num_labels
+            for parameter in model.get_input_embeddings().parameters():
+                parameter.requires_grad_(False)
+        self.num_labels = len(model.config.id2label or ())
         self.selection: Selection | None = None
-        self._mixup = HiddenMixup(_encoder(model))
-        self._ids: list[str] = []
         self._tokenizer, self._max_length = processing_class, args.max_length
+        self._encoder = encoder_of(model)
+        self._mixup = HiddenMixup(self._encoder)
+        self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
         if train_dataset is not None:
-            names = train_dataset.column_names
-            self._ids = [str(i) for i in (train_dataset["id"] if "id" in names else range(len(train_dataset)))]
-            train_dataset = tokenize(train_dataset, processing_class, args.max_length, TRAIN_COLUMNS)
-            self._lengths = [len(ids) for ids in train_dataset["input_ids"]]
-            self._labels = np.array(train_dataset["labels"], dtype=np.int64)
+            train_dataset = self._prepare_train(train_dataset, args)
         super().__init__(
             model=model,
             args=args,
@@ -137,23 +160,36 @@ class FreeALTrainer(Trainer):
         self.label_names = ["labels"]
         # The loss below divides by the rows of the whole accumulated batch itself.
         self.model_accepts_loss_kwargs = True
-        self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
-        self._reset_selection()
+        if train_dataset is not None:
+            self._reset_selection()
         self.add_callback(_SelectionCallback(self))
 
     # ---- Data ----
 
+    def _prepare_train(self, dataset: Dataset, args: FreeALConfig) -> Dataset:
+        columns = dataset.column_names
+        self._ids = [str(i) for i in (dataset["id"] if "id" in columns else range(len(dataset)))]
+        dataset = tokenize(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
+        if args.second_view == "none" and "augmented_input_ids" in dataset.column_names:
+            dataset = dataset.remove_columns("augmented_input_ids")
+        if "labels" not in dataset.column_names:
+            raise ValueError(f"the training set needs a column `label` (-1 = none); it has {columns}")
+        self._lengths = [len(ids) for ids in dataset["input_ids"]]
+        self._labels = np.array(dataset["labels"], dtype=np.int64)
+        if len(self._labels) and not NO_LABEL <= self._labels.min() <= self._labels.max() < self.num_labels:
+            raise ValueError(f"labels must lie between -1 (none) and {self.num_labels - 1}, the student's last class")
+        return dataset
+
     def _prepare_eval(self, dataset: Any) -> Any:
         if isinstance(dataset, dict):
             return {name: self._prepare_eval(part) for name, part in dataset.items()}
-        if dataset is None:
-            return None
-        return tokenize(dataset, self._tokenizer, self._max_length, EVAL_COLUMNS)
+        if isinstance(dataset, Dataset):
+            return tokenize(dataset, self._tokenizer, self._max_length, EVAL_COLUMNS)
+        return dataset
 
     def get_eval_dataloader(self, eval_dataset: str | Dataset | None = None) -> Any:
         """As in Trainer; a data set of texts is tokenized."""
-        prepared = self._prepare_eval(eval_dataset) if isinstance(eval_dataset, Dataset) else eval_dataset
-        return super().get_eval_dataloader(prepared)
+        return super().get_eval_dataloader(self._prepare_eval(eval_dataset))
 
     def get_test_dataloader(self, test_dataset: Dataset) -> Any:
         """As in Trainer; a data set of texts is tokenized."""
@@ -162,20 +198,18 @@ class FreeALTrainer(Trainer):
     def _set_signature_columns_if_needed(self) -> None:
         if self._signature_columns is None:
             super()._set_signature_columns_if_needed()
-            self._signature_columns += [name for name in TRAIN_COLUMNS if name not in self._signature_columns]
+            known: list[str] = list(self._signature_columns or ())
+            self._signature_columns: list[str] | None = known + [name for name in TRAIN_COLUMNS if name not in known]
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        if getattr(self.args, "train_sampling_strategy", None) == "group_by_length" or getattr(
-            self.args, "group_by_length", False
-        ):
-            rows = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-            return LengthGroupedSampler(
-                self._lengths, rows, self.args.seed if self.args.data_seed is None else self.args.data_seed
-            )
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        args = self.args
+        if args.groups_by_length:
+            rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+            return LengthGroupedSampler(self._lengths, rows, args.seed if args.data_seed is None else args.data_seed)
         return super()._get_train_sampler(train_dataset)
 
-    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-        # Trainer would group evaluation rows by length too, and so return predictions in another order.
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
+        # Trainer would group evaluation rows by length, too, and so return predictions in another order.
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
     # ---- Loss ----
@@ -187,7 +221,17 @@ class FreeALTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Cross-entropy while evaluating; the sum of the method's parts while training."""
+        """Plain cross-entropy while evaluating; the method's loss while training.
+
+        Args:
+            model: The student, however wrapped.
+            inputs: What the collator made, on the device.
+            return_outputs: Whether to return the model's output as well.
+            num_items_in_batch: Rows of all batches that make one optimizer step, on all devices.
+
+        Returns:
+            The loss, a mean over rows, or the loss and the output.
+        """
         labels = inputs.pop("labels")
         if not model.training:
             outputs = model(**inputs)
@@ -195,51 +239,77 @@ class FreeALTrainer(Trainer):
             loss = losses / (labels != NO_LABEL).sum().clamp_min(1)
             return (loss, outputs) if return_outputs else loss
         loss, outputs = self._training_loss(model, inputs, labels)
-        rows = len(labels) if num_items_in_batch is None else num_items_in_batch
-        loss = loss / rows
+        loss = loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            # Gradients are averaged over the processes, whose rows have all been counted.
             loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
     def _training_loss(self, model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Tensor, Any]:
+        """Sum of the loss over the rows of a batch, and the output for their first views."""
         args, rows = self.args, len(labels)
         index = inputs.pop("sample_index")
+        inputs = self._with_second_view(inputs, rows)
         views = len(inputs["input_ids"]) // rows
-        is_clean = self._is_clean.to(labels.device)[index]
-        weight = 0.0
-        if self._selections > 0:
-            weight = ramp_up((self.state.epoch or 0.0) - args.warm_up_epochs, args.ramp_up_epochs)
-        candidates = is_clean.nonzero()[:, 0] if args.mixup_clean_only else torch.arange(rows, device=labels.device)
-        mixes = args.mixup_alpha > 0 and weight * args.mixup_weight > 0 and len(candidates) > 0
-        if mixes:
-            first, second, share = mixup_pairs(candidates, args.mixup_alpha)
-            inputs = self._mixup.arm(inputs, (first, second, share))
+        is_clean, targets, ramp = self.clean_mask[index], self._targets[index], self._ramp()
+        weights = self._weights[index] * torch.where(is_clean, 1.0, ramp)
+        pairs = self._pairs(is_clean) if ramp > 0 else None
+        if pairs is not None:
+            inputs = self._mixup.arm(inputs, pairs)
         outputs = model(**inputs)
         self._mixup.disarm()
         logits = outputs.logits.float()
         by_view = logits[: views * rows].view(views, rows, -1)
-        targets = F.one_hot(labels.clamp_min(0), self.num_labels).to(logits.dtype)
-        supervised = torch.stack([soft_cross_entropy(view, targets) for view in by_view]).mean(0) * is_clean
-        parts = {"supervised_loss": supervised.sum()}
-        if weight * args.consistency_weight > 0 and views > 1:
-            divergence = symmetric_kl(by_view[0], by_view[1], args.consistency_temperature) * ~is_clean
-            parts["consistency_loss"] = args.consistency_weight * weight * divergence.sum()
-        if mixes:
-            guess = sharpen(by_view.detach().softmax(-1).mean(0), args.consistency_temperature)
-            targets = torch.where(is_clean[:, None], targets, guess)
+        self._memory.record(index, by_view.detach().softmax(-1).mean(0))
+        supervised = sum(soft_cross_entropy(view, targets) for view in by_view) / views
+        parts = {"supervised_loss": (weights * supervised).sum()}
+        if views > 1 and ramp * args.consistency_weight > 0:
+            divergence = symmetric_kl(by_view[0], by_view[1], args.guess_temperature)
+            parts["consistency_loss"] = args.consistency_weight * ramp * divergence[~is_clean].sum()
+        if pairs is not None:
+            first, second, share = pairs
             mixed = share[:, None] * targets[first] + (1 - share)[:, None] * targets[second]
-            mixup_loss = soft_cross_entropy(logits[views * rows :], mixed).sum()
-            parts["mixup_loss"] = args.mixup_weight * weight * mixup_loss
+            losses = soft_cross_entropy(logits[views * rows :], mixed)
+            parts["mixup_loss"] = args.mixup_weight * ramp * (self._weights[index[first]] * losses).sum()
         for name, part in parts.items():
             self._parts[name].append(part.detach() / rows)
         outputs.logits = logits[:rows]
         return torch.stack(list(parts.values())).sum(), outputs
 
+    def _ramp(self) -> float:
+        """Weight of all that rests on the selection: 0 in warm-up."""
+        if self._memory.epochs < self.args.warm_up_epochs:
+            return 0.0
+        # Counted from the epoch before, so that the first selection takes effect at once.
+        progress = (self.state.epoch or 0.0) - self.args.warm_up_epochs + 1
+        return ramp_up(progress, self.args.ramp_up_epochs)
+
+    def _pairs(self, is_clean: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+        if self.args.mixup_alpha <= 0 or self.args.mixup_weight <= 0:
+            return None
+        rows = (
+            is_clean.nonzero()[:, 0] if self.args.mixup_clean_only else torch.arange(len(is_clean)).to(is_clean.device)
+        )
+        return mixup_pairs(rows, self.args.mixup_alpha) if len(rows) else None
+
+    def _with_second_view(self, inputs: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
+        """Append the same texts as a second view where the data brought none and one is wanted."""
+        if self.args.second_view in ("augmented", "none") or len(inputs["input_ids"]) > rows:
+            return inputs
+        mask = inputs["attention_mask"]
+        hidden = torch.zeros_like(mask, dtype=torch.bool)
+        if self.args.second_view == "token_dropout":
+            hidden = torch.rand(mask.shape, device=mask.device) < self.args.token_dropout
+            hidden[:, 0] = False  # the head may read the first token
+        return {
+            "input_ids": inputs["input_ids"].repeat(2, 1),
+            "attention_mask": torch.cat([mask, mask.masked_fill(hidden, 0)]),
+        }
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in Trainer, with the parts of the training loss."""
+        """As in Trainer, with the parts of the training loss beside their sum."""
         if "loss" in logs:
-            for name, values in self._parts.items():
-                logs[name] = torch.stack(values).mean().item()
+            logs.update({name: torch.stack(values).mean().item() for name, values in self._parts.items()})
             self._parts.clear()
         super().log(logs, start_time)
 
@@ -247,87 +317,101 @@ class FreeALTrainer(Trainer):
 
     def _reset_selection(self) -> None:
         """Before the first selection every labelled sample counts as clean."""
-        if self.train_dataset is None:
-            return
-        self._selections = 0
-        self._selected_at = -1
-        self._losses = np.full(len(self._labels), np.nan)
-        self._posterior = np.zeros(len(self._labels))
-        self._set_clean(self._labels != NO_LABEL)
+        count, device = len(self._labels), self.args.device
+        self._memory = PredictionMemory(count, self.num_labels, self.args.prediction_momentum, device)
+        self.running_losses: NDArray[np.float64] = np.full(count, np.nan)
+        self._posterior: NDArray[np.floating] = np.zeros(count)
+        labels = torch.from_numpy(self._labels).to(device)
+        self.clean_mask = labels != NO_LABEL
+        self._targets = F.one_hot(labels.clamp_min(0), self.num_labels).float()
+        self._weights = self.clean_mask.float()
 
-    def _set_clean(self, is_clean: NDArray[np.bool_]) -> None:
-        self._is_clean = torch.from_numpy(is_clean).to(self.args.device)
-
-    def _select(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Score every training text, update the running losses and choose the clean samples."""
-        logits, embeddings = self._score_training_set()
-        log_probabilities = F.log_softmax(torch.from_numpy(logits), dim=-1).numpy()
-        labelled = self._labels != NO_LABEL
-        losses = np.full(len(labelled), np.nan)
-        losses[labelled] = -log_probabilities[labelled, self._labels[labelled]]
-        momentum = self.args.loss_momentum if self._selections else 0.0
-        self._losses = losses if momentum == 0 else momentum * self._losses + (1 - momentum) * losses
-        probabilities = np.exp(log_probabilities)
-        args = self.args
+    def _select(self) -> None:
+        """Choose the clean samples by the averaged predictions, and make every sample's target for the next epoch."""
+        args, labelled = self.args, self._labels != NO_LABEL
+        average = self._memory.average.cpu().numpy()
+        self.running_losses[labelled] = -np.log(np.maximum(average[labelled, self._labels[labelled]], 1e-7))
         rules = SelectionRules(
             args.clean_threshold, args.min_clean_share, args.max_clean_share, args.agreement_confidence
         )
-        self._posterior, is_clean = select_clean(self._losses, self._labels, probabilities, rules)
-        self._set_clean(is_clean)
-        self._selections += 1
-        self.log({"clean_share": float(is_clean[labelled].mean()) if labelled.any() else 0.0})
-        return probabilities, embeddings
+        self._posterior, is_clean = select_clean(self.running_losses, self._labels, average, rules)
+        self._use_selection(is_clean)
+        logs = {"clean_share": float(is_clean[labelled].mean()) if labelled.any() else 0.0}
+        for label in range(self.num_labels):
+            chosen = is_clean & (self._labels == label)
+            if chosen.any():
+                logs[f"clean_below/{label}"] = float(self.running_losses[chosen].max())
+        self.log(logs)
+
+    def _use_selection(self, is_clean: NDArray[np.bool_]) -> None:
+        args, device = self.args, self.args.device
+        self.clean_mask = torch.from_numpy(is_clean).to(device)
+        labels = torch.from_numpy(self._labels).to(device)
+        trust = self.clean_mask.float()
+        if args.soft_targets:
+            trust = args.label_trust * torch.from_numpy(self._posterior).to(device, torch.float32)
+        self._targets = soft_targets(labels, sharpen(self._memory.average, args.guess_temperature), trust)
+        balance = class_weights(labels[self.clean_mask], self.num_labels, args.class_balance)
+        self._weights = (self._targets @ balance) * torch.where(self.clean_mask, 1.0, args.noisy_weight)
 
     @torch.no_grad()
     def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits and embeddings of all training texts, in the data set's order, without touching any random state."""
-        model, args = self.model, self.args
+        """Probabilities and embeddings of all training texts, in the data set's order."""
+        args, dataset = self.args, self.train_dataset
+        model: Any = self.accelerator.unwrap_model(self.model)
+        assert isinstance(dataset, Dataset)  # __init__ saw to it
         was_training = model.training
         model.eval()
         count = len(self._lengths)
-        order = np.argsort(self._lengths, kind="stable")
-        batches = np.split(order, range(args.eval_batch_size, count, args.eval_batch_size))
-        columns = self.train_dataset.select_columns(["input_ids", "attention_mask"])
+        batches = np.split(
+            np.argsort(self._lengths, kind="stable"), range(args.eval_batch_size, count, args.eval_batch_size)
+        )
         hidden: list[Tensor] = []
-        hook = _encoder(model).register_forward_hook(lambda module, inputs, output: hidden.append(output[0]))
-        logits = torch.zeros(count, self.num_labels, device=args.device)
-        embeddings: Tensor | None = None
+        hook = self._encoder.register_forward_hook(lambda module, inputs, output: hidden.append(output[0]))
+        probabilities = torch.zeros(count, self.num_labels, device=args.device)
+        embeddings = torch.zeros(count, model.config.hidden_size, device=args.device)
+        texts = dataset.select_columns(["input_ids", "attention_mask"])
         for batch in batches[args.process_index :: args.world_size]:
-            rows = columns[batch.tolist()]
-            inputs = self.data_collator(
-                [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
-            )
-            inputs = self._prepare_inputs(inputs)
+            columns = texts[batch.tolist()]
+            rows = [
+                {"input_ids": ids, "attention_mask": mask}
+                for ids, mask in zip(columns["input_ids"], columns["attention_mask"], strict=True)
+            ]
+            inputs = self._prepare_inputs(self.data_collator(rows))
             with self.compute_loss_context_manager(), self.accelerator.autocast():
-                output = model(**inputs)
-            states, mask = hidden.pop(), inputs["attention_mask"].unsqueeze(-1)
-            if embeddings is None:
-                embeddings = torch.zeros(count, states.shape[-1], device=args.device)
+                logits = model(**inputs).logits
+            states, mask = hidden.pop().float(), inputs["attention_mask"].unsqueeze(-1)
             positions = torch.from_numpy(batch).to(args.device)
-            logits[positions] = output.logits.float()
-            embeddings[positions] = ((states * mask).sum(1) / mask.sum(1)).float()
+            probabilities[positions] = logits.float().softmax(-1)
+            embeddings[positions] = (states * mask).sum(1) / mask.sum(1)
         hook.remove()
         model.train(was_training)
-        if embeddings is None:
-            embeddings = torch.zeros(count, model.config.hidden_size, device=args.device)
-        # Every row was scored by one process and is zero on the others: the sum loses and doubles none.
-        logits, embeddings = self.accelerator.reduce((logits, embeddings), reduction="sum")
-        return logits.cpu().numpy(), embeddings.cpu().numpy()
+        # Each row was scored by one process and is zero on all others: the sum loses and doubles none.
+        return self._sum_over_processes(probabilities).cpu().numpy(), self._sum_over_processes(
+            embeddings
+        ).cpu().numpy()
+
+    def _sum_over_processes(self, value: Tensor) -> Tensor:
+        return self.accelerator.reduce(value.clone(), reduction="sum")
 
     def _begin_epoch(self) -> None:
-        epoch = round(self.state.epoch or 0.0, 6)
-        if epoch >= self.args.warm_up_epochs and int(epoch) > self._selected_at:
-            self._select()
-            self._selected_at = int(epoch)
+        # Called once more when a run is resumed in the middle of an epoch: then there is nothing to fold in.
+        completed = int(round(self.state.epoch or 0.0, 6))
+        if completed > self._memory.epochs:
+            self._memory.finish_epoch(self._sum_over_processes)
+            if self._memory.epochs >= self.args.warm_up_epochs:
+                self._select()
 
     def _finish_training(self) -> None:
-        probabilities, embeddings = self._select()
+        self._memory.finish_epoch(self._sum_over_processes)
+        self._select()
+        probabilities, embeddings = self._score_training_set()
         self.selection = Selection(
             ids=self._ids,
             labels=self._labels,
-            losses=self._losses,
+            losses=self.running_losses,
             posterior=self._posterior,
-            is_clean=self._is_clean.cpu().numpy(),
+            is_clean=self.clean_mask.cpu().numpy(),
             predictions=probabilities.argmax(-1),
             probabilities=probabilities,
             embeddings=embeddings,
@@ -348,40 +432,53 @@ class FreeALTrainer(Trainer):
 
         Raises:
             FileNotFoundError: There is no complete checkpoint to resume from.
+            ValueError: There is no training set, or the checkpoint was saved for another one.
         """
+        if self.train_dataset is None:
+            raise ValueError("train() needs a train_dataset")
         self._reset_selection()
         if resume_from_checkpoint:
-            folder = Path(self.args.output_dir) if resume_from_checkpoint is True else Path(resume_from_checkpoint)
-            if resume_from_checkpoint is True:
-                folder = _last_complete_checkpoint(folder)
+            folder = (
+                _last_complete_checkpoint(Path(str(self.args.output_dir)))
+                if resume_from_checkpoint is True
+                else Path(resume_from_checkpoint)
+            )
             self._load_selection(folder / SELECTION_FILE)
             resume_from_checkpoint = str(folder)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        # First of all files, so that a checkpoint with a trainer state is complete.
+        # Before all other files, so that a checkpoint with a trainer state, the last file, is complete.
+        state = self._memory.state(self._sum_over_processes)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
             folder.mkdir(parents=True, exist_ok=True)
+            arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in state.items()}
+            is_clean = self.clean_mask.cpu().numpy()
             np.savez(
                 folder / SELECTION_FILE,
-                losses=self._losses,
+                losses=self.running_losses,
                 posterior=self._posterior,
-                is_clean=self._is_clean.cpu().numpy(),
-                counters=np.array([self._selections, self._selected_at]),
+                is_clean=is_clean,
+                **arrays,
             )
         super()._save_checkpoint(model, trial)
 
     def _load_selection(self, file: Path) -> None:
         with np.load(file, allow_pickle=False) as saved:
-            if saved["losses"].shape != self._losses.shape:
-                raise ValueError(
-                    f"{file} was saved for {len(saved['losses'])} training samples, not {len(self._losses)}: "
-                    "resume with the data set the run was started with"
-                )
-            self._losses, self._posterior = saved["losses"], saved["posterior"]
-            self._selections, self._selected_at = (int(value) for value in saved["counters"])
-            self._set_clean(saved["is_clean"])
+            arrays = dict(saved)
+        if len(arrays["losses"]) != len(self._labels):
+            raise ValueError(
+                f"{file} was saved for {len(arrays['losses'])} training samples, not {len(self._labels)}: "
+                "resume with the data set that the run was started with"
+            )
+        self.running_losses, self._posterior, is_clean = (
+            arrays.pop(name) for name in ("losses", "posterior", "is_clean")
+        )
+        state = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        self._memory.load(state, is_main_process=self.args.process_index == 0)
+        if self._memory.epochs >= self.args.warm_up_epochs:
+            self._use_selection(is_clean)
 
 
 class _SelectionCallback(TrainerCallback):
@@ -395,39 +492,6 @@ class _SelectionCallback(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.trainer._finish_training()
-
-
-def _class_names(dataset: Dataset | None, label_names: Sequence[str] | None) -> list[str]:
-    names = list(label_names) if label_names is not None else dataset and label_names_of(dataset)
-    if not names:
-        raise ValueError(
-            "a student built from a name needs the classes' names: make `label` a ClassLabel or pass label_names="
-        )
-    return names
-
-
-def _build_student(name: str | Path, args: FreeALConfig, label_names: list[str]) -> PreTrainedModel:
-    config = AutoConfig.from_pretrained(
-        name,
-        num_labels=len(label_names),
-        id2label=dict(enumerate(label_names)),
-        label2id={label: i for i, label in enumerate(label_names)},
-    )
-    if args.dropout is not None:
-        for key in ("hidden_dropout_prob", "dropout", "classifier_dropout"):
-            if hasattr(config, key):
-                setattr(config, key, args.dropout)
-    torch.manual_seed(args.seed)  # the new head is random
-    return AutoModelForSequenceClassification.from_pretrained(name, config=config)
-
-
-def _encoder(model: nn.Module) -> nn.Module:
-    """The part of a sequence classifier whose output its head reads."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    encoder = base.base_model
-    if encoder is base:
-        raise ValueError(f"{type(base).__name__} has no encoder under its head: pass a sequence classifier")
-    return encoder
 
 
 def _last_complete_checkpoint(output_dir: Path) -> Path:

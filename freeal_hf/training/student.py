@@ -1,0 +1,65 @@
+"""The student: a sequence classifier built from an encoder's name, and where its encoder ends."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+
+_DROPOUT_FIELDS = (
+    "hidden_dropout_prob",
+    "dropout",
+    "seq_classif_dropout",
+    "classifier_dropout",
+    "classifier_dropout_prob",
+    "pooler_dropout",
+)
+
+
+def build_student(
+    name: str | Path, label_names: Sequence[str], dropout: float | None = None, seed: int = 0
+) -> PreTrainedModel:
+    """Put a new classification head on an encoder.
+
+    Args:
+        name: Hub id or folder of the encoder.
+        label_names: Names of the classes, in the order of their numbers.
+        dropout: Dropout of hidden states and head; `None` keeps the checkpoint's own.
+        seed: Seed of the head's random weights.
+
+    Returns:
+        A sequence classifier that knows its labels by name.
+    """
+    config = AutoConfig.from_pretrained(
+        name,
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={label: i for i, label in enumerate(label_names)},
+    )
+    if dropout is not None:
+        for field in _DROPOUT_FIELDS:
+            if hasattr(config, field):
+                setattr(config, field, dropout)
+    torch.manual_seed(seed)
+    return AutoModelForSequenceClassification.from_pretrained(name, config=config)
+
+
+def encoder_of(model: Any) -> nn.Module:
+    """The part of a sequence classifier whose output its head reads, also inside a PEFT model.
+
+    Args:
+        model: A sequence classifier.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        ValueError: The model has no head on top of an encoder.
+    """
+    classifier = model.get_base_model() if hasattr(model, "get_base_model") else model
+    encoder = getattr(classifier, "base_model", classifier)
+    if encoder is classifier:
+        raise ValueError(f"{type(classifier).__name__} has no encoder under a head: pass a sequence classifier")
+    return encoder
