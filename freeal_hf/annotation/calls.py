@@ -2,12 +2,15 @@
 
 import asyncio
 import heapq
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 from freeal_hf.errors import AnnotatorError
+
+logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -116,6 +119,9 @@ class Pace:
         if started >= self._last_cut:  # calls that were under way at the last cut are no news
             self.limit = self._threshold = max(1.0, self.limit / 2)
             self._last_cut = now
+            logger.info(
+                "The server is overloaded: %d calls at once now, pause %.1f s.", self.limit, retry_after or 0.0
+            )
         if retry_after:
             self._paused_until = max(self._paused_until, now + retry_after)
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -38,6 +39,7 @@ _PROBE_ATTEMPTS = 4
 _NO_MODELS_LIST: tuple[type[Exception], ...] = (*HTTP_ERRORS, ValueError, KeyError, IndexError, TypeError)
 _SMALLEST_CUT = 200  # characters; a text that does not fit then never will
 _NO_KEY = "none"
+_KEY_IN_QUERY = re.compile(r"(?:^|&)[^=]*(?:key|token|secret|password|sig)[^=]*=", re.IGNORECASE)
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 
@@ -110,9 +112,11 @@ class InferenceEndpointsAnnotator:
         seed: int = 0,
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
-        self.url = base_url or (model if _is_url(model) else None)
+        self.base_url = base_url or (model if _is_url(model) else None)
         self.model = None if _is_url(model) else model
-        if self.url is not None and provider is not None:
+        if self.base_url is not None:
+            _check_holds_no_key(self.base_url)
+        if self.base_url is not None and provider is not None:
             raise InputError(f"provider={provider!r} goes with a model id, not with a URL; leave one of them out.")
         self.provider = provider
         self.temperature = temperature
@@ -126,8 +130,8 @@ class InferenceEndpointsAnnotator:
         self.generation_timeout = generation_timeout
         self.seed = seed
         self.extra_body = dict(extra_body or {})
-        self._key = _key(self.url, token, api_key_env)
-        is_endpoint = self.url is None and self.model is not None and "/" not in self.model
+        self._key = _key(self.base_url, token, api_key_env)
+        is_endpoint = self.base_url is None and self.model is not None and "/" not in self.model
         self._endpoint = (
             DedicatedEndpoint(model, namespace, self._key, wait_seconds=wake_timeout) if is_endpoint else None
         )
@@ -180,7 +184,7 @@ class InferenceEndpointsAnnotator:
     def open(self) -> None:
         """Wakes the dedicated endpoint, if it is one and sleeps."""
         if self._endpoint is not None:
-            self.url = self._endpoint.open()
+            self.base_url = self._endpoint.open()
 
     def close(self) -> None:
         """Puts the dedicated endpoint to sleep again, if it was woken here."""
@@ -189,7 +193,7 @@ class InferenceEndpointsAnnotator:
 
     async def __aenter__(self) -> "InferenceEndpointsAnnotator":
         client = ChatClient(
-            self.url or self.model,
+            self.base_url or self.model,
             provider=self.provider,  # type: ignore[arg-type] # huggingface_hub lists them, and the list grows
             token=self._key,
             timeout=self.generation_timeout,
@@ -294,10 +298,10 @@ class InferenceEndpointsAnnotator:
 
     async def _model_served(self) -> str | None:
         """The model's name in a request; asked of the server where only its address is known."""
-        if self.url is None or (self.model is not None and self._endpoint is None):
+        if self.base_url is None or (self.model is not None and self._endpoint is None):
             return self.model
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        address = self.url.partition("/chat/completions")[0].removesuffix("/").removesuffix("/v1") + "/v1/models"
+        address = self.base_url.partition("/chat/completions")[0].removesuffix("/").removesuffix("/v1") + "/v1/models"
         try:
             response = await asyncio.to_thread(get_session().get, address, headers=headers, timeout=30)
             return str(response.json()["data"][0]["id"])
@@ -314,7 +318,7 @@ class InferenceEndpointsAnnotator:
             "annotator": "chat-completions",
             "model": self.model,
             "provider": self.provider,
-            "url": None if self._endpoint or self.url is None else public_url(self.url),
+            "url": None if self._endpoint or self.base_url is None else public_url(self.base_url),
             "extra_body": self.extra_body,
         }
 
@@ -340,6 +344,15 @@ def _key(url: str | None, token: str | None, api_key_env: str | None) -> str | N
     if token is not None or url is None or _is_hugging_face(url):
         return token
     return _NO_KEY  # else huggingface_hub would send the saved Hugging Face token to whoever runs that server
+
+
+def _check_holds_no_key(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.username or parts.password or _KEY_IN_QUERY.search(parts.query):
+        raise InputError(
+            f"The address of {public_url(url)} holds a key, and addresses are written down. Leave it out, put it into "
+            "an environment variable, and name that with api_key_env."
+        )
 
 
 def _is_hugging_face(url: str) -> bool:

@@ -16,6 +16,9 @@ Message = dict[str, str]
 CUT_MARK = " [the text is cut here]"
 """Stands at the end of a text that was too long."""
 
+LONGEST_SHOT = 2000
+"""Characters of a demonstration, or of an example of style; a longer one is cut at the end of a sentence."""
+
 # Anything that a chat template or a tokenizer could take for the start of a control token or a role: <|im_start|>,
 # </s>, <start_of_turn>, <<SYS>>, [INST], and DeepSeek's with full-width bars. Escaped as JSON allows, the text stays
 # the same and is inert.
@@ -86,7 +89,7 @@ def annotation_messages(task: TextClassification, request: AnnotationRequest, *,
     codes = label_codes(task, coded)
     messages = [_message("system", _instructions(task, coded))]
     for shot in request.demonstrations:
-        messages.append(_message("user", _shown_again(shot.text)))
+        messages.append(_message("user", _shown_shot(shot.text)))
         messages.append(_message("assistant", answer_text(codes[shot.label])))
     messages.append(_message("user", _shown(request.text)))
     return messages
@@ -122,7 +125,7 @@ def generation_messages(task: TextClassification, request: GenerationRequest) ->
             *rules,
         ]
     )
-    examples = "\n".join(quoted(example) for example in request.examples) or "(none)"
+    examples = "\n".join(quoted(cut_text(example, LONGEST_SHOT)[0]) for example in request.examples) or "(none)"
     return [
         _message("system", system),
         _message("user", f"Examples from the collection:\n{examples}\n\nWrite {request.num_texts} new texts."),
@@ -235,7 +238,9 @@ def _shown(text: str) -> str:
     return f"Text: {quoted(text)}"
 
 
-_shown_again = lru_cache(maxsize=1024)(_shown)  # demonstrations come again and again, texts do not
+@lru_cache(maxsize=1024)  # demonstrations come again and again, texts do not
+def _shown_shot(text: str) -> str:
+    return _shown(cut_text(text, LONGEST_SHOT)[0])
 
 
 def _message(role: str, content: str) -> Message:

@@ -126,7 +126,8 @@ def test_a_hostile_text_changes_neither_roles_nor_instructions_nor_schema(text: 
     ]
     assert not CONTROL_TOKEN.search(messages[changed]["content"])
     assert "\n" not in messages[changed]["content"]
-    assert text_shown(messages[changed]["content"]) == text.encode("utf-8", "replace").decode()
+    shown = cut_text(text, 2000)[0] if place == "demonstration" else text
+    assert text_shown(messages[changed]["content"]) == shown.encode("utf-8", "replace").decode()
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -135,7 +136,7 @@ def test_a_hostile_example_stays_a_string_in_a_request_to_write(text: str) -> No
     assert [message["role"] for message in messages] == ["system", "user"]
     lines = messages[1]["content"].splitlines()
     assert not CONTROL_TOKEN.search(messages[1]["content"])
-    assert json.loads(lines[1]) == text.encode("utf-8", "replace").decode()
+    assert json.loads(lines[1]) == cut_text(text, 2000)[0].encode("utf-8", "replace").decode()
     assert json.loads(lines[2]) == "tame"
 
 
@@ -278,6 +279,17 @@ def test_written_texts_are_read_from_json_or_a_list(answer: str | None, texts: t
 
 
 # ---- Over-long texts ----
+
+
+def test_a_long_demonstration_is_cut() -> None:
+    messages = annotation_messages(TASK, AnnotationRequest("x", (Demonstration("A word. " * 1000, SPAM),)))
+    assert len(messages[1]["content"]) < 2100
+    assert CUT_MARK in messages[1]["content"]
+
+
+def test_a_long_example_of_style_is_cut() -> None:
+    messages = generation_messages(TASK, GenerationRequest(SPAM, ("A word. " * 1000,), 3))
+    assert len(messages[1]["content"]) < 2200
 
 
 def test_a_text_that_fits_is_left_alone() -> None:

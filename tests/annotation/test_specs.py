@@ -18,13 +18,13 @@ from freeal_hf.errors import InputError
         ("endpoint: my-endpoint ", "my-endpoint", None),
         ("endpoint:http://127.0.0.1:8000/v1", None, "http://127.0.0.1:8000/v1"),
         ("endpoint:llama3:8b@http://127.0.0.1:11434", "llama3:8b", "http://127.0.0.1:11434"),
-        ("endpoint:http://user@127.0.0.1:8000", None, "http://user@127.0.0.1:8000"),
+        ("endpoint:https://127.0.0.1:1/v1?api-version=2", None, "https://127.0.0.1:1/v1?api-version=2"),
     ],
 )
 def test_an_endpoint_is_a_model_a_name_or_an_address(spec: str, model: str | None, url: str | None) -> None:
     annotator = build_annotator(spec)
     assert isinstance(annotator, InferenceEndpointsAnnotator)
-    assert (annotator.model, annotator.url) == (model, url)
+    assert (annotator.model, annotator.base_url) == (model, url)
 
 
 def test_options_reach_the_annotator() -> None:
