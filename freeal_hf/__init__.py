@@ -16,10 +16,12 @@ _PUBLIC = {
     "FreeAL": "freeal_hf.rounds",
     "FreeALConfig": "freeal_hf.training.config",
     "FreeALTrainer": "freeal_hf.training.trainer",
+    "HubConfig": "freeal_hf.configuration",
     "InferenceEndpointsAnnotator": "freeal_hf.annotation.endpoints",
     "LoopConfig": "freeal_hf.configuration",
     "TextClassification": "freeal_hf.tasks",
     "load_task": "freeal_hf.tasks",
+    "pull_run": "freeal_hf.hub_pull",
     "read_data": "freeal_hf.inputs",
 }
 
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from freeal_hf.annotation.annotator import Annotator as Annotator
     from freeal_hf.annotation.embedding import EmbeddingAnnotator as EmbeddingAnnotator
     from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
+    from freeal_hf.configuration import HubConfig as HubConfig
     from freeal_hf.configuration import LoopConfig as LoopConfig
+    from freeal_hf.hub_pull import pull_run as pull_run
     from freeal_hf.inputs import read_data as read_data
     from freeal_hf.rounds import FreeAL as FreeAL
     from freeal_hf.tasks import Demonstration as Demonstration

@@ -1,4 +1,4 @@
-"""The command line: `freeal-hf run`, `freeal-hf predict`."""
+"""The command line: `freeal-hf run`, `freeal-hf predict`, `freeal-hf push`, `freeal-hf pull`."""
 
 import argparse
 import csv
@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 import freeal_hf
+from freeal_hf import cli_hub
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import FreeALError, InputError
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest and options.command != "run":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        {"run": _run, "predict": _predict, "demo": _demo}[options.command](options, rest)
+        _COMMANDS[options.command](options, rest)
     except FreeALError as error:
         print(f"freeal-hf: error: {error}", file=sys.stderr)
         return 1
@@ -71,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_predict(commands)
     _add_demo(commands)
+    cli_hub.add_push(commands)
+    cli_hub.add_pull(commands)
     return parser
 
 
@@ -122,6 +125,11 @@ def _add_run(commands: Any) -> None:
             metavar=None if "choices" in item.metadata else "X",
             help=f"{item.metadata['help'].rstrip('.')} (default: {default})",
         )
+
+    hub = run.add_argument_group("Hub")
+    hub.add_argument("--push-to-hub", action="store_true", help="push data set and student after every round")
+    cli_hub.add_hub_options(hub)
+    hub.add_argument("--resume-from", metavar="ID", help="go on with the run of a data set repository, on any machine")
 
     output = run.add_argument_group("output")
     output.add_argument("--output-dir", metavar="DIR", help=f"the run's folder (default: {_DEFAULT_OUTPUT_DIR})")
@@ -200,6 +208,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         # No positional of the parser: it would take the value of a training option, which only comes to light below.
         values = {**_read_config(rest[0]), **values}
         rest = rest[1:]
+    dataset, test = None, None
+    if "resume_from" in values:
+        values, dataset, test = cli_hub.resumed(values)
+        resume = True
     if "data" not in values:
         raise InputError("No data given; name a file or a Hub data set with --data.")
     task = _task(values)
@@ -216,18 +228,21 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     reading = _reading(values)
     gold = values.get("gold_column")
     extra = [annotator.removeprefix("column:")] if annotator.startswith("column:") else []
-    dataset = read_data(
-        values["data"],
-        task,
-        gold_column=gold,
-        augmented_column=values.get("augmented_column"),
-        extra_columns=extra,
-        **reading,
-    )
-    test = read_data(values["test_data"], task, gold_column=gold, **reading) if values.get("test_data") else None
+    if dataset is None:
+        dataset = read_data(
+            values["data"],
+            task,
+            gold_column=gold,
+            augmented_column=values.get("augmented_column"),
+            extra_columns=extra,
+            **reading,
+        )
+    if values.get("test_data"):
+        test = read_data(values["test_data"], task, gold_column=gold, **reading)
     args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
     student = str(values.get("student", EMBEDDED_MODEL))
-    loop_run = FreeAL(task, annotator, student, args, loop, annotator_options=_annotator_options(values))
+    options_of_annotator, hub = _annotator_options(values), cli_hub.hub_config(values)
+    loop_run = FreeAL(task, annotator, student, args, loop, annotator_options=options_of_annotator, hub=hub)
     if only_estimate or not annotator.startswith(_FREE_ANNOTATORS):
         print(f"Round 0 will take about:\n{loop_run.estimate(dataset)}\n")
     if only_estimate:
@@ -330,6 +345,7 @@ def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that configure training; the names of all others are known here."""
     known = {
         *_SOURCE_OPTIONS,
+        *cli_hub.HUB_OPTIONS,
         "task",
         "labels",
         "description",
@@ -362,3 +378,6 @@ def _quiet_libraries() -> None:
 
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()
+
+
+_COMMANDS = {"run": _run, "predict": _predict, "demo": _demo, "push": cli_hub.push, "pull": cli_hub.pull}

@@ -78,6 +78,35 @@ class LoopConfig:
                 raise InputError(f"{item.name} is {value!r}; choose one of {', '.join(choices)}.")
 
 
+@dataclass
+class HubConfig:
+    """What a run pushes to the Hub, beside `push_to_hub`, `hub_model_id` and `hub_private_repo` of `FreeALConfig`.
+
+    Args:
+        hub_dataset_id (`str`, *optional*): Data set repository; by default named after the run's folder.
+        hub_collection (`str`, *optional*): Title of a collection that ties data set, student and Space together.
+        hub_space_id (`str`, *optional*): Space to put into the collection.
+        hub_exist_ok (`bool`, *optional*, defaults to `False`):
+            Push on top of repositories that this run did not make, or that others changed; their history stays.
+        push_columns (`list[str]`, *optional*):
+            Columns of one's own to push: `gold`, and columns that an annotator read. No other leaves the machine.
+    """
+
+    hub_dataset_id: str | None = field(
+        default=None, metadata={"help": "Data set repository (default: USER/FOLDER-freeal)."}
+    )
+    hub_collection: str | None = field(
+        default=None, metadata={"help": "Title of a collection for data set, student and Space."}
+    )
+    hub_space_id: str | None = field(default=None, metadata={"help": "Space to put into the collection."})
+    hub_exist_ok: bool = field(
+        default=False, metadata={"help": "Push on top of repositories that this run did not make, or others changed."}
+    )
+    push_columns: list[str] = field(
+        default_factory=list, metadata={"help": "Own columns to push, such as gold; no other is (A,B,...)."}
+    )
+
+
 def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
     """The training arguments that differ from their defaults, `output_dir` included.
 

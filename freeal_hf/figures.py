@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,11 +62,28 @@ def loss_histogram(labels: "Dataset") -> "Figure":
 def confusion(labels: "Dataset") -> "Figure":
     """How often each label of the annotator meets each label of the student."""
     names = labels.features["label"].names
-    annotator, student = np.asarray(labels["annotator_label"]), np.asarray(labels["student_label"])
-    both = (annotator != NO_LABEL) & (student != NO_LABEL)
-    counts = np.zeros((len(names), len(names)), dtype=int)
-    np.add.at(counts, (annotator[both], student[both]), 1)
-    shown = names[:_MATRIX_LABELS]
+    counts = _counts(labels["annotator_label"], labels["student_label"], len(names))
+    return _matrix(counts, names, rows="annotator", columns="student", title="Annotator and student")
+
+
+def label_changes(before: "Dataset", after: "Dataset") -> "Figure":
+    """How often each final label of a round became each final label of the next one, for the same texts."""
+    names = after.features["label"].names
+    counts = _counts(before["label"], after["label"], len(names))
+    old, new = (str(int(labels[0]["round"])) for labels in (before, after))
+    return _matrix(counts, names, rows=f"round {old}", columns=f"round {new}", title="Final labels that changed")
+
+
+def _counts(first: Any, second: Any, num_labels: int) -> np.ndarray:
+    first, second = np.asarray(first), np.asarray(second)
+    both = (first != NO_LABEL) & (second != NO_LABEL)
+    counts = np.zeros((num_labels, num_labels), dtype=int)
+    np.add.at(counts, (first[both], second[both]), 1)
+    return counts
+
+
+def _matrix(counts: np.ndarray, names: Sequence[str], *, rows: str, columns: str, title: str) -> "Figure":
+    shown = list(names[:_MATRIX_LABELS])
     figure, axes = _figure(height=1.6 + 0.42 * len(shown))
     counts = counts[: len(shown), : len(shown)]
     axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -74,7 +92,7 @@ def confusion(labels: "Dataset") -> "Figure":
         axes.text(column, row, str(count), ha="center", va="center", color="white" if share > 0.6 else "black")
     axes.set_xticks(range(len(shown)), shown, rotation=30, ha="right")
     axes.set_yticks(range(len(shown)), shown)
-    axes.set(xlabel="student", ylabel="annotator", title="Annotator and student")
+    axes.set(xlabel=columns, ylabel=rows, title=title)
     return figure
 
 
@@ -84,6 +102,11 @@ def as_svg(figure: "Figure") -> str:
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def write_png(figure: "Figure", path: Path) -> None:
+    """Writes the figure as a PNG file."""
+    figure.savefig(path, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
 
 
 def _figure(width: float = 6.4, height: float = 3.6) -> tuple["Figure", Any]:

@@ -194,6 +194,24 @@ def label_rows(
     return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features)
 
 
+def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarray, number: int) -> "Dataset":
+    """The test split beside the round's data set, with the same columns: only the student has labelled it.
+
+    Args:
+        test (`Dataset`): What `read_data` returned.
+        task (`TextClassification`): What is labelled.
+        probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's, for the distinct texts of `test`.
+        number (`int`): The round.
+    """
+    from datasets import Dataset
+
+    corpus, count = distinct_texts(test), len(probabilities)
+    selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, np.zeros((count, 0)))
+    rows = label_rows(test, corpus, task, Answers.none(count), selection, number)
+    columns = {**rows.to_dict(), "label_confidence": list(rows["student_confidence"])}
+    return Dataset.from_dict(columns, features=rows.features)
+
+
 def read_labels(path: Path) -> "Dataset":
     """Reads the Parquet file of a round's data set."""
     import pyarrow.parquet as pq

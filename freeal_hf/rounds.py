@@ -4,7 +4,8 @@ import copy
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
 from freeal_hf.annotation.prices import load_prices, price_of
-from freeal_hf.configuration import LoopConfig, changed_arguments, describe_annotator
+from freeal_hf.configuration import HubConfig, LoopConfig, changed_arguments, describe_annotator
 from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import BudgetExceeded, InputError
@@ -33,6 +34,7 @@ from freeal_hf.round_files import (
     distinct_texts,
     label_rows,
     read_pool,
+    test_rows,
     write_pool,
 )
 from freeal_hf.run_folder import (
@@ -76,6 +78,7 @@ class FreeAL:
             Hub id or folder of the encoder that the student starts from.
         args (`FreeALConfig`, *optional*): How each student is trained, and `output_dir`.
         loop (`LoopConfig`, *optional*): How both take turns.
+        hub (`HubConfig`, *optional*): Where and what to push after each round when `args.push_to_hub` is set.
 
     Example:
 
@@ -92,15 +95,22 @@ class FreeAL:
         loop: LoopConfig | None = None,
         *,
         annotator_options: Mapping[str, Any] | None = None,
+        hub: HubConfig | None = None,
     ) -> None:
         from freeal_hf.training.config import FreeALConfig
 
         self.task = task
         self.annotator = annotator
         self.annotator_options = dict(annotator_options or {})
+        if "token" in self.annotator_options:
+            raise InputError(
+                "A token does not belong into annotator_options: it would stand in config.yaml. Put it "
+                "into an environment variable and name that in api_key_env, or log in with `hf auth login`."
+            )
         self.student = student
         self.args = args or FreeALConfig(output_dir="runs/freeal")
         self.loop = loop or LoopConfig()
+        self.hub = hub or HubConfig()
         self.folder = RunFolder(str(self.args.output_dir))
 
     def run(
@@ -128,6 +138,8 @@ class FreeAL:
             InputError: If the data, the task or a setting cannot be used; nothing was asked or written.
             AnnotatorError: If the annotator cannot work; all answers received are kept.
             RunError: If the folder belongs to another run or cannot be written.
+            HubError: If `args.push_to_hub` is set and the Hub refuses before the first call (nothing was asked) or
+                after the last round (the run is complete in its folder).
         """
         dataset = self._prepared(dataset)
         test = self._prepared(test_dataset) if test_dataset is not None else None
@@ -138,15 +150,18 @@ class FreeAL:
         with (
             self.folder.open(self._config(dataset, source), resume=resume, overwrite=overwrite),
             mending_disk_errors(self.folder.path),
+            self._pushing() as push,
             AnswerCache(self.folder / run_folder.CACHE) as cache,
             session(annotator),
         ):
+            write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
             budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
             for number in range(self.loop.num_rounds):
                 record = self.folder.metrics(number)
                 if record is None or record["budget_spent"]:
                     asking = _Asking(annotator, cache, budget, price)
                     record = self._run_round(number, dataset, corpus, test, asking)
+                    push()
                 else:
                     budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
                     budget.spent_cost += record["cost"] or 0.0
@@ -190,11 +205,6 @@ class FreeAL:
                 f"There are {len(corpus.texts)} different texts for {self.task.num_labels} labels; a run needs at "
                 "least one text for each label. Give more texts or fewer labels."
             )
-        if "token" in self.annotator_options:
-            raise InputError(
-                "A token does not belong into annotator_options: it would stand in config.yaml. Put it "
-                "into an environment variable and name that in api_key_env, or log in with `hf auth login`."
-            )
         if self.loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
             raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
 
@@ -214,6 +224,20 @@ class FreeAL:
 
         return build_annotator(self.annotator, column=column, options=self.annotator_options)
 
+    def _pushing(self) -> AbstractContextManager[Callable[[], None]]:
+        if not self.args.push_to_hub:
+            return nullcontext(lambda: None)
+        # The one look upwards: whoever only wants a run on disk needs nothing of the Hub.
+        from freeal_hf.hub import pushing
+
+        return pushing(
+            self.folder,
+            self.hub,
+            model_id=self.args.hub_model_id,
+            private=self.args.hub_private_repo is not False,
+            token=self.args.hub_token,
+        )
+
     def _price(self, annotator: Annotator) -> Price | None:
         return price_of(annotator, load_prices(self.loop.prices) if self.loop.prices else None)
 
@@ -229,6 +253,7 @@ class FreeAL:
             **({"annotator_options": self.annotator_options} if self.annotator_options else {}),
             "student": self.student,
             **asdict(self.loop),
+            **{name: value for name, value in asdict(self.hub).items() if value},
             **changed_arguments(self.args),
         }
 
@@ -253,8 +278,10 @@ class FreeAL:
         labels = label_rows(dataset, corpus, self.task, answers, selection, number)
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
         record = score_round(labels)
-        if self.loop.setting == "inductive" and test is not None:
-            record["student_accuracy"] = self._test_accuracy(folder / run_folder.STUDENT, test)
+        if test is not None:
+            scored = self._label_test(folder, test, number)
+            if self.loop.setting == "inductive":
+                record["student_accuracy"] = scored
         costs["seconds"] = round(costs["seconds"] + time.monotonic() - trained_from, 1)
         record = {"round": number, **record, **costs}
         write_json(folder / run_folder.METRICS, record)
@@ -419,11 +446,14 @@ class FreeAL:
             seed=self.args.seed,
         )
 
-    def _test_accuracy(self, student: Path, test: "Dataset") -> float | None:
+    def _label_test(self, folder: Path, test: "Dataset", number: int) -> float | None:
+        """Writes the student's labels of the test texts; their accuracy where there is gold."""
         from freeal_hf.prediction import Classifier
 
-        predictions = Classifier(student).probabilities(test["text"]).argmax(axis=1)
-        return accuracy(predictions, np.asarray(test["gold"]))
+        probabilities = Classifier(folder / run_folder.STUDENT).probabilities(distinct_texts(test).texts)
+        rows = test_rows(test, self.task, probabilities, number)
+        write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
+        return accuracy(np.asarray(rows["label"]), np.asarray(rows["gold"])) if "gold" in rows.column_names else None
 
     def _warn_of_missing(self, answers: Answers) -> None:
         counts = np.bincount(answers.labels[answers.labels != NO_LABEL], minlength=self.task.num_labels)

@@ -16,6 +16,7 @@ from freeal_hf.errors import RunError
 
 CONFIG, CACHE, LABELS, LABELS_CSV = "config.yaml", "cache.sqlite", "labels.parquet", "labels.csv"
 METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.html", "demonstrations.jsonl"
+INPUT, TEST_LABELS = "input.parquet", "test.parquet"
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -26,6 +27,7 @@ _NO_SPACE_NATIVE = (
 )
 # What may change between a run and its continuation without making it another run.
 _MAY_CHANGE = {"freeal_hf", "output_dir", "num_rounds", "max_cost", "max_tokens", "prices"}
+_MAY_CHANGE_STARTS = ("hub_", "push_")
 
 
 @contextmanager
@@ -156,7 +158,9 @@ class RunFolder:
         # Through YAML and back, so that tuples and lists compare equal.
         wanted = yaml.safe_load(yaml.safe_dump(dict(config)))
         differing = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]
-        differing = [key for key in differing if key not in _MAY_CHANGE]
+        differing = [
+            key for key in differing if key not in _MAY_CHANGE and not key.startswith(_MAY_CHANGE_STARTS)
+        ]
         if differing and not resume:
             raise RunError(
                 f"{str(self.path)!r} holds another run: {differing[0]} was {_short(stored.get(differing[0]))} and is "

@@ -1,0 +1,143 @@
+"""The part of the command line that speaks with the Hub: options of a push, `push`, `pull`, `run --resume-from`."""
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.configuration import HubConfig
+from freeal_hf.errors import InputError
+from freeal_hf.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+HUB_OPTIONS = tuple(item.name for item in fields(HubConfig))
+"""Options that make a `HubConfig`."""
+
+
+def add_hub_options(group: Any) -> None:
+    """Adds what `run` and `push` have in common.
+
+    Args:
+        group: Argument group of a parser.
+    """
+    group.add_argument("--hub-model-id", metavar="ID", help="model repository (default: USER/FOLDER-student)")
+    for item in fields(HubConfig):
+        flag = f"--{item.name.replace('_', '-')}"
+        text = item.metadata["help"].rstrip(".")
+        if item.default is False:
+            group.add_argument(flag, action="store_true", help=text)
+        else:
+            group.add_argument(flag, metavar="A,B,..." if item.name == "push_columns" else "ID", help=text)
+    group.add_argument(
+        "--hub-public",
+        dest="hub_private_repo",
+        action="store_false",
+        help="make new repositories public (default: private)",
+    )
+
+
+def add_push(commands: Any) -> None:
+    """Adds the command `push`."""
+    push = commands.add_parser(
+        "push",
+        help="push the rounds of a run to the Hub",
+        description="Pushes every finished round that is not on the Hub yet. It can be repeated.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    push.add_argument("run_dir", metavar="RUN_DIR", help="the run's folder")
+    add_hub_options(push)
+
+
+def add_pull(commands: Any) -> None:
+    """Adds the command `pull`."""
+    pull = commands.add_parser(
+        "pull",
+        help="bring a round back from the Hub",
+        description="Makes a run's folder out of a data set repository that was pushed, with labels and student.",
+        allow_abbrev=False,
+    )
+    pull.add_argument("repo", metavar="REPO", help="data set repository of the run")
+    pull.add_argument("--revision", metavar="TAG", help="round to pull, such as round-1 (default: the newest)")
+    pull.add_argument("--output-dir", metavar="DIR", help="folder to make (default: runs/NAME)")
+
+
+def push(options: argparse.Namespace, _: Sequence[str]) -> None:
+    """Runs the command `push`."""
+    from freeal_hf.hub import prepare_push, push_rounds
+    from freeal_hf.hub_files import read_config
+
+    folder = RunFolder(options.run_dir)
+    if not (folder / "config.yaml").is_file():
+        raise InputError(f"{options.run_dir!r} is no folder of a run; give OUTPUT_DIR of freeal-hf run.")
+    values = {**read_config(folder), **vars(options)}
+    target = prepare_push(
+        folder,
+        hub_config(values),
+        model_id=values.get("hub_model_id"),
+        private=values.get("hub_private_repo") is not False,
+    )
+    print("On the Hub:", *push_rounds(folder, target), sep="\n  ")
+
+
+def pull(options: argparse.Namespace, _: Sequence[str]) -> None:
+    """Runs the command `pull`."""
+    from freeal_hf.hub_pull import pull_run
+    from freeal_hf.report import summary_table
+    from freeal_hf.results import load_result
+
+    folder = pull_run(options.repo, options.output_dir or default_folder(options.repo), revision=options.revision)
+    result = load_result(folder.path)
+    print(f"{summary_table(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+
+
+def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Dataset | None"]:
+    """Options, texts and test texts of a run that goes on from the Hub alone.
+
+    Args:
+        values (`Mapping`): Options as given, `resume_from` among them.
+
+    Raises:
+        InputError: If an option is missing that could not be pushed, or one contradicts what was.
+    """
+    from freeal_hf.hub_files import read_config
+    from freeal_hf.hub_pull import holds_run, input_of, pull_run, test_of
+
+    given = dict(values)
+    repo = given.pop("resume_from")
+    if "data" in given:
+        raise InputError("--resume-from brings its texts along; leave --data out.")
+    output_dir = given.setdefault("output_dir", default_folder(repo))
+    folder = RunFolder(output_dir) if holds_run(output_dir, repo) else pull_run(repo, output_dir)
+    config = {key: value for key, value in read_config(folder).items() if key not in ("freeal_hf", "data_fingerprint")}
+    merged = {**config, **given}
+    for name in ("annotator", "student"):
+        if not isinstance(merged.get(name), str):
+            raise InputError(f"The {name} of {repo} was on its own machine only; name one with --{name}.")
+    rounds = int(merged["num_rounds"])
+    if folder.metrics(rounds - 1) is not None:
+        logger.warning("All %d rounds of %s are there; --num-rounds %d adds one.", rounds, repo, rounds + 1)
+    return merged, input_of(folder), test_of(folder)
+
+
+def hub_config(values: Mapping[str, Any]) -> HubConfig:
+    """The `HubConfig` of some options.
+
+    Args:
+        values (`Mapping`): Options by name; others are left alone.
+    """
+    named = {name: values[name] for name in HUB_OPTIONS if values.get(name)}
+    columns = named.get("push_columns", [])
+    named["push_columns"] = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else columns
+    return HubConfig(**named)
+
+
+def default_folder(repo: str) -> str:
+    """Where a repository is pulled to when nothing is said."""
+    return str(Path("runs") / repo.split("/")[-1])

@@ -1,0 +1,434 @@
+"""Pushes the rounds of a run to the Hub: one commit and one tag a round in each repository, nothing ever lost."""
+
+import hashlib
+import json
+import logging
+import re
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+import freeal_hf
+from freeal_hf import run_folder
+from freeal_hf.cards import dataset_card, merge, student_card
+from freeal_hf.configuration import HubConfig
+from freeal_hf.errors import HubChanged, HubError
+from freeal_hf.hub_cards import draw_figures, round_facts, task_of
+from freeal_hf.hub_client import calling, connect
+from freeal_hf.hub_files import dataset_files, student_files
+from freeal_hf.run_folder import RunFolder, read_json, write_json
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "freeal.json"
+"""File in each repository that says which run made it, and which files of it are the run's."""
+
+HUB_STATE = "hub.json"
+"""File in a run's folder that says where it was pushed, and what it knows to be there."""
+
+TRAINING_ARGUMENTS = "training_arguments.json"
+"""File in the model repository, in place of the pickle that holds paths and tokens."""
+
+_CARD = "README.md"
+_NEW_REPO = {".gitattributes", _CARD}
+# Somebody who commits again and again while we look and commit is a person or a program to be told about.
+_LOOKS = 5
+
+
+@dataclass(frozen=True)
+class HubTarget:
+    """Where the rounds of a run go.
+
+    Args:
+        dataset_id (`str`): Data set repository, with its namespace.
+        model_id (`str`): Model repository, with its namespace.
+        run_id (`str`): Mark of the run in both.
+        private (`bool`): Whether new repositories are private.
+        config (`HubConfig`): What is pushed, and how.
+        token (`str`, *optional*): Access token, by default the machine's.
+    """
+
+    dataset_id: str
+    model_id: str
+    run_id: str
+    private: bool
+    config: HubConfig
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"HubTarget({self.dataset_id!r}, {self.model_id!r})"
+
+
+@dataclass(frozen=True)
+class _Repo:
+    """A repository and what stands in it now."""
+
+    kind: str
+    id: str
+    head: str
+    tags: Mapping[str, str]
+    blobs: Mapping[str, str]
+    manifest: Mapping[str, Any] | None
+
+    @property
+    def place(self) -> str:
+        return f"the {self.kind if self.kind == 'model' else 'data set'} repository {self.id}"
+
+
+def prepare_push(
+    folder: RunFolder,
+    config: HubConfig,
+    *,
+    model_id: str | None = None,
+    private: bool = True,
+    token: str | None = None,
+) -> HubTarget:
+    """The one check before any money is spent: that the token may create and write both repositories.
+
+    They are created if need be. Nothing is committed.
+
+    Args:
+        folder (`RunFolder`): The run's folder; where it is pushed is noted in it.
+        config (`HubConfig`): What is pushed, and how.
+        model_id (`str`, *optional*): Model repository; by default named after the folder.
+        private (`bool`): Whether new repositories are private.
+        token (`str`, *optional*): Access token, by default the machine's.
+
+    Returns:
+        `HubTarget`: Where the rounds go.
+
+    Raises:
+        HubError: If there is no valid token, it may not write, or a repository holds something else.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    api = connect(token)
+    user = calling("your account", api.whoami)["name"]
+    state = _state(folder)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.path.resolve().name).strip("-.") or "freeal"
+    target = HubTarget(
+        dataset_id=_full_name(config.hub_dataset_id or state.get("dataset_id") or f"{name}-freeal", user),
+        model_id=_full_name(model_id or state.get("model_id") or f"{name}-student", user),
+        run_id=state.get("run_id") or uuid.uuid4().hex,
+        private=private,
+        config=config,
+        token=token,
+    )
+    for kind, repo_id in (("dataset", target.dataset_id), ("model", target.model_id)):
+        calling(repo_id, api.create_repo, repo_id, repo_type=kind, private=private, exist_ok=True)
+        repo = _look(api, kind, repo_id)
+        _refuse_foreign(repo, target)
+        # Asks how a file would be uploaded, which only those who may write can.
+        probe = CommitOperationAdd(MANIFEST, b"{}")
+        calling(repo_id, api.preupload_lfs_files, repo_id, [probe], repo_type=kind)
+    known = {"run_id": target.run_id, "dataset_id": target.dataset_id, "model_id": target.model_id}
+    moved = any(state.get(key, value) != value for key, value in known.items())
+    write_json(folder / HUB_STATE, {**known, "rounds": {} if moved else state.get("rounds", {})})
+    return target
+
+
+def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
+    """Pushes every finished round that is not on the Hub yet, and ties the collection.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        target (`HubTarget`): What `prepare_push` gave.
+
+    Returns:
+        `list[str]`: Addresses of data set and student, and of the collection if there is one.
+
+    Raises:
+        HubError: If a round cannot be pushed; those before it are there, and it can be repeated.
+    """
+    from huggingface_hub import constants
+
+    api = connect(target.token)
+    number = 0
+    while (record := folder.metrics(number)) is not None:
+        for kind, repo_id in (("dataset", target.dataset_id), ("model", target.model_id)):
+            _push_round(api, kind, repo_id, folder, number, _digest(record, target), target)
+        number += 1
+    if number == 0:
+        raise HubError(f"{str(folder.path)!r} holds no finished round to push.")
+    pages = [f"{constants.ENDPOINT}/datasets/{target.dataset_id}", f"{constants.ENDPOINT}/{target.model_id}"]
+    return [*pages, *_collect(api, target)]
+
+
+@contextmanager
+def pushing(
+    folder: RunFolder,
+    config: HubConfig,
+    *,
+    model_id: str | None = None,
+    private: bool = True,
+    token: str | None = None,
+) -> Iterator[Callable[[], None]]:
+    """Checks the Hub first, then pushes whenever the function that it gives is called.
+
+    A push that fails does not end the run: it is tried again with the next round and at the end.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        config (`HubConfig`): What is pushed, and how.
+        model_id (`str`, *optional*): Model repository; by default named after the folder.
+        private (`bool`): Whether new repositories are private.
+        token (`str`, *optional*): Access token, by default the machine's.
+
+    Raises:
+        HubError: If the check or, at the end, the last push fails.
+    """
+    target = prepare_push(folder, config, model_id=model_id, private=private, token=token)
+    failures: list[HubError] = []
+
+    def push() -> None:
+        failures.clear()
+        try:
+            push_rounds(folder, target)
+        except HubError as error:
+            failures.append(error)
+            logger.warning("Not pushed yet, the run goes on: %s", error)
+
+    yield push
+    if failures:
+        try:
+            push_rounds(folder, target)
+        except HubError as error:
+            raise HubError(
+                f"The run is complete in {str(folder.path)!r}, but not on the Hub: {error} "
+                f"Repeat with: freeal-hf push {folder.path}"
+            ) from error
+
+
+def _push_round(
+    api: "HfApi", kind: str, repo_id: str, folder: RunFolder, number: int, digest: str, target: HubTarget
+) -> None:
+    for _ in range(_LOOKS):
+        repo = _look(api, kind, repo_id)
+        _refuse_foreign(repo, target)
+        pushed = dict(repo.manifest["rounds"]) if repo.manifest and _is_ours(repo, target) else {}
+        if pushed.get(str(number)) == digest:
+            break
+        _refuse_changes(api, repo, number, pushed, folder, target)
+        try:
+            rounds = {key: known for key, known in pushed.items() if int(key) < number} | {str(number): digest}
+            _commit_round(api, repo, folder, number, rounds, target)
+        except HubChanged:
+            # The card was edited, or our commit arrived and its answer was lost: look again.
+            logger.info("%s changed meanwhile; looking again", repo.place)
+    else:
+        raise HubError(
+            f"{repo.place} changed {_LOOKS} times while round {number} was pushed; nothing was overwritten."
+        )
+    if repo.manifest and repo.manifest["round"] == number:
+        _tag(api, repo, number)
+    known = _state(folder)
+    known["rounds"] = {**known.get("rounds", {}), f"{kind} {number}": digest}
+    write_json(folder / HUB_STATE, known)
+
+
+def _commit_round(
+    api: "HfApi", repo: _Repo, folder: RunFolder, number: int, rounds: Mapping[str, str], target: HubTarget
+) -> None:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    with tempfile.TemporaryDirectory(prefix="freeal-hf-") as temporary:
+        files = _files(repo, folder, number, target, Path(temporary), _read(api, repo, _CARD))
+        manifest = {
+            "made_by": f"freeal_hf {freeal_hf.__version__}",
+            "run_id": target.run_id,
+            "dataset_id": target.dataset_id,
+            "model_id": target.model_id,
+            "round": number,
+            "rounds": rounds,
+            "files": sorted(files),
+        }
+        content = json.dumps(manifest, indent=2).encode()
+        ours = set((repo.manifest or {}).get("files", ())) if _is_ours(repo, target) else set()
+        operations = [
+            CommitOperationAdd(MANIFEST, content),
+            *(CommitOperationAdd(path, str(local)) for path, local in sorted(files.items())),
+            *(CommitOperationDelete(path) for path in sorted(ours - set(files) - {_CARD}) if path in repo.blobs),
+        ]
+        calling(
+            repo.place,
+            api.create_commit,
+            repo.id,
+            operations,
+            commit_message=f"Round {number}",
+            repo_type=repo.kind,
+            parent_commit=repo.head,
+        )
+
+
+def _files(
+    repo: _Repo, folder: RunFolder, number: int, target: HubTarget, staging: Path, readme: str | None
+) -> dict[str, Path]:
+    task, columns = task_of(folder), _own_columns(folder, target)
+    facts, config = round_facts(folder, number, task, target.dataset_id, target.model_id, columns)
+    if repo.kind == "dataset":
+        files = dataset_files(folder, number, task, columns, staging)
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        card = merge(readme, dataset_card(facts))
+        (staging / run_folder.CONFIG).write_text(text, encoding="utf-8")
+        files[run_folder.CONFIG] = staging / run_folder.CONFIG
+    else:
+        files = student_files(folder, number, staging)
+        write_json(staging / TRAINING_ARGUMENTS, dict(facts.arguments))
+        files[TRAINING_ARGUMENTS] = staging / TRAINING_ARGUMENTS
+        card = merge(readme, student_card(replace(facts, name=target.model_id.split("/")[-1])))
+    (staging / _CARD).write_text(card, encoding="utf-8")
+    return {**files, **draw_figures(folder, number, staging), _CARD: staging / _CARD}
+
+
+def _own_columns(folder: RunFolder, target: HubTarget) -> Sequence[str]:
+    """The columns that may be pushed; the gold column by its own name counts as `gold`."""
+    from freeal_hf.hub_files import read_config
+
+    own = list(target.config.push_columns)
+    return [*own, "gold"] if read_config(folder).get("gold_column") in own else own
+
+
+def _look(api: "HfApi", kind: str, repo_id: str) -> _Repo:
+    refs = calling(repo_id, api.list_repo_refs, repo_id, repo_type=kind)
+    head = next(branch.target_commit for branch in refs.branches if branch.name == "main")
+    blobs = _blobs(api, kind, repo_id, head)
+    tags = {tag.name: tag.target_commit for tag in refs.tags}
+    repo = _Repo(kind, repo_id, head, tags, blobs, None)
+    manifest = _read(api, repo, MANIFEST)
+    return _Repo(kind, repo_id, head, tags, blobs, json.loads(manifest) if manifest else None)
+
+
+def _blobs(api: "HfApi", kind: str, repo_id: str, revision: str) -> dict[str, str]:
+    def entries() -> list[Any]:
+        return list(api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=kind))
+
+    return {entry.path: entry.blob_id for entry in calling(repo_id, entries) if hasattr(entry, "blob_id")}
+
+
+def _read(api: "HfApi", repo: _Repo, path: str) -> str | None:
+    """A small file at the commit that was looked at."""
+    if path not in repo.blobs:
+        return None
+    with tempfile.TemporaryDirectory(prefix="freeal-hf-") as temporary:
+        place = calling(
+            repo.id,
+            api.hf_hub_download,
+            repo.id,
+            path,
+            repo_type=repo.kind,
+            revision=repo.head,
+            local_dir=temporary,
+        )
+        return Path(place).read_text(encoding="utf-8")
+
+
+def _is_ours(repo: _Repo, target: HubTarget) -> bool:
+    return repo.manifest is not None and repo.manifest.get("run_id") == target.run_id
+
+
+def _refuse_foreign(repo: _Repo, target: HubTarget) -> None:
+    if _is_ours(repo, target) or target.config.hub_exist_ok:
+        return
+    remedy = (
+        f"Choose another --hub-{'model' if repo.kind == 'model' else 'dataset'}-id, or pass --hub-exist-ok to push on "
+        "top of it (its history stays)."
+    )
+    if repo.manifest is not None:
+        raise HubError(
+            f"{repo.place} holds another run of freeal-hf; nothing was pushed. Go on with that run by "
+            f"--resume-from {repo.manifest.get('dataset_id')}. {remedy}"
+        )
+    foreign = sorted(set(repo.blobs) - _NEW_REPO)
+    if foreign:
+        raise HubError(
+            f"{repo.place} holds {foreign[0]!r}, which freeal-hf did not make; nothing was pushed. {remedy}"
+        )
+
+
+def _refuse_changes(
+    api: "HfApi", repo: _Repo, number: int, pushed: Mapping[str, str], folder: RunFolder, target: HubTarget
+) -> None:
+    """Whatever others did to the files of the run is theirs; only the card is merged."""
+    if target.config.hub_exist_ok or repo.manifest is None:
+        return
+    remedy = "Nothing was overwritten. Pull what is there, or pass --hub-exist-ok to push on top of it."
+    known = _state(folder).get("rounds", {}).get(f"{repo.kind} {number}")
+    if str(number) in pushed and pushed[str(number)] != known:
+        raise HubError(f"{repo.place} has another round {number} of this run, from elsewhere. {remedy}")
+    made_at = repo.tags.get(f"round-{repo.manifest['round']}")
+    if made_at in (None, repo.head):
+        return
+    before = _blobs(api, repo.kind, repo.id, str(made_at))
+    changed = [path for path in repo.manifest["files"] if path != _CARD and before.get(path) != repo.blobs.get(path)]
+    if changed:
+        raise HubError(f"{repo.place}: somebody changed {changed[0]!r} since the round before. {remedy}")
+
+
+def _tag(api: "HfApi", repo: _Repo, number: int) -> None:
+    name = f"round-{number}"
+    tagged = repo.tags.get(name)
+    if tagged is not None and (tagged == repo.head or _manifest_round(api, repo, tagged) == repo.manifest):
+        return
+    if tagged is not None:
+        # A round that a spent budget had cut short, or another run's: what it named keeps a name.
+        calling(
+            repo.id,
+            api.create_tag,
+            repo.id,
+            tag=f"{name}-until-{repo.head[:7]}",
+            revision=tagged,
+            repo_type=repo.kind,
+            exist_ok=True,
+        )
+        calling(repo.id, api.delete_tag, repo.id, tag=name, repo_type=repo.kind)
+    calling(repo.id, api.create_tag, repo.id, tag=name, revision=repo.head, repo_type=repo.kind, exist_ok=True)
+
+
+def _manifest_round(api: "HfApi", repo: _Repo, revision: str) -> Any:
+    at_tag = _Repo(repo.kind, repo.id, revision, repo.tags, _blobs(api, repo.kind, repo.id, revision), None)
+    manifest = _read(api, at_tag, MANIFEST)
+    return json.loads(manifest) if manifest else None
+
+
+def _collect(api: "HfApi", target: HubTarget) -> list[str]:
+    title = target.config.hub_collection
+    if not title:
+        return []
+    place = f"the collection {title!r}"
+    collection = calling(
+        place,
+        api.create_collection,
+        title,
+        namespace=target.dataset_id.split("/")[0],
+        private=target.private,
+        exists_ok=True,
+    )
+    items = {"dataset": target.dataset_id, "model": target.model_id, "space": target.config.hub_space_id}
+    for kind, item in items.items():
+        if item:
+            calling(place, api.add_collection_item, collection.slug, item, kind, exists_ok=True)
+    return [collection.url]
+
+
+def _digest(record: Mapping[str, Any], target: HubTarget) -> str:
+    """What tells a round from another try at it, and from the same one pushed with other columns."""
+    text = json.dumps([record, sorted(target.config.push_columns)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _state(folder: RunFolder) -> dict[str, Any]:
+    path = folder / HUB_STATE
+    return read_json(path) if path.is_file() else {}
+
+
+def _full_name(name: str, user: str) -> str:
+    return name if "/" in name else f"{user}/{name}"

@@ -1,0 +1,225 @@
+"""What the cards of a round say: facts and pictures, gathered from the run's folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from freeal_hf import figures, run_folder
+from freeal_hf.cards import CardFacts, Score
+from freeal_hf.configuration import LoopConfig
+from freeal_hf.hub_files import label_columns, public_config, read_config
+from freeal_hf.report import summary_rows
+from freeal_hf.run_folder import RunFolder
+from freeal_hf.tasks import TextClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")
+_ASKED = ("endpoint:", "tgi:", "local:")
+# Beside the fields of `LoopConfig`, what in a configuration says nothing about how a student was trained.
+_NOT_TRAINING = {
+    "freeal_hf",
+    "data",
+    "id_column",
+    "gold_column",
+    "data_fingerprint",
+    "task",
+    "labels",
+    "description",
+    "annotator",
+    "student",
+    "disable_tqdm",
+    "report_to",
+}
+
+
+def round_facts(
+    folder: RunFolder, number: int, task: TextClassification, dataset_id: str, model_id: str, columns: Sequence[str]
+) -> tuple[CardFacts, dict[str, Any]]:
+    """What the cards of a round may say, and its public configuration.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        number (`int`): The round.
+        task (`TextClassification`): What is labelled.
+        dataset_id (`str`): Hub id of the data set.
+        model_id (`str`): Hub id of the student.
+        columns (`Sequence[str]`): People's own columns that are pushed.
+    """
+    place = folder.round(number)
+    labels = label_columns(place / run_folder.LABELS, _SHOWN)
+    records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
+    last = records[-1]
+    all_columns = _names(place / run_folder.LABELS)
+    config = public_config(folder, dataset_id, has_gold="gold" in all_columns and "gold" in columns)
+    splits = {"train": len(labels)}
+    if (place / run_folder.TEST_LABELS).is_file():
+        splits["test"] = _num_rows(place / run_folder.TEST_LABELS)
+    counts = np.bincount(np.maximum(np.asarray(labels["label"]) + 1, 0), minlength=task.num_labels + 1)[1:]
+    annotator = config.get("annotator", "embedding")
+    base_model = config.get("student")
+    facts = CardFacts(
+        name=dataset_id.split("/")[-1],
+        task=task,
+        dataset_id=dataset_id,
+        model_id=model_id,
+        round=number,
+        annotator=_annotator_name(annotator),
+        annotator_prompt=_prompt(task) if _is_asked(annotator) else None,
+        base_model=base_model,
+        base_revision=_revision(base_model) if base_model else None,
+        arguments=_training_arguments(config),
+        scores=_scores(last, config, dataset_id),
+        rounds=summary_rows(records),
+        pictures={caption: f"figures/{name}.png" for name, caption in _pictures(number, records).items()},
+        facts=_measured(records),
+        estimate=_estimate(last),
+        label_counts=dict(zip(task.label_names, counts.tolist(), strict=True)),
+        splits=splits,
+        columns=[name for name in all_columns if name != "gold" or name in columns],
+        config=_config_text(config),
+    )
+    return facts, config
+
+
+def _config_text(config: Mapping[str, Any]) -> str:
+    missing = [name for name in ("annotator", "student") if not isinstance(config.get(name), str)]
+    notes = [f"# The {name} was on the run's own machine only: name one here or with --{name}." for name in missing]
+    values = {key: value for key, value in config.items() if key not in missing}
+    return "\n".join([*notes, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()])
+
+
+def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
+    """The pictures of a round: path in the repository to local PNG file.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        number (`int`): The round.
+        staging (`Path`): Folder to draw them into.
+    """
+    labels = label_columns(folder.round(number) / run_folder.LABELS, _SHOWN)
+    records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
+    before: Dataset | None = None
+    if "changes" in _pictures(number, records):
+        before = label_columns(folder.path / f"round-{number - 1}" / run_folder.LABELS, _SHOWN)
+    drawn = {
+        "quality": figures.quality_per_round(records),
+        "losses": figures.loss_histogram(labels),
+        "confusion": figures.confusion(labels),
+    }
+    if before is not None:
+        drawn["changes"] = figures.label_changes(before, labels)
+    files = {}
+    for name, figure in drawn.items():
+        files[f"figures/{name}.png"] = staging / f"{name}.png"
+        figures.write_png(figure, staging / f"{name}.png")
+    return files
+
+
+def _pictures(number: int, records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    captions = {
+        "quality": "Quality per round",
+        "losses": "Losses, clean and noisy",
+        "confusion": "Annotator and student",
+    }
+    return {**captions, "changes": "Final labels that changed"} if number > 0 and len(records) > 1 else captions
+
+
+def _annotator_name(annotator: Any) -> str:
+    if isinstance(annotator, Mapping):
+        return " ".join(str(value) for value in annotator.values())
+    return {"column:annotator_label": "labels that stood in a column of the data"}.get(annotator, str(annotator))
+
+
+def _is_asked(annotator: Any) -> bool:
+    """Whether the annotator is a language model that reads the package's prompt."""
+    if isinstance(annotator, Mapping):
+        return annotator.get("class") in ("InferenceEndpointsAnnotator", "TextGenerationAnnotator", "LocalAnnotator")
+    return str(annotator).startswith(_ASKED)
+
+
+def _prompt(task: TextClassification) -> str:
+    from freeal_hf.annotation.annotator import AnnotationRequest
+    from freeal_hf.annotation.prompts import annotation_messages
+
+    messages = annotation_messages(task, AnnotationRequest("{text}"))
+    return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
+
+
+def _revision(model: str) -> str | None:
+    """The commit of a Hub model that this machine's cache holds, which is the one that was loaded."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = try_to_load_from_cache(model, "config.json")
+    except HFValidationError:
+        return None
+    return Path(cached).parent.name if isinstance(cached, str) else None
+
+
+def _training_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    others = {*_NOT_TRAINING, *(item.name for item in fields(LoopConfig))}
+    return {key: value for key, value in config.items() if key not in others}
+
+
+def _scores(record: Mapping[str, Any], config: Mapping[str, Any], dataset_id: str) -> list[Score]:
+    inductive = config.get("setting") == "inductive"
+    split = "test" if inductive else "train"
+    where = "held-out texts" if inductive else "the labelled texts themselves (transductive)"
+    metrics = {"student_accuracy": "accuracy", "student_f1": "f1"}
+    return [
+        Score(metric, float(record[key]), f"{dataset_id.split('/')[-1]}, {where}, against gold", dataset_id, split)
+        for key, metric in metrics.items()
+        if record.get(key) is not None
+    ]
+
+
+def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    calls = sum(record["annotator_calls"] for record in records)
+    tokens = sum(record["prompt_tokens"] + record["completion_tokens"] for record in records)
+    costs = [record["cost"] for record in records]
+    known = f"${sum(costs):,.2f}" if None not in costs else "unknown: the endpoint names no price"
+    return {
+        "calls of the annotator, all rounds": f"{calls:,}",
+        "tokens read and written, all rounds": f"{tokens:,}",
+        "cost of the annotator": known,
+        "share of clean samples, this round": f"{100 * records[-1]['clean_fraction']:.1f} %",
+        "time, all rounds": f"{sum(record['seconds'] for record in records):,.0f} s",
+    }
+
+
+def _estimate(record: Mapping[str, Any]) -> str:
+    estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
+    said = "No estimate could be made without gold."
+    if estimated is not None:
+        said = (
+            f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right. It is the mean of "
+            "`label_confidence`, which joins the annotator's confidence and the student's probabilities; where both "
+            "err alike it is too high."
+        )
+    if scored is not None:
+        said += f" Gold labels, used for nothing but this score, say **{100 * scored:.1f} %**."
+    return said
+
+
+def _names(path: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
+
+
+def _num_rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
+def task_of(folder: RunFolder) -> TextClassification:
+    """The task of the run in a folder."""
+    return TextClassification.from_dict(read_config(folder)["task"])

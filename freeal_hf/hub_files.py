@@ -1,0 +1,249 @@
+"""The files of a round as they go to the Hub: Parquet shards, state to go on from, student; no path, no token."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+
+from freeal_hf import run_folder
+from freeal_hf.run_folder import RunFolder, read_json, write_json
+from freeal_hf.tasks import TextClassification
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Features
+
+STATE = ("annotations.json", "selection.npz")
+"""What the next round needs beside the data set, the demonstrations and the metrics."""
+
+SHARD_BYTES = 256 * 2**20
+_BATCH_ROWS = 2_000
+STUDENT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+# What says where the data lay and how its columns were named, and what belongs to the owner's push.
+_PRIVATE_OPTIONS = {
+    "text_columns",
+    "gold_column",
+    "id_column",
+    "augmented_column",
+    "test_data",
+    "split",
+    "delimiter",
+    "encoding",
+    "output_dir",
+    "prices",
+}
+_PUSH_OPTIONS = ("hub_", "push_")
+_ROUND_FIELDS = {
+    "round": "int32",
+    "annotator_accuracy": "float64",
+    "student_accuracy": "float64",
+    "label_accuracy": "float64",
+    "estimated_label_accuracy": "float64",
+    "clean_fraction": "float64",
+    "clean_accuracy": "float64",
+    "annotator_calls": "int64",
+    "prompt_tokens": "int64",
+    "completion_tokens": "int64",
+    "cost": "float64",
+    "seconds": "float64",
+    "budget_spent": "bool",
+}
+
+
+def dataset_files(
+    folder: RunFolder, number: int, task: TextClassification, columns: Sequence[str], staging: Path
+) -> dict[str, Path]:
+    """The files of a round's data set repository, but for its cards, pictures and `config.yaml`.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        number (`int`): The round.
+        task (`TextClassification`): What is labelled.
+        columns (`Sequence[str]`): People's own columns that may be pushed.
+        staging (`Path`): Empty folder to write files to; shards are written one batch of rows at a time.
+
+    Returns:
+        `dict[str, Path]`: Path in the repository to local file.
+    """
+    place = folder.round(number)
+    kept = set(columns)
+    files = _shards(place / run_folder.LABELS, "train", _without_gold(place / run_folder.LABELS, kept), staging)
+    if (place / run_folder.TEST_LABELS).is_file():
+        names = _without_gold(place / run_folder.TEST_LABELS, kept)
+        files |= _shards(place / run_folder.TEST_LABELS, "test", names, staging)
+    files |= _tables(folder, number, task, staging)
+    source = folder / run_folder.INPUT
+    own = [name for name in _columns(source) if name in {"id", "text", "note", "augmented_text", *kept}]
+    target = staging / "input.parquet"
+    _copy_rows(source, own, [target])
+    files["state/input.parquet"] = target
+    return files | {f"state/{name}": place / name for name in STATE}
+
+
+def student_files(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
+    """The files of a round's student, weights as safetensors only, local paths taken out of its configuration.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        number (`int`): The round.
+        staging (`Path`): Empty folder to write files to.
+
+    Returns:
+        `dict[str, Path]`: Path in the repository to local file.
+    """
+    student = folder.round(number) / run_folder.STUDENT
+    files = {path.name: path for pattern in STUDENT_FILES for path in sorted(student.glob(pattern))}
+    for name in ("config.json", "tokenizer_config.json"):
+        if name in files:
+            values = {key: value for key, value in read_json(files[name]).items() if not is_local(value)}
+            files[name] = staging / name
+            write_json(staging / name, values)
+    return files
+
+
+def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict[str, Any]:
+    """The run's configuration for strangers: the pushed data set in place of local files, no path and no key.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        dataset_id (`str`): Where the texts are on the Hub.
+        has_gold (`bool`): Whether gold labels are pushed with them.
+    """
+    config = read_config(folder)
+    named = {
+        key: value
+        for key, value in config.items()
+        if key not in _PRIVATE_OPTIONS and not key.startswith(_PUSH_OPTIONS) and not is_local(value)
+    }
+    public: dict[str, Any] = {
+        **named,
+        "data": dataset_id,
+        "id_column": "id",
+        **({"gold_column": "gold"} if has_gold else {}),
+    }
+    annotator = config.get("annotator")
+    if isinstance(annotator, str):
+        is_column = annotator.startswith("column:")
+        public["annotator"] = "column:annotator_label" if is_column else _without_key(annotator)
+    elif isinstance(annotator, Mapping):
+        public["annotator"] = _plain(annotator)
+    if "annotator_options" in config:
+        public["annotator_options"] = _plain(config["annotator_options"])
+    return public
+
+
+def read_config(folder: RunFolder) -> dict[str, Any]:
+    """The run's `config.yaml`."""
+    return yaml.safe_load((folder / run_folder.CONFIG).read_text(encoding="utf-8"))
+
+
+def is_local(value: Any) -> bool:
+    """Whether a value names a place on this machine."""
+    return isinstance(value, str) and (Path(value).is_absolute() or value.startswith(("~", ".")) or _exists(value))
+
+
+def label_columns(path: Path, names: Sequence[str]) -> Any:
+    """Some columns of a round's data set as a `Dataset` of NumPy values: the texts need not be read for a count."""
+    import pyarrow.parquet as pq
+    from datasets import Dataset, Features
+
+    present = [name for name in names if name in _columns(path)]
+    features = Features.from_arrow_schema(pq.read_schema(path))
+    table = pq.read_table(path, columns=present)
+    schema = Features({name: features[name] for name in present}).arrow_schema
+    return Dataset(table.replace_schema_metadata(schema.metadata)).with_format("numpy")
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in options.items() if not is_local(value)}
+    return {key: _without_key(value) if isinstance(value, str) else value for key, value in found.items()}
+
+
+def _exists(value: str) -> bool:
+    return "\n" not in value and len(value) < 4096 and Path(value).exists()
+
+
+def _without_key(spec: str) -> str:
+    """A specification or address without user, password and query, which may hold a key."""
+    kind, _, address = spec.partition("http")
+    if not address:
+        return kind
+    parts = urlsplit(f"http{address}")
+    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    return kind + urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _columns(path: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
+
+
+def _without_gold(path: Path, kept: set[str]) -> list[str]:
+    return [name for name in _columns(path) if name != "gold" or "gold" in kept]
+
+
+def _shards(source: Path, split: str, names: Sequence[str], staging: Path) -> dict[str, Path]:
+    count = max(1, math.ceil(source.stat().st_size / SHARD_BYTES))
+    paths = [staging / f"{split}-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+    _copy_rows(source, names, paths)
+    return {f"data/{path.name}": path for path in paths}
+
+
+def _copy_rows(source: Path, names: Sequence[str], targets: Sequence[Path]) -> None:
+    """Copies columns of a Parquet file, a batch of rows at a time, into files of about equal length."""
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    with pq.ParquetFile(source) as file:
+        features = Features.from_arrow_schema(file.schema_arrow)
+        schema = Features({name: features[name] for name in names}).arrow_schema
+        rows = math.ceil(file.metadata.num_rows / len(targets))
+        batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(names))
+        rest = None
+        for target in targets:
+            with pq.ParquetWriter(target, schema) as writer:
+                left = rows
+                while left > 0 and (batch := rest if rest is not None else next(batches, None)) is not None:
+                    rest = batch.slice(left) if batch.num_rows > left else None
+                    _write(writer, batch.slice(0, left), schema)
+                    left -= min(left, batch.num_rows)
+
+
+def _write(writer: Any, batch: "pa.RecordBatch", schema: "pa.Schema") -> None:
+    import pyarrow as pa
+
+    writer.write_batch(pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema))
+
+
+def _tables(folder: RunFolder, number: int, task: TextClassification, staging: Path) -> dict[str, Path]:
+    from datasets import ClassLabel, Features, Value
+
+    records = [folder.metrics(i) for i in range(number + 1)]
+    rounds = [{key: record.get(key) for key in _ROUND_FIELDS} for record in records if record is not None]
+    pool = (folder.round(number) / run_folder.DEMONSTRATIONS).read_text(encoding="utf-8")
+    shots = [{**json.loads(line), "round": number} for line in pool.split("\n") if line]
+    text = Value("string")
+    features = {
+        "rounds": Features({key: Value(kind) for key, kind in _ROUND_FIELDS.items()}),
+        "demonstrations": Features(
+            text=text, label=ClassLabel(names=task.label_names), source=text, id=text, round=Value("int32")
+        ),
+    }
+    files = {}
+    for name, rows in {"rounds": rounds, "demonstrations": shots}.items():
+        files[f"{name}/train-00000-of-00001.parquet"] = staging / f"{name}.parquet"
+        _write_rows(staging / f"{name}.parquet", rows, features[name])
+    write_json(staging / "metrics.json", [record for record in records if record is not None])
+    return {**files, "metrics.json": staging / "metrics.json"}
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]], features: "Features") -> None:
+    from datasets import Dataset
+
+    columns = {name: [row[name] for row in rows] for name in features}
+    Dataset.from_dict(columns, features=features).to_parquet(str(path))

@@ -1,0 +1,168 @@
+"""Brings a round back from the Hub as a run's folder: to use, or to go on from on another machine."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from freeal_hf import run_folder
+from freeal_hf.errors import HubError, RunError
+from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
+from freeal_hf.hub_client import calling, connect
+from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config
+from freeal_hf.results import publish
+from freeal_hf.round_files import read_labels, write_pool
+from freeal_hf.run_folder import RunFolder, copy_into, mending_disk_errors, read_json, write_atomically, write_json
+from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_DATASET_FILES = ("data/*", "demonstrations/*", "state/*", run_folder.CONFIG, run_folder.METRICS, MANIFEST)
+_NOT_STUDENT = (MANIFEST, TRAINING_ARGUMENTS, ".cache")
+_COLUMN = "column:annotator_label"
+
+
+def pull_run(
+    dataset_id: str, output_dir: str | Path, *, revision: str | None = None, token: str | None = None
+) -> RunFolder:
+    """Makes a run's folder out of what was pushed.
+
+    Args:
+        dataset_id (`str`): The run's data set repository.
+        output_dir (`str` or `Path`): Folder to make; it must not exist, be empty, or hold the same run.
+        revision (`str`, *optional*): Tag of a round (`"round-1"`); by default the newest.
+        token (`str`, *optional*): Access token, by default the machine's.
+
+    Returns:
+        `RunFolder`: The folder, with all files of a finished run.
+
+    Raises:
+        HubError: If there is no such repository or round, it was not made by freeal-hf, or it cannot be reached.
+        RunError: If the folder holds something else.
+    """
+    path = Path(output_dir)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{str(output_dir)!r} is not empty; pull into a new folder (--output-dir).")
+    with tempfile.TemporaryDirectory(prefix="freeal-hf-") as temporary, mending_disk_errors(path):
+        data, student = Path(temporary) / "dataset", Path(temporary) / "model"
+        manifest = _download(dataset_id, "dataset", revision or "main", data, token)
+        _download(manifest["model_id"], "model", f"round-{manifest['round']}", student, token)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda partial: _lay_out(RunFolder(partial), data, student, manifest))
+    return RunFolder(path)
+
+
+def holds_run(output_dir: str | Path, dataset_id: str) -> bool:
+    """Whether a folder holds the run of a data set repository already, so that nothing has to be pulled.
+
+    Args:
+        output_dir (`str` or `Path`): The folder.
+        dataset_id (`str`): The data set repository.
+    """
+    state = Path(output_dir) / HUB_STATE
+    return state.is_file() and read_json(state)["dataset_id"] == dataset_id
+
+
+def input_of(folder: RunFolder) -> "Dataset":
+    """The texts of a pulled run, as `read_data` gives them, for `FreeAL.run(..., resume=True)`.
+
+    Args:
+        folder (`RunFolder`): What `pull_run` gave.
+    """
+    texts = read_labels(folder / run_folder.INPUT)
+    if read_config(folder).get("annotator") == _COLUMN:
+        labels = read_labels(folder / run_folder.LABELS)
+        names = labels.features["annotator_label"].names
+        texts = texts.add_column(
+            "annotator_label", ["" if label == NO_LABEL else names[label] for label in labels["annotator_label"]]
+        )
+    return texts
+
+
+def test_of(folder: RunFolder) -> "Dataset | None":
+    """The test texts of a pulled run, with their gold if that was pushed; `None` if there are none.
+
+    Args:
+        folder (`RunFolder`): What `pull_run` gave.
+    """
+    numbers = [int(path.parent.name.removeprefix("round-")) for path in folder.path.glob("round-*/test.parquet")]
+    if not numbers:
+        return None
+    rows = read_labels(folder.round(max(numbers)) / run_folder.TEST_LABELS)
+    return rows.select_columns([name for name in ("id", "text", "note", "gold") if name in rows.column_names])
+
+
+def _download(repo_id: str, kind: str, revision: str, place: Path, token: str | None) -> dict[str, Any]:
+    where = f"{'data set' if kind == 'dataset' else kind} {repo_id!r} at {revision!r}"
+    api = connect(token)
+    wanted = _DATASET_FILES if kind == "dataset" else (*STUDENT_FILES, MANIFEST)
+    calling(
+        where,
+        api.snapshot_download,
+        repo_id,
+        repo_type=kind,
+        revision=revision,
+        local_dir=place,
+        allow_patterns=list(wanted),
+    )
+    if not (place / MANIFEST).is_file():
+        raise HubError(f"The {where} was not made by freeal-hf: it has no {MANIFEST}. Load it with --data instead.")
+    manifest: dict[str, Any] = read_json(place / MANIFEST)
+    return manifest
+
+
+def _lay_out(folder: RunFolder, data: Path, student: Path, manifest: Mapping[str, Any]) -> None:
+    number = int(manifest["round"])
+    config = yaml.safe_load((data / run_folder.CONFIG).read_text(encoding="utf-8"))
+    task = TextClassification.from_dict(config["task"])
+    records = read_json(data / run_folder.METRICS)
+    for record in records[:-1]:
+        write_json(folder.round(record["round"]) / run_folder.METRICS, record)
+    place = folder.round(number)
+    for name in STATE:
+        write_atomically(place / name, partial(copy_into, data / "state" / name))
+    write_atomically(folder / run_folder.INPUT, partial(copy_into, data / "state" / run_folder.INPUT))
+    _join(data, "train", place / run_folder.LABELS)
+    if any((data / "data").glob("test-*.parquet")):
+        _join(data, "test", place / run_folder.TEST_LABELS)
+    pool = _pool(data)
+    write_atomically(place / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, task))
+    shutil.copytree(student, place / run_folder.STUDENT, ignore=shutil.ignore_patterns(*_NOT_STUDENT))
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / run_folder.CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(place / run_folder.METRICS, records[-1])
+    publish(folder, task, number + 1)
+    known = {f"{kind} {key}": digest for key, digest in manifest["rounds"].items() for kind in ("dataset", "model")}
+    ids = {key: manifest[key] for key in ("run_id", "dataset_id", "model_id")}
+    # Last: with it the folder counts as pulled.
+    write_json(folder / HUB_STATE, {**ids, "rounds": known})
+
+
+def _join(data: Path, split: str, target: Path) -> None:
+    """The shards of a split as one file, a batch of rows at a time."""
+    import pyarrow.parquet as pq
+
+    shards = sorted((data / "data").glob(f"{split}-*.parquet"))
+
+    def write(path: Path) -> None:
+        with pq.ParquetWriter(path, pq.read_schema(shards[0])) as writer:
+            for shard in shards:
+                with pq.ParquetFile(shard) as file:
+                    for batch in file.iter_batches():
+                        writer.write_batch(batch)
+
+    write_atomically(target, write)
+
+
+def _pool(data: Path) -> list[Demonstration]:
+    import pyarrow.parquet as pq
+
+    rows = [
+        row for path in sorted((data / "demonstrations").glob("*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
+    return [Demonstration(row["text"], row["label"], row["source"], row["id"]) for row in rows]
