@@ -198,8 +198,8 @@ class FreeALTrainer(Trainer):
     def _set_signature_columns_if_needed(self) -> None:
         if self._signature_columns is None:
             super()._set_signature_columns_if_needed()
-            known: list[str] = list(self._signature_columns or ())
-            self._signature_columns: list[str] | None = known + [name for name in TRAIN_COLUMNS if name not in known]
+            columns: Any = self._signature_columns
+            columns.extend(name for name in TRAIN_COLUMNS if name not in columns)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         args = self.args
