@@ -149,17 +149,25 @@ def main() -> None:
     sides = {"bare loop": bare, "run_annotation": driven}
     with server(options.latency) as url:
         rates: dict[str, list[float]] = {name: [] for name in sides}
+        processor: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(options.repeats):
             for name, side in sides.items():
+                before = time.process_time()
                 rates[name].append(side(url, options.requests, options.concurrency, options.probabilities))
-                print(f"{name:<16} {rates[name][-1]:8.0f} requests/s", flush=True)
+                processor[name].append(1000 * (time.process_time() - before) / options.requests)
+                print(f"{name:<16}{rates[name][-1]:8.0f} requests/s{processor[name][-1]:8.2f} ms CPU each", flush=True)
         for name, python, count in options.peer:
             rates[name] = [peer(name, python, url, int(count))]
-            print(f"{name:<16} {rates[name][-1]:8.0f} requests/s", flush=True)
+            print(f"{name:<16}{rates[name][-1]:8.0f} requests/s", flush=True)
         memory = {count: peak_memory(url, count, options.concurrency) for count in options.memory}
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    ratios = {f"of {name}": round(medians["run_annotation"] / rate, 2) for name, rate in medians.items()}
-    print(json.dumps({"median_requests_per_second": medians, "run_annotation": ratios, "peak_memory_mb": memory}))
+    medians = {name: round(statistics.median(values), 1) for name, values in rates.items()}
+    summary = {
+        "median_requests_per_second": medians,
+        "median_cpu_ms_per_request": {name: round(statistics.median(values), 3) for name, values in processor.items()},
+        "run_annotation_over": {name: round(medians["run_annotation"] / rate, 2) for name, rate in medians.items()},
+        "peak_memory_mb": memory,
+    }
+    print(json.dumps(summary, indent=1))
 
 
 if __name__ == "__main__":

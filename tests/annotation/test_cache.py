@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,28 @@ def test_a_disk_that_fills_up_loses_no_answer_that_was_written(tmp_path: Path) -
     assert "make room" in message
     with AnswerCache(path) as cache:
         assert len(cache) == int(written) > 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB, where this process may make one."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount a file system")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def test_the_answers_in_hand_when_the_disk_fills_up_are_saved_from_the_reserve(small_disk: Path) -> None:
+    written = 0
+    with AnswerCache(small_disk / "c.sqlite") as cache:
+        with pytest.raises(RunError, match="make room"):
+            for i in range(100_000):
+                cache.write({request_key(str(i)): {"text": "x" * 1000}})
+                written = i + 1
+        assert len(cache) == written + 1
 
 
 _KILLED = """

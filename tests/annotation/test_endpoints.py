@@ -139,8 +139,9 @@ def test_labels_are_answered_by_name_when_no_probabilities_are_wanted(task: Text
 # ---- Request ----
 
 
-def test_an_answer_says_what_it_took(task: TextClassification, start: Start) -> None:
-    server, ledger = start(), Ledger()
+@pytest.mark.parametrize("counts", [True, False], ids=["server counts", "server does not count"])
+def test_an_answer_says_what_it_took(counts: bool, task: TextClassification, start: Start) -> None:
+    server, ledger = start(usage=counts), Ledger()
     list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("x")], ledger=ledger))
     assert (ledger.calls, ledger.completion_tokens) == (1, 3)
     assert ledger.prompt_tokens > 50

@@ -43,7 +43,7 @@ def test_5000_texts_against_a_server_with_every_fault(
     task: TextClassification, start: Callable[..., ChatServer], tmp_path: Path, quick_backoff: None
 ) -> None:
     server = start(retry_after="0.01")
-    annotator = InferenceEndpointsAnnotator(server.url, concurrency=32, timeout=0.25)
+    annotator = InferenceEndpointsAnnotator(server.url, concurrency=32, timeout=0.25, probabilities=False)
     list(run_annotation(annotator, task, [AnnotationRequest("warm up the canary")]))
     server.behaviour.faults = FAULTS
     texts = [f"message number {i}" for i in range(5000)]

@@ -44,6 +44,7 @@ class Behaviour:
             `guided_choice`, `regex`. Others are silently ignored, as vLLM does.
         rejected: Fields that it answers with 400.
         logprobs: Whether log-probabilities are returned.
+        usage: Whether it counts tokens.
         token: The bearer token that it wants.
         max_parallel: Requests at once beyond which it answers 429.
         retry_after: Value of `Retry-After` on 429 and 503.
@@ -62,6 +63,7 @@ class Behaviour:
     constraints: tuple[str, ...] = ("json_schema",)
     rejected: tuple[str, ...] = ()
     logprobs: bool = True
+    usage: bool = True
     token: str | None = None
     max_parallel: int | None = None
     retry_after: str | None = None
@@ -278,17 +280,18 @@ class ChatServer:
                 ]
             }
         completion_tokens = max(1, len(answer) // 4)
+        usage = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        }
         return {
             "id": "chat-1",
             "object": "chat.completion",
             "created": 0,
             "model": body.get("model"),
             "choices": [choice],
-            "usage": {
-                "prompt_tokens": prompt_tokens,
-                "completion_tokens": completion_tokens,
-                "total_tokens": prompt_tokens + completion_tokens,
-            },
+            **({"usage": usage} if self.behaviour.usage else {}),
         }
 
     def _answered(self, prompt: str, payload: dict[str, Any], fault: str | None) -> web.Response:
