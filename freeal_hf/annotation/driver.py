@@ -131,7 +131,7 @@ def drive(
     """
     started = time.monotonic()
     if budget is not None:
-        budget.check_price(ledger.price)
+        budget.watch(ledger)
     window = 4 * work.concurrency * work.batch_size
     source = _together(requests, work.group)
     jobs: dict[Hashable, _Job[Request]] = {}
@@ -381,7 +381,7 @@ class _Worker(Generic[Request, Answer]):
             foreseen = [self.budget.foresee(job.characters, job.max_tokens) for job in jobs]
             prompt, completion = (sum(tokens) for tokens in zip(*foreseen, strict=True))
             try:
-                self.budget.check(self.ledger, self._reserved[0] + prompt, self._reserved[1] + completion)
+                self.budget.check(self.ledger.price, self._reserved[0] + prompt, self._reserved[1] + completion)
                 break
             except BudgetExceeded:
                 if not any(self._reserved):

@@ -96,8 +96,8 @@ class Budget:
     Args:
         max_cost (`float`, *optional*): Dollars.
         max_tokens (`int`, *optional*): Tokens, read and written.
-        spent_tokens (`int`): Tokens that earlier rounds spent.
-        spent_cost (`float`): Dollars that earlier rounds spent.
+        spent_tokens (`int`): Tokens spent by rounds whose ledger this object has not seen, in an earlier process.
+        spent_cost (`float`): Dollars spent by them.
 
     Raises:
         InputError: If a limit is not positive.
@@ -107,6 +107,7 @@ class Budget:
     max_tokens: int | None = None
     spent_tokens: int = 0
     spent_cost: float = 0.0
+    _ledgers: list[Ledger] = field(default_factory=list, repr=False)
     _tokens_per_character: float = field(default=0.5, repr=False)
     _answer_tokens: int = field(default=16, repr=False)
     _characters: int = field(default=0, repr=False)
@@ -118,13 +119,15 @@ class Budget:
             if limit is not None and not limit > 0:
                 raise InputError(f"{name} must be above zero, got {limit}.")
 
-    def check_price(self, price: Price | None) -> None:
-        """Refuses a limit in dollars that could not be kept.
+    def watch(self, ledger: Ledger) -> None:
+        """Counts what is entered in this ledger, now and later, as spent.
 
         Raises:
-            InputError: If there is a `max_cost` but no price.
+            InputError: If there is a `max_cost` but the ledger has no price.
         """
-        if self.max_cost is not None and price is None:
+        if not any(ledger is known for known in self._ledgers):
+            self._ledgers.append(ledger)
+        if self.max_cost is not None and ledger.price is None:
             raise InputError(
                 f"max_cost={self.max_cost:g} cannot be kept: the price of this model's tokens is not known. Name it "
                 "in a price table (--prices FILE, dollars per million tokens), or limit tokens with --max-tokens."
@@ -147,27 +150,27 @@ class Budget:
             self._tokens_per_character = 1.1 * self._prompt_tokens / self._characters
         self._answer_tokens = max(self._answer_tokens, completion_tokens)
 
-    def check(self, ledger: Ledger, prompt_tokens: int, completion_tokens: int) -> None:
+    def check(self, price: Price | None, prompt_tokens: int, completion_tokens: int) -> None:
         """Refuses a call that might pass a limit.
 
         Args:
-            ledger (`Ledger`): What the round has spent.
+            price (`Price`, *optional*): Price of the call's tokens.
             prompt_tokens (`int`): Tokens foreseen for the calls under way and this one.
             completion_tokens (`int`): Likewise.
 
         Raises:
             BudgetExceeded: If a limit might be passed.
         """
-        tokens = self.spent_tokens + ledger.tokens + prompt_tokens + completion_tokens
-        if self.max_tokens is not None and tokens > self.max_tokens:
+        tokens = self.spent_tokens + sum(ledger.tokens for ledger in self._ledgers)
+        if self.max_tokens is not None and tokens + prompt_tokens + completion_tokens > self.max_tokens:
             raise BudgetExceeded(
-                f"Stopped before passing max_tokens={self.max_tokens}: {self.spent_tokens + ledger.tokens} tokens are "
-                "spent. Every answer is kept; the same command with a higher limit goes on from here."
+                f"Stopped before passing max_tokens={self.max_tokens}: {tokens} tokens are spent. Every answer is "
+                "kept; the same command with a higher limit goes on from here."
             )
-        if self.max_cost is None or ledger.price is None:
+        if self.max_cost is None or price is None:
             return
-        spent = self.spent_cost + (ledger.cost or 0.0)
-        if spent + ledger.price.of(prompt_tokens, completion_tokens) > self.max_cost:
+        spent = self.spent_cost + sum(ledger.cost or 0.0 for ledger in self._ledgers)
+        if spent + price.of(prompt_tokens, completion_tokens) > self.max_cost:
             raise BudgetExceeded(
                 f"Stopped before passing max_cost=${self.max_cost:g}: ${spent:.4f} is spent. Every answer is kept; "
                 "the same command with a higher limit goes on from here."

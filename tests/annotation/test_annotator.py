@@ -399,6 +399,21 @@ def test_a_budget_ends_the_run_below_its_limit_and_near_it(budget: Budget, cache
     assert len(answered) == ledger.calls == len(cache)
 
 
+def test_one_budget_limits_the_ledgers_of_all_rounds_together() -> None:
+    budget, first, second = Budget(max_tokens=600), Ledger(), Ledger()
+    list(run_annotation(LengthAnnotator(), TASK, numbered(30), ledger=first, budget=budget))
+    with pytest.raises(BudgetExceeded):
+        list(run_annotation(LengthAnnotator(), TASK, numbered(30), ledger=second, budget=budget))
+    assert 500 < first.tokens + second.tokens <= 600
+
+
+def test_what_an_earlier_process_spent_counts() -> None:
+    budget, ledger = Budget(max_tokens=600, spent_tokens=500), Ledger()
+    with pytest.raises(BudgetExceeded):
+        list(run_annotation(LengthAnnotator(), TASK, numbered(30), ledger=ledger, budget=budget))
+    assert ledger.tokens <= 100
+
+
 def test_a_run_that_hit_its_budget_goes_on_with_a_higher_one(cache: AnswerCache) -> None:
     annotator = LengthAnnotator()
     with pytest.raises(BudgetExceeded):
