@@ -121,6 +121,19 @@ class Annotator(Protocol):
 
     A call that fails raises `TransientError` (the driver makes it again) or `RefusedError` (the text gets no label) of
     `freeal_hf.annotation.calls`, or `AnnotatorError` (the run ends).
+
+    Example:
+
+        class KeywordAnnotator:
+            def __init__(self, words: dict[str, str]):
+                self.words = words
+
+            async def annotate(self, task, requests):
+                return [self._label(task, request.text.lower().split()) for request in requests]
+
+            def _label(self, task, words):
+                names = [self.words[word] for word in words if word in self.words]
+                return Annotation(task.label2id[names[0]]) if names else Annotation(-1, reason="no known word")
     """
 
     async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ import pytest
 from freeal_hf.annotation.annotator import (
     Annotation,
     AnnotationRequest,
+    Annotator,
     Generation,
     GenerationRequest,
     run_annotation,
@@ -165,6 +167,14 @@ def test_progress_is_told_of_every_text() -> None:
     told: list[int] = []
     list(run_annotation(LengthAnnotator(), TASK, requests_for("a", "a", "b"), progress=told.append))
     assert sum(told) == 3
+
+
+def test_the_annotator_of_the_documentation_works() -> None:
+    example = textwrap.dedent((Annotator.__doc__ or "").partition("Example:\n")[2])
+    names: dict[str, Any] = {"Annotation": Annotation}
+    exec(example, names)
+    annotator = names["KeywordAnnotator"]({"two": "even", "three": "odd"})
+    assert labels(run_annotation(annotator, TASK, requests_for("three of them", "two", "many"))) == [1, 0, NO_LABEL]
 
 
 # ---- Failures ----
