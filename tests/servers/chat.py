@@ -1,9 +1,8 @@
 """A chat-completions server on loopback that behaves, and misbehaves, as it is told.
 
 It labels each text by a rule (`oracle`), so that a test knows the right answer, and counts what it was asked. It
-speaks `/v1/chat/completions` (with `response_format`, `structured_outputs`, `logprobs`, `Retry-After`), `/v1/models`,
-TGI's `/generate` and `/info`, and `/stats`. `serve` runs it in a thread; `python tests/servers/chat.py --port 0` as a
-process that prints its URL.
+speaks `/v1/chat/completions` (with `response_format`, `structured_outputs`, `logprobs`, `Retry-After`), `/v1/models`
+and `/health`. `serve` runs it in a thread; `python tests/servers/chat.py --port 0` as a process that prints its URL.
 """
 
 import argparse
@@ -17,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -112,27 +111,14 @@ class ChatServer:
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/generate", self._generate)
-        app.router.add_post("/", self._generate)
-        app.router.add_get("/info", self._info)
-        app.router.add_get("/stats", self._stats)
         app.router.add_get("/health", self._health)
         return app
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": MODEL, "max_model_len": 4096}]})
 
-    async def _info(self, request: web.Request) -> web.Response:
-        return web.json_response(
-            {"model_id": MODEL, "max_input_tokens": 4095, "max_total_tokens": 4096, "max_input_length": 4095,
-             "max_concurrent_requests": 128, "version": "3.3.5", "model_sha": "0" * 40}
-        )  # fmt: skip
-
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(text="ok")
-
-    async def _stats(self, request: web.Request) -> web.Response:
-        return web.json_response({**asdict(self.stats), "bodies": len(self.stats.bodies), "headers": []})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -151,33 +137,6 @@ class ChatServer:
                 return web.json_response({"error": {"message": f"no model {body.get('model')}"}}, status=404)
             answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
             return self._answered(last, self._completion(body, answer, fault), fault)
-        finally:
-            self._parallel -= 1
-
-    async def _generate(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        fault = await self._enter(request, body, body["inputs"])
-        try:
-            if isinstance(fault, web.StreamResponse):
-                return fault
-            parameters = body.get("parameters") or {}
-            answer = self._say(body["inputs"], _grammar_choices(parameters.get("grammar")), fault)
-            tokens = self._tokens(answer)
-            details = {
-                "finish_reason": "length" if fault == "cut" else "eos_token",
-                "generated_tokens": len(tokens),
-                "seed": None,
-                "prefill": [{"id": 0, "text": word, "logprob": None} for word in body["inputs"].split()],
-                "tokens": [
-                    {"id": i, "text": text, "logprob": logprob, "special": False}
-                    for i, (text, logprob, _) in enumerate(tokens)
-                ],
-                "top_tokens": [
-                    [{"id": 0, "text": text, "logprob": logprob, "special": False} for text, logprob in top.items()]
-                    for _, _, top in tokens
-                ],
-            }
-            return self._answered(body["inputs"], {"generated_text": answer, "details": details}, fault)
         finally:
             self._parallel -= 1
 
@@ -249,9 +208,9 @@ class ChatServer:
         return answer[: len(answer) // 2] if fault == "cut" else answer
 
     def _tokens(self, answer: str) -> list[tuple[str, float, dict[str, float]]]:
-        """Tokens of three characters at most, with the alternatives of a single letter among A to E."""
+        """One token a character, with the alternatives of a letter among A to E that is the answer."""
         tokens = []
-        for start in range(0, len(answer), 1):
+        for start in range(len(answer)):
             piece = answer[start]
             logprob, top = -1e-4, {piece: -1e-4}
             if piece in "ABCDE" and answer[start - 1 : start] in ('"', ""):
@@ -326,14 +285,6 @@ def _choices(body: dict[str, Any], constraints: tuple[str, ...]) -> list[str] | 
     if "regex" in body and "regex" in constraints:
         return body["regex"].partition("(")[2].partition(")")[0].split("|")
     return None
-
-
-def _grammar_choices(grammar: dict[str, Any] | None) -> list[str] | None:
-    if grammar is None:
-        return None
-    if grammar["type"] == "json":
-        return _enum(grammar["value"])
-    return [f"\0{choice}" for choice in grammar["value"].strip("()").split("|")]
 
 
 def _enum(schema: dict[str, Any]) -> list[str] | None:
