@@ -102,8 +102,8 @@ class AnswerCache:
         with self._lock, self._explained():
             try:
                 self._insert(rows)
-            except sqlite3.OperationalError:
-                if not self._reserve.exists():
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error) or not self._reserve.exists():
                     raise
                 self._reserve.unlink()
                 self._insert(rows)

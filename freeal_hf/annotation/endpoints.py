@@ -83,7 +83,9 @@ class InferenceEndpointsAnnotator:
         timeout (`float`, *optional*, defaults to 60.0): Seconds for one labelling call.
         generation_timeout (`float`, *optional*, defaults to 300.0): Seconds for one writing call.
         seed (`int`, *optional*, defaults to 0): Seed of the server's sampling.
-        extra_body (`Mapping`, *optional*): Further fields of each request.
+        extra_body (`Mapping`, *optional*):
+            Further fields of each request. `None` leaves one out: `{"max_tokens": None, "max_completion_tokens": 4000,
+            "temperature": None}` suits OpenAI's reasoning models.
 
     Raises:
         AnnotatorError: If the environment variable is not set.

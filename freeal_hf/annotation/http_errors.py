@@ -13,9 +13,7 @@ from huggingface_hub.errors import InferenceTimeoutError, OfflineModeIsEnabled
 from freeal_hf.annotation.calls import RefusedError, TransientError
 from freeal_hf.errors import AnnotatorError
 
-_TOO_LONG = re.compile(
-    r"context.{0,20}length|maximum context|too (?:long|large)|max_(?:new_)?tokens|inputs? tokens", re.I
-)
+_TOO_LONG = re.compile(r"context.{0,20}(?:length|window|size)|too (?:long|large)|inputs?\W{0,2} tokens", re.I)
 _FILTERED = re.compile(r"content.?(?:filter|policy|management)|moderation|safety", re.I)
 _NO_QUOTA = re.compile(r"insufficient_quota|exceeded your (?:current quota|monthly)|billing", re.I)
 _MOST_SAID = 300  # characters of a server's message that are worth showing

@@ -165,6 +165,13 @@ def test_further_fields_are_sent_along(task: TextClassification, start: Start) -
     assert bulk(server)[0]["reasoning_effort"] == "low"
 
 
+def test_a_field_that_the_server_does_not_know_can_be_left_out(task: TextClassification, start: Start) -> None:
+    server = start(rejected=("max_tokens", "temperature"))
+    options = {"max_tokens": None, "temperature": None, "max_completion_tokens": 99}
+    annotate(InferenceEndpointsAnnotator(server.url, extra_body=options), task, "a parcel")
+    assert bulk(server)[0]["max_completion_tokens"] == 99
+
+
 def test_an_over_long_text_is_cut_and_marked(task: TextClassification, start: Start) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url, max_text_length=100)
