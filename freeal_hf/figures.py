@@ -106,7 +106,7 @@ def as_svg(figure: "Figure") -> str:
 
 def write_png(figure: "Figure", path: Path) -> None:
     """Writes the figure as a PNG file."""
-    figure.savefig(path, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
 
 def _figure(width: float = 6.4, height: float = 3.6) -> tuple["Figure", Any]:

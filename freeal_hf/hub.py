@@ -81,7 +81,18 @@ class _Repo:
 
     @property
     def place(self) -> str:
-        return f"the {self.kind if self.kind == 'model' else 'data set'} repository {self.id}"
+        return f"{'Model' if self.kind == 'model' else 'Data set'} repository {self.id}"
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A finished round on its way: what tells it from another try, and where its pictures are drawn once."""
+
+    folder: RunFolder
+    number: int
+    digest: str
+    target: HubTarget
+    pictures: Path
 
 
 def prepare_push(
@@ -154,8 +165,10 @@ def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
     api = connect(target.token)
     number = 0
     while (record := folder.metrics(number)) is not None:
-        for kind, repo_id in (("dataset", target.dataset_id), ("model", target.model_id)):
-            _push_round(api, kind, repo_id, folder, number, _digest(record, target), target)
+        with tempfile.TemporaryDirectory(prefix="freeal-hf-") as pictures:
+            work = _Round(folder, number, _digest(record, target), target, Path(pictures))
+            for kind, repo_id in (("dataset", target.dataset_id), ("model", target.model_id)):
+                _push_round(api, kind, repo_id, work)
         number += 1
     if number == 0:
         raise HubError(f"{str(folder.path)!r} holds no finished round to push.")
@@ -208,85 +221,86 @@ def pushing(
             ) from error
 
 
-def _push_round(
-    api: "HfApi", kind: str, repo_id: str, folder: RunFolder, number: int, digest: str, target: HubTarget
-) -> None:
+def _push_round(api: "HfApi", kind: str, repo_id: str, work: _Round) -> None:
+    target, number = work.target, work.number
     for _ in range(_LOOKS):
         repo = _look(api, kind, repo_id)
         _refuse_foreign(repo, target)
         pushed = dict(repo.manifest["rounds"]) if repo.manifest and _is_ours(repo, target) else {}
-        if pushed.get(str(number)) == digest:
+        if pushed.get(str(number)) == work.digest:
             break
-        _refuse_changes(api, repo, number, pushed, folder, target)
+        _refuse_changes(api, repo, pushed, work)
+        if not (work.folder.round(number) / run_folder.LABELS).is_file():
+            raise HubError(
+                f"Round {number} is to be pushed again, but {str(work.folder.path)!r} has its metrics only."
+            )
         try:
-            rounds = {key: known for key, known in pushed.items() if int(key) < number} | {str(number): digest}
-            _commit_round(api, repo, folder, number, rounds, target)
+            rounds = {key: digest for key, digest in pushed.items() if int(key) < number}
+            _commit_round(api, repo, {**rounds, str(number): work.digest}, work)
         except HubChanged:
             # The card was edited, or our commit arrived and its answer was lost: look again.
             logger.info("%s changed meanwhile; looking again", repo.place)
     else:
         raise HubError(
-            f"{repo.place} changed {_LOOKS} times while round {number} was pushed; nothing was overwritten."
+            f"{repo.place} changed {_LOOKS} times during the push of round {number}; nothing is overwritten."
         )
     if repo.manifest and repo.manifest["round"] == number:
         _tag(api, repo, number)
-    known = _state(folder)
-    known["rounds"] = {**known.get("rounds", {}), f"{kind} {number}": digest}
-    write_json(folder / HUB_STATE, known)
+    known = _state(work.folder)
+    known["rounds"] = {**known.get("rounds", {}), f"{kind} {number}": work.digest}
+    write_json(work.folder / HUB_STATE, known)
 
 
-def _commit_round(
-    api: "HfApi", repo: _Repo, folder: RunFolder, number: int, rounds: Mapping[str, str], target: HubTarget
-) -> None:
+def _commit_round(api: "HfApi", repo: _Repo, rounds: Mapping[str, str], work: _Round) -> None:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
+    target = work.target
     with tempfile.TemporaryDirectory(prefix="freeal-hf-") as temporary:
-        files = _files(repo, folder, number, target, Path(temporary), _read(api, repo, _CARD))
+        files = _files(repo, work, Path(temporary), _read(api, repo, _CARD))
         manifest = {
             "made_by": f"freeal_hf {freeal_hf.__version__}",
             "run_id": target.run_id,
             "dataset_id": target.dataset_id,
             "model_id": target.model_id,
-            "round": number,
+            "round": work.number,
             "rounds": rounds,
             "files": sorted(files),
         }
         content = json.dumps(manifest, indent=2).encode()
-        ours = set((repo.manifest or {}).get("files", ())) if _is_ours(repo, target) else set()
+        ours = set(repo.manifest["files"]) if repo.manifest and _is_ours(repo, target) else set()
         operations = [
             CommitOperationAdd(MANIFEST, content),
             *(CommitOperationAdd(path, str(local)) for path, local in sorted(files.items())),
             *(CommitOperationDelete(path) for path in sorted(ours - set(files) - {_CARD}) if path in repo.blobs),
         ]
         calling(
-            repo.place,
+            repo.id,
             api.create_commit,
             repo.id,
             operations,
-            commit_message=f"Round {number}",
+            commit_message=f"Round {work.number}",
             repo_type=repo.kind,
             parent_commit=repo.head,
         )
 
 
-def _files(
-    repo: _Repo, folder: RunFolder, number: int, target: HubTarget, staging: Path, readme: str | None
-) -> dict[str, Path]:
+def _files(repo: _Repo, work: _Round, staging: Path, readme: str | None) -> dict[str, Path]:
+    folder, number, target = work.folder, work.number, work.target
     task, columns = task_of(folder), _own_columns(folder, target)
     facts, config = round_facts(folder, number, task, target.dataset_id, target.model_id, columns)
     if repo.kind == "dataset":
         files = dataset_files(folder, number, task, columns, staging)
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        card = merge(readme, dataset_card(facts))
         (staging / run_folder.CONFIG).write_text(text, encoding="utf-8")
         files[run_folder.CONFIG] = staging / run_folder.CONFIG
+        card = merge(readme, dataset_card(facts))
     else:
         files = student_files(folder, number, staging)
         write_json(staging / TRAINING_ARGUMENTS, dict(facts.arguments))
         files[TRAINING_ARGUMENTS] = staging / TRAINING_ARGUMENTS
         card = merge(readme, student_card(replace(facts, name=target.model_id.split("/")[-1])))
     (staging / _CARD).write_text(card, encoding="utf-8")
-    return {**files, **draw_figures(folder, number, staging), _CARD: staging / _CARD}
+    return {**files, **draw_figures(folder, number, work.pictures), _CARD: staging / _CARD}
 
 
 def _own_columns(folder: RunFolder, target: HubTarget) -> Sequence[str]:
@@ -354,14 +368,13 @@ def _refuse_foreign(repo: _Repo, target: HubTarget) -> None:
         )
 
 
-def _refuse_changes(
-    api: "HfApi", repo: _Repo, number: int, pushed: Mapping[str, str], folder: RunFolder, target: HubTarget
-) -> None:
+def _refuse_changes(api: "HfApi", repo: _Repo, pushed: Mapping[str, str], work: _Round) -> None:
     """Whatever others did to the files of the run is theirs; only the card is merged."""
-    if target.config.hub_exist_ok or repo.manifest is None:
+    number = work.number
+    if work.target.config.hub_exist_ok or repo.manifest is None:
         return
     remedy = "Nothing was overwritten. Pull what is there, or pass --hub-exist-ok to push on top of it."
-    known = _state(folder).get("rounds", {}).get(f"{repo.kind} {number}")
+    known = _state(work.folder).get("rounds", {}).get(f"{repo.kind} {number}")
     if str(number) in pushed and pushed[str(number)] != known:
         raise HubError(f"{repo.place} has another round {number} of this run, from elsewhere. {remedy}")
     made_at = repo.tags.get(f"round-{repo.manifest['round']}")

@@ -17,7 +17,7 @@ from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import TextClassification
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 _SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")
 _ASKED = ("endpoint:", "tgi:", "local:")
@@ -95,28 +95,27 @@ def _config_text(config: Mapping[str, Any]) -> str:
 
 
 def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
-    """The pictures of a round: path in the repository to local PNG file.
+    """The pictures of a round: path in the repository to local PNG file. What is drawn already stays.
 
     Args:
         folder (`RunFolder`): The run's folder.
         number (`int`): The round.
         staging (`Path`): Folder to draw them into.
     """
-    labels = label_columns(folder.round(number) / run_folder.LABELS, _SHOWN)
     records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
-    before: Dataset | None = None
-    if "changes" in _pictures(number, records):
-        before = label_columns(folder.path / f"round-{number - 1}" / run_folder.LABELS, _SHOWN)
+    files = {f"figures/{name}.png": staging / f"{name}.png" for name in _pictures(number, records)}
+    if all(path.exists() for path in files.values()):
+        return files
+    labels = label_columns(folder.round(number) / run_folder.LABELS, _SHOWN)
     drawn = {
         "quality": figures.quality_per_round(records),
         "losses": figures.loss_histogram(labels),
         "confusion": figures.confusion(labels),
     }
-    if before is not None:
+    if "figures/changes.png" in files:
+        before = label_columns(folder.round(number - 1) / run_folder.LABELS, _SHOWN)
         drawn["changes"] = figures.label_changes(before, labels)
-    files = {}
     for name, figure in drawn.items():
-        files[f"figures/{name}.png"] = staging / f"{name}.png"
         figures.write_png(figure, staging / f"{name}.png")
     return files
 

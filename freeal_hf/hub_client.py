@@ -49,6 +49,11 @@ def calling(place: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     for number in range(1, _TRIES + 1):
         try:
             return call(*args, **kwargs)
+        except RuntimeError as error:
+            # The client's own wrapping of an upload, which it has tried several times already.
+            if isinstance(error.__cause__, _ERRORS):
+                raise explained(place, error.__cause__) from error
+            raise
         except _ERRORS as error:
             if getattr(error, "filename", None):
                 raise  # a local file, not the Hub

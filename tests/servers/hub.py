@@ -83,7 +83,15 @@ class HubServer:
         self.requests: list[str] = []
         self.bodies: list[bytes] = []
         self.failures: dict[str, list[int | str]] = {}
+        # Done once, right before a step, or a step on a repository, is carried out: "commit", "commit ada/student".
         self.before: dict[str, Callable[[], None]] = {}
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        for kept in (self.repos, self.collections, self.requests, self.bodies, self.failures, self.before):
+            kept.clear()
+        for path in self.folder.iterdir():
+            path.unlink()
 
     def fail(self, step: str, *ways: int | str) -> None:
         """Lets the next requests of a step fail, one for each way.
@@ -161,8 +169,9 @@ class HubServer:
             return web.json_response({"error": "try later"}, status=way, headers={"Retry-After": "0"})
         if way == "reset":
             return await self._hang_up(request)
-        if step in self.before:
-            self.before.pop(step)()
+        for moment in (step, f"{step} {request.match_info.get('repo')}"):
+            if moment in self.before:
+                self.before.pop(moment)()
         if request.headers.get("Authorization") not in (None, f"Bearer {TOKEN}", f"Bearer {READ_TOKEN}"):
             return web.json_response({"error": "Invalid credentials"}, status=401)
         response = await handler(request)
@@ -202,11 +211,11 @@ class HubServer:
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()
         kind, name = body.get("type") or "model", f"{body.get('organization') or USER}/{body['name']}"
-        if not self._may_write(request) or name.split("/")[0] not in (USER, "lab"):
-            raise _error(403, None, f"You don't have the rights to create a {kind} under this namespace")
         url = f"{self.url}/{'' if kind == 'model' else kind + 's/'}{name}"
         if (kind, name) in self.repos:
             return web.json_response({"error": "You already created this repo", "url": url}, status=409)
+        if not self._may_write(request) or name.split("/")[0] not in (USER, "lab"):
+            raise _error(403, None, f"You don't have the rights to create a {kind} under this namespace")
         self.create(kind, name, private=body.get("private", body.get("visibility") == "private"))
         return web.json_response({"url": url, "name": name})
 

@@ -1,0 +1,35 @@
+"""Runs command lines in a process that knows the test Hub: a line of JSON in, a line of JSON out, until end of input.
+
+`HF_ENDPOINT` is read when huggingface_hub is imported, so the tests' own process cannot talk to a server of its own.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import sys
+
+from freeal_hf.cli import main
+
+
+class _ToStderr(logging.Handler):
+    """Logs to what `sys.stderr` is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def serve() -> None:
+    logging.basicConfig(handlers=[_ToStderr()])
+    for line in sys.stdin:
+        work = json.loads(line)
+        os.environ["HF_TOKEN"] = work["token"]
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(work["arguments"])
+        print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
