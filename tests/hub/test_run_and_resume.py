@@ -1,0 +1,163 @@
+"""Runs that push as they go, rounds that are pulled back, and runs that go on from the Hub alone."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from freeal_hf.round_files import read_labels
+from tests.hub.conftest import DATASET, MODEL
+from tests.servers.hub import READ_TOKEN, TOKEN
+
+LABELS = ("--labels", "fruit,tool")
+TRAINING = (
+    "--num-train-epochs",
+    6,
+    "--warm-up-epochs",
+    4,
+    "--per-device-train-batch-size",
+    8,
+    "--learning-rate",
+    2e-3,
+)
+
+
+@pytest.fixture
+def run_words(corpus, student_folder, tmp_path):
+    """The words of a `run` whose labels come from a column in which every ninth is wrong."""
+    table = corpus.to_pandas()
+    other = {"fruit": "tool", "tool": "fruit"}
+    table["theirs"] = [other[gold] if row % 9 == 0 else gold for row, gold in enumerate(table["gold"])]
+    data = tmp_path / "corpus.csv"
+    table.to_csv(data, index=False)
+
+    def words(name, *more):
+        source = ("--data", data, "--gold-column", "gold", "--annotator", "column:theirs", "--student", student_folder)
+        return ["run", *source, *LABELS, "--output-dir", tmp_path / name, *TRAINING, *more]
+
+    return words
+
+
+def test_a_run_pushes_every_round_as_it_ends(freeal_hf, hub, run_words, tmp_path):
+    done = freeal_hf(*run_words("reviews", "--push-to-hub", "--push-columns", "gold"))
+    assert done.code == 0, done.err
+    for repo in (DATASET, MODEL):
+        assert list(hub.repos[repo].titles.values())[1:] == ["Round 0", "Round 1"]
+    config = (tmp_path / "reviews" / "config.yaml").read_text()
+    assert "push_to_hub: true" in config
+    assert TOKEN not in config
+
+
+def test_the_hub_is_checked_before_anything_is_asked(freeal_hf, run_words, tmp_path):
+    refused = freeal_hf(*run_words("reviews", "--push-to-hub"), token=READ_TOKEN)
+    assert refused.code == 1
+    assert "may not write to ada/reviews-freeal" in refused.err
+    assert not (tmp_path / "reviews" / "cache.sqlite").exists()
+
+
+def test_a_run_whose_pushes_fail_is_complete_on_disk_and_says_how_to_repeat(freeal_hf, hub, run_words, tmp_path):
+    hub.fail("commit", *[503] * 100)
+    folder = tmp_path / "reviews"
+    failed = freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub"))
+    assert failed.code == 1
+    assert "Not pushed yet, the run goes on" in failed.err
+    assert f"Repeat with: freeal-hf push {folder}" in failed.err
+    assert len(read_labels(folder / "labels.parquet")) == 80
+    hub.failures.clear()
+    assert freeal_hf("push", folder).code == 0
+    assert list(hub.repos[MODEL].tags) == ["round-0"]
+
+
+def test_a_run_goes_on_from_the_hub_alone_as_if_undisturbed(freeal_hf, hub, run_words, student_folder, tmp_path):
+    undisturbed = freeal_hf(*run_words("alone"))
+    assert undisturbed.code == 0, undisturbed.err
+    assert freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub")).code == 0
+    elsewhere = tmp_path / "elsewhere"
+    done = freeal_hf(
+        *("run", "--resume-from", DATASET[1], "--num-rounds", 2, "--student", student_folder),
+        *("--output-dir", elsewhere, "--push-to-hub"),
+    )
+    assert done.code == 0, done.err
+    assert list(hub.repos[DATASET].tags) == list(hub.repos[MODEL].tags) == ["round-0", "round-1"]
+    expected = read_labels(tmp_path / "alone" / "labels.parquet").remove_columns("gold")
+    assert read_labels(elsewhere / "labels.parquet").to_dict() == expected.to_dict()
+
+
+def test_the_first_machine_may_not_push_over_the_second(freeal_hf, hub, first_round, student_folder, tmp_path):
+    freeal_hf("push", first_round)
+    pulled = tmp_path / "second"
+    assert freeal_hf("pull", DATASET[1], "--output-dir", pulled).code == 0
+    for folder, seconds in ((pulled, 1), (first_round, 2)):
+        _add_round(folder, first_round.parent / "round-1", seconds)
+    assert freeal_hf("push", pulled).code == 0
+    refused = freeal_hf("push", first_round)
+    assert refused.code == 1
+    assert "another round 1 of this run" in refused.err
+
+
+def test_a_finished_run_that_is_resumed_says_how_to_add_a_round(freeal_hf, run_dir, student_folder, tmp_path):
+    freeal_hf("push", run_dir)
+    done = freeal_hf(
+        *("run", "--resume-from", DATASET[1], "--student", student_folder, "--annotator", "embedding"),
+        *("--output-dir", tmp_path / "again"),
+    )
+    assert done.code == 0, done.err
+    assert "--num-rounds 3 adds one" in done.err
+
+
+def test_resuming_needs_what_was_on_the_first_machine_only(freeal_hf, run_dir, tmp_path):
+    freeal_hf("push", run_dir)
+    refused = freeal_hf("run", "--resume-from", DATASET[1], "--output-dir", tmp_path / "again")
+    assert refused.code == 1
+    assert "name one with --annotator" in refused.err
+
+
+def test_a_round_is_pulled_by_its_tag(freeal_hf, run_dir, tmp_path):
+    freeal_hf("push", run_dir)
+    done = freeal_hf("pull", DATASET[1], "--revision", "round-0", "--output-dir", tmp_path / "old")
+    assert done.code == 0, done.err
+    pulled = read_labels(tmp_path / "old" / "labels.parquet")
+    expected = read_labels(run_dir / "round-0" / "labels.parquet").remove_columns("gold")
+    assert pulled.to_dict() == expected.to_dict()
+    assert pulled.features == expected.features
+    assert [record["round"] for record in json.loads((tmp_path / "old" / "metrics.json").read_text())] == [0]
+    names = {path.name for path in (tmp_path / "old").iterdir()}
+    assert names >= {"config.yaml", "labels.csv", "student", "report.html", "round-0"}
+
+
+def test_pulling_into_a_folder_with_files_is_refused(freeal_hf, run_dir, tmp_path):
+    freeal_hf("push", run_dir)
+    refused = freeal_hf("pull", DATASET[1], "--output-dir", run_dir)
+    assert refused.code == 1
+    assert "is not empty" in refused.err
+
+
+def test_pulling_what_freeal_hf_did_not_make_is_refused(freeal_hf, hub, tmp_path):
+    hub.create(*DATASET)
+    refused = freeal_hf("pull", DATASET[1], "--output-dir", tmp_path / "new")
+    assert refused.code == 1
+    assert "was not made by freeal-hf" in refused.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_pulling_an_unknown_round_names_it(freeal_hf, run_dir, tmp_path):
+    freeal_hf("push", run_dir)
+    refused = freeal_hf("pull", DATASET[1], "--revision", "round-7", "--output-dir", tmp_path / "new")
+    assert refused.code == 1
+    assert "round-7" in refused.err
+
+
+def test_people_find_no_trace_of_a_column_they_did_not_push(freeal_hf, hub, run_words):
+    assert freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub")).code == 0
+    config = yaml.safe_load(hub.read(*DATASET, "config.yaml"))
+    assert config["annotator"] == "column:annotator_label"
+    assert not [content for content in hub.uploaded() if b"theirs" in content]
+
+
+def _add_round(folder, template, seconds):
+    """A second round in a folder, told from another one by the time it took."""
+
+    shutil.copytree(template, folder / "round-1")
+    record = json.loads((folder / "round-1" / "metrics.json").read_text())
+    (folder / "round-1" / "metrics.json").write_text(json.dumps({**record, "seconds": seconds}))
