@@ -58,7 +58,7 @@ def test_5000_texts_against_a_server_with_every_fault(
         assert results[i].is_labelled or results[i].reason in reasons
         assert results[i].label in (by_hash(text, 3), -1)
     labelled = sum(annotation.is_labelled for annotation in results.values())
-    assert labelled >= 4980  # a text has none if its answer was unusable twice
+    assert labelled >= 4960  # a text has none if its answer was unusable twice: 5 % of 5 %
     assert max(server.stats.asked[text] for text in texts) <= MAX_ATTEMPTS
     assert set(FAULTS) <= set(server.stats.met)
 

@@ -12,7 +12,7 @@ from aiohttp import web
 def running(app: web.Application, port: int = 0) -> Iterator[str]:
     """Runs an application in a thread of its own, on a free port of 127.0.0.1, and gives its URL."""
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
 
     async def start() -> str:
         await runner.setup()

@@ -123,8 +123,9 @@ class ChatServer:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         last = body["messages"][-1]["content"]
-        fault = await self._enter(request, body, last)
+        self._parallel += 1
         try:
+            fault = await self._enter(request, body, last)
             if isinstance(fault, web.StreamResponse):
                 return fault
             missing = [name for name in self.behaviour.rejected if _asks_for(body, name)]
@@ -142,7 +143,6 @@ class ChatServer:
 
     async def _enter(self, request: web.Request, body: dict[str, Any], prompt: str) -> str | web.StreamResponse | None:
         """Counts the request and meets its fault: a response that ends it, or the fault that spoils its answer."""
-        self._parallel += 1
         text = text_of(prompt)
         stats, behaviour = self.stats, self.behaviour
         stats.asked[text] += 1
