@@ -41,8 +41,8 @@ def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
 def loss_histogram(labels: "Dataset") -> "Figure":
     """The student's losses on the annotator's labels, clean and noisy samples apart."""
     figure, axes = _figure()
-    losses = np.asarray(labels["loss"], dtype=float)
-    clean = np.asarray(labels["is_clean"], dtype=bool)
+    losses = np.asarray(labels["loss"][:], dtype=float)
+    clean = np.asarray(labels["is_clean"][:], dtype=bool)
     known = ~np.isnan(losses)
     bins = np.linspace(0, max(float(losses[known].max()), 1e-6) if known.any() else 1.0, _BINS + 1)
     axes.hist(
@@ -62,14 +62,14 @@ def loss_histogram(labels: "Dataset") -> "Figure":
 def confusion(labels: "Dataset") -> "Figure":
     """How often each label of the annotator meets each label of the student."""
     names = labels.features["label"].names
-    counts = _counts(labels["annotator_label"], labels["student_label"], len(names))
+    counts = _counts(labels["annotator_label"][:], labels["student_label"][:], len(names))
     return _matrix(counts, names, rows="annotator", columns="student", title="Annotator and student")
 
 
 def label_changes(before: "Dataset", after: "Dataset") -> "Figure":
     """How often each final label of a round became each final label of the next one, for the same texts."""
     names = after.features["label"].names
-    counts = _counts(before["label"], after["label"], len(names))
+    counts = _counts(before["label"][:], after["label"][:], len(names))
     old, new = (str(int(labels[0]["round"])) for labels in (before, after))
     return _matrix(counts, names, rows=f"round {old}", columns=f"round {new}", title="Final labels that changed")
 

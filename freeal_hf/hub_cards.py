@@ -60,7 +60,7 @@ def round_facts(
     splits = {"train": len(labels)}
     if (place / run_folder.TEST_LABELS).is_file():
         splits["test"] = _num_rows(place / run_folder.TEST_LABELS)
-    counts = np.bincount(np.maximum(np.asarray(labels["label"]) + 1, 0), minlength=task.num_labels + 1)[1:]
+    counts = np.bincount(np.maximum(np.asarray(labels["label"][:]) + 1, 0), minlength=task.num_labels + 1)[1:]
     annotator = config.get("annotator", "embedding")
     base_model = config.get("student")
     facts = CardFacts(
