@@ -71,6 +71,8 @@ def tokenize(
             return result
 
         dataset = dataset.map(encode, batched=True, desc="Tokenizing")
+    if "attention_mask" not in dataset.column_names:
+        dataset = dataset.add_column("attention_mask", [[1] * len(ids) for ids in dataset["input_ids"]])
     if "sample_index" in columns:
         if "sample_index" in dataset.column_names:
             dataset = dataset.remove_columns("sample_index")
@@ -94,7 +96,7 @@ class TwoViewCollator:
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         sequences = [row["input_ids"] for row in rows]
-        masks = [row.get("attention_mask") or [1] * len(row["input_ids"]) for row in rows]
+        masks = [row["attention_mask"] for row in rows]
         if "augmented_input_ids" in rows[0]:
             sequences += [row["augmented_input_ids"] for row in rows]
             masks += [[1] * len(row["augmented_input_ids"]) for row in rows]

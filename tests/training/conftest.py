@@ -1,21 +1,17 @@
-"""A tiny student and a tiny task that it can learn, made from nothing."""
+"""What the student's tests share."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, set_seed
+from transformers import PreTrainedTokenizerFast
 
 from freeal_hf.training.config import FreeALConfig
-
-WORDS = [f"w{i}" for i in range(60)]
-NAMES = ["alpha", "beta", "gamma"]
+from tests.training.tiny import WORDS
 
 
 @pytest.fixture(scope="session")
@@ -34,51 +30,6 @@ def tokenizer() -> PreTrainedTokenizerFast:
         mask_token="[MASK]",
         model_max_length=32,
     )
-
-
-@pytest.fixture
-def student() -> BertForSequenceClassification:
-    """A two-layer BERT with random weights and no dropout."""
-    set_seed(0)
-    return BertForSequenceClassification(tiny_bert_config())
-
-
-def tiny_bert_config(**changes: Any) -> BertConfig:
-    """Configuration of the tiny student."""
-    settings: dict[str, Any] = {
-        "vocab_size": 65,
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "max_position_embeddings": 40,
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-        "num_labels": len(NAMES),
-        "id2label": dict(enumerate(NAMES)),
-        "label2id": {name: i for i, name in enumerate(NAMES)},
-    }
-    return BertConfig(**{**settings, **changes})
-
-
-def make_texts(count: int = 48, flips: float = 0.0, seed: int = 0, augmented: bool = False) -> Dataset:
-    """Texts of three classes, told apart by their words, of 3 to 12 words; some labels flipped."""
-    rng = np.random.default_rng(seed)
-    gold = np.arange(count) % len(NAMES)
-    labels = np.where(rng.random(count) < flips, (gold + 1) % len(NAMES), gold)
-
-    def text(label: int) -> str:
-        return " ".join(rng.choice(WORDS[20 * label : 20 * label + 20], size=rng.integers(3, 13)))
-
-    columns: dict[str, Any] = {
-        "text": [text(label) for label in gold],
-        "label": labels.tolist(),
-        "id": [f"row-{i}" for i in range(count)],
-        "gold": gold.tolist(),
-    }
-    if augmented:
-        columns["augmented_text"] = [text(label) for label in gold]
-    return Dataset.from_dict(columns).cast_column("label", ClassLabel(names=NAMES))
 
 
 @pytest.fixture

@@ -1,113 +1,188 @@
 """FreeALTrainer as a user meets it: data in, student and selection out."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import NAMES, make_texts
+import torch
 from datasets import ClassLabel, Dataset
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.trainer import FreeALTrainer
+from tests.training.tiny import NAMES, make_texts, tiny_student
 
 Configure = Callable[..., FreeALConfig]
+Tokenizer = PreTrainedTokenizerFast
 
 
-def test_selection_is_aligned_with_the_training_set(student, tokenizer, configure: Configure) -> None:
-    texts = make_texts(augmented=True)
-    trainer = FreeALTrainer(student, configure(), texts, processing_class=tokenizer)
+def with_labels(texts: Dataset, labels: list[int]) -> Dataset:
+    features = ClassLabel(names=NAMES)
+    return texts.remove_columns("label").add_column("label", labels).cast_column("label", features)
+
+
+def trained(texts: Dataset, args: FreeALConfig, tokenizer: Tokenizer | None, dropout: float = 0.0) -> FreeALTrainer:
+    trainer = FreeALTrainer(tiny_student(dropout=dropout), args, texts, processing_class=tokenizer)
     trainer.train()
+    return trainer
+
+
+def test_selection_stands_in_the_order_of_the_training_set(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts(augmented=True)
+    trainer = trained(texts, configure(), tokenizer)
     selection = trainer.selection
+    assert selection is not None
     assert selection.ids == texts["id"]
     assert selection.labels.tolist() == texts["label"]
-    assert selection.probabilities.shape == (48, 3)
     assert selection.embeddings.shape == (48, 32)
-    assert (selection.predictions == selection.probabilities.argmax(1)).all()
-    logits = trainer.predict(texts).predictions
-    assert (logits.argmax(1) == selection.predictions).all()
+    assert np.allclose(selection.probabilities, softmax(trainer.predict(texts).predictions), atol=1e-5)
 
 
-def test_flipped_labels_are_found(student, tokenizer, configure: Configure) -> None:
+def test_predictions_stand_in_the_order_of_the_data_set(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts()
+    trainer = trained(texts, configure(), tokenizer)
+    backwards = texts.select(range(47, -1, -1))
+    assert np.allclose(trainer.predict(texts).predictions, trainer.predict(backwards).predictions[::-1], atol=1e-5)
+
+
+def test_flipped_labels_are_told_from_right_ones(tokenizer: Tokenizer, configure: Configure) -> None:
     texts = make_texts(240, flips=0.2)
-    trainer = FreeALTrainer(student, configure(num_train_epochs=4), texts, processing_class=tokenizer)
-    trainer.train()
+    selection = trained(texts, configure(num_train_epochs=5, warm_up_epochs=2), tokenizer).selection
+    assert selection is not None
     wrong = np.array(texts["label"]) != np.array(texts["gold"])
-    assert trainer.selection.is_clean[~wrong].mean() > 0.9
-    assert trainer.selection.is_clean[wrong].mean() < 0.1
+    assert selection.is_clean[~wrong].mean() > 0.9
+    assert selection.is_clean[wrong].mean() < 0.1
 
 
-def test_same_seed_same_labels(tokenizer, configure: Configure) -> None:
-    from conftest import tiny_bert_config
-    from transformers import BertForSequenceClassification, set_seed
-
-    def probabilities() -> np.ndarray:
-        set_seed(0)
-        model = BertForSequenceClassification(tiny_bert_config(hidden_dropout_prob=0.1))
-        trainer = FreeALTrainer(model, configure(), make_texts(augmented=True), processing_class=tokenizer)
-        trainer.train()
-        return trainer.selection.probabilities
-
-    assert (probabilities() == probabilities()).all()
+def test_gold_has_no_influence(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts(flips=0.2)
+    without = trained(texts.remove_columns("gold"), configure(), tokenizer).selection
+    selection = trained(texts, configure(), tokenizer).selection
+    assert selection is not None and without is not None
+    assert (selection.probabilities == without.probabilities).all()
 
 
-def test_a_student_built_from_a_name_knows_its_labels(
-    student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, configure: Configure, tmp_path
-) -> None:
-    student.save_pretrained(tmp_path / "encoder")
-    tokenizer.save_pretrained(tmp_path / "encoder")
-    trainer = FreeALTrainer(str(tmp_path / "encoder"), configure(num_train_epochs=1), make_texts())
+def test_the_same_seed_gives_the_same_student(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts(augmented=True)
+    first, second = (trained(texts, configure(), tokenizer, dropout=0.1).selection for _ in range(2))
+    assert first is not None and second is not None
+    assert (first.probabilities == second.probabilities).all()
+
+
+def test_training_twice_forgets_the_first_selection(tokenizer: Tokenizer, configure: Configure) -> None:
+    trainer = trained(make_texts(), configure(), tokenizer)
     trainer.train()
-    trainer.save_model()
-    saved = AutoModelForSequenceClassification.from_pretrained(trainer.args.output_dir)
-    assert saved.config.id2label == dict(enumerate(NAMES))
-    assert AutoTokenizer.from_pretrained(trainer.args.output_dir)("w1 w2")["input_ids"]
-
-
-def test_a_name_without_class_names_is_refused(tokenizer, configure: Configure) -> None:
-    with pytest.raises(ValueError, match="label_names"):
-        FreeALTrainer(
-            "anything", configure(), Dataset.from_dict({"text": ["w1"], "label": [0]}), processing_class=tokenizer
-        )
+    assert trainer.running_losses.shape == (48,)
+    assert trainer._memory.epochs == 3
 
 
 @pytest.mark.parametrize("labels", [[0] * 9 + [1], [-1] * 10, [0, 1, -1, -1, -1, 0, 0, 1, 1, -1]])
-def test_ten_texts_with_rare_or_missing_labels_train(student, tokenizer, configure: Configure, labels) -> None:
-    texts = make_texts(10, augmented=True).remove_columns("label")
-    texts = texts.add_column("label", labels).cast_column("label", ClassLabel(names=NAMES))
-    trainer = FreeALTrainer(student, configure(), texts, processing_class=tokenizer)
-    trainer.train()
-    unlabelled = np.array(labels) == -1
-    assert not trainer.selection.is_clean[unlabelled].any()
-    assert np.isnan(trainer.selection.losses[unlabelled]).all()
-    assert np.isfinite(trainer.selection.probabilities).all()
-
-
-@pytest.mark.parametrize("strategy", ["random", "group_by_length"])
-def test_a_run_resumed_within_an_epoch_ends_with_the_same_weights(
-    tokenizer, configure: Configure, strategy: str
+def test_ten_texts_with_rare_or_missing_labels_train(
+    tokenizer: Tokenizer, configure: Configure, labels: list[int]
 ) -> None:
-    from conftest import tiny_bert_config
-    from transformers import BertForSequenceClassification, TrainingArguments, set_seed
+    texts = with_labels(make_texts(10, augmented=True), labels)
+    selection = trained(texts, configure(), tokenizer).selection
+    assert selection is not None
+    unlabelled = np.array(labels) == -1
+    assert not selection.is_clean[unlabelled].any()
+    assert np.isnan(selection.losses[unlabelled]).all()
+    assert np.isfinite(selection.probabilities).all()
 
-    grouping = (
-        {"train_sampling_strategy": strategy}
-        if hasattr(TrainingArguments, "train_sampling_strategy")
-        else {"group_by_length": strategy == "group_by_length"}
-    )
 
-    def trainer() -> FreeALTrainer:
-        set_seed(0)
-        model = BertForSequenceClassification(tiny_bert_config(hidden_dropout_prob=0.1))
-        settings = configure(save_strategy="steps", save_steps=3, **grouping)
-        return FreeALTrainer(model, settings, make_texts(augmented=True), processing_class=tokenizer)
+def test_unlabelled_samples_teach_nothing_in_warm_up(tokenizer: Tokenizer, configure: Configure) -> None:
+    trainer = trained(with_labels(make_texts(10), [-1] * 10), configure(num_train_epochs=1), tokenizer)
+    before = tiny_student().state_dict()
+    for name, weight in trainer.model.state_dict().items():
+        if "bias" in name:  # weight decay leaves these alone
+            assert torch.equal(weight, before[name]), name
 
-    whole = trainer()
-    whole.train()
-    for step in (6, 9, 15):  # the end of the first epoch, and the middle of the second and the third
-        resumed = trainer()
-        resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-{step}")
-        for name, weight in whole.model.state_dict().items():
-            assert (weight == resumed.model.state_dict()[name]).all(), (step, name)
-        assert (whole.selection.is_clean == resumed.selection.is_clean).all()
-        assert np.array_equal(whole.selection.losses, resumed.selection.losses)
+
+def test_unlabelled_samples_do_not_enter_the_evaluation_loss(tokenizer: Tokenizer, configure: Configure) -> None:
+    args = configure(num_train_epochs=1, per_device_eval_batch_size=64)
+    trainer = trained(make_texts(), args, tokenizer)
+    texts = make_texts(8, seed=1)
+    both = with_labels(make_texts(16, seed=1), make_texts(16, seed=1)["label"][:8] + [-1] * 8)
+    half = both.select(range(8))
+    assert len(texts) == len(half)
+    assert trainer.evaluate(both)["eval_loss"] == pytest.approx(trainer.evaluate(half)["eval_loss"], rel=1e-5)
+
+
+def test_evaluation_loss_is_plain_cross_entropy_and_repeatable(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts()
+    trainer = trained(texts, configure(), tokenizer, dropout=0.1)
+    logits = torch.from_numpy(trainer.predict(texts).predictions)
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(texts["label"])).item()
+    assert trainer.evaluate(texts)["eval_loss"] == pytest.approx(expected, rel=1e-5)
+    assert trainer.evaluate(texts)["eval_loss"] == trainer.evaluate(texts)["eval_loss"]
+
+
+def test_a_student_built_from_a_name_knows_its_labels(
+    tokenizer: Tokenizer, configure: Configure, tmp_path: Path
+) -> None:
+    tiny_student().save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    trainer = FreeALTrainer(tmp_path / "encoder", configure(num_train_epochs=1), make_texts())
+    trainer.train()
+    trainer.save_model()
+    saved = AutoModelForSequenceClassification.from_pretrained(str(trainer.args.output_dir))
+    assert saved.config.id2label == dict(enumerate(NAMES))
+    assert AutoTokenizer.from_pretrained(str(trainer.args.output_dir))("w1 w2")["input_ids"]
+
+
+def test_ready_input_ids_need_no_tokenizer(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts()
+    ids = tokenizer(list(texts["text"]))["input_ids"]
+    ready = Dataset.from_dict({"input_ids": ids, "label": texts["label"]})
+    by_ids = trained(ready, configure(), None).selection
+    by_text = trained(texts, configure(), tokenizer).selection
+    assert by_ids is not None and by_text is not None
+    assert by_ids.ids == [str(i) for i in range(48)]
+    assert (by_ids.probabilities == by_text.probabilities).all()
+
+
+def test_log_shows_clean_share_thresholds_and_parts_of_the_loss(tokenizer: Tokenizer, configure: Configure) -> None:
+    trainer = trained(make_texts(flips=0.2, augmented=True), configure(num_train_epochs=4), tokenizer)
+    logged = {name for line in trainer.state.log_history for name in line}
+    assert {"clean_share", "clean_below/0", "supervised_loss", "consistency_loss", "mixup_loss"} <= logged
+
+
+@pytest.mark.parametrize("view", ["token_dropout", "dropout"])
+def test_a_made_view_stands_in_for_augmented_text(tokenizer: Tokenizer, configure: Configure, view: str) -> None:
+    args = configure(second_view=view, num_train_epochs=4)
+    trainer = trained(make_texts(flips=0.2), args, tokenizer, dropout=0.1)
+    assert any("consistency_loss" in line for line in trainer.state.log_history)
+
+
+def test_no_second_view_is_used_when_none_is_wanted(tokenizer: Tokenizer, configure: Configure) -> None:
+    args = configure(second_view="none", num_train_epochs=4)
+    trainer = trained(make_texts(flips=0.2, augmented=True), args, tokenizer)
+    assert not any("consistency_loss" in line for line in trainer.state.log_history)
+
+
+def test_a_stream_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
+    stream = make_texts().to_iterable_dataset()
+    with pytest.raises(TypeError, match=r"IterableDataset.*from_generator"):
+        FreeALTrainer(tiny_student(), configure(), stream, processing_class=tokenizer)
+
+
+def test_a_name_without_class_names_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = Dataset.from_dict({"text": ["w1"], "label": [0]})
+    with pytest.raises(ValueError, match="label_names"):
+        FreeALTrainer("anything", configure(), texts, processing_class=tokenizer)
+
+
+def test_a_label_that_is_no_class_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = Dataset.from_dict({"text": ["w1"], "label": [3]})
+    with pytest.raises(ValueError, match=r"between -1 .none. and 2"):
+        FreeALTrainer(tiny_student(), configure(), texts, processing_class=tokenizer)
+
+
+def test_labels_as_strings_are_refused_with_the_cure(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = Dataset.from_dict({"text": ["w1"], "label": ["alpha"]})
+    with pytest.raises(ValueError, match="cast_column"):
+        FreeALTrainer(tiny_student(), configure(), texts, processing_class=tokenizer)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    return torch.softmax(torch.from_numpy(logits), -1).numpy()

@@ -1,0 +1,41 @@
+"""Trains the tiny student and saves what it selected; started by `accelerate launch` with one process or several."""
+
+import os
+import sys
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from freeal_hf.training.config import FreeALConfig
+from freeal_hf.training.trainer import FreeALTrainer
+from tests.training.tiny import make_texts, sampling, tiny_student
+
+
+def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int) -> None:
+    """Train with a batch size per process and save the selection and how often each sample was seen."""
+    args = FreeALConfig(
+        output_dir=output_dir,
+        num_train_epochs=3,
+        warm_up_epochs=1,
+        per_device_train_batch_size=batch_size,
+        learning_rate=2e-3,
+        mixup_alpha=0.0,  # pairs are drawn within a process
+        use_cpu=True,
+        ddp_backend="gloo" if "WORLD_SIZE" in os.environ else None,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        **sampling("group_by_length"),
+    )
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
+    texts = make_texts(count, flips=0.2, augmented=True)
+    trainer = FreeALTrainer(tiny_student(), args, texts, processing_class=tokenizer)
+    trainer.train()
+    if trainer.is_world_process_zero():
+        found = trainer.selection
+        assert found is not None
+        np.savez(f"{output_dir}/found.npz", is_clean=found.is_clean, losses=found.losses, embeddings=found.embeddings)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,50 @@
+"""Several processes train the student that one process trains."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+ROOT = Path(__file__).parents[2]
+
+
+def launch(processes: int, batch_size: int, count: int, tokenizer: Path, output: Path) -> dict[str, np.ndarray]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    output.mkdir()
+    command = [sys.executable]
+    if processes > 1:  # `--multi_gpu` is accelerate's name for torchrun; the script itself asks for the CPU and gloo
+        command += [
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_machines",
+            "1",
+            "--mixed_precision",
+            "no",
+        ]
+        command += ["--num_processes", str(processes), "--main_process_port", str(port), "--dynamo_backend", "no"]
+    command += ["-m", "tests.training.distributed_run"]
+    command += [str(tokenizer), str(output), str(batch_size), str(count)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(output / "found.npz") as found:
+        return dict(found)
+
+
+@pytest.mark.parametrize("count", [48, 45], ids=["even", "with a tail"])
+def test_two_processes_select_what_one_selects(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, count: int) -> None:
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    one = launch(1, 8, count, tmp_path / "tokenizer", tmp_path / "one")
+    two = launch(2, 4, count, tmp_path / "tokenizer", tmp_path / "two")
+    assert two["embeddings"].any(axis=1).all()  # no sample was lost
+    if count % 8 == 0:  # a tail is filled up with samples of the epoch's start, which are then learnt twice
+        assert (one["is_clean"] == two["is_clean"]).all()
+        assert np.allclose(one["losses"], two["losses"], atol=1e-3)
