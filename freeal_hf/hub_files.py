@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,13 +15,14 @@ from freeal_hf.tasks import TextClassification
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from datasets import Features
 
 STATE = ("annotations.json", "selection.npz")
 """What the next round needs beside the data set, the demonstrations and the metrics."""
 
 SHARD_BYTES = 256 * 2**20
-_BATCH_ROWS = 2_000
+_BATCH_ROWS = 10_000
 STUDENT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 # What says where the data lay and how its columns were named, and what belongs to the owner's push.
 _PRIVATE_OPTIONS = {
@@ -203,7 +204,7 @@ def _copy_rows(source: Path, names: Sequence[str], targets: Sequence[Path]) -> N
         features = Features.from_arrow_schema(file.schema_arrow)
         schema = Features({name: features[name] for name in names}).arrow_schema
         rows = math.ceil(file.metadata.num_rows / len(targets))
-        batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(names))
+        batches = row_batches(file, names)
         rest = None
         for target in targets:
             with pq.ParquetWriter(target, schema) as writer:
@@ -212,6 +213,18 @@ def _copy_rows(source: Path, names: Sequence[str], targets: Sequence[Path]) -> N
                     rest = batch.slice(left) if batch.num_rows > left else None
                     _write(writer, batch.slice(0, left), schema)
                     left -= min(left, batch.num_rows)
+
+
+def row_batches(file: "pq.ParquetFile", names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
+    """The rows of a Parquet file, some thousands at a time.
+
+    Args:
+        file (`ParquetFile`): The open file.
+        names (`Sequence[str]`): Columns to read.
+    """
+    # One row group after the other: asked for all of them, `iter_batches` reads the whole file ahead.
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=list(names))
 
 
 def _write(writer: Any, batch: "pa.RecordBatch", schema: "pa.Schema") -> None:

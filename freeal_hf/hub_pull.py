@@ -13,7 +13,7 @@ from freeal_hf import run_folder
 from freeal_hf.errors import HubError, RunError
 from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.hub_client import calling, connect
-from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config
+from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config, row_batches
 from freeal_hf.results import publish
 from freeal_hf.round_files import read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, copy_into, mending_disk_errors, read_json, write_atomically, write_json
@@ -153,7 +153,7 @@ def _join(data: Path, split: str, target: Path) -> None:
         with pq.ParquetWriter(path, pq.read_schema(shards[0])) as writer:
             for shard in shards:
                 with pq.ParquetFile(shard) as file:
-                    for batch in file.iter_batches():
+                    for batch in row_batches(file, file.schema_arrow.names):
                         writer.write_batch(batch)
 
     write_atomically(target, write)
