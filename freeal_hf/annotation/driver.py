@@ -306,7 +306,12 @@ class _Worker(Generic[Request, Answer]):
             self._num_started += 1
             task = self._loop.create_task(self._answer(jobs[start : start + self.work.batch_size], self._num_started))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() and not self._end.is_set():  # by the annotator: no answer would ever come
+            self._fail(AnnotatorError(f"{type(self.work.annotator).__name__} cancelled one of its own calls."))
 
     async def _answer(self, jobs: Sequence[_Job[Request]], order: int) -> None:
         try:

@@ -292,6 +292,14 @@ def test_a_bug_in_an_annotator_is_shown_as_it_is() -> None:
         list(run_annotation(LengthAnnotator(trouble), TASK, numbered(5)))
 
 
+def test_an_annotator_that_cancels_itself_does_not_hang_the_run() -> None:
+    def trouble(text: str, number: int) -> Annotation | None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(AnnotatorError, match="cancelled one of its own calls"):
+        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(5)))
+
+
 def test_an_annotator_that_gives_too_few_answers_is_told_so() -> None:
     class Forgetful(LengthAnnotator):
         async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
