@@ -54,7 +54,7 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
             return TransientError("timeout", f"{place} did not answer in time")
         return TransientError(
             "connection failed",
-            f"{place} cannot be reached ({type(error).__name__}); check the address and the network, and that the server runs",
+            f"{place} cannot be reached ({type(error).__name__}); check the address and the network",
         )
     if status == 401:
         return AnnotatorError(
