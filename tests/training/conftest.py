@@ -1,6 +1,7 @@
 """What the student's tests share."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,15 @@ from transformers import PreTrainedTokenizerFast
 
 from freeal_hf.training.config import FreeALConfig
 from tests.training.tiny import WORDS
+
+
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """Keeps precision and compilation, which TrainingArguments hands on in the environment, from the next test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
