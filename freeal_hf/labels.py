@@ -38,7 +38,9 @@ def fuse(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Final labels from the annotator's answers and the student's probabilities.
 
-    Both are averaged, so that the surer of the two decides where they disagree.
+    Both are averaged, weighted by the odds that each is right on average by its own confidence, so that the surer of
+    the two decides where they disagree. The student's probabilities already weigh the annotator's label, which it was
+    trained on.
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): The annotator's label ids, -1 for none.
@@ -48,5 +50,12 @@ def fuse(
     Returns:
         `tuple[np.ndarray, np.ndarray]`: Final label ids of shape `(n,)` and their probabilities, the label confidence.
     """
-    mean = (annotator_probabilities(labels, confidences, student_probabilities) + student_probabilities) / 2
+    annotator = annotator_probabilities(labels, confidences, student_probabilities)
+    weight = _odds(annotator) / (_odds(annotator) + _odds(student_probabilities))
+    mean = weight * annotator + (1 - weight) * student_probabilities
     return mean.argmax(axis=1), mean.max(axis=1)
+
+
+def _odds(probabilities: np.ndarray) -> float:
+    confidence = float(np.clip(probabilities.max(axis=1).mean(), 0.01, 0.99))
+    return confidence / (1 - confidence)
