@@ -29,6 +29,7 @@ from freeal_hf.annotation.prompts import (
     label_codes,
     parse_answer,
     parse_texts,
+    without_thoughts,
 )
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import NO_LABEL, TextClassification
@@ -289,6 +290,11 @@ class InferenceEndpointsAnnotator:
                 max_attempts=_PROBE_ATTEMPTS,
                 on_retry=lambda: None,
             )
+            if answer.is_cut_off and not without_thoughts(answer.text):
+                raise AnnotatorError(
+                    f"The model wrote {answer.completion_tokens} tokens and no answer yet. A reasoning model needs "
+                    f"more than max_tokens={self.max_tokens}: try 4000, and extra_body to make it think less."
+                )
             return Trial(answer.text, has_logprobs=bool(answer.tokens))
 
         try:

@@ -24,7 +24,6 @@ LONGEST_SHOT = 2000
 # the same and is inert.
 _CONTROL = re.compile(r"<(?=[|｜/<A-Za-z_])|\[(?=/?[A-Z_]{3,}\])")
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s)|\n")
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 _FLAT_OBJECT = re.compile(r"\{[^{}]*\}")
 _NEGATION = re.compile(r"(?:\b(?:not|no|nor|neither|never|without|cannot)|n['’]t)\s+(?:an?\s+|the\s+)?[\"'`*“]*$")
 _LETTER = re.compile(r"\W*([a-z])(?:[.):](?:\s.*)?|\W*)", re.DOTALL)
@@ -154,11 +153,12 @@ def parse_answer(answer: str | None, task: TextClassification, *, coded: bool = 
         task (`TextClassification`): The task.
         coded (`bool`, *optional*, defaults to `False`): Whether labels were asked for as letters.
     """
-    text = _THOUGHT.sub("", answer or "").strip()
+    said = answer or ""
+    text = without_thoughts(said)
     if not text:
-        return ParsedAnswer(NO_LABEL, "empty answer")
-    if "<think>" in text:
-        return ParsedAnswer(NO_LABEL, "cut-off answer")
+        return ParsedAnswer(
+            NO_LABEL, "cut-off answer" if said.count("<think>") > said.count("</think>") else "empty answer"
+        )
     values = _json_labels(text)
     if "{" in text and "}" not in text:
         return ParsedAnswer(NO_LABEL, "cut-off answer")
@@ -170,7 +170,7 @@ def parse_answer(answer: str | None, task: TextClassification, *, coded: bool = 
 
 def parse_texts(answer: str | None) -> tuple[str, ...]:
     """Reads the texts out of an answer to `generation_messages`: JSON, or a numbered or bulleted list."""
-    text = _THOUGHT.sub("", answer or "")
+    text = without_thoughts(answer or "")
     start, end = text.find("{"), text.rfind("}")
     try:
         written = json.loads(text[start : end + 1])["texts"]
@@ -178,6 +178,11 @@ def parse_texts(answer: str | None) -> tuple[str, ...]:
         written = [item.strip().strip('"') for item in _LIST_ITEM.findall(text)]
     texts = (item.strip() for item in written if isinstance(item, str)) if isinstance(written, list) else ()
     return tuple(dict.fromkeys(item for item in texts if item))
+
+
+def without_thoughts(answer: str) -> str:
+    """What a reasoning model says after `</think>`, and before a `<think>` that broke off."""
+    return answer.rpartition("</think>")[2].partition("<think>")[0].strip()
 
 
 def quoted(text: str) -> str:

@@ -364,6 +364,13 @@ def test_calls_under_way_grow_while_the_server_keeps_up(task: TextClassification
     assert 30 <= server.stats.most_parallel <= 40
 
 
+def test_a_reasoning_model_that_is_given_too_few_tokens_ends_the_run(task: TextClassification, start: Start) -> None:
+    server = start(always="cut", free_text="<think>Hm, let me see. The text says" * 2)
+    with pytest.raises(AnnotatorError, match="max_tokens=64"):
+        annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert len(server.stats.bodies) == 1
+
+
 # ---- Writing ----
 
 

@@ -198,6 +198,7 @@ def test_the_regular_expression_allows_each_answer_and_nothing_else() -> None:
         ("This is not spam at all.", NOT_SPAM),
         ('{"category": "Billing"}', BILLING),
         ('<think>spam or billing?</think>{"label": "spam"}', SPAM),
+        ("Spam or billing? I say spam.</think>Billing", BILLING),
     ],
 )
 def test_an_answer_that_names_one_label_has_it(answer: str, label: int) -> None:
