@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _ERRORS: tuple[type[Exception], ...] = (*HTTP_ERRORS, ValueError)
+_CAUGHT: tuple[type[Exception], ...] = (*_ERRORS, RuntimeError)
 _TRIES = 5
 _LONGEST_WAIT = 60.0
 _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
@@ -49,14 +50,11 @@ def calling(place: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     for number in range(1, _TRIES + 1):
         try:
             return call(*args, **kwargs)
-        except RuntimeError as error:
-            # The client's own wrapping of an upload, which it has tried several times already.
-            if isinstance(error.__cause__, _ERRORS):
-                raise explained(place, error.__cause__) from error
-            raise
-        except _ERRORS as error:
-            if getattr(error, "filename", None):
-                raise  # a local file, not the Hub
+        except _CAUGHT as raised:
+            # A failed upload comes wrapped in a RuntimeError.
+            error = raised.__cause__ if isinstance(raised, RuntimeError) else raised
+            if not isinstance(error, _ERRORS) or getattr(error, "filename", None):
+                raise  # a mistake of ours or a local file, not the Hub
             if number == _TRIES or not _may_pass(error):
                 raise explained(place, error) from error
             wait = _wait(error, number)
@@ -72,7 +70,7 @@ def explained(place: str, error: Exception) -> HubError:
         place (`str`): Repository or page that the call was about.
         error (`Exception`): What the client raised.
     """
-    from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import LocalEntryNotFoundError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     status, said = _status(error), _said(error)
     if isinstance(error, LocalTokenNotFoundError):
@@ -95,16 +93,18 @@ def explained(place: str, error: Exception) -> HubError:
         return HubChanged(f"{place} changed while a round was pushed.")
     if status is not None:
         return HubError(f"{place}: the Hub answered {status}: {said}")
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) and not isinstance(error, LocalEntryNotFoundError):
         return HubError(f"{place}: {said}")
     return HubError(f"The Hub cannot be reached for {place} ({type(error).__name__}); check the network, then repeat.")
 
 
 def _may_pass(error: Exception) -> bool:
-    from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import LocalEntryNotFoundError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     if isinstance(error, LocalTokenNotFoundError | OfflineModeIsEnabled):
         return False
+    if isinstance(error, LocalEntryNotFoundError):
+        return True  # what a download makes of a server that failed
     status = _status(error)
     if status is not None:
         return status == 429 or status >= 500
