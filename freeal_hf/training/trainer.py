@@ -27,6 +27,7 @@ from transformers import (
 )
 from transformers.trainer_utils import TrainOutput
 
+from freeal_hf.training.card import write_card
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import (
     EVAL_COLUMNS,
@@ -416,6 +417,25 @@ class FreeALTrainer(Trainer):
             probabilities=probabilities,
             embeddings=embeddings,
         )
+
+    # ---- Card ----
+
+    def create_model_card(
+        self,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | list[str] | None = None,
+        dataset_tags: str | list[str] | None = None,
+        dataset: str | list[str] | None = None,
+        dataset_args: str | list[str] | None = None,
+    ) -> None:
+        """As in Trainer, but the card is the student's: labels, arguments, scores, what the selection trusted."""
+        if self.is_world_process_zero():
+            metadata = {"language": language, "license": license, "tags": [tags] if isinstance(tags, str) else tags}
+            write_card(self, self.selection, model_name, finetuned_from, dataset_tags, metadata)
 
     # ---- Checkpoints ----
 

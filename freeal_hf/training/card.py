@@ -1,0 +1,90 @@
+"""The card of a student that was trained on its own, without a run around it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import Trainer
+
+from freeal_hf.cards import CardFacts, Score, merge, student_card
+from freeal_hf.configuration import changed_arguments
+from freeal_hf.tasks import NO_LABEL, TextClassification
+
+if TYPE_CHECKING:
+    from freeal_hf.training.trainer import Selection
+
+_METRICS = {"eval_accuracy": "accuracy", "eval_f1": "f1", "eval_precision": "precision", "eval_recall": "recall"}
+_NOT_SHOWN = ("output_dir", "hub_", "push_", "report_to", "disable_tqdm", "save_", "logging_", "eval_")
+
+
+def write_card(
+    trainer: Trainer,
+    selection: "Selection | None",
+    model_name: str | None,
+    base_model: str | None,
+    datasets: str | Sequence[str] | None,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Writes the student's card to the trainer's `output_dir`; what its owner wrote into an older one stays.
+
+    Args:
+        trainer: The trainer, after training.
+        selection: What the student thinks of its training labels, if it was trained.
+        model_name: Title of the card; by default the name of the folder.
+        base_model: Encoder that the student started from; by default the one that it was loaded from, if on the Hub.
+        datasets: Data sets on the Hub that it was trained on.
+        metadata: Further metadata, such as `license`; `None` is left out.
+    """
+    dataset_id = datasets if isinstance(datasets, str) else next(iter(datasets or ()), None)
+    config: Any = trainer.model.config  # type: ignore[union-attr]
+    loaded_from = getattr(config, "_name_or_path", None)
+    if base_model is None and loaded_from and not os.path.exists(loaded_from):
+        base_model = loaded_from
+    card = student_card(
+        CardFacts(
+            name=model_name or Path(str(trainer.args.output_dir)).name,
+            task=TextClassification([config.id2label[i] for i in sorted(config.id2label)]),
+            model_id=getattr(trainer, "hub_model_id", None),
+            dataset_id=dataset_id,
+            base_model=base_model,
+            arguments=_arguments(trainer),
+            scores=_scores(trainer, dataset_id),
+            facts=_facts(trainer, selection),
+        )
+    )
+    for key, value in metadata.items():
+        if value is not None:
+            card.data[key] = value
+    path = Path(str(trainer.args.output_dir)) / "README.md"
+    existing = path.read_text(encoding="utf-8") if path.is_file() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(merge(existing, card), encoding="utf-8")
+
+
+def _arguments(trainer: Trainer) -> dict[str, Any]:
+    changed = changed_arguments(trainer.args)  # type: ignore[arg-type]
+    plain = {key: value for key, value in changed.items() if not key.startswith(_NOT_SHOWN)}
+    return {key: value for key, value in plain.items() if not (isinstance(value, str) and os.path.exists(value))}
+
+
+def _scores(trainer: Trainer, dataset_id: str | None) -> list[Score]:
+    evaluations = [entry for entry in trainer.state.log_history if any(key in entry for key in _METRICS)]
+    if not evaluations:
+        return []
+    last, where = evaluations[-1], "the evaluation data of its training"
+    return [
+        Score(metric, float(last[key]), where, dataset_id or "evaluation-data")
+        for key, metric in _METRICS.items()
+        if key in last
+    ]
+
+
+def _facts(trainer: Trainer, selection: "Selection | None") -> dict[str, str]:
+    facts = {"epochs": f"{trainer.state.epoch or 0:g}"}
+    if trainer.train_dataset is not None:
+        facts["training texts"] = f"{len(trainer.train_dataset):,}"  # type: ignore[arg-type]
+    if selection is not None and (labelled := selection.labels != NO_LABEL).any():
+        share = selection.is_clean[labelled].mean()
+        facts["share of labels that the last selection trusted"] = f"{100 * share:.1f} %"
+    return facts
