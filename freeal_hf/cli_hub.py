@@ -29,11 +29,11 @@ def add_hub_options(group: Any) -> None:
     group.add_argument("--hub-model-id", metavar="ID", help="model repository (default: USER/FOLDER-student)")
     for item in fields(HubConfig):
         flag = f"--{item.name.replace('_', '-')}"
-        text = item.metadata["help"].rstrip(".")
+        text = item.metadata["help"][0].lower() + item.metadata["help"][1:].rstrip(".")
         if item.default is False:
             group.add_argument(flag, action="store_true", help=text)
         else:
-            group.add_argument(flag, metavar="A,B,..." if item.name == "push_columns" else "ID", help=text)
+            group.add_argument(flag, metavar=item.metadata["metavar"], help=text)
     group.add_argument(
         "--hub-public",
         dest="hub_private_repo",
@@ -70,9 +70,12 @@ def add_pull(commands: Any) -> None:
 
 def push(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `push`."""
+    import datasets
+
     from freeal_hf.hub import prepare_push, push_rounds
     from freeal_hf.hub_files import read_config
 
+    datasets.disable_progress_bars()
     folder = RunFolder(options.run_dir)
     if not (folder / "config.yaml").is_file():
         raise InputError(f"{options.run_dir!r} is no folder of a run; give OUTPUT_DIR of freeal-hf run.")

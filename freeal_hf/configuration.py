@@ -23,6 +23,7 @@ class LoopConfig:
     Args:
         num_rounds (`int`, *optional*, defaults to 2): Rounds of annotating and training.
         shots (`int`, *optional*, defaults to 10): Demonstrations shown with a text, at least one of every label.
+        texts_per_list (`int`, *optional*, defaults to 1): Similar texts that share one list of demonstrations.
         pool_size (`int`, *optional*, defaults to 100): Size of the demonstration pool.
         candidate_fraction (`float`, *optional*, defaults to 0.2): Cleanest fraction of a label that may enter it.
         generated_per_label (`int`, *optional*, defaults to 10): Texts that the annotator writes per label for round 0.
@@ -38,6 +39,10 @@ class LoopConfig:
 
     num_rounds: int = field(default=2, metadata={"help": "Rounds of annotating and training."})
     shots: int = field(default=10, metadata={"help": "Demonstrations shown with a text, at least one of every label."})
+    texts_per_list: int = field(
+        default=1,
+        metadata={"help": "Similar texts that share one list of demonstrations, for a server's prefix cache."},
+    )
     pool_size: int = field(default=100, metadata={"help": "Size of the demonstration pool."})
     candidate_fraction: float = field(
         default=0.2, metadata={"help": "Cleanest fraction of each label's samples that may become demonstrations."}
@@ -66,7 +71,13 @@ class LoopConfig:
     )
 
     def __post_init__(self) -> None:
-        for name, least in {"num_rounds": 1, "shots": 0, "pool_size": 0, "generated_per_label": 0}.items():
+        for name, least in {
+            "num_rounds": 1,
+            "shots": 0,
+            "texts_per_list": 1,
+            "pool_size": 0,
+            "generated_per_label": 0,
+        }.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
@@ -93,17 +104,20 @@ class HubConfig:
     """
 
     hub_dataset_id: str | None = field(
-        default=None, metadata={"help": "Data set repository (default: USER/FOLDER-freeal)."}
+        default=None, metadata={"help": "Data set repository (default: USER/FOLDER-freeal).", "metavar": "ID"}
     )
     hub_collection: str | None = field(
-        default=None, metadata={"help": "Title of a collection for data set, student and Space."}
+        default=None, metadata={"help": "Title of a collection for data set, student and Space.", "metavar": "TITLE"}
     )
-    hub_space_id: str | None = field(default=None, metadata={"help": "Space to put into the collection."})
+    hub_space_id: str | None = field(
+        default=None, metadata={"help": "Space to put into the collection.", "metavar": "ID"}
+    )
     hub_exist_ok: bool = field(
         default=False, metadata={"help": "Push on top of repositories that this run did not make, or others changed."}
     )
     push_columns: list[str] = field(
-        default_factory=list, metadata={"help": "Own columns to push, such as gold; no other is (A,B,...)."}
+        default_factory=list,
+        metadata={"help": "Own columns to push, such as gold; no other is.", "metavar": "A,B,..."},
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from freeal_hf.configuration import HubConfig
 from freeal_hf.errors import HubChanged, HubError
 from freeal_hf.hub_cards import draw_figures, round_facts, task_of
 from freeal_hf.hub_client import calling, connect
-from freeal_hf.hub_files import dataset_files, student_files
+from freeal_hf.hub_files import dataset_files, own_columns, student_files
 from freeal_hf.run_folder import RunFolder, read_json, write_json
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def _commit_round(api: "HfApi", repo: _Repo, rounds: Mapping[str, str], work: _R
 
 def _files(repo: _Repo, work: _Round, staging: Path, readme: str | None) -> dict[str, Path]:
     folder, number, target = work.folder, work.number, work.target
-    task, columns = task_of(folder), _own_columns(folder, target)
+    task, columns = task_of(folder), own_columns(folder, number, target.config.push_columns)
     facts, config = round_facts(folder, number, task, target.dataset_id, target.model_id, columns)
     if repo.kind == "dataset":
         files = dataset_files(folder, number, task, columns, staging)
@@ -301,14 +301,6 @@ def _files(repo: _Repo, work: _Round, staging: Path, readme: str | None) -> dict
         card = merge(readme, student_card(replace(facts, name=target.model_id.split("/")[-1])))
     (staging / _CARD).write_text(card, encoding="utf-8")
     return {**files, **draw_figures(folder, number, work.pictures), _CARD: staging / _CARD}
-
-
-def _own_columns(folder: RunFolder, target: HubTarget) -> Sequence[str]:
-    """The columns that may be pushed; the gold column by its own name counts as `gold`."""
-    from freeal_hf.hub_files import read_config
-
-    own = list(target.config.push_columns)
-    return [*own, "gold"] if read_config(folder).get("gold_column") in own else own
 
 
 def _look(api: "HfApi", kind: str, repo_id: str) -> _Repo:

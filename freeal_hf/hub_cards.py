@@ -11,7 +11,7 @@ import yaml
 from freeal_hf import figures, run_folder
 from freeal_hf.cards import CardFacts, Score
 from freeal_hf.configuration import LoopConfig
-from freeal_hf.hub_files import label_columns, public_config, read_config
+from freeal_hf.hub_files import label_columns, public_config, read_config, split_files
 from freeal_hf.report import summary_rows
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import TextClassification
@@ -56,10 +56,8 @@ def round_facts(
     records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
     last = records[-1]
     all_columns = _names(place / run_folder.LABELS)
-    config = public_config(folder, dataset_id, has_gold="gold" in all_columns and "gold" in columns)
-    splits = {"train": len(labels)}
-    if (place / run_folder.TEST_LABELS).is_file():
-        splits["test"] = _num_rows(place / run_folder.TEST_LABELS)
+    config = public_config(folder, dataset_id, has_gold="gold" in columns)
+    splits = {split: _num_rows(path) for split, path in split_files(folder, number).items()}
     counts = np.bincount(np.maximum(np.asarray(labels["label"][:]) + 1, 0), minlength=task.num_labels + 1)[1:]
     annotator = config.get("annotator", "embedding")
     base_model = config.get("student")

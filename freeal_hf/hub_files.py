@@ -72,10 +72,10 @@ def dataset_files(
     """
     place = folder.round(number)
     kept = set(columns)
-    files = _shards(place / run_folder.LABELS, "train", _without_gold(place / run_folder.LABELS, kept), staging)
-    if (place / run_folder.TEST_LABELS).is_file():
-        names = _without_gold(place / run_folder.TEST_LABELS, kept)
-        files |= _shards(place / run_folder.TEST_LABELS, "test", names, staging)
+    files: dict[str, Path] = {}
+    for split, path in split_files(folder, number).items():
+        names = [name for name in _columns(path) if name != "gold" or "gold" in kept]
+        files |= _shards(path, split, names, staging)
     files |= _tables(folder, number, task, staging)
     source = folder / run_folder.INPUT
     own = [name for name in _columns(source) if name in {"id", "text", "note", "augmented_text", *kept}]
@@ -83,6 +83,29 @@ def dataset_files(
     _copy_rows(source, own, [target])
     files["state/input.parquet"] = target
     return files | {f"state/{name}": place / name for name in STATE}
+
+
+def split_files(folder: RunFolder, number: int) -> dict[str, Path]:
+    """The labelled data of a round: split to local file."""
+    place = folder.round(number)
+    splits = {"train": place / run_folder.LABELS, "test": place / run_folder.TEST_LABELS}
+    return {split: path for split, path in splits.items() if path.is_file()}
+
+
+def own_columns(folder: RunFolder, number: int, asked: Sequence[str]) -> list[str]:
+    """People's own columns that a push takes along.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        number (`int`): The round.
+        asked (`Sequence[str]`): Columns as the user named them; the gold column by its own name counts as `gold`.
+    """
+    columns = [name for name in asked if name != "gold"]
+    if not {"gold", read_config(folder).get("gold_column")} & set(asked):
+        return columns
+    # All splits of a data set have the same columns.
+    everywhere = all("gold" in _columns(path) for path in split_files(folder, number).values())
+    return [*columns, "gold"] if everywhere else columns
 
 
 def student_files(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
@@ -143,8 +166,10 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
 
 
 def is_local(value: Any) -> bool:
-    """Whether a value names a place on this machine."""
-    return isinstance(value, str) and (Path(value).is_absolute() or value.startswith(("~", ".")) or _exists(value))
+    """Whether a value names a place on this machine: a path, or what looks like a Hub id but is a folder here."""
+    if not isinstance(value, str) or "\n" in value or len(value) > 4096:
+        return False
+    return Path(value).is_absolute() or value.startswith(("~", ".")) or ("/" in value and Path(value).exists())
 
 
 def label_columns(path: Path, names: Sequence[str]) -> Any:
@@ -164,10 +189,6 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _without_key(value) if isinstance(value, str) else value for key, value in found.items()}
 
 
-def _exists(value: str) -> bool:
-    return "\n" not in value and len(value) < 4096 and Path(value).exists()
-
-
 def _without_key(spec: str) -> str:
     """A specification or address without user, password and query, which may hold a key."""
     kind, _, address = spec.partition("http")
@@ -182,10 +203,6 @@ def _columns(path: Path) -> list[str]:
     import pyarrow.parquet as pq
 
     return list(pq.read_schema(path).names)
-
-
-def _without_gold(path: Path, kept: set[str]) -> list[str]:
-    return [name for name in _columns(path) if name != "gold" or "gold" in kept]
 
 
 def _shards(source: Path, split: str, names: Sequence[str], staging: Path) -> dict[str, Path]:

@@ -8,7 +8,7 @@ import yaml
 from datasets import ClassLabel, Dataset, Features, Value
 
 from freeal_hf import hub_files
-from freeal_hf.hub_files import dataset_files, public_config, student_files
+from freeal_hf.hub_files import dataset_files, own_columns, public_config, student_files
 from freeal_hf.run_folder import RunFolder
 
 
@@ -58,6 +58,20 @@ def test_only_columns_that_were_asked_for_go(folder, task, staging, asked, gold,
     files = dataset_files(folder, 0, task, asked, staging)
     assert ("gold" in pq.read_schema(files["data/train-00000-of-00001.parquet"]).names) == gold
     assert ("mine" in pq.read_schema(files["state/input.parquet"]).names) == mine
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"), [(["gold"], ["gold"]), (["sentiment", "mine"], ["sentiment", "mine", "gold"])]
+)
+def test_the_gold_column_goes_by_either_name(folder, asked, taken):
+    (folder / "config.yaml").write_text("gold_column: sentiment\n")
+    assert own_columns(folder, 0, asked) == taken
+
+
+def test_gold_stays_where_only_one_split_has_it(folder):
+    (folder / "config.yaml").write_text("{}")
+    Dataset.from_dict({"id": ["1"], "text": ["a"]}).to_parquet(folder.round(0) / "test.parquet")
+    assert own_columns(folder, 0, ["gold"]) == []
 
 
 def test_the_tables_have_the_same_types_whatever_the_values(folder, task, staging):

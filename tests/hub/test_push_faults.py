@@ -168,6 +168,13 @@ def test_a_wrong_token_is_refused_without_being_shown(freeal_hf, hub, run_dir):
     assert wrong not in refused.err
 
 
+def test_a_machine_without_a_token_is_told_how_to_log_in(freeal_hf, hub, run_dir):
+    refused = freeal_hf("push", run_dir, token="")
+    assert refused.code == 1
+    assert "hf auth login" in refused.err
+    assert hub.requests == []
+
+
 def test_a_folder_that_is_no_run_is_refused(freeal_hf, tmp_path):
     refused = freeal_hf("push", tmp_path)
     assert refused.code == 1

@@ -106,6 +106,28 @@ def test_a_finished_run_that_is_resumed_says_how_to_add_a_round(freeal_hf, run_d
     assert "--num-rounds 3 adds one" in done.err
 
 
+def test_the_same_command_goes_on_in_the_folder_that_it_pulled(freeal_hf, hub, run_dir, student_folder, tmp_path):
+    freeal_hf("push", run_dir)
+    again = ("run", "--resume-from", DATASET[1], "--student", student_folder, "--annotator", "embedding")
+    assert freeal_hf("pull", DATASET[1], "--output-dir", tmp_path / "again").code == 0
+    hub.requests.clear()
+    done = freeal_hf(*again, "--output-dir", tmp_path / "again")
+    assert done.code == 0, done.err
+    assert hub.requests == []
+
+
+def test_a_stranger_reproduces_the_run_from_its_pushed_configuration(
+    freeal_hf, hub, run_words, student_folder, tmp_path
+):
+    assert freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub")).code == 0
+    config = tmp_path / "config.yaml"
+    config.write_bytes(hub.read(*DATASET, "config.yaml"))
+    done = freeal_hf("run", config, "--student", student_folder, "--output-dir", tmp_path / "stranger")
+    assert done.code == 0, done.err
+    expected = read_labels(tmp_path / "reviews" / "labels.parquet").remove_columns("gold")
+    assert read_labels(tmp_path / "stranger" / "labels.parquet").to_dict() == expected.to_dict()
+
+
 def test_resuming_needs_what_was_on_the_first_machine_only(freeal_hf, run_dir, tmp_path):
     freeal_hf("push", run_dir)
     refused = freeal_hf("run", "--resume-from", DATASET[1], "--output-dir", tmp_path / "again")
