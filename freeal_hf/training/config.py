@@ -71,7 +71,12 @@ class FreeALConfig(TrainingArguments):
 
     per_device_train_batch_size: int = field(default=32, metadata={"help": "Texts in one batch on each device."})
     per_device_eval_batch_size: int = field(default=64, metadata={"help": "Texts in one evaluation batch."})
-    learning_rate: float = field(default=1e-4, metadata={"help": "Highest learning rate of the optimizer."})
+    learning_rate: float = field(
+        default=1e-4,
+        metadata={
+            "help": "Highest learning rate: 1e-4 suits a MiniLM-size student, 3e-5 (FreeAL's code) a larger one."
+        },
+    )
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of the optimizer."})
     num_train_epochs: float = field(default=6.0, metadata={"help": "Passes over the training texts."})
     if _GROUPS_BY_STRATEGY:
