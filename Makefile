@@ -21,6 +21,15 @@ demo: $(VENV)/.installed ## label the shipped shop messages and train a student 
 test: $(VENV)/.installed ## run the tests
 	$(BIN)/python -m pytest
 
+$(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
+	$(PYTHON) -m venv $(TGI_VENV)
+	$(TGI_VENV)/bin/pip install --quiet --upgrade pip
+	$(TGI_VENV)/bin/pip install --quiet -c constraints.txt -e '.[tgi,test]'
+	touch $@
+
+test-tgi: $(TGI_VENV)/.installed ## run the suite's core with transformers 4.57 and the text-generation client
+	$(TGI_VENV)/bin/python -m pytest tests/annotation tests/training tests/test_rounds.py
+
 quality: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

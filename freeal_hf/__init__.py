@@ -18,8 +18,10 @@ _PUBLIC = {
     "FreeALTrainer": "freeal_hf.training.trainer",
     "HubConfig": "freeal_hf.configuration",
     "InferenceEndpointsAnnotator": "freeal_hf.annotation.endpoints",
+    "LocalAnnotator": "freeal_hf.annotation.local",
     "LoopConfig": "freeal_hf.configuration",
     "TextClassification": "freeal_hf.tasks",
+    "TextGenerationAnnotator": "freeal_hf.annotation.tgi",
     "load_task": "freeal_hf.tasks",
     "pull_run": "freeal_hf.hub_pull",
     "read_data": "freeal_hf.inputs",
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from freeal_hf.annotation.annotator import Annotator as Annotator
     from freeal_hf.annotation.embedding import EmbeddingAnnotator as EmbeddingAnnotator
     from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
+    from freeal_hf.annotation.local import LocalAnnotator as LocalAnnotator
+    from freeal_hf.annotation.tgi import TextGenerationAnnotator as TextGenerationAnnotator
     from freeal_hf.configuration import HubConfig as HubConfig
     from freeal_hf.configuration import LoopConfig as LoopConfig
     from freeal_hf.hub_pull import pull_run as pull_run

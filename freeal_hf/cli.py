@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         `int`: Exit code; 0 only if everything that the command promises is there.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger("freeal_hf").setLevel(logging.INFO)
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "run":

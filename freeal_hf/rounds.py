@@ -20,6 +20,7 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
 from freeal_hf.annotation.prices import load_prices, price_of
+from freeal_hf.annotation.sharing import cluster_queries
 from freeal_hf.configuration import HubConfig, LoopConfig, changed_arguments, describe_annotator
 from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
@@ -385,9 +386,8 @@ class FreeAL:
         position = {sample: i for i, sample in enumerate(corpus.ids)}
         rows = np.array([position[str(shot.id)] for shot in pool], dtype=int)
         labels = np.array([shot.label for shot in pool], dtype=int)
-        found = nearest_demonstrations(
-            selection.embeddings[asked], selection.embeddings[rows], labels, per_label=self._shots_per_label()
-        )
+        queries = cluster_queries(selection.embeddings[asked], self.loop.texts_per_list, seed=self.args.seed)
+        found = nearest_demonstrations(queries, selection.embeddings[rows], labels, per_label=self._shots_per_label())
         return [
             tuple(pool[j] for j in shots if pool[j].id != corpus.ids[i]) for i, shots in zip(asked, found, strict=True)
         ]
@@ -426,6 +426,8 @@ class FreeAL:
         args = copy.copy(self.args)
         args.output_dir = str(checkpoints)
         args.push_to_hub = False
+        # Without an accelerator torch warns, once an epoch, that it cannot pin.
+        args.dataloader_pin_memory = args.dataloader_pin_memory and args.device.type != "cpu"
         args.save_strategy, args.save_total_limit = type(args.save_strategy)("epoch"), 1
         return args
 

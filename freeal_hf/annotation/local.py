@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
 from freeal_hf.annotation.calls import RefusedError
+from freeal_hf.annotation.ledger import Price
 from freeal_hf.annotation.likelihood import answer_log_likelihoods
 from freeal_hf.annotation.prompts import (
     Message,
@@ -73,6 +74,7 @@ class LocalAnnotator:
     """
 
     concurrency = 1
+    price = Price(0.0, 0.0)
 
     def __init__(
         self,
