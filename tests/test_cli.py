@@ -54,7 +54,7 @@ def test_run_writes_the_contract_and_prints_the_table(data, student_folder, tmp_
 
 def test_training_fields_are_options(finished):
     config = yaml.safe_load((finished / "config.yaml").read_text())
-    assert config["num_train_epochs"] == 6
+    assert config["per_device_train_batch_size"] == 8
     assert config["learning_rate"] == 2e-3
 
 
