@@ -123,8 +123,8 @@ class FreeALTrainer(Trainer):
                 f"train_dataset is a {type(train_dataset).__name__}: the selection needs a datasets.Dataset, whose "
                 "length is known and whose rows can be had in any order; Dataset.from_generator makes one of a stream"
             )
+        names = list(label_names or (train_dataset and label_names_of(train_dataset)) or [])
         if isinstance(model, (str, Path)):
-            names = list(label_names or (train_dataset and label_names_of(train_dataset)) or [])
             if not names:
                 raise ValueError(
                     "a student built from a name needs the names of the classes: "
@@ -141,7 +141,7 @@ class FreeALTrainer(Trainer):
                 parameter.requires_grad_(False)
         self.num_labels = len(model.config.id2label or ())
         self.selection: Selection | None = None
-        self._tokenizer, self._max_length = processing_class, args.max_length
+        self._tokenizer, self._max_length, self._class_names = processing_class, args.max_length, names
         self._encoder = encoder_of(model)
         self._mixup = HiddenMixup(self._encoder)
         self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
@@ -185,6 +185,12 @@ class FreeALTrainer(Trainer):
         if isinstance(dataset, dict):
             return {name: self._prepare_eval(part) for name, part in dataset.items()}
         if isinstance(dataset, Dataset):
+            names = label_names_of(dataset)
+            if names and self._class_names and names != self._class_names:
+                raise ValueError(
+                    f"the data set numbers its classes {names}, the training set {self._class_names}: "
+                    "dataset.cast_column('label', ClassLabel(names=[...])) makes them alike"
+                )
             return tokenize(dataset, self._tokenizer, self._max_length, EVAL_COLUMNS)
         return dataset
 

@@ -172,6 +172,14 @@ def test_a_name_without_class_names_is_refused(tokenizer: Tokenizer, configure: 
         FreeALTrainer("anything", configure(), texts, processing_class=tokenizer)
 
 
+def test_an_evaluation_set_that_numbers_its_classes_otherwise_is_refused(
+    tokenizer: Tokenizer, configure: Configure
+) -> None:
+    other = make_texts().cast_column("label", ClassLabel(names=NAMES[::-1]))
+    with pytest.raises(ValueError, match="numbers its classes"):
+        FreeALTrainer(tiny_student(), configure(), make_texts(), other, processing_class=tokenizer)
+
+
 def test_a_label_that_is_no_class_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
     texts = Dataset.from_dict({"text": ["w1"], "label": [3]})
     with pytest.raises(ValueError, match=r"between -1 .none. and 2"):
