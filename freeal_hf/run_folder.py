@@ -158,9 +158,7 @@ class RunFolder:
         # Through YAML and back, so that tuples and lists compare equal.
         wanted = yaml.safe_load(yaml.safe_dump(dict(config)))
         differing = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]
-        differing = [
-            key for key in differing if key not in _MAY_CHANGE and not key.startswith(_MAY_CHANGE_STARTS)
-        ]
+        differing = [key for key in differing if key not in _MAY_CHANGE and not key.startswith(_MAY_CHANGE_STARTS)]
         if differing and not resume:
             raise RunError(
                 f"{str(self.path)!r} holds another run: {differing[0]} was {_short(stored.get(differing[0]))} and is "
