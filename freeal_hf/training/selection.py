@@ -19,6 +19,31 @@ _TOLERANCE = 1e-4
 _VARIANCE_FLOOR = 5e-4
 
 
+@dataclass
+class Selection:
+    """What the student thinks of its training labels, every field in the order of the training set (`n` samples).
+
+    Args:
+        ids: The data set's `id` column, or the row numbers as strings.
+        labels: Noisy labels, shape `[n]`; -1 = none.
+        losses: Cross-entropy of the predictions averaged over epochs, in nats, shape `[n]`; NaN without a label.
+        posterior: Probability of being clean, shape `[n]`; 0 without a label.
+        is_clean: Whether the label is trusted, shape `[n]`.
+        predictions: The trained student's labels, shape `[n]`.
+        probabilities: The trained student's probabilities, shape `[n, classes]`.
+        embeddings: Mean of the last hidden state over the text's tokens, shape `[n, hidden size]`.
+    """
+
+    ids: list[str]
+    labels: IntArray
+    losses: FloatArray
+    posterior: FloatArray
+    is_clean: BoolArray
+    predictions: IntArray
+    probabilities: FloatArray
+    embeddings: FloatArray
+
+
 @dataclass(frozen=True)
 class SelectionRules:
     """What makes a sample clean.

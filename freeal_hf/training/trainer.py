@@ -1,9 +1,7 @@
 """FreeALTrainer: a Trainer whose student learns from noisy labels and says which of them it trusts."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from transformers import (
 from transformers.trainer_utils import TrainOutput
 
 from freeal_hf.training.card import write_card
+from freeal_hf.training.checkpoints import last_complete_checkpoint
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import (
     EVAL_COLUMNS,
@@ -49,36 +48,10 @@ from freeal_hf.training.losses import (
     symmetric_kl,
 )
 from freeal_hf.training.memory import PredictionMemory
-from freeal_hf.training.selection import SelectionRules, select_clean
+from freeal_hf.training.selection import Selection, SelectionRules, select_clean
 from freeal_hf.training.student import build_student, encoder_of
 
 SELECTION_FILE = "selection.npz"
-_TRAINER_STATE_FILE = "trainer_state.json"
-
-
-@dataclass
-class Selection:
-    """What the student thinks of its training labels, every field in the order of the training set (`n` samples).
-
-    Args:
-        ids: The data set's `id` column, or the row numbers as strings.
-        labels: Noisy labels, shape `[n]`; -1 = none.
-        losses: Cross-entropy of the predictions averaged over epochs, in nats, shape `[n]`; NaN without a label.
-        posterior: Probability of being clean, shape `[n]`; 0 without a label.
-        is_clean: Whether the label is trusted, shape `[n]`.
-        predictions: The trained student's labels, shape `[n]`.
-        probabilities: The trained student's probabilities, shape `[n, classes]`.
-        embeddings: Mean of the last hidden state over the text's tokens, shape `[n, hidden size]`.
-    """
-
-    ids: list[str]
-    labels: NDArray[np.int64]
-    losses: NDArray[np.float64]
-    posterior: NDArray[np.floating]
-    is_clean: NDArray[np.bool_]
-    predictions: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
 
 
 class FreeALTrainer(Trainer):
@@ -465,7 +438,7 @@ class FreeALTrainer(Trainer):
         self._reset_selection()
         if resume_from_checkpoint:
             folder = (
-                _last_complete_checkpoint(Path(str(self.args.output_dir)))
+                last_complete_checkpoint(Path(str(self.args.output_dir)))
                 if resume_from_checkpoint is True
                 else Path(resume_from_checkpoint)
             )
@@ -518,21 +491,3 @@ class _SelectionCallback(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.trainer._finish_training()
-
-
-def _last_complete_checkpoint(output_dir: Path) -> Path:
-    """The newest checkpoint whose trainer state, the last file to be written, can be read."""
-    folders = sorted(output_dir.glob("checkpoint-*"), key=lambda folder: int(folder.name.rsplit("-", 1)[1]))
-    for folder in reversed(folders):
-        state = folder / _TRAINER_STATE_FILE
-        if state.is_file() and _is_json(state):
-            return folder
-    raise FileNotFoundError(f"no complete checkpoint in {output_dir}: call train() without resume_from_checkpoint")
-
-
-def _is_json(file: Path) -> bool:
-    try:
-        json.loads(file.read_text())
-    except ValueError:
-        return False
-    return True
