@@ -35,9 +35,22 @@ quality: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed ## all benchmarks (hours); DATA is the folder of the corpora
+DATA ?= ../shared/data
+BENCHMARKS := loop student student_speed scale annotate prompts
+
+.PHONY: $(BENCHMARKS:%=bench-%)
+
+bench: $(BENCHMARKS:%=bench-%) ## all benchmarks (many hours); DATA is the folder of the corpora
+
+$(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
-	$(BIN)/python benchmarks/loop.py --data $(or $(DATA),../shared/data)
+	touch $@
+
+bench-annotate bench-scale: bench-%: $(VENV)/.bench
+	$(BIN)/python benchmarks/$*.py
+
+bench-loop bench-student bench-student_speed bench-prompts: bench-%: $(VENV)/.bench
+	$(BIN)/python benchmarks/$*.py --data $(DATA)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(TGI_VENV) build *.egg-info runs
