@@ -379,6 +379,7 @@ def _quiet_libraries() -> None:
 
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 _COMMANDS = {"run": _run, "predict": _predict, "demo": _demo, "push": cli_hub.push, "pull": cli_hub.pull}
