@@ -240,7 +240,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         )
     if values.get("test_data"):
         test = read_data(values["test_data"], task, gold_column=gold, **reading)
-    args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
+    try:
+        args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
+    except ValueError as error:
+        raise InputError(f"The training options cannot be used together: {error}") from error
     student = str(values.get("student", EMBEDDED_MODEL))
     options_of_annotator, hub = _annotator_options(values), cli_hub.hub_config(values)
     loop_run = FreeAL(task, annotator, student, args, loop, annotator_options=options_of_annotator, hub=hub)
