@@ -62,14 +62,14 @@ def score_round(labels: datasets.Dataset) -> dict[str, float | None]:
         `dict`: `annotator_accuracy`, `student_accuracy`, `label_accuracy`, `estimated_label_accuracy`,
         `clean_fraction`, `clean_accuracy`.
     """
-    final = np.asarray(labels["label"])
-    clean = np.asarray(labels["is_clean"], dtype=bool)
-    gold = np.asarray(labels["gold"]) if "gold" in labels.column_names else np.full(len(labels), NO_LABEL)
-    annotator = np.asarray(labels["annotator_label"])
-    confidence = np.asarray(labels["label_confidence"], dtype=float)[final != NO_LABEL]
+    final = np.asarray(labels["label"][:])
+    clean = np.asarray(labels["is_clean"][:], dtype=bool)
+    gold = np.asarray(labels["gold"][:]) if "gold" in labels.column_names else np.full(len(labels), NO_LABEL)
+    annotator = np.asarray(labels["annotator_label"][:])
+    confidence = np.asarray(labels["label_confidence"][:], dtype=float)[final != NO_LABEL]
     return {
         "annotator_accuracy": accuracy(annotator, gold),
-        "student_accuracy": accuracy(np.asarray(labels["student_label"]), gold),
+        "student_accuracy": accuracy(np.asarray(labels["student_label"][:]), gold),
         "label_accuracy": accuracy(final, gold),
         "estimated_label_accuracy": float(confidence.mean()) if len(confidence) else None,
         "clean_fraction": float(clean.mean()),

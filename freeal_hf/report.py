@@ -72,14 +72,14 @@ def write_report(folder: RunFolder, task: TextClassification, records: Sequence[
 
 
 def _label_counts(labels: "Dataset", task: TextClassification) -> list[tuple[str, str, int]]:
-    final = np.asarray(labels["label"])
+    final = np.asarray(labels["label"][:])
     return [(name, text, int((final == i).sum())) for i, (name, text) in enumerate(task.descriptions.items())]
 
 
 def _disputed(labels: "Dataset", task: TextClassification) -> list[dict[str, Any]]:
     """The texts on which annotator and student differ and the final label is least sure."""
-    annotator, student = np.asarray(labels["annotator_label"]), np.asarray(labels["student_label"])
-    confidence = np.asarray(labels["label_confidence"], dtype=float)
+    annotator, student = np.asarray(labels["annotator_label"][:]), np.asarray(labels["student_label"][:])
+    confidence = np.asarray(labels["label_confidence"][:], dtype=float)
     rows = np.flatnonzero((annotator != student) & (annotator != NO_LABEL) & (student != NO_LABEL))
     rows = rows[np.argsort(confidence[rows], kind="stable")][:_DISPUTED_SHOWN]
     names = task.label_names
