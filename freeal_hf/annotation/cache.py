@@ -129,24 +129,44 @@ class AnswerCache:
 
     def _prepare(self) -> None:
         run = self._connection.execute
-        application_id = run("PRAGMA application_id").fetchone()[0]
-        if application_id != _APPLICATION_ID and run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        with self._transaction("BEGIN"):  # one snapshot: another process may be making the file at this moment
+            application_id = run("PRAGMA application_id").fetchone()[0]
+            tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application_id != _APPLICATION_ID and tables:
             raise RunError(f"{str(self.path)!r} is a database of another program, not an answer cache; name another.")
-        run("PRAGMA journal_mode=WAL")
+        self._switch_to_write_ahead_log()
         run("PRAGMA synchronous=NORMAL")
-        run(f"PRAGMA application_id={_APPLICATION_ID}")
-        run(_SCHEMA)
+        with self._transaction("BEGIN IMMEDIATE"):
+            run(f"PRAGMA application_id={_APPLICATION_ID}")
+            run(_SCHEMA)
         if run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check failed")
         with self._reserve.open("wb") as reserve:
             reserve.write(b"\1" * _RESERVE_BYTES)
 
+    def _switch_to_write_ahead_log(self) -> None:
+        # SQLite answers "locked" here at once, without its busy timeout, while another process makes the same switch.
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
     def _insert(self, rows: list[tuple[bytes, str, str, float]]) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction("BEGIN IMMEDIATE"):
             self._connection.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        self._connection.execute(begin)
+        try:
+            yield
             self._connection.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,21 @@ def test_two_caches_on_one_file_see_and_keep_each_others_answers(tmp_path: Path)
         for thread in threads:
             thread.join()
         assert len(one) == len(two) == 400
+
+
+def test_connections_that_make_the_file_at_the_same_moment_all_get_in(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def open_and_write(path: Path, number: int) -> int:
+        together.wait()
+        with AnswerCache(path) as cache:
+            cache.write({request_key(str(number)): {"label": number}})
+            return len(cache)
+
+    with ThreadPoolExecutor(8) as pool:
+        for attempt in range(10):
+            path = tmp_path / f"{attempt}.sqlite"
+            assert max(pool.map(partial(open_and_write, path), range(8))) == 8
 
 
 def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
