@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import BudgetExceeded, InputError
 from freeal_hf.inputs import class_label, read_data
 from freeal_hf.metrics import accuracy, score_round
+from freeal_hf.progress import ANNOTATING, TRAINING, Progress
 from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import (
     Answers,
@@ -113,6 +115,7 @@ class FreeAL:
         self.loop = loop or LoopConfig()
         self.hub = hub or HubConfig()
         self.folder = RunFolder(str(self.args.output_dir))
+        self.progress = Progress(self.folder / run_folder.PROGRESS)
 
     def run(
         self,
@@ -273,7 +276,7 @@ class FreeAL:
         self._forget_unfinished_answers(folder)
         answers, costs = self._annotate(number, corpus, asking)
         trained_from = time.monotonic()
-        selection = self._train(folder, corpus, answers)
+        selection = self._train(number, corpus, answers)
         pool = self._feed_back(corpus, answers, selection)
         write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
         labels = label_rows(dataset, corpus, self.task, answers, selection, number)
@@ -320,7 +323,7 @@ class FreeAL:
         ]
         budget_spent = False
         try:
-            self._ask(requests, asked, answers, asking, ledger, f"round {number}: annotating")
+            self._ask(requests, asked, answers, asking, ledger, number)
         except BudgetExceeded:
             if not (answers.labels != NO_LABEL).any():
                 raise
@@ -345,13 +348,17 @@ class FreeAL:
         answers: Answers,
         asking: "_Asking",
         ledger: Ledger,
-        title: str,
+        number: int,
     ) -> None:
         results = run_annotation(
             asking.annotator, self.task, requests, cache=asking.cache, ledger=ledger, budget=asking.budget
         )
-        for position, answer in tqdm(results, total=len(requests), desc=title, disable=self.args.disable_tqdm):
+        title, total = f"round {number}: annotating", len(requests)
+        self.progress.step(number, ANNOTATING, 0, total)
+        bar = tqdm(results, total=total, desc=title, disable=self.args.disable_tqdm)
+        for done, (position, answer) in enumerate(bar, start=1):
             answers.take(int(asked[position]), answer)
+            self.progress.step(number, ANNOTATING, done, total)
 
     def _generate(self, corpus: Corpus, asking: "_Asking", ledger: Ledger) -> list[Demonstration]:
         annotator = asking.annotator
@@ -395,11 +402,13 @@ class FreeAL:
     def _shots_per_label(self) -> int:
         return max(1, round(self.loop.shots / self.task.num_labels)) if self.loop.shots else 0
 
-    def _train(self, folder: Path, corpus: Corpus, answers: Answers) -> Selection:
+    def _train(self, number: int, corpus: Corpus, answers: Answers) -> Selection:
+        folder = self.folder.round(number)
         if (folder / _SELECTION).is_file():
             return Selection.load(folder / _SELECTION)
         from datasets import Dataset, Features, Value
 
+        from freeal_hf.training.diagnostics import DiagnosticsCallback
         from freeal_hf.training.trainer import FreeALTrainer
 
         columns: dict[str, Any] = {"id": corpus.ids, "text": corpus.texts, "label": answers.labels}
@@ -410,6 +419,11 @@ class FreeAL:
             model=resolve_model(self.student),
             args=self._student_args(folder / _CHECKPOINTS),
             train_dataset=Dataset.from_dict(columns, features=Features(features)),
+        )
+        trainer.add_callback(
+            DiagnosticsCallback(
+                trainer, partial(self.progress.step, number, TRAINING), partial(self.progress.epoch, number)
+            )
         )
         try:
             trainer.train(resume_from_checkpoint=True)

@@ -16,7 +16,7 @@ from freeal_hf.errors import RunError
 
 CONFIG, CACHE, LABELS, LABELS_CSV = "config.yaml", "cache.sqlite", "labels.parquet", "labels.csv"
 METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.html", "demonstrations.jsonl"
-INPUT, TEST_LABELS = "input.parquet", "test.parquet"
+INPUT, TEST_LABELS, PROGRESS = "input.parquet", "test.parquet", "progress.jsonl"
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
