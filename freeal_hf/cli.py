@@ -1,7 +1,6 @@
 """The command line: `freeal-hf run`, `freeal-hf predict`, `freeal-hf push`, `freeal-hf pull`."""
 
 import argparse
-import csv
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,20 @@ import yaml
 
 import freeal_hf
 from freeal_hf import cli_hub
+from freeal_hf.cli_options import (
+    add_data_options,
+    add_task_options,
+    annotator_options,
+    data_source,
+    quiet_libraries,
+    reading,
+    task_of,
+)
+from freeal_hf.cli_predict import add_predict, predict
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import FreeALError, InputError
 from freeal_hf.run_folder import STUDENT
-from freeal_hf.tasks import TextClassification, load_task
 
 # What a run writes into its config.yaml for the record, not to be read back.
 _RECORDED = {"freeal_hf", "data_fingerprint"}
@@ -71,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=freeal_hf.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
-    _add_predict(commands)
+    add_predict(commands)
     _add_demo(commands)
     cli_hub.add_push(commands)
     cli_hub.add_pull(commands)
@@ -92,15 +100,13 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--help-training", action=_TrainingHelp, help="list the options of the student's training")
 
     data = run.add_argument_group("data")
-    _add_data_options(data)
+    add_data_options(data)
     data.add_argument("--gold-column", metavar="NAME", help="column of true labels, only used to score")
     data.add_argument("--augmented-column", metavar="NAME", help="column with a paraphrase of each text")
     data.add_argument("--test-data", metavar="PATH", help="texts with gold labels that the loop never sees")
 
     task = run.add_argument_group("task")
-    task.add_argument("--task", metavar="FILE", help="YAML file with labels, their descriptions, a description")
-    task.add_argument("--labels", metavar="A,B,...", help="label names, in place of --task")
-    task.add_argument("--description", metavar="TEXT", help="what is to be decided about a text")
+    add_task_options(task)
 
     models = run.add_argument_group("annotator and student")
     models.add_argument(
@@ -137,29 +143,6 @@ def _add_run(commands: Any) -> None:
     output.add_argument("--estimate", action="store_true", help="print what round 0 will take, and end")
     output.add_argument("--resume", action="store_true", help="go on in the folder although options changed")
     output.add_argument("--overwrite", action="store_true", help="start the run in the folder anew")
-
-
-def _add_data_options(group: Any) -> None:
-    group.add_argument("--data", metavar="PATH", help="CSV, TSV, JSON(L) or Parquet file, or a Hub data set id")
-    group.add_argument("--text-columns", metavar="A,B,...", help="column(s) of the text (default: text)")
-    group.add_argument("--id-column", metavar="NAME", help="column of unique ids (default: made from the text)")
-    group.add_argument("--split", metavar="NAME", help="split of a Hub data set (default: train)")
-    group.add_argument("--delimiter", metavar="X", help="field separator of a CSV file")
-    group.add_argument("--encoding", metavar="NAME", help="encoding of a text file (default: utf-8)")
-
-
-def _add_predict(commands: Any) -> None:
-    predict = commands.add_parser(
-        "predict",
-        help="label texts with a finished student",
-        description="Labels the texts of a file with a finished student.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    predict.add_argument("--model", required=True, metavar="DIR", help="folder (OUTPUT_DIR/student) or Hub id")
-    predict.add_argument("--output", required=True, metavar="FILE", help="CSV file to write")
-    predict.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts in one pass (default: 64)")
-    _add_data_options(predict.add_argument_group("data"))
 
 
 def _add_demo(commands: Any) -> None:
@@ -213,45 +196,54 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     if "resume_from" in values:
         values, dataset, test = cli_hub.resumed(values)
         resume = True
-    if "data" not in values:
-        raise InputError("No data given; name a file or a Hub data set with --data.")
-    task = _task(values)
+    data_path = data_source(values)
+    task = task_of(values)
     training = {**_split_training(values), **_parse_training(rest)}
     loop = LoopConfig(**{item.name: values[item.name] for item in fields(LoopConfig) if item.name in values})
 
-    _quiet_libraries()
+    quiet_libraries()
     from freeal_hf.inputs import read_data
     from freeal_hf.report import summary_table
     from freeal_hf.rounds import FreeAL
     from freeal_hf.training.config import FreeALConfig
 
     annotator = str(values.get("annotator", "embedding"))
-    reading = _reading(values)
+    columns = reading(values)
     gold = values.get("gold_column")
     extra = [annotator.removeprefix("column:")] if annotator.startswith("column:") else []
     if dataset is None:
         dataset = read_data(
-            values["data"],
+            data_path,
             task,
             gold_column=gold,
             augmented_column=values.get("augmented_column"),
             extra_columns=extra,
-            **reading,
+            **columns,
         )
     if values.get("test_data"):
-        test = read_data(values["test_data"], task, gold_column=gold, **reading)
+        test = read_data(values["test_data"], task, gold_column=gold, **columns)
     try:
         args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
     except ValueError as error:
         raise InputError(f"The training options cannot be used together: {error}") from error
     student = str(values.get("student", EMBEDDED_MODEL))
-    options_of_annotator, hub = _annotator_options(values), cli_hub.hub_config(values)
-    loop_run = FreeAL(task, annotator, student, args, loop, annotator_options=options_of_annotator, hub=hub)
+    options_of_annotator, hub = annotator_options(values), cli_hub.hub_config(values)
+    loop_run = FreeAL(
+        task,
+        annotator,
+        student,
+        args,
+        loop,
+        annotator_options=options_of_annotator,
+        hub=hub,
+        text_columns=columns["text_columns"],
+    )
     if only_estimate or not annotator.startswith(_FREE_ANNOTATORS):
         print(f"Round 0 will take about:\n{loop_run.estimate(dataset)}\n")
     if only_estimate:
         return
-    source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) is not None}
+    # `text_columns` is noted by the loop itself.
+    source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) and name != "text_columns"}
     result = loop_run.run(dataset, test, resume=resume, overwrite=overwrite, source=source)
     print(f"\n{summary_table(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
 
@@ -269,35 +261,6 @@ def _demo(options: argparse.Namespace, _: Sequence[str]) -> None:
     print(f"\nThe new student reads {_DEMO_MESSAGE!r} as {label} ({probabilities.max():.0%}).")
 
 
-def _predict(options: argparse.Namespace, _: Sequence[str]) -> None:
-    values = vars(options)
-    if "data" not in values:
-        raise InputError("No data given; name a file or a Hub data set with --data.")
-    _quiet_libraries()
-    from freeal_hf.inputs import is_usable, read_data
-    from freeal_hf.prediction import Classifier
-
-    dataset = read_data(values["data"], **_reading(values))
-    classifier = Classifier(values["model"], batch_size=values["batch_size"])
-    usable = [row for row, note in enumerate(dataset["note"]) if is_usable(note)]
-    probabilities = classifier.probabilities(dataset.select(usable)["text"])
-    found = dict(zip(usable, probabilities, strict=True))
-    output = Path(values["output"])
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "text", "label", "confidence", "note"])
-            for row, columns in enumerate(dataset.select_columns(["id", "text", "note"])):
-                best = ["", ""]
-                if row in found:
-                    best = [classifier.label_names[found[row].argmax()], f"{found[row].max():.6f}"]
-                writer.writerow([columns["id"], columns["text"], *best, columns["note"] or ""])
-    except OSError as error:
-        raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
-    print(f"{len(usable)} of {len(dataset)} texts labelled: {output}")
-
-
 def _read_config(path: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -309,40 +272,6 @@ def _read_config(path: str) -> dict[str, Any]:
         raise InputError(f"The configuration {path!r} must be a mapping of option to value.")
     named = {str(key).replace("-", "_"): value for key, value in values.items()}
     return {key: value for key, value in named.items() if key not in _RECORDED}
-
-
-def _task(values: Mapping[str, Any]) -> TextClassification:
-    given = values.get("task")
-    if given is not None and values.get("labels") is not None:
-        raise InputError("Give either --task or --labels, not both.")
-    if isinstance(given, Mapping):
-        return TextClassification.from_dict(given)
-    if given is not None:
-        return load_task(given)
-    labels = values.get("labels")
-    if labels is None:
-        raise InputError("No labels given; name them with --labels positive,negative or describe them in --task FILE.")
-    names = labels.split(",") if isinstance(labels, str) else labels
-    return TextClassification(names, description=values.get("description", ""))
-
-
-def _annotator_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    options = dict(values.get("annotator_options") or {})
-    for given in values.get("annotator_option") or []:
-        name, mark, value = given.partition("=")
-        if not (name and mark):
-            raise InputError(f"--annotator-option {given!r} must have the form NAME=VALUE.")
-        options[name.strip().replace("-", "_")] = yaml.safe_load(value)
-    return options
-
-
-def _reading(values: Mapping[str, Any]) -> dict[str, Any]:
-    columns = values.get("text_columns", "text")
-    columns = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else list(columns)
-    given = {name: values[name] for name in ("id_column", "split", "delimiter", "encoding") if values.get(name)}
-    if "delimiter" in given:
-        given["delimiter"] = given["delimiter"].replace("\\t", "\t")
-    return {"text_columns": columns, **given}
 
 
 def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -376,13 +305,4 @@ def _parse_training(rest: Sequence[str]) -> dict[str, Any]:
     return vars(_training_parser().parse_args(list(rest)))
 
 
-def _quiet_libraries() -> None:
-    import datasets
-    import transformers
-
-    datasets.disable_progress_bars()
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
-
-_COMMANDS = {"run": _run, "predict": _predict, "demo": _demo, "push": cli_hub.push, "pull": cli_hub.pull}
+_COMMANDS = {"run": _run, "predict": predict, "demo": _demo, "push": cli_hub.push, "pull": cli_hub.pull}

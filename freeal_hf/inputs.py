@@ -1,14 +1,13 @@
-"""Reads texts: anything `datasets` loads becomes one data set of `id`, `text` and `note`."""
+"""Reads texts: any table becomes one data set of `id`, `text` and `note`."""
 
-import csv
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.errors import InputError
+from freeal_hf.tables import Table, missing_column, read_tables
 from freeal_hf.tasks import NO_LABEL, TextClassification
 
 if TYPE_CHECKING:
@@ -19,13 +18,6 @@ MAX_CHARACTERS = 20_000
 """Longer texts are cut here before anything reads them: no student and few annotators look further."""
 
 AUGMENTED_COLUMN = "augmented_text"
-
-Table = Mapping[str, Sequence[Any]]
-"""Column name to values. Not yet a `Dataset`, whose columns cannot hold values of several types."""
-
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = {".jsonl", ".ndjson"}
-_SUFFIXES = [*_DELIMITERS, ".json", *sorted(_JSON_LINES), ".parquet"]
 
 
 def read_data(
@@ -74,24 +66,18 @@ def read_data(
     """
     from datasets import Dataset, Features, Value
 
-    if isinstance(text_columns, str) or not text_columns:
-        raise InputError(f"text_columns must be a non-empty list of column names, not {text_columns!r}.")
-    table, origin = _load(source, split=split, delimiter=delimiter, encoding=encoding)
+    _check_text_columns(text_columns)
+    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding)
+    table = next(tables)
     if augmented_column is None and AUGMENTED_COLUMN in list(table):
         augmented_column = AUGMENTED_COLUMN
-    for column in [*text_columns, gold_column, id_column, augmented_column, *extra_columns]:
-        if column is not None and column not in list(table):
-            raise InputError(_missing_column(column, list(table), origin, delimiter))
+    _check_columns(table, [*text_columns, gold_column, id_column, augmented_column, *extra_columns], origin, delimiter)
     if not len(table[text_columns[0]]):
         raise InputError(f"{origin} has no rows; there is nothing to label.")
 
     texts, notes = _read_texts(table, text_columns, max_characters)
     if all(note is not None and not _was_cut(note) for note in notes):
-        raise InputError(
-            f"{origin} has no usable text in {', '.join(map(repr, text_columns))}: the first of its {len(notes)} rows "
-            f"is unusable because {notes[0]}. Choose the column of the texts (there are: "
-            f"{', '.join(map(repr, list(table)))})."
-        )
+        raise _no_usable_text(origin, text_columns, len(notes), notes[0], list(table))
     columns: dict[str, Any] = {"id": _read_ids(table, id_column, texts, origin), "text": texts, "note": notes}
     features: dict[str, Any] = dict.fromkeys(columns, Value("string"))
     if augmented_column is not None:
@@ -108,6 +94,59 @@ def read_data(
     return Dataset.from_dict(columns, features=Features(features))
 
 
+class TextRow(NamedTuple):
+    """One row of a table: its id, its text, and why it cannot be labelled or that it was cut."""
+
+    id: str
+    text: str
+    note: str | None
+
+
+def stream_texts(
+    source: "str | Path | Dataset | pd.DataFrame",
+    *,
+    text_columns: Sequence[str] = ("text",),
+    id_column: str | None = None,
+    split: str = "train",
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    max_characters: int = MAX_CHARACTERS,
+    rows: int = 4096,
+) -> Iterator[list[TextRow]]:
+    """Reads texts as `read_data` does, some rows at a time, from files that may be larger than memory.
+
+    Args:
+        source, text_columns, split, delimiter, encoding, max_characters: As in `read_data`.
+        id_column (`str`, *optional*):
+            Column of ids. Without it an id is made from the text; equal texts have equal ids here, since telling them
+            apart would take memory for all rows.
+        rows (`int`, defaults to 4096): Most rows at a time.
+
+    Yields:
+        `list[TextRow]`: The next rows, in their order.
+
+    Raises:
+        InputError: As `read_data` does, for what is wrong in later rows only when it comes to them.
+    """
+    _check_text_columns(text_columns)
+    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding, rows=rows)
+    has_usable, count, first_note = False, 0, None
+    names: list[str] = []
+    for table in tables:
+        names = list(table)
+        _check_columns(table, [*text_columns, id_column], origin, delimiter)
+        texts, notes = _read_texts(table, text_columns, max_characters)
+        ids = [_as_string(value) for value in table[id_column]] if id_column else map(_content_id, texts)
+        has_usable = has_usable or any(map(is_usable, notes))
+        first_note = first_note or next(iter(notes), None)
+        count += len(texts)
+        yield [TextRow(*row) for row in zip(ids, texts, notes, strict=True)]
+    if not count:
+        raise InputError(f"{origin} has no rows; there is nothing to label.")
+    if not has_usable:
+        raise _no_usable_text(origin, text_columns, count, first_note, names)
+
+
 def class_label(task: TextClassification) -> Any:
     """The `datasets.ClassLabel` feature of a task's labels."""
     from datasets import ClassLabel
@@ -121,6 +160,26 @@ def join_columns(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
         return row[columns[0]]
     values = {column: _as_string(row[column]).strip() for column in columns}
     return ", ".join(f"{column}: {value}" for column, value in values.items() if value)
+
+
+def _check_text_columns(columns: Sequence[str]) -> None:
+    if isinstance(columns, str) or not columns:
+        raise InputError(f"text_columns must be a non-empty list of column names, not {columns!r}.")
+
+
+def _check_columns(table: Table, columns: Sequence[str | None], origin: str, delimiter: str | None) -> None:
+    for column in columns:
+        if column is not None and column not in table:
+            raise InputError(missing_column(column, list(table), origin, delimiter))
+
+
+def _no_usable_text(
+    origin: str, columns: Sequence[str], count: int, note: str | None, names: Sequence[str]
+) -> InputError:
+    return InputError(
+        f"{origin} has no usable text in {', '.join(map(repr, columns))}: the first of its {count} rows is unusable "
+        f"because {note}. Choose the column of the texts (there are: {', '.join(map(repr, names))})."
+    )
 
 
 def _read_texts(table: Table, columns: Sequence[str], limit: int) -> tuple[list[str], list[str | None]]:
@@ -172,9 +231,13 @@ def _read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin:
 def _content_ids(texts: Sequence[str]) -> Iterator[str]:
     seen: Counter[str] = Counter()
     for text in texts:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        digest = _content_id(text)
         yield f"{digest}-{seen[digest]}" if seen[digest] else digest
         seen[digest] += 1
+
+
+def _content_id(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _read_gold(table: Table, column: str, task: TextClassification, origin: str) -> list[int]:
@@ -194,131 +257,3 @@ def _read_gold(table: Table, column: str, task: TextClassification, origin: str)
             f"labels are {', '.join(map(repr, task.label_names))}. Rename one or the other."
         )
     return gold
-
-
-def _load(source: Any, *, split: str, delimiter: str | None, encoding: str) -> tuple[Table, str]:
-    from datasets import Dataset, DatasetDict, IterableDataset
-
-    if isinstance(source, Dataset):
-        return _columns_of(source), "The data set"
-    if isinstance(source, (DatasetDict, IterableDataset, Mapping)):
-        raise InputError(f"Give one Dataset, not a {type(source).__name__}; choose a split, say data['train'].")
-    if not isinstance(source, (str, Path)):
-        if type(source).__module__.split(".")[0] == "pandas":
-            return {str(name): source[name].tolist() for name in source}, "The data frame"
-        raise InputError(f"Cannot read data from a {type(source).__name__}; give a path, a Dataset or a DataFrame.")
-    path = Path(source)
-    if path.is_file():
-        return _load_file(path, delimiter, encoding), str(path)
-    if path.exists() or path.suffix.lower() in _SUFFIXES or str(source).count("/") > 1 or not str(source).strip():
-        raise InputError(f"There is no data file {str(source)!r}; give a {', '.join(_SUFFIXES)} file or a Hub id.")
-    return _columns_of(_load_from_hub(str(source), split)), f"Hub data set {str(source)!r}"
-
-
-def _columns_of(dataset: "Dataset") -> Table:
-    """The columns of a data set, label ids as label names."""
-    names = {name: feature.names for name, feature in dataset.features.items() if hasattr(feature, "names")}
-    named = {
-        name: [None if value is None or value < 0 else labels[value] for value in dataset[name]]
-        for name, labels in names.items()
-    }
-    return {name: named.get(name, dataset[name]) for name in dataset.column_names}
-
-
-def _load_from_hub(name: str, split: str) -> "Dataset":
-    from datasets import load_dataset
-
-    try:
-        return load_dataset(name, split=split)
-    except Exception as error:  # datasets wraps what its readers and the network raise in many types
-        raise InputError(
-            f"There is no file {name!r}, and loading split {split!r} of it as a Hub data set failed: "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-        ) from error
-
-
-def _load_file(path: Path, delimiter: str | None, encoding: str) -> Table:
-    suffix = path.suffix.lower()
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty; there is nothing to label.")
-    if suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-        from datasets import Dataset
-
-        try:
-            return _columns_of(Dataset(pq.read_table(path)))
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
-    try:
-        if suffix in _DELIMITERS:
-            return _load_csv(path, delimiter or _DELIMITERS[suffix], encoding)
-        if suffix == ".json" or suffix in _JSON_LINES:
-            return _load_json(path, encoding, lines=suffix in _JSON_LINES)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not {error.encoding}: byte {error.object[error.start]:#04x} cannot be decoded. Save it as "
-            "UTF-8, or name its encoding (--encoding cp1252, for instance)."
-        ) from error
-    except LookupError as error:
-        raise InputError(f"Encoding {encoding!r} is unknown; use utf-8, cp1252, latin-1, utf-16, ...") from error
-    raise InputError(f"{path}: cannot tell the format from {suffix!r}; name it {', '.join(_SUFFIXES)}.")
-
-
-def _load_csv(path: Path, delimiter: str, encoding: str) -> Table:
-    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses what `max_characters` will cut
-    with path.open(encoding=_with_bom(encoding), newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, [])
-            rows = []
-            for row in reader:
-                # csv gives [] for a blank line, which is a row only where there is a single column.
-                if row or len(header) == 1:
-                    if len(row) > len(header):
-                        raise csv.Error(f"{len(row)} cells under a header of {len(header)}")
-                    rows.append(row + [None] * (len(header) - len(row)))
-        except csv.Error as error:
-            raise InputError(
-                f"{path}, line {reader.line_num}: not a table separated by {delimiter!r}: {error}. Quote cells that "
-                f"contain the separator or a line break.{_delimiter_hint(header, delimiter)}"
-            ) from error
-    repeated, count = Counter(header).most_common(1)[0] if header else ("", 0)
-    if count > 1:
-        raise InputError(f"{path} has {count} columns named {repeated!r}; rename all but one.")
-    return {name: [row[i] for row in rows] for i, name in enumerate(header)}
-
-
-def _with_bom(encoding: str) -> str:
-    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-
-
-def _delimiter_hint(header: Sequence[str], delimiter: str | None) -> str:
-    other = next((mark for mark in (";", "\t", "|", ",") if len(header) == 1 and mark in header[0]), None)
-    return "" if other in (None, delimiter) else f" It looks separated by {other!r}: try --delimiter {other!r}."
-
-
-def _load_json(path: Path, encoding: str, *, lines: bool) -> Table:
-    content = path.read_text(encoding=_with_bom(encoding))
-    # Not splitlines(): JSON strings may hold other line separators than \n.
-    numbered = enumerate(content.split("\n"), start=1) if lines else [(1, content)]
-    rows: Any = []
-    for number, document in numbered:
-        if document.strip():
-            try:
-                rows.append(json.loads(document))
-            except json.JSONDecodeError as error:
-                line = number + error.lineno - 1
-                raise InputError(f"{path}, line {line}: not valid JSON: {error.msg}.") from error
-    rows = rows if lines or not rows else rows[0]
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path} must hold a list of objects, or one object a line with the ending .jsonl.")
-    if not rows:
-        raise InputError(f"{path} is empty; there is nothing to label.")
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _missing_column(column: str, names: Sequence[str], origin: str, delimiter: str | None) -> str:
-    listed = ", ".join(map(repr, names))
-    return f"{origin} has no column {column!r}; its columns are {listed}.{_delimiter_hint(names, delimiter)}"

@@ -82,6 +82,8 @@ class FreeAL:
         args (`FreeALConfig`, *optional*): How each student is trained, and `output_dir`.
         loop (`LoopConfig`, *optional*): How both take turns.
         hub (`HubConfig`, *optional*): Where and what to push after each round when `args.push_to_hub` is set.
+        text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`):
+            Columns that a text is joined from; the student's folder remembers them for `freeal-hf predict`.
 
     Example:
 
@@ -99,6 +101,7 @@ class FreeAL:
         *,
         annotator_options: Mapping[str, Any] | None = None,
         hub: HubConfig | None = None,
+        text_columns: Sequence[str] = ("text",),
     ) -> None:
         from freeal_hf.training.config import FreeALConfig
 
@@ -114,6 +117,7 @@ class FreeAL:
         self.args = args or FreeALConfig(output_dir="runs/freeal")
         self.loop = loop or LoopConfig()
         self.hub = hub or HubConfig()
+        self.text_columns = list(text_columns)
         self.folder = RunFolder(str(self.args.output_dir))
         self.progress = Progress(self.folder / run_folder.PROGRESS)
 
@@ -201,7 +205,13 @@ class FreeAL:
         if {"id", "text", "note"} <= set(names):
             return data
         gold = "gold" if "gold" in names or "gold" in getattr(data, "columns", ()) else None
-        return read_data(data, self.task, gold_column=gold, id_column="id" if "id" in names else None)
+        return read_data(
+            data,
+            self.task,
+            text_columns=self.text_columns,
+            gold_column=gold,
+            id_column="id" if "id" in names else None,
+        )
 
     def _check(self, dataset: "Dataset", corpus: Corpus, test: "Dataset | None") -> None:
         if len(corpus.texts) < self.task.num_labels:
@@ -251,6 +261,7 @@ class FreeAL:
         return {
             "freeal_hf": freeal_hf.__version__,
             **(source or {}),
+            **({"text_columns": self.text_columns} if self.text_columns != ["text"] else {}),
             "data_fingerprint": ids,
             "task": self.task.to_dict(),
             "annotator": annotator,
@@ -425,6 +436,7 @@ class FreeAL:
                 trainer, partial(self.progress.step, number, TRAINING), partial(self.progress.epoch, number)
             )
         )
+        trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
         try:
             trainer.train(resume_from_checkpoint=True)
         except FileNotFoundError:

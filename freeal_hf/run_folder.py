@@ -63,7 +63,11 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     remove(partial)
-    write(partial)
+    try:
+        write(partial)
+    except BaseException:
+        remove(partial)
+        raise
     if path.is_dir():
         shutil.rmtree(path)
     os.replace(partial, path)

@@ -70,24 +70,6 @@ def test_options_win_over_the_configuration_file(finished, tmp_path):
     assert len(json.loads((other / "metrics.json").read_text())) == 1
 
 
-def test_predict_labels_a_file(finished, data, tmp_path):
-    output = tmp_path / "deep" / "predictions.csv"
-    assert main(["predict", "--model", str(finished / "student"), "--data", str(data), "--output", str(output)]) == 0
-    rows = list(csv.DictReader(output.open()))
-    assert len(rows) == 80
-    assert {row["label"] for row in rows} == {"fruit", "tool"}
-    assert all(0.5 <= float(row["confidence"]) <= 1 for row in rows)
-
-
-def test_predict_keeps_a_row_without_a_text(finished, tmp_path):
-    data, output = tmp_path / "x.csv", tmp_path / "y.csv"
-    data.write_text("n,text\n1,my old apple\n2,\n")
-    assert main(["predict", "--model", str(finished / "student"), "--data", str(data), "--output", str(output)]) == 0
-    rows = list(csv.DictReader(output.open()))
-    assert [row["label"] != "" for row in rows] == [True, False]
-    assert rows[1]["note"] == "the text is empty"
-
-
 @pytest.mark.parametrize(
     ("more", "message"),
     [

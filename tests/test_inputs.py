@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from freeal_hf import TextClassification, read_data
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import is_usable
+from freeal_hf.inputs import is_usable, stream_texts
 
 TASK = TextClassification(["good", "bad"])
 ROWS = [{"text": "fine film", "gold": "good"}, {"text": "dull, slow film", "gold": "bad"}]
@@ -179,3 +179,49 @@ def test_a_data_set_that_is_neither_file_nor_on_the_hub_is_named(monkeypatch):
 def test_a_dictionary_of_splits_is_refused():
     with pytest.raises(InputError, match="choose a split"):
         read_data(DatasetDict(train=Dataset.from_list(ROWS)))
+
+
+def test_a_stream_gives_the_same_texts_and_notes_as_the_whole_in_pieces(source):
+    pieces = list(stream_texts(source, rows=1))
+    whole = read_data(source)
+    assert [row for piece in pieces for row in piece] == list(
+        zip(whole["id"], whole["text"], whole["note"], strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ["large.csv", "large.jsonl", "large.parquet"])
+def test_a_stream_reads_a_file_in_pieces(name, tmp_path):
+    frame, path = pd.DataFrame({"text": [f"text {i}" for i in range(10)]}), tmp_path / name
+    writers = {"csv": frame.to_csv, "jsonl": lambda p: frame.to_json(p, orient="records", lines=True)}
+    writers.get(path.suffix[1:], frame.to_parquet)(path)
+    assert [len(piece) for piece in stream_texts(path, rows=4)] == [4, 4, 2]
+
+
+def test_a_stream_takes_no_more_memory_for_more_rows(tmp_path):
+    import tracemalloc
+
+    def peak(rows):
+        path = write_csv(tmp_path / f"{rows}.csv", "text\n" + "".join(f"a text numbered {i}\n" for i in range(rows)))
+        tracemalloc.start()
+        for _ in stream_texts(path, rows=100):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(100)  # imports
+    assert peak(20_000) < 1.5 * peak(2_000)
+
+
+def test_a_stream_names_the_line_of_a_late_error(tmp_path):
+    path = write_csv(tmp_path / "x.csv", "text\n" + "fine\n" * 7 + "two,cells\n")
+    stream = stream_texts(path, rows=5)
+    assert len(next(stream)) == 5
+    with pytest.raises(InputError, match="line 9"):
+        next(stream)
+
+
+@pytest.mark.parametrize(("content", "message"), [("text\n", "no rows"), ('text\n""\n""\n', "no usable text")])
+def test_a_stream_without_a_usable_text_is_refused(content, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        list(stream_texts(write_csv(tmp_path / "x.csv", content)))

@@ -1,0 +1,55 @@
+"""The command `predict`: a finished student labels the texts of a file of any size."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from freeal_hf.cli_options import add_data_options, data_source, quiet_libraries, reading
+from freeal_hf.errors import InputError
+
+
+def add_predict(commands: Any) -> None:
+    """Adds the command `predict`."""
+    predict = commands.add_parser(
+        "predict",
+        help="label texts with a finished student",
+        description="Labels the texts of a file with a finished student. The file may be larger than memory.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    predict.add_argument("--model", required=True, metavar="DIR", help="folder (OUTPUT_DIR/student) or Hub id")
+    predict.add_argument("--output", required=True, metavar="FILE", help="CSV file to write")
+    predict.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts in one pass (default: 64)")
+    predict.add_argument(
+        "--top-k", type=int, default=1, metavar="K", help="likeliest labels to write for each text (default: 1)"
+    )
+    predict.add_argument(
+        "--probabilities", action="store_true", default=False, help="write a column probability_LABEL for every label"
+    )
+    add_data_options(predict.add_argument_group("data", "Columns are by default those that the student learnt from."))
+
+
+def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: If the model or the data cannot be used, or the output cannot be written.
+    """
+    values = vars(options)
+    source, output = data_source(values), Path(values["output"])
+    if Path(str(source)).is_file() and output.exists() and output.samefile(str(source)):
+        raise InputError(f"--output {str(output)!r} is the file of the texts; name another, it would be overwritten.")
+    quiet_libraries()
+    from freeal_hf.inputs import stream_texts
+    from freeal_hf.prediction import Classifier, write_predictions
+
+    classifier = Classifier(values["model"], batch_size=values["batch_size"])
+    texts = stream_texts(source, **reading(values, classifier.text_columns))
+    try:
+        labelled, rows = write_predictions(
+            output, classifier, texts, top_k=values["top_k"], all_probabilities=values["probabilities"]
+        )
+    except OSError as error:
+        raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
+    print(f"{labelled} of {rows} texts labelled: {output}")
