@@ -117,6 +117,8 @@ class Annotator(Protocol):
       token) as JSON-able values. It is the key of the answer cache; without it nothing is cached. A `max_tokens` in it
       bounds what the budget foresees for the answer.
     - `__aenter__`, `__aexit__`: entered once a run, in the driver's event loop, before the first call.
+    - `own_calls` (`list`): answers to calls that it made on being entered, such as a canary's; the driver enters their
+      `prompt_tokens` and `completion_tokens` in the ledger and empties the list.
     - `open()`, `close()`: called by `session`, from the first call of a whole loop to its last.
 
     A call that fails raises `TransientError` (the driver makes it again) or `RefusedError` (the text gets no label) of

@@ -2,28 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from huggingface_hub import AsyncInferenceClient
 
 from freeal_hf.annotation.calls import TransientError
+from freeal_hf.annotation.completions import Completion
 from freeal_hf.annotation.http_errors import HTTP_ERRORS, explained
 from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import Message
 from freeal_hf.errors import AnnotatorError
 
 _OURS = "freeal"
-
-
-class ChatAnswer(NamedTuple):
-    """A chat completion: what was said, whether it broke off, its tokens' log-probabilities, and what it took."""
-
-    text: str
-    is_cut_off: bool
-    is_filtered: bool
-    tokens: tuple[TokenLogprobs, ...]
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class ChatClient(AsyncInferenceClient):
@@ -50,7 +40,7 @@ async def complete(
     model: str | None,
     extra: Mapping[str, Any],
     **sampling: Any,
-) -> ChatAnswer:
+) -> Completion:
     """Makes one chat completion.
 
     Args:
@@ -78,14 +68,14 @@ async def complete(
         raise AnnotatorError(f"huggingface_hub cannot make the call: {error}") from error
 
 
-def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> ChatAnswer:
+def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Completion:
     choice = completion["choices"][0]
     text = choice["message"].get("content") or ""
     if not isinstance(text, str):
         raise TypeError("the content is not text")
     usage = completion.get("usage") or {}
     logprobs = (choice.get("logprobs") or {}).get("content") or ()
-    return ChatAnswer(
+    return Completion(
         text=text,
         is_cut_off=choice.get("finish_reason") == "length",
         is_filtered=choice.get("finish_reason") == "content_filter",

@@ -278,6 +278,7 @@ class _Worker(Generic[Request, Answer]):
     async def _main(self) -> None:
         try:
             async with _entered(self.work.annotator):
+                self._book_own_calls()
                 self._ready.set_result(None)
                 await self._end.wait()
                 await self._drain()
@@ -286,6 +287,12 @@ class _Worker(Generic[Request, Answer]):
                 self._outbox.put(error)
             else:
                 self._ready.set_exception(error)
+
+    def _book_own_calls(self) -> None:
+        own_calls: list[PaidAnswer] = getattr(self.work.annotator, "own_calls", [])
+        for answer in own_calls:
+            self.ledger.record(None, answer.prompt_tokens, answer.completion_tokens)
+        own_calls.clear()
 
     def _begin_end(self) -> None:
         self._end.set()

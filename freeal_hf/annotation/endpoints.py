@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -13,34 +11,27 @@ from urllib.parse import urlsplit
 from huggingface_hub.utils import get_session
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
-from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
-from freeal_hf.annotation.chat import ChatAnswer, ChatClient, complete
-from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing, json_schema_format
+from freeal_hf.annotation.chat import ChatClient, complete
+from freeal_hf.annotation.completions import (
+    Completion,
+    ask_label,
+    label_request,
+    read_texts,
+    send_canary,
+    texts_request,
+)
+from freeal_hf.annotation.constraints import Footing, json_schema_format
 from freeal_hf.annotation.dedicated import DedicatedEndpoint
 from freeal_hf.annotation.http_errors import HTTP_ERRORS, public_url
-from freeal_hf.annotation.logprobs import code_probabilities, name_probability
-from freeal_hf.annotation.prompts import (
-    Message,
-    annotation_messages,
-    answer_schema,
-    cut_text,
-    generation_messages,
-    generation_schema,
-    label_codes,
-    parse_answer,
-    parse_texts,
-    without_thoughts,
-)
+from freeal_hf.annotation.keys import check_holds_no_key, given_key
+from freeal_hf.annotation.prompts import Message, generation_messages, generation_schema
 from freeal_hf.errors import AnnotatorError, InputError
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.tasks import TextClassification
 
 logger = logging.getLogger(__name__)
 
-_PROBE_ATTEMPTS = 4
 _NO_MODELS_LIST: tuple[type[Exception], ...] = (*HTTP_ERRORS, ValueError, KeyError, IndexError, TypeError)
-_SMALLEST_CUT = 200  # characters; a text that does not fit then never will
 _NO_KEY = "none"
-_KEY_IN_QUERY = re.compile(r"(?:^|&)[^=]*(?:key|token|secret|password|sig)[^=]*=", re.IGNORECASE)
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 
@@ -118,7 +109,7 @@ class InferenceEndpointsAnnotator:
         self.base_url = base_url or (model if _is_url(model) else None)
         self.model = None if _is_url(model) else model
         if self.base_url is not None:
-            _check_holds_no_key(self.base_url)
+            check_holds_no_key(self.base_url)
         if self.base_url is not None and provider is not None:
             raise InputError(f"provider={provider!r} goes with a model id, not with a URL; leave one of them out.")
         self.provider = provider
@@ -141,48 +132,52 @@ class InferenceEndpointsAnnotator:
         self._served_model: str | None = None
         self._client: ChatClient | None = None
         self._footing: Footing | None = None
+        self.own_calls: list[Completion] = []
 
     def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: messages, schema, model, sampling."""
-        return {
-            **self._source(),
-            "messages": self._messages(task, request, self.max_text_length),
-            "schema": answer_schema(label_codes(task, self.probabilities)),
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "seed": self.seed,
-            "logprobs": self.probabilities,
-        }
+        asked = label_request(
+            task,
+            request,
+            coded=self.probabilities,
+            max_text_length=self.max_text_length,
+            max_tokens=self.max_tokens,
+        )
+        return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
 
     def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
         """The full request to write texts."""
-        return {
-            **self._source(),
-            "messages": generation_messages(task, request),
-            "schema": generation_schema(),
-            "temperature": self.generation_temperature,
-            "max_tokens": self.generation_max_tokens,
-            "seed": request.seed,
-        }
+        asked = texts_request(
+            task, request, temperature=self.generation_temperature, max_tokens=self.generation_max_tokens
+        )
+        return {**self._source(), **asked}
 
     async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, one call each."""
-        return list(await asyncio.gather(*(self._annotate(task, request) for request in requests)))
+        client, footing = self._ready()
+        ask = partial(
+            ask_label,
+            partial(self._label_call, client),
+            footing,
+            task,
+            coded=self.probabilities,
+            max_text_length=self.max_text_length,
+        )
+        return list(await asyncio.gather(*map(ask, requests)))
 
     async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
         """Writes texts for one label."""
-        fields: dict[str, Any] = {}
-        if self._ready().footing.constraint == "json_schema":
-            fields["response_format"] = json_schema_format("texts", generation_schema())
-        answer = await self._complete(
+        client, footing = self._ready()
+        held = footing.constraint == "json_schema"
+        completion = await self._complete(
+            client,
             generation_messages(task, request),
-            fields,
+            {"response_format": json_schema_format("texts", generation_schema())} if held else {},
             temperature=self.generation_temperature,
             max_tokens=self.generation_max_tokens,
             seed=request.seed,
         )
-        texts = parse_texts(answer.text)[: request.num_texts]
-        return Generation(texts, answer.prompt_tokens, answer.completion_tokens)
+        return read_texts(completion, request)
 
     def open(self) -> None:
         """Wakes the dedicated endpoint, if it is one and sleeps."""
@@ -204,7 +199,13 @@ class InferenceEndpointsAnnotator:
         try:
             self._served_model = await self._model_served()
             if self._footing is None:
-                self._footing = await self._probe(client)
+                self._footing = await send_canary(
+                    partial(self._label_call, client),
+                    self.own_calls,
+                    timeout=self.timeout,
+                    max_tokens=self.max_tokens,
+                    want_logprobs=self.probabilities,
+                )
         except BaseException:
             await client.close()
             raise
@@ -222,87 +223,25 @@ class InferenceEndpointsAnnotator:
             raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
         return _Ready(self._client, self._footing)
 
-    async def _annotate(self, task: TextClassification, request: AnnotationRequest) -> Annotation:
-        footing = self._ready().footing
-        codes = label_codes(task, self.probabilities)
-        length = self.max_text_length
-        while True:
-            try:
-                answer = await self._complete(
-                    self._messages(task, request, length),
-                    constraint_fields(footing.constraint, codes),
-                    temperature=self.temperature,
-                    max_tokens=self.max_tokens,
-                    seed=self.seed,
-                    **_logprob_fields(footing, len(codes)),
-                )
-                break
-            except RefusedError as error:
-                length = min(length, len(request.text)) // 2
-                if error.reason != "text too long" or length < _SMALLEST_CUT:
-                    raise
-        return replace(self._read(answer, task, codes), is_cut=length < len(request.text))
-
-    def _read(self, answer: ChatAnswer, task: TextClassification, codes: Sequence[str]) -> Annotation:
-        label, reason = parse_answer(answer.text, task, coded=self.probabilities)
-        probabilities = confidence = None
-        if label != NO_LABEL and answer.tokens:
-            if codes != task.label_names:
-                probabilities = code_probabilities(answer.tokens, codes)
-            confidence = probabilities[label] if probabilities else name_probability(answer.tokens, codes[label])
-        said_no: Reason | None = "cut-off answer" if reason and answer.is_cut_off else reason
-        if label == NO_LABEL and answer.is_filtered:
-            said_no = "content filter"
-        return Annotation(
-            label,
-            confidence=confidence,
-            probabilities=probabilities,
-            reason=said_no,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
-            answer=answer.text,
+    async def _label_call(
+        self, client: ChatClient, messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int
+    ) -> Completion:
+        sampling: dict[str, Any] = {"logprobs": True, "top_logprobs": top_logprobs} if top_logprobs else {}
+        return await self._complete(
+            client,
+            messages,
+            fields,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+            **sampling,
         )
 
-    async def _complete(self, messages: Sequence[Message], fields: Mapping[str, Any], **sampling: Any) -> ChatAnswer:
-        client = self._ready().client
-        return await complete(
-            client, messages, model=self._served_model, extra={**self.extra_body, **fields}, **sampling
-        )
-
-    async def _probe(self, client: ChatClient) -> Footing:
-        pace = Pace(1)
-
-        async def call(messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int) -> Trial:
-            sampling = {"logprobs": True, "top_logprobs": top_logprobs} if top_logprobs else {}
-            answer, _ = await ask(
-                lambda: complete(
-                    client,
-                    messages,
-                    model=self._served_model,
-                    extra={**self.extra_body, **fields},
-                    temperature=0.0,
-                    max_tokens=self.max_tokens,
-                    **sampling,
-                ),
-                pace=pace,
-                order=0,
-                timeout=self.timeout,
-                max_attempts=_PROBE_ATTEMPTS,
-                on_retry=lambda: None,
-            )
-            if answer.is_cut_off and not without_thoughts(answer.text):
-                raise AnnotatorError(
-                    f"The model wrote {answer.completion_tokens} tokens and no answer yet. A reasoning model needs "
-                    f"more than max_tokens={self.max_tokens}: try 4000, and extra_body to make it think less."
-                )
-            return Trial(answer.text, has_logprobs=bool(answer.tokens))
-
-        try:
-            return await find_footing(call, want_logprobs=self.probabilities)
-        except TransientError as error:
-            raise AnnotatorError(
-                f"The annotator did not answer its first call, tried {_PROBE_ATTEMPTS} times: {error}"
-            ) from error
+    async def _complete(
+        self, client: ChatClient, messages: Sequence[Message], fields: Mapping[str, Any], **sampling: Any
+    ) -> Completion:
+        extra = {**self.extra_body, **fields}
+        return await complete(client, messages, model=self._served_model, extra=extra, **sampling)
 
     async def _model_served(self) -> str | None:
         """The model's name in a request; asked of the server where only its address is known."""
@@ -317,10 +256,6 @@ class InferenceEndpointsAnnotator:
             logger.info("The server does not tell its model's name (%s); asking without one.", type(error).__name__)
             return None
 
-    def _messages(self, task: TextClassification, request: AnnotationRequest, length: int) -> list[Message]:
-        text, _ = cut_text(request.text, length)
-        return annotation_messages(task, replace(request, text=text), coded=self.probabilities)
-
     def _source(self) -> dict[str, Any]:
         return {
             "annotator": "chat-completions",
@@ -331,36 +266,15 @@ class InferenceEndpointsAnnotator:
         }
 
 
-def _logprob_fields(footing: Footing, num_codes: int) -> dict[str, Any]:
-    if not footing.top_logprobs:
-        return {}
-    # a few more than there are labels: a letter may come with and without a space or a quote
-    return {"logprobs": True, "top_logprobs": min(footing.top_logprobs, num_codes + 3)}
-
-
 def _is_url(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
 
 def _key(url: str | None, token: str | None, api_key_env: str | None) -> str | None:
-    if api_key_env is not None:
-        if token is not None:
-            raise InputError("Give either token or api_key_env, not both.")
-        if not os.environ.get(api_key_env):
-            raise AnnotatorError(f"The environment variable {api_key_env!r} is not set; put the server's key into it.")
-        return os.environ[api_key_env]
-    if token is not None or url is None or _is_hugging_face(url):
-        return token
+    key = given_key(token, api_key_env)
+    if key is not None or url is None or _is_hugging_face(url):
+        return key
     return _NO_KEY  # else huggingface_hub would send the saved Hugging Face token to whoever runs that server
-
-
-def _check_holds_no_key(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.username or parts.password or _KEY_IN_QUERY.search(parts.query):
-        raise InputError(
-            f"The address of {public_url(url)} holds a key, and addresses are written down. Leave it out, put it into "
-            "an environment variable, and name that with api_key_env."
-        )
 
 
 def _is_hugging_face(url: str) -> bool:

@@ -32,12 +32,13 @@ class Ledger:
 
     An answer counts as a *call*, with its tokens, when it was paid for under this ledger's `owner`: by this process,
     or by an earlier one that was killed and whose answers stand in the cache under the same owner. An answer that
-    others paid for (another round, another run that shares the cache) counts as *cached* and costs nothing here.
+    others paid for (another round, another run that shares the cache) counts as *cached* and costs nothing here. The
+    canary's calls are among `calls`; those of a process that was killed stand in no cache, and are not.
 
     Args:
         owner (`str`, *optional*, defaults to `""`): Who pays, such as `"round-0"`; the same after a restart.
         price (`Price`, *optional*): Price of the annotator's tokens.
-        calls (`int`): Answers that were paid for.
+        calls (`int`): Answers that were paid for, the canary's among them.
         cached (`int`): Answers that cost nothing, because they stood in the cache or the same text was asked before.
         retries (`int`): Calls made again after a failure, and questions put again after an unusable answer.
         prompt_tokens (`int`): Tokens read for `calls`.
@@ -90,8 +91,9 @@ class Ledger:
 class Budget:
     """Limits that end a run before they are passed; share one object between rounds to limit the whole run.
 
-    A call is made only if what was spent, what is under way and this call together stay below the limits. What a call
-    will take is foreseen from the length of its request and the largest answer so far.
+    A text is asked only if what was spent, what is under way and this call together stay below the limits. What a call
+    will take is foreseen from the length of its request and the largest answer so far. (The canary's handful of calls
+    come before anything can be foreseen: a limit of a few hundred tokens ends the run right after them.)
 
     Args:
         max_cost (`float`, *optional*): Dollars.
@@ -164,7 +166,7 @@ class Budget:
         tokens = self.spent_tokens + sum(ledger.tokens for ledger in self._ledgers)
         if self.max_tokens is not None and tokens + prompt_tokens + completion_tokens > self.max_tokens:
             raise BudgetExceeded(
-                f"Stopped before passing max_tokens={self.max_tokens}: {tokens} tokens are spent. Every answer is "
+                f"max_tokens={self.max_tokens} allows no further call: {tokens} tokens are spent. Every answer is "
                 "kept; the same command with a higher limit goes on from here."
             )
         if self.max_cost is None or price is None:
@@ -172,6 +174,6 @@ class Budget:
         spent = self.spent_cost + sum(ledger.cost or 0.0 for ledger in self._ledgers)
         if spent + price.of(prompt_tokens, completion_tokens) > self.max_cost:
             raise BudgetExceeded(
-                f"Stopped before passing max_cost=${self.max_cost:g}: ${spent:.4f} is spent. Every answer is kept; "
+                f"max_cost=${self.max_cost:g} allows no further call: ${spent:.4f} is spent. Every answer is kept; "
                 "the same command with a higher limit goes on from here."
             )

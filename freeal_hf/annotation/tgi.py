@@ -2,40 +2,35 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
-from freeal_hf.annotation.calls import Pace, RefusedError, TransientError, ask
-from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing
-from freeal_hf.annotation.http_errors import public_url
-from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability
-from freeal_hf.annotation.prompts import (
-    Message,
-    annotation_messages,
-    answer_schema,
-    cut_text,
-    generation_messages,
-    generation_schema,
-    label_codes,
-    parse_answer,
-    parse_texts,
+from freeal_hf.annotation.calls import RefusedError, TransientError
+from freeal_hf.annotation.completions import (
+    Completion,
+    ask_label,
+    label_request,
+    read_texts,
+    send_canary,
+    texts_request,
 )
+from freeal_hf.annotation.constraints import Footing
+from freeal_hf.annotation.http_errors import public_url
+from freeal_hf.annotation.keys import check_holds_no_key, given_key
+from freeal_hf.annotation.logprobs import TokenLogprobs
+from freeal_hf.annotation.prompts import Message, generation_messages, generation_schema
 from freeal_hf.annotation.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.tasks import TextClassification
 
 if TYPE_CHECKING:
     from text_generation.types import Response
 
 logger = logging.getLogger(__name__)
-
-_PROBE_ATTEMPTS = 4
-_SMALLEST_CUT = 200  # characters; a text that does not fit then never will
 
 
 class TextGenerationAnnotator:
@@ -85,6 +80,7 @@ class TextGenerationAnnotator:
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise InputError(f"{base_url!r} is no address of a server; it must begin with http:// or https://.")
+        check_holds_no_key(base_url)
         try:
             from freeal_hf.annotation.tgi_client import TGIClient
         except ImportError as error:
@@ -100,32 +96,30 @@ class TextGenerationAnnotator:
         self.concurrency = concurrency
         self.timeout = timeout
         self.generation_timeout = generation_timeout
-        self._client = TGIClient(self.base_url, _key(token, api_key_env), generation_timeout)
+        self._client = TGIClient(self.base_url, given_key(token, api_key_env), generation_timeout)
         self._model: dict[str, Any] = {}
         self._footing: Footing | None = None
+        self.own_calls: list[Completion] = []
         self._has_system_role = True
         self._templates: dict[tuple[str, ...], list[str]] = {}
 
     def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: server, messages, schema, sampling."""
-        return {
-            **self._source(),
-            "messages": self._messages(task, request, self.max_text_length),
-            "schema": answer_schema(label_codes(task, self.probabilities)),
-            "max_tokens": self.max_tokens,
-            "logprobs": self.probabilities,
-        }
+        asked = label_request(
+            task,
+            request,
+            coded=self.probabilities,
+            max_text_length=self.max_text_length,
+            max_tokens=self.max_tokens,
+        )
+        return {**self._source(), **asked}
 
     def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
         """The full request to write texts."""
-        return {
-            **self._source(),
-            "messages": generation_messages(task, request),
-            "schema": generation_schema(),
-            "temperature": self.generation_temperature,
-            "max_tokens": self.generation_max_tokens,
-            "seed": request.seed,
-        }
+        asked = texts_request(
+            task, request, temperature=self.generation_temperature, max_tokens=self.generation_max_tokens
+        )
+        return {**self._source(), **asked}
 
     async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, one call each.
@@ -133,7 +127,15 @@ class TextGenerationAnnotator:
         Raises:
             TransientError, RefusedError, AnnotatorError: As the driver expects them.
         """
-        return list(await asyncio.gather(*(self._annotate(task, request) for request in requests)))
+        ask = partial(
+            ask_label,
+            self._label_call,
+            self._ready(),
+            task,
+            coded=self.probabilities,
+            max_text_length=self.max_text_length,
+        )
+        return list(await asyncio.gather(*map(ask, requests)))
 
     async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
         """Writes texts for one label.
@@ -142,16 +144,15 @@ class TextGenerationAnnotator:
             TransientError, RefusedError, AnnotatorError: As the driver expects them.
         """
         held = {"grammar": _json_grammar(generation_schema())} if self._ready().constraint != "none" else {}
-        response, prompt_tokens = await self._client.complete(
-            await self._prompt(generation_messages(task, request)),
+        completion = await self._complete(
+            generation_messages(task, request),
             max_new_tokens=self.generation_max_tokens,
             do_sample=True,
             temperature=self.generation_temperature,
             seed=request.seed,
             **held,
         )
-        texts = parse_texts(response.generated_text)[: request.num_texts]
-        return Generation(texts, prompt_tokens, response.details.generated_tokens)
+        return read_texts(completion, request)
 
     def open(self) -> None:
         """Asks the server which model it runs: answers are kept under its name."""
@@ -173,7 +174,13 @@ class TextGenerationAnnotator:
         await self._client.__aenter__()
         try:
             if self._footing is None:
-                self._footing = await self._probe()
+                self._footing = await send_canary(
+                    self._label_call,
+                    self.own_calls,
+                    timeout=self.timeout,
+                    max_tokens=self.max_tokens,
+                    want_logprobs=self.probabilities,
+                )
         except BaseException:
             await self._client.__aexit__()
             raise
@@ -184,54 +191,31 @@ class TextGenerationAnnotator:
     ) -> None:
         await self._client.__aexit__()
 
-    async def _annotate(self, task: TextClassification, request: AnnotationRequest) -> Annotation:
-        codes = label_codes(task, self.probabilities)
-        length = self.max_text_length
-        while True:
-            try:
-                response, prompt_tokens = await self._complete(
-                    self._messages(task, request, length),
-                    constraint_fields(self._ready().constraint, codes),
-                    self._ready().top_logprobs,
-                )
-                break
-            except RefusedError as error:
-                length = min(length, len(request.text)) // 2
-                if error.reason != "text too long" or length < _SMALLEST_CUT:
-                    raise
-        annotation = self._read(response, task, codes)
-        return replace(annotation, prompt_tokens=prompt_tokens, is_cut=length < len(request.text))
-
-    def _read(self, response: "Response", task: TextClassification, codes: Sequence[str]) -> Annotation:
-        label, reason = parse_answer(response.generated_text, task, coded=self.probabilities)
-        tokens = _tokens(response)
-        probabilities = confidence = None
-        if label != NO_LABEL and self._ready().top_logprobs:
-            if codes != task.label_names:
-                probabilities = code_probabilities(tokens, codes)
-            confidence = probabilities[label] if probabilities else name_probability(tokens, codes[label])
-        return Annotation(
-            label,
-            confidence=confidence,
-            probabilities=probabilities,
-            reason="cut-off answer" if reason and response.details.finish_reason == "length" else reason,
-            completion_tokens=response.details.generated_tokens,
-            answer=response.generated_text,
-        )
-
-    async def _complete(
+    async def _label_call(
         self, messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int
-    ) -> tuple["Response", int]:
-        """One greedy answer, held to what the fields of a chat completion say."""
-        return await self._client.complete(
-            await self._prompt(messages),
+    ) -> Completion:
+        return await self._complete(
+            messages,
             max_new_tokens=self.max_tokens,
             top_n_tokens=top_logprobs or None,
             grammar=_grammar(fields),
         )
 
+    async def _complete(self, messages: Sequence[Message], **parameters: Any) -> Completion:
+        response, prompt_tokens = await self._client.complete(await self._prompt(messages), **parameters)
+        return Completion(
+            text=response.generated_text,
+            is_cut_off=response.details.finish_reason == "length",
+            is_filtered=False,
+            tokens=_tokens(response) if response.details.top_tokens else (),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=response.details.generated_tokens,
+        )
+
     async def _prompt(self, messages: Sequence[Message]) -> str:
         """A chat as the raw prompt that `/generate` takes."""
+        if not self._templates:
+            await self._try_template()
         if not self._has_system_role:
             messages = without_system_role(messages)
         start, *rest = await self._template(tuple(message["role"] for message in messages))
@@ -265,34 +249,10 @@ class TextGenerationAnnotator:
                     f"The server has no chat template to apply; serve a chat model: {error}"
                 ) from error
 
-    async def _probe(self) -> Footing:
-        pace = Pace(1)
-
-        async def call(messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int) -> Trial:
-            (response, _), _ = await ask(
-                lambda: self._complete(messages, fields, top_logprobs),
-                pace=pace,
-                order=0,
-                timeout=self.timeout,
-                max_attempts=_PROBE_ATTEMPTS,
-                on_retry=lambda: None,
-            )
-            return Trial(response.generated_text, has_logprobs=bool(response.details.top_tokens))
-
-        try:
-            await self._try_template()
-            return await find_footing(call, want_logprobs=self.probabilities)
-        except TransientError as error:
-            raise AnnotatorError(f"The server did not answer its first call: {error}") from error
-
     def _ready(self) -> Footing:
         if self._footing is None:
             raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
         return self._footing
-
-    def _messages(self, task: TextClassification, request: AnnotationRequest, length: int) -> list[Message]:
-        text, _ = cut_text(request.text, length)
-        return annotation_messages(task, replace(request, text=text), coded=self.probabilities)
 
     def _source(self) -> dict[str, Any]:
         return {
@@ -334,19 +294,9 @@ def _json_grammar(schema: Mapping[str, Any]) -> Any:
 
 
 def _tokens(response: "Response") -> tuple[TokenLogprobs, ...]:
-    alternatives = response.details.top_tokens or [[] for _ in response.details.tokens]
+    details = response.details
     return tuple(
         TokenLogprobs(token.text, token.logprob, {other.text: other.logprob for other in others})
-        for token, others in zip(response.details.tokens, alternatives, strict=True)
+        for token, others in zip(details.tokens, details.top_tokens, strict=True)
         if not token.special
     )
-
-
-def _key(token: str | None, api_key_env: str | None) -> str | None:
-    if api_key_env is None:
-        return token
-    if token is not None:
-        raise InputError("Give either token or api_key_env, not both.")
-    if not os.environ.get(api_key_env):
-        raise AnnotatorError(f"The environment variable {api_key_env!r} is not set; put the server's key into it.")
-    return os.environ[api_key_env]

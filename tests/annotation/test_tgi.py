@@ -10,6 +10,7 @@ from tokenizers import processors
 from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_generation
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.calls import TransientError
+from freeal_hf.annotation.ledger import Ledger
 from freeal_hf.annotation.prompts import CUT_MARK, annotation_messages
 from freeal_hf.annotation.specs import build_annotator
 from freeal_hf.annotation.tgi import TextGenerationAnnotator
@@ -85,6 +86,13 @@ def test_a_server_that_ignores_grammars_is_read_by_parsing(start):
 def test_a_server_without_alternatives_of_tokens_labels_without_probabilities(start):
     answer = label(start(review_model(), max_top_n_tokens=0), ["Never dull."])[0]
     assert (answer.label, answer.probabilities) == (0, None)
+
+
+def test_the_ledger_holds_the_canarys_calls_too(start):
+    server, ledger = start(), Ledger()
+    list(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, [FILM], ledger=ledger))
+    assert ledger.calls == len(server.prompts) > 1
+    assert ledger.prompt_tokens == sum(map(len, server.prompts))
 
 
 def test_texts_are_written_for_a_label(start):
@@ -211,6 +219,12 @@ def test_a_server_of_another_kind_ends_the_run(start):
 def test_a_server_that_is_not_there_ends_the_run(start):
     with pytest.raises(AnnotatorError, match="cannot be reached"):
         list(run_annotation(TextGenerationAnnotator("http://127.0.0.1:9"), REVIEW_TASK, [AnnotationRequest("film")]))
+
+
+def test_an_address_that_holds_a_key_is_refused_without_showing_it():
+    with pytest.raises(InputError, match="api_key_env") as caught:
+        TextGenerationAnnotator(f"http://user:{KEY}@127.0.0.1:8080")
+    assert KEY not in str(caught.value)
 
 
 def test_an_address_that_is_no_url_is_refused():

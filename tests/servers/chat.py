@@ -83,6 +83,7 @@ class Stats:
     Args:
         asked: Requests by text.
         answered: Requests that were answered with a usable or unusable answer (what a provider would bill), by text.
+        billed: Tokens of those, read and written.
         met: How often each fault was met.
         most_parallel: Most requests at once.
         bodies: The last requests.
@@ -91,6 +92,7 @@ class Stats:
 
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
+    billed: tuple[int, int] = (0, 0)
     met: Counter[str] = field(default_factory=Counter)
     most_parallel: int = 0
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -258,6 +260,8 @@ class ChatServer:
         if fault == "broken":
             return web.Response(text=content[: len(content) // 2], content_type="application/json")
         self.stats.answered[text_of(prompt)] += 1
+        usage, (read, written) = payload.get("usage", {}), self.stats.billed
+        self.stats.billed = (read + usage.get("prompt_tokens", 0), written + usage.get("completion_tokens", 0))
         return web.Response(text=content, content_type="application/json")
 
 

@@ -1,0 +1,193 @@
+"""How a label, or texts, are asked of a language model behind HTTP, whichever protocol carries the question."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
+from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing
+from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability
+from freeal_hf.annotation.prompts import (
+    Message,
+    annotation_messages,
+    answer_schema,
+    cut_text,
+    generation_messages,
+    generation_schema,
+    label_codes,
+    parse_answer,
+    parse_texts,
+    without_thoughts,
+)
+from freeal_hf.errors import AnnotatorError
+from freeal_hf.tasks import NO_LABEL, TextClassification
+
+SMALLEST_CUT = 200
+"""Characters; a text that does not fit then never will."""
+
+_CANARY_ATTEMPTS = 4
+
+
+class Completion(NamedTuple):
+    """What a model said, whether it broke off or was filtered, its tokens' log-probabilities, and what it took.
+
+    `tokens` is empty where no log-probabilities were asked for, or none came.
+    """
+
+    text: str
+    is_cut_off: bool
+    is_filtered: bool
+    tokens: tuple[TokenLogprobs, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+Complete = Callable[[Sequence[Message], Mapping[str, Any], int], Awaitable[Completion]]
+"""Answers a chat: messages, the fields of `constraint_fields`, number of log-probabilities a token (0: none)."""
+
+
+def label_request(
+    task: TextClassification, request: AnnotationRequest, *, coded: bool, max_text_length: int, max_tokens: int
+) -> dict[str, Any]:
+    """What is asked for one label, for the fingerprint.
+
+    Args:
+        task (`TextClassification`): The task.
+        request (`AnnotationRequest`): The text and its demonstrations.
+        coded (`bool`): Whether labels are answered as letters, for their probabilities.
+        max_text_length (`int`): Most characters of the text; a longer one is cut.
+        max_tokens (`int`): Most tokens of the answer.
+    """
+    return {
+        "messages": _messages(task, request, coded, max_text_length),
+        "schema": answer_schema(label_codes(task, coded)),
+        "max_tokens": max_tokens,
+        "logprobs": coded,
+    }
+
+
+def texts_request(
+    task: TextClassification, request: GenerationRequest, *, temperature: float, max_tokens: int
+) -> dict[str, Any]:
+    """What is asked for new texts, for the fingerprint."""
+    return {
+        "messages": generation_messages(task, request),
+        "schema": generation_schema(),
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "seed": request.seed,
+    }
+
+
+async def ask_label(
+    complete: Complete,
+    footing: Footing,
+    task: TextClassification,
+    request: AnnotationRequest,
+    *,
+    coded: bool,
+    max_text_length: int,
+) -> Annotation:
+    """Asks for the label of one text; one that is too long for the model is cut to half until it fits.
+
+    Args:
+        complete (`Complete`): Makes the call.
+        footing (`Footing`): How the server is held to the labels.
+        task, request, coded, max_text_length: As in `label_request`.
+
+    Raises:
+        TransientError, RefusedError, AnnotatorError: What `complete` raises.
+    """
+    codes = label_codes(task, coded)
+    fields = constraint_fields(footing.constraint, codes)
+    # a few more than there are labels: a letter may come with and without a space or a quote
+    top_logprobs = min(footing.top_logprobs, len(codes) + 3)
+    length = max_text_length
+    while True:
+        try:
+            completion = await complete(_messages(task, request, coded, length), fields, top_logprobs)
+            break
+        except RefusedError as error:
+            length = min(length, len(request.text)) // 2
+            if error.reason != "text too long" or length < SMALLEST_CUT:
+                raise
+    return replace(_read_label(completion, task, coded), is_cut=length < len(request.text))
+
+
+def read_texts(completion: Completion, request: GenerationRequest) -> Generation:
+    """The texts that were written for a request."""
+    texts = parse_texts(completion.text)[: request.num_texts]
+    return Generation(texts, completion.prompt_tokens, completion.completion_tokens)
+
+
+async def send_canary(
+    complete: Complete, paid: list[Completion], *, timeout: float, max_tokens: int, want_logprobs: bool
+) -> Footing:
+    """Finds out, before the bulk is spent, how the server can be held to the labels.
+
+    Args:
+        complete (`Complete`): Makes a call.
+        paid (`list[Completion]`): Takes the answers, which cost tokens as any other.
+        timeout (`float`): Seconds for one call.
+        max_tokens (`int`): Most tokens of an answer, for the error message.
+        want_logprobs (`bool`): Whether to try for log-probabilities.
+
+    Returns:
+        `Footing`: See `freeal_hf.annotation.constraints.find_footing`.
+
+    Raises:
+        AnnotatorError: If the server does not answer, refuses a plain question, or only thinks.
+    """
+    pace = Pace(1)
+
+    async def call(messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int) -> Trial:
+        completion, _ = await ask(
+            lambda: complete(messages, fields, top_logprobs),
+            pace=pace,
+            order=0,
+            timeout=timeout,
+            max_attempts=_CANARY_ATTEMPTS,
+            on_retry=lambda: None,
+        )
+        paid.append(completion)
+        if completion.is_cut_off and not without_thoughts(completion.text):
+            raise AnnotatorError(
+                f"The model wrote {completion.completion_tokens} tokens and no answer yet. A reasoning model needs "
+                f"more than max_tokens={max_tokens}: try 4000, or make it think less (extra_body, where it has one)."
+            )
+        return Trial(completion.text, has_logprobs=any(token.alternatives for token in completion.tokens))
+
+    try:
+        return await find_footing(call, want_logprobs=want_logprobs)
+    except TransientError as error:
+        raise AnnotatorError(
+            f"The annotator did not answer its first call, tried {_CANARY_ATTEMPTS} times: {error}"
+        ) from error
+
+
+def _messages(task: TextClassification, request: AnnotationRequest, coded: bool, length: int) -> list[Message]:
+    text, _ = cut_text(request.text, length)
+    return annotation_messages(task, replace(request, text=text), coded=coded)
+
+
+def _read_label(completion: Completion, task: TextClassification, coded: bool) -> Annotation:
+    codes = label_codes(task, coded)
+    label, unusable = parse_answer(completion.text, task, coded=coded)
+    probabilities = confidence = None
+    if label != NO_LABEL and completion.tokens:
+        if codes != task.label_names:
+            probabilities = code_probabilities(completion.tokens, codes)
+        confidence = probabilities[label] if probabilities else name_probability(completion.tokens, codes[label])
+    reason: Reason | None = "cut-off answer" if unusable and completion.is_cut_off else unusable
+    if label == NO_LABEL and completion.is_filtered:
+        reason = "content filter"
+    return Annotation(
+        label,
+        confidence=confidence,
+        probabilities=probabilities,
+        reason=reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        answer=completion.text,
+    )
