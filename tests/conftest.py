@@ -20,6 +20,22 @@ FRUIT = ["apple", "pear", "plum", "cherry", "grape", "melon"]
 TOOLS = ["hammer", "saw", "drill", "chisel", "file", "wrench"]
 FILLERS = ["the", "a", "my", "old", "new", "big", "small", "red", "blue", "on", "table", "is", "was", "near", "door"]
 
+CONTRACT = [
+    "id",
+    "text",
+    "label",
+    "label_confidence",
+    "annotator_label",
+    "annotator_confidence",
+    "student_label",
+    "student_confidence",
+    "loss",
+    "is_clean",
+    "round",
+    "note",
+]
+"""Columns of a round's data set, without gold."""
+
 QUICK_TRAINING = {
     "num_train_epochs": 6,
     "warm_up_epochs": 4,

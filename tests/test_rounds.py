@@ -6,22 +6,8 @@ from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
 from freeal_hf.errors import InputError, RunError
-from tests.conftest import QUICK_TRAINING
+from tests.conftest import CONTRACT, QUICK_TRAINING
 
-CONTRACT = [
-    "id",
-    "text",
-    "label",
-    "label_confidence",
-    "annotator_label",
-    "annotator_confidence",
-    "student_label",
-    "student_confidence",
-    "loss",
-    "is_clean",
-    "round",
-    "note",
-]
 METRICS = {
     "round",
     "annotator_accuracy",

@@ -10,23 +10,9 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
+from tests.conftest import CONTRACT
 from tests.hub.conftest import DATASET, MODEL, ROOT, hub_environment, second_round
 from tests.servers.hub import TOKEN
-
-CONTRACT = [
-    "id",
-    "text",
-    "label",
-    "label_confidence",
-    "annotator_label",
-    "annotator_confidence",
-    "student_label",
-    "student_confidence",
-    "loss",
-    "is_clean",
-    "round",
-    "note",
-]
 
 STRANGER = """
 import json
