@@ -27,7 +27,7 @@ def add_predict(commands: Any) -> None:
     predict.add_argument(
         "--probabilities", action="store_true", default=False, help="write a column probability_LABEL for every label"
     )
-    add_data_options(predict.add_argument_group("data", "Columns are by default those that the student learnt from."))
+    add_data_options(predict.add_argument_group("data", "Default: the columns that the student learnt from."))
 
 
 def predict(options: argparse.Namespace, _: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ _NEVER_WRITTEN = {"hub_token", "push_to_hub_token", "logging_dir", "run_name", "
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 _REFINE = ("noisy", "all", "none")
 _SETTINGS = ("transductive", "inductive")
+_STOP_ON = ("never", "label_changes", "agreement", "estimated_accuracy")
 
 
 @dataclass
@@ -28,6 +29,9 @@ class LoopConfig:
         candidate_fraction (`float`, *optional*, defaults to 0.2): Cleanest fraction of a label that may enter it.
         generated_per_label (`int`, *optional*, defaults to 10): Texts that the annotator writes per label for round 0.
         refine (`str`, *optional*, defaults to `"noisy"`): Which texts later rounds ask again.
+        stop_on (`str`, *optional*, defaults to `"never"`):
+            What ends the loop before `num_rounds`: hardly any final label changed, annotator and student agree no
+            more than before, or the estimated accuracy no longer rises. See `freeal_hf.stopping`.
         setting (`str`, *optional*, defaults to `"transductive"`): What the student is scored on.
         max_cost (`float`, *optional*): Dollars that the annotator may cost in all rounds together.
         max_tokens (`int`, *optional*): Tokens that it may read and write in all rounds together.
@@ -53,6 +57,10 @@ class LoopConfig:
     refine: str = field(
         default="noisy",
         metadata={"help": "Texts that later rounds ask again (noisy: and unlabelled ones).", "choices": _REFINE},
+    )
+    stop_on: str = field(
+        default="never",
+        metadata={"help": "What ends the loop early; no rule sees gold.", "choices": _STOP_ON},
     )
     setting: str = field(
         default="transductive",

@@ -46,6 +46,8 @@ _ROUND_FIELDS = {
     "estimated_label_accuracy": "float64",
     "clean_fraction": "float64",
     "clean_accuracy": "float64",
+    "agreement": "float64",
+    "changed_labels": "float64",
     "annotator_calls": "int64",
     "prompt_tokens": "int64",
     "completion_tokens": "int64",

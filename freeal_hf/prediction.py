@@ -41,7 +41,7 @@ class Classifier:
 
     @property
     def text_columns(self) -> list[str]:
-        """Columns that made up the texts which the student learnt from, as its folder remembers them."""
+        """Columns that its texts were joined from, as its folder remembers them; `["text"]` where they were not."""
         return list(getattr(self._model.config, "text_columns", None) or ["text"])
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:

@@ -36,6 +36,7 @@ from freeal_hf.round_files import (
     Selection,
     distinct_texts,
     label_rows,
+    read_labels,
     read_pool,
     test_rows,
     write_pool,
@@ -47,6 +48,7 @@ from freeal_hf.run_folder import (
     write_atomically,
     write_json,
 )
+from freeal_hf.stopping import convergence_figures, stopping_rule
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class FreeAL:
         loop (`LoopConfig`, *optional*): How both take turns.
         hub (`HubConfig`, *optional*): Where and what to push after each round when `args.push_to_hub` is set.
         text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`):
-            Columns that a text is joined from; the student's folder remembers them for `freeal-hf predict`.
+            Columns of the text; where there are several, the student's folder remembers how it was joined.
 
     Example:
 
@@ -164,6 +166,8 @@ class FreeAL:
         ):
             write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
             budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
+            converged = stopping_rule(self.loop.stop_on)
+            records: list[dict[str, Any]] = []
             for number in range(self.loop.num_rounds):
                 record = self.folder.metrics(number)
                 if record is None or record["budget_spent"]:
@@ -175,6 +179,10 @@ class FreeAL:
                     budget.spent_cost += record["cost"] or 0.0
                 if record["budget_spent"]:
                     logger.warning("The budget is spent: the run ends with round %d. A larger one goes on.", number)
+                    break
+                records.append(record)
+                if number + 1 < self.loop.num_rounds and (reason := converged(records)):
+                    logger.info("The loop has converged: %s.", reason)
                     break
             publish(self.folder, self.task, self.loop.num_rounds)
         return load_result(self.folder.path)
@@ -292,7 +300,8 @@ class FreeAL:
         write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
         labels = label_rows(dataset, corpus, self.task, answers, selection, number)
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
-        record = score_round(labels)
+        previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
+        record = {**score_round(labels), **convergence_figures(labels, previous)}
         if test is not None:
             scored = self._label_test(folder, test, number)
             if self.loop.setting == "inductive":
@@ -436,7 +445,8 @@ class FreeAL:
                 trainer, partial(self.progress.step, number, TRAINING), partial(self.progress.epoch, number)
             )
         )
-        trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
+        if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
+            trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
         try:
             trainer.train(resume_from_checkpoint=True)
         except FileNotFoundError:

@@ -16,6 +16,8 @@ METRICS = {
     "estimated_label_accuracy",
     "clean_fraction",
     "clean_accuracy",
+    "agreement",
+    "changed_labels",
     "annotator_calls",
     "prompt_tokens",
     "completion_tokens",

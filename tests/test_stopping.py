@@ -1,0 +1,64 @@
+import pytest
+from datasets import Dataset
+
+from freeal_hf import FreeAL, FreeALConfig
+from freeal_hf.configuration import _STOP_ON, LoopConfig
+from freeal_hf.errors import InputError
+from freeal_hf.stopping import RULES, LabelChanges, NoGain, convergence_figures, stopping_rule
+from tests.conftest import QUICK_TRAINING
+
+
+def rounds(figure, *values):
+    return [{"round": i, figure: value} for i, value in enumerate(values)]
+
+
+def labels(final, annotator, student):
+    return Dataset.from_dict({"label": final, "annotator_label": annotator, "student_label": student})
+
+
+@pytest.mark.parametrize(("changed", "stops"), [(None, False), (0.2, False), (0.01, True), (0.0, True)])
+def test_few_changed_labels_end_the_loop(changed, stops):
+    assert bool(LabelChanges()(rounds("changed_labels", None, changed))) is stops
+
+
+@pytest.mark.parametrize(("values", "stops"), [((0.8,), False), ((0.8, 0.85), False), ((0.8, 0.8), True)])
+def test_a_figure_that_no_longer_rises_ends_the_loop(values, stops):
+    assert bool(NoGain("agreement")(rounds("agreement", *values))) is stops
+
+
+def test_a_figure_that_is_not_known_does_not_end_the_loop():
+    assert NoGain("agreement")(rounds("agreement", 0.8, None)) is None
+
+
+def test_the_reason_names_the_figures():
+    assert NoGain("agreement")(rounds("agreement", 0.8, 0.75)) == "the agreement went from 80.0% to 75.0% in round 1"
+
+
+def test_agreement_counts_the_texts_that_the_annotator_labelled():
+    assert convergence_figures(labels([0] * 4, [0, 1, 1, -1], [0, 1, 0, 0]), None)["agreement"] == pytest.approx(2 / 3)
+
+
+def test_changed_labels_are_counted_against_the_round_before():
+    one, other = labels([0, 1, 1, 0], [0] * 4, [0] * 4), labels([0, 1, 0, 0], [0] * 4, [0] * 4)
+    assert convergence_figures(one, None)["changed_labels"] is None
+    assert convergence_figures(other, one)["changed_labels"] == 0.25
+
+
+def test_every_rule_has_its_option():
+    assert {"never", *RULES} == set(_STOP_ON)
+
+
+def test_an_unknown_rule_is_named():
+    with pytest.raises(InputError, match="no stopping rule 'soon'"):
+        stopping_rule("soon")
+
+
+def test_a_run_that_has_converged_ends_and_goes_on_when_told_to(corpus, task, annotator, student_folder, tmp_path):
+    def run(stop_on, num_rounds):
+        args = FreeALConfig(output_dir=str(tmp_path / "run"), **{**QUICK_TRAINING, "num_train_epochs": 2})
+        loop = LoopConfig(num_rounds=num_rounds, refine="none", stop_on=stop_on)
+        return FreeAL(task, annotator, str(student_folder), args, loop).run(corpus).rounds
+
+    assert len(run("agreement", 4)) == 2  # nothing is asked again and the seed is the same: nothing changes
+    assert len(run("agreement", 4)) == 2
+    assert len(run("never", 3)) == 3
