@@ -185,8 +185,15 @@ class FreeALTrainer(Trainer):
         args = self.args
         if args.groups_by_length:
             rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-            return LengthGroupedSampler(self._lengths, rows, args.seed if args.data_seed is None else args.data_seed)
+            seed = args.seed if args.data_seed is None else args.data_seed
+            return LengthGroupedSampler(self._padded_lengths(), rows, seed)
         return super()._get_train_sampler(train_dataset)
+
+    def _padded_lengths(self) -> list[int]:
+        """Tokens of each sample's longest view, to which a batch pads both."""
+        dataset: Any = self.train_dataset
+        views = [dataset[name] for name in ("input_ids", "augmented_input_ids") if name in dataset.column_names]
+        return [max(len(ids) for ids in sample) for sample in zip(*views, strict=True)]
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
         # Trainer would group evaluation rows by length, too, and so return predictions in another order.

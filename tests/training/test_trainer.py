@@ -10,6 +10,7 @@ from datasets import ClassLabel, Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from freeal_hf.training.config import FreeALConfig
+from freeal_hf.training.data import LengthGroupedSampler
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import NAMES, make_texts, tiny_student
 
@@ -158,6 +159,16 @@ def test_no_second_view_is_used_when_none_is_wanted(tokenizer: Tokenizer, config
     args = configure(second_view="none", num_train_epochs=4)
     trainer = trained(make_texts(flips=0.2, augmented=True), args, tokenizer)
     assert not any("consistency_loss" in line for line in trainer.state.log_history)
+
+
+def test_texts_are_grouped_by_the_longest_view_to_which_a_batch_is_padded(
+    tokenizer: Tokenizer, configure: Configure
+) -> None:
+    texts = Dataset.from_dict({"text": ["w1", "w1 w2"], "label": [0, 1], "augmented_text": ["w1 w2 w3", ""]})
+    trainer = FreeALTrainer(tiny_student(), configure(), texts, processing_class=tokenizer)
+    sampler = trainer._get_train_sampler()
+    assert isinstance(sampler, LengthGroupedSampler)
+    assert sampler.lengths == [3, 2]
 
 
 def test_a_stream_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
