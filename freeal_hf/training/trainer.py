@@ -26,7 +26,7 @@ from transformers import (
 from transformers.trainer_utils import TrainOutput
 
 from freeal_hf.training.card import write_card
-from freeal_hf.training.checkpoints import last_complete_checkpoint
+from freeal_hf.training.checkpoints import last_complete_checkpoint, load_selection, save_selection
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import (
     EVAL_COLUMNS,
@@ -50,8 +50,6 @@ from freeal_hf.training.losses import (
 from freeal_hf.training.memory import PredictionMemory
 from freeal_hf.training.selection import Selection, SelectionRules, select_clean
 from freeal_hf.training.student import build_student, encoder_of
-
-SELECTION_FILE = "selection.npz"
 
 
 class FreeALTrainer(Trainer):
@@ -449,40 +447,29 @@ class FreeALTrainer(Trainer):
                 if resume_from_checkpoint is True
                 else Path(resume_from_checkpoint)
             )
-            self._load_selection(folder / SELECTION_FILE)
+            self._load_selection(folder)
             resume_from_checkpoint = str(folder)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        # Before all other files, so that a checkpoint with a trainer state, the last file, is complete.
-        state = self._memory.state(self._sum_over_processes)
+        memory = self._memory.state(self._sum_over_processes)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in state.items()}
-            is_clean = self.clean_mask.cpu().numpy()
-            np.savez(
-                folder / SELECTION_FILE,
-                losses=self.running_losses,
-                posterior=self._posterior,
-                is_clean=is_clean,
-                **arrays,
-            )
+            selection = {
+                "losses": self.running_losses,
+                "posterior": self._posterior,
+                "is_clean": self.clean_mask.cpu().numpy(),
+            }
+            save_selection(folder, selection | {name: value.cpu().numpy() for name, value in memory.items()})
         super()._save_checkpoint(model, trial)
 
-    def _load_selection(self, file: Path) -> None:
-        with np.load(file, allow_pickle=False) as saved:
-            arrays = dict(saved)
-        if len(arrays["losses"]) != len(self._labels):
-            raise ValueError(
-                f"{file} was saved for {len(arrays['losses'])} training samples, not {len(self._labels)}: "
-                "resume with the data set that the run was started with"
-            )
+    def _load_selection(self, checkpoint: Path) -> None:
+        arrays = load_selection(checkpoint, len(self._labels))
         self.running_losses, self._posterior, is_clean = (
             arrays.pop(name) for name in ("losses", "posterior", "is_clean")
         )
-        state = {name: torch.from_numpy(value) for name, value in arrays.items()}
-        self._memory.load(state, is_main_process=self.args.process_index == 0)
+        memory = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        self._memory.load(memory, is_main_process=self.args.process_index == 0)
         if self._memory.epochs >= self.args.warm_up_epochs:
             self._use_selection(is_clean)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from freeal_hf.training.checkpoints import SELECTION_FILE
 from freeal_hf.training.config import FreeALConfig
-from freeal_hf.training.trainer import SELECTION_FILE, FreeALTrainer
+from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import make_texts, sampling, tiny_student
 
 Configure = Callable[..., FreeALConfig]

@@ -12,6 +12,7 @@ from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedTokenizerFast,
+    Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
@@ -90,7 +91,10 @@ def test_mixing_a_row_with_itself_changes_no_score_whatever_the_head(architectur
     assert torch.allclose(logits[:3], logits[3:], atol=1e-5)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+needs_peft = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+
+
+@needs_peft
 def test_a_lora_student_trains_its_adapter_alone(tokenizer: Tokenizer, configure: Configure) -> None:
     from peft import LoraConfig, get_peft_model
 
@@ -102,6 +106,41 @@ def test_a_lora_student_trains_its_adapter_alone(tokenizer: Tokenizer, configure
     assert any("mixup_loss" in line for line in trainer.state.log_history)
     assert any(not torch.equal(weight, model.get_parameter(name)) for name, weight in before.items())
     assert torch.equal(frozen, model.get_base_model().bert.encoder.layer[0].output.dense.weight)
+
+
+@needs_peft
+def test_a_lora_student_is_evaluated(tokenizer: Tokenizer, configure: Configure) -> None:
+    # PEFT hides the model's signature, by which Trainer guesses what the labels are called.
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(tiny_student(), LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query", "value"]))
+    trainer = train(tokenizer, configure(num_train_epochs=1), model, compute_metrics=accuracy)
+    assert {"eval_loss", "eval_accuracy"} <= trainer.evaluate(make_texts(12, seed=1)).keys()
+
+
+def test_the_training_loop_is_transformers_own() -> None:
+    for name in ("_inner_training_loop", "training_step", "prediction_step", "evaluation_loop"):
+        assert getattr(FreeALTrainer, name) is getattr(Trainer, name)
+
+
+def test_both_views_and_the_mixtures_share_one_forward(tokenizer: Tokenizer, configure: Configure) -> None:
+    model, forwards = tiny_student(), 0
+
+    def count(module: torch.nn.Module, *_: Any) -> None:
+        nonlocal forwards
+        forwards += module.training
+
+    model.register_forward_pre_hook(count)
+    assert forwards == train(tokenizer, configure(), model).state.global_step
+
+
+def test_several_visible_gpus_without_a_launcher_do_not_tear_the_views_apart(
+    tokenizer: Tokenizer, configure: Configure
+) -> None:
+    args = configure()
+    args._n_gpu = 2  # what Trainer would wrap in DataParallel, splitting each batch in the middle of its views
+    trainer = FreeALTrainer(tiny_student(), args, make_texts(augmented=True), processing_class=tokenizer)
+    assert trainer.args.n_gpu == 1
 
 
 def test_bf16_autocast(tokenizer: Tokenizer, configure: Configure) -> None:
