@@ -22,6 +22,7 @@ _PUBLIC = {
     "LoopConfig": "freeal_hf.configuration",
     "TextClassification": "freeal_hf.tasks",
     "TextGenerationAnnotator": "freeal_hf.annotation.tgi",
+    "TokenClassification": "freeal_hf.tasks",
     "load_task": "freeal_hf.tasks",
     "pull_run": "freeal_hf.hub_pull",
     "read_data": "freeal_hf.inputs",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from freeal_hf.rounds import FreeAL as FreeAL
     from freeal_hf.tasks import Demonstration as Demonstration
     from freeal_hf.tasks import TextClassification as TextClassification
+    from freeal_hf.tasks import TokenClassification as TokenClassification
     from freeal_hf.tasks import load_task as load_task
     from freeal_hf.training.config import FreeALConfig as FreeALConfig
     from freeal_hf.training.trainer import FreeALTrainer as FreeALTrainer

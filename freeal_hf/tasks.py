@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from freeal_hf.errors import InputError
+from freeal_hf.spans import bio_tags
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 NO_LABEL = -1
 """Label id of a text that has no label. It never enters a supervised loss."""
@@ -30,29 +34,25 @@ class Demonstration:
     id: str | None = None
 
 
-class TextClassification:
-    """One label out of a list for each text.
+class Task:
+    """A description and named, described labels: what both kinds of task share.
 
     Args:
         labels (`Sequence[str]` or `Mapping[str, str]`):
             The label names, in the order of their ids, or a mapping of label name to description.
-        description (`str`, *optional*, defaults to `""`):
-            What is to be decided about a text, in the words one would use to a person.
+        description (`str`, *optional*, defaults to `""`): What is to be decided.
 
     Raises:
-        InputError: If there are fewer than two labels, or names that are empty, not strings, doubled, or that differ
-            only in case or white space.
-
-    Example:
-
-        task = TextClassification({"positive": "the reviewer liked it", "negative": "the reviewer did not"})
+        InputError: If there are too few labels, or names that are empty, not strings, doubled, or that differ only in
+            case or white space.
     """
 
-    type = "text-classification"
+    type: ClassVar[str]
+    fewest_labels: ClassVar[int]
 
     def __init__(self, labels: Sequence[str] | Mapping[str, str], description: str = "") -> None:
         descriptions = _described(labels)
-        _check_label_names(list(descriptions))
+        _check_label_names(list(descriptions), self.fewest_labels)
         if not isinstance(description, str):
             raise InputError(f"The task's description is {description!r}; it must be a string.")
         self.descriptions: dict[str, str] = {
@@ -85,7 +85,7 @@ class TextClassification:
         return {"type": self.type, "description": self.description, "labels": dict(self.descriptions)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "TextClassification":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Self":
         """Builds a task from what `to_dict` gives (`type` and `description` may be left out).
 
         Raises:
@@ -105,17 +105,76 @@ class TextClassification:
         Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, TextClassification)
-            and self.description == other.description
-            and list(self.descriptions.items()) == list(other.descriptions.items())
-        )
+        return isinstance(other, Task) and self.to_dict() == other.to_dict() and self.label_names == other.label_names
 
     def __hash__(self) -> int:
-        return hash((self.description, tuple(self.descriptions.items())))
+        return hash((self.type, self.description, tuple(self.descriptions.items())))
 
     def __repr__(self) -> str:
-        return f"TextClassification({self.descriptions!r}, description={self.description!r})"
+        return f"{type(self).__name__}({self.descriptions!r}, description={self.description!r})"
+
+
+class TextClassification(Task):
+    """One label out of a list for each text.
+
+    Args:
+        labels (`Sequence[str]` or `Mapping[str, str]`):
+            The label names, in the order of their ids, or a mapping of label name to description.
+        description (`str`, *optional*, defaults to `""`):
+            What is to be decided about a text, in the words one would use to a person.
+
+    Raises:
+        InputError: If there are fewer than two labels, or names that are empty, not strings, doubled, or that differ
+            only in case or white space.
+
+    Example:
+
+        task = TextClassification({"positive": "the reviewer liked it", "negative": "the reviewer did not"})
+    """
+
+    type = "text-classification"
+    fewest_labels = 2
+
+
+class TokenClassification(Task):
+    """Entities of given types in each text: every word gets a BIO tag.
+
+    Args:
+        labels (`Sequence[str]` or `Mapping[str, str]`):
+            The entity types, in the order of their ids, or a mapping of type to description.
+        description (`str`, *optional*, defaults to `""`): What is sought, in the words one would use to a person.
+
+    Raises:
+        InputError: If there is no type, or types that are empty, not strings, doubled, or that differ only in case or
+            white space.
+
+    Example:
+
+        task = TokenClassification({"PER": "a person", "LOC": "a place"}, "Named entities in news.")
+    """
+
+    type = "token-classification"
+    fewest_labels = 1
+
+    @property
+    def tags(self) -> list[str]:
+        """The student's classes: `O`, then `B-` and `I-` of each type."""
+        return bio_tags(self.descriptions)
+
+
+_KINDS: dict[str, type[Task]] = {kind.type: kind for kind in (TextClassification, TokenClassification)}
+
+
+def task_from_dict(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
+    """Builds the kind of task that `type` names (by default text classification) from what `to_dict` gives.
+
+    Raises:
+        InputError: If the type is none, or a key is missing or unknown.
+    """
+    kind = values.get("type", TextClassification.type)
+    if kind not in _KINDS:
+        raise InputError(f"Task type {kind!r} is not supported; use {' or '.join(map(repr, _KINDS))}.")
+    return _KINDS[kind].from_dict(values)  # type: ignore[return-value]
 
 
 def load_task(path: str | Path) -> TextClassification:
@@ -158,14 +217,14 @@ def _plain_lines(text: str) -> str:
     return "\n".join(text.splitlines()).strip()
 
 
-def _check_label_names(names: list[str]) -> None:
+def _check_label_names(names: list[str], fewest: int) -> None:
     for name in names:
         if not isinstance(name, str):
             raise InputError(f'Label {name!r} is not a string; quote it in YAML (for example "{name}").')
         if not name.strip():
             raise InputError(f"Label {name!r} is empty; every label needs a name.")
-    if len(names) < 2:
-        raise InputError(f"A task needs at least two labels, got {names}.")
+    if len(names) < fewest:
+        raise InputError(f"A task needs at least {'two labels' if fewest == 2 else 'one entity type'}, got {names}.")
     seen: dict[str, str] = {}
     for name in names:
         key = "".join(name.casefold().split())
