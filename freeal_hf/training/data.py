@@ -13,6 +13,9 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 NO_LABEL = -1
 """The label of a sample that has none."""
 
+IGNORED = -100
+"""The label of a sub-word that is not scored, as everywhere in transformers."""
+
 TRAIN_COLUMNS = ("input_ids", "attention_mask", "labels", "sample_index", "augmented_input_ids")
 EVAL_COLUMNS = ("input_ids", "attention_mask", "labels")
 
@@ -24,9 +27,10 @@ def label_names_of(dataset: Dataset) -> list[str] | None:
         dataset: The data set.
 
     Returns:
-        The names, by class number, or `None` when `label` is missing or no `ClassLabel`.
+        The names, by class number, or `None` when `label` is missing or no `ClassLabel`, nor a sequence of them.
     """
     feature = dataset.features.get("label")
+    feature = getattr(feature, "feature", feature)
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
@@ -89,7 +93,8 @@ class TwoViewCollator:
 
     Returns:
         `input_ids` and `attention_mask` of shape `[views * rows, length]` (first all first views, then all second
-        ones), and whichever of `labels` and `sample_index` the rows have, of shape `[rows]`.
+        ones), and whichever of `labels` and `sample_index` the rows have, of shape `[rows]`, or `[rows, length]` where
+        every sub-word has its own.
     """
 
     tokenizer: PreTrainedTokenizerBase | None = None
@@ -102,9 +107,10 @@ class TwoViewCollator:
             masks += [[1] * len(row["augmented_input_ids"]) for row in rows]
         pad_id = self.tokenizer.pad_token_id if self.tokenizer is not None else 0
         batch = {"input_ids": _pad(sequences, pad_id), "attention_mask": _pad(masks, 0)}
-        for name in ("labels", "sample_index"):
+        for name, padding in (("labels", IGNORED), ("sample_index", -1)):
             if name in rows[0]:
-                batch[name] = torch.tensor([row[name] for row in rows])
+                values = [row[name] for row in rows]
+                batch[name] = _pad(values, padding) if isinstance(values[0], list) else torch.tensor(values)
         return batch
 
 

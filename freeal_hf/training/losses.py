@@ -122,6 +122,24 @@ def mixup_pairs(candidates: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tenso
     return candidates, partners, torch.maximum(weights, 1 - weights)
 
 
+def mixed_samples(pairs: tuple[Tensor, Tensor, Tensor], is_sample: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which samples a mixture of rows mixes: the texts, or the words that stand in the same place of both rows.
+
+    Args:
+        pairs: What `mixup_pairs` returned, for `m` pairs of rows.
+        is_sample: Where the samples of a batch stand, shape `[rows]` or `[rows, length]`.
+
+    Returns:
+        For each of the `k` mixtures the number of its first and of its second sample among those of the batch and the
+        weight of the first, each `[k]`; and where the mixtures stand, shape `[m]` or `[m, length]`.
+    """
+    first, second, weights = pairs
+    number = (is_sample.flatten().cumsum(0) - 1).view(is_sample.shape)
+    both = is_sample[first] & is_sample[second]
+    shares = weights.view(-1, *[1] * (both.dim() - 1)).expand(both.shape)
+    return number[first][both], number[second][both], shares[both], both
+
+
 class HiddenMixup:
     """Mix rows in hidden space just before the head, whatever the architecture.
 

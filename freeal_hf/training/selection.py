@@ -23,6 +23,9 @@ _VARIANCE_FLOOR = 5e-4
 class Selection:
     """What the student thinks of its training labels, every field in the order of the training set (`n` samples).
 
+    A sample is a text; in token classification it is a word, all words of the training set in a row, while `ids` and
+    `embeddings` are the sentences'.
+
     Args:
         ids: The data set's `id` column, or the row numbers as strings.
         labels: Noisy labels, shape `[n]`; -1 = none.
@@ -32,6 +35,7 @@ class Selection:
         predictions: The trained student's labels, shape `[n]`.
         probabilities: The trained student's probabilities, shape `[n, classes]`.
         embeddings: Mean of the last hidden state over the text's tokens, shape `[n, hidden size]`.
+        num_words: Words in each sentence, shape `[sentences]`; `None` where samples are texts.
     """
 
     ids: list[str]
@@ -42,6 +46,7 @@ class Selection:
     predictions: IntArray
     probabilities: FloatArray
     embeddings: FloatArray
+    num_words: IntArray | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The student: a sequence classifier built from an encoder's name, and where its encoder ends."""
+"""The student: a classifier of texts, or of words, built from an encoder's name, and where its encoder ends."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 
 _DROPOUT_FIELDS = (
     "hidden_dropout_prob",
@@ -19,7 +24,12 @@ _DROPOUT_FIELDS = (
 
 
 def build_student(
-    name: str | Path, label_names: Sequence[str], dropout: float | None = None, seed: int = 0
+    name: str | Path,
+    label_names: Sequence[str],
+    dropout: float | None = None,
+    seed: int = 0,
+    *,
+    labels_words: bool = False,
 ) -> PreTrainedModel:
     """Put a new classification head on an encoder.
 
@@ -28,9 +38,10 @@ def build_student(
         label_names: Names of the classes, in the order of their numbers.
         dropout: Dropout of hidden states and head; `None` keeps the checkpoint's own.
         seed: Seed of the head's random weights.
+        labels_words: Whether every word gets a label, rather than the text.
 
     Returns:
-        A sequence classifier that knows its labels by name.
+        A sequence or token classifier that knows its labels by name.
     """
     config = AutoConfig.from_pretrained(
         name,
@@ -43,14 +54,15 @@ def build_student(
             if hasattr(config, field):
                 setattr(config, field, dropout)
     torch.manual_seed(seed)
-    return AutoModelForSequenceClassification.from_pretrained(name, config=config)
+    kind = AutoModelForTokenClassification if labels_words else AutoModelForSequenceClassification
+    return kind.from_pretrained(name, config=config)
 
 
 def encoder_of(model: Any) -> nn.Module:
-    """The part of a sequence classifier whose output its head reads, also inside a PEFT model.
+    """The part of a classifier whose output its head reads, also inside a PEFT model.
 
     Args:
-        model: A sequence classifier.
+        model: A sequence or token classifier.
 
     Returns:
         The encoder.
@@ -61,5 +73,7 @@ def encoder_of(model: Any) -> nn.Module:
     classifier = model.get_base_model() if hasattr(model, "get_base_model") else model
     encoder = getattr(classifier, "base_model", classifier)
     if encoder is classifier:
-        raise ValueError(f"{type(classifier).__name__} has no encoder under a head: pass a sequence classifier")
+        raise ValueError(
+            f"{type(classifier).__name__} has no encoder under a head: pass a sequence or token classifier"
+        )
     return encoder

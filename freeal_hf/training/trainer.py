@@ -25,11 +25,13 @@ from transformers import (
 )
 from transformers.trainer_utils import TrainOutput
 
+from freeal_hf.spans import OUTSIDE
 from freeal_hf.training.card import write_card
 from freeal_hf.training.checkpoints import last_complete_checkpoint, load_selection, save_selection
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import (
     EVAL_COLUMNS,
+    IGNORED,
     NO_LABEL,
     TRAIN_COLUMNS,
     LengthGroupedSampler,
@@ -40,6 +42,7 @@ from freeal_hf.training.data import (
 from freeal_hf.training.losses import (
     HiddenMixup,
     class_weights,
+    mixed_samples,
     mixup_pairs,
     ramp_up,
     sharpen,
@@ -50,6 +53,7 @@ from freeal_hf.training.losses import (
 from freeal_hf.training.memory import PredictionMemory
 from freeal_hf.training.selection import Selection, SelectionRules, select_clean
 from freeal_hf.training.student import build_student, encoder_of
+from freeal_hf.training.token_data import has_words, tokenize_words, words_and_labels
 
 
 class FreeALTrainer(Trainer):
@@ -58,12 +62,16 @@ class FreeALTrainer(Trainer):
     Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3. Unlike there, losses are measured on predictions averaged
     over epochs, which training makes anyway, and a label is mixed with that average as far as it is trusted.
 
+    A training set with `tokens` in place of `text` makes it a token classifier: every word is a sample then, and a
+    sentence that is longer than `max_length` is read in overlapping windows.
+
     Args:
-        model: A sequence classifier, or the name or folder of an encoder to build one from.
+        model: A sequence or token classifier, or the name or folder of an encoder to build one from.
         args: How to train.
-        train_dataset: Columns `text` (or ready `input_ids`) and noisy `label` (-1 = none); optional `augmented_text`
-            (a second view, such as a back-translation) and `id`. Other columns are ignored.
-        eval_dataset: Columns `text` (or `input_ids`) and `label`; one data set or several by name.
+        train_dataset: Columns `text` (or ready `input_ids`) and noisy `label` (-1 = none), or `tokens` (a list of
+            words) and `label` (one for each word); optional `augmented_text` (a second view, such as a
+            back-translation) and `id`. Other columns are ignored.
+        eval_dataset: Columns `text` (or `input_ids`, or `tokens`) and `label`; one data set or several by name.
         processing_class: The tokenizer; by default the one that belongs to `model` when that is a name.
         compute_metrics: As in [`~transformers.Trainer`].
         callbacks: As in [`~transformers.Trainer`].
@@ -95,6 +103,7 @@ class FreeALTrainer(Trainer):
                 "length is known and whose rows can be had in any order; Dataset.from_generator makes one of a stream"
             )
         names = list(label_names or (train_dataset and label_names_of(train_dataset)) or [])
+        self._labels_words = isinstance(train_dataset, Dataset) and has_words(train_dataset)
         if isinstance(model, (str, Path)):
             if not names:
                 raise ValueError(
@@ -103,7 +112,7 @@ class FreeALTrainer(Trainer):
                 )
             if processing_class is None:
                 processing_class = AutoTokenizer.from_pretrained(model)
-            model = build_student(model, names, args.dropout, args.seed)
+            model = build_student(model, names, args.dropout, args.seed, labels_words=self._labels_words)
         if args.n_gpu > 1:
             # DataParallel would tear the two views apart; torchrun or accelerate launch use every GPU.
             args._n_gpu = 1
@@ -111,6 +120,7 @@ class FreeALTrainer(Trainer):
             for parameter in model.get_input_embeddings().parameters():
                 parameter.requires_grad_(False)
         self.num_labels = len(model.config.id2label or ())
+        self._outside = (model.config.label2id or {}).get(OUTSIDE, -1)
         self.selection: Selection | None = None
         self._tokenizer, self._max_length, self._class_names = processing_class, args.max_length, names
         self._encoder = encoder_of(model)
@@ -141,13 +151,20 @@ class FreeALTrainer(Trainer):
     def _prepare_train(self, dataset: Dataset, args: FreeALConfig) -> Dataset:
         columns = dataset.column_names
         self._ids = [str(i) for i in (dataset["id"] if "id" in columns else range(len(dataset)))]
-        dataset = tokenize(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
+        self._num_words: NDArray[np.int64] | None = None
+        if self._labels_words:
+            self._labels, self._num_words = words_and_labels(dataset)
+            dataset, self._sample_of_row = tokenize_words(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
+        else:
+            dataset = tokenize(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
+            self._sample_of_row = np.arange(len(dataset))
         if args.second_view == "none" and "augmented_input_ids" in dataset.column_names:
             dataset = dataset.remove_columns("augmented_input_ids")
         if "labels" not in dataset.column_names:
             raise ValueError(f"the training set needs a column `label` (-1 = none); it has {columns}")
         self._lengths = [len(ids) for ids in dataset["input_ids"]]
-        self._labels = np.array(dataset["labels"], dtype=np.int64)
+        if self._num_words is None:
+            self._labels = np.array(dataset["labels"], dtype=np.int64)
         if len(self._labels) and not NO_LABEL <= self._labels.min() <= self._labels.max() < self.num_labels:
             raise ValueError(f"labels must lie between -1 (none) and {self.num_labels - 1}, the student's last class")
         return dataset
@@ -162,6 +179,8 @@ class FreeALTrainer(Trainer):
                     f"the data set numbers its classes {names}, the training set {self._class_names}: "
                     "dataset.cast_column('label', ClassLabel(names=[...])) makes them alike"
                 )
+            if has_words(dataset):
+                return tokenize_words(dataset, self._tokenizer, self._max_length, EVAL_COLUMNS)[0]
             return tokenize(dataset, self._tokenizer, self._max_length, EVAL_COLUMNS)
         return dataset
 
@@ -212,39 +231,40 @@ class FreeALTrainer(Trainer):
             model: The student, however wrapped.
             inputs: What the collator made, on the device.
             return_outputs: Whether to return the model's output as well.
-            num_items_in_batch: Rows of all batches that make one optimizer step, on all devices.
+            num_items_in_batch: Texts (or words) of all batches that make one optimizer step, on all devices.
 
         Returns:
-            The loss, a mean over rows, or the loss and the output.
+            The loss, a mean over texts (or words), or the loss and the output.
         """
         labels = inputs.pop("labels")
         if not model.training:
-            outputs = model(**inputs)
-            losses = F.cross_entropy(outputs.logits.float(), labels, ignore_index=NO_LABEL, reduction="sum")
-            loss = losses / (labels != NO_LABEL).sum().clamp_min(1)
+            outputs, known = model(**inputs), labels >= 0
+            losses = F.cross_entropy(outputs.logits[known].float(), labels[known], reduction="sum")
+            loss = losses / known.sum().clamp_min(1)
             return (loss, outputs) if return_outputs else loss
-        loss, outputs = self._training_loss(model, inputs, labels)
-        loss = loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+        loss, outputs = self._training_loss(model, inputs)
+        loss = loss / ((labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             # Gradients are averaged over the processes, whose rows have all been counted.
             loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
-    def _training_loss(self, model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Tensor, Any]:
-        """Sum of the loss over the rows of a batch, and the output for their first views."""
-        args, rows = self.args, len(labels)
-        index = inputs.pop("sample_index")
-        inputs = self._with_second_view(inputs, rows)
-        views = len(inputs["input_ids"]) // rows
+    def _training_loss(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, Any]:
+        """Sum of the loss over the samples (texts, or words) of a batch, and the output for their first views."""
+        args, places = self.args, inputs.pop("sample_index")
+        rows, is_sample = len(places), places >= 0
+        index = places[is_sample]
         is_clean, targets, ramp = self.clean_mask[index], self._targets[index], self._ramp()
+        inputs = self._with_second_view(inputs, rows, places)
+        views = len(inputs["input_ids"]) // rows
         weights = self._weights[index] * torch.where(is_clean, 1.0, ramp)
-        pairs = self._pairs(is_clean) if ramp > 0 else None
+        pairs = self._pairs(is_clean, is_sample) if ramp > 0 else None
         if pairs is not None:
             inputs = self._mixup.arm(inputs, pairs)
         outputs = model(**inputs)
         self._mixup.disarm()
         logits = outputs.logits.float()
-        by_view = logits[: views * rows].view(views, rows, -1)
+        by_view = logits[: views * rows].unflatten(0, (views, rows))[:, is_sample]
         self._memory.record(index, by_view.detach().softmax(-1).mean(0))
         supervised = sum(soft_cross_entropy(view, targets) for view in by_view) / views
         parts = {"supervised_loss": (weights * supervised).sum()}
@@ -252,12 +272,12 @@ class FreeALTrainer(Trainer):
             divergence = symmetric_kl(by_view[0], by_view[1], args.guess_temperature)
             parts["consistency_loss"] = args.consistency_weight * ramp * divergence[~is_clean].sum()
         if pairs is not None:
-            first, second, share = pairs
+            first, second, share, both = mixed_samples(pairs, is_sample)
             mixed = share[:, None] * targets[first] + (1 - share)[:, None] * targets[second]
-            losses = soft_cross_entropy(logits[views * rows :], mixed)
+            losses = soft_cross_entropy(logits[views * rows :][both], mixed)
             parts["mixup_loss"] = args.mixup_weight * ramp * (self._weights[index[first]] * losses).sum()
         for name, part in parts.items():
-            self._parts[name].append(part.detach() / rows)
+            self._parts[name].append(part.detach() / len(index))
         outputs.logits = logits[:rows]
         return torch.stack(list(parts.values())).sum(), outputs
 
@@ -269,15 +289,16 @@ class FreeALTrainer(Trainer):
         progress = (self.state.epoch or 0.0) - self.args.warm_up_epochs + 1
         return ramp_up(progress, self.args.ramp_up_epochs)
 
-    def _pairs(self, is_clean: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    def _pairs(self, is_clean: Tensor, is_sample: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
         if self.args.mixup_alpha <= 0 or self.args.mixup_weight <= 0:
             return None
-        rows = (
-            is_clean.nonzero()[:, 0] if self.args.mixup_clean_only else torch.arange(len(is_clean)).to(is_clean.device)
-        )
+        rows = torch.arange(len(is_sample), device=is_sample.device)
+        if self.args.mixup_clean_only:
+            row_of_sample = is_sample.nonzero()[:, 0]
+            rows = rows[~torch.isin(rows, row_of_sample[~is_clean])]
         return mixup_pairs(rows, self.args.mixup_alpha) if len(rows) else None
 
-    def _with_second_view(self, inputs: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
+    def _with_second_view(self, inputs: dict[str, Tensor], rows: int, index: Tensor) -> dict[str, Tensor]:
         """Append the same texts as a second view where the data brought none and one is wanted."""
         if self.args.second_view in ("augmented", "none") or len(inputs["input_ids"]) > rows:
             return inputs
@@ -286,10 +307,17 @@ class FreeALTrainer(Trainer):
         if self.args.second_view == "token_dropout":
             hidden = torch.rand(mask.shape, device=mask.device) < self.args.token_dropout
             hidden[:, 0] = False  # the head may read the first token
+            if self._labels_words:
+                hidden &= ~self._stands_in_entity(index)
         return {
             "input_ids": inputs["input_ids"].repeat(2, 1),
             "attention_mask": torch.cat([mask, mask.masked_fill(hidden, 0)]),
         }
+
+    def _stands_in_entity(self, index: Tensor) -> Tensor:
+        """Whether a sub-word belongs to a word whose target is no O; shape `[rows, length]` as the words' numbers."""
+        word = index.cummax(dim=1).values  # the pieces that follow a word's first one carry -1
+        return (self._targets[word.clamp_min(0)].argmax(-1) != self._outside) & (word >= 0)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As in Trainer, with the parts of the training loss beside their sum."""
@@ -353,28 +381,26 @@ class FreeALTrainer(Trainer):
         )
         hidden: list[Tensor] = []
         hook = self._encoder.register_forward_hook(lambda module, inputs, output: hidden.append(output[0]))
-        probabilities = torch.zeros(count, self.num_labels, device=args.device)
-        embeddings = torch.zeros(count, model.config.hidden_size, device=args.device)
-        texts = dataset.select_columns(["input_ids", "attention_mask"])
+        probabilities = torch.zeros(len(self._labels), self.num_labels, device=args.device)
+        embeddings = torch.zeros(len(self._ids), model.config.hidden_size, device=args.device)
+        texts = dataset.select_columns(["input_ids", "attention_mask", "sample_index"])
         for batch in batches[args.process_index :: args.world_size]:
             columns = texts[batch.tolist()]
-            rows = [
-                {"input_ids": ids, "attention_mask": mask}
-                for ids, mask in zip(columns["input_ids"], columns["attention_mask"], strict=True)
-            ]
+            rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             inputs = self._prepare_inputs(self.data_collator(rows))
+            index = inputs.pop("sample_index")
             with self.compute_loss_context_manager(), self.accelerator.autocast():
                 logits = model(**inputs).logits
             states, mask = hidden.pop().float(), inputs["attention_mask"].unsqueeze(-1)
-            positions = torch.from_numpy(batch).to(args.device)
-            probabilities[positions] = logits.float().softmax(-1)
-            embeddings[positions] = (states * mask).sum(1) / mask.sum(1)
+            probabilities[index[index >= 0]] = logits[index >= 0].float().softmax(-1)
+            samples = torch.from_numpy(self._sample_of_row[batch]).to(args.device)
+            embeddings.index_add_(0, samples, (states * mask).sum(1) / mask.sum(1))
         hook.remove()
         model.train(was_training)
         # Each row was scored by one process and is zero on all others: the sum loses and doubles none.
-        return self._sum_over_processes(probabilities).cpu().numpy(), self._sum_over_processes(
-            embeddings
-        ).cpu().numpy()
+        probabilities, embeddings = self._sum_over_processes(probabilities), self._sum_over_processes(embeddings)
+        num_windows = torch.from_numpy(np.bincount(self._sample_of_row)).to(args.device)
+        return probabilities.cpu().numpy(), (embeddings / num_windows[:, None]).cpu().numpy()
 
     def _sum_over_processes(self, value: Tensor) -> Tensor:
         return self.accelerator.reduce(value.clone(), reduction="sum")
@@ -400,6 +426,7 @@ class FreeALTrainer(Trainer):
             predictions=probabilities.argmax(-1),
             probabilities=probabilities,
             embeddings=embeddings,
+            num_words=self._num_words,
         )
 
     # ---- Card ----
