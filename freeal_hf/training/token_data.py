@@ -72,9 +72,9 @@ def window_words(
     # A word of nothing but control characters would have no sub-word, and so no prediction.
     pieces = tokenizer([list(sentence) for sentence in words], is_split_into_words=True, add_special_tokens=False)
     sentences = []
-    for number, sentence in enumerate(words):
+    for number, row in enumerate(words):
         seen = set(pieces.word_ids(number))
-        sentences.append([word if i in seen else str(tokenizer.unk_token) for i, word in enumerate(sentence)])
+        sentences.append([word if i in seen else str(tokenizer.unk_token) for i, word in enumerate(row)])
     encoded = tokenizer(
         sentences,
         is_split_into_words=True,
