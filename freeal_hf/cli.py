@@ -13,6 +13,7 @@ import yaml
 
 import freeal_hf
 from freeal_hf import cli_hub
+from freeal_hf.cli_augment import add_augment, augment
 from freeal_hf.cli_options import (
     add_data_options,
     add_task_options,
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
     add_predict(commands)
+    add_augment(commands)
     _add_demo(commands)
     cli_hub.add_push(commands)
     cli_hub.add_pull(commands)
@@ -305,4 +307,11 @@ def _parse_training(rest: Sequence[str]) -> dict[str, Any]:
     return vars(_training_parser().parse_args(list(rest)))
 
 
-_COMMANDS = {"run": _run, "predict": predict, "demo": _demo, "push": cli_hub.push, "pull": cli_hub.pull}
+_COMMANDS = {
+    "run": _run,
+    "predict": predict,
+    "augment": augment,
+    "demo": _demo,
+    "push": cli_hub.push,
+    "pull": cli_hub.pull,
+}
