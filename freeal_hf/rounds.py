@@ -168,11 +168,13 @@ class FreeAL:
             budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
             converged = stopping_rule(self.loop.stop_on)
             records: list[dict[str, Any]] = []
+            is_published = False
             for number in range(self.loop.num_rounds):
                 record = self.folder.metrics(number)
                 if record is None or record["budget_spent"]:
                     asking = _Asking(annotator, cache, budget, price)
                     record = self._run_round(number, dataset, corpus, test, asking)
+                    is_published = True
                     push()
                 else:
                     budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
@@ -184,7 +186,8 @@ class FreeAL:
                 if number + 1 < self.loop.num_rounds and (reason := converged(records)):
                     logger.info("The loop has converged: %s.", reason)
                     break
-            publish(self.folder, self.task, self.loop.num_rounds)
+            if not is_published:  # the last process may have been killed before it was
+                publish(self.folder, self.task, self.loop.num_rounds)
         return load_result(self.folder.path)
 
     def estimate(self, dataset: "str | Path | Dataset | pd.DataFrame") -> Estimate:
