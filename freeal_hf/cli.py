@@ -44,6 +44,7 @@ _SOURCE_OPTIONS = (
     "delimiter",
     "encoding",
     "test_data",
+    "human_labels",
 )
 
 
@@ -105,6 +106,13 @@ def _add_run(commands: Any) -> None:
     add_data_options(data)
     data.add_argument("--gold-column", metavar="NAME", help="column of true labels, only used to score")
     data.add_argument("--augmented-column", metavar="NAME", help="column with a paraphrase of each text")
+    data.add_argument(
+        "--human-labels",
+        "--examples",
+        action="append",
+        metavar="PATH",
+        help="labels that people gave (id or text, and label): always clean, never overwritten; repeatable",
+    )
     data.add_argument("--test-data", metavar="PATH", help="texts with gold labels that the loop never sees")
 
     task = run.add_argument_group("task")
@@ -204,6 +212,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     loop = LoopConfig(**{item.name: values[item.name] for item in fields(LoopConfig) if item.name in values})
 
     quiet_libraries()
+    from freeal_hf.human_labels import read_human_labels
     from freeal_hf.inputs import read_data
     from freeal_hf.report import summary_table
     from freeal_hf.rounds import FreeAL
@@ -222,6 +231,8 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
             extra_columns=extra,
             **columns,
         )
+    files = {name: columns[name] for name in ("text_columns", "delimiter", "encoding") if name in columns}
+    human_labels = read_human_labels(values.get("human_labels") or (), task, **files)
     if values.get("test_data"):
         test = read_data(values["test_data"], task, gold_column=gold, **columns)
     try:
@@ -246,7 +257,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         return
     # `text_columns` is noted by the loop itself.
     source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) and name != "text_columns"}
-    result = loop_run.run(dataset, test, resume=resume, overwrite=overwrite, source=source)
+    result = loop_run.run(dataset, test, human_labels=human_labels, resume=resume, overwrite=overwrite, source=source)
     print(f"\n{summary_table(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
 
 

@@ -81,6 +81,7 @@ def choose_demonstrations(
     embeddings: np.ndarray,
     *,
     num_labels: int,
+    is_human: np.ndarray | None = None,
     pool_size: int = 100,
     candidate_fraction: float = 0.2,
     seed: int = 0,
@@ -97,6 +98,8 @@ def choose_demonstrations(
         is_candidate (`np.ndarray` of shape `(n,)`): True where the sample is clean and the student agrees.
         embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings.
         num_labels (`int`): Number of labels.
+        is_human (`np.ndarray` of shape `(n,)`, *optional*):
+            True where a person gave the label: always a candidate, whatever loss and student say.
         pool_size (`int`): Size of the whole pool, divided equally among the labels.
         candidate_fraction (`float`): Fraction of each label's candidates that may be chosen.
         seed (`int`): Seed of the clustering.
@@ -105,15 +108,17 @@ def choose_demonstrations(
         `list[Demonstration]`: Ordered by label. A label with few candidates has few demonstrations, or none.
     """
     per_label = max(1, pool_size // num_labels)
+    sure = np.zeros(len(labels), dtype=bool) if is_human is None else is_human
     pool = []
     for label in range(num_labels):
-        members = np.flatnonzero(is_candidate & (labels == label))
+        members = np.flatnonzero((is_candidate | sure) & (labels == label))
         if len(members) == 0:
             continue
-        members = members[np.argsort(losses[members], kind="stable")]
-        keep = max(per_label, round(candidate_fraction * len(members)))
+        members = members[np.lexsort((losses[members], ~sure[members]))]
+        keep = max(per_label, round(candidate_fraction * len(members)), int(sure[members].sum()))
         for i in _medoids(members[:keep], embeddings, per_label, seed):
-            pool.append(Demonstration(texts[i], label, source="selected", id=ids[i]))
+            source = "human" if sure[i] else "selected"
+            pool.append(Demonstration(texts[i], label, source=source, id=ids[i]))
     return pool
 
 

@@ -27,6 +27,7 @@ _NOT_TRAINING = {
     "data",
     "id_column",
     "gold_column",
+    "human_labels",
     "data_fingerprint",
     "task",
     "labels",

@@ -31,6 +31,7 @@ _PRIVATE_OPTIONS = {
     "id_column",
     "augmented_column",
     "test_data",
+    "human_labels",
     "split",
     "delimiter",
     "encoding",

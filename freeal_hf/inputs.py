@@ -86,7 +86,7 @@ def read_data(
     if gold_column is not None:
         if task is None:
             raise InputError(f"Reading the gold column {gold_column!r} needs the task whose labels it holds.")
-        columns["gold"] = _read_gold(table, gold_column, task, origin)
+        columns["gold"] = label_ids(table, gold_column, task, f"{origin}: gold value")
         features["gold"] = class_label(task)
     for column in extra_columns:
         columns[column] = [_as_string(value) for value in table[column]]
@@ -218,7 +218,7 @@ def _as_string(value: Any) -> str:
 
 def _read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin: str) -> list[str]:
     if id_column is None:
-        return list(_content_ids(texts))
+        return list(content_ids(texts))
     ids = [_as_string(value) for value in table[id_column]]
     repeated, count = Counter(ids).most_common(1)[0]
     if count > 1:
@@ -228,7 +228,8 @@ def _read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin:
     return ids
 
 
-def _content_ids(texts: Sequence[str]) -> Iterator[str]:
+def content_ids(texts: Sequence[str]) -> Iterator[str]:
+    """Ids made from the texts themselves; equal texts are numbered."""
     seen: Counter[str] = Counter()
     for text in texts:
         digest = _content_id(text)
@@ -240,20 +241,31 @@ def _content_id(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _read_gold(table: Table, column: str, task: TextClassification, origin: str) -> list[int]:
+def label_ids(table: Table, column: str, task: TextClassification, what: str) -> list[int]:
+    """The label ids of a column of label names, -1 where a cell is empty.
+
+    Args:
+        table (`Table`): Columns by name.
+        column (`str`): The column.
+        task (`TextClassification`): Whose labels they are; case and blanks around them do not count.
+        what (`str`): Where a value stands and what it is, for the error.
+
+    Raises:
+        InputError: If a value is no label of the task.
+    """
     ids = {name.strip().casefold(): i for name, i in task.label2id.items()}
-    gold: list[int] = []
+    found: list[int] = []
     unknown: Counter[str] = Counter()
     for value in table[column]:
         name = _as_string(value).strip()
         label = ids.get(name.casefold(), NO_LABEL)
         if name and label == NO_LABEL:
             unknown[name] += 1
-        gold.append(label)
+        found.append(label)
     if unknown:
         name, count = unknown.most_common(1)[0]
         raise InputError(
-            f"{origin}: gold value {name!r} (in {count} rows of column {column!r}) is no label of the task; its "
-            f"labels are {', '.join(map(repr, task.label_names))}. Rename one or the other."
+            f"{what} {name!r} (in {count} rows of column {column!r}) is no label of the task; its labels are "
+            f"{', '.join(map(repr, task.label_names))}. Rename one or the other."
         )
-    return gold
+    return found

@@ -7,6 +7,7 @@ import evaluate
 import numpy as np
 from sklearn.metrics import accuracy_score
 
+from freeal_hf.human_labels import has_human_label
 from freeal_hf.tasks import NO_LABEL
 
 _FEATURES = {"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}
@@ -66,12 +67,16 @@ def score_round(labels: datasets.Dataset) -> dict[str, float | None]:
     clean = np.asarray(labels["is_clean"][:], dtype=bool)
     gold = np.asarray(labels["gold"][:]) if "gold" in labels.column_names else np.full(len(labels), NO_LABEL)
     annotator = np.asarray(labels["annotator_label"][:])
+    human = np.array([has_human_label(note) for note in labels["note"][:]])
+    # Whoever has a person's label was perhaps never asked; that is no error of the annotator.
+    asked = ~human | (annotator != NO_LABEL)
+    learnt = np.where(human, final, annotator)
     confidence = np.asarray(labels["label_confidence"][:], dtype=float)[final != NO_LABEL]
     return {
-        "annotator_accuracy": accuracy(annotator, gold),
+        "annotator_accuracy": accuracy(annotator[asked], gold[asked]),
         "student_accuracy": accuracy(np.asarray(labels["student_label"][:]), gold),
         "label_accuracy": accuracy(final, gold),
         "estimated_label_accuracy": float(confidence.mean()) if len(confidence) else None,
         "clean_fraction": float(clean.mean()),
-        "clean_accuracy": accuracy(annotator[clean], gold[clean]),
+        "clean_accuracy": accuracy(learnt[clean], gold[clean]),
     }

@@ -3,14 +3,16 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation
-from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, is_usable
+from freeal_hf.errors import InputError
+from freeal_hf.human_labels import HUMAN_NOTE, HumanLabel
+from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usable
 from freeal_hf.labels import fuse
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 
@@ -27,12 +29,20 @@ class Corpus:
         texts (`list[str]`): The texts.
         augmented (`list[str]`, *optional*): A paraphrase of each.
         index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 where a row has no usable text.
+        human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
+        human_labels (`list[HumanLabel]`): The same, one a text.
     """
 
     ids: list[str]
     texts: list[str]
     augmented: list[str] | None
     index_of_row: np.ndarray
+    human: np.ndarray
+    human_labels: list[HumanLabel] = field(default_factory=list)
+
+    def training_labels(self, answers: "Answers") -> np.ndarray:
+        """What the student learns from: a person's label where there is one, else the annotator's; shape `(n,)`."""
+        return np.where(self.human != NO_LABEL, self.human, answers.labels)
 
 
 def distinct_texts(dataset: "Dataset") -> Corpus:
@@ -53,6 +63,63 @@ def distinct_texts(dataset: "Dataset") -> Corpus:
         texts=list(index),
         augmented=None if augmented is None else [augmented[row] for row in first_rows],
         index_of_row=index_of_row,
+        human=np.full(len(index), NO_LABEL),
+    )
+
+
+def with_human_labels(
+    corpus: Corpus, dataset: "Dataset", given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
+) -> Corpus:
+    """Enters the labels that people gave.
+
+    A text that is not in the data (an example from elsewhere) is added at the end: it trains the student and may be a
+    demonstration, but no row of the output has it.
+
+    Args:
+        corpus (`Corpus`): What `distinct_texts` collected.
+        dataset (`Dataset`): The data set that it was collected from.
+        given (`Sequence[HumanLabel]`): The labels.
+        known (`Sequence[HumanLabel]`): What an earlier call left in `human_labels`; a newer label takes its place.
+
+    Raises:
+        InputError: If an id is not in the data or its row has no text, or two of `given` contradict each other.
+    """
+    row_of = {sample: row for row, sample in enumerate(dataset["id"])} if given or known else {}
+    index_of = {text: i for i, text in enumerate(corpus.texts)}
+
+    def index(item: HumanLabel) -> int:
+        if item.id is None:
+            return index_of.setdefault(str(item.text), len(index_of))
+        if item.id not in row_of:
+            raise InputError(
+                f"{item.origin}: no row of the data has the id {item.id!r}. Give ids as in labels.csv, or leave the "
+                "column 'id' out and give the texts."
+            )
+        row = row_of[item.id]
+        if corpus.index_of_row[row] < 0:
+            raise InputError(f"{item.origin}: row {item.id!r} cannot be labelled: {dataset['note'][row]}.")
+        return int(corpus.index_of_row[row])
+
+    found = {index(item): item.label for item in known}
+    new: dict[int, HumanLabel] = {}
+    for item in given:
+        other = new.setdefault(index(item), item)
+        if other.label != item.label:
+            raise InputError(f"{other.origin} and {item.origin} give the same text two labels; keep one of them.")
+    found |= {i: item.label for i, item in new.items()}
+    texts, count = list(index_of), len(corpus.texts)
+    human = np.full(len(texts), NO_LABEL)
+    human[list(found)] = list(found.values())
+    return replace(
+        corpus,
+        ids=[*corpus.ids, *content_ids(texts[count:])],
+        texts=texts,
+        augmented=None if corpus.augmented is None else [*corpus.augmented, *[""] * (len(texts) - count)],
+        human=human,
+        human_labels=[
+            HumanLabel(label, id=corpus.ids[i]) if i < count else HumanLabel(label, text=texts[i])
+            for i, label in found.items()
+        ],
     )
 
 
@@ -64,16 +131,28 @@ class Answers:
         labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
         confidences (`np.ndarray` of shape `(n,)`): The annotator's confidence, NaN where it gave none.
         reasons (`list[str | None]`): Why there is no label.
+        human_labels (`list[HumanLabel]`): What people had said when the annotator was asked.
     """
 
     labels: np.ndarray
     confidences: np.ndarray
     reasons: list[str | None]
+    human_labels: list[HumanLabel] = field(default_factory=list)
 
     @classmethod
     def none(cls, count: int) -> "Answers":
         """Answers for `count` texts that nobody has been asked about."""
         return cls(np.full(count, NO_LABEL), np.full(count, np.nan), [None] * count)
+
+    def extended_to(self, count: int) -> "Answers":
+        """The same for more texts, of which the new ones have no answer."""
+        more = Answers.none(count - len(self.labels))
+        return Answers(
+            np.concatenate([self.labels, more.labels]),
+            np.concatenate([self.confidences, more.confidences]),
+            [*self.reasons, *more.reasons],
+            self.human_labels,
+        )
 
     def take(self, index: int, answer: Annotation) -> None:
         """Enters an answer. One that is no label does not undo a label of an earlier round."""
@@ -97,6 +176,7 @@ class Answers:
             "labels": self.labels.tolist(),
             "confidences": [None if np.isnan(value) else value for value in self.confidences.tolist()],
             "reasons": self.reasons,
+            "human_labels": [{"label": item.label, "id": item.id, "text": item.text} for item in self.human_labels],
         }
         path.write_text(json.dumps(values), encoding="utf-8")
 
@@ -105,7 +185,9 @@ class Answers:
         """Reads what `save` wrote."""
         values = json.loads(path.read_text(encoding="utf-8"))
         labels = np.array(values["labels"], dtype=int)
-        return cls(labels, np.array(values["confidences"], dtype=float), values["reasons"]), values["costs"]
+        human_labels = [HumanLabel(**item, origin="an earlier human label") for item in values["human_labels"]]
+        confidences = np.array(values["confidences"], dtype=float)
+        return cls(labels, confidences, values["reasons"], human_labels), values["costs"]
 
 
 @dataclass(frozen=True)
@@ -162,6 +244,8 @@ def label_rows(
     from datasets import Dataset, Features, Value
 
     final, confidence = fuse(answers.labels, answers.confidences, selection.probabilities)
+    human = corpus.human != NO_LABEL
+    final, confidence = np.where(human, corpus.human, final), np.where(human, 1.0, confidence)
     student = selection.probabilities.argmax(axis=1)
     rows = corpus.index_of_row
     usable = rows >= 0
@@ -169,7 +253,7 @@ def label_rows(
     def spread(values: np.ndarray, missing: Any) -> np.ndarray:
         return np.where(usable, values[rows], missing)
 
-    reasons = [answers.reasons[i] if i >= 0 else None for i in rows]
+    reasons = [None if i < 0 else HUMAN_NOTE if human[i] else answers.reasons[i] for i in rows]
     label, real = class_label(task), Value("float64")
     columns: dict[str, tuple[Any, Any]] = {
         "id": (list(dataset["id"]), Value("string")),
@@ -181,10 +265,13 @@ def label_rows(
         "student_label": (spread(student, NO_LABEL), label),
         "student_confidence": (_nullable(spread(selection.probabilities.max(axis=1), np.nan)), real),
         "loss": (_nullable(spread(selection.losses, np.nan)), real),
-        "is_clean": (spread(selection.is_clean, False), Value("bool")),
+        "is_clean": (spread(selection.is_clean | human, False), Value("bool")),
         "round": (np.full(len(dataset), number), Value("int32")),
         "note": (
-            [note or reason for note, reason in zip(dataset["note"], reasons, strict=True)],
+            [
+                "; ".join(filter(None, (note, reason))) or None
+                for note, reason in zip(dataset["note"], reasons, strict=True)
+            ],
             Value("string"),
         ),
     }

@@ -4,31 +4,31 @@ import copy
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 import freeal_hf
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGenerator, run_annotation, session
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, session
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
-from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import load_prices, price_of
-from freeal_hf.annotation.sharing import cluster_queries
+from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, SELECTION, Asking, annotate, forget_unfinished
 from freeal_hf.configuration import HubConfig, LoopConfig, changed_arguments, describe_annotator
-from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
+from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
-from freeal_hf.errors import BudgetExceeded, InputError
+from freeal_hf.errors import InputError
+from freeal_hf.human_labels import HumanLabel, read_human_labels
 from freeal_hf.inputs import class_label, read_data
 from freeal_hf.metrics import accuracy, score_round
-from freeal_hf.progress import ANNOTATING, TRAINING, Progress
+from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import (
     Answers,
@@ -37,17 +37,11 @@ from freeal_hf.round_files import (
     distinct_texts,
     label_rows,
     read_labels,
-    read_pool,
     test_rows,
+    with_human_labels,
     write_pool,
 )
-from freeal_hf.run_folder import (
-    RunFolder,
-    mending_disk_errors,
-    remove,
-    write_atomically,
-    write_json,
-)
+from freeal_hf.run_folder import RunFolder, mending_disk_errors, write_atomically, write_json
 from freeal_hf.stopping import convergence_figures, stopping_rule
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 
@@ -58,18 +52,6 @@ if TYPE_CHECKING:
     from freeal_hf.training.config import FreeALConfig
 
 logger = logging.getLogger(__name__)
-
-_ANNOTATIONS, _SELECTION, _GENERATED, _CHECKPOINTS = "annotations.json", "selection.npz", "generated.jsonl", "training"
-
-
-@dataclass(frozen=True)
-class _Asking:
-    """Whom a run asks, where paid answers are kept, what it may spend."""
-
-    annotator: Annotator
-    cache: AnswerCache
-    budget: Budget
-    price: Price | None
 
 
 class FreeAL:
@@ -128,6 +110,7 @@ class FreeAL:
         dataset: "str | Path | Dataset | pd.DataFrame",
         test_dataset: "str | Path | Dataset | pd.DataFrame | None" = None,
         *,
+        human_labels: Any = (),
         resume: bool = False,
         overwrite: bool = False,
         source: Mapping[str, Any] | None = None,
@@ -137,6 +120,10 @@ class FreeAL:
         Args:
             dataset: What `read_data` returned, or anything it reads; a column `gold` is only scored against.
             test_dataset (*optional*): Texts with `gold`, needed by the inductive setting; the loop never sees them.
+            human_labels (*optional*):
+                What `read_human_labels` returned, or anything it reads: labels that people gave. They are always
+                clean, never overwritten, and candidates for demonstrations. A run remembers them; newer ones for the
+                same texts take their place.
             resume (`bool`): Go on in the run's folder although the configuration differs.
             overwrite (`bool`): Start the run in this folder anew.
             source (`Mapping`, *optional*): Where the data came from, noted in `config.yaml`.
@@ -153,8 +140,10 @@ class FreeAL:
         """
         dataset = self._prepared(dataset)
         test = self._prepared(test_dataset) if test_dataset is not None else None
-        corpus = distinct_texts(dataset)
-        self._check(dataset, corpus, test)
+        texts = distinct_texts(dataset)
+        given = read_human_labels(human_labels, self.task, text_columns=self.text_columns)
+        with_human_labels(texts, dataset, given)  # refuses what cannot be used before anything is written
+        self._check(texts, test)
         annotator = self._annotator(dataset)
         price = self._price(annotator)
         with (
@@ -165,14 +154,26 @@ class FreeAL:
             session(annotator),
         ):
             write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
+            corpus = with_human_labels(texts, dataset, given, self._known_human_labels())
+            self._refuse_late(corpus.human_labels)
             budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
+            asking = Asking(
+                task=self.task,
+                loop=self.loop,
+                annotator=annotator,
+                cache=cache,
+                budget=budget,
+                price=price,
+                seed=self.args.seed,
+                progress=self.progress,
+                disable_tqdm=bool(self.args.disable_tqdm),
+            )
             converged = stopping_rule(self.loop.stop_on)
             records: list[dict[str, Any]] = []
             is_published = False
             for number in range(self.loop.num_rounds):
                 record = self.folder.metrics(number)
                 if record is None or record["budget_spent"]:
-                    asking = _Asking(annotator, cache, budget, price)
                     record = self._run_round(number, dataset, corpus, test, asking)
                     is_published = True
                     push()
@@ -183,7 +184,8 @@ class FreeAL:
                     logger.warning("The budget is spent: the run ends with round %d. A larger one goes on.", number)
                     break
                 records.append(record)
-                if number + 1 < self.loop.num_rounds and (reason := converged(records)):
+                is_heard = corpus.human_labels == self._known_human_labels()
+                if number + 1 < self.loop.num_rounds and is_heard and (reason := converged(records)):
                     logger.info("The loop has converged: %s.", reason)
                     break
             if not is_published:  # the last process may have been killed before it was
@@ -224,7 +226,7 @@ class FreeAL:
             id_column="id" if "id" in names else None,
         )
 
-    def _check(self, dataset: "Dataset", corpus: Corpus, test: "Dataset | None") -> None:
+    def _check(self, corpus: Corpus, test: "Dataset | None") -> None:
         if len(corpus.texts) < self.task.num_labels:
             raise InputError(
                 f"There are {len(corpus.texts)} different texts for {self.task.num_labels} labels; a run needs at "
@@ -232,6 +234,22 @@ class FreeAL:
             )
         if self.loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
             raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
+
+    def _known_human_labels(self) -> list[HumanLabel]:
+        """What people had said when the newest round began."""
+        for number in reversed(range(self.loop.num_rounds)):
+            path = self.folder / f"round-{number}" / ANNOTATIONS
+            if path.is_file():
+                return Answers.load(path)[0].human_labels
+        return []
+
+    def _refuse_late(self, human_labels: list[HumanLabel]) -> None:
+        record = self.folder.metrics(self.loop.num_rounds - 1)
+        if record is not None and not record["budget_spent"] and human_labels != self._known_human_labels():
+            raise InputError(
+                f"All {self.loop.num_rounds} rounds are finished, and there are human labels that they did not know. "
+                f"Add a round for them: --num-rounds {self.loop.num_rounds + 1}."
+            )
 
     def _annotator(self, dataset: "Dataset") -> Annotator:
         if not isinstance(self.annotator, str):
@@ -291,12 +309,12 @@ class FreeAL:
         dataset: "Dataset",
         corpus: Corpus,
         test: "Dataset | None",
-        asking: "_Asking",
+        asking: Asking,
     ) -> dict[str, Any]:
         logger.info("round %d of %d", number, self.loop.num_rounds)
         folder = self.folder.round(number)
-        self._forget_unfinished_answers(folder)
-        answers, costs = self._annotate(number, corpus, asking)
+        forget_unfinished(folder, corpus)
+        answers, costs = annotate(number, self.folder, corpus, asking)
         trained_from = time.monotonic()
         selection = self._train(number, corpus, answers)
         pool = self._feed_back(corpus, answers, selection)
@@ -315,132 +333,32 @@ class FreeAL:
         publish(self.folder, self.task, self.loop.num_rounds)
         return record
 
-    def _forget_unfinished_answers(self, folder: Path) -> None:
-        """Undoes a round that a spent budget cut short; its answers are in the cache."""
-        path = folder / _ANNOTATIONS
-        if path.is_file() and Answers.load(path)[1]["budget_spent"]:
-            for name in (run_folder.METRICS, _SELECTION, _ANNOTATIONS, _CHECKPOINTS):
-                remove(folder / name)
-
-    def _annotate(self, number: int, corpus: Corpus, asking: "_Asking") -> tuple[Answers, dict[str, Any]]:
-        folder = self.folder.round(number)
-        if (folder / _ANNOTATIONS).is_file():
-            return Answers.load(folder / _ANNOTATIONS)
-        ledger = Ledger(owner=f"round-{number}", price=asking.price)
-        start = time.monotonic()
-        if number == 0:
-            answers = Answers.none(len(corpus.texts))
-            asked = np.arange(len(corpus.texts))
-            generated = self._generate(corpus, asking, ledger)
-            write_atomically(folder / _GENERATED, lambda path: write_pool(path, generated, self.task))
-            shown: Iterable[tuple[Demonstration, ...]] = [tuple(generated)] * len(asked)
-        else:
-            previous = self.folder.round(number - 1)
-            answers, _ = Answers.load(previous / _ANNOTATIONS)
-            selection = Selection.load(previous / _SELECTION)
-            asked = self._asked_again(selection)
-            shown = self._retrieve(previous, corpus, selection, asked)
-        requests = [
-            AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i])
-            for i, demonstrations in zip(asked, shown, strict=True)
-        ]
-        budget_spent = False
-        try:
-            self._ask(requests, asked, answers, asking, ledger, number)
-        except BudgetExceeded:
-            if not (answers.labels != NO_LABEL).any():
-                raise
-            budget_spent = True
-            answers.explain_missing("the budget was spent")
-        costs = {
-            "annotator_calls": ledger.calls,
-            "prompt_tokens": ledger.prompt_tokens,
-            "completion_tokens": ledger.completion_tokens,
-            "cost": ledger.cost,
-            "seconds": time.monotonic() - start,
-            "budget_spent": budget_spent,
-        }
-        write_atomically(folder / _ANNOTATIONS, lambda path: answers.save(path, costs))
-        self._warn_of_missing(answers)
-        return answers, costs
-
-    def _ask(
-        self,
-        requests: Sequence[AnnotationRequest],
-        asked: np.ndarray,
-        answers: Answers,
-        asking: "_Asking",
-        ledger: Ledger,
-        number: int,
-    ) -> None:
-        results = run_annotation(
-            asking.annotator, self.task, requests, cache=asking.cache, ledger=ledger, budget=asking.budget
-        )
-        title, total = f"round {number}: annotating", len(requests)
-        self.progress.step(number, ANNOTATING, 0, total)
-        bar = tqdm(results, total=total, desc=title, disable=self.args.disable_tqdm)
-        for done, (position, answer) in enumerate(bar, start=1):
-            answers.take(int(asked[position]), answer)
-            self.progress.step(number, ANNOTATING, done, total)
-
-    def _generate(self, corpus: Corpus, asking: "_Asking", ledger: Ledger) -> list[Demonstration]:
-        annotator = asking.annotator
-        if not isinstance(annotator, TextGenerator) or self.loop.generated_per_label == 0 or self.loop.shots == 0:
-            return []
-        generated = generate_demonstrations(
-            self.task,
-            annotator,
-            corpus.texts,
-            per_label=self.loop.generated_per_label,
-            seed=self.args.seed,
-            cache=asking.cache,
-            ledger=ledger,
-            budget=asking.budget,
-        )
-        # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
-        per_label = self._shots_per_label()
-        by_label = [[shot for shot in generated if shot.label == i][:per_label] for i in range(self.task.num_labels)]
-        return [shot for shots in by_label for shot in shots]
-
-    def _asked_again(self, selection: Selection) -> np.ndarray:
-        if self.loop.refine == "none":
-            return np.array([], dtype=int)
-        if self.loop.refine == "all":
-            return np.arange(len(selection.is_clean))
-        return np.flatnonzero(~selection.is_clean)
-
-    def _retrieve(
-        self, previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray
-    ) -> list[tuple[Demonstration, ...]]:
-        pool = read_pool(previous / run_folder.DEMONSTRATIONS, self.task)
-        position = {sample: i for i, sample in enumerate(corpus.ids)}
-        rows = np.array([position[str(shot.id)] for shot in pool], dtype=int)
-        labels = np.array([shot.label for shot in pool], dtype=int)
-        queries = cluster_queries(selection.embeddings[asked], self.loop.texts_per_list, seed=self.args.seed)
-        found = nearest_demonstrations(queries, selection.embeddings[rows], labels, per_label=self._shots_per_label())
-        return [
-            tuple(pool[j] for j in shots if pool[j].id != corpus.ids[i]) for i, shots in zip(asked, found, strict=True)
-        ]
-
-    def _shots_per_label(self) -> int:
-        return max(1, round(self.loop.shots / self.task.num_labels)) if self.loop.shots else 0
-
     def _train(self, number: int, corpus: Corpus, answers: Answers) -> Selection:
         folder = self.folder.round(number)
-        if (folder / _SELECTION).is_file():
-            return Selection.load(folder / _SELECTION)
+        if (folder / SELECTION).is_file():
+            return Selection.load(folder / SELECTION)
         from datasets import Dataset, Features, Value
 
         from freeal_hf.training.diagnostics import DiagnosticsCallback
         from freeal_hf.training.trainer import FreeALTrainer
 
-        columns: dict[str, Any] = {"id": corpus.ids, "text": corpus.texts, "label": answers.labels}
-        features: dict[str, Any] = {"id": Value("string"), "text": Value("string"), "label": class_label(self.task)}
+        columns: dict[str, Any] = {
+            "id": corpus.ids,
+            "text": corpus.texts,
+            "label": corpus.training_labels(answers),
+            "is_trusted": corpus.human != NO_LABEL,
+        }
+        features: dict[str, Any] = {
+            "id": Value("string"),
+            "text": Value("string"),
+            "label": class_label(self.task),
+            "is_trusted": Value("bool"),
+        }
         if corpus.augmented is not None:
             columns["augmented_text"], features["augmented_text"] = corpus.augmented, Value("string")
         trainer = FreeALTrainer(
             model=resolve_model(self.student),
-            args=self._student_args(folder / _CHECKPOINTS),
+            args=self._student_args(folder / CHECKPOINTS),
             train_dataset=Dataset.from_dict(columns, features=Features(features)),
         )
         trainer.add_callback(
@@ -458,7 +376,7 @@ class FreeAL:
         assert found is not None  # train() leaves it
         write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
         selection = Selection(found.losses, found.is_clean, found.probabilities, found.embeddings.astype(np.float16))
-        write_atomically(folder / _SELECTION, selection.save)
+        write_atomically(folder / SELECTION, selection.save)
         return selection
 
     def _student_args(self, checkpoints: Path) -> "FreeALConfig":
@@ -473,15 +391,17 @@ class FreeAL:
     def _feed_back(self, corpus: Corpus, answers: Answers, selection: Selection) -> list[Demonstration]:
         if self.loop.pool_size == 0 or self.loop.shots == 0:
             return []
-        agrees = selection.probabilities.argmax(axis=1) == answers.labels
+        labels = corpus.training_labels(answers)
+        agrees = selection.probabilities.argmax(axis=1) == labels
         return choose_demonstrations(
             corpus.texts,
             corpus.ids,
-            answers.labels,
+            labels,
             selection.losses,
             selection.is_clean & agrees,
             selection.embeddings,
             num_labels=self.task.num_labels,
+            is_human=corpus.human != NO_LABEL,
             pool_size=self.loop.pool_size,
             candidate_fraction=self.loop.candidate_fraction,
             seed=self.args.seed,
@@ -495,12 +415,3 @@ class FreeAL:
         rows = test_rows(test, self.task, probabilities, number)
         write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
         return accuracy(np.asarray(rows["label"]), np.asarray(rows["gold"])) if "gold" in rows.column_names else None
-
-    def _warn_of_missing(self, answers: Answers) -> None:
-        counts = np.bincount(answers.labels[answers.labels != NO_LABEL], minlength=self.task.num_labels)
-        missing = [name for name, count in zip(self.task.label_names, counts, strict=True) if count == 0]
-        if missing:
-            logger.warning(
-                "The annotator gave no text the label %s; the student cannot learn it. Describe it better or drop it.",
-                ", ".join(map(repr, missing)),
-            )

@@ -26,7 +26,16 @@ _NO_SPACE_NATIVE = (
     "inline_container.cc",
 )
 # What may change between a run and its continuation without making it another run.
-_MAY_CHANGE = {"freeal_hf", "output_dir", "num_rounds", "stop_on", "max_cost", "max_tokens", "prices"}
+_MAY_CHANGE = {
+    "freeal_hf",
+    "output_dir",
+    "num_rounds",
+    "stop_on",
+    "max_cost",
+    "max_tokens",
+    "prices",
+    "human_labels",
+}
 _MAY_CHANGE_STARTS = ("hub_", "push_")
 
 

@@ -24,7 +24,8 @@ class Demonstration:
     Args:
         text (`str`): The text.
         label (`int`): Id of its label in the task.
-        source (`str`): Where it comes from: `"generated"` by the annotator, or `"selected"` among the clean samples.
+        source (`str`): Where it comes from: `"generated"` by the annotator, `"selected"` among the clean samples, or
+            `"human"`, labelled by a person.
         id (`str`, *optional*): Id of the sample that it was selected from.
     """
 

@@ -70,7 +70,8 @@ class FreeALTrainer(Trainer):
         args: How to train.
         train_dataset: Columns `text` (or ready `input_ids`) and noisy `label` (-1 = none), or `tokens` (a list of
             words) and `label` (one for each word); optional `augmented_text` (a second view, such as a
-            back-translation) and `id`. Other columns are ignored.
+            back-translation), `id` and `is_trusted` (true where the label is never doubted, such as a person's).
+            Other columns are ignored.
         eval_dataset: Columns `text` (or `input_ids`, or `tokens`) and `label`; one data set or several by name.
         processing_class: The tokenizer; by default the one that belongs to `model` when that is a name.
         compute_metrics: As in [`~transformers.Trainer`].
@@ -151,6 +152,7 @@ class FreeALTrainer(Trainer):
     def _prepare_train(self, dataset: Dataset, args: FreeALConfig) -> Dataset:
         columns = dataset.column_names
         self._ids = [str(i) for i in (dataset["id"] if "id" in columns else range(len(dataset)))]
+        trusted = np.array(dataset["is_trusted"] if "is_trusted" in columns else np.zeros(len(dataset)), dtype=bool)
         self._num_words: NDArray[np.int64] | None = None
         if self._labels_words:
             self._labels, self._num_words = words_and_labels(dataset)
@@ -158,6 +160,7 @@ class FreeALTrainer(Trainer):
         else:
             dataset = tokenize(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
             self._sample_of_row = np.arange(len(dataset))
+        self._trusted = trusted if self._num_words is None else np.repeat(trusted, self._num_words)
         if args.second_view == "none" and "augmented_input_ids" in dataset.column_names:
             dataset = dataset.remove_columns("augmented_input_ids")
         if "labels" not in dataset.column_names:
@@ -348,6 +351,8 @@ class FreeALTrainer(Trainer):
             args.clean_threshold, args.min_clean_share, args.max_clean_share, args.agreement_confidence
         )
         self._posterior, is_clean = select_clean(self.running_losses, self._labels, average, rules)
+        trusted = self._trusted & labelled
+        self._posterior[trusted], is_clean[trusted] = 1.0, True
         self._use_selection(is_clean)
         logs = {"clean_share": float(is_clean[labelled].mean()) if labelled.any() else 0.0}
         for label in range(self.num_labels):
@@ -363,6 +368,7 @@ class FreeALTrainer(Trainer):
         trust = self.clean_mask.float()
         if args.soft_targets:
             trust = args.label_trust * torch.from_numpy(self._posterior).to(device, torch.float32)
+            trust[torch.from_numpy(self._trusted).to(device)] = 1.0
         self._targets = soft_targets(labels, sharpen(self._memory.average, args.guess_temperature), trust)
         balance = class_weights(labels[self.clean_mask], self.num_labels, args.class_balance)
         self._weights = (self._targets @ balance) * torch.where(self.clean_mask, 1.0, args.noisy_weight)

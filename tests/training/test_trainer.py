@@ -56,6 +56,15 @@ def test_flipped_labels_are_told_from_right_ones(tokenizer: Tokenizer, configure
     assert selection.is_clean[wrong].mean() < 0.1
 
 
+def test_a_trusted_label_stays_clean_and_whole_whatever_its_loss(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts(flips=0.2)
+    wrong = np.array(texts["label"]) != np.array(texts["gold"])
+    trainer = trained(texts.add_column("is_trusted", wrong.tolist()), configure(max_clean_share=0.5), tokenizer)
+    assert trainer.selection is not None
+    assert trainer.selection.is_clean[wrong].all()
+    assert (trainer._targets[np.flatnonzero(wrong), np.array(texts["label"])[wrong]] == 1).all()
+
+
 def test_gold_has_no_influence(tokenizer: Tokenizer, configure: Configure) -> None:
     texts = make_texts(flips=0.2)
     without = trained(texts.remove_columns("gold"), configure(), tokenizer).selection

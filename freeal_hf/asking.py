@@ -1,0 +1,202 @@
+"""The annotator's half of a round: whom to ask for which texts, what to show with them, and the answers on disk."""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from freeal_hf import run_folder
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGenerator, run_annotation
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.annotation.sharing import cluster_queries
+from freeal_hf.configuration import LoopConfig
+from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrations
+from freeal_hf.errors import BudgetExceeded
+from freeal_hf.progress import ANNOTATING, Progress
+from freeal_hf.round_files import Answers, Corpus, Selection, read_pool, write_pool
+from freeal_hf.run_folder import RunFolder, remove, write_atomically
+from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+
+logger = logging.getLogger(__name__)
+
+ANNOTATIONS, SELECTION, CHECKPOINTS = "annotations.json", "selection.npz", "training"
+_GENERATED = "generated.jsonl"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whom a run asks and how, where paid answers are kept, what it may spend.
+
+    Args:
+        task (`TextClassification`): What is labelled.
+        loop (`LoopConfig`): How annotator and student take turns.
+        annotator (`Annotator`): Who labels.
+        cache (`AnswerCache`): Where answers are kept.
+        budget (`Budget`): What may be spent.
+        price (`Price`, *optional*): What tokens cost.
+        seed (`int`): Seed of every choice.
+        progress (`Progress`): Who is told how far it is.
+        disable_tqdm (`bool`): Whether to show no progress bar.
+    """
+
+    task: TextClassification
+    loop: LoopConfig
+    annotator: Annotator
+    cache: AnswerCache
+    budget: Budget
+    price: Price | None
+    seed: int
+    progress: Progress
+    disable_tqdm: bool
+
+
+def forget_unfinished(folder: Path, corpus: Corpus) -> None:
+    """Undoes a round that a spent budget cut short, or that began before a person gave a label.
+
+    Its answers are in the cache.
+    """
+    path = folder / ANNOTATIONS
+    if path.is_file():
+        answers, costs = Answers.load(path)
+        if costs["budget_spent"] or answers.human_labels != corpus.human_labels:
+            for name in (run_folder.METRICS, SELECTION, ANNOTATIONS, CHECKPOINTS):
+                remove(folder / name)
+
+
+def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tuple[Answers, dict[str, Any]]:
+    """The annotator's answers after a round's turn, and what they took; from disk if they are there.
+
+    Texts that a person has labelled are never asked.
+
+    Args:
+        number (`int`): The round.
+        run (`RunFolder`): The run's folder.
+        corpus (`Corpus`): The texts.
+        asking (`Asking`): Whom to ask and how.
+
+    Raises:
+        AnnotatorError: If the annotator cannot work; all answers received are kept.
+        BudgetExceeded: If the budget did not suffice for a single label.
+    """
+    folder = run.round(number)
+    if (folder / ANNOTATIONS).is_file():
+        return Answers.load(folder / ANNOTATIONS)
+    ledger = Ledger(owner=f"round-{number}", price=asking.price)
+    start = time.monotonic()
+    if number == 0:
+        answers = Answers.none(len(corpus.texts))
+        asked = np.flatnonzero(corpus.human == NO_LABEL)
+        first = _first_demonstrations(corpus, asking, ledger)
+        write_atomically(folder / _GENERATED, lambda path: write_pool(path, first, asking.task))
+        shown: Iterable[tuple[Demonstration, ...]] = [tuple(first)] * len(asked)
+    else:
+        previous = run.round(number - 1)
+        answers = Answers.load(previous / ANNOTATIONS)[0].extended_to(len(corpus.texts))
+        selection = Selection.load(previous / SELECTION)
+        asked = _asked_again(selection, corpus, asking.loop)
+        shown = _retrieve(previous, corpus, selection, asked, asking)
+    answers.human_labels = corpus.human_labels
+    requests = [
+        AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i])
+        for i, demonstrations in zip(asked, shown, strict=True)
+    ]
+    results = run_annotation(
+        asking.annotator, asking.task, requests, cache=asking.cache, ledger=ledger, budget=asking.budget
+    )
+    title, total = f"round {number}: annotating", len(requests)
+    asking.progress.step(number, ANNOTATING, 0, total)
+    bar = tqdm(results, total=total, desc=title, disable=asking.disable_tqdm)
+    budget_spent = False
+    try:
+        for done, (position, answer) in enumerate(bar, start=1):
+            answers.take(int(asked[position]), answer)
+            asking.progress.step(number, ANNOTATING, done, total)
+    except BudgetExceeded:
+        if not (corpus.training_labels(answers) != NO_LABEL).any():
+            raise
+        budget_spent = True
+        answers.explain_missing("the budget was spent")
+    costs = {
+        "annotator_calls": ledger.calls,
+        "prompt_tokens": ledger.prompt_tokens,
+        "completion_tokens": ledger.completion_tokens,
+        "cost": ledger.cost,
+        "seconds": time.monotonic() - start,
+        "budget_spent": budget_spent,
+    }
+    write_atomically(folder / ANNOTATIONS, lambda path: answers.save(path, costs))
+    _warn_of_missing(corpus.training_labels(answers), asking.task)
+    return answers, costs
+
+
+def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> list[Demonstration]:
+    """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
+    the annotator writes."""
+    # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
+    per_label, labels = _shots_per_label(asking), range(asking.task.num_labels)
+    order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
+    by_label = [
+        [Demonstration(corpus.texts[i], label, "human", corpus.ids[i]) for i in order[corpus.human[order] == label]]
+        for label in labels
+    ]
+    annotator, wanted = asking.annotator, asking.loop.generated_per_label if per_label else 0
+    if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label):
+        for shot in generate_demonstrations(
+            asking.task,
+            annotator,
+            corpus.texts,
+            per_label=wanted,
+            seed=asking.seed,
+            cache=asking.cache,
+            ledger=ledger,
+            budget=asking.budget,
+        ):
+            by_label[shot.label].append(shot)
+    return [shot for shots in by_label for shot in shots[:per_label]]
+
+
+def _asked_again(selection: Selection, corpus: Corpus, loop: LoopConfig) -> np.ndarray:
+    if loop.refine == "none":
+        return np.array([], dtype=int)
+    known = len(selection.is_clean)
+    wanted = np.ones(known, dtype=bool) if loop.refine == "all" else ~selection.is_clean
+    return np.flatnonzero(wanted & (corpus.human[:known] == NO_LABEL))
+
+
+def _retrieve(
+    previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: Asking
+) -> list[tuple[Demonstration, ...]]:
+    if asking.loop.shots == 0:
+        return [()] * len(asked)
+    position = {sample: i for i, sample in enumerate(corpus.ids)}
+    shots = {position[str(shot.id)]: shot for shot in read_pool(previous / run_folder.DEMONSTRATIONS, asking.task)}
+    # A person may have spoken since: their labels are candidates at once, and correct those of the pool.
+    for i in np.flatnonzero(corpus.human[: len(selection.embeddings)] != NO_LABEL):
+        shots[int(i)] = Demonstration(corpus.texts[i], int(corpus.human[i]), "human", corpus.ids[i])
+    rows, pool = np.array(list(shots), dtype=int), list(shots.values())
+    labels = np.array([shot.label for shot in pool], dtype=int)
+    queries = cluster_queries(selection.embeddings[asked], asking.loop.texts_per_list, seed=asking.seed)
+    found = nearest_demonstrations(queries, selection.embeddings[rows], labels, per_label=_shots_per_label(asking))
+    return [
+        tuple(pool[j] for j in nearest if pool[j].id != corpus.ids[i]) for i, nearest in zip(asked, found, strict=True)
+    ]
+
+
+def _shots_per_label(asking: Asking) -> int:
+    return max(1, round(asking.loop.shots / asking.task.num_labels)) if asking.loop.shots else 0
+
+
+def _warn_of_missing(labels: np.ndarray, task: TextClassification) -> None:
+    counts = np.bincount(labels[labels != NO_LABEL], minlength=task.num_labels)
+    missing = [name for name, count in zip(task.label_names, counts, strict=True) if count == 0]
+    if missing:
+        logger.warning(
+            "The annotator gave no text the label %s; the student cannot learn it. Describe it better or drop it.",
+            ", ".join(map(repr, missing)),
+        )
