@@ -46,17 +46,17 @@ BENCHMARKS := loop student student_speed scale annotate prompts
 
 .PHONY: $(BENCHMARKS:%=bench-%)
 
-bench: $(BENCHMARKS:%=bench-%) ## all benchmarks (many hours); DATA is the folder of the corpora
+bench: $(BENCHMARKS:%=bench-%) ## all benchmarks (many hours); DATA=FOLDER of the corpora, ARGS=options, such as --quick
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	touch $@
 
 bench-annotate bench-scale: bench-%: $(VENV)/.bench
-	$(BIN)/python benchmarks/$*.py
+	$(BIN)/python benchmarks/$*.py $(ARGS)
 
 bench-loop bench-student bench-student_speed bench-prompts: bench-%: $(VENV)/.bench
-	$(BIN)/python benchmarks/$*.py --data $(DATA)
+	$(BIN)/python benchmarks/$*.py --data $(DATA) $(ARGS)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(TGI_VENV) build *.egg-info runs

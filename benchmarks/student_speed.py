@@ -2,7 +2,7 @@
 published recipe. All on the first rows of mr with its back-translations, all-MiniLM-L6-v2, batch 32, bf16 autocast.
 
     python benchmarks/student_speed.py --data ../shared/data --quick    # 320 rows
-    python benchmarks/student_speed.py --data ../shared/data            # 1,600 rows
+    python benchmarks/student_speed.py --data ../shared/data            # 1,600 rows, about an hour on one core
 
 Seconds are processor seconds of a process with one thread, which other work on the machine hardly disturbs; each side
 runs in a process of its own, so that its peak memory is its own, and the sides take turns.
@@ -209,8 +209,13 @@ def main() -> None:
     print(f"{rows} rows of mr, medians of {options.turns} turns\n\n| what | ratio | aim | |\n|---|---|---|---|")
     for what, ratio, aim in (
         ("training step, same tokens: ours / plain", epoch / median("plain", "epoch"), 1.05),
-        ("selection / training epoch", median("ours", "selection") / epoch, 0.2),
-        ("last scoring pass with embeddings / training epoch", median("ours", "scoring") / epoch, 0.2),
+        ("selection after an epoch / training epoch", median("ours", "selection") / epoch, 0.2),
+        ("the one scoring pass at the end / training epoch", median("ours", "scoring") / epoch, 0.2),
+        (
+            "both, over a training of 6 epochs",
+            (median("ours", "selection") + median("ours", "scoring") / 6) / epoch,
+            0.2,
+        ),
         ("peak memory, same tokens: ours / plain", median("ours", "gigabytes") / median("plain", "gigabytes"), 1.1),
     ):
         print(f"| {what} | {ratio:.3f} | at most {aim} | {'met' if ratio <= aim else 'not met'} |")
