@@ -298,8 +298,8 @@ class EpochDiary(TrainerCallback):
                 "epoch": state.epoch,
                 "clean_share": float(is_clean.mean()),
                 "clean_accuracy": float(1 - wrong[is_clean].mean()),
-                "recall_of_wrong": float((~is_clean)[wrong].mean()),
-                "auroc": float(roc_auc_score(wrong, losses)),
+                "recall_of_wrong": float((~is_clean)[wrong].mean()) if wrong.any() else float("nan"),
+                "auroc": float(roc_auc_score(wrong, losses)) if wrong.any() else float("nan"),
                 "best_70_accuracy": float(1 - wrong[ranked].mean()),
             }
         )
