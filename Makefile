@@ -12,7 +12,7 @@ help: ## list the targets
 $(VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo,test,quality]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[test-space,quality]'
 	touch $@
 
 demo: $(VENV)/.installed ## label the shipped shop messages and train a student on them, offline

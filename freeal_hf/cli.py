@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 import freeal_hf
-from freeal_hf import cli_hub
+from freeal_hf import cli_hub, cli_space
 from freeal_hf.cli_augment import add_augment, augment
 from freeal_hf.cli_options import (
     add_data_options,
@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     cli_hub.add_push(commands)
     cli_hub.add_pull(commands)
+    cli_space.add_space(commands)
     return parser
 
 
@@ -325,4 +326,5 @@ _COMMANDS = {
     "demo": _demo,
     "push": cli_hub.push,
     "pull": cli_hub.pull,
+    "space": cli_space.space,
 }

@@ -1,0 +1,94 @@
+"""The part of the command line that starts the Space on this machine, or puts it on the Hub; it never imports it."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import freeal_hf
+from freeal_hf.errors import InputError
+
+_NOT_FOR_THE_HUB = {"__init__.py", "__pycache__"}
+_PINNED = "freeal-hf"
+
+
+def add_space(commands: Any) -> None:
+    """Adds the command `space`."""
+    space = commands.add_parser(
+        "space",
+        help="start the Space in a browser on this machine, or put it on the Hub",
+        description="Starts the Space on this machine. `freeal-hf space deploy USER/NAME` puts it on the Hub.",
+        epilog="Limits and more are set by environment variables: see space/README.md.",
+        allow_abbrev=False,
+    )
+    space.add_argument("action", nargs="?", choices=["deploy"], help="put the Space on the Hub, or update it there")
+    space.add_argument("repo", nargs="?", metavar="USER/NAME", help="the Space on the Hub")
+    space.add_argument(
+        "--port", type=int, metavar="N", help="port on this machine (default: the first free from 7860)"
+    )
+    space.add_argument("--public", action="store_true", help="make a new Space public (default: private)")
+
+
+def space(options: argparse.Namespace, _: Sequence[str]) -> None:
+    """Runs the command `space`."""
+    if options.action == "deploy":
+        _deploy(options.repo, private=not options.public)
+        return
+    missing = [name for name in ("gradio", "plotly") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"The Space needs {missing[0]}: pip install 'freeal-hf[space]'.")
+    environment = dict(os.environ)
+    if options.port is not None:
+        environment["GRADIO_SERVER_PORT"] = str(options.port)
+    # On one's own machine there is no stranger whose URLs could do harm.
+    environment.setdefault("FREEAL_SPACE_OWN_URLS", "true")
+    done = subprocess.run([sys.executable, str(space_folder() / "app.py")], env=environment)
+    if done.returncode:
+        raise InputError(f"The Space ended with exit code {done.returncode}; what it printed says why.")
+
+
+def space_folder() -> Path:
+    """The folder of the Space: `space/` of a checkout, `freeal_hf/space_app` of an installed package."""
+    return Path(str(files("freeal_hf"))) / "space_app"
+
+
+def space_files() -> dict[str, bytes]:
+    """What a Space on the Hub consists of: path to content, requirements pinned to this version."""
+    folder = space_folder().resolve()
+    found = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name not in _NOT_FOR_THE_HUB}
+    lines = found["requirements.txt"].decode().splitlines()
+    pinned = [f"{line}=={freeal_hf.__version__}" if line.startswith(_PINNED) else line for line in lines]
+    return {**found, "requirements.txt": ("\n".join(pinned) + "\n").encode()}
+
+
+def _deploy(repo: str | None, *, private: bool) -> None:
+    if repo is None or repo.count("/") != 1:
+        raise InputError(f"{repo!r} is no name of a Space; give USER/NAME, such as ada/freeal.")
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    from freeal_hf.hub_client import calling, connect
+
+    api, place = connect(), f"Space {repo}"
+    calling(place, api.create_repo, repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+    wanted = space_files()
+    there = calling(place, api.list_repo_files, repo, repo_type="space")
+    # A module that this version has no more would stay and be imported; what is not Python is the owner's.
+    old = [path for path in there if path.endswith(".py") and "/" not in path and path not in wanted]
+    operations = [
+        *(CommitOperationAdd(path, content) for path, content in wanted.items()),
+        *(CommitOperationDelete(path) for path in old),
+    ]
+    message = f"Deploy freeal-hf {freeal_hf.__version__}"
+    calling(place, api.create_commit, repo, operations, commit_message=message, repo_type="space")
+    print(
+        f"{api.endpoint}/spaces/{repo} now holds freeal-hf {freeal_hf.__version__}. Left to you, in its settings:\n"
+        "  hardware            the free CPU is enough to try it; a larger CPU or a GPU for more than 1,000 texts\n"
+        "  persistent storage  without it, runs end with a restart of the Space\n"
+        "  variables           FREEAL_SPACE_MAX_ROWS and others: see its README.md\n"
+        "  secrets             none is needed: visitors use their own login"
+    )

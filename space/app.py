@@ -1,0 +1,127 @@
+"""The page: four steps from texts to trusted labels and a small classifier. Started by `freeal-hf space`."""
+
+import os
+import threading
+from typing import Any
+
+from settings import Settings, read_settings
+
+SETTINGS = read_settings(os.environ)
+# Before Gradio is imported: what visitors upload is kept, and deleted, with their runs.
+os.environ["GRADIO_TEMP_DIR"] = str(SETTINGS.folder / "files")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr  # noqa: E402
+
+import step_data  # noqa: E402
+import step_results  # noqa: E402
+import step_run  # noqa: E402
+import step_task  # noqa: E402
+from page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, TASK, Page, Place  # noqa: E402
+from runner import Runner, files_folder  # noqa: E402
+from store import FINISHED, Run, Store, UnknownRunError  # noqa: E402
+from theme import CSS, THEME  # noqa: E402
+
+_HEADLINE = """<div class="headline"><h1>FreeAL: labels you can trust, without labelling</h1>
+<p>An annotator labels your texts, a small student learns from it and finds what does not fit, and the doubtful texts
+are asked again. You take home the labels, and the student.</p></div>"""
+# An address with the id of a run in it is nobody else's business.
+_HEAD = '<meta name="referrer" content="no-referrer">'
+
+
+def build(place: Place) -> gr.Blocks:
+    """Builds the page.
+
+    Args:
+        place (`Place`): Where runs live.
+    """
+    with gr.Blocks(title="FreeAL", analytics_enabled=False) as page_blocks:
+        with gr.Row():
+            with gr.Column(scale=4):
+                gr.HTML(_HEADLINE)
+            if HAS_LOGIN:
+                with gr.Column(scale=1, min_width=200):
+                    gr.LoginButton(size="md")
+        with gr.Accordion("Hugging Face token, for inference providers and pushes", open=False, visible=not HAS_LOGIN):
+            token = gr.Textbox(
+                label="Your token",
+                type="password",
+                placeholder="hf_…",
+                info="Kept in memory alone, and only while a run of yours or a push needs it.",
+            )
+        run_id = gr.Textbox("", visible=False)
+        timer = gr.Timer(1.5, active=False)
+        with gr.Walkthrough(selected=DATA) as steps:
+            page = Page(steps, run_id, token, timer)
+            with gr.Step("Data", id=DATA):
+                data = step_data.build(place, page)
+            with gr.Step("Task", id=TASK):
+                task = step_task.build(place, page, data)
+            with gr.Step("Run", id=RUN):
+                run = step_run.build(place, page, task.described)
+            with gr.Step("Results", id=RESULTS):
+                step_results.build(place, page, run)
+
+        def tick(run_id: str) -> tuple[Any, ...]:
+            is_done = place.store.read(run_id).state == FINISHED
+            return (*run.look(run_id), gr.Walkthrough(selected=RESULTS) if is_done else gr.skip())
+
+        timer.tick(
+            tick, run_id, [*run.seen, steps], api_visibility="private", show_progress="hidden", trigger_mode="once"
+        )
+        run_id.change(None, run_id, js=REMEMBER, api_visibility="private")
+
+        def open_run(request: gr.Request) -> tuple[Any, ...]:
+            asked = request.query_params.get("run", "")
+            try:
+                found = place.store.read(asked) if asked else None
+            except UnknownRunError:
+                gr.Warning("There is no such run any more. Start a new one.")
+                found = None
+            return found.id if found else "", gr.Walkthrough(selected=_step_of(found))
+
+        page_blocks.load(open_run, None, [run_id, steps], api_visibility="private", show_progress="hidden").then(
+            task.fill, run_id, task.fields, api_visibility="private", show_progress="hidden"
+        ).then(run.look, run_id, run.seen, api_visibility="private", show_progress="hidden")
+    return page_blocks
+
+
+def _step_of(run: Run | None) -> int:
+    if run is None or not run.texts.is_file():
+        return DATA
+    if not run.task:
+        return TASK
+    return RESULTS if run.state == FINISHED else RUN
+
+
+def _warm_up() -> None:
+    """Loads what the first visitor would otherwise wait for."""
+    import sklearn.manifold  # noqa: F401
+    import torch  # noqa: F401
+
+    import freeal_hf.prediction  # noqa: F401
+
+
+def main(settings: Settings) -> None:
+    """Serves the page."""
+    store = Store(settings.folder / "runs")
+    files_folder(settings).mkdir(mode=0o700, exist_ok=True)
+    runner = Runner(store, settings)
+    runner.watch()
+    threading.Thread(target=_warm_up, daemon=True).start()
+    demo = build(Place(settings, store, runner))
+    demo.queue(default_concurrency_limit=8, max_size=200)
+    demo.launch(
+        theme=THEME,
+        css=CSS,
+        head=_HEAD,
+        max_file_size=settings.max_megabytes * 2**20,
+        footer_links=["api", "gradio"],
+        show_error=False,
+        ssr_mode=False,
+        server_name=os.environ.get("GRADIO_SERVER_NAME"),
+    )
+
+
+if __name__ == "__main__":
+    main(SETTINGS)

@@ -1,0 +1,162 @@
+"""The step Run, without its looks: whom to ask, what that will take, and the configuration that the process reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from freeal_hf.annotation.annotator import AnnotationRequest
+from freeal_hf.annotation.estimate import estimate_annotation
+from freeal_hf.annotation.prices import price_of
+from freeal_hf.annotation.specs import build_annotator
+from freeal_hf.errors import InputError
+from freeal_hf.tasks import TextClassification
+from guard import ForbiddenAddressError, check_url
+from settings import Settings
+from store import Run
+
+EMBEDDED, PROVIDER, OWN_URL = "Embedded", "Inference provider", "Own endpoint"
+
+_KEY_VARIABLE = "FREEAL_ENDPOINT_KEY"
+_EPOCHS = 6
+_STARTING_SECONDS = 15
+# Measured with all-MiniLM-L6-v2 on two CPU cores and texts of 20 words; other students and machines differ.
+_TEXTS_PER_SECOND = 80
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen in the step Run; no key is part of it.
+
+    Args:
+        annotator (`str`): `EMBEDDED`, `PROVIDER` or `OWN_URL`.
+        model (`str`): Model of the provider or the endpoint.
+        url (`str`): Address of the own endpoint.
+        student (`str`): Shown name of the student.
+        rounds (`int`): Rounds.
+    """
+
+    annotator: str
+    model: str
+    url: str
+    student: str
+    rounds: int
+
+    @property
+    def specification(self) -> str:
+        """The annotator's name as on the command line."""
+        if self.annotator == EMBEDDED:
+            return "embedding"
+        if self.annotator == PROVIDER:
+            return f"endpoint:{self.model}"
+        return f"endpoint:{self.model}@{self.url}" if self.model else f"endpoint:{self.url}"
+
+
+def check_choice(annotator: str, model: str, url: str, student: str, rounds: float, settings: Settings) -> Choice:
+    """Reads what was chosen.
+
+    Raises:
+        InputError: If a part of it is missing, or not allowed here.
+    """
+    model, url, rounds = (model or "").strip(), (url or "").strip(), int(rounds)
+    if student not in settings.students:
+        raise InputError(f"There is no student {student!r}; choose one of {', '.join(settings.students)}.")
+    if not 1 <= rounds <= settings.max_rounds:
+        raise InputError(f"Rounds must be between 1 and {settings.max_rounds}.")
+    if annotator == EMBEDDED:
+        return Choice(annotator, "", "", student, rounds)
+    if "@" in model or any(character.isspace() for character in model):
+        raise InputError(f"{model!r} is no name of a model.")
+    if annotator == PROVIDER:
+        if model.count("/") != 1 or "://" in model:
+            raise InputError(f"Name a model of the Hub as owner/name, such as {DEFAULT_MODEL}; {model!r} is none.")
+        return Choice(annotator, model, "", student, rounds)
+    if annotator != OWN_URL or not settings.own_urls:
+        raise InputError(
+            "Endpoints of one's own are not allowed on this Space. Duplicate it, or choose another annotator."
+        )
+    try:
+        check_url(url, settings.trusted_addresses)
+    except ForbiddenAddressError as error:
+        raise InputError(str(error)) from error
+    return Choice(annotator, model, url, student, rounds)
+
+
+DEFAULT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+def estimate(run: Run, choice: Choice, texts: list[str]) -> list[tuple[str, str]]:
+    """What the run will take, by the name of each quantity; nothing is asked.
+
+    Args:
+        run (`Run`): The run, with its task.
+        choice (`Choice`): What was chosen.
+        texts (`list[str]`): The texts.
+    """
+    task = TextClassification.from_dict(run.task)
+    later = "" if choice.rounds == 1 else f" in the first round, up to {len(set(texts)):,} in each later one"
+    training = len(set(texts)) * _EPOCHS * choice.rounds / _TEXTS_PER_SECOND
+    rows = [("Texts", f"{len(texts):,} ({len(set(texts)):,} different)"), ("Calls", f"{len(set(texts)):,}{later}")]
+    if choice.annotator == EMBEDDED:
+        rows += [("Cost", "none: the annotator runs on this machine")]
+        seconds = 0.0
+    else:
+        annotator = build_annotator(choice.specification, options={"token": "none"})
+        found = estimate_annotation(
+            annotator, task, [AnnotationRequest(text) for text in texts], price=price_of(annotator)
+        )
+        tokens = f"about {found.prompt_tokens.expected:,.0f} read and {found.completion_tokens.expected:,.0f} written"
+        most = choice.rounds * (found.prompt_tokens.high + found.completion_tokens.high)
+        rows.append(("Tokens", f"{tokens} in the first round; at most {most:,.0f} in all, with demonstrations more"))
+        if found.cost:
+            rows.append(("Cost", f"about ${found.cost.expected:,.2f}, up to ${found.cost.high:,.2f} a round"))
+        else:
+            rows.append(
+                ("Cost", "what your provider or server asks for these tokens; paid from your account, not ours")
+            )
+        seconds = found.seconds.expected * choice.rounds
+    rows.append(
+        ("Time", f"about {_minutes(_STARTING_SECONDS + seconds + training)} once it starts, longer on a busy Space")
+    )
+    return rows
+
+
+def write_request(run: Run, choice: Choice, settings: Settings) -> None:
+    """Writes the configuration that the run's process reads. No token or key is in it."""
+    values: dict[str, Any] = {
+        "data": str(run.texts),
+        "text_columns": run.data["text_columns"],
+        "task": run.task,
+        "annotator": choice.specification,
+        "student": settings.students[choice.student],
+        "num_rounds": choice.rounds,
+        "output_dir": str(run.output),
+        "disable_tqdm": True,
+        **settings.training,
+    }
+    if run.data.get("gold_column"):
+        values["gold_column"] = run.data["gold_column"]
+    if choice.annotator == OWN_URL:
+        values["annotator_options"] = {"api_key_env": _KEY_VARIABLE}
+    run.request.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def secrets_of(choice: Choice, token: str | None, key: str) -> Mapping[str, str]:
+    """The environment variables that carry the visitor's own token or key to the run's process.
+
+    Raises:
+        InputError: If one is needed and not there.
+    """
+    if choice.annotator == PROVIDER:
+        if not token:
+            raise InputError("You are not logged in, or your login has expired. Log in at the top, then start again.")
+        return {"HF_TOKEN": token}
+    if choice.annotator == OWN_URL:
+        # Never the Hugging Face token: it would go to whoever runs that server.
+        return {_KEY_VARIABLE: (key or "").strip() or "none"}
+    return {}
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

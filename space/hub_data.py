@@ -1,0 +1,64 @@
+"""One file of a Hub data set: found, checked for its size, fetched with nobody's token but the visitor's.
+
+Not `datasets.load_dataset`: it follows addresses and local paths that a data set's own card names, and has no limit.
+"""
+
+import shutil
+from pathlib import Path
+
+from freeal_hf.errors import InputError
+from freeal_hf.hub_client import calling
+from settings import Settings
+
+_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
+_USUAL = "train"
+
+
+def fetch(repo: str, split: str, folder: Path, settings: Settings, token: str | None) -> Path:
+    """Fetches the file of a data set that holds a split.
+
+    Args:
+        repo (`str`): Id of the data set.
+        split (`str`): Part of the file's path, such as `train` or `data/test.csv`; `train` is preferred when empty.
+        folder (`Path`): Where to put it.
+        settings (`Settings`): The limits.
+        token (`str`, *optional*): The visitor's own token.
+
+    Raises:
+        InputError: If there is no such file, or it is over the limit.
+        HubError: If the Hub refuses or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    api = HfApi(token=token or False, library_name="freeal-hf-space")
+    tree = calling(f"data set {repo}", lambda: list(api.list_repo_tree(repo, recursive=True, repo_type="dataset")))
+    found = {
+        entry.path: entry.size for entry in tree if isinstance(entry, RepoFile) and entry.path.endswith(_SUFFIXES)
+    }
+    named = [path for path in found if (split.strip() or _USUAL) in path]
+    if not named and not split.strip():
+        named = list(found)
+    if not named:
+        raise InputError(
+            f"The data set {repo!r} has no file for {split or _USUAL!r}. "
+            f"It has: {', '.join(list(found)[:8]) or 'none that can be read'}."
+        )
+    path = min(named, key=lambda name: (_SUFFIXES.index(Path(name).suffix), name))
+    if found[path] > settings.max_megabytes * 2**20:
+        raise InputError(
+            f"{path!r} of {repo!r} has {found[path] / 2**20:.0f} MB; the limit is {settings.max_megabytes} MB. Name a "
+            "smaller file, or run freeal-hf on a machine of your own."
+        )
+    fetched = calling(
+        f"data set {repo}",
+        api.hf_hub_download,
+        repo,
+        path,
+        repo_type="dataset",
+        local_dir=folder / "hub",
+    )
+    kept = folder / f"upload{Path(path).suffix}"
+    shutil.move(fetched, kept)
+    shutil.rmtree(folder / "hub")
+    return kept

@@ -1,0 +1,83 @@
+"""What the four steps share: the place where runs live, common components, errors as the page shows them."""
+
+import functools
+import html
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from freeal_hf.errors import FreeALError
+from runner import BusyError, Runner
+from settings import Settings
+from store import Store, UnknownRunError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DATA, TASK, RUN, RESULTS = 1, 2, 3, 4
+
+HAS_LOGIN = bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
+"""Whether visitors log in with Hugging Face; elsewhere they type a token of their own."""
+
+# The page's own address, and that of the page of huggingface.co which a Space stands in.
+REMEMBER = """(id) => {
+  const address = new URL(window.location.href);
+  if (id) address.searchParams.set("run", id); else address.searchParams.delete("run");
+  window.history.replaceState(null, "", address);
+  if (window.parent !== window) {
+    window.parent.postMessage({ queryString: address.searchParams.toString() }, "https://huggingface.co");
+  }
+}"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs live.
+
+    Args:
+        settings (`Settings`): What the operator decided.
+        store (`Store`): The runs.
+        runner (`Runner`): Their processes.
+    """
+
+    settings: Settings
+    store: Store
+    runner: Runner
+
+
+@dataclass(frozen=True)
+class Page:
+    """Components that several steps use.
+
+    Args:
+        steps (`gr.Walkthrough`): The four steps.
+        run_id (`gr.Textbox`): Id of the run that the page shows.
+        token (`gr.Textbox`): A token that was typed, where there is no login.
+        timer (`gr.Timer`): Ticks while a run is under way.
+    """
+
+    steps: gr.Walkthrough
+    run_id: gr.Textbox
+    token: gr.Textbox
+    timer: gr.Timer
+
+
+def telling(handler: F) -> F:
+    """Shows the errors that a visitor can mend as they are, escaped: Gradio renders messages as HTML."""
+
+    @functools.wraps(handler)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(*args, **kwargs)
+        except (FreeALError, UnknownRunError, BusyError) as error:
+            message = html.escape(str(error), quote=False)
+            raise gr.Error(message, duration=None, title="Please look", print_exception=False) from error
+
+    return told  # type: ignore[return-value]
+
+
+def own_token(login: gr.OAuthToken | None, typed: str | None) -> str | None:
+    """The visitor's own token: of a login that has not expired, or one that was typed. Never the Space's."""
+    return login.token if login is not None else (typed or "").strip() or None

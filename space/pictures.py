@@ -1,0 +1,240 @@
+"""The pictures of the results, as plotly figures that look right on light and dark pages.
+
+Plotly reads a small HTML dialect in texts: every text of a visitor is escaped before it gets into a figure.
+"""
+
+import html
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from freeal_hf.run_folder import DEMONSTRATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BLUE, _ORANGE, _GREEN, _GREY = "#4c9ac0", "#e2894a", "#54a868", "#9aa5b1"
+_COLOURS = (
+    *("#4c9ac0", "#e2894a", "#54a868", "#c46bae", "#b8a13c", "#7b83d6", "#d0605e", "#4bb3a5", "#a77b5b", "#8d99ae"),
+)
+_INK = "#868e99"  # read on white and on black
+_MOST_POINTS = 2000
+_TSNE_FROM = 30
+_EXACT = {
+    "annotator_accuracy": ("annotator", _ORANGE),
+    "student_accuracy": ("student", _BLUE),
+    "label_accuracy": ("final label", _GREEN),
+}
+_WITHOUT_GOLD = {
+    "estimated_label_accuracy": ("final label, estimated", _GREEN),
+    "agreement": ("annotator and student agree", _BLUE),
+    "clean_fraction": ("clean share", _ORANGE),
+}
+
+
+def quality(rounds: Sequence[Mapping[str, Any]], agreement: Sequence[float]) -> go.Figure:
+    """Accuracy in each round where there is gold; else the estimate, agreement and clean share.
+
+    Args:
+        rounds (`Sequence[Mapping]`): Metrics of each round.
+        agreement (`Sequence[float]`): Share of texts in each round on which annotator and student agree.
+    """
+    records = [{**record, "agreement": share} for record, share in zip(rounds, agreement, strict=True)]
+    has_gold = all(record["label_accuracy"] is not None for record in records)
+    figure = _figure(y_title="accuracy" if has_gold else "share of the texts", x_title="round")
+    for key, (name, colour) in (_EXACT if has_gold else _WITHOUT_GOLD).items():
+        values = [record.get(key) for record in records]
+        if all(value is not None for value in values):
+            figure.add_scatter(
+                x=[record["round"] for record in records],
+                y=values,
+                name=name,
+                mode="lines+markers+text",
+                text=[f"{value:.1%}" for value in values],
+                textposition="top center",
+                line_color=colour,
+            )
+    figure.update_xaxes(dtick=1, range=[-0.3, len(records) - 0.7])
+    figure.update_yaxes(tickformat=".0%", automargin=True)
+    return figure
+
+
+def losses(events: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The student's losses on the annotator's labels, clean and noisy apart, with a slider over the epochs.
+
+    Args:
+        events (`Sequence[Mapping]`): Those of a run's progress that hold a histogram.
+    """
+    figure = _figure(height=430, x_title="loss of the student on the annotator's label (nats)", y_title="texts")
+    found = [event for event in events if "edges" in event]
+    if not found:
+        return figure
+    steps = []
+    for number, event in enumerate(found):
+        edges = np.asarray(event["edges"])
+        for name, colour in (("clean", _BLUE), ("noisy", _ORANGE)):
+            figure.add_bar(
+                x=(edges[:-1] + edges[1:]) / 2,
+                y=event[name],
+                width=np.diff(edges),
+                name=name,
+                marker_color=colour,
+                visible=number == len(found) - 1,
+            )
+        visible = [i // 2 == number for i in range(2 * len(found))]
+        steps.append(
+            {
+                "method": "update",
+                "label": f"{event['round']} · {event['epoch']}",
+                "args": [{"visible": visible}],
+            }
+        )
+    highest = max(event["edges"][-1] for event in found)
+    figure.update_layout(
+        barmode="stack",
+        sliders=[
+            {
+                "active": len(found) - 1,
+                "steps": steps,
+                "currentvalue": {"prefix": "round · epoch: "},
+                "pad": {"t": 56, "b": 8},
+                "bordercolor": _GREY,
+            }
+        ],
+    )
+    figure.update_xaxes(range=[0, highest])
+    return figure
+
+
+def counts(labels: "pd.DataFrame", names: Sequence[str]) -> go.Figure:
+    """How many texts got each label."""
+    found = labels["label"].value_counts()
+    figure = _figure(x_title="texts", y_title="")
+    figure.add_bar(
+        x=[int(found.get(name, 0)) for name in names],
+        y=[_label(name) for name in names],
+        orientation="h",
+        marker_color=[_colour(i) for i in range(len(names))],
+        text=[f"{int(found.get(name, 0)):,}" for name in names],
+        showlegend=False,
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(height=max(200, 90 + 34 * len(names)))
+    return figure
+
+
+def text_map(labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, ids: Sequence[str]) -> go.Figure:
+    """The texts where the student sees them, in two dimensions.
+
+    Args:
+        labels (`DataFrame`): The labelled rows.
+        names (`Sequence[str]`): The labels.
+        round_folder (`Path`): Folder of the round, with embeddings and demonstrations.
+        ids (`Sequence[str]`): Ids of the rows of the embeddings.
+    """
+    shown = labels.set_index("id").reindex(ids).reset_index()
+    points = _project(round_folder)
+    chosen = _demonstration_ids(round_folder)
+    kinds = np.where(shown["is_clean"].astype(bool), "clean", "noisy").astype(object)
+    kinds[shown["id"].isin(chosen)] = "demonstration"
+    if len(shown) > _MOST_POINTS:
+        kept = np.random.default_rng(0).choice(len(shown), _MOST_POINTS, replace=False)
+        shown, points, kinds = shown.iloc[kept], points[kept], kinds[kept]
+    figure = _figure(height=560)
+    symbols = {"clean": "circle", "noisy": "circle-open", "demonstration": "star"}
+    for kind, symbol in symbols.items():
+        for i, name in enumerate(names):
+            rows = np.flatnonzero((shown["label"] == name).to_numpy() & (kinds == kind))
+            part = shown.iloc[rows]
+            figure.add_scatter(
+                x=points[rows, 0],
+                y=points[rows, 1],
+                mode="markers",
+                name=_label(name),
+                legendgroup=name,
+                showlegend=False,
+                marker={
+                    "color": _colour(i),
+                    "symbol": symbol,
+                    "size": 13 if kind == "demonstration" else 7,
+                    "line": {"width": 1.5 if kind == "noisy" else 0, "color": _colour(i)},
+                },
+                hovertext=[_hover(row, kind) for row in part.itertuples()],
+                hoverinfo="text",
+            )
+    for i, name in enumerate(names):  # a legend of all labels, also of those without a clean text
+        marker = {"color": _colour(i), "size": 9}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=_label(name), legendgroup=name)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def _project(folder: Path) -> np.ndarray:
+    """The student's embeddings in the plane, t-SNE of their first principal components; computed once a round."""
+    kept = folder / "map.npy"
+    if kept.is_file():
+        return np.load(kept, allow_pickle=False)
+    from freeal_hf.round_files import Selection
+
+    embeddings = Selection.load(folder / "selection.npz").embeddings.astype(np.float32)
+    centred = embeddings - embeddings.mean(axis=0)
+    left, scales, _ = np.linalg.svd(centred, full_matrices=False)
+    points = left[:, :30] * scales[:30]
+    if len(points) >= _TSNE_FROM:
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30, len(points) / 4)
+        points = TSNE(perplexity=perplexity, init=points[:, :2] / points[:, 0].std(), random_state=0).fit_transform(
+            points
+        )
+    points = points[:, :2]
+    np.save(kept, points)
+    return points
+
+
+def _demonstration_ids(folder: Path) -> set[str]:
+    path = folder / DEMONSTRATIONS
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    return {str(json.loads(line)["id"]) for line in lines if line}
+
+
+def _hover(row: Any, kind: str) -> str:
+    text = html.escape(row.text if len(row.text) <= 300 else row.text[:299] + "…")
+    lines = "<br>".join(textwrap.wrap(text, 60))
+    said = f"final {row.label} · annotator {row.annotator_label} · student {row.student_label} · {kind}"
+    return f"{lines}<br><br>{html.escape(said)}"
+
+
+def _label(name: str) -> str:
+    return html.escape(name if len(name) <= 30 else name[:29] + "…")
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _figure(*, height: int = 340, x_title: str = "", y_title: str = "") -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        template="none",
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": _INK, "size": 13, "family": "system-ui, sans-serif"},
+        margin={"l": 56, "r": 16, "t": 16, "b": 48},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        xaxis_title=x_title,
+        yaxis_title=y_title,
+        hoverlabel={"align": "left"},
+        dragmode="pan",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": _INK, "activecolor": _BLUE},
+    )
+    figure.update_xaxes(gridcolor="rgba(134,142,153,0.25)", zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor="rgba(134,142,153,0.25)", zeroline=False, automargin=True)
+    return figure

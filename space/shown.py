@@ -1,0 +1,74 @@
+"""Small pieces of HTML. Everything that a visitor wrote is escaped here, and nowhere else is HTML made."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from freeal_hf.progress import ANNOTATING
+from settings import Settings
+
+_PHASES = {ANNOTATING: "Annotating", "training": "Training the student"}
+
+
+def note(message: str, kind: str = "info") -> str:
+    """A remark in a box: `info`, `good`, `warning` or `problem`."""
+    role = "alert" if kind == "problem" else "status"
+    return f'<div class="note {kind}" role="{role}">{html.escape(message)}</div>' if message else ""
+
+
+def notes(messages: Iterable[str], kind: str = "warning") -> str:
+    """Several remarks."""
+    return "".join(note(message, kind) for message in messages)
+
+
+def table(rows: Sequence[tuple[str, str]]) -> str:
+    """A table of names and values."""
+    cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
+    return f'<table class="facts">{cells}</table>'
+
+
+def preview(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first rows of a table."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="preview"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def figures(values: Sequence[tuple[str, str]]) -> str:
+    """The most telling numbers, large."""
+    tiles = "".join(
+        f'<div class="tile"><div class="value">{html.escape(value)}</div>'
+        f'<div class="name">{html.escape(name)}</div></div>'
+        for name, value in values
+    )
+    return f'<div class="tiles">{tiles}</div>'
+
+
+def limits(settings: Settings) -> str:
+    """The limits, before they bite."""
+    return note(
+        f"Up to {settings.max_rows:,} rows and {settings.max_megabytes} MB; texts are cut after "
+        f"{settings.max_characters:,} characters; {settings.max_labels} labels; {settings.max_rounds} rounds. "
+        f"A run may take {settings.run_minutes:g} minutes, {settings.concurrent_runs} at a time, others wait. "
+        f"Your data is on this Space alone, and is deleted {settings.keep_hours:g} hours after you last touched it."
+    )
+
+
+def progress(events: Sequence[Mapping[str, Any]], num_rounds: int) -> str:
+    """A bar for each phase of each round."""
+    latest = {(event["round"], event["phase"]): event for event in events if "done" in event}
+    bars = []
+    for number in range(max([num_rounds, *(r + 1 for r, _ in latest)])):
+        for phase, name in _PHASES.items():
+            event = latest.get((number, phase))
+            done, total = (event["done"], event["total"]) if event else (0, 0)
+            share = 100 * done // total if total else (100 if event else 0)
+            unit = "texts" if phase == ANNOTATING else "steps"
+            said = f"{done:,} of {total:,} {unit}" if event else "to come"
+            bars.append(
+                f'<div class="phase"><span class="what">Round {number} · {name}</span>'
+                f'<span class="bar" role="progressbar" aria-label="Round {number}, {name}" aria-valuemin="0" '
+                f'aria-valuemax="100" aria-valuenow="{share}"><i style="width:{share}%"></i></span>'
+                f'<span class="said">{said}</span></div>'
+            )
+    return f'<div class="phases">{"".join(bars)}</div>'

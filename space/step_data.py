@@ -1,0 +1,185 @@
+"""The first step of the page: bring data, choose its columns, see its problems."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+import hub_data
+import reading
+import shown
+from freeal_hf.errors import InputError
+from page import Page, Place, own_token, telling
+from store import DRAFT, Run
+
+_NO_GOLD = "none"
+
+
+def build(place: Place, page: Page) -> Any:
+    """Adds the step to the page; gives the event after which the columns are chosen."""
+    settings = place.settings
+    gr.HTML(shown.limits(settings))
+    source = gr.Radio(list(reading.SOURCES), value=reading.EXAMPLE, label="Where are your texts?")
+    gr_example = gr.HTML(shown.note("747 messages to a shop's customer service, with six labels; ready to run."))
+    file = gr.File(
+        label="CSV, TSV, JSON, JSON lines or Parquet",
+        file_types=[".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"],
+        visible=False,
+        height=140,
+    )
+    has_header = gr.Checkbox(value=True, label="First line names the columns", visible=False)
+    lines = gr.Textbox(label="One text a line", lines=6, max_lines=12, visible=False)
+    with gr.Row(visible=False) as hub_row:
+        hub_id = gr.Textbox(label="Data set on the Hub", placeholder="owner/name")
+        hub_split = gr.Textbox(label="Split or file", placeholder="train")
+    read = gr.Button("Read the data", variant="primary", elem_id="read")
+
+    with gr.Column(visible=False) as columns:
+        with gr.Row():
+            text_columns = gr.Dropdown(label="Column(s) of the text", multiselect=True, interactive=True)
+            gold_column = gr.Dropdown(
+                [_NO_GOLD], value=_NO_GOLD, label="Column of true labels, only used to score", interactive=True
+            )
+        problems = gr.HTML(elem_id="problems")
+        preview = gr.HTML(elem_id="preview")
+        use = gr.Button("Next: the task", variant="primary", elem_id="use-data")
+
+    def show_source(chosen: str) -> tuple[Any, ...]:
+        return (
+            gr.update(visible=chosen == reading.EXAMPLE),
+            gr.update(visible=chosen == reading.FILE),
+            gr.update(visible=chosen == reading.FILE),
+            gr.update(visible=chosen == reading.LINES),
+            gr.update(visible=chosen == reading.HUB),
+            gr.update(visible=False),
+        )
+
+    source.change(
+        show_source,
+        source,
+        [gr_example, file, has_header, lines, hub_row, columns],
+        api_visibility="private",
+        show_progress="hidden",
+    )
+
+    @telling
+    def read_data(
+        run_id: str,
+        chosen: str,
+        path: str | None,
+        pasted: str,
+        repo: str,
+        split: str,
+        named: bool,
+        typed: str,
+        login: gr.OAuthToken | None,
+    ) -> tuple[Any, ...]:
+        """Takes data in. The first answer is the id of the run; keep it, it is the key to everything else."""
+        if chosen == reading.FILE and not path:
+            raise InputError("Choose a file first.")
+        run = _draft(place, run_id)
+        kept = _take_in(place, run, chosen, path, pasted, repo, split, own_token(login, typed))
+        table = reading.read_file(kept, settings, has_header=named or chosen != reading.FILE)
+        if not table.num_rows:
+            raise InputError("There are no rows; there is nothing to label.")
+        texts = reading.guess_text_columns(table)
+        gold = "gold" if "gold" in table.columns and chosen == reading.EXAMPLE else _NO_GOLD
+        data = {"source": chosen, "file": kept.name, "has_header": named or chosen != reading.FILE}
+        place.store.update(run.id, data=data)
+        rows, remarks = _look(table, texts, gold)
+        return (
+            run.id,
+            gr.update(visible=True),
+            gr.update(choices=list(table.columns), value=texts),
+            gr.update(choices=[_NO_GOLD, *table.columns], value=gold),
+            rows,
+            remarks,
+        )
+
+    read.click(
+        read_data,
+        [page.run_id, source, file, lines, hub_id, hub_split, has_header, page.token],
+        [page.run_id, columns, text_columns, gold_column, preview, problems],
+        api_name="read_data",
+    )
+
+    def _look(table: reading.Table, texts: list[str], gold: str) -> tuple[str, str]:
+        chosen = [*texts, *([gold] if gold != _NO_GOLD else [])]
+        found = reading.find_problems(table, texts, None if gold == _NO_GOLD else gold, settings)
+        ready = shown.note(f"{table.num_rows:,} rows read.", "good")
+        return shown.preview(chosen, table.preview(chosen)), ready + shown.notes(found)
+
+    @telling
+    def look_at_columns(run_id: str, texts: list[str], gold: str) -> tuple[str, str]:
+        """Shows the first rows and the problems of the chosen columns."""
+        table = _table(place, place.store.read(run_id))
+        _check_columns(table, texts, gold)
+        return _look(table, texts, gold)
+
+    gr.on(
+        [text_columns.input, gold_column.input],
+        look_at_columns,
+        [page.run_id, text_columns, gold_column],
+        [preview, problems],
+        api_name="look_at_columns",
+        show_progress="hidden",
+    )
+
+    @telling
+    def use_data(run_id: str, texts: list[str], gold: str) -> None:
+        """Settles on the columns of the texts and, perhaps, of the true labels."""
+        run = place.store.read(run_id)
+        table = _table(place, run)
+        _check_columns(table, texts, gold)
+        column = None if gold == _NO_GOLD else gold
+        reading.write_texts(table, texts, column, run.texts, settings)
+        labels = reading.gold_values(table, column) if column else []
+        data = {**run.data, "text_columns": texts, "gold_column": column, "labels": labels[: settings.max_labels]}
+        place.store.update(run_id, data=data)
+
+    return use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data")
+
+
+def _draft(place: Place, run_id: str) -> Run:
+    """The run that is being set up, or a new one: what has run already is not changed any more."""
+    if run_id:
+        run = place.store.read(run_id)
+        if run.state == DRAFT and not run.has_results:
+            return run
+    return place.store.create()
+
+
+def _take_in(
+    place: Place, run: Run, chosen: str, path: str | None, pasted: str, repo: str, split: str, token: str | None
+) -> Path:
+    settings = place.settings
+    if chosen == reading.FILE:
+        return reading.keep(path or "", run.folder)
+    if chosen == reading.LINES:
+        kept = run.folder / "upload.jsonl"
+        reading.write_lines(pasted or "", kept)
+        return kept
+    if chosen == reading.HUB:
+        return hub_data.fetch((repo or "").strip(), (split or "").strip(), run.folder, settings, token)
+    if chosen != reading.EXAMPLE:
+        raise InputError(f"There is no source {chosen!r}; choose one of {', '.join(reading.SOURCES)}.")
+    kept = run.folder / "upload.csv"
+    reading.write_example(kept, settings.max_rows)
+    return kept
+
+
+def _table(place: Place, run: Run) -> reading.Table:
+    if "file" not in run.data:
+        raise InputError("Read the data first.")
+    path = run.folder / run.data["file"]
+    return reading.read_file(path, place.settings, has_header=run.data["has_header"])
+
+
+def _check_columns(table: reading.Table, texts: list[str], gold: str) -> None:
+    if not texts:
+        raise InputError("Choose the column of the texts.")
+    for name in [*texts, *([gold] if gold != _NO_GOLD else [])]:
+        if name not in table.columns:
+            raise InputError(f"There is no column {name!r}; there are {', '.join(table.columns)}.")
+    if gold in texts:
+        raise InputError(f"The column {gold!r} cannot be both text and true label: the annotator would read it.")

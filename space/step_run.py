@@ -1,0 +1,250 @@
+"""The third step of the page: whom to ask, what it will take, and the run as it goes on."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+import asking
+import pictures
+import shown
+from freeal_hf.errors import InputError
+from freeal_hf.progress import read_progress
+from freeal_hf.run_folder import METRICS, PROGRESS
+from page import HAS_LOGIN, RESULTS, RUN, Page, Place, own_token, telling
+from store import DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
+
+_KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning"}
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """What other steps need of this one.
+
+    Args:
+        look (`Any`): Function that tells how a run goes on.
+        seen (`list`): The components that it fills.
+        arrived (`gr.Textbox`): Changes when there are new results, of this run or another.
+    """
+
+    look: Any
+    seen: list[Any]
+    arrived: gr.Textbox
+
+
+def build(place: Place, page: Page, described: Any) -> RunStep:
+    """Adds the step to the page."""
+    settings = place.settings
+    kinds = [asking.EMBEDDED, asking.PROVIDER, *([asking.OWN_URL] if settings.own_urls else [])]
+    with gr.Column() as choosing:
+        annotator = gr.Radio(kinds, value=asking.EMBEDDED, label="Annotator: who labels the texts first")
+        about = gr.HTML(_about(asking.EMBEDDED))
+        with gr.Row():
+            model = gr.Textbox(asking.DEFAULT_MODEL, label="Model", visible=False)
+            url = gr.Textbox(label="Address of the endpoint", placeholder="https://host/v1", visible=False)
+            key = gr.Textbox(label="Key of the endpoint, if it wants one", type="password", visible=False)
+        with gr.Row():
+            student = gr.Dropdown(
+                list(settings.students), value=next(iter(settings.students)), label="Student: the model you take home"
+            )
+            rounds = gr.Slider(1, settings.max_rounds, value=min(2, settings.max_rounds), step=1, label="Rounds")
+        estimate = gr.HTML(elem_id="estimate")
+        start = gr.Button("Start the run", variant="primary", interactive=False, elem_id="start")
+    status = gr.HTML(elem_id="status")
+    bars = gr.HTML(elem_id="bars")
+    with gr.Row():
+        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+        go_on = gr.Button("Go on", variant="primary", visible=False, elem_id="go-on")
+        arrived = gr.Textbox("", visible=False)
+    results = gr.Button("See the results", variant="primary", visible=False, elem_id="to-results")
+    losses = gr.Plot(show_label=False, visible=False, elem_id="live-losses")
+
+    chosen = [annotator, model, url, student, rounds]
+    seen = [choosing, status, bars, losses, stop, go_on, results, arrived, page.timer]
+
+    def show_annotator(kind: str) -> tuple[Any, ...]:
+        return (
+            _about(kind),
+            gr.update(visible=kind != asking.EMBEDDED),
+            gr.update(visible=kind == asking.OWN_URL),
+            gr.update(visible=kind == asking.OWN_URL),
+        )
+
+    annotator.change(
+        show_annotator, annotator, [about, model, url, key], api_visibility="private", show_progress="hidden"
+    )
+
+    @telling
+    def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> tuple[str, Any]:
+        """What the run will take: calls, tokens, cost, time. Nothing is asked."""
+        run = _described(place, run_id)
+        choice = asking.check_choice(kind, name, address, pupil, count, settings)
+        return shown.table(asking.estimate(run, choice, _texts(run))), gr.update(interactive=True)
+
+    def forget_estimate() -> tuple[str, Any]:
+        return "", gr.update(interactive=False)
+
+    described.success(
+        estimate_run, [page.run_id, *chosen], [estimate, start], api_visibility="private", show_progress="hidden"
+    ).success(lambda: gr.Walkthrough(selected=RUN), None, page.steps, api_visibility="private")
+    gr.on(
+        [annotator.change, model.change, url.change, student.change, rounds.change],
+        forget_estimate,
+        None,
+        [estimate, start],
+        api_visibility="private",
+        show_progress="hidden",
+    ).then(
+        estimate_run,
+        [page.run_id, *chosen],
+        [estimate, start],
+        api_name="estimate",
+        trigger_mode="always_last",
+        show_progress="hidden",
+    )
+
+    @telling
+    def look(run_id: str) -> tuple[Any, ...]:
+        if not run_id:
+            return (gr.update(visible=True), "", "", *[gr.update(visible=False)] * 4, "", gr.Timer(active=False))
+        return _seen(place, place.store.read(run_id))
+
+    @telling
+    def start_run(
+        run_id: str,
+        kind: str,
+        name: str,
+        address: str,
+        pupil: str,
+        count: float,
+        secret: str,
+        typed: str,
+        login: gr.OAuthToken | None,
+    ) -> tuple[Any, ...]:
+        """Starts the run, or puts it into the queue."""
+        run = _described(place, run_id)
+        if run.state in UNDER_WAY:
+            return look(run_id)
+        if run.state != DRAFT:
+            raise InputError("This run has begun already. Press Go on, or read the data again to make another one.")
+        choice = asking.check_choice(kind, name, address, pupil, count, settings)
+        secrets = asking.secrets_of(choice, own_token(login, typed), secret)
+        asking.write_request(run, choice, settings)
+        place.store.update(run_id, choice={"choice": choice.__dict__})
+        place.runner.start(run_id, secrets)
+        return look(run_id)
+
+    start.click(start_run, [page.run_id, *chosen, key, page.token], seen, api_name="start")
+
+    @telling
+    def stop_run(run_id: str) -> tuple[Any, ...]:
+        """Stops the run; what is finished stays, and it can go on later."""
+        place.runner.stop(run_id)
+        return look(run_id)
+
+    stop.click(stop_run, page.run_id, seen, api_name="stop")
+
+    @telling
+    def go_on_with_run(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> tuple[Any, ...]:
+        """Lets a stopped run go on where it was; no answer is asked for twice."""
+        resume(place, place.store.read(run_id), own_token(login, typed), secret)
+        return look(run_id)
+
+    go_on.click(go_on_with_run, [page.run_id, key, page.token], seen, api_name="go_on")
+    results.click(lambda: gr.Walkthrough(selected=RESULTS), None, page.steps, api_visibility="private")
+
+    def tell_status(run_id: str) -> str:
+        """How the run goes on, as JSON: state, message, runs before it, and the last line of its progress."""
+        run = place.store.read(run_id)
+        events = read_progress(run.output / PROGRESS)
+        waiting = place.runner.position(run) if run.state == WAITING else 0
+        told = {"state": run.state, "message": run.message, "runs_before": waiting, "has_results": run.has_results}
+        return json.dumps({**told, "progress": events[-1] if events else None})
+
+    gr.api(telling(tell_status), api_name="status")
+    return RunStep(look, seen, arrived)
+
+
+def resume(place: Place, run: Run, token: str | None, key: str, arguments: Sequence[str] | None = None) -> None:
+    """Lets a run go on.
+
+    Args:
+        place (`Place`): Where runs live.
+        run (`Run`): A run that was started once.
+        token (`str`, *optional*): The visitor's token.
+        key (`str`): Key of the visitor's endpoint.
+        arguments (`Sequence[str]`, *optional*): Further words for its command line, kept for later.
+    """
+    if "choice" not in run.choice:
+        raise InputError("This run was never started.")
+    choice = asking.Choice(**run.choice["choice"])
+    secrets = asking.secrets_of(choice, token, key)
+    if arguments is not None:
+        place.store.update(run.id, choice={**run.choice, "arguments": list(arguments)})
+    place.runner.start(run.id, secrets)
+
+
+def _seen(place: Place, run: Run) -> tuple[Any, ...]:
+    events = read_progress(run.output / PROGRESS)
+    under_way = run.state in UNDER_WAY
+    live = under_way and any("edges" in event for event in events)
+    rounds = run.choice.get("choice", {}).get("rounds", 0)
+    return (
+        gr.update(visible=run.state == DRAFT),
+        _status(place, run, bool(events)),
+        shown.progress(events, rounds) if run.state != DRAFT else "",
+        gr.update(value=pictures.losses(events), visible=True) if live else gr.update(visible=False),
+        gr.update(visible=under_way, interactive=not place.runner.is_stopping(run.id)),
+        gr.update(visible=run.state in (STOPPED, FAILED)),
+        gr.update(visible=run.has_results and not under_way),
+        "" if under_way or not run.has_results else f"{run.id} {run.output.joinpath(METRICS).stat().st_mtime_ns}",
+        gr.Timer(active=under_way),
+    )
+
+
+def _status(place: Place, run: Run, has_begun: bool) -> str:
+    if run.state == DRAFT:
+        return ""
+    if run.state == WAITING:
+        before = place.runner.position(run)
+        said = f"{before} run{'s' if before != 1 else ''} before yours" if before else "Yours is next"
+        return shown.note(f"Waiting: {said}. You can close this page and come back to its address.")
+    if run.state == RUNNING:
+        if place.runner.is_stopping(run.id):
+            return shown.note("Stopping …")
+        minutes = (time.time() - run.started) / 60
+        beginning = "" if has_begun else "Loading the models. "
+        return shown.note(
+            f"{beginning}Running for {minutes:.0f} of at most {place.settings.run_minutes:g} minutes. You can close "
+            "this page and come back to its address: whoever knows it can see the run, so keep it to yourself."
+        )
+    message = run.message or "Finished."
+    return shown.note(message, _KINDS[run.state])
+
+
+def _about(kind: str) -> str:
+    if kind == asking.EMBEDDED:
+        said = "A sentence-embedding model on this machine compares texts with descriptions. Free; no text leaves."
+    elif kind == asking.PROVIDER:
+        login = "your own login" if HAS_LOGIN else "your own token"
+        said = f"A chat model of the Hugging Face inference providers, paid through {login}. It reads your texts."
+    else:
+        said = "Any OpenAI-compatible server on the internet. It reads your texts. Your key is kept in memory alone."
+    return shown.note(said)
+
+
+def _described(place: Place, run_id: str) -> Run:
+    run = place.store.read(run_id) if run_id else None
+    if run is None or not run.task:
+        raise InputError("Bring data and describe the task first.")
+    return run
+
+
+def _texts(run: Run) -> list[str]:
+    from freeal_hf.inputs import read_data
+
+    dataset = read_data(run.texts, text_columns=run.data["text_columns"])
+    return list(dataset["text"])

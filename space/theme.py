@@ -1,0 +1,61 @@
+"""How the page looks, in light and dark. No font or script is loaded from anywhere else."""
+
+import gradio as gr
+
+_FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
+
+THEME = gr.themes.Base(
+    primary_hue=gr.themes.colors.teal,
+    secondary_hue=gr.themes.colors.amber,
+    neutral_hue=gr.themes.colors.slate,
+    radius_size=gr.themes.sizes.radius_md,
+    font=_FONTS,
+    font_mono=["ui-monospace", "monospace"],
+).set(
+    body_background_fill="*neutral_50",
+    body_background_fill_dark="*neutral_950",
+    block_border_width="1px",
+    block_shadow="none",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_500",
+    button_primary_text_color="white",
+    button_primary_text_color_dark="white",
+)
+
+CSS = """
+.gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
+.headline h1 { margin: 0.2em 0 0; font-size: 1.7rem; letter-spacing: -0.02em; }
+.headline p { margin: 0.3em 0 0; color: var(--body-text-color-subdued); max-width: 60em; }
+.note { border-left: 4px solid var(--neutral-400); background: var(--background-fill-secondary);
+  padding: 8px 12px; margin: 4px 0; border-radius: 4px; color: var(--body-text-color); overflow-wrap: anywhere; }
+.note.good { border-color: #3a9d6a; } .note.warning { border-color: #d9922e; } .note.problem { border-color: #d0494a; }
+table.facts { border-collapse: collapse; width: 100%; margin: 0; }
+table.facts, table.facts tr, table.facts th, table.facts td, .preview table, .preview th, .preview td
+  { border: none !important; background: none; }
+table.facts th { text-align: left; font-weight: 600; padding: 4px 16px 4px 0; vertical-align: top; width: 7em; }
+table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
+.preview { overflow-x: auto; border: 1px solid var(--border-color-primary); border-radius: 6px; }
+.preview table { border-collapse: collapse; width: 100%; }
+.preview th, .preview td { text-align: left; vertical-align: top; padding: 6px 12px; overflow-wrap: anywhere; }
+.preview th { background: var(--background-fill-secondary); font-weight: 600; white-space: nowrap; }
+.preview tbody tr { border-top: 1px solid var(--border-color-primary) !important; }
+.gradio-container table { font-family: var(--font) !important; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 10px; margin: 4px 0; }
+.tile { background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary);
+  border-radius: 8px; padding: 12px 14px; }
+.tile .value { font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.tile .name { color: var(--body-text-color-subdued); font-size: 0.85rem; }
+.phases { display: grid; gap: 8px; }
+.phase { display: grid; grid-template-columns: 14em 1fr 11em; gap: 12px; align-items: center; }
+.phase .bar { background: var(--neutral-200); border-radius: 6px; height: 12px; overflow: hidden; display: block; }
+.dark .phase .bar { background: var(--neutral-700); }
+.phase .bar i { display: block; height: 100%; background: var(--primary-600); transition: width 0.4s; }
+.phase .said { color: var(--body-text-color-subdued); font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+:focus-visible { outline: 3px solid var(--primary-500) !important; outline-offset: 2px; }
+@media (max-width: 640px) {
+  .phase { grid-template-columns: 1fr; gap: 2px; }
+  .headline h1 { font-size: 1.35rem; }
+}
+"""

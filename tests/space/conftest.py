@@ -1,0 +1,214 @@
+"""A Space as a visitor meets it: started by the command line, driven by a browser and by gradio_client."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import FRUIT
+from tests.hub.conftest import hub_environment
+from tests.servers.chat import Behaviour, ChatServer, serve
+from tests.servers.hub import HubServer, serve_hub
+
+ROOT = Path(__file__).parents[2]
+IN_CI = bool(os.environ.get("CI"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SECRET = "the-operators-own-secret"  # stands in the Space's environment, and nowhere else
+
+if not IN_CI:
+    pytest.importorskip("gradio_client", reason="the Space's extra is not installed: pip install 'freeal-hf[space]'")
+
+sys.path.insert(0, str(ROOT / "space"))  # where its modules find each other
+
+TASK = {"fruit": "something to eat", "tool": "something to work with"}
+LABELS = {"headers": ["label", "what it means", "an example"], "data": [[*pair, ""] for pair in TASK.items()]}
+
+
+@dataclass(frozen=True)
+class RunningSpace:
+    """A Space, and where it keeps what visitors bring."""
+
+    url: str
+    data_dir: Path
+
+
+@contextmanager
+def serving(data_dir: Path, environment: dict[str, str], **settings: Any) -> Iterator[RunningSpace]:
+    """Runs `freeal-hf space` until the context ends."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    named = {f"FREEAL_SPACE_{name.upper()}": json.dumps(value) for name, value in settings.items()}
+    environment = {**environment, **named, "FREEAL_SPACE_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)}
+    log = data_dir.with_suffix(".log").open("a")
+    command = [sys.executable, "-m", "freeal_hf", "space", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        assert process.poll() is None, data_dir.with_suffix(".log").read_text()
+        yield RunningSpace(f"http://127.0.0.1:{port}", data_dir)
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait(20)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def chat() -> Iterator[ChatServer]:
+    """An endpoint that knows fruit from tools."""
+
+    def oracle(text: str, num_labels: int) -> int:
+        return 0 if any(word in text for word in FRUIT) else 1
+
+    with serve(ChatServer(Behaviour(oracle=oracle))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory) -> Iterator[HubServer]:
+    with serve_hub(HubServer(tmp_path_factory.mktemp("lfs"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def environment(hub: HubServer, tmp_path_factory) -> dict[str, str]:
+    """The operator's: with a secret that no visitor's process may see."""
+    found = hub_environment(hub, tmp_path_factory.mktemp("home"))
+    return {**found, "HF_TOKEN": SECRET, "TOKENIZERS_PARALLELISM": "false"}
+
+
+@pytest.fixture(scope="session")
+def limits(student_folder: Path, hub: HubServer, chat: ChatServer) -> dict[str, Any]:
+    """Settings under which a run takes seconds."""
+    return {
+        "max_rows": 60,
+        "max_megabytes": 1,
+        "max_characters": 400,
+        "max_labels": 8,
+        "max_rounds": 2,
+        "students": {"tiny": str(student_folder)},
+        "training": {"num_train_epochs": 3, "learning_rate": 2e-3, "per_device_train_batch_size": 8},
+        "own_urls": True,
+        "trusted_addresses": [url.removeprefix("http://") for url in (hub.url, chat.url)],
+    }
+
+
+@pytest.fixture(scope="session")
+def space(environment, limits, tmp_path_factory) -> Iterator[RunningSpace]:
+    with serving(tmp_path_factory.mktemp("space") / "data", environment, **limits) as running:
+        yield running
+
+
+class Visitor:
+    """A program that uses the Space as the page does.
+
+    Args:
+        url: The Space's address.
+        folder: Where it keeps its downloads.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        from gradio_client import Client
+
+        self.client = Client(url, verbose=False, download_files=str(folder))
+
+    def __call__(self, name: str, *arguments: Any) -> Any:
+        return self.client.predict(*arguments, api_name=f"/{name}")
+
+    def bring(self, file: Path, *, has_header: bool = True) -> str:
+        """Uploads a file and gives the id of the new run."""
+        from gradio_client import handle_file
+
+        return self("read_data", "", "File", handle_file(str(file)), "", "", "", has_header, "")[0]
+
+    def prepare(self, file: Path, gold: str = "none") -> str:
+        """Brings a file of fruit and tools, and describes the task."""
+        run = self.bring(file)
+        self("use_data", run, ["text"], gold)
+        self("describe_task", run, "What is it about?", LABELS)
+        return run
+
+    def start(self, run: str, annotator: str = "Embedded", url: str = "", *, rounds: int = 1, key: str = "") -> None:
+        self("start", run, annotator, "", url, "tiny", rounds, key, "")
+
+    def status(self, run: str) -> dict[str, Any]:
+        return json.loads(self("status", run))
+
+    def wait(self, run: str, until: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
+        """Waits until a run is over, or something else is true of its status."""
+        until = until or (lambda status: status["state"] not in ("waiting", "running"))
+        deadline = time.monotonic() + 200
+        while not until(status := self.status(run)):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.3)
+        return status
+
+
+@pytest.fixture(scope="session")
+def visitor(space: RunningSpace, tmp_path_factory) -> Visitor:
+    return Visitor(space.url, tmp_path_factory.mktemp("downloads"))
+
+
+@pytest.fixture(scope="session")
+def texts(corpus, tmp_path_factory) -> Path:
+    """Fifty short texts about fruit or tools, with gold."""
+    path = tmp_path_factory.mktemp("texts") / "fruit and tools.csv"
+    corpus.select(range(50)).to_csv(str(path), index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(visitor: Visitor, texts: Path) -> str:
+    """Id of a finished run; nobody changes it."""
+    run = visitor.prepare(texts, "gold")
+    visitor.start(run, rounds=2)
+    assert visitor.wait(run)["state"] == "finished"
+    return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM and not IN_CI:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    if not IN_CI:
+        pytest.importorskip("playwright", reason="playwright is not installed: pip install 'freeal-hf[test-space]'")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # A container has no user namespaces for Chromium's own sandbox; the only page is ours.
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, space: RunningSpace) -> Iterator[Callable[..., Any]]:
+    """Opens the Space in a browser of its own: no cookie or storage is shared with another."""
+    contexts = []
+
+    def open_page(run: str = "", **options: Any) -> Any:
+        context = browser.new_context(accept_downloads=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.goto(space.url + (f"/?run={run}" if run else ""))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
