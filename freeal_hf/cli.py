@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -205,6 +206,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         rest = rest[1:]
     dataset, test = None, None
     if "resume_from" in values:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise InputError(
+                "--resume-from takes one process: pull the run first (freeal-hf pull), then launch it in its folder."
+            )
         values, dataset, test = cli_hub.resumed(values)
         resume = True
     data_path = data_source(values)
@@ -221,21 +226,6 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
 
     annotator = str(values.get("annotator", "embedding"))
     columns = reading(values)
-    gold = values.get("gold_column")
-    extra = [annotator.removeprefix("column:")] if annotator.startswith("column:") else []
-    if dataset is None:
-        dataset = read_data(
-            data_path,
-            task,
-            gold_column=gold,
-            augmented_column=values.get("augmented_column"),
-            extra_columns=extra,
-            **columns,
-        )
-    files = {name: columns[name] for name in ("text_columns", "delimiter", "encoding") if name in columns}
-    human_labels = read_human_labels(values.get("human_labels") or (), task, **files)
-    if values.get("test_data"):
-        test = read_data(values["test_data"], task, gold_column=gold, **columns)
     try:
         args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
     except ValueError as error:
@@ -252,6 +242,25 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         hub=hub,
         text_columns=columns["text_columns"],
     )
+    if not loop_run.processes.is_main:
+        if not only_estimate:
+            loop_run.assist()
+        return
+    gold = values.get("gold_column")
+    extra = [annotator.removeprefix("column:")] if annotator.startswith("column:") else []
+    if dataset is None:
+        dataset = read_data(
+            data_path,
+            task,
+            gold_column=gold,
+            augmented_column=values.get("augmented_column"),
+            extra_columns=extra,
+            **columns,
+        )
+    files = {name: columns[name] for name in ("text_columns", "delimiter", "encoding") if name in columns}
+    human_labels = read_human_labels(values.get("human_labels") or (), task, **files)
+    if values.get("test_data"):
+        test = read_data(values["test_data"], task, gold_column=gold, **columns)
     if only_estimate or not annotator.startswith(_FREE_ANNOTATORS):
         print(f"Round 0 will take about:\n{loop_run.estimate(dataset)}\n")
     if only_estimate:

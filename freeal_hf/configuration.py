@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Tokens, and what depends on the moment or the machine rather than on the user.
 _NEVER_WRITTEN = {"hub_token", "push_to_hub_token", "logging_dir", "run_name", "local_rank", "deepspeed_plugin"}
+# They say which devices and processes there are, and that is one state for the whole process.
+_PLACE = ("use_cpu", "ddp_backend", "ddp_timeout")
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 _REFINE = ("noisy", "all", "none")
 _SETTINGS = ("transductive", "inductive")
@@ -138,11 +140,12 @@ def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
     Returns:
         `dict[str, Any]`: YAML-able values by field name.
     """
-    defaults = type(args)(output_dir=args.output_dir)
+    defaults = type(args)(output_dir=args.output_dir, **{name: getattr(args, name) for name in _PLACE})
     changed: dict[str, Any] = {"output_dir": str(args.output_dir)}
     for item in fields(args):
         value = getattr(args, item.name)
-        if item.init and item.name not in _NEVER_WRITTEN and value != getattr(defaults, item.name):
+        default = item.default if item.name in _PLACE else getattr(defaults, item.name)
+        if item.init and item.name not in _NEVER_WRITTEN and value != default:
             value = value.value if isinstance(value, Enum) else value
             changed[item.name] = value if isinstance(value, _PLAIN) else str(value)
     return changed

@@ -28,6 +28,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HumanLabel, read_human_labels
 from freeal_hf.inputs import class_label, read_data
 from freeal_hf.metrics import accuracy, score_round
+from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import (
@@ -41,7 +42,7 @@ from freeal_hf.round_files import (
     with_human_labels,
     write_pool,
 )
-from freeal_hf.run_folder import RunFolder, mending_disk_errors, write_atomically, write_json
+from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
 from freeal_hf.stopping import convergence_figures, stopping_rule
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 
@@ -50,8 +51,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from freeal_hf.training.config import FreeALConfig
+    from freeal_hf.training.trainer import FreeALTrainer
 
 logger = logging.getLogger(__name__)
+
+_TRAINING_SET = "training-set"
 
 
 class FreeAL:
@@ -104,6 +108,7 @@ class FreeAL:
         self.text_columns = list(text_columns)
         self.folder = RunFolder(str(self.args.output_dir))
         self.progress = Progress(self.folder / run_folder.PROGRESS)
+        self.processes = Processes(self.args)
 
     def run(
         self,
@@ -116,6 +121,8 @@ class FreeAL:
         source: Mapping[str, Any] | None = None,
     ) -> RunResult:
         """Runs all rounds, or those that are still missing in the run's folder.
+
+        Of several processes (`accelerate launch`) the first does so, and the others call `assist`.
 
         Args:
             dataset: What `read_data` returned, or anything it reads; a column `gold` is only scored against.
@@ -138,6 +145,9 @@ class FreeAL:
             HubError: If `args.push_to_hub` is set and the Hub refuses before the first call (nothing was asked) or
                 after the last round (the run is complete in its folder).
         """
+        if not self.processes.is_main:
+            self.assist()
+            return load_result(self.folder.path)
         dataset = self._prepared(dataset)
         test = self._prepared(test_dataset) if test_dataset is not None else None
         texts = distinct_texts(dataset)
@@ -190,7 +200,13 @@ class FreeAL:
                     break
             if not is_published:  # the last process may have been killed before it was
                 publish(self.folder, self.task, self.loop.num_rounds)
+        self.processes.dismiss()
         return load_result(self.folder.path)
+
+    def assist(self) -> None:
+        """Trains with the first of several processes, whenever it trains, until its run ends; needs no data."""
+        for number in self.processes.calls():
+            self._train_together(number)
 
     def estimate(self, dataset: "str | Path | Dataset | pd.DataFrame") -> Estimate:
         """What annotating all texts once, in round 0, will take; nothing is asked.
@@ -339,9 +355,6 @@ class FreeAL:
             return Selection.load(folder / SELECTION)
         from datasets import Dataset, Features, Value
 
-        from freeal_hf.training.diagnostics import DiagnosticsCallback
-        from freeal_hf.training.trainer import FreeALTrainer
-
         columns: dict[str, Any] = {
             "id": corpus.ids,
             "text": corpus.texts,
@@ -356,28 +369,45 @@ class FreeAL:
         }
         if corpus.augmented is not None:
             columns["augmented_text"], features["augmented_text"] = corpus.augmented, Value("string")
+        dataset = Dataset.from_dict(columns, features=Features(features))
+        write_atomically(folder / _TRAINING_SET, lambda path: dataset.save_to_disk(str(path)))
+        self.processes.call(number)
+        trainer = self._train_together(number)
+        found = trainer.selection
+        assert found is not None  # train() leaves it
+        selection = Selection(found.losses, found.is_clean, found.probabilities, found.embeddings.astype(np.float16))
+        write_atomically(folder / SELECTION, selection.save)
+        remove(folder / _TRAINING_SET)
+        return selection
+
+    def _train_together(self, number: int) -> "FreeALTrainer":
+        """Trains and saves the student of a round, on all processes."""
+        from datasets import load_from_disk
+
+        from freeal_hf.training.diagnostics import DiagnosticsCallback
+        from freeal_hf.training.trainer import FreeALTrainer
+
+        folder = self.folder.round(number)
         trainer = FreeALTrainer(
             model=resolve_model(self.student),
             args=self._student_args(folder / CHECKPOINTS),
-            train_dataset=Dataset.from_dict(columns, features=Features(features)),
+            # Mapped from disk: no process holds all texts, the tokenized ones included.
+            train_dataset=load_from_disk(str(folder / _TRAINING_SET)),
         )
-        trainer.add_callback(
-            DiagnosticsCallback(
-                trainer, partial(self.progress.step, number, TRAINING), partial(self.progress.epoch, number)
-            )
-        )
+        if self.processes.is_main:
+            step, epoch = partial(self.progress.step, number, TRAINING), partial(self.progress.epoch, number)
+            trainer.add_callback(DiagnosticsCallback(trainer, step, epoch))
         if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
             trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
         try:
             trainer.train(resume_from_checkpoint=True)
         except FileNotFoundError:
             trainer.train()
-        found = trainer.selection
-        assert found is not None  # train() leaves it
-        write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
-        selection = Selection(found.losses, found.is_clean, found.probabilities, found.embeddings.astype(np.float16))
-        write_atomically(folder / SELECTION, selection.save)
-        return selection
+        if self.processes.is_main:
+            write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
+        else:
+            trainer.save_model(str(folder / run_folder.STUDENT))  # writes nothing; hands over its part of the weights
+        return trainer
 
     def _student_args(self, checkpoints: Path) -> "FreeALConfig":
         args = copy.copy(self.args)

@@ -154,12 +154,14 @@ class FreeALTrainer(Trainer):
         self._ids = [str(i) for i in (dataset["id"] if "id" in columns else range(len(dataset)))]
         trusted = np.array(dataset["is_trusted"] if "is_trusted" in columns else np.zeros(len(dataset)), dtype=bool)
         self._num_words: NDArray[np.int64] | None = None
-        if self._labels_words:
-            self._labels, self._num_words = words_and_labels(dataset)
-            dataset, self._sample_of_row = tokenize_words(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
-        else:
-            dataset = tokenize(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
-            self._sample_of_row = np.arange(len(dataset))
+        # Of a data set on disk the first process tokenizes, and the others map what it wrote.
+        with args.main_process_first(desc="tokenizing"):
+            if self._labels_words:
+                self._labels, self._num_words = words_and_labels(dataset)
+                dataset, self._sample_of_row = tokenize_words(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
+            else:
+                dataset = tokenize(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
+                self._sample_of_row = np.arange(len(dataset))
         self._trusted = trusted if self._num_words is None else np.repeat(trusted, self._num_words)
         if args.second_view == "none" and "augmented_input_ids" in dataset.column_names:
             dataset = dataset.remove_columns("augmented_input_ids")
