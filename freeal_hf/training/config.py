@@ -44,6 +44,9 @@ class FreeALConfig(TrainingArguments):
             Share of the label in the soft target of a sample that is clean for certain.
         guess_temperature (`float`, *optional*, defaults to 0.85):
             Temperature that sharpens guesses and the divergence between views.
+        guess_correction (`float`, *optional*, defaults to 1.0):
+            Power of the student's self-confidence in each entity type that its guesses are divided by, against
+            entities that the annotator missed; 0 switches it off. Token classification only.
         noisy_weight (`float`, *optional*, defaults to 1.0):
             Weight of noisy and unlabelled samples, by their guessed labels, in the supervised loss; 0 leaves them out.
         class_balance (`float`, *optional*, defaults to 0):
@@ -123,6 +126,10 @@ class FreeALConfig(TrainingArguments):
     )
     guess_temperature: float = field(
         default=0.85, metadata={"help": "Sharpens guesses and the divergence between views. Source: FreeAL's code."}
+    )
+    guess_correction: float = field(
+        default=1.0,
+        metadata={"help": "How far guesses of entities are set right for missed ones (0 = off). Words only."},
     )
     noisy_weight: float = field(
         default=1.0, metadata={"help": "Weight of noisy and unlabelled samples, by guessed labels (0 = left out)."}

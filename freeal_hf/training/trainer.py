@@ -53,7 +53,9 @@ from freeal_hf.training.losses import (
 from freeal_hf.training.memory import PredictionMemory
 from freeal_hf.training.selection import Selection, SelectionRules, select_clean
 from freeal_hf.training.student import build_student, encoder_of
-from freeal_hf.training.token_data import has_words, tokenize_words, words_and_labels
+from freeal_hf.training.token_data import has_words, tokenize_words
+from freeal_hf.training.token_selection import corrected_guesses, select_clean_words
+from freeal_hf.training.training_set import prepare_training_set
 
 
 class FreeALTrainer(Trainer):
@@ -128,7 +130,16 @@ class FreeALTrainer(Trainer):
         self._mixup = HiddenMixup(self._encoder)
         self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
         if train_dataset is not None:
-            train_dataset = self._prepare_train(train_dataset, args)
+            # Of a data set on disk the first process tokenizes, and the others map what it wrote.
+            with args.main_process_first(desc="tokenizing"):
+                self._samples = prepare_training_set(
+                    train_dataset,
+                    processing_class,
+                    model.config.id2label or {},
+                    max_length=args.max_length,
+                    second_view=args.second_view,
+                )
+            train_dataset, self._lengths = self._samples.rows, self._samples.lengths
         super().__init__(
             model=model,
             args=args,
@@ -148,31 +159,6 @@ class FreeALTrainer(Trainer):
         self.add_callback(_SelectionCallback(self))
 
     # ---- Data ----
-
-    def _prepare_train(self, dataset: Dataset, args: FreeALConfig) -> Dataset:
-        columns = dataset.column_names
-        self._ids = [str(i) for i in (dataset["id"] if "id" in columns else range(len(dataset)))]
-        trusted = np.array(dataset["is_trusted"] if "is_trusted" in columns else np.zeros(len(dataset)), dtype=bool)
-        self._num_words: NDArray[np.int64] | None = None
-        # Of a data set on disk the first process tokenizes, and the others map what it wrote.
-        with args.main_process_first(desc="tokenizing"):
-            if self._labels_words:
-                self._labels, self._num_words = words_and_labels(dataset)
-                dataset, self._sample_of_row = tokenize_words(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
-            else:
-                dataset = tokenize(dataset, self._tokenizer, args.max_length, TRAIN_COLUMNS)
-                self._sample_of_row = np.arange(len(dataset))
-        self._trusted = trusted if self._num_words is None else np.repeat(trusted, self._num_words)
-        if args.second_view == "none" and "augmented_input_ids" in dataset.column_names:
-            dataset = dataset.remove_columns("augmented_input_ids")
-        if "labels" not in dataset.column_names:
-            raise ValueError(f"the training set needs a column `label` (-1 = none); it has {columns}")
-        self._lengths = [len(ids) for ids in dataset["input_ids"]]
-        if self._num_words is None:
-            self._labels = np.array(dataset["labels"], dtype=np.int64)
-        if len(self._labels) and not NO_LABEL <= self._labels.min() <= self._labels.max() < self.num_labels:
-            raise ValueError(f"labels must lie between -1 (none) and {self.num_labels - 1}, the student's last class")
-        return dataset
 
     def _prepare_eval(self, dataset: Any) -> Any:
         if isinstance(dataset, dict):
@@ -335,30 +321,34 @@ class FreeALTrainer(Trainer):
 
     def _reset_selection(self) -> None:
         """Before the first selection every labelled sample counts as clean."""
-        count, device = len(self._labels), self.args.device
+        count, device = len(self._samples.labels), self.args.device
         self._memory = PredictionMemory(count, self.num_labels, self.args.prediction_momentum, device)
         self.running_losses: NDArray[np.float64] = np.full(count, np.nan)
         self._posterior: NDArray[np.floating] = np.zeros(count)
-        labels = torch.from_numpy(self._labels).to(device)
+        labels = torch.from_numpy(self._samples.labels).to(device)
         self.clean_mask = labels != NO_LABEL
         self._targets = F.one_hot(labels.clamp_min(0), self.num_labels).float()
         self._weights = self.clean_mask.float()
 
     def _select(self) -> None:
         """Choose the clean samples by the averaged predictions, and make every sample's target for the next epoch."""
-        args, labelled = self.args, self._labels != NO_LABEL
+        args, labelled = self.args, self._samples.labels != NO_LABEL
         average = self._memory.average.cpu().numpy()
-        self.running_losses[labelled] = -np.log(np.maximum(average[labelled, self._labels[labelled]], 1e-7))
+        self.running_losses[labelled] = -np.log(np.maximum(average[labelled, self._samples.labels[labelled]], 1e-7))
         rules = SelectionRules(
             args.clean_threshold, args.min_clean_share, args.max_clean_share, args.agreement_confidence
         )
-        self._posterior, is_clean = select_clean(self.running_losses, self._labels, average, rules)
-        trusted = self._trusted & labelled
+        judged = self.running_losses, self._samples.labels, average
+        words = self._samples.words
+        self._posterior, is_clean = (
+            select_clean(*judged, rules) if words is None else select_clean_words(*judged, words, rules)
+        )
+        trusted = self._samples.is_trusted & labelled
         self._posterior[trusted], is_clean[trusted] = 1.0, True
         self._use_selection(is_clean)
         logs = {"clean_share": float(is_clean[labelled].mean()) if labelled.any() else 0.0}
         for label in range(self.num_labels):
-            chosen = is_clean & (self._labels == label)
+            chosen = is_clean & (self._samples.labels == label)
             if chosen.any():
                 logs[f"clean_below/{label}"] = float(self.running_losses[chosen].max())
         self.log(logs)
@@ -366,12 +356,22 @@ class FreeALTrainer(Trainer):
     def _use_selection(self, is_clean: NDArray[np.bool_]) -> None:
         args, device = self.args, self.args.device
         self.clean_mask = torch.from_numpy(is_clean).to(device)
-        labels = torch.from_numpy(self._labels).to(device)
+        labels = torch.from_numpy(self._samples.labels).to(device)
         trust = self.clean_mask.float()
         if args.soft_targets:
             trust = args.label_trust * torch.from_numpy(self._posterior).to(device, torch.float32)
-            trust[torch.from_numpy(self._trusted).to(device)] = 1.0
-        self._targets = soft_targets(labels, sharpen(self._memory.average, args.guess_temperature), trust)
+            trust[torch.from_numpy(self._samples.is_trusted).to(device)] = 1.0
+        guesses = self._memory.average
+        if self._samples.words is not None:
+            corrected = corrected_guesses(
+                guesses.cpu().numpy(),
+                self._samples.labels,
+                self._posterior,
+                self._samples.words,
+                args.guess_correction,
+            )
+            guesses = torch.from_numpy(corrected).to(guesses)
+        self._targets = soft_targets(labels, sharpen(guesses, args.guess_temperature), trust)
         balance = class_weights(labels[self.clean_mask], self.num_labels, args.class_balance)
         self._weights = (self._targets @ balance) * torch.where(self.clean_mask, 1.0, args.noisy_weight)
 
@@ -389,8 +389,8 @@ class FreeALTrainer(Trainer):
         )
         hidden: list[Tensor] = []
         hook = self._encoder.register_forward_hook(lambda module, inputs, output: hidden.append(output[0]))
-        probabilities = torch.zeros(len(self._labels), self.num_labels, device=args.device)
-        embeddings = torch.zeros(len(self._ids), model.config.hidden_size, device=args.device)
+        probabilities = torch.zeros(len(self._samples.labels), self.num_labels, device=args.device)
+        embeddings = torch.zeros(len(self._samples.ids), model.config.hidden_size, device=args.device)
         texts = dataset.select_columns(["input_ids", "attention_mask", "sample_index"])
         for batch in batches[args.process_index :: args.world_size]:
             columns = texts[batch.tolist()]
@@ -401,13 +401,13 @@ class FreeALTrainer(Trainer):
                 logits = model(**inputs).logits
             states, mask = hidden.pop().float(), inputs["attention_mask"].unsqueeze(-1)
             probabilities[index[index >= 0]] = logits[index >= 0].float().softmax(-1)
-            samples = torch.from_numpy(self._sample_of_row[batch]).to(args.device)
+            samples = torch.from_numpy(self._samples.text_of_row[batch]).to(args.device)
             embeddings.index_add_(0, samples, (states * mask).sum(1) / mask.sum(1))
         hook.remove()
         model.train(was_training)
         # Each row was scored by one process and is zero on all others: the sum loses and doubles none.
         probabilities, embeddings = self._sum_over_processes(probabilities), self._sum_over_processes(embeddings)
-        num_windows = torch.from_numpy(np.bincount(self._sample_of_row)).to(args.device)
+        num_windows = torch.from_numpy(np.bincount(self._samples.text_of_row)).to(args.device)
         return probabilities.cpu().numpy(), (embeddings / num_windows[:, None]).cpu().numpy()
 
     def _sum_over_processes(self, value: Tensor) -> Tensor:
@@ -426,15 +426,15 @@ class FreeALTrainer(Trainer):
         self._select()
         probabilities, embeddings = self._score_training_set()
         self.selection = Selection(
-            ids=self._ids,
-            labels=self._labels,
+            ids=self._samples.ids,
+            labels=self._samples.labels,
             losses=self.running_losses,
             posterior=self._posterior,
             is_clean=self.clean_mask.cpu().numpy(),
             predictions=probabilities.argmax(-1),
             probabilities=probabilities,
             embeddings=embeddings,
-            num_words=self._num_words,
+            num_words=None if self._samples.words is None else self._samples.words.num_words,
         )
 
     # ---- Card ----
@@ -499,7 +499,7 @@ class FreeALTrainer(Trainer):
         super()._save_checkpoint(model, trial)
 
     def _load_selection(self, checkpoint: Path) -> None:
-        arrays = load_selection(checkpoint, len(self._labels))
+        arrays = load_selection(checkpoint, len(self._samples.labels))
         self.running_losses, self._posterior, is_clean = (
             arrays.pop(name) for name in ("losses", "posterior", "is_clean")
         )
