@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
 from freeal_hf.annotation.ledger import Budget, Ledger
-from freeal_hf.errors import AnnotatorError, BudgetExceeded, RunError
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RunError
 
 DRAIN_SECONDS = 1.0
 """How long calls that are under way may still be answered (and kept) when a run is ended."""
@@ -63,6 +63,12 @@ class Work(Generic[Request, Answer]):
     concurrency: int
     batch_size: int
     timeout: float | None
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"The annotator's {name} is {value!r}; it must be a whole number of at least 1.")
 
 
 @dataclass

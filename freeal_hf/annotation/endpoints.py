@@ -23,8 +23,8 @@ from freeal_hf.annotation.completions import (
 from freeal_hf.annotation.constraints import Footing, json_schema_format
 from freeal_hf.annotation.dedicated import DedicatedEndpoint
 from freeal_hf.annotation.http_errors import HTTP_ERRORS, public_url
-from freeal_hf.annotation.keys import check_holds_no_key, given_key
 from freeal_hf.annotation.prompts import Message, generation_messages, generation_schema
+from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import TextClassification
 
@@ -81,7 +81,7 @@ class InferenceEndpointsAnnotator:
 
     Raises:
         AnnotatorError: If the environment variable is not set.
-        InputError: If arguments contradict each other.
+        InputError: If arguments contradict each other, or a limit would let nothing through.
     """
 
     def __init__(
@@ -109,9 +109,19 @@ class InferenceEndpointsAnnotator:
         self.base_url = base_url or (model if _is_url(model) else None)
         self.model = None if _is_url(model) else model
         if self.base_url is not None:
-            check_holds_no_key(self.base_url)
+            check_address(self.base_url)
         if self.base_url is not None and provider is not None:
             raise InputError(f"provider={provider!r} goes with a model id, not with a URL; leave one of them out.")
+        check_limits(
+            max_tokens=max_tokens,
+            generation_max_tokens=generation_max_tokens,
+            max_text_length=max_text_length,
+            concurrency=concurrency,
+            timeout=timeout,
+            generation_timeout=generation_timeout,
+            wake_timeout=wake_timeout,
+        )
+        check_temperatures(temperature=temperature, generation_temperature=generation_temperature)
         self.provider = provider
         self.temperature = temperature
         self.generation_temperature = generation_temperature

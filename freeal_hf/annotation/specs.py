@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from freeal_hf.annotation.annotator import Annotator
-from freeal_hf.errors import InputError
+from freeal_hf.errors import FreeALError, InputError
 
 FORMS = """\
 embedding                   sentence embeddings, no LLM and no network (embedding:MODEL for another model)
@@ -31,16 +31,18 @@ def build_annotator(
         options (`Mapping`, *optional*): Keyword arguments of the annotator, such as `api_key_env` or `concurrency`.
 
     Raises:
-        InputError: If the specification has none of the forms, or the annotator has no such option.
+        InputError: If the specification has none of the forms, the annotator has no such option, or cannot take its
+            value.
         AnnotatorError: If the annotator cannot be built (missing extra, missing key, model that does not load).
     """
     kind, _, value = spec.strip().partition(":")
     try:
         return _build(kind, value.strip(), column, dict(options or {}))
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise InputError(f"Annotator {spec!r}: {error}.") from error
+    except FreeALError:
+        raise
+    except (TypeError, ValueError) as error:
+        given = ", ".join(options or {}) or "none"
+        raise InputError(f"Annotator {spec!r} cannot be made with these options ({given}): {error}.") from error
 
 
 def _build(

@@ -20,11 +20,11 @@ from freeal_hf.annotation.completions import (
 )
 from freeal_hf.annotation.constraints import Footing
 from freeal_hf.annotation.http_errors import public_url
-from freeal_hf.annotation.keys import check_holds_no_key, given_key
 from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import Message, generation_messages, generation_schema
+from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.annotation.templates import without_system_role
-from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import TextClassification
 
 if TYPE_CHECKING:
@@ -78,9 +78,16 @@ class TextGenerationAnnotator:
         timeout: float = 60.0,
         generation_timeout: float = 300.0,
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise InputError(f"{base_url!r} is no address of a server; it must begin with http:// or https://.")
-        check_holds_no_key(base_url)
+        check_address(base_url)
+        check_limits(
+            max_tokens=max_tokens,
+            generation_max_tokens=generation_max_tokens,
+            max_text_length=max_text_length,
+            concurrency=concurrency,
+            timeout=timeout,
+            generation_timeout=generation_timeout,
+        )
+        check_temperatures(generation_temperature=generation_temperature)
         try:
             from freeal_hf.annotation.tgi_client import TGIClient
         except ImportError as error:

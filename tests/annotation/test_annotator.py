@@ -163,6 +163,14 @@ def test_it_works_where_an_event_loop_is_running() -> None:
     assert asyncio.run(notebook()) == [1]
 
 
+@pytest.mark.parametrize("limit", ["concurrency", "batch_size"])
+def test_an_annotator_that_takes_no_request_at_all_is_refused(limit: str) -> None:
+    annotator = LengthAnnotator()
+    setattr(annotator, limit, 0)
+    with pytest.raises(InputError, match=f"{limit} is 0"):
+        labels(run_annotation(annotator, TASK, requests_for("a")))
+
+
 def test_progress_is_told_of_every_text() -> None:
     told: list[int] = []
     list(run_annotation(LengthAnnotator(), TASK, requests_for("a", "a", "b"), progress=told.append))

@@ -274,6 +274,31 @@ def test_an_address_that_holds_a_key_is_refused_without_showing_it(address: str)
     assert TOKEN not in str(error.value)
 
 
+@pytest.mark.parametrize("key", ["sk-schlüssel", "two\nlines", "two words"], ids=ascii)
+def test_a_key_that_no_server_takes_is_refused_without_showing_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(AnnotatorError, match="MY_KEY") as error:
+        InferenceEndpointsAnnotator("http://127.0.0.1:1", api_key_env="MY_KEY")
+    assert key not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999", "http://[::1", "http://a host"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="no address"):
+        InferenceEndpointsAnnotator("model", base_url=address)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"concurrency": 0}, {"concurrency": "many"}, {"timeout": -1}, {"max_text_length": 0}, {"temperature": "hot"}],
+    ids=str,
+)
+def test_a_limit_that_lets_nothing_through_is_named(options: dict[str, Any]) -> None:
+    [name] = options
+    with pytest.raises(InputError, match=name):
+        InferenceEndpointsAnnotator("http://127.0.0.1:1", **options)
+
+
 @pytest.mark.parametrize("options", [{"provider": "together"}, {"token": "t", "api_key_env": "K"}], ids=str)
 def test_arguments_that_contradict_each_other_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(InputError):

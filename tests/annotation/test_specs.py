@@ -37,6 +37,13 @@ def test_an_option_that_the_annotator_does_not_have_is_named() -> None:
         build_annotator("endpoint:org/name", options={"colour": "red"})
 
 
+@pytest.mark.parametrize("option", [{"extra_body": "top_k"}, {"api_key_env": 7}, {"model": "m"}], ids=str)
+def test_an_option_with_a_value_that_cannot_be_used_is_named(option: dict[str, object]) -> None:
+    [name] = option
+    with pytest.raises(InputError, match=name):
+        build_annotator("endpoint:org/name", options=option)
+
+
 def test_a_column_is_read_by_its_name() -> None:
     annotator = build_annotator("column:gpt label", column=lambda name: {"1": name})
     assert isinstance(annotator, ColumnAnnotator)

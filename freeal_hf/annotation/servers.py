@@ -1,0 +1,79 @@
+"""What a user says of a server: its address, its key, and limits for the calls."""
+
+import os
+import re
+from urllib.parse import urlsplit
+
+from freeal_hf.annotation.http_errors import public_url
+from freeal_hf.errors import AnnotatorError, InputError
+
+_KEY_IN_QUERY = re.compile(r"(?:^|&)[^=]*(?:key|token|secret|password|sig)[^=]*=", re.IGNORECASE)
+
+
+def given_key(token: str | None, api_key_env: str | None) -> str | None:
+    """The key that the user gave, if any.
+
+    Args:
+        token (`str`, *optional*): The key itself.
+        api_key_env (`str`, *optional*): Name of the environment variable that holds it.
+
+    Raises:
+        AnnotatorError: If the environment variable is not set, or holds what no server takes as a key.
+        InputError: If both are given.
+    """
+    if api_key_env is None:
+        return token
+    if token is not None:
+        raise InputError("Give either token or api_key_env, not both.")
+    key = os.environ.get(api_key_env, "").strip()
+    if not key:
+        raise AnnotatorError(f"The environment variable {api_key_env!r} is not set; put the server's key into it.")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise AnnotatorError(
+            f"The environment variable {api_key_env!r} holds no key: there are spaces, line breaks or letters beyond "
+            "ASCII in it. Copy the key once more."
+        )
+    return key
+
+
+def check_address(url: str) -> None:
+    """Refuses what is no address, and an address with a key in it: addresses are written down.
+
+    Raises:
+        InputError: If it does not begin with http:// or https:// and a host, or its port is no port, or it has a user,
+            a password, or a field of the query that looks like a key.
+    """
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, of an IPv6 address
+        is_address = False
+    if not is_address or re.search(r"\s", url):
+        raise InputError(f"{url!r} is no address of a server; it looks like http://127.0.0.1:8080 or https://HOST/v1.")
+    if parts.username or parts.password or _KEY_IN_QUERY.search(parts.query):
+        raise InputError(
+            f"The address of {public_url(url)} holds a key, and addresses are written down. Leave it out, put it into "
+            "an environment variable, and name that with api_key_env."
+        )
+
+
+def check_limits(**values: object) -> None:
+    """Refuses limits that would let nothing through.
+
+    Raises:
+        InputError: If a value is no number above zero.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+            raise InputError(f"{name} is {value!r}; it must be a number above zero.")
+
+
+def check_temperatures(**values: object) -> None:
+    """Refuses what is no temperature.
+
+    Raises:
+        InputError: If a value is no number of at least zero.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+            raise InputError(f"{name} is {value!r}; it must be a number of at least zero.")
