@@ -25,6 +25,7 @@ from freeal_hf.cli_options import (
     task_of,
 )
 from freeal_hf.cli_predict import add_predict, predict
+from freeal_hf.cli_select import add_select, select
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import FreeALError, InputError
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     add_predict(commands)
     add_augment(commands)
+    add_select(commands)
     _add_demo(commands)
     cli_hub.add_push(commands)
     cli_hub.add_pull(commands)
@@ -332,6 +334,7 @@ _COMMANDS = {
     "run": _run,
     "predict": predict,
     "augment": augment,
+    "select": select,
     "demo": _demo,
     "push": cli_hub.push,
     "pull": cli_hub.pull,

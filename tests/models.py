@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto import CONFIG_MAPPING
 
-from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest
-from freeal_hf.annotation.prompts import annotation_messages, answer_text, generation_messages
+from freeal_hf.annotation.annotator import AnnotationRequest, ChoiceRequest, GenerationRequest
+from freeal_hf.annotation.prompts import annotation_messages, answer_text, choice_messages, generation_messages
 from freeal_hf.tasks import TextClassification
 
 CHAT_TEMPLATE = (
@@ -32,6 +32,8 @@ REVIEW_TASK = TextClassification(
 REVIEWS = {"Never dull.": 0, "The plot is thin.": 1, "A warm and funny film.": 0, "I left before the end!": 1}
 WRITE_REVIEWS = GenerationRequest(label=0, examples=("Never dull.",), num_texts=2)
 WRITTEN_REVIEWS = ("So warm.", "A funny script.")
+CHOOSE_REVIEWS = ChoiceRequest(tuple(enumerate(REVIEWS, start=1)), num_choices=2, with_explanation=False)
+CHOSEN_REVIEWS = (3, 1)
 
 
 @cache
@@ -130,10 +132,12 @@ def taught_chat_model(
 
 @cache
 def review_model() -> PreTrainedModel:
-    """A model that labels `REVIEWS` with letters, as a person would, and writes `WRITTEN_REVIEWS` when asked to."""
+    """A model that labels `REVIEWS` with letters, writes `WRITTEN_REVIEWS` and chooses `CHOSEN_REVIEWS`."""
     lessons = [
         (annotation_messages(REVIEW_TASK, AnnotationRequest(text), coded=True), answer_text("AB"[label]))
         for text, label in REVIEWS.items()
     ]
-    written = json.dumps({"texts": WRITTEN_REVIEWS})
-    return taught_chat_model([*lessons, (generation_messages(REVIEW_TASK, WRITE_REVIEWS), written)])
+    written, chosen = json.dumps({"texts": WRITTEN_REVIEWS}), json.dumps({"ids": CHOSEN_REVIEWS})
+    lessons.append((generation_messages(REVIEW_TASK, WRITE_REVIEWS), written))
+    lessons.append((choice_messages(REVIEW_TASK, CHOOSE_REVIEWS), chosen))
+    return taught_chat_model(lessons)

@@ -101,7 +101,7 @@ def test_a_missing_label_list_is_named(data, capsys):
     assert "--labels" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["run"], ["predict"], ["augment"], ["demo"]])
+@pytest.mark.parametrize("command", [["run"], ["predict"], ["augment"], ["select"], ["demo"]])
 def test_help_fits_a_terminal(command):
     environment = {**os.environ, "COLUMNS": "80"}
     done = subprocess.run(

@@ -15,10 +15,14 @@ __all__ = [
     "Annotation",
     "AnnotationRequest",
     "Annotator",
+    "Choice",
+    "ChoiceRequest",
     "Generation",
     "GenerationRequest",
+    "TextChooser",
     "TextGenerator",
     "run_annotation",
+    "run_choice",
     "run_generation",
     "session",
 ]
@@ -105,6 +109,50 @@ class Generation:
     completion_tokens: int = 0
 
 
+@dataclass(frozen=True)
+class ChoiceRequest:
+    """A request to choose the texts that a person should label first.
+
+    Args:
+        candidates (`tuple[tuple[int, str], ...]`): Numbers and texts to choose from.
+        num_choices (`int`): How many to choose.
+        guidelines (`str`, *optional*): What the person who labels is told.
+        with_advice (`bool`, *optional*): Whether to say what makes a text worth labelling.
+        with_explanation (`bool`, *optional*): Whether to have the model think on paper before it chooses.
+        chosen_texts (`tuple[str, ...]`, *optional*): Texts that were chosen before, to be shown.
+        chosen_numbers (`tuple[int, ...]`, *optional*): Candidates that were chosen before, to be named.
+        attempt (`int`, *optional*, defaults to 1): Above 1 where an earlier answer had too few usable numbers.
+    """
+
+    candidates: tuple[tuple[int, str], ...]
+    num_choices: int
+    guidelines: str = ""
+    with_advice: bool = False
+    with_explanation: bool = True
+    chosen_texts: tuple[str, ...] = ()
+    chosen_numbers: tuple[int, ...] = ()
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an annotator chose, as it said it: numbers may repeat, or be none of the candidates'.
+
+    Args:
+        numbers (`tuple[int, ...]`): The numbers, in its order.
+        reason (`str`, *optional*): Why there are none, where the request could not be answered.
+        prompt_tokens (`int`): Tokens that were read for it.
+        completion_tokens (`int`): Tokens that were written for it.
+        answer (`str`, *optional*): What the model said, word for word.
+    """
+
+    numbers: tuple[int, ...]
+    reason: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    answer: str | None = None
+
+
 class Annotator(Protocol):
     """Anything that labels texts: a class with this one method.
 
@@ -151,6 +199,18 @@ class TextGenerator(Annotator, Protocol):
         """Writes `request.num_texts` texts for the label (fewer if the model gave fewer).
 
         `generation_fingerprint(task, request)`, where it is there, is the key of the answer cache.
+        """
+        ...
+
+
+@runtime_checkable
+class TextChooser(Annotator, Protocol):
+    """An annotator that can also choose the texts that a person should label first."""
+
+    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+        """Chooses `request.num_choices` of the candidates.
+
+        `choice_fingerprint(task, request)`, where it is there, is the key of the answer cache.
         """
         ...
 
@@ -274,6 +334,55 @@ def run_generation(
         ):
             texts[index] = list(generation.texts)
     return texts
+
+
+def run_choice(
+    annotator: TextChooser,
+    task: TextClassification,
+    request: ChoiceRequest,
+    *,
+    cache: AnswerCache | None = None,
+    ledger: Ledger | None = None,
+    budget: Budget | None = None,
+    max_attempts: int = 8,
+) -> Choice:
+    """Has texts chosen, under the rules of `run_annotation`.
+
+    Args:
+        annotator (`TextChooser`): Who chooses.
+        task (`TextClassification`): What the texts are labelled for.
+        request (`ChoiceRequest`): What to choose from.
+        cache, ledger, budget, max_attempts: As in `run_annotation`.
+
+    Returns:
+        `Choice`: The numbers as the annotator said them.
+
+    Raises:
+        AnnotatorError, BudgetExceeded, InputError, RunError: As in `run_annotation`.
+    """
+    fingerprint = getattr(annotator, "choice_fingerprint", None)
+
+    async def choose(some: Sequence[ChoiceRequest]) -> list[Choice]:
+        return [await annotator.choose(task, one) for one in some]
+
+    work: Work[ChoiceRequest, Choice] = Work(
+        annotator=annotator,
+        call=choose,
+        fingerprint=partial(fingerprint, task) if fingerprint else None,
+        restore=lambda values: Choice(**{**values, "numbers": tuple(values["numbers"])}),
+        unanswered=lambda reason: Choice((), reason=reason),
+        is_unusable=lambda answer: not answer.numbers,
+        group=lambda request: request.guidelines,
+        concurrency=1,
+        batch_size=1,
+        timeout=getattr(annotator, "generation_timeout", getattr(annotator, "timeout", None)),
+    )
+    ledger = ledger if ledger is not None else Ledger()
+    with session(annotator):
+        [(_, choice)] = drive(
+            work, [request], cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts, progress=None
+        )
+    return choice
 
 
 def _restored_annotation(values: dict[str, Any]) -> Annotation:

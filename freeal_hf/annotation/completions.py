@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotation.annotator import (
+    Annotation,
+    AnnotationRequest,
+    Choice,
+    ChoiceRequest,
+    Generation,
+    GenerationRequest,
+)
 from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
 from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing
 from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability
@@ -12,11 +19,14 @@ from freeal_hf.annotation.prompts import (
     Message,
     annotation_messages,
     answer_schema,
+    choice_messages,
+    choice_schema,
     cut_text,
     generation_messages,
     generation_schema,
     label_codes,
     parse_answer,
+    parse_numbers,
     parse_texts,
     without_thoughts,
 )
@@ -80,6 +90,15 @@ def texts_request(
     }
 
 
+def choice_request(task: TextClassification, request: ChoiceRequest, *, max_tokens: int) -> dict[str, Any]:
+    """What is asked for a choice of texts, for the fingerprint."""
+    return {
+        "messages": choice_messages(task, request),
+        "schema": choice_schema(request.with_explanation),
+        "max_tokens": max_tokens,
+    }
+
+
 async def ask_label(
     complete: Complete,
     footing: Footing,
@@ -119,6 +138,13 @@ def read_texts(completion: Completion, request: GenerationRequest) -> Generation
     """The texts that were written for a request."""
     texts = parse_texts(completion.text)[: request.num_texts]
     return Generation(texts, completion.prompt_tokens, completion.completion_tokens)
+
+
+def read_choice(completion: Completion) -> Choice:
+    """The numbers that were chosen."""
+    numbers = parse_numbers(completion.text)
+    tokens = completion.prompt_tokens, completion.completion_tokens
+    return Choice(numbers, None if numbers else "no ids", *tokens, answer=completion.text)
 
 
 async def send_canary(

@@ -10,12 +10,21 @@ from urllib.parse import urlsplit
 
 from huggingface_hub.utils import get_session
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotation.annotator import (
+    Annotation,
+    AnnotationRequest,
+    Choice,
+    ChoiceRequest,
+    Generation,
+    GenerationRequest,
+)
 from freeal_hf.annotation.chat import ChatClient, complete
 from freeal_hf.annotation.completions import (
     Completion,
     ask_label,
+    choice_request,
     label_request,
+    read_choice,
     read_texts,
     send_canary,
     texts_request,
@@ -23,7 +32,13 @@ from freeal_hf.annotation.completions import (
 from freeal_hf.annotation.constraints import Footing, json_schema_format
 from freeal_hf.annotation.dedicated import DedicatedEndpoint
 from freeal_hf.annotation.http_errors import HTTP_ERRORS, public_url
-from freeal_hf.annotation.prompts import Message, generation_messages, generation_schema
+from freeal_hf.annotation.prompts import (
+    Message,
+    choice_messages,
+    choice_schema,
+    generation_messages,
+    generation_schema,
+)
 from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import TextClassification
@@ -162,6 +177,11 @@ class InferenceEndpointsAnnotator:
         )
         return {**self._source(), **asked}
 
+    def choice_fingerprint(self, task: TextClassification, request: ChoiceRequest) -> Mapping[str, Any]:
+        """The full request to choose texts."""
+        asked = choice_request(task, request, max_tokens=self.generation_max_tokens)
+        return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
+
     async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, one call each."""
         client, footing = self._ready()
@@ -188,6 +208,21 @@ class InferenceEndpointsAnnotator:
             seed=request.seed,
         )
         return read_texts(completion, request)
+
+    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+        """Chooses texts for a person to label."""
+        client, footing = self._ready()
+        held = footing.constraint == "json_schema"
+        schema = choice_schema(request.with_explanation)
+        completion = await self._complete(
+            client,
+            choice_messages(task, request),
+            {"response_format": json_schema_format("ids", schema)} if held else {},
+            temperature=self.temperature,
+            max_tokens=self.generation_max_tokens,
+            seed=self.seed,
+        )
+        return read_choice(completion)
 
     def open(self) -> None:
         """Wakes the dedicated endpoint, if it is one and sleeps."""

@@ -14,7 +14,14 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotation.annotator import (
+    Annotation,
+    AnnotationRequest,
+    Choice,
+    ChoiceRequest,
+    Generation,
+    GenerationRequest,
+)
 from freeal_hf.annotation.calls import RefusedError
 from freeal_hf.annotation.ledger import Price
 from freeal_hf.annotation.likelihood import answer_log_likelihoods
@@ -22,8 +29,10 @@ from freeal_hf.annotation.prompts import (
     Message,
     annotation_messages,
     answer_text,
+    choice_messages,
     cut_text,
     generation_messages,
+    parse_numbers,
     parse_texts,
 )
 from freeal_hf.annotation.templates import without_system_role
@@ -174,6 +183,33 @@ class LocalAnnotator:
         written = await _computed(self.model, partial(self._sample, ids + start, max_new_tokens, seed))
         texts = parse_texts(f"{_GENERATION_START}{self.tokenizer.decode(written, skip_special_tokens=True)}")
         return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
+
+    def choice_fingerprint(self, task: TextClassification, request: ChoiceRequest) -> Mapping[str, Any]:
+        """The full request to choose texts."""
+        return {
+            "annotator": "local",
+            **self._identity,
+            "context": self.context,
+            "messages": choice_messages(task, request),
+            "max_tokens": self.max_new_tokens,
+            **_SAMPLING,
+            "seed": self.seed,
+        }
+
+    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+        """Chooses texts for a person to label.
+
+        Raises:
+            RefusedError: If the candidates do not fit the model's context.
+        """
+        max_new_tokens = min(self.max_new_tokens, self.context // 2)
+        ids, room = self._chat_ids(choice_messages(task, request)), self.context - max_new_tokens
+        if len(ids) > room:
+            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, there is room for {room}")
+        written = await _computed(self.model, partial(self._sample, ids, max_new_tokens, self.seed))
+        answer = str(self.tokenizer.decode(written, skip_special_tokens=True))
+        numbers = parse_numbers(answer)
+        return Choice(numbers, None if numbers else "no ids", len(ids), len(written), answer)
 
     def prompt(self, task: TextClassification, request: AnnotationRequest) -> Prompt:
         """What the model reads for a text: at most its context, less the longest answer.

@@ -8,12 +8,21 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotation.annotator import (
+    Annotation,
+    AnnotationRequest,
+    Choice,
+    ChoiceRequest,
+    Generation,
+    GenerationRequest,
+)
 from freeal_hf.annotation.calls import RefusedError, TransientError
 from freeal_hf.annotation.completions import (
     Completion,
     ask_label,
+    choice_request,
     label_request,
+    read_choice,
     read_texts,
     send_canary,
     texts_request,
@@ -21,7 +30,13 @@ from freeal_hf.annotation.completions import (
 from freeal_hf.annotation.constraints import Footing
 from freeal_hf.annotation.http_errors import public_url
 from freeal_hf.annotation.logprobs import TokenLogprobs
-from freeal_hf.annotation.prompts import Message, generation_messages, generation_schema
+from freeal_hf.annotation.prompts import (
+    Message,
+    choice_messages,
+    choice_schema,
+    generation_messages,
+    generation_schema,
+)
 from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.annotation.templates import without_system_role
 from freeal_hf.errors import AnnotatorError
@@ -128,6 +143,10 @@ class TextGenerationAnnotator:
         )
         return {**self._source(), **asked}
 
+    def choice_fingerprint(self, task: TextClassification, request: ChoiceRequest) -> Mapping[str, Any]:
+        """The full request to choose texts."""
+        return {**self._source(), **choice_request(task, request, max_tokens=self.generation_max_tokens)}
+
     async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, one call each.
 
@@ -160,6 +179,19 @@ class TextGenerationAnnotator:
             **held,
         )
         return read_texts(completion, request)
+
+    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+        """Chooses texts for a person to label.
+
+        Raises:
+            TransientError, RefusedError, AnnotatorError: As the driver expects them.
+        """
+        held = self._ready().constraint != "none"
+        grammar = {"grammar": _json_grammar(choice_schema(request.with_explanation))} if held else {}
+        completion = await self._complete(
+            choice_messages(task, request), max_new_tokens=self.generation_max_tokens, **grammar
+        )
+        return read_choice(completion)
 
     def open(self) -> None:
         """Asks the server which model it runs: answers are kept under its name."""

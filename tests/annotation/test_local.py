@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_generation
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_choice, run_generation
 from freeal_hf.annotation.calls import RefusedError
 from freeal_hf.annotation.local import LocalAnnotator
 from freeal_hf.annotation.prompts import (
@@ -21,7 +21,16 @@ from freeal_hf.annotation.prompts import (
 )
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import Demonstration, TextClassification
-from tests.models import REVIEW_TASK, WRITE_REVIEWS, WRITTEN_REVIEWS, chat_model, chat_tokenizer, review_model
+from tests.models import (
+    CHOOSE_REVIEWS,
+    CHOSEN_REVIEWS,
+    REVIEW_TASK,
+    WRITE_REVIEWS,
+    WRITTEN_REVIEWS,
+    chat_model,
+    chat_tokenizer,
+    review_model,
+)
 
 TEXTS = [
     "Never dull.",
@@ -210,6 +219,15 @@ def writer():
 
 def test_texts_are_written_for_a_label(writer):
     assert run_generation(writer, REVIEW_TASK, [WRITE_REVIEWS]) == [list(WRITTEN_REVIEWS)]
+
+
+def test_texts_are_chosen_for_a_person_to_label(writer):
+    assert run_choice(writer, REVIEW_TASK, CHOOSE_REVIEWS).numbers == CHOSEN_REVIEWS
+
+
+def test_candidates_that_do_not_fit_the_context_give_no_choice(small_annotator):
+    request = replace(CHOOSE_REVIEWS, candidates=tuple((i, "A warm and funny film. " * 9) for i in range(99)))
+    assert run_choice(small_annotator, REVIEW_TASK, request).reason == "text too long"
 
 
 def test_writing_leaves_the_global_random_state_alone(writer):

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from tokenizers import processors
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_generation
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_choice, run_generation
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.calls import TransientError
 from freeal_hf.annotation.ledger import Ledger
@@ -16,7 +16,17 @@ from freeal_hf.annotation.specs import build_annotator
 from freeal_hf.annotation.tgi import TextGenerationAnnotator
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import Demonstration
-from tests.models import REVIEW_TASK, REVIEWS, WRITE_REVIEWS, WRITTEN_REVIEWS, chat_model, chat_tokenizer, review_model
+from tests.models import (
+    CHOOSE_REVIEWS,
+    CHOSEN_REVIEWS,
+    REVIEW_TASK,
+    REVIEWS,
+    WRITE_REVIEWS,
+    WRITTEN_REVIEWS,
+    chat_model,
+    chat_tokenizer,
+    review_model,
+)
 from tests.servers.tgi import MODEL_INFO, TGIServer, serve
 
 SHOTS = (Demonstration("A script that is never dull.", 0), Demonstration("The acting is worse.", 1))
@@ -93,6 +103,11 @@ def test_the_ledger_holds_the_canarys_calls_too(start):
     list(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, [FILM], ledger=ledger))
     assert ledger.calls == len(server.prompts) > 1
     assert ledger.prompt_tokens == sum(map(len, server.prompts))
+
+
+def test_texts_are_chosen_for_a_person_to_label(start):
+    annotator = TextGenerationAnnotator(start(review_model()).url)
+    assert run_choice(annotator, REVIEW_TASK, CHOOSE_REVIEWS).numbers == CHOSEN_REVIEWS
 
 
 def test_texts_are_written_for_a_label(start):

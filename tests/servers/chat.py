@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import random
+import re
 import sys
 import threading
 from collections import Counter
@@ -31,6 +32,11 @@ MODEL = "tests/tiny-chat"
 def by_hash(text: str, num_labels: int) -> int:
     """The default rule: any text has a label, and always the same."""
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()[0] % num_labels
+
+
+def first_candidates(numbers: list[int], wanted: int) -> str:
+    """The default choice: the first candidates that were not chosen before, as JSON."""
+    return json.dumps({"explanation": "the first ones", "ids": numbers[:wanted]})
 
 
 @dataclass
@@ -56,6 +62,7 @@ class Behaviour:
         context: Characters of a prompt beyond which it answers 400.
         free_text: What it says when nothing constrains it; `{}` stands for the label.
         oracle: The rule: text and number of labels to label id.
+        chooser: Its answer when it is to choose texts: candidates' numbers and how many are wanted to what it says.
     """
 
     latency: float = 0.0
@@ -74,6 +81,7 @@ class Behaviour:
     context: int = 10**9
     free_text: str = "{}"
     oracle: Callable[[str, int], int] = by_hash
+    chooser: Callable[[list[int], int], str] = first_candidates
 
 
 @dataclass
@@ -203,6 +211,11 @@ class ChatServer:
             answer = codes[self.behaviour.oracle(text, len(codes)) % len(codes)][1:]
         elif codes:
             answer = json.dumps({"label": codes[self.behaviour.oracle(text, len(codes)) % len(codes)]})
+        elif wanted := re.search(r"Choose (\d+) ids\.$", prompt):
+            chosen = re.search(r"^Chosen before: ([\d, ]+)$", prompt, re.MULTILINE)
+            taken = set(map(int, chosen[1].split(","))) if chosen else set()
+            numbers = map(int, re.findall(r'^(\d+): "', prompt, re.MULTILINE))
+            answer = self.behaviour.chooser([n for n in numbers if n not in taken], int(wanted[1]))
         elif prompt.startswith("Examples from the collection:"):
             answer = json.dumps({"texts": [f"written {i} like {prompt[-60:-20]!r}" for i in range(5)]})
         else:

@@ -1,0 +1,1 @@
+"""Which texts a person should label first: one class for each strategy, each citing its source."""

@@ -1,0 +1,157 @@
+"""What a student, or an encoder that nobody has trained yet, tells a strategy about the texts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from freeal_hf.embedded import resolve_model
+from freeal_hf.errors import InputError
+from freeal_hf.instance_selection.pool import Pool, Strategy
+from freeal_hf.tasks import TextClassification
+
+_DROPOUT_PASSES = 10
+_NEEDS_STUDENT = {"probabilities", "dropout_probabilities"}
+
+
+def described_pool(
+    pool: Pool,
+    strategy: Strategy,
+    task: TextClassification | None,
+    *,
+    student: str,
+    epochs: float = 20,
+    batch_size: int = 64,
+    max_length: int = 128,
+    seed: int = 0,
+) -> Pool:
+    """The pool with what a strategy needs to know of its texts.
+
+    With labels there, a student is trained on them and describes all texts. Without, only embeddings can be had, from
+    the encoder as it is (mean of the last layer).
+
+    Args:
+        pool (`Pool`): Texts, and labels where people gave any.
+        strategy (`Strategy`): Who asks.
+        task (`TextClassification`, *optional*): The labels; needed where there are any.
+        student (`str`): Hub id or folder of the encoder.
+        epochs (`float`, *optional*, defaults to 20): Passes of the student over the labelled texts.
+        batch_size (`int`, *optional*, defaults to 64): Texts in one forward pass.
+        max_length (`int`, *optional*, defaults to 128): Tokens that are read of a text.
+        seed (`int`, *optional*, defaults to 0): Seed of the training and of dropout.
+
+    Returns:
+        `Pool`: `embeddings` of shape `(n, d)`, `probabilities` `(n, k)`, `dropout_probabilities` `(10, n, k)`, each
+        where it is needed.
+
+    Raises:
+        InputError: If the strategy needs a student and nothing is labelled, or the encoder cannot be loaded.
+    """
+    needs = set(strategy.needs)
+    if not needs:
+        return pool
+    has_labels = len(pool.labelled) > 0
+    if needs & _NEEDS_STUDENT and not has_labels:
+        raise InputError(
+            f"{type(strategy).__name__} asks a student, which needs labelled texts: give some with --labelled, or "
+            "choose the first ones by llm, kmeans, coreset or random."
+        )
+    if has_labels:
+        assert task is not None
+        model, tokenizer = _trained(pool, task, student, epochs, max_length, seed)
+    else:
+        model, tokenizer = _loaded(student)
+    model.eval()
+    embeddings, probabilities = _described(model, tokenizer, pool.texts, batch_size, max_length)
+    found: dict[str, Any] = {"embeddings": embeddings, "probabilities": probabilities}
+    if "dropout_probabilities" in needs:
+        _switch_dropout_on(model, seed)
+        passes = (_described(model, tokenizer, pool.texts, batch_size, max_length)[1] for _ in range(_DROPOUT_PASSES))
+        found["dropout_probabilities"] = np.array(list(passes))
+    return replace(pool, **{name: value for name, value in found.items() if name in needs})
+
+
+def _trained(
+    pool: Pool, task: TextClassification, student: str, epochs: float, max_length: int, seed: int
+) -> tuple[Any, Any]:
+    from datasets import Dataset
+
+    from freeal_hf.training.config import FreeALConfig
+    from freeal_hf.training.trainer import FreeALTrainer
+
+    labelled = pool.labelled
+    rows = {"text": [pool.texts[i] for i in labelled], "label": pool.labels[labelled].tolist()}
+    with TemporaryDirectory() as folder:
+        args = FreeALConfig(
+            output_dir=folder,
+            num_train_epochs=epochs,
+            warm_up_epochs=int(np.ceil(epochs)),  # labels of people are no noise: plain cross-entropy to the end
+            per_device_train_batch_size=16,
+            max_length=max_length,
+            save_strategy="no",
+            dataloader_pin_memory=False,
+            report_to="none",
+            disable_tqdm=True,
+            seed=seed,
+        )
+        try:
+            trainer = FreeALTrainer(
+                resolve_model(student), args, Dataset.from_dict(rows), label_names=task.label_names
+            )
+        except OSError as error:
+            raise _no_encoder(student, error) from error
+        trainer.train()
+    return trainer.model, trainer.processing_class
+
+
+def _loaded(student: str) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        return AutoModel.from_pretrained(resolve_model(student)), AutoTokenizer.from_pretrained(resolve_model(student))
+    except (OSError, ValueError) as error:
+        raise _no_encoder(student, error) from error
+
+
+def _switch_dropout_on(model: Any, seed: int) -> None:
+    import torch
+
+    torch.manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.train()
+
+
+def _no_encoder(student: str, error: Exception) -> InputError:
+    return InputError(
+        f"{student!r} is no encoder that can be loaded; give a folder or a Hub id. transformers says: "
+        f"{str(error).splitlines()[0]}"
+    )
+
+
+def _described(
+    model: Any, tokenizer: Any, texts: Sequence[str], batch_size: int, max_length: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Embeddings of shape `(n, d)`, and probabilities of shape `(n, k)` where the model has a head."""
+    import torch
+
+    embeddings: list[Any] = [None] * len(texts)
+    probabilities: list[Any] = [None] * len(texts)
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for start in range(0, len(texts), batch_size):
+        rows = by_length[start : start + batch_size]
+        inputs = tokenizer(
+            [texts[i] for i in rows], truncation=True, max_length=max_length, padding=True, return_tensors="pt"
+        ).to(model.device)
+        with torch.inference_mode():
+            output = model(**inputs, output_hidden_states=True)
+        mask = inputs["attention_mask"].unsqueeze(-1)
+        means = (output.hidden_states[-1] * mask).sum(1) / mask.sum(1)
+        logits = getattr(output, "logits", None)
+        for i, row in enumerate(rows):
+            embeddings[row] = means[i].float().cpu().numpy()
+            if logits is not None:
+                probabilities[row] = logits[i].float().softmax(-1).cpu().numpy()
+    return np.stack(embeddings), np.stack(probabilities) if probabilities[0] is not None else None
