@@ -116,12 +116,15 @@ def build(place: Place, page: Page) -> Any:
         _check_columns(table, texts, gold)
         return _look(table, texts, gold)
 
+    # Raw values here and below: Gradio would hold them to the choices that this session was shown, and a program that
+    # goes on with a run was shown none.
     gr.on(
         [text_columns.input, gold_column.input],
         look_at_columns,
         [page.run_id, text_columns, gold_column],
         [preview, problems],
         api_name="look_at_columns",
+        preprocess=False,
         show_progress="hidden",
     )
 
@@ -137,7 +140,7 @@ def build(place: Place, page: Page) -> Any:
         data = {**run.data, "text_columns": texts, "gold_column": column, "labels": labels[: settings.max_labels]}
         place.store.update(run_id, data=data)
 
-    return use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data")
+    return use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data", preprocess=False)
 
 
 def _draft(place: Place, run_id: str) -> Run:

@@ -177,7 +177,8 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         following = _shown_row(_after(reviewing.disputed(found.labels), text_id))
         return table_value, *following, note, button
 
-    save.click(correct, [page.run_id, sample, label], outputs, api_name="correct")
+    # Raw values: Gradio would hold them to the choices of this session, which a program has not been given.
+    save.click(correct, [page.run_id, sample, label], outputs, api_name="correct", preprocess=False)
 
     @telling
     def run_another_round(run_id: str, typed: str, login: gr.OAuthToken | None) -> tuple[Any, ...]:
@@ -188,7 +189,7 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         if not reviewing.read_corrections(run):
             raise InputError("There is no label of yours yet.")
         number = len(reviewing.load_results(run).rounds) + 1
-        words = ["--resume", "--num-rounds", str(number), "--human-labels", str(run.corrections)]
+        words = ["--num-rounds", str(number), "--human-labels", str(run.corrections)]
         resume(place, run, own_token(login, typed), "", words)
         return (gr.Walkthrough(selected=RUN), *run_step.look(run_id))
 

@@ -1,0 +1,102 @@
+"""A visitor's own endpoint: called with the visitor's key, stopped, taken up again; texts and answers are hostile."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.space.conftest import SECRET
+
+KEY = "the-visitors-own-key"
+FORMULA = '=HYPERLINK("http://evil.example","apple")'
+MARKUP = '<img src=x onerror="window.hacked=1"> **apple** [pear](javascript:window.hacked=1) &lt;b&gt;'
+
+
+@pytest.fixture(scope="module")
+def hostile_texts(corpus, tmp_path_factory):
+    path = tmp_path_factory.mktemp("hostile") / "hostile.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "<script>window.hacked=1</script>"])
+        writer.writerows([[text, "-1"] for text in [*corpus["text"][:20], FORMULA, MARKUP]])
+    return path
+
+
+@pytest.fixture(scope="module")
+def hostile_run(visitor, chat, hostile_texts):
+    """A finished run over an endpoint, with texts that try to be formulas and pages."""
+    run = visitor.prepare(hostile_texts)
+    visitor.start(run, "Own endpoint", chat.url, key=KEY)
+    assert visitor.wait(run)["state"] == "finished"
+    return run
+
+
+def test_the_endpoint_labels_the_texts(hostile_run, space):
+    metrics = json.loads((space.data_dir / "runs" / hostile_run / "run" / "metrics.json").read_text())
+    assert metrics[0]["annotator_calls"] > 20
+    assert metrics[0]["prompt_tokens"] > 0
+
+
+def test_the_endpoint_gets_the_visitors_key_and_no_other(hostile_run, chat):
+    sent = {header for headers in chat.stats.headers for name, header in headers.items() if name == "Authorization"}
+    assert sent == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("secret", [KEY, SECRET])
+def test_no_key_is_written_anywhere(hostile_run, space, secret):
+    files = [path for path in space.data_dir.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
+
+
+def test_a_formula_is_a_text_in_the_downloaded_csv(hostile_run, visitor):
+    content = Path(visitor("download", hostile_run, "CSV")).read_text()
+    rows = csv.DictReader(io.StringIO(content, newline=""))
+    assert f"'{FORMULA}" in {row["text"] for row in rows}
+
+
+def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
+    page = open_page()
+    page.get_by_role("radio", name="File").check()
+    page.set_input_files("input[type=file]", str(hostile_texts))
+    page.get_by_text("hostile.csv").first.wait_for()
+    page.click("#read")
+    page.wait_for_selector("#use-data")
+    page.goto(page.url.partition("?")[0] + f"?run={hostile_run}")
+    page.wait_for_selector("#tiles .tile")
+    for name in ("Map", "Review and correct", "Take it home"):
+        page.get_by_role("tab", name=name).click()
+    page.get_by_role("tab", name="Map").click()
+    page.click("#draw-map")
+    page.wait_for_selector("#map .main-svg")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[onerror]").count() == 0
+
+
+def test_a_stopped_run_goes_on_and_asks_nothing_twice(visitor, chat, texts, corpus):
+    chat.behaviour.latency = 1.5
+    try:
+        run = visitor.prepare(texts)
+        visitor.start(run, "Own endpoint", chat.url)
+        visitor.wait(run, lambda status: (status["progress"] or {}).get("done") is not None)
+        waiting = visitor.prepare(texts)
+        visitor.start(waiting)
+        assert visitor.status(waiting)["runs_before"] == 1
+        visitor("stop", waiting)
+        visitor("stop", run)
+        assert visitor.wait(run) | {"progress": None} == {
+            "state": "stopped",
+            "message": "Stopped by you.",
+            "runs_before": 0,
+            "has_results": False,
+            "progress": None,
+        }
+    finally:
+        chat.behaviour.latency = 0.0
+    answered = dict(chat.stats.answered)
+    visitor("go_on", run, "", "")
+    assert visitor.wait(run)["state"] == "finished"
+    asked_again = [text for text in answered if chat.stats.answered[text] > answered[text]]
+    assert not set(asked_again) & set(corpus["text"][:50])

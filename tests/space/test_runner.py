@@ -1,0 +1,114 @@
+"""Runs on disk and their processes, without a page."""
+
+import os
+import time
+
+import pytest
+
+import runner
+from runner import BusyError, Runner
+from settings import Settings, read_settings
+from store import RUNNING, STOPPED, WAITING, Store, UnknownRunError
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A store, and a runner that lets nobody run."""
+
+    def build(**settings):
+        found = Settings(data_dir=str(tmp_path), **{"concurrent_runs": 0, **settings})
+        store = Store(tmp_path / "runs")
+        return store, Runner(store, found)
+
+    return build
+
+
+def test_a_run_has_a_name_that_nobody_can_guess_and_a_folder_of_its_own(runs):
+    store, _ = runs()
+    names = {store.create().id for _ in range(20)}
+    assert len(names) == 20
+    assert {len(name) for name in names} == {32}
+    assert store.folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_full_queue_takes_no_more(runs):
+    store, looking_after = runs(waiting_runs=1)
+    looking_after.start(store.create().id, {})
+    with pytest.raises(BusyError, match="1 runs wait already"):
+        looking_after.start(store.create().id, {})
+
+
+def test_the_queue_is_served_in_order(runs):
+    store, looking_after = runs()
+    first, second = store.create().id, store.create().id
+    looking_after.start(first, {})
+    looking_after.start(second, {})
+    assert looking_after.position(store.read(second)) == 1
+    looking_after.stop(first)
+    assert looking_after.position(store.read(second)) == 0
+
+
+def test_a_run_that_nobody_touched_is_deleted_after_the_stated_time(runs):
+    store, looking_after = runs(keep_hours=1)
+    old, new = store.create().id, store.create().id
+    store.update(old, touched=time.time() - 3700)
+    looking_after.clean()
+    with pytest.raises(UnknownRunError):
+        store.read(old)
+    assert store.read(new).id == new
+
+
+def test_what_was_offered_for_download_is_deleted_after_the_stated_time(runs, tmp_path):
+    _, looking_after = runs(keep_hours=1)
+    kept = runner.files_folder(looking_after.settings) / "token"
+    kept.mkdir(parents=True)
+    os.utime(kept, (0, 0))
+    looking_after.clean()
+    assert not kept.exists()
+
+
+def test_after_a_restart_of_the_space_a_run_waits_to_go_on(runs):
+    store, looking_after = runs()
+    run = store.create().id
+    store.update(run, state=RUNNING, pid=2**22 + 1)
+    looking_after.watch()
+    assert store.read(run).state == WAITING
+
+
+def test_after_a_restart_a_run_with_a_visitors_key_asks_for_it_again(runs):
+    store, looking_after = runs()
+    run = store.create().id
+    store.update(run, state=RUNNING, pid=2**22 + 1, needs_secret=True)
+    looking_after.watch()
+    assert store.read(run).state == STOPPED
+    assert "token or key again" in store.read(run).message
+
+
+def test_a_run_is_stopped_after_its_time(runs):
+    store, looking_after = runs(concurrent_runs=1, run_minutes=0.001)
+    run = store.create()
+    run.texts.write_text('{"text": "an apple"}\n{"text": "a saw"}\n')
+    run.request.write_text(f"data: {run.texts}\nlabels: [fruit, tool]\noutput_dir: {run.output}\n")
+    looking_after.watch()
+    looking_after.start(run.id, {})
+    deadline = time.monotonic() + 60
+    while store.read(run.id).state in (WAITING, RUNNING) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "0.001 minutes, the limit" in store.read(run.id).message
+
+
+def test_a_runs_process_gets_the_visitors_token_and_none_of_the_operators(runs, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "operator")
+    monkeypatch.setenv("OPENAI_API_KEY", "operator")
+    monkeypatch.setenv("HTTPS_PROXY", "http://operator")
+    store, looking_after = runs()
+    run = store.create()
+    assert looking_after.environment(run, {"HF_TOKEN": "visitor"})["HF_TOKEN"] == "visitor"
+    without = looking_after.environment(run, {})
+    assert "operator" not in " ".join(without.values())
+    assert without["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
+
+
+def test_a_setting_that_cannot_be_read_is_named():
+    with pytest.raises(ValueError, match="FREEAL_SPACE_MAX_ROWS is 'many'"):
+        read_settings({"FREEAL_SPACE_MAX_ROWS": "many"})

@@ -1,0 +1,247 @@
+"""Limits before they bite, addresses that nobody may reach, visitors that cannot see each other."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from aiohttp import web
+
+from tests.servers.background import running
+from tests.space.conftest import LABELS, ROOT
+
+
+@pytest.fixture
+def wide_data(tmp_path):
+    """Writes a CSV file with a column `text`."""
+
+    def write(texts, name="data.csv"):
+        path = tmp_path / name
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text"])
+            writer.writerows([text] for text in texts)
+        return path
+
+    return write
+
+
+# ---- Limits ----
+
+
+def test_the_limits_stand_on_the_page_before_anything_is_brought(open_page):
+    page = open_page()
+    page.get_by_text("Up to 60 rows and 1 MB").wait_for()
+
+
+def test_too_many_rows_are_refused_with_the_limit(visitor, wide_data):
+    with pytest.raises(Exception, match="61 rows; the limit is 60"):
+        visitor.bring(wide_data([f"text {i}" for i in range(61)]))
+
+
+def test_fifty_megabytes_are_refused(space):
+    answer = httpx.post(f"{space.url}/gradio_api/upload", files={"files": ("data.csv", b"text\n" + b"x" * 50_000_000)})
+    assert answer.status_code == 413
+
+
+def test_a_long_text_is_cut_and_the_page_says_so(visitor, wide_data, space):
+    from gradio_client import handle_file
+
+    path = wide_data(["a" * 500, "b"])
+    run, *_, problems = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")
+    assert "1 texts are longer than 400 characters" in problems
+    visitor("use_data", run, ["text"], "none")
+    assert "a" * 401 not in (space.data_dir / "runs" / run / "texts.jsonl").read_text()
+
+
+def test_too_many_labels_are_refused(visitor, texts):
+    run = visitor.bring(texts)
+    visitor("use_data", run, ["text"], "none")
+    rows = {"headers": LABELS["headers"], "data": [[f"label {i}", "", ""] for i in range(9)]}
+    with pytest.raises(Exception, match="9 labels; the limit is 8"):
+        visitor("describe_task", run, "", rows)
+
+
+@pytest.mark.parametrize("rounds", [0, 3])
+def test_rounds_beyond_the_limit_are_refused(visitor, texts, rounds):
+    run = visitor.prepare(texts)
+    with pytest.raises(Exception, match=r"between 1 and 2|(minimum|maximum) value"):
+        visitor.start(run, rounds=rounds)
+
+
+# ---- Files that want to be something else ----
+
+
+def test_a_file_without_a_header_is_noticed_and_read_with_names_of_its_own(visitor, tmp_path):
+    from gradio_client import handle_file
+
+    path = tmp_path / "plain.csv"
+    path.write_text("the soup was cold and the waiter did not care at all,1\nlovely evening,2\n")
+    answer = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")
+    assert "looks like a text" in answer[-1]
+    answer = visitor("read_data", answer[0], "File", handle_file(str(path)), "", "", "", False, "")
+    assert "2 rows read" in answer[-1]
+    assert answer[1]["value"] == ["column 1"]
+
+
+def test_a_file_of_windows_is_read_and_the_guess_is_told(visitor, tmp_path):
+    from gradio_client import handle_file
+
+    path = tmp_path / "windows.csv"
+    path.write_bytes("text\ncafé très bon\nmauvais thé\n".encode("cp1252"))
+    answer = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")
+    assert "Windows-1252" in answer[-1]
+    assert "café très bon" in answer[-2]
+
+
+def test_bytes_that_are_no_text_are_refused(visitor, tmp_path):
+    path = tmp_path / "picture.csv"
+    path.write_bytes(bytes(range(256)) * 4)
+    with pytest.raises(Exception, match="encoding of the file is not known"):
+        visitor.bring(path)
+
+
+def test_markup_in_the_preview_is_escaped(visitor, wide_data):
+    from gradio_client import handle_file
+
+    path = wide_data(["<script>alert(1)</script>", "b"])
+    preview = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")[-2]
+    assert "<script>" not in preview
+    assert "&lt;script&gt;" in preview
+
+
+def test_markup_in_an_error_is_escaped(visitor, texts):
+    run = visitor.bring(texts)
+    visitor("use_data", run, ["text"], "none")
+    rows = {"headers": LABELS["headers"], "data": [["<img src=x onerror=alert(1)>", "", ""]] * 2}
+    with pytest.raises(Exception, match="&lt;img"):
+        visitor("describe_task", run, "", rows)
+
+
+def test_a_pickle_is_refused(visitor, tmp_path):
+    path = tmp_path / "data.pkl"
+    path.write_bytes(b"\x80\x04.")
+    with pytest.raises(Exception, match=r"cannot be read|file type"):
+        visitor.bring(path)
+
+
+# ---- Addresses ----
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8000/v1",
+        "http://localhost/v1",
+        "http://2130706433/",
+        "http://[::1]:80/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://169.254.169.254/latest/meta-data",
+        "http://10.1.2.3/",
+        "http://0.0.0.0/",
+        "file:///etc/passwd",
+        "ftp://example.org/",
+        "http://user:key@example.org/",
+    ],
+)
+def test_a_private_or_odd_address_is_refused_before_anything_is_called(visitor, texts, url):
+    run = visitor.prepare(texts)
+    with pytest.raises(Exception, match=r"not public|no URL|holds a key|no server"):
+        visitor.start(run, "Own endpoint", url)
+
+
+@pytest.fixture
+def secret_server():
+    """A server inside the operator's network, and what it was asked."""
+    asked = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response({"data": [{"id": "inside"}]})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    with running(app) as url:
+        yield url, asked
+
+
+def test_a_redirect_into_the_network_is_not_followed(secret_server):
+    """As a run's process does it: the hook stands below every HTTP library."""
+    inside, asked = secret_server
+
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPFound(inside + "/inside")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", redirect)
+    with running(app) as outside:
+        trusted = outside.removeprefix("http://")
+        done = in_guarded_process(
+            trusted, f"import httpx; print(httpx.get({outside!r}, follow_redirects=True).status_code)"
+        )
+    assert "no public address" in done.stderr
+    assert asked == []
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_a_name_that_turns_out_private_at_the_call_is_not_connected_to(secret_server, name):
+    """DNS rebinding: what counts is the address at the connection, not at the check."""
+    inside, asked = secret_server
+    url = inside.replace("127.0.0.1", name)
+    done = in_guarded_process("example.org:443", f"import urllib.request as r; r.urlopen({url!r})", resolve=False)
+    assert "no public address" in done.stderr
+    assert asked == []
+
+
+def in_guarded_process(trusted: str, code: str, *, resolve: bool = True) -> subprocess.CompletedProcess:
+    start = f"import guard; guard.forbid_private_connections({[trusted] if resolve else []!r}); "
+    return subprocess.run(
+        [sys.executable, "-c", start + code], capture_output=True, text=True, cwd=ROOT / "space", timeout=60
+    )
+
+
+# ---- Visitors ----
+
+
+def test_two_browsers_do_not_see_each_others_runs(finished, open_page, space):
+    mine, other = open_page(finished), open_page()
+    mine.wait_for_selector("#tiles .tile")
+    other.wait_for_selector("#read")
+    assert other.locator("#tiles .tile").count() == 0
+    assert finished not in other.content()
+
+
+def test_a_guessed_run_is_not_there(open_page):
+    page = open_page("A" * 32)
+    page.get_by_text("There is no such run any more").wait_for()
+
+
+@pytest.mark.parametrize("run", ["../../../../etc/passwd", "..", "", "A" * 32])
+def test_the_name_of_a_run_is_no_path(visitor, run):
+    with pytest.raises(Exception, match="no such run"):
+        visitor("status", run)
+
+
+@pytest.mark.parametrize("name", ["texts.jsonl", "space.json", "run/labels.parquet", "run/config.yaml"])
+def test_a_file_of_a_run_is_served_to_nobody(finished, space, name):
+    path = space.data_dir / "runs" / finished / name
+    assert path.is_file()
+    assert httpx.get(f"{space.url}/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_a_file_of_the_machine_cannot_be_passed_off_as_an_upload(finished, space):
+    stolen = space.data_dir / "runs" / finished / "run" / "labels.csv"
+    forged = {"path": str(stolen), "meta": {"_type": "gradio.FileData"}}
+    call = f"{space.url}/gradio_api/call/read_data"
+    event = httpx.post(call, json={"data": ["", "File", forged, "", "", "", True, ""]}).json()["event_id"]
+    answer = httpx.get(f"{call}/{event}", timeout=30).text
+    assert "event: error" in answer
+    assert "rows read" not in answer
+
+
+def test_a_deleted_run_leaves_nothing(visitor, texts, space):
+    run = visitor.prepare(texts)
+    visitor("delete", run)
+    assert not Path(space.data_dir / "runs" / run).exists()
