@@ -13,6 +13,7 @@ _PUBLIC = {
     "Annotator": "freeal_hf.annotation.annotator",
     "Demonstration": "freeal_hf.tasks",
     "EmbeddingAnnotator": "freeal_hf.annotation.embedding",
+    "EngineConfig": "freeal_hf.configuration",
     "FreeAL": "freeal_hf.rounds",
     "FreeALConfig": "freeal_hf.training.config",
     "FreeALTrainer": "freeal_hf.training.trainer",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
     from freeal_hf.annotation.local import LocalAnnotator as LocalAnnotator
     from freeal_hf.annotation.tgi import TextGenerationAnnotator as TextGenerationAnnotator
+    from freeal_hf.configuration import EngineConfig as EngineConfig
     from freeal_hf.configuration import HubConfig as HubConfig
     from freeal_hf.configuration import LoopConfig as LoopConfig
     from freeal_hf.hub_pull import pull_run as pull_run

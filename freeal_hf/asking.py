@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGen
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
 from freeal_hf.annotation.sharing import cluster_queries
-from freeal_hf.configuration import LoopConfig
+from freeal_hf.configuration import EngineConfig, LoopConfig
 from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrations
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.progress import ANNOTATING, Progress
@@ -26,7 +26,7 @@ from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 logger = logging.getLogger(__name__)
 
 ANNOTATIONS, SELECTION, CHECKPOINTS = "annotations.json", "selection.npz", "training"
-_GENERATED = "generated.jsonl"
+_GENERATED, _SHARDS = "generated.jsonl", "shards"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Asking:
         seed (`int`): Seed of every choice.
         progress (`Progress`): Who is told how far it is.
         disable_tqdm (`bool`): Whether to show no progress bar.
+        engine (`EngineConfig`): Where texts are annotated.
+        make_annotator (`Callable`): Makes the same annotator elsewhere.
     """
 
     task: TextClassification
@@ -54,6 +56,8 @@ class Asking:
     seed: int
     progress: Progress
     disable_tqdm: bool
+    engine: EngineConfig
+    make_annotator: Callable[[], Annotator]
 
 
 def forget_unfinished(folder: Path, corpus: Corpus) -> None:
@@ -106,6 +110,22 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i])
         for i, demonstrations in zip(asked, shown, strict=True)
     ]
+    if asking.engine.engine == "ray":
+        from freeal_hf.ray_annotation import fill_cache
+
+        fill_cache(
+            asking.annotator,
+            asking.task,
+            requests,
+            cache=asking.cache,
+            ledger=ledger,
+            budget=asking.budget,
+            folder=folder / _SHARDS,
+            config=asking.engine,
+            make_annotator=asking.make_annotator,
+            progress=lambda done: asking.progress.step(number, ANNOTATING, done, len(requests)),
+        )
+        remove(folder / _SHARDS)
     results = run_annotation(
         asking.annotator, asking.task, requests, cache=asking.cache, ledger=ledger, budget=asking.budget
     )

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from freeal_hf.cli_options import (
 )
 from freeal_hf.cli_predict import add_predict, predict
 from freeal_hf.cli_select import add_select, select
-from freeal_hf.configuration import LoopConfig
+from freeal_hf.configuration import EngineConfig, LoopConfig
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import FreeALError, InputError
 from freeal_hf.run_folder import STUDENT
@@ -138,14 +138,11 @@ def _add_run(commands: Any) -> None:
 
     loop = run.add_argument_group("loop")
     for item in fields(LoopConfig):
-        default = "no limit" if item.default is None else item.default
-        loop.add_argument(
-            f"--{item.name.replace('_', '-')}",
-            type=item.metadata.get("type", type(item.default)),
-            choices=item.metadata.get("choices"),
-            metavar=None if "choices" in item.metadata else "X",
-            help=f"{item.metadata['help'].rstrip('.')} (default: {default})",
-        )
+        _add_field(loop, item)
+
+    engine = run.add_argument_group("engine")
+    for item in fields(EngineConfig):
+        _add_field(engine, item)
 
     hub = run.add_argument_group("Hub")
     hub.add_argument("--push-to-hub", action="store_true", help="push data set and student after every round")
@@ -157,6 +154,17 @@ def _add_run(commands: Any) -> None:
     output.add_argument("--estimate", action="store_true", help="print what round 0 will take, and end")
     output.add_argument("--resume", action="store_true", help="go on in the folder although options changed")
     output.add_argument("--overwrite", action="store_true", help="start the run in the folder anew")
+
+
+def _add_field(group: Any, item: Field[Any]) -> None:
+    default = "no limit" if item.default is None else item.default
+    group.add_argument(
+        f"--{item.name.replace('_', '-')}",
+        type=item.metadata.get("type", type(item.default)),
+        choices=item.metadata.get("choices"),
+        metavar=None if "choices" in item.metadata else "X",
+        help=f"{item.metadata['help'].rstrip('.')} (default: {default})",
+    )
 
 
 def _add_demo(commands: Any) -> None:
@@ -218,6 +226,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     task = task_of(values)
     training = {**_split_training(values), **_parse_training(rest)}
     loop = LoopConfig(**{item.name: values[item.name] for item in fields(LoopConfig) if item.name in values})
+    engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
 
     quiet_libraries()
     from freeal_hf.human_labels import read_human_labels
@@ -242,6 +251,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         loop,
         annotator_options=options_of_annotator,
         hub=hub,
+        engine=engine,
         text_columns=columns["text_columns"],
     )
     if not loop_run.processes.is_main:
@@ -302,6 +312,7 @@ def _read_config(path: str) -> dict[str, Any]:
 def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that configure training; the names of all others are known here."""
     known = {
+        *(item.name for config in (LoopConfig, EngineConfig) for item in fields(config)),
         *_SOURCE_OPTIONS,
         *cli_hub.HUB_OPTIONS,
         "task",
@@ -313,7 +324,7 @@ def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
         "student",
         "output_dir",
     }
-    rest = {name: value for name, value in values.items() if name not in known | {f.name for f in fields(LoopConfig)}}
+    rest = {name: value for name, value in values.items() if name not in known}
     if not rest:
         return {}
     from freeal_hf.training.config import FreeALConfig

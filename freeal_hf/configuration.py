@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.errors import InputError
@@ -129,6 +130,48 @@ class HubConfig:
         default_factory=list,
         metadata={"help": "Own columns to push, such as gold; no other is.", "metavar": "A,B,..."},
     )
+
+
+@dataclass
+class EngineConfig:
+    """Where texts are annotated: in this process, or by the workers of a Ray cluster. It never changes a label.
+
+    Args:
+        engine (`str`, *optional*, defaults to `"local"`): `"local"`, or `"ray"` (needs `freeal-hf[ray]`).
+        ray_address (`str`, *optional*): Address of a cluster (`"auto"`: this machine's); by default one is started.
+        ray_workers (`int`, *optional*, defaults to 2): Worker processes, each with the annotator's concurrency.
+        ray_gpus_per_worker (`float`, *optional*, defaults to 0.0): GPUs of a worker, for a model in its process.
+        ray_shard_size (`int`, *optional*, defaults to 5000): Texts that a worker takes at a time.
+        ray_calls_per_minute (`float`, *optional*): Most calls of all workers together.
+
+    Raises:
+        InputError: If a value cannot be used, or Ray is not installed.
+    """
+
+    engine: str = field(
+        default="local",
+        metadata={"help": "Annotate in this process or on a Ray cluster.", "choices": ("local", "ray")},
+    )
+    ray_address: str | None = field(
+        default=None, metadata={"help": "Address of the cluster, or auto; by default one is started.", "type": str}
+    )
+    ray_workers: int = field(default=2, metadata={"help": "Worker processes on the cluster."})
+    ray_gpus_per_worker: float = field(default=0.0, metadata={"help": "GPUs of each worker, for local: models."})
+    ray_shard_size: int = field(default=5000, metadata={"help": "Texts that a worker takes at a time."})
+    ray_calls_per_minute: float | None = field(
+        default=None, metadata={"help": "Most calls a minute of all workers together.", "type": float}
+    )
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("local", "ray"):
+            raise InputError(f"engine is {self.engine!r}; choose one of local, ray.")
+        if self.engine == "ray" and find_spec("ray") is None:
+            raise InputError("The engine ray needs Ray: pip install 'freeal-hf[ray]'.")
+        for name in ("ray_workers", "ray_shard_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be at least 1.")
+        if self.ray_calls_per_minute is not None and not self.ray_calls_per_minute > 0:
+            raise InputError(f"ray_calls_per_minute is {self.ray_calls_per_minute!r}; it must be above 0.")
 
 
 def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:

@@ -21,7 +21,7 @@ from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import load_prices, price_of
 from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, SELECTION, Asking, annotate, forget_unfinished
-from freeal_hf.configuration import HubConfig, LoopConfig, changed_arguments, describe_annotator
+from freeal_hf.configuration import EngineConfig, HubConfig, LoopConfig, changed_arguments, describe_annotator
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import InputError
@@ -70,6 +70,7 @@ class FreeAL:
         args (`FreeALConfig`, *optional*): How each student is trained, and `output_dir`.
         loop (`LoopConfig`, *optional*): How both take turns.
         hub (`HubConfig`, *optional*): Where and what to push after each round when `args.push_to_hub` is set.
+        engine (`EngineConfig` or `str`, *optional*, defaults to `"local"`): Where texts are annotated; or `"ray"`.
         text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`):
             Columns of the text; where there are several, the student's folder remembers how it was joined.
 
@@ -89,6 +90,7 @@ class FreeAL:
         *,
         annotator_options: Mapping[str, Any] | None = None,
         hub: HubConfig | None = None,
+        engine: EngineConfig | str = "local",
         text_columns: Sequence[str] = ("text",),
     ) -> None:
         from freeal_hf.training.config import FreeALConfig
@@ -105,6 +107,7 @@ class FreeAL:
         self.args = args or FreeALConfig(output_dir="runs/freeal")
         self.loop = loop or LoopConfig()
         self.hub = hub or HubConfig()
+        self.engine = EngineConfig(engine) if isinstance(engine, str) else engine
         self.text_columns = list(text_columns)
         self.folder = RunFolder(str(self.args.output_dir))
         self.progress = Progress(self.folder / run_folder.PROGRESS)
@@ -177,6 +180,8 @@ class FreeAL:
                 seed=self.args.seed,
                 progress=self.progress,
                 disable_tqdm=bool(self.args.disable_tqdm),
+                engine=self.engine,
+                make_annotator=self._maker(),
             )
             converged = stopping_rule(self.loop.stop_on)
             records: list[dict[str, Any]] = []
@@ -282,6 +287,14 @@ class FreeAL:
         from freeal_hf.annotation.specs import build_annotator
 
         return build_annotator(self.annotator, column=column, options=self.annotator_options)
+
+    def _maker(self) -> Callable[[], Annotator]:
+        """What makes this annotator in another process: from its name, where it has one."""
+        from freeal_hf.annotation.specs import build_annotator
+
+        if isinstance(self.annotator, str):
+            return partial(build_annotator, self.annotator, options=self.annotator_options)
+        return partial(_itself, self.annotator)
 
     def _pushing(self) -> AbstractContextManager[Callable[[], None]]:
         if not self.args.push_to_hub:
@@ -445,3 +458,7 @@ class FreeAL:
         rows = test_rows(test, self.task, probabilities, number)
         write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
         return accuracy(np.asarray(rows["label"]), np.asarray(rows["gold"])) if "gold" in rows.column_names else None
+
+
+def _itself(annotator: Annotator) -> Annotator:
+    return annotator

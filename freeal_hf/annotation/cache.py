@@ -109,6 +109,20 @@ class AnswerCache:
                 self._insert(rows)
                 raise
 
+    def take_over(self, path: str | Path) -> None:
+        """Copies all answers of another cache file, with who paid for them, in one transaction.
+
+        Raises:
+            RunError: If one of the files cannot be used.
+        """
+        with self._lock, self._explained():
+            self._connection.execute("ATTACH DATABASE ? AS other", (str(path),))
+            try:
+                with self._transaction("BEGIN IMMEDIATE"):
+                    self._connection.execute("INSERT OR IGNORE INTO answers SELECT * FROM other.answers")
+            finally:
+                self._connection.execute("DETACH DATABASE other")
+
     def __len__(self) -> int:
         with self._lock, self._explained():
             return int(self._connection.execute("SELECT count(*) FROM answers").fetchone()[0])

@@ -139,7 +139,7 @@ def drive(
     if budget is not None:
         budget.watch(ledger)
     window = 4 * work.concurrency * work.batch_size
-    source = _together(requests, work.group)
+    source = together(requests, work.group)
     jobs: dict[Hashable, _Job[Request]] = {}
     over: BudgetExceeded | None = None
     worker = _Worker(work, cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts)
@@ -203,7 +203,7 @@ def _from_cache(
         yield job, answer
 
 
-def _together(requests: Iterable[Request], group: Callable[[Request], Hashable]) -> Iterator[tuple[int, Request]]:
+def together(requests: Iterable[Request], group: Callable[[Request], Hashable]) -> Iterator[tuple[int, Request]]:
     """Requests with their indexes, those of one group in a row where all can be looked at."""
     if not isinstance(requests, Sequence):
         yield from enumerate(requests)

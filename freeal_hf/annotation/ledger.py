@@ -135,6 +135,16 @@ class Budget:
                 "in a price table (--prices FILE, dollars per million tokens), or limit tokens with --max-tokens."
             )
 
+    def remaining(self, ledger: Ledger) -> "Budget":
+        """The same limits in an object of its own, with all that is spent by now, and in `ledger`, as spent before."""
+        ledgers = [*self._ledgers, ledger]
+        return Budget(
+            max_cost=self.max_cost,
+            max_tokens=self.max_tokens,
+            spent_tokens=self.spent_tokens + sum(known.tokens for known in ledgers),
+            spent_cost=self.spent_cost + sum(known.cost or 0.0 for known in ledgers),
+        )
+
     def foresee(self, characters: int, max_tokens: int | None) -> tuple[int, int]:
         """Tokens that a request will read and write, rather too many than too few.
 

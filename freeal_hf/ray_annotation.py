@@ -1,0 +1,344 @@
+"""Annotation by the workers of a Ray cluster: they fill the answer cache, under one budget and one rate limit.
+
+Each worker asks the requests of one shard at a time and keeps the answers in a cache file beside it. The shard counts
+once that file is part of the run's cache, so a lost worker costs calls that were under way and no more; a run that was
+killed takes over the files that it finds.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotation.calls import TransientError
+from freeal_hf.annotation.driver import together
+from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.configuration import EngineConfig
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
+from freeal_hf.ray_engine import cluster, over_shards
+from freeal_hf.run_folder import remove, write_atomically
+from freeal_hf.tasks import Demonstration, TextClassification
+
+logger = logging.getLogger(__name__)
+
+_REQUESTS, _ANSWERS = ".parquet", ".sqlite"
+_LOOK_UP = 1000  # requests looked up in the cache at once
+_CLAIM_TOKENS = 4096  # claimed from the budget at once, so that not every call has to ask for its own
+_SLOTS_SECONDS = 0.5  # of calls whose time is reserved at once
+
+
+def fill_cache(
+    annotator: Annotator,
+    task: TextClassification,
+    requests: Sequence[AnnotationRequest],
+    *,
+    cache: AnswerCache,
+    ledger: Ledger,
+    budget: Budget,
+    folder: Path,
+    config: EngineConfig,
+    make_annotator: Callable[[], Annotator],
+    progress: Callable[[int], Any],
+) -> None:
+    """Has the requests that the cache does not answer put to the annotator by the workers of a Ray cluster.
+
+    Afterwards `run_annotation` finds the answers in the cache, with `ledger.owner` as who paid for them. A text that
+    got no answer, or for which a budget did not suffice, is not in it.
+
+    Args:
+        annotator (`Annotator`): Who labels.
+        task (`TextClassification`): What is labelled.
+        requests (`Sequence[AnnotationRequest]`): The texts.
+        cache (`AnswerCache`): The run's cache.
+        ledger (`Ledger`): The round's; it is entered what stands under no request, such as the workers' canaries.
+        budget (`Budget`): Limits of the whole run.
+        folder (`Path`): Where the shards are kept meanwhile, on a disk that all nodes see.
+        config (`EngineConfig`): Which cluster, how many workers.
+        make_annotator (`Callable`): Makes the same annotator in a worker.
+        progress (`Callable`): Called with how many of the requests are answered in the cache.
+
+    Raises:
+        InputError: If the annotator gives its requests no fingerprint, without which no answer can be kept.
+        AnnotatorError: If the annotator cannot work. The answers received are kept.
+    """
+    if getattr(annotator, "fingerprint", None) is None:
+        raise InputError(
+            f"{type(annotator).__name__} cannot be spread over a cluster: its answers cannot be cached, for it has no "
+            "method `fingerprint`. Leave --engine ray out."
+        )
+    budget.watch(ledger)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.glob(f"*{_ANSWERS}")):
+        _take_over(path, cache)
+    spent = Ledger(owner=ledger.owner, price=ledger.price)
+    missing = _missing(annotator, task, requests, cache, spent)
+    shards = list(_write_shards(missing, folder, config.ray_shard_size))
+    sizes = {str(path): count for path, count in shards}
+    num_missing = sum(sizes.values())
+    done = len(requests) - num_missing
+    progress(done)
+    if not shards:
+        return
+    logger.info("%d texts in %d shards for %d workers", num_missing, len(shards), config.ray_workers)
+    with cluster(config):
+        import ray
+
+        account = ray.remote(Account).remote(budget.remaining(spent), ledger.price, config.ray_calls_per_minute)
+        rows = over_shards(
+            [path for path, _ in shards],
+            _AnnotationWorker,
+            config,
+            make_annotator=make_annotator,
+            task=task,
+            owner=ledger.owner,
+            price=ledger.price,
+            account=account,
+            is_limited=config.ray_calls_per_minute is not None,
+        )
+        for row in rows:
+            path = Path(row["shard"])
+            _take_over(path.with_suffix(_ANSWERS), cache)
+            ledger.retries += row["retries"]
+            if row["prompt_tokens"] or row["completion_tokens"]:
+                ledger.record(None, row["prompt_tokens"], row["completion_tokens"])
+            if row["error"]:
+                raise AnnotatorError(row["error"])
+            remove(path)
+            done += sizes[str(path)]
+            progress(done)
+
+
+class Account:
+    """What all workers share: a budget and a rate limit. An actor.
+
+    Args:
+        budget (`Budget`): What is left.
+        price (`Price`, *optional*): What tokens cost.
+        calls_per_minute (`float`, *optional*): Most calls of all workers together, where there is a limit.
+    """
+
+    def __init__(self, budget: Budget, price: Price | None, calls_per_minute: float | None) -> None:
+        self._budget = budget
+        self._price = price
+        self._claims: dict[str, tuple[int, int]] = {}
+        self._seconds = 60.0 / (calls_per_minute or math.inf)
+        self._next = time.monotonic()
+
+    def claim(self, shard: str, prompt_tokens: int, completion_tokens: int) -> bool:
+        """Sets what a shard may take in all, if that and the claims of all other shards stay below the limits.
+
+        What a lost worker had claimed stays claimed until its shard is worked on again.
+
+        Args:
+            shard (`str`): The shard.
+            prompt_tokens (`int`): Tokens that are read for it.
+            completion_tokens (`int`): Tokens that are written for it.
+        """
+        claims = {**self._claims, shard: (prompt_tokens, completion_tokens)}
+        prompt, completion = (sum(tokens) for tokens in zip(*claims.values(), strict=True))
+        try:
+            self._budget.check(self._price, prompt, completion)
+        except BudgetExceeded:
+            return False
+        self._claims = claims
+        return True
+
+    def settle(self, shard: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Notes what a shard has taken, less than it claimed."""
+        self._claims[shard] = (prompt_tokens, completion_tokens)
+
+    def slots(self) -> tuple[float, float, int]:
+        """Reserves some calls: seconds until the first, seconds between two, how many."""
+        count = max(1, int(_SLOTS_SECONDS / self._seconds))
+        start = max(self._next, time.monotonic())
+        self._next = start + count * self._seconds
+        return start - time.monotonic(), self._seconds, count
+
+
+class _SharedBudget(Budget):
+    """A worker's share of the budget, for one shard: claimed from the account piece by piece."""
+
+    def __init__(self, account: Any, shard: str, ledger: Ledger) -> None:
+        super().__init__()
+        self._account, self._shard, self._ledger = account, shard, ledger
+        self._claimed = (0, 0)
+
+    def check(self, price: Price | None, prompt_tokens: int, completion_tokens: int) -> None:
+        import ray
+
+        prompt = self._ledger.prompt_tokens + prompt_tokens
+        completion = self._ledger.completion_tokens + completion_tokens
+        if prompt <= self._claimed[0] and completion <= self._claimed[1]:
+            return
+        for ahead in (_CLAIM_TOKENS, 0):
+            claim = (prompt + ahead, completion + ahead // 8)
+            if ray.get(self._account.claim.remote(self._shard, *claim)):
+                self._claimed = claim
+                return
+        raise BudgetExceeded("The budget allows no further call.")
+
+
+class _Limited:
+    """An annotator that makes its calls when the account says so."""
+
+    def __init__(self, annotator: Annotator, account: Any) -> None:
+        self._annotator, self._account = annotator, account
+        self._limit = getattr(annotator, "timeout", None)
+        self._times: deque[float] = deque()
+        self.concurrency = getattr(annotator, "concurrency", 8)
+        self.batch_size = getattr(annotator, "batch_size", 1)
+        self.own_calls = getattr(annotator, "own_calls", [])
+        self.fingerprint = annotator.fingerprint  # type: ignore[attr-defined]
+
+    async def __aenter__(self) -> "_Limited":
+        if hasattr(self._annotator, "__aenter__"):
+            await self._annotator.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        if hasattr(self._annotator, "__aexit__"):
+            await self._annotator.__aexit__(*error)
+
+    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+        if not self._times:
+            wait, between, count = await asyncio.wrap_future(self._account.slots.remote().future())
+            self._times.extend(time.monotonic() + wait + i * between for i in range(count))
+        await asyncio.sleep(self._times.popleft() - time.monotonic())
+        try:  # waiting for its turn does not count
+            return await asyncio.wait_for(self._annotator.annotate(task, requests), self._limit)
+        except asyncio.TimeoutError as error:
+            raise TransientError("timeout", f"no answer within {self._limit} s") from error
+
+
+class _AnnotationWorker:
+    """Annotates shards; Ray Data makes one in every worker process."""
+
+    def __init__(
+        self,
+        make_annotator: Callable[[], Annotator],
+        task: TextClassification,
+        owner: str,
+        price: Price | None,
+        account: Any,
+        is_limited: bool,
+    ) -> None:
+        annotator = make_annotator()
+        self._annotator: Any = _Limited(annotator, account) if is_limited else annotator
+        self._task, self._owner, self._price, self._account = task, owner, price, account
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        path = Path(row["shard"])
+        ledger = Ledger(owner=self._owner, price=self._price)
+        known = [0, 0]
+        error = ""
+        with AnswerCache(path.with_suffix(_ANSWERS)) as cache:
+            answers = run_annotation(
+                self._annotator,
+                self._task,
+                _read_shard(path),
+                cache=cache,
+                ledger=ledger,
+                budget=_SharedBudget(self._account, row["shard"], ledger),
+            )
+            try:
+                for _, answer in answers:
+                    known[0] += answer.prompt_tokens
+                    known[1] += answer.completion_tokens
+            except BudgetExceeded:
+                pass  # the account has refused; the process that keeps the budget says so
+            except AnnotatorError as found:
+                error = str(found)
+        self._account.settle.remote(row["shard"], ledger.prompt_tokens, ledger.completion_tokens)
+        return {
+            "shard": row["shard"],
+            "error": error,
+            "retries": ledger.retries,
+            # what stands under no request: canaries
+            "prompt_tokens": ledger.prompt_tokens - known[0],
+            "completion_tokens": ledger.completion_tokens - known[1],
+        }
+
+
+def _missing(
+    annotator: Any,
+    task: TextClassification,
+    requests: Sequence[AnnotationRequest],
+    cache: AnswerCache,
+    spent: Ledger,
+) -> Iterator[AnnotationRequest]:
+    """The requests that the cache does not answer; what this run has paid for the others is entered in `spent`."""
+    window: dict[bytes, AnnotationRequest] = {}
+
+    def unknown() -> Iterable[AnnotationRequest]:
+        known = cache.read(list(window))
+        for key, found in known.items():
+            if found.owner == spent.owner:
+                spent.record(key, found.answer.get("prompt_tokens", 0), found.answer.get("completion_tokens", 0))
+        return [request for key, request in window.items() if key not in known]
+
+    for _, request in together(requests, lambda request: request.demonstrations):
+        window[request_key(canonical_json(annotator.fingerprint(task, request)))] = request
+        if len(window) == _LOOK_UP:
+            yield from unknown()
+            window.clear()
+    yield from unknown()
+
+
+def _write_shards(requests: Iterable[AnnotationRequest], folder: Path, size: int) -> Iterator[tuple[Path, int]]:
+    """Writes requests into files of `size`, and names the files and how many each holds."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in folder.glob(f"*{_REQUESTS}"):
+        remove(path)
+    rows: list[dict[str, Any]] = []
+    number = 0
+
+    def write() -> tuple[Path, int]:
+        table = pa.Table.from_pylist(rows, schema=_schema())
+        path = folder / f"{number:06d}{_REQUESTS}"
+        write_atomically(path, lambda partial: pq.write_table(table, partial))
+        return path, len(rows)
+
+    for request in requests:
+        rows.append(asdict(request))
+        if len(rows) == size:
+            yield write()
+            rows, number = [], number + 1
+    if rows:
+        yield write()
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    shot = pa.struct([("text", pa.string()), ("label", pa.int64()), ("source", pa.string()), ("id", pa.string())])
+    return pa.schema([("text", pa.string()), ("demonstrations", pa.list_(shot)), ("id", pa.string())])
+
+
+def _read_shard(path: Path) -> list[AnnotationRequest]:
+    import pyarrow.parquet as pq
+
+    return [
+        AnnotationRequest(row["text"], tuple(Demonstration(**shot) for shot in row["demonstrations"]), row["id"])
+        for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def _take_over(path: Path, cache: AnswerCache) -> None:
+    """Makes the answers of a shard part of the run's cache, then deletes its file."""
+    if not path.exists():
+        return
+    cache.take_over(path)
+    for ending in ("", "-wal", "-shm", ".reserve"):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}{ending}")

@@ -1,0 +1,84 @@
+"""Work spread over a Ray cluster: shards on a disk that all nodes see, a pool of workers, results as they come.
+
+Ray Data hands the shards out, replaces lost workers and gives them their shard again.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from freeal_hf.configuration import EngineConfig
+from freeal_hf.errors import InputError
+
+_OBJECT_STORE_BYTES = 200_000_000  # names of shards travel through it, and no texts
+
+
+@contextmanager
+def cluster(config: EngineConfig) -> Iterator[None]:
+    """Connects to the cluster, or starts one on this machine for as long as the context lasts.
+
+    A connection that the caller has made already is used, and left open.
+
+    Args:
+        config (`EngineConfig`): Which cluster, and how many workers.
+
+    Raises:
+        InputError: If there is no cluster at its address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of a run
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    if config.ray_address is not None:
+        try:
+            ray.init(address=config.ray_address, log_to_driver=False)
+        except (ConnectionError, ValueError) as error:
+            raise InputError(
+                f"There is no Ray cluster at {config.ray_address!r} ({error}); start one with `ray start --head`, or "
+                "leave --ray-address out to start one on this machine."
+            ) from error
+    else:
+        ray.init(
+            address="local",
+            num_cpus=config.ray_workers + 1,  # one for the account
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def over_shards(shards: Sequence[Path], worker: type, config: EngineConfig, **arguments: Any) -> Iterator[dict]:
+    """Has every shard worked on by one of the workers; a shard whose worker was lost is given to another.
+
+    Args:
+        shards (`Sequence[Path]`): Files, on a disk that all nodes see.
+        worker (`type`): Made once in each worker process; called with `{"shard": path}`, it returns a row of results.
+        config (`EngineConfig`): How many workers, and what each needs.
+        **arguments: Arguments of `worker`.
+
+    Yields:
+        `dict`: The workers' rows, in the order in which they are done.
+    """
+    if not shards:
+        return
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    names = ray.data.from_items([{"shard": str(path)} for path in shards], override_num_blocks=len(shards))
+    rows = names.map(
+        worker,
+        fn_constructor_kwargs=arguments,
+        compute=ray.data.ActorPoolStrategy(size=config.ray_workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=1,
+        num_gpus=config.ray_gpus_per_worker or None,
+    )
+    yield from rows.iter_rows()

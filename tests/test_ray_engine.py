@@ -1,0 +1,230 @@
+"""The engine ray gives what one process gives: same labels, one budget, one ledger, whoever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+
+from freeal_hf import Annotation, EngineConfig, FreeAL, FreeALConfig, LoopConfig
+from freeal_hf.annotation.annotator import AnnotationRequest
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
+from freeal_hf.ray_annotation import Account, fill_cache
+from tests.conftest import FRUIT, QUICK_TRAINING
+from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
+from tests.servers.chat import Behaviour, ChatServer, by_hash, serve
+
+COUNT = 200
+LABELS = [by_hash(f"text number {i}", 2) for i in range(COUNT)]
+CANARIES = 10  # more than two workers, a worker that takes the place of a lost one, and the driver ask in all
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["NO_KEY"] = "none"
+    import ray
+
+    root = str(Path(__file__).parents[1])
+    ray.init(
+        address="local",
+        num_cpus=3,
+        object_store_memory=100_000_000,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": root, "HF_HUB_OFFLINE": "0", "NO_KEY": "none"}},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture
+def server():
+    with serve(ChatServer()) as running:
+        yield running
+
+
+def answered(server):
+    return sum(count for text, count in server.stats.answered.items() if text.startswith("text number"))
+
+
+def kill_once(when, pids):
+    """Kills, with SIGKILL, the first process that `pids` names when `when` is true."""
+
+    def wait():
+        while not when():
+            time.sleep(0.01)
+        os.kill(pids()[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def annotating_workers():
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                command = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if command.startswith(b"ray::") and b"_AnnotationWorker" in command:
+                found.append(int(folder.name))
+    return found
+
+
+def test_the_labels_are_those_of_a_single_process(ray_cluster, server, tmp_path):
+    labels, ledger = annotate(server.url, tmp_path / "run", COUNT)
+    assert [labels[i] for i in range(COUNT)] == LABELS
+    assert answered(server) == COUNT
+    assert ledger.calls >= COUNT
+    assert not list((tmp_path / "run" / "shards").iterdir())
+
+
+def test_a_killed_worker_costs_what_was_under_way_and_nothing_else(ray_cluster, server, tmp_path):
+    server.behaviour = replace(server.behaviour, latency=0.05)
+    killer = kill_once(lambda: answered(server) > 30, annotating_workers)
+    labels, _ = annotate(server.url, tmp_path / "run", COUNT)
+    killer.join(timeout=10)
+    assert not killer.is_alive()
+    assert [labels[i] for i in range(COUNT)] == LABELS
+    assert COUNT <= answered(server) <= COUNT + CONCURRENCY
+
+
+def test_a_killed_driver_goes_on_where_it_was(server, tmp_path):
+    server.behaviour = replace(server.behaviour, latency=0.1)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "0", "NO_KEY": "none"}
+    command = [sys.executable, "-m", "tests.ray_run", server.url, str(tmp_path / "run"), str(COUNT)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    while answered(server) < 60:
+        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((tmp_path / "run" / "labels.json").read_text()) == LABELS
+    # the workers of the killed driver end within a moment: what they ask until then is asked twice
+    assert COUNT <= answered(server) <= COUNT + 4 * CONCURRENCY
+
+
+def test_the_budget_holds_for_all_workers_together_and_a_larger_one_goes_on(ray_cluster, server, tmp_path):
+    with pytest.raises(BudgetExceeded):
+        annotate(server.url, tmp_path / "run", COUNT, budget=Budget(max_tokens=12_000))
+    with AnswerCache(tmp_path / "run" / "cache.sqlite") as cache:
+        paid = len(cache)
+    assert 0 < paid < COUNT
+    assert paid == answered(server)
+    labels, ledger = annotate(server.url, tmp_path / "run", COUNT)
+    assert [labels[i] for i in range(COUNT)] == LABELS
+    assert answered(server) == COUNT
+    tokens_a_text = ledger.tokens / COUNT
+    assert paid * tokens_a_text <= 12_000
+
+
+def test_an_annotator_that_cannot_work_ends_the_run(ray_cluster, tmp_path):
+    with pytest.raises(AnnotatorError, match=r"127\.0\.0\.1:9"):
+        annotate("http://127.0.0.1:9/v1", tmp_path / "run", 50)
+
+
+def oracle(text, num_labels):
+    return 0 if any(word in text for word in FRUIT) else 1
+
+
+def test_the_whole_loop_gives_the_labels_and_ids_of_one_process(ray_cluster, corpus, student_folder, tmp_path):
+    found = {}
+    for engine in ("local", CONFIG):
+        with serve(ChatServer(Behaviour(oracle=oracle))) as server:
+            folder = tmp_path / ("ray" if engine is CONFIG else "local")
+            args = FreeALConfig(output_dir=str(folder), **{**QUICK_TRAINING, "num_train_epochs": 2})
+            options = {"api_key_env": "NO_KEY"}
+            loop = LoopConfig(num_rounds=2, refine="all", generated_per_label=0)
+            run = FreeAL(
+                TASK,
+                f"endpoint:{server.url}",
+                str(student_folder),
+                args,
+                loop,
+                annotator_options=options,
+                engine=engine,
+            )
+            result = run.run(corpus)
+            found[folder.name] = {name: list(result.dataset[name]) for name in ("id", "annotator_label", "label")}
+            asked = dict(server.stats.answered)
+            found[f"{folder.name} asked"] = {text: asked[text] for text in corpus["text"]}
+    assert found["ray"] == found["local"]
+    assert found["ray asked"] == found["local asked"]
+
+
+class WithoutFingerprint:
+    async def annotate(self, task, requests):
+        return [Annotation(0) for _ in requests]
+
+
+def test_an_annotator_whose_answers_cannot_be_kept_is_refused(tmp_path):
+    with AnswerCache(tmp_path / "cache.sqlite") as cache, pytest.raises(InputError, match="fingerprint"):
+        fill_cache(
+            WithoutFingerprint(),
+            TASK,
+            [AnnotationRequest("a text")],
+            cache=cache,
+            ledger=Ledger(),
+            budget=Budget(),
+            folder=tmp_path / "shards",
+            config=CONFIG,
+            make_annotator=WithoutFingerprint,
+            progress=lambda done: None,
+        )
+
+
+def test_calls_of_all_workers_are_spaced_by_one_rate():
+    account = Account(Budget(), None, calls_per_minute=600)
+    times = []
+    for _ in range(3):
+        now = time.monotonic()
+        wait, between, count = account.slots()
+        times += [now + wait + i * between for i in range(count)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert len(times) == 15
+    assert min(gaps) == pytest.approx(0.1, abs=0.02)
+
+
+def test_claims_of_all_shards_together_stay_below_the_limit():
+    account = Account(Budget(max_cost=1.0), Price(prompt=1.0, completion=2.0), None)
+    assert account.claim("a", 400_000, 100_000)
+    assert not account.claim("b", 500_000, 0)
+    account.settle("a", 200_000, 100_000)
+    assert account.claim("b", 500_000, 0)
+
+
+def test_a_missing_extra_is_one_clear_sentence():
+    code = (
+        "import sys; sys.modules['ray'] = None; from freeal_hf import EngineConfig, errors\n"
+        "try: EngineConfig('ray')\nexcept errors.InputError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "The engine ray needs Ray: pip install 'freeal-hf[ray]'.\n"
+
+
+def test_unusable_settings_are_refused():
+    for setting in ({"engine": "spark"}, {"ray_workers": 0}, {"ray_shard_size": 0}, {"ray_calls_per_minute": 0.0}):
+        with pytest.raises(InputError, match=next(iter(setting))):
+            EngineConfig(**setting)
