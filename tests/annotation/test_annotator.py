@@ -150,10 +150,21 @@ def test_texts_with_the_same_demonstrations_are_sent_together() -> None:
     assert [batch[0] for batch in annotator.batches] == ["0", "2", "1", "3"]
 
 
-def test_no_more_calls_are_under_way_than_the_annotator_allows() -> None:
-    annotator = LengthAnnotator()
-    list(run_annotation(annotator, TASK, numbered(100)))
-    assert annotator.most_under_way == annotator.concurrency
+def test_calls_under_way_grow_to_what_the_annotator_allows_and_not_beyond() -> None:
+    class Patient(LengthAnnotator):
+        concurrency = 40
+
+        async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
+            for _ in range(50):  # turns of the event loop, not seconds: a busy machine changes nothing
+                await asyncio.sleep(0)
+            self.under_way -= 1
+            return [answer_for(request.text) for request in requests]
+
+    annotator = Patient()
+    list(run_annotation(annotator, TASK, numbered(160)))
+    assert annotator.most_under_way == 40
 
 
 def test_it_works_where_an_event_loop_is_running() -> None:

@@ -44,7 +44,7 @@ def test_5000_texts_against_a_server_with_every_fault(
     task: TextClassification, start: Callable[..., ChatServer], tmp_path: Path, quick_backoff: None
 ) -> None:
     server = start(retry_after="0.01")
-    annotator = InferenceEndpointsAnnotator(server.url, concurrency=32, timeout=0.25, probabilities=False)
+    annotator = InferenceEndpointsAnnotator(server.url, concurrency=32, timeout=1.0, probabilities=False)
     list(run_annotation(annotator, task, [AnnotationRequest("warm up the canary")]))
     server.behaviour.faults = FAULTS
     texts = [f"message number {i}" for i in range(5000)]
@@ -113,7 +113,7 @@ def test_killed_three_times_and_resumed_pays_no_more_than_what_was_in_flight(
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    output, _ = run_process(server.url, cache, count).communicate(timeout=60)
+    output, _ = run_process(server.url, cache, count).communicate(timeout=240)
 
     *lines, last = output.splitlines()
     assert read_labels(iter(lines)) == {i: by_hash(f"message {i}", 3) for i in range(count)}
@@ -127,7 +127,7 @@ def test_two_processes_that_share_a_cache_both_end_with_every_label(
 ) -> None:
     server, cache = start(latency=0.005, token=TOKEN), tmp_path / "cache.sqlite"
     processes = [run_process(server.url, cache, 300) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    outputs = [process.communicate(timeout=240)[0].splitlines() for process in processes]
     expected = {i: by_hash(f"message {i}", 3) for i in range(300)}
     assert [read_labels(iter(lines[:-1])) for lines in outputs] == [expected, expected]
 
@@ -141,7 +141,7 @@ def test_the_key_is_in_no_artefact_of_a_run(
 ) -> None:
     server = start(**behaviour)
     process = run_process(server.url, tmp_path / "cache.sqlite", 50)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=240)
     (tmp_path / "output.txt").write_text(output + errors)
     assert any(TOKEN in str(headers) for headers in server.stats.headers)
     for path in tmp_path.rglob("*"):
