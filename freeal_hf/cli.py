@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, fields
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from freeal_hf import cli_hub, cli_space
 from freeal_hf.cli_augment import add_augment, augment
 from freeal_hf.cli_options import (
     add_data_options,
+    add_field,
     add_task_options,
     annotator_options,
     data_source,
@@ -138,11 +139,11 @@ def _add_run(commands: Any) -> None:
 
     loop = run.add_argument_group("loop")
     for item in fields(LoopConfig):
-        _add_field(loop, item)
+        add_field(loop, item)
 
     engine = run.add_argument_group("engine")
     for item in fields(EngineConfig):
-        _add_field(engine, item)
+        add_field(engine, item)
 
     hub = run.add_argument_group("Hub")
     hub.add_argument("--push-to-hub", action="store_true", help="push data set and student after every round")
@@ -154,17 +155,6 @@ def _add_run(commands: Any) -> None:
     output.add_argument("--estimate", action="store_true", help="print what round 0 will take, and end")
     output.add_argument("--resume", action="store_true", help="go on in the folder although options changed")
     output.add_argument("--overwrite", action="store_true", help="start the run in the folder anew")
-
-
-def _add_field(group: Any, item: Field[Any]) -> None:
-    default = "no limit" if item.default is None else item.default
-    group.add_argument(
-        f"--{item.name.replace('_', '-')}",
-        type=item.metadata.get("type", type(item.default)),
-        choices=item.metadata.get("choices"),
-        metavar=None if "choices" in item.metadata else "X",
-        help=f"{item.metadata['help'].rstrip('.')} (default: {default})",
-    )
 
 
 def _add_demo(commands: Any) -> None:

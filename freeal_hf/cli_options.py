@@ -1,6 +1,7 @@
 """What the commands have in common: options of the data and the task, and how they are understood."""
 
 from collections.abc import Mapping
+from dataclasses import Field
 from typing import Any
 
 import yaml
@@ -35,6 +36,23 @@ def add_task_options(group: Any) -> None:
     group.add_argument("--task", metavar="FILE", help="YAML file with labels, their descriptions, a description")
     group.add_argument("--labels", metavar="A,B,...", help="label names, in place of --task")
     group.add_argument("--description", metavar="TEXT", help="what is to be decided about a text")
+
+
+def add_field(group: Any, item: Field[Any]) -> None:
+    """Adds an option for the field of a configuration.
+
+    Args:
+        group: Argument group of a parser.
+        item (`Field`): The field, with its `help`.
+    """
+    default = "no limit" if item.default is None else item.default
+    group.add_argument(
+        f"--{item.name.replace('_', '-')}",
+        type=item.metadata.get("type", type(item.default)),
+        choices=item.metadata.get("choices"),
+        metavar=None if "choices" in item.metadata else "X",
+        help=f"{item.metadata['help'].rstrip('.')} (default: {default})",
+    )
 
 
 def data_source(values: Mapping[str, Any]) -> Any:

@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.cli_options import add_data_options, data_source, quiet_libraries, reading
+from freeal_hf.cli_options import add_data_options, add_field, data_source, quiet_libraries, reading
+from freeal_hf.configuration import EngineConfig
 from freeal_hf.errors import InputError
 
 
@@ -27,6 +29,10 @@ def add_predict(commands: Any) -> None:
     predict.add_argument(
         "--probabilities", action="store_true", default=False, help="write a column probability_LABEL for every label"
     )
+    engine = predict.add_argument_group("engine")
+    for item in fields(EngineConfig):
+        if item.name != "ray_calls_per_minute":  # a student makes no calls
+            add_field(engine, item)
     add_data_options(predict.add_argument_group("data", "Default: the columns that the student learnt from."))
 
 
@@ -42,14 +48,22 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
         raise InputError(f"--output {str(output)!r} is the file of the texts; name another, it would be overwritten.")
     quiet_libraries()
     from freeal_hf.inputs import stream_texts
-    from freeal_hf.prediction import Classifier, write_predictions
+    from freeal_hf.prediction import Classifier, Columns, write_predictions
 
+    engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
     classifier = Classifier(values["model"], batch_size=values["batch_size"])
+    columns = Columns(classifier.label_names, values["top_k"], values["probabilities"])
     texts = stream_texts(source, **reading(values, classifier.text_columns))
     try:
-        labelled, rows = write_predictions(
-            output, classifier, texts, top_k=values["top_k"], all_probabilities=values["probabilities"]
-        )
+        if engine.engine == "ray":
+            from freeal_hf.ray_prediction import write_predictions_on_ray
+
+            model, batch_size = str(values["model"]), values["batch_size"]
+            labelled, rows = write_predictions_on_ray(
+                output, model, columns, texts, batch_size=batch_size, config=engine
+            )
+        else:
+            labelled, rows = write_predictions(output, classifier, texts, columns)
     except OSError as error:
         raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
     print(f"{labelled} of {rows} texts labelled: {output}")

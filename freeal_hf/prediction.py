@@ -2,8 +2,8 @@
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -66,64 +66,90 @@ class Classifier:
         return found
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What predictions are written for each text.
+
+    Columns: `id, text, label, confidence`, then `label_2, confidence_2, ...` up to `top_k`, then
+    `probability_<label>` for every label if wanted, then `note`.
+
+    Args:
+        names (`Sequence[str]`): Names of the labels, by id.
+        top_k (`int`, *optional*, defaults to 1): Likeliest labels to write for each text.
+        all_probabilities (`bool`, *optional*, defaults to `False`): Whether to write the probability of every label.
+
+    Raises:
+        InputError: If `top_k` is not between 1 and the number of labels.
+    """
+
+    names: Sequence[str]
+    top_k: int = 1
+    all_probabilities: bool = False
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if not 1 <= self.top_k <= count:
+            raise InputError(f"top_k is {self.top_k}; the student knows {count} labels, so choose 1 to {count}.")
+
+    @property
+    def header(self) -> list[str]:
+        """Names of the columns."""
+        ranked = [name for rank in range(2, self.top_k + 1) for name in (f"label_{rank}", f"confidence_{rank}")]
+        all_of_them = [f"probability_{name}" for name in self.names] if self.all_probabilities else []
+        return ["id", "text", "label", "confidence", *ranked, *all_of_them, "note"]
+
+    def cells(self, probabilities: np.ndarray) -> list[str]:
+        """What stands between text and note."""
+        best = np.argsort(-probabilities, kind="stable")[: self.top_k]
+        cells = [cell for label in best for cell in (self.names[label], f"{probabilities[label]:.6f}")]
+        return cells + ([f"{value:.6f}" for value in probabilities] if self.all_probabilities else [])
+
+
+def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Columns) -> list[list[str]]:
+    """The rows of the predictions' file; unusable texts get no label.
+
+    Args:
+        classifier (`Classifier`): The student.
+        rows (`Sequence[TextRow]`): The texts.
+        columns (`Columns`): What to write.
+    """
+    usable = [i for i, row in enumerate(rows) if is_usable(row.note)]
+    cells = [[""] * (len(columns.header) - 3) for _ in rows]
+    for i, probabilities in zip(usable, classifier.probabilities([rows[i].text for i in usable]), strict=True):
+        cells[i] = columns.cells(probabilities)
+    return [[row.id, row.text, *found, row.note or ""] for row, found in zip(rows, cells, strict=True)]
+
+
 def write_predictions(
-    path: Path,
-    classifier: Classifier,
-    texts: Iterable[Sequence[TextRow]],
-    *,
-    top_k: int = 1,
-    all_probabilities: bool = False,
+    path: Path, classifier: Classifier, texts: Iterable[Sequence[TextRow]], columns: Columns
 ) -> tuple[int, int]:
     """Labels texts and writes a CSV file; both in pieces, so that memory does not grow with the number of texts.
 
-    Columns: `id, text, label, confidence`, then `label_2, confidence_2, ...` up to `top_k`, then
-    `probability_<label>` for every label if wanted, then `note`. The file is there when it is whole.
+    The file is there when it is whole.
 
     Args:
         path (`Path`): The file.
         classifier (`Classifier`): The student.
         texts (`Iterable[Sequence[TextRow]]`): Rows, in pieces of any size; unusable ones get no label.
-        top_k (`int`, *optional*, defaults to 1): Likeliest labels to write for each text.
-        all_probabilities (`bool`, *optional*, defaults to `False`): Whether to write the probability of every label.
+        columns (`Columns`): What to write.
 
     Returns:
         `tuple[int, int]`: Texts that were labelled, and rows.
 
     Raises:
-        InputError: If `top_k` is not between 1 and the number of labels.
         OSError: If the file cannot be written.
     """
-    names = classifier.label_names
-    if not 1 <= top_k <= len(names):
-        raise InputError(f"top_k is {top_k}; the student knows {len(names)} labels, so choose 1 to {len(names)}.")
-    header = ["id", "text", "label", "confidence"]
-    for rank in range(2, top_k + 1):
-        header += [f"label_{rank}", f"confidence_{rank}"]
-    header += [f"probability_{name}" for name in names] if all_probabilities else []
     labelled = count = 0
 
     def write(partial: Path) -> None:
         nonlocal labelled, count
         with partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow([*header, "note"])
+            writer.writerow(columns.header)
             for rows in texts:
-                usable = [i for i, row in enumerate(rows) if is_usable(row.note)]
-                cells: list[list[Any]] = [[""] * (len(header) - 2) for _ in rows]
-                for i, probabilities in zip(
-                    usable, classifier.probabilities([rows[i].text for i in usable]), strict=True
-                ):
-                    cells[i] = _cells(probabilities, names, top_k, all_probabilities)
-                for row, found in zip(rows, cells, strict=True):
-                    writer.writerow([row.id, row.text, *found, row.note or ""])
-                labelled, count = labelled + len(usable), count + len(rows)
+                writer.writerows(labelled_rows(classifier, rows, columns))
+                labelled, count = labelled + sum(is_usable(row.note) for row in rows), count + len(rows)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
     return labelled, count
-
-
-def _cells(probabilities: np.ndarray, names: Sequence[str], top_k: int, all_probabilities: bool) -> list[str]:
-    best = np.argsort(-probabilities, kind="stable")[:top_k]
-    cells = [cell for label in best for cell in (names[label], f"{probabilities[label]:.6f}")]
-    return cells + ([f"{probability:.6f}" for probability in probabilities] if all_probabilities else [])

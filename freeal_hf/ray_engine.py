@@ -77,7 +77,7 @@ def over_shards(shards: Sequence[Path], worker: type, config: EngineConfig, **ar
     rows = names.map(
         worker,
         fn_constructor_kwargs=arguments,
-        compute=ray.data.ActorPoolStrategy(size=config.ray_workers, max_tasks_in_flight_per_actor=1),
+        compute=ray.data.ActorPoolStrategy(size=min(config.ray_workers, len(shards)), max_tasks_in_flight_per_actor=1),
         num_cpus=1,
         num_gpus=config.ray_gpus_per_worker or None,
     )

@@ -1,5 +1,6 @@
 """The engine ray gives what one process gives: same labels, one budget, one ledger, whoever is killed."""
 
+import csv
 import json
 import os
 import signal
@@ -19,8 +20,12 @@ from freeal_hf import Annotation, EngineConfig, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.annotation.annotator import AnnotationRequest
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.cli import main
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
+from freeal_hf.inputs import TextRow
+from freeal_hf.prediction import Classifier, Columns
 from freeal_hf.ray_annotation import Account, fill_cache
+from freeal_hf.ray_prediction import write_predictions_on_ray
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
 from tests.servers.chat import Behaviour, ChatServer, by_hash, serve
@@ -228,3 +233,58 @@ def test_unusable_settings_are_refused():
     for setting in ({"engine": "spark"}, {"ray_workers": 0}, {"ray_shard_size": 0}, {"ray_calls_per_minute": 0.0}):
         with pytest.raises(InputError, match=next(iter(setting))):
             EngineConfig(**setting)
+
+
+@pytest.fixture(scope="module")
+def classifier(student_folder, tmp_path_factory):
+    """A student with a random head: what it says is never asserted, only that both engines say it."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("classifier")
+    AutoModelForSequenceClassification.from_pretrained(student_folder, num_labels=3).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(student_folder).save_pretrained(folder)
+    return folder
+
+
+def test_predictions_are_those_of_a_single_process_and_finished_shards_are_not_labelled_again(
+    ray_cluster, classifier, corpus, tmp_path
+):
+    data, found = tmp_path / "data.csv", {}
+    data.write_text('text\n""\n' + "".join(f"{text}\n" for text in corpus["text"]))
+    words = ["predict", "--model", str(classifier), "--data", str(data), "--probabilities"]
+    for engine in ("local", "ray"):
+        output = tmp_path / f"{engine}.csv"
+        assert main([*words, "--output", str(output), "--engine", engine, "--ray-shard-size", "30"]) == 0
+        found[engine] = list(csv.DictReader(output.open(newline="")))
+    assert len(found["ray"]) == len(corpus) + 1
+    for one, other in zip(found["local"], found["ray"], strict=True):
+        for column, value in one.items():
+            # a text's batch has other texts in it, which shows in the last digit
+            is_number = column.startswith(("confidence", "probability")) and value
+            assert (
+                float(other[column]) == pytest.approx(float(value), abs=2e-6) if is_number else other[column] == value
+            )
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_shard_of_predictions_that_is_there_counts(ray_cluster, classifier, tmp_path):
+    columns = Columns(Classifier(classifier).label_names)
+    rows = [TextRow(str(i), f"text number {i}", None) for i in range(4)]
+
+    def texts(fail):
+        yield rows[:2]
+        if fail:
+            raise KeyboardInterrupt
+        yield rows[2:]
+
+    path = tmp_path / "predictions.csv"
+    config = replace(CONFIG, ray_shard_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions_on_ray(path, str(classifier), columns, texts(True), batch_size=2, config=config)
+    (shard,) = (tmp_path / ".predictions.csv.shards").glob("*.parquet")
+    shard.with_suffix(".csv").write_bytes(b"0,kept,,,\r\n")
+    write_predictions_on_ray(path, str(classifier), columns, texts(False), batch_size=2, config=config)
+    written = [row["text"] for row in csv.DictReader(path.open(newline=""))]
+    assert written == ["kept", "text number 2", "text number 3"]

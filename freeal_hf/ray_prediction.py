@@ -1,0 +1,128 @@
+"""Prediction by the workers of a Ray cluster: each labels shards of the texts, and one file is put together."""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from freeal_hf.configuration import EngineConfig
+from freeal_hf.inputs import TextRow, is_usable
+from freeal_hf.prediction import Classifier, Columns, labelled_rows
+from freeal_hf.ray_engine import cluster, over_shards
+from freeal_hf.run_folder import remove, write_atomically
+
+_ROWS, _LABELLED = ".parquet", ".csv"
+
+
+def write_predictions_on_ray(
+    path: Path,
+    model: str,
+    columns: Columns,
+    texts: Iterable[Sequence[TextRow]],
+    *,
+    batch_size: int,
+    config: EngineConfig,
+) -> tuple[int, int]:
+    """Labels texts as `write_predictions` does, with the workers of a Ray cluster.
+
+    Shards stand in a folder beside the file until it is whole. Started again with the same texts and the same model,
+    it goes on with those that are missing.
+
+    Args:
+        path (`Path`): The CSV file, on a disk that all nodes see.
+        model (`str`): Folder or Hub id of the student.
+        columns (`Columns`): What to write.
+        texts (`Iterable[Sequence[TextRow]]`): Rows, in pieces of any size.
+        batch_size (`int`): Texts in one forward pass.
+        config (`EngineConfig`): Which cluster, how many workers.
+
+    Returns:
+        `tuple[int, int]`: Texts that were labelled, and rows.
+    """
+    folder = path.with_name(f".{path.name}.shards")
+    folder.mkdir(parents=True, exist_ok=True)
+    salt = json.dumps([_identity(model), columns.names, columns.top_k, columns.all_probabilities])
+    shards: list[Path] = []
+    labelled = count = 0
+    for rows in _regrouped(texts, config.ray_shard_size):
+        shards.append(_write_shard(folder, len(shards), rows, salt))
+        labelled, count = labelled + sum(is_usable(row.note) for row in rows), count + len(rows)
+    missing = [shard for shard in shards if not shard.with_suffix(_LABELLED).exists()]
+    if missing:
+        with cluster(config):
+            for row in over_shards(
+                missing, _PredictionWorker, config, model=model, columns=columns, batch_size=batch_size
+            ):
+                remove(Path(row["shard"]))
+
+    def join(partial: Path) -> None:
+        with partial.open("wb") as file:
+            head = io.StringIO(newline="")
+            csv.writer(head).writerow(columns.header)
+            file.write(head.getvalue().encode())
+            for shard in shards:
+                with shard.with_suffix(_LABELLED).open("rb") as part:
+                    shutil.copyfileobj(part, file)
+
+    write_atomically(path, join)
+    remove(folder)
+    return labelled, count
+
+
+class _PredictionWorker:
+    """Labels shards; Ray Data makes one in every worker process."""
+
+    def __init__(self, model: str, columns: Columns, batch_size: int) -> None:
+        self._classifier = Classifier(model, batch_size=batch_size)
+        self._columns = columns
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        path = Path(row["shard"])
+        rows = [TextRow(**values) for values in pq.read_table(path).to_pylist()]
+
+        def write(partial: Path) -> None:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows(labelled_rows(self._classifier, rows, self._columns))
+
+        write_atomically(path.with_suffix(_LABELLED), write)
+        return row
+
+
+def _regrouped(pieces: Iterable[Sequence[TextRow]], size: int) -> Iterator[list[TextRow]]:
+    rows: list[TextRow] = []
+    for piece in pieces:
+        rows.extend(piece)
+        while len(rows) >= size:
+            yield rows[:size]
+            rows = rows[size:]
+    if rows:
+        yield rows
+
+
+def _write_shard(folder: Path, number: int, rows: Sequence[TextRow], salt: str) -> Path:
+    """Writes a shard that is not labelled yet; its name tells it from one of other texts or another student."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    digest = hashlib.sha256(salt.encode())
+    for row in rows:
+        digest.update(json.dumps([row.id, row.text, row.note]).encode())
+    path = folder / f"{number:06d}-{digest.hexdigest()[:16]}{_ROWS}"
+    if not path.with_suffix(_LABELLED).exists():
+        names = ("id", "text", "note")
+        schema = pa.schema([(name, pa.string()) for name in names])
+        table = pa.Table.from_pylist([{name: getattr(row, name) for name in names} for row in rows], schema=schema)
+        write_atomically(path, lambda partial: pq.write_table(table, partial))
+    return path
+
+
+def _identity(model: str) -> list[Any]:
+    """What changes when another student stands under the same name."""
+    files = sorted(Path(model).iterdir()) if Path(model).is_dir() else []
+    return [model, *([file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files)]
