@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 import freeal_hf
-from freeal_hf import cli_hub, cli_space
+from freeal_hf import cli_audit, cli_hub, cli_space
 from freeal_hf.cli_augment import add_augment, augment
 from freeal_hf.cli_options import (
     add_data_options,
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add_augment(commands)
     add_select(commands)
     _add_demo(commands)
+    cli_audit.add_audit(commands)
     cli_hub.add_push(commands)
     cli_hub.add_pull(commands)
     cli_space.add_space(commands)
@@ -337,6 +338,7 @@ _COMMANDS = {
     "augment": augment,
     "select": select,
     "demo": _demo,
+    "audit": cli_audit.audit,
     "push": cli_hub.push,
     "pull": cli_hub.pull,
     "space": cli_space.space,

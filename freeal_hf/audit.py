@@ -1,0 +1,188 @@
+"""How many final labels are right, from a person's answers for a stratified sample of them."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freeal_hf import run_folder
+from freeal_hf.errors import InputError
+from freeal_hf.human_labels import has_human_label, read_human_labels
+from freeal_hf.round_files import read_labels
+from freeal_hf.run_folder import RunFolder, read_json, write_atomically, write_json
+from freeal_hf.tasks import NO_LABEL, TextClassification
+
+AUDIT_CSV, _PLAN = "audit.csv", "audit.json"
+_Z = 1.96
+_CONFIDENCE_STRATA = 3
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found.
+
+    Args:
+        accuracy (`float`): Estimated share of right final labels, without bias once every answer is in.
+        low (`float`), high (`float`): Its interval of 95 %.
+        answered (`int`): Answers that are in.
+        drawn (`int`): Texts that were drawn.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    answered: int
+    drawn: int
+
+
+def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
+    """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
+
+    The sample is stratified by final label and by confidence, in proportion, at least one of each stratum. What the
+    run says of a text is not shown, so that it sways nobody.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        n (`int`): How many texts.
+        seed (`int`): Seed of the draw.
+
+    Returns:
+        `Path`: The file to fill in; its answers are also human labels for `freeal-hf run --human-labels`.
+
+    Raises:
+        InputError: If `n` is below one, or no label of the run is left to check.
+    """
+    if n < 1:
+        raise InputError(f"n is {n}; draw at least one text.")
+    labels = read_labels(folder / run_folder.LABELS)
+    final, notes = np.asarray(labels["label"][:]), labels["note"][:]
+    human = np.array([has_human_label(note) for note in notes])
+    rows = np.flatnonzero((final != NO_LABEL) & ~human)
+    if len(rows) == 0:
+        raise InputError(f"Every label in {str(folder.path)!r} was given by a person; there is nothing to audit.")
+    strata = _strata(final[rows], np.asarray(labels["label_confidence"][:], dtype=float)[rows], min(n, len(rows)))
+    rng = np.random.default_rng(seed)
+    sizes = np.bincount(strata)
+    drawn = [
+        (row, stratum)
+        for stratum, count in enumerate(_allocate(sizes, min(n, len(rows))))
+        for row in rng.choice(rows[strata == stratum], count, replace=False)
+    ]
+    drawn = [drawn[i] for i in rng.permutation(len(drawn))]
+    names = labels.features["label"].names
+    write_json(
+        folder / _PLAN,
+        {
+            "certain": int(human.sum()),
+            "strata": sizes.tolist(),
+            "texts": {labels[int(row)]["id"]: [int(stratum), names[final[row]]] for row, stratum in drawn},
+        },
+    )
+    texts = [(labels[int(row)]["id"], labels[int(row)]["text"], "") for row, _ in drawn]
+    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, texts))
+    return folder / AUDIT_CSV
+
+
+def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
+    """The rows of `audit.csv` as they stand."""
+    with (folder / AUDIT_CSV).open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
+    """Writes the rows of `audit.csv` back."""
+    texts = [(row["id"], row["text"], row["label"]) for row in rows]
+    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, texts))
+
+
+def score_audit(folder: RunFolder, task: TextClassification) -> AuditResult | None:
+    """Turns the answers in `audit.csv` into an accuracy.
+
+    The share of right labels of each stratum counts by the stratum's size; labels that people gave before count as
+    right. While answers are missing, strata without any are left out.
+
+    Source: the stratified Wilson interval of Yan and Su (Statistics in Biopharmaceutical Research 2, 2010).
+
+    Args:
+        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        task (`TextClassification`): What is labelled.
+
+    Returns:
+        `AuditResult`, *optional*: `None` while there is no answer.
+
+    Raises:
+        InputError: If an answer is no label, or belongs to no text that was drawn.
+    """
+    plan = read_json(folder / _PLAN)
+    right = np.zeros(len(plan["strata"]))
+    answered = np.zeros(len(plan["strata"]))
+    for answer in read_human_labels(folder / AUDIT_CSV, task):
+        if answer.id not in plan["texts"]:
+            raise InputError(f"{answer.origin}: {answer.id!r} was not drawn; fill in {AUDIT_CSV} as it was written.")
+        stratum, final = plan["texts"][answer.id]
+        answered[stratum] += 1
+        right[stratum] += task.label_names[answer.label] == final
+    if not answered.any():
+        return None
+    seen = answered > 0
+    sizes = np.asarray(plan["strata"], dtype=float)[seen]
+    accuracy, low, high = stratified_wilson(right[seen], answered[seen], sizes / sizes.sum())
+    open_ = sum(plan["strata"]) / (sum(plan["strata"]) + plan["certain"])
+    accuracy, low, high = (1 - open_ + open_ * value for value in (accuracy, low, high))
+    return AuditResult(accuracy, low, high, answered=int(answered.sum()), drawn=len(plan["texts"]))
+
+
+def stratified_wilson(right: np.ndarray, asked: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
+    """A share from a stratified sample, and its interval of 95 %.
+
+    Args:
+        right (`np.ndarray` of shape `(h,)`): Successes in each stratum.
+        asked (`np.ndarray` of shape `(h,)`): Sample of each stratum, at least one.
+        weights (`np.ndarray` of shape `(h,)`): Share of each stratum in the population; they sum to one.
+
+    Returns:
+        `tuple[float, float, float]`: The share, its lower and its upper bound.
+    """
+    share = right / asked
+    centre = (right + _Z**2 / 2) / (asked + _Z**2)
+    spread = np.sqrt(centre * (1 - centre) / asked)
+    # Each stratum needs only this much of the quantile for the sum to have all of it.
+    z = _Z * np.sqrt((weights**2 * spread**2).sum()) / (weights * spread).sum()
+    middle = (share + z**2 / (2 * asked)) / (1 + z**2 / asked)
+    half = z / (1 + z**2 / asked) * np.sqrt(share * (1 - share) / asked + z**2 / (4 * asked**2))
+    low, high = (float((weights * bound).sum()) for bound in (middle - half, middle + half))
+    return float((weights * share).sum()), max(0.0, low), min(1.0, high)
+
+
+def _strata(final: np.ndarray, confidence: np.ndarray, n: int) -> np.ndarray:
+    """A stratum for each row: final label, and third by confidence within it; fewer where the sample is small."""
+    parts = _CONFIDENCE_STRATA if n >= 2 * _CONFIDENCE_STRATA * len(np.unique(final)) else 1
+    strata = np.zeros(len(final), dtype=int)
+    if n >= 2 * len(np.unique(final)):
+        for label in np.unique(final):
+            members = np.flatnonzero(final == label)
+            ranks = np.argsort(np.argsort(confidence[members], kind="stable"), kind="stable")
+            strata[members] = parts * label + ranks * parts // len(members)
+    return np.unique(strata, return_inverse=True)[1]
+
+
+def _allocate(sizes: np.ndarray, n: int) -> np.ndarray:
+    """How many to draw from each stratum: in proportion, at least one, `n` in all."""
+    counts = np.maximum(1, np.floor(n * sizes / sizes.sum()).astype(int))
+    while counts.sum() != n:
+        missing = n * sizes / sizes.sum() - counts
+        if counts.sum() < n:
+            counts[np.argmax(np.where(counts < sizes, missing, -np.inf))] += 1
+        else:
+            counts[np.argmin(np.where(counts > 1, missing, np.inf))] -= 1
+    return counts
+
+
+def _write(path: Path, rows: Sequence[tuple[Any, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "label"])
+        writer.writerows(rows)

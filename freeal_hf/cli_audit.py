@@ -1,0 +1,79 @@
+"""`freeal-hf audit`: a person checks a sample of a run's labels."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from freeal_hf.errors import InputError
+from freeal_hf.run_folder import LABELS, RunFolder
+
+
+def add_audit(commands: Any) -> None:
+    """Adds the command `audit` to the parser."""
+    audit = commands.add_parser(
+        "audit",
+        help="check a sample of a run's labels by hand",
+        description="Draws texts for a person to label, and says from the answers how many final labels are right. "
+        "Run it once to draw, fill in RUN_DIR/audit.csv, and run it again.",
+        allow_abbrev=False,
+    )
+    audit.add_argument("run_dir", metavar="RUN_DIR", help="OUTPUT_DIR of freeal-hf run")
+    audit.add_argument("--n", type=int, default=100, metavar="N", help="texts to draw (default: 100)")
+    audit.add_argument("--seed", type=int, default=0, metavar="X", help="seed of the draw (default: 0)")
+    audit.add_argument("--terminal", action="store_true", help="answer here, not in the file")
+    audit.add_argument("--new", action="store_true", help="draw anew, over the sample and answers that are there")
+
+
+def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
+    """Runs the command `audit`."""
+    from freeal_hf.audit import AUDIT_CSV, draw_audit, score_audit
+    from freeal_hf.hub_cards import task_of
+
+    folder = RunFolder(options.run_dir)
+    if not (folder / LABELS).is_file():
+        raise InputError(f"{options.run_dir!r} is no folder of a run with labels; give OUTPUT_DIR of freeal-hf run.")
+    task, sheet = task_of(folder), folder / AUDIT_CSV
+    if options.new or not sheet.is_file():
+        draw_audit(folder, options.n, seed=options.seed)
+        print(f"Fill in the column `label` of {sheet} ({', '.join(task.label_names)}), then run this command again.")
+    if options.terminal:
+        _ask(folder, task.label_names)
+    result = score_audit(folder, task)
+    if result is None:
+        return
+    print(
+        f"{result.answered} of {result.drawn} answered: {100 * result.accuracy:.1f} % of the final labels are right "
+        f"({100 * result.low:.1f} to {100 * result.high:.1f} %, 95 % Wilson interval).\n"
+        f"The answers are human labels for a further round: --human-labels {sheet}"
+    )
+
+
+def _ask(folder: RunFolder, names: Sequence[str]) -> None:
+    from freeal_hf.audit import read_sheet, write_sheet
+
+    rows = read_sheet(folder)
+    missing = [row for row in rows if not row["label"]]
+    choices = "  ".join(f"{i} {name}" for i, name in enumerate(names, start=1))
+    for done, row in enumerate(missing, start=1):
+        print(f"\n[{done} of {len(missing)}] {row['text']}\n{choices}   Enter: leave open   q: stop")
+        answer = _answer(names)
+        if answer is None:
+            return
+        row["label"] = answer
+        write_sheet(folder, rows)
+
+
+def _answer(names: Sequence[str]) -> str | None:
+    """A label's name, an empty string to leave the text open, `None` to stop."""
+    while True:
+        try:
+            said = input("> ").strip()
+        except EOFError:
+            return None
+        if said == "q":
+            return None
+        if said in names or not said:
+            return said
+        if said.isdecimal() and 1 <= int(said) <= len(names):
+            return names[int(said) - 1]
+        print(f"{said!r} is none of them; give a number from 1 to {len(names)} or a name.")

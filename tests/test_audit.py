@@ -1,0 +1,130 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freeal_hf import TextClassification
+from freeal_hf.audit import _allocate, draw_audit, read_sheet, score_audit, stratified_wilson, write_sheet
+from freeal_hf.cli import main
+from freeal_hf.errors import InputError
+from freeal_hf.run_folder import RunFolder
+
+TASK = TextClassification(["fruit", "tool"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run of 1,000 labels, 80 % of them right, the surer the more; `gold` says which."""
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.6, 1.0, 1000)
+    gold = rng.integers(0, 2, 1000)
+    final = np.where(rng.random(1000) < confidence, gold, 1 - gold)
+    label = ClassLabel(names=TASK.label_names)
+    rows = Dataset.from_dict(
+        {
+            "id": [f"id{i}" for i in range(1000)],
+            "text": [f"text {i}" for i in range(1000)],
+            "label": final,
+            "label_confidence": confidence,
+            "note": [None] * 1000,
+            "gold": gold,
+        }
+    )
+    rows.cast_column("label", label).cast_column("gold", label).to_parquet(str(tmp_path / "labels.parquet"))
+    (tmp_path / "config.yaml").write_text("task: {labels: {fruit: '', tool: ''}}")
+    return RunFolder(tmp_path)
+
+
+def answer_truly(folder):
+    from freeal_hf.round_files import read_labels
+
+    labels = read_labels(folder / "labels.parquet")
+    gold = dict(zip(labels["id"], labels["gold"], strict=True))
+    rows = [{**row, "label": TASK.label_names[gold[row["id"]]]} for row in read_sheet(folder)]
+    write_sheet(folder, rows)
+
+
+def test_the_sheet_shows_texts_and_nothing_that_the_run_says_of_them(folder):
+    path = draw_audit(folder, 100)
+    rows = list(csv.DictReader(path.open()))
+    assert list(rows[0]) == ["id", "text", "label"]
+    assert len({row["id"] for row in rows}) == 100
+    assert {row["label"] for row in rows} == {""}
+
+
+def test_without_answers_there_is_no_accuracy(folder):
+    draw_audit(folder, 10)
+    assert score_audit(folder, TASK) is None
+
+
+def test_the_accuracy_is_right_on_average_and_the_interval_holds_it(folder):
+    results = []
+    for seed in range(60):
+        draw_audit(folder, 100, seed=seed)
+        answer_truly(folder)
+        results.append(score_audit(folder, TASK))
+    truth = np.mean([row["label"] == row["gold"] for row in Dataset.from_parquet(str(folder / "labels.parquet"))])
+    assert np.mean([result.accuracy for result in results]) == pytest.approx(truth, abs=0.015)
+    assert np.mean([result.low <= truth <= result.high for result in results]) >= 0.9
+
+
+def test_half_filled_sheets_are_scored_by_what_is_there(folder):
+    draw_audit(folder, 40)
+    answer_truly(folder)
+    rows = read_sheet(folder)
+    write_sheet(folder, [{**row, "label": row["label"] if i % 2 else ""} for i, row in enumerate(rows)])
+    result = score_audit(folder, TASK)
+    assert (result.answered, result.drawn) == (20, 40)
+
+
+def test_an_answer_that_is_no_label_is_named(folder):
+    draw_audit(folder, 5)
+    write_sheet(folder, [{**row, "label": "stone"} for row in read_sheet(folder)])
+    with pytest.raises(InputError, match="'stone'"):
+        score_audit(folder, TASK)
+
+
+def test_an_answer_for_a_text_that_was_not_drawn_is_refused(folder):
+    draw_audit(folder, 5)
+    write_sheet(folder, [{"id": "id-of-another", "text": "", "label": "tool"}])
+    with pytest.raises(InputError, match="was not drawn"):
+        score_audit(folder, TASK)
+
+
+@given(right=st.integers(0, 30), asked=st.integers(1, 30))
+def test_one_stratum_gives_the_plain_wilson_interval(right, asked):
+    right = min(right, asked)
+    share, low, high = stratified_wilson(np.array([right]), np.array([asked]), np.array([1.0]))
+    z, p = 1.96, right / asked
+    middle, half = p + z**2 / (2 * asked), z * np.sqrt(p * (1 - p) / asked + z**2 / (4 * asked**2))
+    assert share == p
+    expected = [(middle - half) / (1 + z**2 / asked), (middle + half) / (1 + z**2 / asked)]
+    assert [low, high] == pytest.approx(expected, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=8), share=st.floats(0, 1))
+def test_every_stratum_is_drawn_from_and_none_beyond_its_size(sizes, share):
+    n = max(len(sizes), round(share * sum(sizes)))
+    counts = _allocate(np.array(sizes), n)
+    assert counts.sum() == n
+    assert ((counts >= 1) & (counts <= np.array(sizes))).all()
+
+
+def test_the_command_draws_asks_and_scores(folder, capsys, monkeypatch):
+    assert main(["audit", str(folder.path), "--n", "10"]) == 0
+    assert "audit.csv" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\ntool\nnonsense\n2\n\nq\n"))
+    assert main(["audit", str(folder.path), "--terminal"]) == 0
+    printed = capsys.readouterr().out
+    assert "'nonsense' is none of them" in printed
+    assert "3 of 10 answered" in printed
+
+
+def test_a_folder_without_labels_is_refused(tmp_path, capsys):
+    assert main(["audit", str(tmp_path)]) == 1
+    assert "no folder of a run" in capsys.readouterr().err
