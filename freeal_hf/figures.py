@@ -38,6 +38,26 @@ def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
     return figure
 
 
+def coverage(labels: "Dataset") -> "Figure":
+    """Share of right labels by share of texts kept, the surest first: as estimated, and true where there is gold."""
+    figure, axes = _figure()
+    confidence = np.asarray(labels["label_confidence"][:], dtype=float)
+    order = np.argsort(-np.nan_to_num(confidence, nan=-1.0), kind="stable")[: int((~np.isnan(confidence)).sum())]
+    kept = np.arange(1, len(order) + 1)
+    axes.plot(kept / len(confidence), np.cumsum(confidence[order]) / kept, label="estimated", color=_GREY)
+    if "gold" in labels.column_names:
+        gold = np.asarray(labels["gold"][:])[order]
+        right = np.asarray(labels["label"][:])[order] == gold
+        scored = np.cumsum(gold != NO_LABEL)
+        if scored[-1:].any():
+            shown = scored > 0
+            share = (np.cumsum(right & (gold != NO_LABEL))[shown] / scored[shown], kept[shown] / len(confidence))
+            axes.plot(share[1], share[0], label="true (gold)", color=_GREEN)
+    axes.set(xlabel="share of the texts kept, surest first", ylabel="right labels", title="Coverage and precision")
+    axes.legend(frameon=False)
+    return figure
+
+
 def loss_histogram(labels: "Dataset") -> "Figure":
     """The student's losses on the annotator's labels, clean and noisy samples apart."""
     figure, axes = _figure()

@@ -196,10 +196,12 @@ def _estimate(record: Mapping[str, Any]) -> str:
     estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
     said = "No estimate could be made without gold."
     if estimated is not None:
+        low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
         said = (
-            f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right. It is the mean of "
-            "`label_confidence`, which joins the annotator's confidence and the student's probabilities; where both "
-            "err alike it is too high."
+            f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right; what the estimate "
+            f"rests on (the annotator's own confidence or confusion, held-out agreement of the student) says "
+            f"{100 * low:.0f} to {100 * high:.0f} %. The mean `label_confidence` of any rows estimates the same for "
+            "them. Errors that annotator and student share are in none of these figures."
         )
     if scored is not None:
         said += f" Gold labels, used for nothing but this score, say **{100 * scored:.1f} %**."

@@ -57,23 +57,39 @@ def write_report(folder: RunFolder, task: TextClassification, records: Sequence[
     template = Environment(autoescape=True).from_string(
         files("freeal_hf").joinpath("report_template.html").read_text(encoding="utf-8")
     )
-    pictures = [figures.quality_per_round(records), figures.loss_histogram(labels), figures.confusion(labels)]
+    pictures = [
+        figures.quality_per_round(records),
+        figures.coverage(labels),
+        figures.loss_histogram(labels),
+        figures.confusion(labels),
+    ]
     page = template.render(
         task=task,
         rows=summary_rows(records),
         last=records[-1],
         has_gold=records[-1]["label_accuracy"] is not None,
         num_texts=len(labels),
-        counts=_label_counts(labels, task),
+        counts=_label_counts(labels, task, records[-1]),
         pictures=[figures.as_svg(picture) for picture in pictures],
         disputed=_disputed(labels, task),
     )
     write_atomically(folder / run_folder.REPORT, lambda path: path.write_text(page, encoding="utf-8"))
 
 
-def _label_counts(labels: "Dataset", task: TextClassification) -> list[tuple[str, str, int]]:
-    final = np.asarray(labels["label"][:])
-    return [(name, text, int((final == i).sum())) for i, (name, text) in enumerate(task.descriptions.items())]
+def _label_counts(
+    labels: "Dataset", task: TextClassification, record: Mapping[str, Any]
+) -> list[tuple[str, str, int, str]]:
+    final, estimates = np.asarray(labels["label"][:]), record.get("estimated_label_accuracy_by_label") or {}
+    return [
+        (name, text, int((final == i).sum()), _estimate(estimates.get(name)))
+        for i, (name, text) in enumerate(task.descriptions.items())
+    ]
+
+
+def _estimate(estimate: Mapping[str, float] | None) -> str:
+    if estimate is None:
+        return "-"
+    return "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * estimate[key] for key in ("value", "low", "high")))
 
 
 def _disputed(labels: "Dataset", task: TextClassification) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from freeal_hf.annotation.annotator import Annotation
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HUMAN_NOTE, HumanLabel
 from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usable
-from freeal_hf.labels import fuse
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 
 if TYPE_CHECKING:
@@ -238,14 +237,14 @@ def label_rows(
     task: TextClassification,
     answers: Answers,
     selection: Selection,
+    final: np.ndarray,
+    confidence: np.ndarray,
     number: int,
 ) -> "Dataset":
     """The round's data set: one row for each row of the input, in its order, with the columns of the contract."""
     from datasets import Dataset, Features, Value
 
-    final, confidence = fuse(answers.labels, answers.confidences, selection.probabilities)
     human = corpus.human != NO_LABEL
-    final, confidence = np.where(human, corpus.human, final), np.where(human, 1.0, confidence)
     student = selection.probabilities.argmax(axis=1)
     rows = corpus.index_of_row
     usable = rows >= 0
@@ -290,13 +289,11 @@ def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarr
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's, for the distinct texts of `test`.
         number (`int`): The round.
     """
-    from datasets import Dataset
 
     corpus, count = distinct_texts(test), len(probabilities)
     selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, np.zeros((count, 0)))
-    rows = label_rows(test, corpus, task, Answers.none(count), selection, number)
-    columns = {**rows.to_dict(), "label_confidence": list(rows["student_confidence"])}
-    return Dataset.from_dict(columns, features=rows.features)
+    final, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    return label_rows(test, corpus, task, Answers.none(count), selection, final, confidence, number)
 
 
 def read_labels(path: Path) -> "Dataset":

@@ -27,6 +27,7 @@ from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HumanLabel, read_human_labels
 from freeal_hf.inputs import class_label, read_data
+from freeal_hf.labels import estimate_figures, final_labels
 from freeal_hf.metrics import accuracy, score_round
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
@@ -348,10 +349,18 @@ class FreeAL:
         selection = self._train(number, corpus, answers)
         pool = self._feed_back(corpus, answers, selection)
         write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
-        labels = label_rows(dataset, corpus, self.task, answers, selection, number)
+        final = final_labels(
+            answers.labels,
+            answers.confidences,
+            selection.probabilities,
+            selection.embeddings,
+            human=corpus.human,
+            seed=self.args.seed,
+        )
+        labels = label_rows(dataset, corpus, self.task, answers, selection, final.labels, final.confidences, number)
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
         previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
-        record = {**score_round(labels), **convergence_figures(labels, previous)}
+        record = {**score_round(labels), **estimate_figures(final, self.task), **convergence_figures(labels, previous)}
         if test is not None:
             scored = self._label_test(folder, test, number)
             if self.loop.setting == "inductive":

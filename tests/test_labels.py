@@ -1,28 +1,120 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freeal_hf.labels import annotator_probabilities, fuse
+from freeal_hf.labels import answer_reliability, final_labels, held_out_probabilities
 
 
-@given(seed=st.integers(0, 1000), n=st.integers(1, 20), num_labels=st.integers(2, 6))
-def test_the_distributions_of_the_annotator_sum_to_one(seed, n, num_labels):
+def corpus(n=600, num_labels=3, separation=3.0, seed=0):
+    """Gold labels and embeddings that tell them apart."""
+    rng = np.random.default_rng(seed)
+    gold = rng.integers(0, num_labels, n)
+    return gold, separation * np.eye(num_labels, 8)[gold] + rng.normal(size=(n, 8)), rng
+
+
+def flipped(gold, share, rng, num_labels=3):
+    return np.where(rng.random(len(gold)) < share, (gold + rng.integers(1, num_labels, len(gold))) % num_labels, gold)
+
+
+def fused(labels, embeddings, confidences=None, **options):
+    student = held_out_probabilities(embeddings, labels, 3)
+    confidences = np.full(len(labels), np.nan) if confidences is None else confidences
+    return final_labels(labels, confidences, student, embeddings, **options)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
+def test_random_errors_are_mended(share):
+    gold, embeddings, rng = corpus()
+    labels = flipped(gold, share, rng)
+    assert np.mean(fused(labels, embeddings).labels == gold) > np.mean(labels == gold) + share / 4
+
+
+def test_the_estimate_is_near_the_truth_where_few_errors_are_random():
+    gold, embeddings, rng = corpus()
+    found = fused(flipped(gold, 0.1, rng), embeddings)
+    assert found.estimate.value == pytest.approx(np.mean(found.labels == gold), abs=0.05)
+
+
+def test_a_student_that_understood_nothing_overrules_nothing():
+    gold, embeddings, rng = corpus(separation=0.0)
+    labels = flipped(gold, 0.1, rng)
+    found = fused(labels, embeddings, np.full(len(gold), 0.9))
+    assert (found.labels == labels).all()
+
+
+def test_the_annotators_own_confidence_bounds_what_agreement_claims():
+    gold, embeddings, rng = corpus()
+    found = fused(gold, embeddings, rng.uniform(0.5, 0.7, len(gold)))
+    assert found.estimate.value == pytest.approx(0.6, abs=0.03)
+    assert found.estimate.high > 0.85
+
+
+def test_the_mean_label_confidence_is_the_estimate():
+    gold, embeddings, rng = corpus()
+    found = fused(flipped(gold, 0.2, rng), embeddings)
+    assert found.confidences.mean() == pytest.approx(found.estimate.value, abs=1e-3)
+
+
+def test_surer_labels_are_more_often_right():
+    gold, embeddings, rng = corpus(separation=2.0)
+    found = fused(flipped(gold, 0.2, rng), embeddings)
+    surest = np.argsort(-found.confidences)[:200]
+    assert np.mean(found.labels[surest] == gold[surest]) > np.mean(found.labels == gold)
+
+
+def test_a_text_without_an_answer_gets_the_students_label():
+    gold, embeddings, _ = corpus()
+    labels = np.where(np.arange(len(gold)) < 10, -1, gold)
+    found = fused(labels, embeddings)
+    assert (found.labels[:10] == held_out_probabilities(embeddings, labels, 3)[:10].argmax(axis=1)).all()
+
+
+def test_human_labels_are_final_and_certain():
+    gold, embeddings, _ = corpus()
+    human = np.where(np.arange(len(gold)) < 20, (gold + 1) % 3, -1)
+    found = fused(gold, embeddings, human=human)
+    assert (found.labels[:20] == human[:20]).all()
+    assert (found.confidences[:20] == 1).all()
+
+
+def test_several_annotators_are_fused_with_the_student():
+    gold, embeddings, rng = corpus(separation=2.0)
+    votes = np.column_stack([flipped(gold, share, rng) for share in (0.2, 0.3, 0.4, 0.4)])
+    found = fused(votes[:, 0], embeddings, votes=votes)
+    assert np.mean(found.labels == gold) > 0.9
+
+
+def test_a_label_that_is_never_final_has_no_estimate():
+    gold, embeddings, _ = corpus()
+    found = fused(np.where(gold == 2, 0, gold), embeddings)
+    assert [estimate is None for estimate in found.by_label] == [False, False, True]
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 1000), n=st.integers(1, 40), num_labels=st.integers(2, 5))
+def test_any_answers_give_labels_probabilities_and_ordered_ranges(seed, n, num_labels):
     rng = np.random.default_rng(seed)
     student = rng.dirichlet(np.ones(num_labels), n)
     confidences = np.where(rng.random(n) < 0.5, np.nan, rng.random(n))
-    found = annotator_probabilities(rng.integers(-1, num_labels, n), confidences, student)
-    assert found.sum(axis=1) == pytest.approx(np.ones(n))
-    assert (found >= 0).all()
+    found = final_labels(rng.integers(-1, num_labels, n), confidences, student, rng.normal(size=(n, 4)))
+    assert ((found.labels >= 0) & (found.labels < num_labels)).all()
+    assert ((found.confidences > 0) & (found.confidences <= 1)).all()
+    for estimate in filter(None, [found.estimate, *found.by_label]):
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1 + 1e-9
 
 
-def test_the_surer_of_the_two_decides():
-    student = np.array([[0.2, 0.8], [0.45, 0.55]])
-    labels, _ = fuse(np.array([0, 0]), np.array([0.6, 0.9]), student)
-    assert labels.tolist() == [1, 0]
+def test_held_out_predictions_do_not_follow_a_label_that_only_its_own_text_has():
+    gold, embeddings, _ = corpus()
+    labels = gold.copy()
+    labels[0] = (gold[0] + 1) % 3
+    assert held_out_probabilities(embeddings, labels, 3)[0].argmax() == gold[0]
 
 
-def test_where_the_annotator_has_no_label_the_student_decides():
-    labels, confidence = fuse(np.array([-1]), np.array([np.nan]), np.array([[0.1, 0.2, 0.7]]))
-    assert labels.tolist() == [2]
-    assert 1 / 3 < confidence[0] < 0.7
+def test_the_reliability_of_answers_without_confidences_is_found_label_by_label():
+    gold, embeddings, rng = corpus(3000)
+    labels = np.where((gold == 0) & (rng.random(len(gold)) < 0.4), 1, gold)
+    none = np.full(len(gold), np.nan)
+    found = answer_reliability(labels, none, held_out_probabilities(embeddings, labels, 3)).diagonal()
+    expected = [np.mean(gold[labels == label] == label) for label in range(3)]
+    assert found == pytest.approx(expected, abs=0.1)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freeal_hf.voting import fuse_votes, majority
+
+
+def voters(accuracies, n=2000, num_labels=3, seed=0):
+    rng = np.random.default_rng(seed)
+    gold = rng.integers(0, num_labels, n)
+    wrong = [(gold + rng.integers(1, num_labels, n)) % num_labels for _ in accuracies]
+    return gold, np.column_stack(
+        [np.where(rng.random(n) < a, gold, w) for a, w in zip(accuracies, wrong, strict=True)]
+    )
+
+
+def test_voters_are_weighed_by_how_far_they_are_right():
+    gold, votes = voters([0.95, 0.45, 0.45, 0.45])
+    by_majority = np.mean(majority(votes, 3).argmax(axis=1) == gold)
+    assert np.mean(fuse_votes(votes, 3).probabilities.argmax(axis=1) == gold) > by_majority + 0.1
+
+
+def test_the_accuracy_of_each_voter_is_found():
+    accuracies = [0.9, 0.75, 0.6, 0.5]
+    found = [confusion.diagonal().mean() for confusion in fuse_votes(voters(accuracies)[1], 3).confusions]
+    assert found == pytest.approx(accuracies, abs=0.05)
+
+
+def test_a_voter_that_always_errs_the_same_way_is_turned_round():
+    gold, votes = voters([0.8, 0.8, 0.8, 0.02], num_labels=2)
+    found = fuse_votes(votes, 2)
+    assert np.mean(found.probabilities.argmax(axis=1) == gold) > 0.95
+
+
+def test_known_labels_are_certain():
+    gold, votes = voters([0.6, 0.6])
+    known = np.where(np.arange(len(gold)) < 100, gold, -1)
+    probabilities = fuse_votes(votes, 3, known).probabilities[:100]
+    assert (probabilities[np.arange(100), gold[:100]] == 1).all()
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 100), n=st.integers(1, 12), m=st.integers(1, 4), num_labels=st.integers(2, 4))
+def test_any_votes_give_distributions(seed, n, m, num_labels):
+    votes = np.random.default_rng(seed).integers(-1, num_labels, (n, m))
+    found = fuse_votes(votes, num_labels)
+    assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(n))
+    assert found.confusions.sum(axis=2) == pytest.approx(np.ones((m, num_labels)))
