@@ -46,7 +46,8 @@ def distances(frame: pd.DataFrame) -> str:
     """
     lines = ["| labels | rows | seeds | epochs of plain | plain | gold | method | epochs | test | distance closed |"]
     for (labels, rows), group in frame.groupby(["labels", "rows"], sort=False):
-        ceiling = frame[(frame["labels"] == f"{labels.split(':')[0]}:gold") & (frame["rows"] == rows)]
+        is_ceiling = (frame["labels"] == f"{labels.split(':')[0]}:gold") & (frame["method"] == "plain")
+        ceiling = frame[is_ceiling & (frame["rows"] == rows)]
         if labels.endswith(":gold") or ceiling.empty or "plain" not in set(group["method"]):
             continue
         plain, gold = (best_length(part) for part in (group[group["method"] == "plain"], ceiling))
