@@ -290,8 +290,8 @@ class EpochDiary(TrainerCallback):
             return
         labelled = self.noisy >= 0
         wrong = (self.noisy != self.gold)[labelled]
-        is_clean = self.trainer.clean_mask.numpy()[labelled]
-        losses = self.trainer.running_losses[labelled]
+        is_clean = self.trainer.targets.is_clean.numpy()[labelled]
+        losses = self.trainer.targets.losses[labelled]
         ranked = np.argsort(losses, kind="stable")[: int(0.7 * len(losses))]
         self.epochs.append(
             {

@@ -47,8 +47,8 @@ class DiagnosticsCallback(TrainerCallback):
     ) -> None:
         """Reports a selection, which the trainer logs as `clean_share`."""
         if "clean_share" in (logs or {}):
-            is_clean = self.trainer.clean_mask.cpu().numpy()
-            histogram = loss_histogram(self.trainer.running_losses, is_clean)
+            is_clean = self.trainer.targets.is_clean.cpu().numpy()
+            histogram = loss_histogram(self.trainer.targets.losses, is_clean)
             self.on_selection({"epoch": round(state.epoch or 0.0), **histogram})
 
 

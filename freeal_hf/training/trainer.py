@@ -32,7 +32,6 @@ from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import (
     EVAL_COLUMNS,
     IGNORED,
-    NO_LABEL,
     TRAIN_COLUMNS,
     LengthGroupedSampler,
     TwoViewCollator,
@@ -41,20 +40,16 @@ from freeal_hf.training.data import (
 )
 from freeal_hf.training.losses import (
     HiddenMixup,
-    class_weights,
     mixed_samples,
     mixup_pairs,
     ramp_up,
-    sharpen,
     soft_cross_entropy,
-    soft_targets,
     symmetric_kl,
 )
-from freeal_hf.training.memory import PredictionMemory
-from freeal_hf.training.selection import Selection, SelectionRules, select_clean
+from freeal_hf.training.selection import Selection
 from freeal_hf.training.student import build_student, encoder_of
+from freeal_hf.training.targets import Targets
 from freeal_hf.training.token_data import has_words, tokenize_words
-from freeal_hf.training.token_selection import corrected_guesses, select_clean_words
 from freeal_hf.training.training_set import prepare_training_set
 
 
@@ -155,7 +150,7 @@ class FreeALTrainer(Trainer):
         # The loss below divides by the rows of the whole accumulated batch itself.
         self.model_accepts_loss_kwargs = True
         if train_dataset is not None:
-            self._reset_selection()
+            self.targets = Targets(self._samples, self.num_labels, self.args)
         self.add_callback(_SelectionCallback(self))
 
     # ---- Data ----
@@ -245,10 +240,10 @@ class FreeALTrainer(Trainer):
         args, places = self.args, inputs.pop("sample_index")
         rows, is_sample = len(places), places >= 0
         index = places[is_sample]
-        is_clean, targets, ramp = self.clean_mask[index], self._targets[index], self._ramp()
+        is_clean, targets, ramp = self.targets.is_clean[index], self.targets.distributions[index], self._ramp()
         inputs = self._with_second_view(inputs, rows, places)
         views = len(inputs["input_ids"]) // rows
-        weights = self._weights[index] * torch.where(is_clean, 1.0, ramp)
+        weights = self.targets.weights[index] * torch.where(is_clean, 1.0, ramp)
         pairs = self._pairs(is_clean, is_sample) if ramp > 0 else None
         if pairs is not None:
             inputs = self._mixup.arm(inputs, pairs)
@@ -256,7 +251,7 @@ class FreeALTrainer(Trainer):
         self._mixup.disarm()
         logits = outputs.logits.float()
         by_view = logits[: views * rows].unflatten(0, (views, rows))[:, is_sample]
-        self._memory.record(index, by_view.detach().softmax(-1).mean(0))
+        self.targets.memory.record(index, by_view.detach().softmax(-1).mean(0))
         supervised = sum(soft_cross_entropy(view, targets) for view in by_view) / views
         parts = {"supervised_loss": (weights * supervised).sum()}
         if views > 1 and ramp * args.consistency_weight > 0:
@@ -266,7 +261,7 @@ class FreeALTrainer(Trainer):
             first, second, share, both = mixed_samples(pairs, is_sample)
             mixed = share[:, None] * targets[first] + (1 - share)[:, None] * targets[second]
             losses = soft_cross_entropy(logits[views * rows :][both], mixed)
-            parts["mixup_loss"] = args.mixup_weight * ramp * (self._weights[index[first]] * losses).sum()
+            parts["mixup_loss"] = args.mixup_weight * ramp * (self.targets.weights[index[first]] * losses).sum()
         for name, part in parts.items():
             self._parts[name].append(part.detach() / len(index))
         outputs.logits = logits[:rows]
@@ -274,7 +269,7 @@ class FreeALTrainer(Trainer):
 
     def _ramp(self) -> float:
         """Weight of all that rests on the selection: 0 in warm-up."""
-        if self._memory.epochs < self.args.warm_up_epochs:
+        if self.targets.memory.epochs < self.args.warm_up_epochs:
             return 0.0
         # Counted from the epoch before, so that the first selection takes effect at once.
         progress = (self.state.epoch or 0.0) - self.args.warm_up_epochs + 1
@@ -308,7 +303,7 @@ class FreeALTrainer(Trainer):
     def _stands_in_entity(self, index: Tensor) -> Tensor:
         """Whether a sub-word belongs to a word whose target is no O; shape `[rows, length]` as the words' numbers."""
         word = index.cummax(dim=1).values  # the pieces that follow a word's first one carry -1
-        return (self._targets[word.clamp_min(0)].argmax(-1) != self._outside) & (word >= 0)
+        return (self.targets.distributions[word.clamp_min(0)].argmax(-1) != self._outside) & (word >= 0)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As in Trainer, with the parts of the training loss beside their sum."""
@@ -318,62 +313,6 @@ class FreeALTrainer(Trainer):
         super().log(logs, start_time)
 
     # ---- Selection ----
-
-    def _reset_selection(self) -> None:
-        """Before the first selection every labelled sample counts as clean."""
-        count, device = len(self._samples.labels), self.args.device
-        self._memory = PredictionMemory(count, self.num_labels, self.args.prediction_momentum, device)
-        self.running_losses: NDArray[np.float64] = np.full(count, np.nan)
-        self._posterior: NDArray[np.floating] = np.zeros(count)
-        labels = torch.from_numpy(self._samples.labels).to(device)
-        self.clean_mask = labels != NO_LABEL
-        self._targets = F.one_hot(labels.clamp_min(0), self.num_labels).float()
-        self._weights = self.clean_mask.float()
-
-    def _select(self) -> None:
-        """Choose the clean samples by the averaged predictions, and make every sample's target for the next epoch."""
-        args, labelled = self.args, self._samples.labels != NO_LABEL
-        average = self._memory.average.cpu().numpy()
-        self.running_losses[labelled] = -np.log(np.maximum(average[labelled, self._samples.labels[labelled]], 1e-7))
-        rules = SelectionRules(
-            args.clean_threshold, args.min_clean_share, args.max_clean_share, args.agreement_confidence
-        )
-        judged = self.running_losses, self._samples.labels, average
-        words = self._samples.words
-        self._posterior, is_clean = (
-            select_clean(*judged, rules) if words is None else select_clean_words(*judged, words, rules)
-        )
-        trusted = self._samples.is_trusted & labelled
-        self._posterior[trusted], is_clean[trusted] = 1.0, True
-        self._use_selection(is_clean)
-        logs = {"clean_share": float(is_clean[labelled].mean()) if labelled.any() else 0.0}
-        for label in range(self.num_labels):
-            chosen = is_clean & (self._samples.labels == label)
-            if chosen.any():
-                logs[f"clean_below/{label}"] = float(self.running_losses[chosen].max())
-        self.log(logs)
-
-    def _use_selection(self, is_clean: NDArray[np.bool_]) -> None:
-        args, device = self.args, self.args.device
-        self.clean_mask = torch.from_numpy(is_clean).to(device)
-        labels = torch.from_numpy(self._samples.labels).to(device)
-        trust = self.clean_mask.float()
-        if args.soft_targets:
-            trust = args.label_trust * torch.from_numpy(self._posterior).to(device, torch.float32)
-            trust[torch.from_numpy(self._samples.is_trusted).to(device)] = 1.0
-        guesses = self._memory.average
-        if self._samples.words is not None:
-            corrected = corrected_guesses(
-                guesses.cpu().numpy(),
-                self._samples.labels,
-                self._posterior,
-                self._samples.words,
-                args.guess_correction,
-            )
-            guesses = torch.from_numpy(corrected).to(guesses)
-        self._targets = soft_targets(labels, sharpen(guesses, args.guess_temperature), trust)
-        balance = class_weights(labels[self.clean_mask], self.num_labels, args.class_balance)
-        self._weights = (self._targets @ balance) * torch.where(self.clean_mask, 1.0, args.noisy_weight)
 
     @torch.no_grad()
     def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -416,21 +355,21 @@ class FreeALTrainer(Trainer):
     def _begin_epoch(self) -> None:
         # Called once more when a run is resumed in the middle of an epoch: then there is nothing to fold in.
         completed = int(round(self.state.epoch or 0.0, 6))
-        if completed > self._memory.epochs:
-            self._memory.finish_epoch(self._sum_over_processes)
-            if self._memory.epochs >= self.args.warm_up_epochs:
-                self._select()
+        if completed > self.targets.memory.epochs:
+            self.targets.memory.finish_epoch(self._sum_over_processes)
+            if self.targets.memory.epochs >= self.args.warm_up_epochs:
+                self.log(self.targets.select())
 
     def _finish_training(self) -> None:
-        self._memory.finish_epoch(self._sum_over_processes)
-        self._select()
+        self.targets.memory.finish_epoch(self._sum_over_processes)
+        self.log(self.targets.select())
         probabilities, embeddings = self._score_training_set()
         self.selection = Selection(
             ids=self._samples.ids,
             labels=self._samples.labels,
-            losses=self.running_losses,
-            posterior=self._posterior,
-            is_clean=self.clean_mask.cpu().numpy(),
+            losses=self.targets.losses,
+            posterior=self.targets.posterior,
+            is_clean=self.targets.is_clean.cpu().numpy(),
             predictions=probabilities.argmax(-1),
             probabilities=probabilities,
             embeddings=embeddings,
@@ -475,38 +414,22 @@ class FreeALTrainer(Trainer):
         """
         if self.train_dataset is None:
             raise ValueError("train() needs a train_dataset")
-        self._reset_selection()
+        self.targets = Targets(self._samples, self.num_labels, self.args)
         if resume_from_checkpoint:
             folder = (
                 last_complete_checkpoint(Path(str(self.args.output_dir)))
                 if resume_from_checkpoint is True
                 else Path(resume_from_checkpoint)
             )
-            self._load_selection(folder)
+            self.targets.load(load_selection(folder, len(self._samples.labels)), self.args.process_index == 0)
             resume_from_checkpoint = str(folder)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        memory = self._memory.state(self._sum_over_processes)
+        state = self.targets.state(self._sum_over_processes)
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            selection = {
-                "losses": self.running_losses,
-                "posterior": self._posterior,
-                "is_clean": self.clean_mask.cpu().numpy(),
-            }
-            save_selection(folder, selection | {name: value.cpu().numpy() for name, value in memory.items()})
+            save_selection(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}", state)
         super()._save_checkpoint(model, trial)
-
-    def _load_selection(self, checkpoint: Path) -> None:
-        arrays = load_selection(checkpoint, len(self._samples.labels))
-        self.running_losses, self._posterior, is_clean = (
-            arrays.pop(name) for name in ("losses", "posterior", "is_clean")
-        )
-        memory = {name: torch.from_numpy(value) for name, value in arrays.items()}
-        self._memory.load(memory, is_main_process=self.args.process_index == 0)
-        if self._memory.epochs >= self.args.warm_up_epochs:
-            self._use_selection(is_clean)
 
 
 class _SelectionCallback(TrainerCallback):

@@ -62,7 +62,7 @@ def test_a_trusted_label_stays_clean_and_whole_whatever_its_loss(tokenizer: Toke
     trainer = trained(texts.add_column("is_trusted", wrong.tolist()), configure(max_clean_share=0.5), tokenizer)
     assert trainer.selection is not None
     assert trainer.selection.is_clean[wrong].all()
-    assert (trainer._targets[np.flatnonzero(wrong), np.array(texts["label"])[wrong]] == 1).all()
+    assert (trainer.targets.distributions[np.flatnonzero(wrong), np.array(texts["label"])[wrong]] == 1).all()
 
 
 def test_gold_has_no_influence(tokenizer: Tokenizer, configure: Configure) -> None:
@@ -83,8 +83,8 @@ def test_the_same_seed_gives_the_same_student(tokenizer: Tokenizer, configure: C
 def test_training_twice_forgets_the_first_selection(tokenizer: Tokenizer, configure: Configure) -> None:
     trainer = trained(make_texts(), configure(), tokenizer)
     trainer.train()
-    assert trainer.running_losses.shape == (48,)
-    assert trainer._memory.epochs == 3
+    assert trainer.targets.losses.shape == (48,)
+    assert trainer.targets.memory.epochs == 3
 
 
 @pytest.mark.parametrize("labels", [[0] * 9 + [1], [-1] * 10, [0, 1, -1, -1, -1, 0, 0, 1, 1, -1]])

@@ -1,0 +1,119 @@
+"""What every training sample is taught, and the small-loss selection behind it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from freeal_hf.training.config import FreeALConfig
+from freeal_hf.training.data import NO_LABEL
+from freeal_hf.training.losses import class_weights, sharpen, soft_targets
+from freeal_hf.training.memory import PredictionMemory
+from freeal_hf.training.selection import SelectionRules, select_clean
+from freeal_hf.training.token_selection import corrected_guesses, select_clean_words
+from freeal_hf.training.training_set import TrainingSet
+
+
+class Targets:
+    """Each sample's target and weight in the loss, renewed by a selection after every epoch.
+
+    Until the first selection every labelled sample counts as clean and is taught its label.
+
+    Args:
+        samples: The training set, `n` samples.
+        num_classes: Number of classes.
+        args: How to select, and how far to trust what was selected.
+
+    Attributes:
+        distributions: What each sample is taught, shape `[n, classes]`.
+        weights: Weight of each sample in the loss, shape `[n]`.
+        is_clean: Whether each label is trusted, shape `[n]`.
+        losses: Cross-entropy of the averaged predictions in nats, shape `[n]`; NaN before the first selection and
+            without a label.
+        posterior: Probability that each label is clean, shape `[n]`.
+        memory: What the student predicted, averaged over epochs.
+    """
+
+    def __init__(self, samples: TrainingSet, num_classes: int, args: FreeALConfig) -> None:
+        self.samples, self.num_classes, self.args = samples, num_classes, args
+        self.memory = PredictionMemory(len(samples.labels), num_classes, args.prediction_momentum, args.device)
+        self.losses: NDArray[np.float64] = np.full(len(samples.labels), np.nan)
+        self.posterior: NDArray[np.floating] = np.zeros(len(samples.labels))
+        self._labels = torch.from_numpy(samples.labels).to(args.device)
+        self.is_clean = self._labels != NO_LABEL
+        self.distributions = F.one_hot(self._labels.clamp_min(0), num_classes).float()
+        self.weights = self.is_clean.float()
+
+    def select(self) -> dict[str, float]:
+        """Choose the clean samples by the averaged predictions, and renew targets and weights.
+
+        Returns:
+            What to log: the clean share, and each class's largest loss that still counts as clean.
+        """
+        args, labels, words = self.args, self.samples.labels, self.samples.words
+        labelled = labels != NO_LABEL
+        average = self.memory.average.cpu().numpy()
+        self.losses[labelled] = -np.log(np.maximum(average[labelled, labels[labelled]], 1e-7))
+        rules = SelectionRules(
+            args.clean_threshold, args.min_clean_share, args.max_clean_share, args.agreement_confidence
+        )
+        self.posterior, is_clean = (
+            select_clean(self.losses, labels, average, rules)
+            if words is None
+            else select_clean_words(self.losses, labels, average, words, rules)
+        )
+        trusted = self.samples.is_trusted & labelled
+        self.posterior[trusted], is_clean[trusted] = 1.0, True
+        self._renew(is_clean)
+        logs = {"clean_share": float(is_clean[labelled].mean()) if labelled.any() else 0.0}
+        for label in range(self.num_classes):
+            chosen = is_clean & (labels == label)
+            if chosen.any():
+                logs[f"clean_below/{label}"] = float(self.losses[chosen].max())
+        return logs
+
+    def _renew(self, is_clean: NDArray[np.bool_]) -> None:
+        args, device, words = self.args, self.args.device, self.samples.words
+        self.is_clean = torch.from_numpy(is_clean).to(device)
+        trust = self.is_clean.float()
+        if args.soft_targets:
+            trust = args.label_trust * torch.from_numpy(self.posterior).to(device, torch.float32)
+            trust[torch.from_numpy(self.samples.is_trusted).to(device)] = 1.0
+        guesses = self.memory.average
+        if words is not None:
+            corrected = corrected_guesses(
+                guesses.cpu().numpy(), self.samples.labels, self.posterior, words, args.guess_correction
+            )
+            guesses = torch.from_numpy(corrected).to(guesses)
+        self.distributions = soft_targets(self._labels, sharpen(guesses, args.guess_temperature), trust)
+        balance = class_weights(self._labels[self.is_clean], self.num_classes, args.class_balance)
+        self.weights = (self.distributions @ balance) * torch.where(self.is_clean, 1.0, args.noisy_weight)
+
+    def state(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, NDArray[Any]]:
+        """Everything needed to go on, also from the middle of an epoch.
+
+        Args:
+            reduce: Sums a tensor over all processes.
+
+        Returns:
+            Arrays by name.
+        """
+        memory = {name: value.cpu().numpy() for name, value in self.memory.state(reduce).items()}
+        return {"losses": self.losses, "posterior": self.posterior, "is_clean": self.is_clean.cpu().numpy(), **memory}
+
+    def load(self, state: dict[str, NDArray[Any]], is_main_process: bool) -> None:
+        """Go on from a saved state.
+
+        Args:
+            state: What `state` returned.
+            is_main_process: As in `PredictionMemory.load`.
+        """
+        self.losses, self.posterior = state["losses"], state["posterior"]
+        memory = {name: torch.from_numpy(state[name]) for name in ("average", "sums", "counts", "epochs")}
+        self.memory.load(memory, is_main_process)
+        if self.memory.epochs >= self.args.warm_up_epochs:
+            self._renew(state["is_clean"])
