@@ -1,0 +1,149 @@
+"""Our row beside the published ones (FreeAL, Xiao et al., EMNLP 2023), for the eight data sets of the publication.
+
+    python benchmarks/paper.py --data ../shared/data --limit 1000
+    python benchmarks/paper.py --data FOLDER --student roberta-base --annotator endpoint:MODEL   # as published
+
+A data set is a folder under --data with `train.csv`, `test.csv` and `task.yaml`. Both settings of the publication are
+scored: transductive, the student on the texts that it learnt from, and inductive, the same student on the test split.
+Labels: those of --annotator; else, where `train.csv` has a column `llm`, what a language model answered in the
+published run (round 0 only: recorded answers cannot be asked again with demonstrations); else the embedded annotator,
+two rounds, which is no language model. A column `back_translation` serves as second view. What cannot be run is said,
+with the reason. Gold only scores. The runs stay in --runs: started again, the script goes on where it was.
+"""
+
+import argparse
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+import transformers
+import yaml
+
+import freeal_hf
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig, load_task, read_data
+from freeal_hf.embedded import EMBEDDED_MODEL
+from freeal_hf.metrics import accuracy
+from freeal_hf.round_files import read_labels
+from freeal_hf.run_folder import TEST_LABELS
+from freeal_hf.tables import read_tables
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set of the publication and what it reports for GPT-3.5-Turbo and RoBERTa-base on the test split.
+
+    Figures that the publication has and this script has no source for are `None`.
+    """
+
+    name: str
+    folder: str
+    student: float | None = None
+    supervised: float | None = None
+    annotator: tuple[float, float] | None = None
+    is_token_task: bool = False
+
+
+PUBLISHED = (
+    Published("SST-2", "sst2", student=94.66),
+    Published("MR", "mr", student=90.20),
+    Published("SUBJ", "subj"),
+    Published("TREC", "trec"),
+    Published("Medical Abstracts", "medical_abstracts"),
+    Published("CoNLL-03", "conll03", 76.12, 88.11, (66.47, 70.80), is_token_task=True),
+    Published("BC5CDR chemical", "bc5cdr", 81.13, 87.26, (67.85, 80.77), is_token_task=True),
+    Published("BC5CDR disease", "bc5cdr", 58.90, 75.38, (29.60, 52.70), is_token_task=True),
+)
+
+
+def obstacle(item: Published, data: Path) -> str | None:
+    """Why a data set cannot be run, `None` if it can."""
+    folder = data / item.folder
+    if not folder.is_dir():
+        return f"no folder {item.folder}/ under {data}, and no Hub is asked for it"
+    if item.is_token_task:
+        return "its task is to mark entities; no LLM answers to it are on disk and the embedded annotator has none"
+    missing = [name for name in ("train.csv", "test.csv", "task.yaml") if not (folder / name).is_file()]
+    return f"{folder} has no {missing[0]}" if missing else None
+
+
+def run(item: Published, options: argparse.Namespace) -> dict[str, Any]:
+    """One run: how it was labelled, and its accuracies."""
+    folder = options.data / item.folder
+    task = load_task(folder / "task.yaml")
+    columns = list(next(read_tables(folder / "train.csv")[0]))
+    recorded = options.annotator is None and "llm" in columns
+    annotator = options.annotator or ("column:llm" if recorded else "embedding")
+    train = read_data(
+        folder / "train.csv",
+        task,
+        gold_column="gold",
+        augmented_column="back_translation" if "back_translation" in columns else None,
+        extra_columns=["llm"] if recorded else [],
+    )
+    if options.limit and options.limit < len(train):
+        train = train.shuffle(seed=0).select(range(options.limit))
+    test = read_data(folder / "test.csv", task, gold_column="gold")
+    output = options.runs / f"{item.folder}-{options.limit or 'all'}-{options.seed}"
+    args = FreeALConfig(output_dir=str(output), seed=options.seed, disable_tqdm=True, **options.training)
+    loop = LoopConfig(num_rounds=1 if recorded else options.rounds)
+    result = FreeAL(task, annotator, options.student, args, loop).run(train, test)
+    last = result.rounds[-1]
+    labels = read_labels(output / f"round-{last['round']}" / TEST_LABELS)
+    return {
+        "texts": len(train),
+        "labels": "GPT-3.5-Turbo, recorded" if recorded else annotator,
+        "round 0": result.rounds[0]["annotator_accuracy"],
+        "final label": last["label_accuracy"],
+        "transductive": last["student_accuracy"],
+        "inductive": accuracy(labels.with_format("numpy")["label"][:], labels.with_format("numpy")["gold"][:]),
+    }
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--annotator", help="who labels, as on the command line of freeal-hf run")
+    parser.add_argument("--student", default=EMBEDDED_MODEL)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=int, help="at most so many training texts, drawn once")
+    parser.add_argument("--training", type=yaml.safe_load, default={}, help="fields of FreeALConfig, as YAML")
+    parser.add_argument("--runs", type=Path, default=Path("benchmarks/results/paper"))
+    options = parser.parse_args()
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    columns = ("texts", "labels", "round 0", "final label", "transductive", "inductive")
+    print("| data | " + " | ".join(columns) + " | published student, test | published LLM | supervised |")
+    print("|---" * (len(columns) + 4) + "|")
+    left_out = []
+    for item in PUBLISHED:
+        reason = obstacle(item, options.data)
+        cells = ["–"] * len(columns)
+        if reason is None:
+            found = run(item, options)
+            cells = [percent(found[name]) if name not in ("texts", "labels") else str(found[name]) for name in columns]
+        else:
+            left_out.append(f"- {item.name} was not run: {reason}.")
+        known = [
+            "–" if item.student is None else f"{item.student:.2f}",
+            "–" if item.annotator is None else f"{item.annotator[0]:.2f} → {item.annotator[1]:.2f}",
+            "–" if item.supervised is None else f"{item.supervised:.2f}",
+        ]
+        print(f"| {item.name} | " + " | ".join([*cells, *known]) + " |", flush=True)
+    print("\nAccuracy, for CoNLL-03 and BC5CDR entity F1, in per cent. Published: GPT-3.5-Turbo and RoBERTa-base.")
+    print(
+        f"Ours: student {options.student}, seed {options.seed}, freeal-hf {freeal_hf.__version__}, torch "
+        f"{torch.__version__}, transformers {transformers.__version__}, {platform.machine()}."
+    )
+    print("\n".join(left_out))
+
+
+if __name__ == "__main__":
+    main()
