@@ -56,6 +56,7 @@ def test_labels_with_few_or_no_samples_break_nothing(counts, pool_size):
         assert sum(shot.label == label for shot in pool) == min(count, per_label)
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 6), m=st.integers(0, 12), per_label=st.integers(1, 4), seed=st.integers(0, 100))
 def test_retrieval_finds_the_nearest_of_every_label(n, m, per_label, seed):
     rng = np.random.default_rng(seed)
@@ -104,3 +105,29 @@ def test_generated_demonstrations_are_new_and_pass_the_annotators_own_check(writ
     task = TextClassification(["good", "bad"])
     pool = generate_demonstrations(task, Writer([written, []]), ["good film"], per_label=2)
     assert [shot.text for shot in pool] == kept
+
+
+def test_of_very_many_samples_those_in_the_middle_of_the_clusters_are_chosen():
+    rng = np.random.default_rng(0)
+    middles = 10 * np.eye(4)[:3]
+    cluster = np.arange(12_000) % 3
+    embeddings = middles[cluster] + rng.normal(size=(12_000, 4))
+    embeddings[:3] = middles
+    pool = choose([0] * 12_000, num_labels=1, pool_size=3, candidate_fraction=1.0, embeddings=embeddings)
+    assert sorted(cluster[int(shot.id[2:])] for shot in pool) == [0, 1, 2]
+    found = embeddings[[int(shot.id[2:]) for shot in pool]]
+    angle = found.max(axis=1) / np.linalg.norm(found, axis=1)
+    assert (angle > 0.999).all()
+
+
+def test_of_very_many_demonstrations_nearly_all_of_the_nearest_are_found():
+    pytest.importorskip("usearch")
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(20, 8))
+    pool = centres[rng.integers(0, 20, 20_500)] + 0.5 * rng.normal(size=(20_500, 8))
+    queries = pool[:50] + 0.01 * rng.normal(size=(50, 8))
+    found = nearest_demonstrations(queries, pool, np.zeros(len(pool), dtype=int), per_label=10)
+    unit = pool / np.linalg.norm(pool, axis=1, keepdims=True)
+    truly = np.argsort(-(queries / np.linalg.norm(queries, axis=1, keepdims=True)) @ unit.T, axis=1)[:, :10]
+    assert np.mean([len(set(some) & set(all_)) / 10 for some, all_ in zip(found, truly.tolist(), strict=True)]) > 0.9
+    assert np.mean([shots[-1] == i for i, shots in enumerate(found)]) > 0.9
