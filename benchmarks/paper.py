@@ -120,8 +120,8 @@ def main() -> None:
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()
     columns = ("texts", "labels", "round 0", "final label", "transductive", "inductive")
-    print("| data | " + " | ".join(columns) + " | published student, test | published LLM | supervised |")
-    print("|---" * (len(columns) + 4) + "|")
+    lines = ["| data | " + " | ".join(columns) + " | published student, test | published LLM | supervised |"]
+    lines.append("|---" * (len(columns) + 4) + "|")
     left_out = []
     for item in PUBLISHED:
         reason = obstacle(item, options.data)
@@ -136,7 +136,9 @@ def main() -> None:
             "–" if item.annotator is None else f"{item.annotator[0]:.2f} → {item.annotator[1]:.2f}",
             "–" if item.supervised is None else f"{item.supervised:.2f}",
         ]
-        print(f"| {item.name} | " + " | ".join([*cells, *known]) + " |", flush=True)
+        lines.append(f"| {item.name} | " + " | ".join([*cells, *known]) + " |")
+        print(lines[-1], flush=True)
+    print("\n" + "\n".join(lines))
     print("\nAccuracy, for CoNLL-03 and BC5CDR entity F1, in per cent. Published: GPT-3.5-Turbo and RoBERTa-base.")
     print(
         f"Ours: student {options.student}, seed {options.seed}, freeal-hf {freeal_hf.__version__}, torch "

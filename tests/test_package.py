@@ -1,5 +1,7 @@
+import configparser
 import subprocess
 import sys
+from pathlib import Path
 
 import freeal_hf
 
@@ -44,6 +46,15 @@ def test_selection_and_losses_are_free_of_transformers():
     assert "torch" not in loaded
     loaded = run_python("import freeal_hf.training.losses, sys; print(*sys.modules)").split()
     assert "transformers" not in loaded
+
+
+def test_every_package_of_the_source_is_in_the_wheel():
+    root = Path(freeal_hf.__file__).parents[1]
+    config = configparser.ConfigParser()
+    config.read(root / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    packages = {".".join(path.parent.relative_to(root).parts) for path in root.glob("freeal_hf/**/__init__.py")}
+    assert packages <= set(listed)
 
 
 def test_the_card_templates_travel_with_the_package():
