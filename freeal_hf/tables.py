@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
 
 from freeal_hf.errors import InputError
@@ -34,7 +35,8 @@ def read_tables(
 
     Args:
         source (`str`, `Path`, `Dataset` or `DataFrame`):
-            A CSV, TSV, JSON, JSON-lines or Parquet file, a Hub data set id, or data that is loaded already.
+            A CSV, TSV, JSON, JSON-lines or Parquet file, a folder of such files or their address as fsspec knows it
+            (`"s3://bucket/texts"`), a Hub data set id, or data that is loaded already.
         split (`str`, defaults to `"train"`): Split of a Hub data set.
         delimiter (`str`, *optional*): Field separator of a CSV file.
         encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.
@@ -63,6 +65,9 @@ def read_tables(
     path = Path(source)
     if path.is_file():
         return _file_tables(path, delimiter, encoding, rows), str(path)
+    if path.is_dir() or "://" in str(source):
+        shards = _shard_tables(str(source), delimiter, encoding, rows)
+        return (shards if rows else iter([_joined(shards)])), str(source)
     if path.exists() or path.suffix.lower() in _SUFFIXES or str(source).count("/") > 1 or not str(source).strip():
         raise InputError(f"There is no data file {str(source)!r}; give a {', '.join(_SUFFIXES)} file or a Hub id.")
     return _dataset_tables(_load_from_hub(str(source), split), rows), f"Hub data set {str(source)!r}"
@@ -124,6 +129,42 @@ def _file_tables(path: Path, delimiter: str | None, encoding: str, rows: int | N
         ) from error
     except LookupError as error:
         raise InputError(f"Encoding {encoding!r} is unknown; use utf-8, cp1252, latin-1, utf-16, ...") from error
+
+
+def _shard_tables(source: str, delimiter: str | None, encoding: str, rows: int | None) -> Iterator[Table]:
+    """The tables of all files of a folder, in the order of their names; a remote one is on this disk while it is read.
+
+    Raises:
+        InputError: If there is no such place, no table in it, or a file has other columns than the first.
+    """
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
+    try:
+        files, root = fsspec.core.url_to_fs(source)
+        names = [name for name in sorted(files.find(root)) if Path(name).suffix.lower() in _SUFFIXES]
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{source!r} cannot be read: {error}") from error
+    if not names:
+        raise InputError(f"{source!r} holds no table; give a file, or a folder of {', '.join(_SUFFIXES)} files.")
+    columns: list[str] = []
+    with TemporaryDirectory(prefix="freeal-") as folder:
+        for name in names:
+            path = Path(name) if isinstance(files, LocalFileSystem) else Path(folder, Path(name).name)
+            if not path.exists():
+                files.get(name, str(path))
+            for table in _file_tables(path, delimiter, encoding, rows):
+                columns = columns or list(table)
+                if set(table) != set(columns):
+                    raise InputError(f"{name} has the columns {list(table)}, the files before it {columns}.")
+                yield table
+            if path.parent == Path(folder):
+                path.unlink()
+
+
+def _joined(tables: Iterator[Table]) -> Table:
+    parts = list(tables)
+    return {name: [value for part in parts for value in part[name]] for name in parts[0]}
 
 
 def _parquet_tables(path: Path, rows: int | None) -> Iterator[Table]:

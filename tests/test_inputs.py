@@ -225,3 +225,37 @@ def test_a_stream_names_the_line_of_a_late_error(tmp_path):
 def test_a_stream_without_a_usable_text_is_refused(content, message, tmp_path):
     with pytest.raises(InputError, match=message):
         list(stream_texts(write_csv(tmp_path / "x.csv", content)))
+
+
+def write_shards(folder):
+    folder.mkdir()
+    (folder / "b.csv").write_text("text\nthird\nfirst\n")
+    (folder / "a.jsonl").write_text('{"text": "first"}\n{"text": "second"}\n')
+    (folder / "notes.md").write_text("no table")
+    return folder
+
+
+def test_the_files_of_a_folder_are_read_in_the_order_of_their_names(tmp_path):
+    dataset = read_data(str(write_shards(tmp_path / "shards")))
+    assert list(dataset["text"]) == ["first", "second", "third", "first"]
+    assert len(set(dataset["id"])) == 4
+
+
+def test_shards_behind_an_address_are_read_as_those_of_a_folder(tmp_path):
+    import fsspec
+
+    shards = write_shards(tmp_path / "shards")
+    memory = fsspec.filesystem("memory")
+    for path in shards.iterdir():
+        memory.pipe(f"/texts/{path.name}", path.read_bytes())
+    remote = [row for rows in stream_texts("memory://texts", rows=1) for row in rows]
+    assert remote == [row for rows in stream_texts(str(shards), rows=3) for row in rows]
+    assert [row.text for row in remote] == ["first", "second", "third", "first"]
+
+
+@pytest.mark.parametrize("content", [{}, {"a.csv": "text\nx\n", "b.csv": "title\ny\n"}], ids=["no table", "columns"])
+def test_a_folder_that_is_no_table_is_refused(content, tmp_path):
+    for name, lines in content.items():
+        (tmp_path / name).write_text(lines)
+    with pytest.raises(InputError, match="holds no table" if not content else "has the columns"):
+        read_data(str(tmp_path))
