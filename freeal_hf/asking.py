@@ -155,11 +155,38 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
     return answers, costs
 
 
+def foreseen(
+    corpus: Corpus, task: TextClassification, annotator: Annotator, loop: LoopConfig, *, seed: int
+) -> list[AnnotationRequest]:
+    """The requests of round 0 as far as they can be known before the first call.
+
+    Where the annotator writes the demonstrations, texts of the corpus stand for them, and for the check of each text
+    that it writes; the few calls that write them are left out.
+
+    Args:
+        corpus (`Corpus`): The texts.
+        task (`TextClassification`): What is labelled.
+        annotator (`Annotator`): Who labels.
+        loop (`LoopConfig`): How many demonstrations are written and shown.
+        seed (`int`): Seed of the choice of the texts.
+    """
+    per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
+    writes = isinstance(annotator, TextGenerator) and per_label > 0
+    labels = [label for label in range(task.num_labels) for _ in range(per_label if writes else 0)]
+    chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
+    shots = tuple(Demonstration(corpus.texts[i], label) for i, label in zip(chosen, labels, strict=True))
+    checked = task.num_labels * loop.generated_per_label if writes else 0
+    asked = zip(corpus.texts, corpus.ids, strict=True)
+    return [AnnotationRequest(text, shots, sample) for text, sample in asked] + [
+        AnnotationRequest(text) for text in corpus.texts[:checked]
+    ]
+
+
 def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> list[Demonstration]:
     """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
     the annotator writes."""
     # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
-    per_label, labels = _shots_per_label(asking), range(asking.task.num_labels)
+    per_label, labels = _shots_per_label(asking.loop, asking.task), range(asking.task.num_labels)
     order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
     by_label = [
         [Demonstration(corpus.texts[i], label, "human", corpus.ids[i]) for i in order[corpus.human[order] == label]]
@@ -202,14 +229,16 @@ def _retrieve(
     rows, pool = np.array(list(shots), dtype=int), list(shots.values())
     labels = np.array([shot.label for shot in pool], dtype=int)
     queries = cluster_queries(selection.embeddings[asked], asking.loop.texts_per_list, seed=asking.seed)
-    found = nearest_demonstrations(queries, selection.embeddings[rows], labels, per_label=_shots_per_label(asking))
+    found = nearest_demonstrations(
+        queries, selection.embeddings[rows], labels, per_label=_shots_per_label(asking.loop, asking.task)
+    )
     return [
         tuple(pool[j] for j in nearest if pool[j].id != corpus.ids[i]) for i, nearest in zip(asked, found, strict=True)
     ]
 
 
-def _shots_per_label(asking: Asking) -> int:
-    return max(1, round(asking.loop.shots / asking.task.num_labels)) if asking.loop.shots else 0
+def _shots_per_label(loop: LoopConfig, task: TextClassification) -> int:
+    return max(1, round(loop.shots / task.num_labels)) if loop.shots else 0
 
 
 def _warn_of_missing(labels: np.ndarray, task: TextClassification) -> None:

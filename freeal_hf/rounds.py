@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,12 @@ import numpy as np
 
 import freeal_hf
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, session
+from freeal_hf.annotation.annotator import Annotator, session
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import load_prices, price_of
-from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, SELECTION, Asking, annotate, forget_unfinished
+from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, SELECTION, Asking, annotate, foreseen, forget_unfinished
 from freeal_hf.configuration import EngineConfig, HubConfig, LoopConfig, changed_arguments, describe_annotator
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
@@ -160,6 +160,8 @@ class FreeAL:
         self._check(texts, test)
         annotator = self._annotator(dataset)
         price = self._price(annotator)
+        budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
+        budget.check_price(price)
         with (
             self.folder.open(self._config(dataset, source), resume=resume, overwrite=overwrite),
             mending_disk_errors(self.folder.path),
@@ -170,7 +172,6 @@ class FreeAL:
             write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
             corpus = with_human_labels(texts, dataset, given, self._known_human_labels())
             self._refuse_late(corpus.human_labels)
-            budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
             asking = Asking(
                 task=self.task,
                 loop=self.loop,
@@ -215,7 +216,7 @@ class FreeAL:
             self._train_together(number)
 
     def estimate(self, dataset: "str | Path | Dataset | pd.DataFrame") -> Estimate:
-        """What annotating all texts once, in round 0, will take; nothing is asked.
+        """What annotating all texts once, in round 0, will take, its demonstrations included; nothing is asked.
 
         Later rounds ask again what turns out noisy, with longer prompts: the demonstrations are in them.
 
@@ -228,8 +229,9 @@ class FreeAL:
         dataset = self._prepared(dataset)
         annotator = self._annotator(dataset)
         corpus = distinct_texts(dataset)
-        requests = [AnnotationRequest(text, id=sample) for text, sample in zip(corpus.texts, corpus.ids, strict=True)]
-        return estimate_annotation(annotator, self.task, requests, price=self._price(annotator))
+        requests = foreseen(corpus, self.task, annotator, self.loop, seed=self.args.seed)
+        estimate = estimate_annotation(annotator, self.task, requests, price=self._price(annotator))
+        return replace(estimate, texts=len(corpus.texts))
 
     # ---- Before the first call ----
 

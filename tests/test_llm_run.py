@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.servers.chat import Behaviour, ChatServer, serve
 
@@ -81,6 +82,28 @@ def test_estimate_asks_nothing(run, server, tmp_path):
     done = run(server.url, "--estimate")
     assert done.returncode == 0, done.stderr
     assert "prompt tokens" in done.stdout
+    assert sum(server.stats.asked.values()) == 0
+    assert not (tmp_path / "run").exists()
+
+
+def estimate(task, corpus, folder, **loop):
+    annotator = InferenceEndpointsAnnotator("http://127.0.0.1:9")
+    args = FreeALConfig(output_dir=str(folder))
+    return FreeAL(task, annotator, args=args, loop=LoopConfig(**loop)).estimate(corpus)
+
+
+def test_the_estimate_foresees_the_demonstrations_and_their_checks(task, corpus, tmp_path):
+    without = estimate(task, corpus, tmp_path, generated_per_label=0)
+    with_them = estimate(task, corpus, tmp_path, generated_per_label=10)
+    assert with_them.calls.expected == without.calls.expected + 2 * 10
+    assert with_them.prompt_tokens.expected / with_them.calls.expected > without.prompt_tokens.expected / 80
+    assert with_them.texts == without.texts == len(set(corpus["text"]))
+
+
+def test_a_limit_in_dollars_without_a_price_is_refused_before_anything_is_asked_or_written(run, server, tmp_path):
+    done = run(server.url, "--max-cost", "1")
+    assert done.returncode == 1
+    assert "--prices" in done.stderr.splitlines()[-1]
     assert sum(server.stats.asked.values()) == 0
     assert not (tmp_path / "run").exists()
 

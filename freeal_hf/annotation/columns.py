@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
+from freeal_hf.annotation.ledger import Price
 from freeal_hf.annotation.prompts import parse_answer
 from freeal_hf.tasks import NO_LABEL, TextClassification
 
@@ -20,6 +21,7 @@ class ColumnAnnotator:
 
     batch_size = 1000
     concurrency = 1
+    price = Price(0.0, 0.0)
 
     def __init__(self, answers: Mapping[str, str], name: str) -> None:
         self.answers = answers

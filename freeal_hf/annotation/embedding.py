@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
+from freeal_hf.annotation.ledger import Price
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import TextClassification
@@ -33,6 +34,7 @@ class EmbeddingAnnotator:
     """
 
     concurrency = 1
+    price = Price(0.0, 0.0)
 
     def __init__(self, model: str = EMBEDDED_MODEL, *, temperature: float = 0.06, batch_size: int = 256) -> None:
         try:

@@ -43,6 +43,7 @@ class Estimate:
         completion_tokens (`Interval`): Tokens to be written.
         cost (`Interval`, *optional*): Dollars; `None` if the price is not known.
         seconds (`Interval`): Time.
+        prices_as_of (`str`, *optional*): Month of the list prices in `cost`; `None` where the user gave the price.
         is_measured (`bool`): Whether tokens and time come from calls that were made, or from the requests' lengths.
     """
 
@@ -53,9 +54,12 @@ class Estimate:
     cost: Interval | None
     seconds: Interval
     is_measured: bool
+    prices_as_of: str | None = None
 
     def __str__(self) -> str:
         cost = _shown(self.cost, lambda dollars: f"${dollars:,.2f}") if self.cost else "not known (no price)"
+        if self.prices_as_of:
+            cost += f", by list prices of {self.prices_as_of} (--prices FILE gives others)"
         return "\n".join(
             [
                 f"texts              {self.texts:,}",
@@ -132,6 +136,7 @@ def estimate_annotation(
         cost=Interval(*map(price.of, prompt, completion)) if price else None,
         seconds=_product(calls, seconds),
         is_measured=bool(probe and sample),
+        prices_as_of=price.as_of if price else None,
     )
 
 

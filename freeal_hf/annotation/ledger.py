@@ -12,10 +12,12 @@ class Price:
     Args:
         prompt (`float`): Of tokens that are read.
         completion (`float`): Of tokens that are written.
+        as_of (`str`, *optional*): Month of the list that it was taken from; `None` for the user's own.
     """
 
     prompt: float
     completion: float
+    as_of: str | None = None
 
     def __post_init__(self) -> None:
         if not (self.prompt >= 0 and self.completion >= 0):
@@ -125,14 +127,23 @@ class Budget:
         """Counts what is entered in this ledger, now and later, as spent.
 
         Raises:
-            InputError: If there is a `max_cost` but the ledger has no price.
+            InputError: As `check_price`.
         """
         if not any(ledger is known for known in self._ledgers):
             self._ledgers.append(ledger)
-        if self.max_cost is not None and ledger.price is None:
+        self.check_price(ledger.price)
+
+    def check_price(self, price: Price | None) -> None:
+        """Refuses a limit in dollars that cannot be kept.
+
+        Raises:
+            InputError: If there is a `max_cost` but no price.
+        """
+        if self.max_cost is not None and price is None:
             raise InputError(
                 f"max_cost={self.max_cost:g} cannot be kept: the price of this model's tokens is not known. Name it "
-                "in a price table (--prices FILE, dollars per million tokens), or limit tokens with --max-tokens."
+                "in a price table (--prices FILE, dollars per million tokens; a server's model is named as in "
+                "endpoint:MODEL@URL), or limit tokens with --max-tokens."
             )
 
     def remaining(self, ledger: Ledger) -> "Budget":

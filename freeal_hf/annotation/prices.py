@@ -10,18 +10,21 @@ from freeal_hf.errors import InputError
 
 PRICES_AS_OF = "2025-06"
 
-PRICES: Mapping[str, Price] = {
-    "gpt-3.5-turbo": Price(0.50, 1.50),
-    "gpt-4o": Price(2.50, 10.00),
-    "gpt-4o-mini": Price(0.15, 0.60),
-    "gpt-4.1": Price(2.00, 8.00),
-    "gpt-4.1-mini": Price(0.40, 1.60),
-    "gpt-4.1-nano": Price(0.10, 0.40),
-    "claude-3-5-haiku-latest": Price(0.80, 4.00),
-    "claude-sonnet-4-0": Price(3.00, 15.00),
+_LIST = {
+    "gpt-3.5-turbo": (0.50, 1.50),
+    "gpt-4o": (2.50, 10.00),
+    "gpt-4o-mini": (0.15, 0.60),
+    "gpt-4.1": (2.00, 8.00),
+    "gpt-4.1-mini": (0.40, 1.60),
+    "gpt-4.1-nano": (0.10, 0.40),
+    "claude-3-5-haiku-latest": (0.80, 4.00),
+    "claude-sonnet-4-0": (3.00, 15.00),
 }
-"""List prices of their vendors as of `PRICES_AS_OF`, by the model's name in a request. Models of the Hugging Face
-inference providers are not among them: each provider has its own price. A table of the user's comes first."""
+
+PRICES: Mapping[str, Price] = {model: Price(*dollars, as_of=PRICES_AS_OF) for model, dollars in _LIST.items()}
+"""List prices of their vendors as of `PRICES_AS_OF`, not checked since, by the model's name in a request. Models of
+the Hugging Face inference providers are not among them: each has its own price. A table of the user's comes
+first."""
 
 
 def load_prices(path: str | Path) -> dict[str, Price]:

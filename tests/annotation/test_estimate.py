@@ -91,6 +91,12 @@ def test_an_estimate_is_shown_as_a_table(task: TextClassification) -> None:
         "texts", "calls", "prompt tokens", "completion tokens", "cost", "time", "from"
     ]  # fmt: skip
     assert "$" in shown
+    assert "list prices of 2025-06" in shown
+
+
+def test_the_users_price_is_shown_without_a_date(task: TextClassification) -> None:
+    annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
+    assert "list prices" not in str(estimate_annotation(annotator, task, REQUESTS, price=Price(1.0, 2.5)))
 
 
 # ---- Prices ----
