@@ -12,7 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -104,17 +104,18 @@ def fill_cache(
             account=account,
             is_limited=config.ray_calls_per_minute is not None,
         )
-        for row in rows:
-            path = Path(row["shard"])
-            _take_over(path.with_suffix(_ANSWERS), cache)
-            ledger.retries += row["retries"]
-            if row["prompt_tokens"] or row["completion_tokens"]:
-                ledger.record(None, row["prompt_tokens"], row["completion_tokens"])
-            if row["error"]:
-                raise AnnotatorError(row["error"])
-            remove(path)
-            done += sizes[str(path)]
-            progress(done)
+        with closing(rows):
+            for row in rows:
+                path = Path(row["shard"])
+                _take_over(path.with_suffix(_ANSWERS), cache)
+                ledger.retries += row["retries"]
+                if row["prompt_tokens"] or row["completion_tokens"]:
+                    ledger.record(None, row["prompt_tokens"], row["completion_tokens"])
+                if row["error"]:
+                    raise AnnotatorError(row["error"])
+                remove(path)
+                done += sizes[str(path)]
+                progress(done)
 
 
 class Account:

@@ -4,7 +4,7 @@ Ray Data hands the shards out, replaces lost workers and gives them their shard 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,12 @@ def cluster(config: EngineConfig) -> Iterator[None]:
         ray.shutdown()
 
 
-def over_shards(shards: Sequence[Path], worker: type, config: EngineConfig, **arguments: Any) -> Iterator[dict]:
+def over_shards(
+    shards: Sequence[Path], worker: type, config: EngineConfig, **arguments: Any
+) -> Generator[dict[str, Any], None, None]:
     """Has every shard worked on by one of the workers; a shard whose worker was lost is given to another.
+
+    Close it where not all is taken: Ray Data ends badly after the connection to its cluster.
 
     Args:
         shards (`Sequence[Path]`): Files, on a disk that all nodes see.

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,9 @@ def write_predictions_on_ray(
         labelled, count = labelled + sum(is_usable(row.note) for row in rows), count + len(rows)
     missing = [shard for shard in shards if not shard.with_suffix(_LABELLED).exists()]
     if missing:
-        with cluster(config):
-            for row in over_shards(
-                missing, _PredictionWorker, config, model=model, columns=columns, batch_size=batch_size
-            ):
+        workers = over_shards(missing, _PredictionWorker, config, model=model, columns=columns, batch_size=batch_size)
+        with cluster(config), closing(workers):
+            for row in workers:
                 remove(Path(row["shard"]))
 
     def join(partial: Path) -> None:

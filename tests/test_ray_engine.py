@@ -21,7 +21,7 @@ from freeal_hf.annotation.annotator import AnnotationRequest
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
 from freeal_hf.cli import main
-from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
+from freeal_hf.errors import BudgetExceeded, InputError
 from freeal_hf.inputs import TextRow
 from freeal_hf.prediction import Classifier, Columns
 from freeal_hf.ray_annotation import Account, fill_cache
@@ -131,6 +131,13 @@ def test_a_killed_driver_goes_on_where_it_was(server, tmp_path):
     assert COUNT <= answered(server) <= COUNT + 4 * CONCURRENCY
 
 
+def test_an_error_ends_a_run_with_a_cluster_of_its_own(tmp_path):
+    command = [sys.executable, "-m", "tests.ray_run", "http://127.0.0.1:9/v1", str(tmp_path / "run"), "50"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "0", "NO_KEY": "none"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert "AnnotatorError" in done.stderr.strip().splitlines()[-1]
+
+
 def test_the_budget_holds_for_all_workers_together_and_a_larger_one_goes_on(ray_cluster, server, tmp_path):
     with pytest.raises(BudgetExceeded):
         annotate(server.url, tmp_path / "run", COUNT, budget=Budget(max_tokens=12_000))
@@ -143,11 +150,6 @@ def test_the_budget_holds_for_all_workers_together_and_a_larger_one_goes_on(ray_
     assert answered(server) == COUNT
     tokens_a_text = ledger.tokens / COUNT
     assert paid * tokens_a_text <= 12_000
-
-
-def test_an_annotator_that_cannot_work_ends_the_run(ray_cluster, tmp_path):
-    with pytest.raises(AnnotatorError, match=r"127\.0\.0\.1:9"):
-        annotate("http://127.0.0.1:9/v1", tmp_path / "run", 50)
 
 
 def oracle(text, num_labels):
