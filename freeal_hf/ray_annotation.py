@@ -195,10 +195,10 @@ class _Limited:
         self._annotator, self._account = annotator, account
         self._limit = getattr(annotator, "timeout", None)
         self._times: deque[float] = deque()
-        self.concurrency = getattr(annotator, "concurrency", 8)
-        self.batch_size = getattr(annotator, "batch_size", 1)
-        self.own_calls = getattr(annotator, "own_calls", [])
-        self.fingerprint = annotator.fingerprint  # type: ignore[attr-defined]
+        self.timeout = None  # waiting for its turn does not count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._annotator, name)
 
     async def __aenter__(self) -> "_Limited":
         if hasattr(self._annotator, "__aenter__"):
@@ -214,7 +214,7 @@ class _Limited:
             wait, between, count = await asyncio.wrap_future(self._account.slots.remote().future())
             self._times.extend(time.monotonic() + wait + i * between for i in range(count))
         await asyncio.sleep(self._times.popleft() - time.monotonic())
-        try:  # waiting for its turn does not count
+        try:
             return await asyncio.wait_for(self._annotator.annotate(task, requests), self._limit)
         except asyncio.TimeoutError as error:
             raise TransientError("timeout", f"no answer within {self._limit} s") from error

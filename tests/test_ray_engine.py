@@ -97,7 +97,8 @@ def annotating_workers():
 
 
 def test_the_labels_are_those_of_a_single_process(ray_cluster, server, tmp_path):
-    labels, ledger = annotate(server.url, tmp_path / "run", COUNT)
+    limited = replace(CONFIG, ray_calls_per_minute=12_000)
+    labels, ledger = annotate(server.url, tmp_path / "run", COUNT, config=limited)
     assert [labels[i] for i in range(COUNT)] == LABELS
     assert answered(server) == COUNT
     assert ledger.calls >= COUNT
