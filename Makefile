@@ -42,7 +42,7 @@ quality: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/mypy
 
 DATA ?= ../shared/data
-BENCHMARKS := loop student student_speed scale annotate prompts instance_selection paper
+BENCHMARKS := loop student student_speed scale scale_out annotate prompts instance_selection paper
 
 .PHONY: $(BENCHMARKS:%=bench-%)
 
@@ -52,7 +52,7 @@ $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	touch $@
 
-bench-annotate bench-scale: bench-%: $(VENV)/.bench
+bench-annotate bench-scale bench-scale_out: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
 
 bench-loop bench-student bench-student_speed bench-prompts bench-instance_selection bench-paper: bench-%: $(VENV)/.bench
