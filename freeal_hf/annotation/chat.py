@@ -1,6 +1,7 @@
 """huggingface_hub's asynchronous client, for chat completions whose constraint reaches the server as written."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,22 +75,42 @@ def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Compl
     if not isinstance(text, str):
         raise TypeError("the content is not text")
     usage = completion.get("usage") or {}
-    logprobs = (choice.get("logprobs") or {}).get("content") or ()
     return Completion(
         text=text,
         is_cut_off=choice.get("finish_reason") == "length",
         is_filtered=choice.get("finish_reason") == "content_filter",
-        tokens=tuple(map(_token, logprobs)),
-        prompt_tokens=usage.get("prompt_tokens") or _about(*(message["content"] for message in messages)),
-        completion_tokens=usage.get("completion_tokens") or _about(text),
+        tokens=_tokens(choice.get("logprobs")),
+        prompt_tokens=_count(usage.get("prompt_tokens"), *(message["content"] for message in messages)),
+        completion_tokens=_count(usage.get("completion_tokens"), text),
     )
 
 
-def _about(*texts: str) -> int:
-    """Tokens, about: for a server that does not count them, so that a budget holds all the same."""
+def _count(told: object, *texts: str) -> int:
+    """Tokens; about, for a server that does not count them, so that a budget holds all the same."""
+    if isinstance(told, int) and told > 0:
+        return told
     return sum(len(text.encode("utf-8", "replace")) for text in texts) // 4
 
 
+def _tokens(logprobs: Any) -> tuple[TokenLogprobs, ...]:
+    """The tokens of an answer; none where a server has another shape for them, which the canary then finds out."""
+    try:
+        return tuple(map(_token, logprobs["content"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ()
+
+
 def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
-    alternatives = {other["token"]: other["logprob"] for other in entry.get("top_logprobs") or ()}
-    return TokenLogprobs(entry["token"], entry["logprob"], alternatives)
+    # JSON has no infinity: some servers write null for what cannot be
+    alternatives = {
+        str(other["token"]): _logprob(other["logprob"])
+        for other in entry.get("top_logprobs") or ()
+        if other["logprob"] is not None
+    }
+    return TokenLogprobs(str(entry["token"]), _logprob(entry["logprob"]), alternatives)
+
+
+def _logprob(value: Any) -> float:
+    if math.isnan(number := float(value)):
+        raise ValueError("a log-probability is not a number")
+    return number

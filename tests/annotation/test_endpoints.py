@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -127,6 +128,69 @@ def test_a_server_without_log_probabilities_gives_labels_without(
     [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     assert (annotation.label, annotation.probabilities) == (by_hash("a parcel", 3), None)
     assert "logprobs" not in bulk(server)[0]
+
+
+def of_first_choice(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], object]:
+    return lambda completion: change(completion["choices"][0])
+
+
+def tokens(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    return choice.get("logprobs", {"content": [{}]})["content"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda choice: choice.update(logprobs=[]),
+        lambda choice: choice.update(logprobs={"tokens": ["A"], "token_logprobs": [0.0]}),
+        lambda choice: tokens(choice)[0].update(logprob=math.nan),
+        lambda choice: tokens(choice)[0].pop("token", None),
+        lambda choice: [token.pop("top_logprobs", None) for token in tokens(choice)],
+    ],
+    ids=["list", "as of completions", "not a number", "without text", "without alternatives"],
+)
+def test_log_probabilities_in_another_shape_count_as_none(
+    change: Callable[[dict[str, Any]], object], task: TextClassification, start: Start
+) -> None:
+    server = start(spoil=of_first_choice(change))
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert (annotation.label, annotation.confidence) == (by_hash("a parcel", 3), None)
+
+
+def test_an_alternative_of_no_probability_may_be_null(task: TextClassification, start: Start) -> None:
+    impossible = {"token": "Z", "logprob": None}
+    server = start(
+        spoil=of_first_choice(
+            lambda choice: [token.setdefault("top_logprobs", []).append(impossible) for token in tokens(choice)]
+        )
+    )
+    assert annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")[0].probabilities is not None
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "12", "completion_tokens": None}], ids=str)
+def test_a_count_of_tokens_that_makes_no_sense_is_estimated(
+    usage: object, task: TextClassification, start: Start
+) -> None:
+    server = start(spoil=lambda completion: completion.update(usage=usage))
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert annotation.prompt_tokens > 50
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda completion: completion.update(choices=[]),
+        lambda completion: completion.clear(),
+        lambda completion: completion["choices"][0].update(message=None),
+        lambda completion: completion["choices"][0]["message"].update(content=["A"]),
+    ],
+    ids=["no choice", "nothing", "no message", "content in parts"],
+)
+def test_an_answer_that_is_no_chat_completion_ends_the_run_with_what_was_wrong(
+    change: Callable[[dict[str, Any]], object], task: TextClassification, start: Start
+) -> None:
+    with pytest.raises(AnnotatorError, match="not a chat completion"):
+        annotate(InferenceEndpointsAnnotator(start(spoil=change).url), task, "a parcel")
 
 
 def test_labels_are_answered_by_name_when_no_probabilities_are_wanted(task: TextClassification, start: Start) -> None:

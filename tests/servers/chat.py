@@ -63,6 +63,7 @@ class Behaviour:
         free_text: What it says when nothing constrains it; `{}` stands for the label.
         oracle: The rule: text and number of labels to label id.
         chooser: Its answer when it is to choose texts: candidates' numbers and how many are wanted to what it says.
+        spoil: Changes a completion before it is sent.
     """
 
     latency: float = 0.0
@@ -82,6 +83,7 @@ class Behaviour:
     free_text: str = "{}"
     oracle: Callable[[str, int], int] = by_hash
     chooser: Callable[[list[int], int], str] = first_candidates
+    spoil: Callable[[dict[str, Any]], object] = lambda completion: None
 
 
 @dataclass
@@ -269,11 +271,13 @@ class ChatServer:
         }
 
     def _answered(self, prompt: str, payload: dict[str, Any], fault: str | None) -> web.Response:
+        usage = dict(payload.get("usage", {}))
+        self.behaviour.spoil(payload)
         content = json.dumps(payload)
         if fault == "broken":
             return web.Response(text=content[: len(content) // 2], content_type="application/json")
         self.stats.answered[text_of(prompt)] += 1
-        usage, (read, written) = payload.get("usage", {}), self.stats.billed
+        read, written = self.stats.billed
         self.stats.billed = (read + usage.get("prompt_tokens", 0), written + usage.get("completion_tokens", 0))
         return web.Response(text=content, content_type="application/json")
 
