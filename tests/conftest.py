@@ -12,9 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import Dataset
+from hypothesis import HealthCheck, settings
 
 from freeal_hf import Annotation, AnnotationRequest, TextClassification
 from freeal_hf.tasks import NO_LABEL
+
+# Fixed seeds, and no limit on time: a busy machine fails no test.
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 FRUIT = ["apple", "pear", "plum", "cherry", "grape", "melon"]
 TOOLS = ["hammer", "saw", "drill", "chisel", "file", "wrench"]

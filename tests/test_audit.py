@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import TextClassification
@@ -106,7 +106,6 @@ def test_one_stratum_gives_the_plain_wilson_interval(right, asked):
     assert [low, high] == pytest.approx(expected, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=8), share=st.floats(0, 1))
 def test_every_stratum_is_drawn_from_and_none_beyond_its_size(sizes, share):
     n = max(len(sizes), round(share * sum(sizes)))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import Annotation, TextClassification
@@ -46,7 +46,6 @@ def test_one_sample_of_every_cluster_is_chosen():
     assert sorted(int(shot.id[2:]) // 10 for shot in pool) == [0, 1, 2]
 
 
-@settings(deadline=None)
 @given(counts=st.lists(st.integers(0, 7), min_size=2, max_size=4), pool_size=st.integers(1, 20))
 def test_labels_with_few_or_no_samples_break_nothing(counts, pool_size):
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
@@ -56,7 +55,6 @@ def test_labels_with_few_or_no_samples_break_nothing(counts, pool_size):
         assert sum(shot.label == label for shot in pool) == min(count, per_label)
 
 
-@settings(deadline=None)
 @given(n=st.integers(1, 6), m=st.integers(0, 12), per_label=st.integers(1, 4), seed=st.integers(0, 100))
 def test_retrieval_finds_the_nearest_of_every_label(n, m, per_label, seed):
     rng = np.random.default_rng(seed)

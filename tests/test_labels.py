@@ -91,7 +91,7 @@ def test_a_label_that_is_never_final_has_no_estimate():
     assert [estimate is None for estimate in found.by_label] == [False, False, True]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), n=st.integers(1, 40), num_labels=st.integers(2, 5))
 def test_any_answers_give_labels_probabilities_and_ordered_ranges(seed, n, num_labels):
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.voting import fuse_votes, majority
@@ -40,7 +40,6 @@ def test_known_labels_are_certain():
     assert (probabilities[np.arange(100), gold[:100]] == 1).all()
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 100), n=st.integers(1, 12), m=st.integers(1, 4), num_labels=st.integers(2, 4))
 def test_any_votes_give_distributions(seed, n, m, num_labels):
     votes = np.random.default_rng(seed).integers(-1, num_labels, (n, m))
