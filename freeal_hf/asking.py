@@ -22,11 +22,27 @@ from freeal_hf.progress import ANNOTATING, Progress
 from freeal_hf.round_files import Answers, Corpus, Selection, read_pool, write_pool
 from freeal_hf.run_folder import RunFolder, remove, write_atomically
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.voting import fuse_votes
 
 logger = logging.getLogger(__name__)
 
 ANNOTATIONS, SELECTION, CHECKPOINTS = "annotations.json", "selection.npz", "training"
 _GENERATED, _SHARDS = "generated.jsonl", "shards"
+
+
+@dataclass(frozen=True)
+class Voter:
+    """One of those who are asked.
+
+    Args:
+        annotator (`Annotator`): Who labels.
+        price (`Price`, *optional*): What its tokens cost.
+        make (`Callable`): Makes the same annotator elsewhere.
+    """
+
+    annotator: Annotator
+    price: Price | None
+    make: Callable[[], Annotator]
 
 
 @dataclass(frozen=True)
@@ -36,28 +52,26 @@ class Asking:
     Args:
         task (`TextClassification`): What is labelled.
         loop (`LoopConfig`): How annotator and student take turns.
-        annotator (`Annotator`): Who labels.
+        voters (`tuple[Voter, ...]`): Who labels; the answers of several are fused.
+        refiners (`tuple[Voter, ...]`): Who is asked again, in their place, in the rounds after the first.
         cache (`AnswerCache`): Where answers are kept.
         budget (`Budget`): What may be spent.
-        price (`Price`, *optional*): What tokens cost.
         seed (`int`): Seed of every choice.
         progress (`Progress`): Who is told how far it is.
         disable_tqdm (`bool`): Whether to show no progress bar.
         engine (`EngineConfig`): Where texts are annotated.
-        make_annotator (`Callable`): Makes the same annotator elsewhere.
     """
 
     task: TextClassification
     loop: LoopConfig
-    annotator: Annotator
+    voters: tuple[Voter, ...]
+    refiners: tuple[Voter, ...]
     cache: AnswerCache
     budget: Budget
-    price: Price | None
     seed: int
     progress: Progress
     disable_tqdm: bool
     engine: EngineConfig
-    make_annotator: Callable[[], Annotator]
 
 
 def forget_unfinished(folder: Path, corpus: Corpus) -> None:
@@ -91,12 +105,14 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
     folder = run.round(number)
     if (folder / ANNOTATIONS).is_file():
         return Answers.load(folder / ANNOTATIONS)
-    ledger = Ledger(owner=f"round-{number}", price=asking.price)
+    refiners = asking.refiners if number > 0 else ()
+    voters = refiners or asking.voters
+    ledgers = [Ledger(owner=f"round-{number}", price=voter.price) for voter in voters]
     start = time.monotonic()
     if number == 0:
         answers = Answers.none(len(corpus.texts))
         asked = np.flatnonzero(corpus.human == NO_LABEL)
-        first = _first_demonstrations(corpus, asking, ledger)
+        first = _first_demonstrations(corpus, asking, ledgers[0])
         write_atomically(folder / _GENERATED, lambda path: write_pool(path, first, asking.task))
         shown: Iterable[tuple[Demonstration, ...]] = [tuple(first)] * len(asked)
     else:
@@ -104,17 +120,58 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         answers = Answers.load(previous / ANNOTATIONS)[0].extended_to(len(corpus.texts))
         selection = Selection.load(previous / SELECTION)
         asked = _asked_again(selection, corpus, asking.loop)
+        if refiners:
+            asked = asked[np.argsort(-np.nan_to_num(selection.losses[asked], nan=np.inf), kind="stable")]
         shown = _retrieve(previous, corpus, selection, asked, asking)
-    answers.human_labels = corpus.human_labels
     requests = [
         AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i])
         for i, demonstrations in zip(asked, shown, strict=True)
     ]
+    parts = _parts(answers, len(asking.voters) + len(asking.refiners))
+    turn = parts[len(asking.voters) :] if refiners else parts[: len(asking.voters)]
+    budget_spent = False
+    try:
+        for voter, ledger, part in zip(voters, ledgers, turn, strict=True):
+            _ask(voter, requests, asked, part, ledger, asking, folder, in_order=bool(refiners))
+    except BudgetExceeded:
+        if not (corpus.training_labels(combine(parts, asking, corpus.human)) != NO_LABEL).any():
+            raise
+        budget_spent = True
+        for part in turn:
+            part.explain_missing("the budget was spent")
+    answers = combine(parts, asking, corpus.human)
+    answers.human_labels = corpus.human_labels
+    spent = [ledger.cost for ledger in ledgers]
+    costs = {
+        "annotator_calls": sum(ledger.calls for ledger in ledgers),
+        "prompt_tokens": sum(ledger.prompt_tokens for ledger in ledgers),
+        "completion_tokens": sum(ledger.completion_tokens for ledger in ledgers),
+        "cost": None if None in spent else sum(filter(None, spent)),
+        "seconds": time.monotonic() - start,
+        "budget_spent": budget_spent,
+    }
+    write_atomically(folder / ANNOTATIONS, lambda path: answers.save(path, costs))
+    _warn_of_missing(corpus.training_labels(answers), asking.task)
+    return answers, costs
+
+
+def _ask(
+    voter: Voter,
+    requests: list[AnnotationRequest],
+    asked: np.ndarray,
+    answers: Answers,
+    ledger: Ledger,
+    asking: Asking,
+    folder: Path,
+    *,
+    in_order: bool,
+) -> None:
+    number, total = int(folder.name.removeprefix("round-")), len(requests)
     if asking.engine.engine == "ray":
         from freeal_hf.ray_annotation import fill_cache
 
         fill_cache(
-            asking.annotator,
+            voter.annotator,
             asking.task,
             requests,
             cache=asking.cache,
@@ -122,37 +179,78 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
             budget=asking.budget,
             folder=folder / _SHARDS,
             config=asking.engine,
-            make_annotator=asking.make_annotator,
-            progress=lambda done: asking.progress.step(number, ANNOTATING, done, len(requests)),
+            make_annotator=voter.make,
+            progress=lambda done: asking.progress.step(number, ANNOTATING, done, total),
         )
         remove(folder / _SHARDS)
     results = run_annotation(
-        asking.annotator, asking.task, requests, cache=asking.cache, ledger=ledger, budget=asking.budget
+        voter.annotator,
+        asking.task,
+        # An iterator is not put into another order, which a prefix cache would like better.
+        iter(requests) if in_order else requests,
+        cache=asking.cache,
+        ledger=ledger,
+        budget=asking.budget,
     )
-    title, total = f"round {number}: annotating", len(requests)
     asking.progress.step(number, ANNOTATING, 0, total)
-    bar = tqdm(results, total=total, desc=title, disable=asking.disable_tqdm)
-    budget_spent = False
-    try:
-        for done, (position, answer) in enumerate(bar, start=1):
-            answers.take(int(asked[position]), answer)
-            asking.progress.step(number, ANNOTATING, done, total)
-    except BudgetExceeded:
-        if not (corpus.training_labels(answers) != NO_LABEL).any():
-            raise
-        budget_spent = True
-        answers.explain_missing("the budget was spent")
-    costs = {
-        "annotator_calls": ledger.calls,
-        "prompt_tokens": ledger.prompt_tokens,
-        "completion_tokens": ledger.completion_tokens,
-        "cost": ledger.cost,
-        "seconds": time.monotonic() - start,
-        "budget_spent": budget_spent,
-    }
-    write_atomically(folder / ANNOTATIONS, lambda path: answers.save(path, costs))
-    _warn_of_missing(corpus.training_labels(answers), asking.task)
-    return answers, costs
+    bar = tqdm(results, total=total, desc=f"round {number}: annotating", disable=asking.disable_tqdm)
+    for done, (position, answer) in enumerate(bar, start=1):
+        answers.take(int(asked[position]), answer)
+        asking.progress.step(number, ANNOTATING, done, total)
+
+
+def _parts(answers: Answers, count: int) -> list[Answers]:
+    """What each of `count` annotators has said so far; what other ones said counts as the first one's."""
+    known = answers.parts
+    if len(known) != count:
+        known = [Answers(answers.labels, answers.confidences, answers.reasons)]
+    return [*known, *(Answers.none(len(answers.labels)) for _ in range(count - len(known)))]
+
+
+def combine(parts: list[Answers], asking: Asking, human: np.ndarray) -> Answers:
+    """What the answers of several annotators come to: those of one group fused, the refiners' before the others'.
+
+    Args:
+        parts (`list[Answers]`): What each of the voters said, then each of the refiners.
+        asking (`Asking`): Whom a run asks.
+        human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    count, num_labels = len(asking.voters), asking.task.num_labels
+    whole = _fused(parts[:count], num_labels, human)
+    if parts[count:]:
+        refined = _fused(parts[count:], num_labels, human)
+        has = refined.labels != NO_LABEL
+        whole = Answers(
+            np.where(has, refined.labels, whole.labels),
+            np.where(has, refined.confidences, whole.confidences),
+            [None if found else reason for found, reason in zip(has, whole.reasons, strict=True)],
+        )
+    whole.parts = parts
+    return whole
+
+
+def _fused(group: list[Answers], num_labels: int, human: np.ndarray) -> Answers:
+    if len(group) == 1:
+        return Answers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
+    votes = np.column_stack([part.labels for part in group])
+    answered = (votes != NO_LABEL).any(axis=1)
+    labels = fuse_votes(votes, num_labels, human).probabilities.argmax(axis=1)
+    reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
+    # The fused probabilities are no confidence: voters that err alike make them far too high.
+    return Answers(np.where(answered, labels, NO_LABEL), np.full(len(labels), np.nan), reasons)
+
+
+def votes_of(answers: Answers, asking: Asking) -> np.ndarray | None:
+    """What each of several annotators said of each text, shape `(n, m)`; `None` where one alone is asked at a time."""
+    count = len(asking.voters)
+    if max(count, len(asking.refiners)) < 2:
+        return None
+    votes = np.column_stack([part.labels for part in answers.parts])
+    refined = (votes[:, count:] != NO_LABEL).any(axis=1)
+    votes[:, :count][refined] = NO_LABEL
+    return votes
 
 
 def foreseen(
@@ -192,7 +290,7 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
         [Demonstration(corpus.texts[i], label, "human", corpus.ids[i]) for i in order[corpus.human[order] == label]]
         for label in labels
     ]
-    annotator, wanted = asking.annotator, asking.loop.generated_per_label if per_label else 0
+    annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
     if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label):
         for shot in generate_demonstrations(
             asking.task,

@@ -127,8 +127,14 @@ def _add_run(commands: Any) -> None:
     models = run.add_argument_group("annotator and student")
     models.add_argument(
         "--annotator",
+        action="append",
         metavar="SPEC",
-        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL or column:NAME",
+        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable: fused",
+    )
+    models.add_argument(
+        "--refine-annotator",
+        metavar="SPEC",
+        help="who is asked in later rounds instead, for noisy texts, the most disputed first",
     )
     models.add_argument(
         "--annotator-option",
@@ -220,13 +226,16 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
 
     quiet_libraries()
+    from freeal_hf.annotation.specs import split_specs
     from freeal_hf.human_labels import read_human_labels
     from freeal_hf.inputs import read_data
     from freeal_hf.report import summary_table
     from freeal_hf.rounds import FreeAL
     from freeal_hf.training.config import FreeALConfig
 
-    annotator = str(values.get("annotator", "embedding"))
+    given = values.get("annotator", "embedding")
+    annotator = str(given) if isinstance(given, str) else " + ".join(given)
+    refiner = values.get("refine_annotator")
     columns = reading(values)
     try:
         args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
@@ -240,6 +249,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         student,
         args,
         loop,
+        refine_annotator=refiner,
         annotator_options=options_of_annotator,
         hub=hub,
         engine=engine,
@@ -250,7 +260,9 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
             loop_run.assist()
         return
     gold = values.get("gold_column")
-    extra = [annotator.removeprefix("column:")] if annotator.startswith("column:") else []
+    specs = split_specs(annotator)
+    asked = [*specs, *(split_specs(refiner) if refiner else [])]
+    extra = [spec.removeprefix("column:") for spec in dict.fromkeys(asked) if spec.startswith("column:")]
     if dataset is None:
         dataset = read_data(
             data_path,
@@ -264,8 +276,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     human_labels = read_human_labels(values.get("human_labels") or (), task, **files)
     if values.get("test_data"):
         test = read_data(values["test_data"], task, gold_column=gold, **columns)
-    if only_estimate or not annotator.startswith(_FREE_ANNOTATORS):
-        print(f"Round 0 will take about:\n{loop_run.estimate(dataset)}\n")
+    for which, spec in enumerate(specs):
+        if only_estimate or not spec.startswith(_FREE_ANNOTATORS):
+            of = f" of {spec}" if len(specs) > 1 else ""
+            print(f"Round 0{of} will take about:\n{loop_run.estimate(dataset, which)}\n")
     if only_estimate:
         return
     # `text_columns` is noted by the loop itself.
@@ -310,6 +324,7 @@ def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
         "labels",
         "description",
         "annotator",
+        "refine_annotator",
         "annotator_option",
         "annotator_options",
         "student",

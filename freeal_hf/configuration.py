@@ -1,5 +1,6 @@
 """How the loop is set up, and what a run was told, as plain values for `config.yaml` without any token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from importlib.util import find_spec
@@ -194,7 +195,23 @@ def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
     return changed
 
 
-def describe_annotator(annotator: Any) -> dict[str, Any]:
-    """Class, model and address of an annotator object; nothing else of it, for the rest may hold a key."""
+def each_annotator(named: Any) -> Sequence[Any]:
+    """The annotators that were named: none, one, or a sequence of them."""
+    if named is None:
+        return ()
+    return named if isinstance(named, Sequence) and not isinstance(named, str) else (named,)
+
+
+def describe_annotators(named: Any) -> str | dict[str, Any] | None:
+    """Annotators for `config.yaml`: by name; objects by class, model and address, for the rest may hold a key."""
+    several = each_annotator(named)
+    if all(isinstance(one, str) for one in several):
+        return " + ".join(several) or None
+    described = [{"class": one} if isinstance(one, str) else _describe(one) for one in several]
+    keys = dict.fromkeys(key for one in described for key in one)
+    return {key: " + ".join(str(one.get(key, "-")) for one in described) for key in keys}
+
+
+def _describe(annotator: Any) -> dict[str, Any]:
     known = {name: getattr(annotator, name, None) for name in ("model", "base_url", "provider")}
     return {"class": type(annotator).__name__, **{k: v for k, v in known.items() if isinstance(v, str)}}

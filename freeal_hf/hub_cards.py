@@ -33,6 +33,7 @@ _NOT_TRAINING = {
     "labels",
     "description",
     "annotator",
+    "refine_annotator",
     "student",
     "disable_tqdm",
     "report_to",
@@ -68,7 +69,7 @@ def round_facts(
         dataset_id=dataset_id,
         model_id=model_id,
         round=number,
-        annotator=_annotator_name(annotator),
+        annotator=_annotator_name(annotator) + _refined_by(config),
         annotator_prompt=_prompt(task) if _is_asked(annotator) else None,
         base_model=base_model,
         base_revision=_revision(base_model) if base_model else None,
@@ -132,6 +133,11 @@ def _annotator_name(annotator: Any) -> str:
     if isinstance(annotator, Mapping):
         return " ".join(str(value) for value in annotator.values())
     return {"column:annotator_label": "labels that stood in a column of the data"}.get(annotator, str(annotator))
+
+
+def _refined_by(config: Mapping[str, Any]) -> str:
+    refiner = config.get("refine_annotator")
+    return f", noisy texts again by {_annotator_name(refiner)}" if refiner else ""
 
 
 def _is_asked(annotator: Any) -> bool:

@@ -155,9 +155,13 @@ def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict
     annotator = config.get("annotator")
     if isinstance(annotator, str):
         is_column = annotator.startswith("column:")
-        public["annotator"] = "column:annotator_label" if is_column else _without_key(annotator)
+        several = " + ".join(_without_key(spec) for spec in annotator.split(" + "))
+        public["annotator"] = "column:annotator_label" if is_column else several
     elif isinstance(annotator, Mapping):
         public["annotator"] = _plain(annotator)
+    refiner = public.pop("refine_annotator", None)
+    if isinstance(refiner, str) and not refiner.startswith("column:"):  # columns stay at home
+        public["refine_annotator"] = _without_key(refiner)
     if "annotator_options" in config:
         public["annotator_options"] = _plain(config["annotator_options"])
     return public

@@ -76,7 +76,7 @@ def final_labels(
         labels (`np.ndarray` of shape `(n,)`): The annotator's label ids, -1 for none.
         confidences (`np.ndarray` of shape `(n,)`): Its confidence in them, NaN where it gives none.
         student_probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's probabilities.
-        embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings.
+        embeddings (`np.ndarray` of shape `(n, d)`): Embeddings that no label has shaped.
         votes (`np.ndarray` of shape `(n, m)`, *optional*): What each of several annotators said, -1 for none.
         human (`np.ndarray` of shape `(n,)`, *optional*): Labels that people gave, -1 for none: final, and certain.
         seed (`int`): Seed of the folds.
@@ -147,13 +147,13 @@ def estimate_figures(final: FinalLabels, task: TextClassification) -> dict[str, 
 def held_out_probabilities(
     embeddings: np.ndarray, labels: np.ndarray, num_labels: int, *, seed: int = 0
 ) -> np.ndarray:
-    """What a classifier on the student's embeddings predicts for each text without having seen its label.
+    """What a classifier predicts for each text without having seen its label.
 
-    The student itself has seen all labels; a logistic regression on its embeddings, trained on four fifths and asked
-    for the fifth, costs next to nothing. The embeddings have learnt from the labels too, so it is not wholly blind.
+    The student has seen all labels. A logistic regression on the embeddings that it began with, trained on four fifths
+    of the texts and asked for the fifth, costs next to nothing.
 
     Args:
-        embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings.
+        embeddings (`np.ndarray` of shape `(n, d)`): Embeddings that no label has shaped.
         labels (`np.ndarray` of shape `(n,)`): Labels, -1 for none: these texts are predicted only.
         num_labels (`int`): Number of labels.
         seed (`int`): Seed of the folds.

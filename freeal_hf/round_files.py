@@ -131,12 +131,14 @@ class Answers:
         confidences (`np.ndarray` of shape `(n,)`): The annotator's confidence, NaN where it gave none.
         reasons (`list[str | None]`): Why there is no label.
         human_labels (`list[HumanLabel]`): What people had said when the annotator was asked.
+        parts (`list[Answers]`): Where there are several annotators, what each said; the rest is what it comes to.
     """
 
     labels: np.ndarray
     confidences: np.ndarray
     reasons: list[str | None]
     human_labels: list[HumanLabel] = field(default_factory=list)
+    parts: list["Answers"] = field(default_factory=list)
 
     @classmethod
     def none(cls, count: int) -> "Answers":
@@ -151,6 +153,7 @@ class Answers:
             np.concatenate([self.confidences, more.confidences]),
             [*self.reasons, *more.reasons],
             self.human_labels,
+            [part.extended_to(count) for part in self.parts],
         )
 
     def take(self, index: int, answer: Annotation) -> None:
@@ -170,23 +173,32 @@ class Answers:
 
     def save(self, path: Path, costs: Mapping[str, Any]) -> None:
         """Writes the answers and what they took."""
-        values = {
-            "costs": dict(costs),
-            "labels": self.labels.tolist(),
-            "confidences": [None if np.isnan(value) else value for value in self.confidences.tolist()],
-            "reasons": self.reasons,
-            "human_labels": [{"label": item.label, "id": item.id, "text": item.text} for item in self.human_labels],
-        }
-        path.write_text(json.dumps(values), encoding="utf-8")
+        path.write_text(json.dumps({"costs": dict(costs), **self._values()}), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> tuple["Answers", dict[str, Any]]:
         """Reads what `save` wrote."""
         values = json.loads(path.read_text(encoding="utf-8"))
-        labels = np.array(values["labels"], dtype=int)
-        human_labels = [HumanLabel(**item, origin="an earlier human label") for item in values["human_labels"]]
-        confidences = np.array(values["confidences"], dtype=float)
-        return cls(labels, confidences, values["reasons"], human_labels), values["costs"]
+        return cls._from_values(values), values["costs"]
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "labels": self.labels.tolist(),
+            "confidences": [None if np.isnan(value) else value for value in self.confidences.tolist()],
+            "reasons": self.reasons,
+            "human_labels": [{"label": item.label, "id": item.id, "text": item.text} for item in self.human_labels],
+            "parts": [part._values() for part in self.parts],
+        }
+
+    @classmethod
+    def _from_values(cls, values: Mapping[str, Any]) -> "Answers":
+        return cls(
+            np.array(values["labels"], dtype=int),
+            np.array(values["confidences"], dtype=float),
+            values["reasons"],
+            [HumanLabel(**item, origin="an earlier human label") for item in values["human_labels"]],
+            [cls._from_values(part) for part in values["parts"]],
+        )
 
 
 @dataclass(frozen=True)
@@ -198,12 +210,14 @@ class Selection:
         is_clean (`np.ndarray` of shape `(n,)`): Whether the label is trusted.
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's probabilities.
         embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings, in half precision.
+        first_embeddings (`np.ndarray` of shape `(n, d)`): The same before training, when no label had shaped them.
     """
 
     losses: np.ndarray
     is_clean: np.ndarray
     probabilities: np.ndarray
     embeddings: np.ndarray
+    first_embeddings: np.ndarray
 
     def save(self, path: Path) -> None:
         """Writes the arrays to one file."""
@@ -291,7 +305,8 @@ def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarr
     """
 
     corpus, count = distinct_texts(test), len(probabilities)
-    selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, np.zeros((count, 0)))
+    none = np.zeros((count, 0))
+    selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
     final, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     return label_rows(test, corpus, task, Answers.none(count), selection, final, confidence, number)
 

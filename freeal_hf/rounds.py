@@ -5,7 +5,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,25 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import load_prices, price_of
-from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, SELECTION, Asking, annotate, foreseen, forget_unfinished
-from freeal_hf.configuration import EngineConfig, HubConfig, LoopConfig, changed_arguments, describe_annotator
+from freeal_hf.asking import (
+    ANNOTATIONS,
+    CHECKPOINTS,
+    SELECTION,
+    Asking,
+    Voter,
+    annotate,
+    foreseen,
+    forget_unfinished,
+    votes_of,
+)
+from freeal_hf.configuration import (
+    EngineConfig,
+    HubConfig,
+    LoopConfig,
+    changed_arguments,
+    describe_annotators,
+    each_annotator,
+)
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import InputError
@@ -64,7 +81,10 @@ class FreeAL:
 
     Args:
         task (`TextClassification`): What is labelled.
-        annotator (`Annotator` or `str`): An annotator, or its name as on the command line (`"embedding"`, ...).
+        annotator (`Annotator` or `str`, or several of them):
+            An annotator, or its name as on the command line (`"embedding"`, ...). The answers of several are fused.
+        refine_annotator (the same, *optional*):
+            Who is asked in the rounds after the first in place of `annotator`, the most disputed texts first.
         annotator_options (`Mapping`, *optional*): Arguments of an annotator given by name, such as `api_key_env`.
         student (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`):
             Hub id or folder of the encoder that the student starts from.
@@ -84,11 +104,12 @@ class FreeAL:
     def __init__(
         self,
         task: TextClassification,
-        annotator: Annotator | str,
+        annotator: Annotator | str | Sequence[Annotator | str],
         student: str = EMBEDDED_MODEL,
         args: "FreeALConfig | None" = None,
         loop: LoopConfig | None = None,
         *,
+        refine_annotator: Annotator | str | Sequence[Annotator | str] | None = None,
         annotator_options: Mapping[str, Any] | None = None,
         hub: HubConfig | None = None,
         engine: EngineConfig | str = "local",
@@ -98,6 +119,7 @@ class FreeAL:
 
         self.task = task
         self.annotator = annotator
+        self.refine_annotator = refine_annotator
         self.annotator_options = dict(annotator_options or {})
         if "token" in self.annotator_options:
             raise InputError(
@@ -158,32 +180,33 @@ class FreeAL:
         given = read_human_labels(human_labels, self.task, text_columns=self.text_columns)
         with_human_labels(texts, dataset, given)  # refuses what cannot be used before anything is written
         self._check(texts, test)
-        annotator = self._annotator(dataset)
-        price = self._price(annotator)
+        voters, refiners = self._voters(self.annotator, dataset), self._voters(self.refine_annotator, dataset)
         budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
-        budget.check_price(price)
+        for voter in (*voters, *refiners):
+            budget.check_price(voter.price)
         with (
             self.folder.open(self._config(dataset, source), resume=resume, overwrite=overwrite),
             mending_disk_errors(self.folder.path),
             self._pushing() as push,
             AnswerCache(self.folder / run_folder.CACHE) as cache,
-            session(annotator),
+            ExitStack() as sessions,
         ):
+            for voter in (*voters, *refiners):
+                sessions.enter_context(session(voter.annotator))
             write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
             corpus = with_human_labels(texts, dataset, given, self._known_human_labels())
             self._refuse_late(corpus.human_labels)
             asking = Asking(
                 task=self.task,
                 loop=self.loop,
-                annotator=annotator,
+                voters=voters,
+                refiners=refiners,
                 cache=cache,
                 budget=budget,
-                price=price,
                 seed=self.args.seed,
                 progress=self.progress,
                 disable_tqdm=bool(self.args.disable_tqdm),
                 engine=self.engine,
-                make_annotator=self._maker(),
             )
             converged = stopping_rule(self.loop.stop_on)
             records: list[dict[str, Any]] = []
@@ -215,22 +238,23 @@ class FreeAL:
         for number in self.processes.calls():
             self._train_together(number)
 
-    def estimate(self, dataset: "str | Path | Dataset | pd.DataFrame") -> Estimate:
+    def estimate(self, dataset: "str | Path | Dataset | pd.DataFrame", which: int = 0) -> Estimate:
         """What annotating all texts once, in round 0, will take, its demonstrations included; nothing is asked.
 
         Later rounds ask again what turns out noisy, with longer prompts: the demonstrations are in them.
 
         Args:
             dataset: As in `run`.
+            which (`int`): Of several annotators, the one to be asked.
 
         Returns:
             `Estimate`: Calls, tokens, dollars and time, each with an interval.
         """
         dataset = self._prepared(dataset)
-        annotator = self._annotator(dataset)
+        voter = self._voters(self.annotator, dataset)[which]
         corpus = distinct_texts(dataset)
-        requests = foreseen(corpus, self.task, annotator, self.loop, seed=self.args.seed)
-        estimate = estimate_annotation(annotator, self.task, requests, price=self._price(annotator))
+        requests = foreseen(corpus, self.task, voter.annotator, self.loop, seed=self.args.seed)
+        estimate = estimate_annotation(voter.annotator, self.task, requests, price=voter.price)
         return replace(estimate, texts=len(corpus.texts))
 
     # ---- Before the first call ----
@@ -275,9 +299,9 @@ class FreeAL:
                 f"Add a round for them: --num-rounds {self.loop.num_rounds + 1}."
             )
 
-    def _annotator(self, dataset: "Dataset") -> Annotator:
-        if not isinstance(self.annotator, str):
-            return self.annotator
+    def _voters(self, named: Any, dataset: "Dataset") -> tuple[Voter, ...]:
+        """Those who are asked, each with its price and what makes it in another process."""
+        from freeal_hf.annotation.specs import build_annotator, split_specs
 
         def column(name: str) -> dict[str, str]:
             if name not in dataset.column_names:
@@ -287,17 +311,19 @@ class FreeAL:
                 )
             return dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
 
-        from freeal_hf.annotation.specs import build_annotator
-
-        return build_annotator(self.annotator, column=column, options=self.annotator_options)
-
-    def _maker(self) -> Callable[[], Annotator]:
-        """What makes this annotator in another process: from its name, where it has one."""
-        from freeal_hf.annotation.specs import build_annotator
-
-        if isinstance(self.annotator, str):
-            return partial(build_annotator, self.annotator, options=self.annotator_options)
-        return partial(_itself, self.annotator)
+        voters = []
+        for one in each_annotator(named):
+            for spec in split_specs(one) if isinstance(one, str) else [one]:
+                if isinstance(spec, str):
+                    # Of several annotators, those that ask no model have no use for a model's options.
+                    unused = self.refine_annotator is not None and spec.startswith(("column:", "embedding"))
+                    options = {} if unused else self.annotator_options
+                    annotator = build_annotator(spec, column=column, options=options)
+                    make: Callable[[], Annotator] = partial(build_annotator, spec, options=options)
+                else:
+                    annotator, make = spec, partial(_itself, spec)
+                voters.append(Voter(annotator, self._price(annotator), make))
+        return tuple(voters)
 
     def _pushing(self) -> AbstractContextManager[Callable[[], None]]:
         if not self.args.push_to_hub:
@@ -318,7 +344,7 @@ class FreeAL:
 
     def _config(self, dataset: "Dataset", source: Mapping[str, Any] | None) -> dict[str, Any]:
         ids = hashlib.sha256("\n".join(dataset["id"]).encode()).hexdigest()[:16]
-        annotator = self.annotator if isinstance(self.annotator, str) else describe_annotator(self.annotator)
+        annotator, refiner = (describe_annotators(named) for named in (self.annotator, self.refine_annotator))
         return {
             "freeal_hf": freeal_hf.__version__,
             **(source or {}),
@@ -326,6 +352,7 @@ class FreeAL:
             "data_fingerprint": ids,
             "task": self.task.to_dict(),
             "annotator": annotator,
+            **({"refine_annotator": refiner} if refiner else {}),
             **({"annotator_options": self.annotator_options} if self.annotator_options else {}),
             "student": self.student,
             **asdict(self.loop),
@@ -355,7 +382,8 @@ class FreeAL:
             answers.labels,
             answers.confidences,
             selection.probabilities,
-            selection.embeddings,
+            selection.first_embeddings,
+            votes=votes_of(answers, asking),
             human=corpus.human,
             seed=self.args.seed,
         )
@@ -396,16 +424,17 @@ class FreeAL:
         dataset = Dataset.from_dict(columns, features=Features(features))
         write_atomically(folder / _TRAINING_SET, lambda path: dataset.save_to_disk(str(path)))
         self.processes.call(number)
-        trainer = self._train_together(number)
+        trainer, first_embeddings = self._train_together(number)
         found = trainer.selection
         assert found is not None  # train() leaves it
-        selection = Selection(found.losses, found.is_clean, found.probabilities, found.embeddings.astype(np.float16))
+        embeddings = (found.embeddings.astype(np.float16), first_embeddings.astype(np.float16))
+        selection = Selection(found.losses, found.is_clean, found.probabilities, *embeddings)
         write_atomically(folder / SELECTION, selection.save)
         remove(folder / _TRAINING_SET)
         return selection
 
-    def _train_together(self, number: int) -> "FreeALTrainer":
-        """Trains and saves the student of a round, on all processes."""
+    def _train_together(self, number: int) -> "tuple[FreeALTrainer, np.ndarray]":
+        """Trains and saves the student of a round, on all processes; with it, the embeddings that it began with."""
         from datasets import load_from_disk
 
         from freeal_hf.training.diagnostics import DiagnosticsCallback
@@ -423,6 +452,7 @@ class FreeAL:
             trainer.add_callback(DiagnosticsCallback(trainer, step, epoch))
         if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
             trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
+        first_embeddings = trainer.embeddings()
         try:
             trainer.train(resume_from_checkpoint=True)
         except FileNotFoundError:
@@ -431,7 +461,7 @@ class FreeAL:
             write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
         else:
             trainer.save_model(str(folder / run_folder.STUDENT))  # writes nothing; hands over its part of the weights
-        return trainer
+        return trainer, first_embeddings
 
     def _student_args(self, checkpoints: Path) -> "FreeALConfig":
         args = copy.copy(self.args)

@@ -13,8 +13,18 @@ endpoint:NAME               a dedicated Inference Endpoint, by its name
 endpoint:URL                an OpenAI-compatible server (endpoint:MODEL@URL to name the model there)
 tgi:URL                     a text-generation-inference server
 local:MODEL                 a causal language model in this process
-column:NAME                 labels that stand in a column of the data"""
+column:NAME                 labels that stand in a column of the data (column:A,B,C: of several)
+SPEC + SPEC                 several annotators, fused"""
 """What a specification may look like, for help and error messages."""
+
+
+def split_specs(spec: str) -> list[str]:
+    """The single annotators that a specification names: several are joined by ` + `, columns also by commas."""
+    found = []
+    for part in spec.split(" + "):
+        kind, _, value = part.strip().partition(":")
+        found += [f"column:{name.strip()}" for name in value.split(",")] if kind == "column" else [part.strip()]
+    return found
 
 
 def build_annotator(

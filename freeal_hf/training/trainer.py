@@ -349,6 +349,14 @@ class FreeALTrainer(Trainer):
         num_windows = torch.from_numpy(np.bincount(self._samples.text_of_row)).to(args.device)
         return probabilities.cpu().numpy(), (embeddings / num_windows[:, None]).cpu().numpy()
 
+    def embeddings(self) -> NDArray[np.float32]:
+        """Embeddings of all training texts by the student as it is now.
+
+        Returns:
+            Mean of the last hidden state over each text's tokens, in the data set's order, shape `[n, hidden size]`.
+        """
+        return self._score_training_set()[1]
+
     def _sum_over_processes(self, value: Tensor) -> Tensor:
         return self.accelerator.reduce(value.clone(), reduction="sum")
 
