@@ -51,3 +51,9 @@ def test_the_table_of_a_terminal_has_a_line_for_each_round(result):
     assert len(lines) == 3
     assert "annotator" in lines[0]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_the_report_says_for_each_label_how_many_are_estimated_right(result):
+    words = Elements(result.report().read_text()).text
+    assert "right, estimated" in words
+    assert sum(" to " in word and "%" in word for word in words) >= 2
