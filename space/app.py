@@ -104,7 +104,7 @@ def _warm_up() -> None:
 
 def main(settings: Settings) -> None:
     """Serves the page."""
-    store = Store(settings.folder / "runs")
+    store = Store(settings.folder / "runs", settings.kept_runs)
     files_folder(settings).mkdir(mode=0o700, exist_ok=True)
     runner = Runner(store, settings)
     runner.watch()

@@ -12,7 +12,7 @@ import gradio as gr
 from freeal_hf.errors import FreeALError
 from runner import BusyError, Runner
 from settings import Settings
-from store import Store, UnknownRunError
+from store import FullError, Store, UnknownRunError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,7 +71,7 @@ def telling(handler: F) -> F:
     def told(*args: Any, **kwargs: Any) -> Any:
         try:
             return handler(*args, **kwargs)
-        except (FreeALError, UnknownRunError, BusyError) as error:
+        except (FreeALError, UnknownRunError, BusyError, FullError) as error:
             message = html.escape(str(error), quote=False)
             raise gr.Error(message, duration=None, title="Please look", print_exception=False) from error
 

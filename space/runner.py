@@ -138,6 +138,8 @@ class Runner:
         state, message = (FINISHED, "") if process and process.returncode == 0 else (FAILED, _last_error(run))
         if stopped:
             state, message = STOPPED, stopped
+        if state == FINISHED:
+            _drop_checkpoints(run)
         self.store.update(run.id, state=state, message=message, pid=None)
 
     def _launch(self, run: Run) -> None:
@@ -206,6 +208,12 @@ def _is_alive(run: Run) -> bool:
 def _signal(run: Run, number: int) -> None:
     if _is_alive(run):
         os.kill(run.pid or 0, number)
+
+
+def _drop_checkpoints(run: Run) -> None:
+    """Deletes what only an unfinished round needs: optimizer and weights, the most of a run's disk."""
+    for folder in run.output.glob("round-*/training"):
+        shutil.rmtree(folder)
 
 
 def _last_error(run: Run) -> str:

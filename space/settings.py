@@ -26,6 +26,7 @@ class Settings:
         max_rounds (`int`): Rounds of a run, those with corrections left out.
         concurrent_runs (`int`): Runs at once; others wait.
         waiting_runs (`int`): Runs that may wait.
+        kept_runs (`int`): Runs whose files are kept at once, so that the disk does not fill.
         run_minutes (`float`): Time after which a run is stopped.
         keep_hours (`float`): Time after which a run that nothing was done with is deleted, with all its files.
         own_urls (`bool`): Whether visitors may name an endpoint by its URL.
@@ -42,6 +43,7 @@ class Settings:
     max_rounds: int = 4
     concurrent_runs: int = 1
     waiting_runs: int = 20
+    kept_runs: int = 100
     run_minutes: float = 60
     keep_hours: float = 24
     own_urls: bool = False

@@ -18,6 +18,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{32}")
 _RECORD = "space.json"
 
 
+class FullError(RuntimeError):
+    """So many runs are kept that there is no room for another."""
+
+
 class UnknownRunError(LookupError):
     """A run that was never there, or is deleted."""
 
@@ -90,15 +94,22 @@ class Store:
 
     Args:
         folder (`Path`): Where they are kept; only this user may look into it.
+        most (`int`, *optional*): Runs that are kept at once.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, most: int | None = None) -> None:
+        self.folder, self.most = folder, most
         self._lock = threading.RLock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self) -> Run:
-        """A new, empty run."""
+        """A new, empty run.
+
+        Raises:
+            FullError: If so many are kept that there is no room for another.
+        """
+        if self.most is not None and sum(1 for _ in self.folder.iterdir()) >= self.most:
+            raise FullError(f"This Space keeps {self.most} runs, which is its limit. Try later.")
         run_id = secrets.token_urlsafe(24)
         folder = self.folder / run_id
         folder.mkdir(mode=0o700)

@@ -57,6 +57,13 @@ def test_a_formula_is_a_text_in_the_downloaded_csv(hostile_run, visitor):
     assert f"'{FORMULA}" in {row["text"] for row in rows}
 
 
+def test_a_text_is_escaped_before_it_becomes_the_hover_text_of_the_map(hostile_run, visitor):
+    figure = json.loads(visitor("draw_map", hostile_run)["plot"])
+    said = " ".join(text for trace in figure["data"] for text in trace.get("hovertext") or ())
+    assert "<img" not in said
+    assert "&lt;img" in said
+
+
 def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
     page = open_page()
     page.get_by_role("radio", name="File").check()

@@ -8,7 +8,7 @@ import pytest
 import runner
 from runner import BusyError, Runner
 from settings import Settings, read_settings
-from store import RUNNING, STOPPED, WAITING, Store, UnknownRunError
+from store import RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError
 
 
 @pytest.fixture
@@ -36,6 +36,13 @@ def test_a_full_queue_takes_no_more(runs):
     looking_after.start(store.create().id, {})
     with pytest.raises(BusyError, match="1 runs wait already"):
         looking_after.start(store.create().id, {})
+
+
+def test_no_more_runs_are_kept_than_the_disk_has_room_for(tmp_path):
+    store = Store(tmp_path / "runs", most=1)
+    store.create()
+    with pytest.raises(FullError, match="keeps 1 runs"):
+        store.create()
 
 
 def test_the_queue_is_served_in_order(runs):
