@@ -57,6 +57,7 @@ def quality(rounds: Sequence[Mapping[str, Any]], agreement: Sequence[float]) -> 
                 mode="lines+markers+text",
                 text=[f"{value:.1%}" for value in values],
                 textposition="top center",
+                cliponaxis=False,
                 line_color=colour,
             )
     figure.update_xaxes(dtick=1, range=[-0.3, len(records) - 0.7])
@@ -227,7 +228,7 @@ def _figure(*, height: int = 340, x_title: str = "", y_title: str = "") -> go.Fi
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": _INK, "size": 13, "family": "system-ui, sans-serif"},
-        margin={"l": 56, "r": 16, "t": 16, "b": 48},
+        margin={"l": 56, "r": 24, "t": 40, "b": 48},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         xaxis_title=x_title,
         yaxis_title=y_title,

@@ -27,7 +27,7 @@ THEME = gr.themes.Base(
 CSS = """
 .gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
 .headline h1 { margin: 0.2em 0 0; font-size: 1.7rem; letter-spacing: -0.02em; }
-.headline p { margin: 0.3em 0 0; color: var(--body-text-color-subdued); max-width: 60em; }
+.headline p { margin: 0.3em 0 0; color: var(--body-text-color); opacity: 0.75; max-width: 60em; }
 .note { border-left: 4px solid var(--neutral-400); background: var(--background-fill-secondary);
   padding: 8px 12px; margin: 4px 0; border-radius: 4px; color: var(--body-text-color); overflow-wrap: anywhere; }
 .note.good { border-color: #3a9d6a; } .note.warning { border-color: #d9922e; } .note.problem { border-color: #d0494a; }
@@ -40,8 +40,9 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .preview table { border-collapse: collapse; width: 100%; }
 .preview th, .preview td { text-align: left; vertical-align: top; padding: 6px 12px; overflow-wrap: anywhere; }
 .preview th { background: var(--background-fill-secondary); font-weight: 600; white-space: nowrap; }
-.preview tbody tr { border-top: 1px solid var(--border-color-primary) !important; }
-.gradio-container table { font-family: var(--font) !important; }
+.preview tr { border: none !important; }
+.preview tbody td { border-top: 1px solid var(--border-color-primary) !important; min-width: 9em; }
+#labels *, #disputed * { font-family: var(--font) !important; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 10px; margin: 4px 0; }
 .tile { background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary);
   border-radius: 8px; padding: 12px 14px; }
