@@ -71,7 +71,7 @@ def losses(events: Sequence[Mapping[str, Any]]) -> go.Figure:
     Args:
         events (`Sequence[Mapping]`): Those of a run's progress that hold a histogram.
     """
-    figure = _figure(height=430, x_title="loss of the student on the annotator's label (nats)", y_title="texts")
+    figure = _figure(height=430, x_title="loss on the annotator's label (nats)", y_title="texts")
     found = [event for event in events if "edges" in event]
     if not found:
         return figure

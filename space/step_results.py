@@ -39,7 +39,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 quality = gr.Plot(show_label=False, elem_id="quality")
                 gr.HTML("<h3>Final labels</h3>")
                 label_counts = gr.Plot(show_label=False, elem_id="counts")
-            with gr.Tab("Which labels are trusted"):
+            with gr.Tab("Trusted labels"):
                 gr.HTML(
                     "<p>The student learns labels that fit the others sooner than wrong ones: a small loss marks a "
                     "clean label, a large one a noisy label, which the annotator is asked again. Move the slider.</p>"
@@ -100,7 +100,9 @@ def _headline(found: reviewing.Results, agreement: float) -> list[tuple[str, str
         tiles.append(("final labels right", f"{last['label_accuracy']:.1%}"))
         tiles.append(("student right", f"{last['student_accuracy']:.1%}"))
     elif last.get("estimated_label_accuracy") is not None:
-        tiles.append(("final labels right, estimated", f"{last['estimated_label_accuracy']:.0%}"))
+        low, high = last.get("estimated_label_accuracy_range") or (None, None)
+        between = f" ({low:.0%} to {high:.0%})" if low is not None else ""
+        tiles.append((f"final labels right, estimated{between}", f"{last['estimated_label_accuracy']:.0%}"))
     tiles.append(("annotator and student agree", f"{agreement:.1%}"))
     tiles.append(("clean share", f"{last['clean_fraction']:.1%}"))
     calls = sum(record["annotator_calls"] for record in found.rounds)
@@ -138,7 +140,7 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         wrap=False,
         max_chars=120,
         max_height=360,
-        column_widths=["46%", "12%", "8%", "12%", "12%", "10%", "0px"],
+        column_widths=["380px", "140px", "70px", "140px", "140px", "130px", "0px"],
         show_label=False,
         elem_id="disputed",
     )

@@ -10,7 +10,7 @@ SCREENS = {
     "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
 }
-TABS = ("Which labels are trusted", "Map", "Review and correct", "Try the student", "Take it home")
+TABS = ("Trusted labels", "Map", "Review and correct", "Try the student", "Take it home")
 
 
 @pytest.fixture(params=SCREENS)
@@ -24,7 +24,7 @@ def screen(request, open_page):
             PICTURES.mkdir(exist_ok=True)
             page.wait_for_timeout(500)  # for pictures that are still being drawn
             page.screenshot(path=PICTURES / f"{request.param}-{name}.png", full_page=True)
-            return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            return page.evaluate("document.documentElement.scrollWidth") - page.viewport_size["width"]
 
         return page, keep
 
@@ -63,7 +63,7 @@ def choose_tab(page, name):
     menu = page.locator(".overflow-menu > button")
     if menu.is_visible():
         menu.click()
-        entry = page.locator(".overflow-dropdown button").filter(has_text=name)
+        entry = page.locator(".overflow-dropdown:not(.hide) button").filter(has_text=name)
         if entry.count():
             entry.click()
             return
