@@ -140,7 +140,7 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         wrap=False,
         max_chars=120,
         max_height=360,
-        column_widths=["380px", "140px", "70px", "140px", "140px", "130px", "0px"],
+        column_widths=["46%", "12%", "8%", "12%", "12%", "10%", "0px"],
         show_label=False,
         elem_id="disputed",
     )
