@@ -282,6 +282,9 @@ class FreeAL:
             )
         if self.loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
             raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
+        from freeal_hf.training.student import check_loads
+
+        check_loads(resolve_model(self.student), shown=self.student)
 
     def _known_human_labels(self) -> list[HumanLabel]:
         """What people had said when the newest round began."""

@@ -141,7 +141,13 @@ class RunFolder:
         """
         with mending_disk_errors(self.path):
             self._refuse_foreign(config, resume, overwrite)
-            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except (FileNotFoundError, NotADirectoryError, FileExistsError) as error:
+                raise RunError(
+                    f"The output folder {str(self.path)!r} cannot be made ({error.strerror}: "
+                    f"{error.filename}); choose another."
+                ) from error
             lock = FileLock(self.path / ".lock", timeout=0)
             try:
                 lock.acquire()

@@ -184,6 +184,8 @@ def _parquet_tables(path: Path, rows: int | None) -> Iterator[Table]:
 
 
 def _csv_tables(path: Path, delimiter: str, encoding: str, rows: int | None) -> Iterator[Table]:
+    if len(delimiter) != 1:
+        raise InputError(f"The delimiter {delimiter!r} is not one character; columns are separated by , ; | or \\t.")
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses what a cut at the longest text will shorten
     header: list[str] = []
     with path.open(encoding=_with_bom(encoding), newline="") as file:

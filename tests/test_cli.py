@@ -79,6 +79,9 @@ def test_options_win_over_the_configuration_file(finished, tmp_path):
         (["--annotator", "column:gpt"], "no column 'gpt'"),
         (["--text-columns", "body"], "no column 'body'"),
         (["--num-rounds", "0"], "num_rounds is 0"),
+        (["--delimiter", "ab"], "delimiter 'ab' is not one character"),
+        (["--student", "/no/such/student"], "student '/no/such/student' cannot be loaded"),
+        (["--output-dir", "/proc/run"], "output folder '/proc/run' cannot be made"),
     ],
 )
 def test_bad_options_end_with_one_clear_line(more, message, data, student_folder, tmp_path, capsys):

@@ -10,8 +10,11 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
+    AutoTokenizer,
     PreTrainedModel,
 )
+
+from freeal_hf.errors import InputError
 
 _DROPOUT_FIELDS = (
     "hidden_dropout_prob",
@@ -56,6 +59,26 @@ def build_student(
     torch.manual_seed(seed)
     kind = AutoModelForTokenClassification if labels_words else AutoModelForSequenceClassification
     return kind.from_pretrained(name, config=config)
+
+
+def check_loads(name: str, *, shown: str) -> None:
+    """Refuses a student that will not load, before anything is paid for its training labels.
+
+    Args:
+        name: Hub id or folder of the encoder.
+        shown: What the user called it.
+
+    Raises:
+        InputError: If there is no configuration or no tokenizer to load.
+    """
+    try:
+        AutoConfig.from_pretrained(name)
+        AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(
+            f"The student {shown!r} cannot be loaded; give the Hub id or the folder of an encoder with its tokenizer. "
+            f"transformers says: {' '.join(str(error).split())[:300]}"
+        ) from error
 
 
 def encoder_of(model: Any) -> nn.Module:
