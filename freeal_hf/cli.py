@@ -211,6 +211,8 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         # No positional of the parser: it would take the value of a training option, which only comes to light below.
         values = {**_read_config(rest[0]), **values}
         rest = rest[1:]
+    if isinstance(values.get("annotator"), list):
+        values["annotator"] = " + ".join(values["annotator"])
     dataset, test = None, None
     if "resume_from" in values:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -233,8 +235,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     from freeal_hf.rounds import FreeAL
     from freeal_hf.training.config import FreeALConfig
 
-    given = values.get("annotator", "embedding")
-    annotator = str(given) if isinstance(given, str) else " + ".join(given)
+    annotator = str(values.get("annotator", "embedding"))
     refiner = values.get("refine_annotator")
     columns = reading(values)
     try:
