@@ -18,10 +18,11 @@ from freeal_hf.annotation.sharing import cluster_queries
 from freeal_hf.configuration import EngineConfig, LoopConfig
 from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrations
 from freeal_hf.errors import BudgetExceeded
+from freeal_hf.kinds import kind_of
 from freeal_hf.progress import ANNOTATING, Progress
 from freeal_hf.round_files import Answers, Corpus, Selection, read_pool, write_pool
 from freeal_hf.run_folder import RunFolder, remove, write_atomically
-from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 from freeal_hf.voting import fuse_votes
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Asking:
     """Whom a run asks and how, where paid answers are kept, what it may spend.
 
     Args:
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
         loop (`LoopConfig`): How annotator and student take turns.
         voters (`tuple[Voter, ...]`): Who labels; the answers of several are fused.
         refiners (`tuple[Voter, ...]`): Who is asked again, in their place, in the rounds after the first.
@@ -62,7 +63,7 @@ class Asking:
         engine (`EngineConfig`): Where texts are annotated.
     """
 
-    task: TextClassification
+    task: Task
     loop: LoopConfig
     voters: tuple[Voter, ...]
     refiners: tuple[Voter, ...]
@@ -74,20 +75,20 @@ class Asking:
     engine: EngineConfig
 
 
-def forget_unfinished(folder: Path, corpus: Corpus) -> None:
+def forget_unfinished(folder: Path, corpus: Corpus, task: Task) -> None:
     """Undoes a round that a spent budget cut short, or that began before a person gave a label.
 
     Its answers are in the cache.
     """
     path = folder / ANNOTATIONS
     if path.is_file():
-        answers, costs = Answers.load(path)
+        answers, costs = kind_of(task).load_answers(path)
         if costs["budget_spent"] or answers.human_labels != corpus.human_labels:
             for name in (run_folder.METRICS, SELECTION, ANNOTATIONS, CHECKPOINTS):
                 remove(folder / name)
 
 
-def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tuple[Answers, dict[str, Any]]:
+def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tuple[Any, dict[str, Any]]:
     """The annotator's answers after a round's turn, and what they took; from disk if they are there.
 
     Texts that a person has labelled are never asked.
@@ -102,29 +103,30 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         AnnotatorError: If the annotator cannot work; all answers received are kept.
         BudgetExceeded: If the budget did not suffice for a single label.
     """
-    folder = run.round(number)
+    folder, kind = run.round(number), kind_of(asking.task)
     if (folder / ANNOTATIONS).is_file():
-        return Answers.load(folder / ANNOTATIONS)
+        return kind.load_answers(folder / ANNOTATIONS)
     refiners = asking.refiners if number > 0 else ()
     voters = refiners or asking.voters
     ledgers = [Ledger(owner=f"round-{number}", price=voter.price) for voter in voters]
     start = time.monotonic()
     if number == 0:
-        answers = Answers.none(len(corpus.texts))
+        answers = kind.no_answers(corpus)
         asked = np.flatnonzero(corpus.human == NO_LABEL)
         first = _first_demonstrations(corpus, asking, ledgers[0])
         write_atomically(folder / _GENERATED, lambda path: write_pool(path, first, asking.task))
         shown: Iterable[tuple[Demonstration, ...]] = [tuple(first)] * len(asked)
     else:
         previous = run.round(number - 1)
-        answers = Answers.load(previous / ANNOTATIONS)[0].extended_to(len(corpus.texts))
+        answers = kind.load_answers(previous / ANNOTATIONS)[0]
         selection = Selection.load(previous / SELECTION)
-        asked = _asked_again(selection, corpus, asking.loop)
+        asked = _asked_again(answers, selection, corpus, asking)
         if refiners:
             asked = asked[np.argsort(-np.nan_to_num(selection.losses[asked], nan=np.inf), kind="stable")]
+        answers = answers.extended_to(len(corpus.texts))
         shown = _retrieve(previous, corpus, selection, asked, asking)
     requests = [
-        AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i])
+        AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i], corpus.words_of(int(i)))
         for i, demonstrations in zip(asked, shown, strict=True)
     ]
     parts = _parts(answers, len(asking.voters) + len(asking.refiners))
@@ -134,7 +136,7 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         for voter, ledger, part in zip(voters, ledgers, turn, strict=True):
             _ask(voter, requests, asked, part, ledger, asking, folder, in_order=bool(refiners))
     except BudgetExceeded:
-        if not (corpus.training_labels(combine(parts, asking, corpus.human)) != NO_LABEL).any():
+        if not len(kind.found_labels(corpus, combine(parts, asking, corpus.human), asking.task)):
             raise
         budget_spent = True
         for part in turn:
@@ -149,9 +151,10 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         "cost": None if None in spent else sum(filter(None, spent)),
         "seconds": time.monotonic() - start,
         "budget_spent": budget_spent,
+        **answers.figures,
     }
     write_atomically(folder / ANNOTATIONS, lambda path: answers.save(path, costs))
-    _warn_of_missing(corpus.training_labels(answers), asking.task)
+    _warn_of_missing(kind.found_labels(corpus, answers, asking.task), asking.task)
     return answers, costs
 
 
@@ -202,6 +205,8 @@ def _ask(
 def _parts(answers: Answers, count: int) -> list[Answers]:
     """What each of `count` annotators has said so far; what other ones said counts as the first one's."""
     known = answers.parts
+    if count == 1 and not known:
+        return [answers]
     if len(known) != count:
         known = [Answers(answers.labels, answers.confidences, answers.reasons)]
     return [*known, *(Answers.none(len(answers.labels)) for _ in range(count - len(known)))]
@@ -254,7 +259,7 @@ def votes_of(answers: Answers, asking: Asking) -> np.ndarray | None:
 
 
 def foreseen(
-    corpus: Corpus, task: TextClassification, annotator: Annotator, loop: LoopConfig, *, seed: int
+    corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
 ) -> list[AnnotationRequest]:
     """The requests of round 0 as far as they can be known before the first call.
 
@@ -263,19 +268,20 @@ def foreseen(
 
     Args:
         corpus (`Corpus`): The texts.
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
         annotator (`Annotator`): Who labels.
         loop (`LoopConfig`): How many demonstrations are written and shown.
         seed (`int`): Seed of the choice of the texts.
     """
     per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
-    writes = isinstance(annotator, TextGenerator) and per_label > 0
+    # Sentences with marked entities are not written yet: round 0 of an entity task shows none.
+    writes = isinstance(annotator, TextGenerator) and isinstance(task, TextClassification) and per_label > 0
     labels = [label for label in range(task.num_labels) for _ in range(per_label if writes else 0)]
     chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
     shots = tuple(Demonstration(corpus.texts[i], label) for i, label in zip(chosen, labels, strict=True))
     checked = task.num_labels * loop.generated_per_label if writes else 0
-    asked = zip(corpus.texts, corpus.ids, strict=True)
-    return [AnnotationRequest(text, shots, sample) for text, sample in asked] + [
+    asked = enumerate(zip(corpus.texts, corpus.ids, strict=True))
+    return [AnnotationRequest(text, shots, sample, corpus.words_of(i)) for i, (text, sample) in asked] + [
         AnnotationRequest(text) for text in corpus.texts[:checked]
     ]
 
@@ -291,6 +297,7 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
         for label in labels
     ]
     annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
+    wanted = wanted if isinstance(asking.task, TextClassification) else 0
     if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label):
         for shot in generate_demonstrations(
             asking.task,
@@ -306,11 +313,13 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
     return [shot for shots in by_label for shot in shots[:per_label]]
 
 
-def _asked_again(selection: Selection, corpus: Corpus, loop: LoopConfig) -> np.ndarray:
-    if loop.refine == "none":
+def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking) -> np.ndarray:
+    if asking.loop.refine == "none":
         return np.array([], dtype=int)
-    known = len(selection.is_clean)
-    wanted = np.ones(known, dtype=bool) if loop.refine == "all" else ~selection.is_clean
+    wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task)
+    known = len(wanted)
+    if asking.loop.refine == "all":
+        wanted = np.ones(known, dtype=bool)
     return np.flatnonzero(wanted & (corpus.human[:known] == NO_LABEL))
 
 
@@ -335,12 +344,12 @@ def _retrieve(
     ]
 
 
-def _shots_per_label(loop: LoopConfig, task: TextClassification) -> int:
+def _shots_per_label(loop: LoopConfig, task: Task) -> int:
     return max(1, round(loop.shots / task.num_labels)) if loop.shots else 0
 
 
-def _warn_of_missing(labels: np.ndarray, task: TextClassification) -> None:
-    counts = np.bincount(labels[labels != NO_LABEL], minlength=task.num_labels)
+def _warn_of_missing(labels: np.ndarray, task: Task) -> None:
+    counts = np.bincount(labels, minlength=task.num_labels)
     missing = [name for name, count in zip(task.label_names, counts, strict=True) if count == 0]
     if missing:
         logger.warning(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCard, ModelCard, RepoCard
@@ -45,7 +45,7 @@ class CardFacts:
 
     Args:
         name (`str`): Title of the card.
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
         dataset_id (`str`, *optional*): Hub id of the labelled data set.
         model_id (`str`, *optional*): Hub id of the student.
         round (`int`, *optional*): Round that the files are of.
@@ -66,7 +66,7 @@ class CardFacts:
     """
 
     name: str
-    task: TextClassification
+    task: Task
     dataset_id: str | None = None
     model_id: str | None = None
     round: int | None = None

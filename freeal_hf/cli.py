@@ -230,7 +230,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     quiet_libraries()
     from freeal_hf.annotation.specs import split_specs
     from freeal_hf.human_labels import read_human_labels
-    from freeal_hf.inputs import read_data
+    from freeal_hf.kinds import read_rows
     from freeal_hf.report import summary_table
     from freeal_hf.rounds import FreeAL
     from freeal_hf.training.config import FreeALConfig
@@ -265,7 +265,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     asked = [*specs, *(split_specs(refiner) if refiner else [])]
     extra = [spec.removeprefix("column:") for spec in dict.fromkeys(asked) if spec.startswith("column:")]
     if dataset is None:
-        dataset = read_data(
+        dataset = read_rows(
             data_path,
             task,
             gold_column=gold,
@@ -276,7 +276,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     files = {name: columns[name] for name in ("text_columns", "delimiter", "encoding") if name in columns}
     human_labels = read_human_labels(values.get("human_labels") or (), task, **files)
     if values.get("test_data"):
-        test = read_data(values["test_data"], task, gold_column=gold, **columns)
+        test = read_rows(values["test_data"], task, gold_column=gold, **columns)
     for which, spec in enumerate(specs):
         if only_estimate or not spec.startswith(_FREE_ANNOTATORS):
             of = f" of {spec}" if len(specs) > 1 else ""

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import TextClassification, load_task
+from freeal_hf.tasks import TextClassification, TokenClassification, load_task, task_from_dict
 
 READING_OPTIONS = ("id_column", "split", "delimiter", "encoding")
 """Options that go to the reader as they are, where they are given."""
@@ -85,7 +85,7 @@ def reading(values: Mapping[str, Any], text_columns: Any = "text") -> dict[str, 
     return {"text_columns": columns, **given}
 
 
-def task_of(values: Mapping[str, Any]) -> TextClassification:
+def task_of(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
     """The task that `--task`, or `--labels` and `--description`, name.
 
     Raises:
@@ -95,7 +95,7 @@ def task_of(values: Mapping[str, Any]) -> TextClassification:
     if given is not None and values.get("labels") is not None:
         raise InputError("Give either --task or --labels, not both.")
     if isinstance(given, Mapping):
-        return TextClassification.from_dict(given)
+        return task_from_dict(given)
     if given is not None:
         return load_task(given)
     labels = values.get("labels")

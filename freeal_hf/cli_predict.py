@@ -47,6 +47,29 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
     if Path(str(source)).is_file() and output.exists() and output.samefile(str(source)):
         raise InputError(f"--output {str(output)!r} is the file of the texts; name another, it would be overwritten.")
     quiet_libraries()
+    from freeal_hf.entity_prediction import labels_words
+
+    try:
+        write = _predict_entities if labels_words(values["model"]) else _predict_labels
+        labelled, rows = write(values, source, output)
+    except OSError as error:
+        raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
+    print(f"{labelled} of {rows} texts labelled: {output}")
+
+
+def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
+    from freeal_hf.entity_prediction import EntityTagger, write_entities
+    from freeal_hf.sentences import read_sentences
+
+    if values["top_k"] != 1 or values["probabilities"]:
+        raise InputError("--top-k and --probabilities are for labels of texts; this student finds entities.")
+    if values.get("engine", "local") != "local":
+        raise InputError(f"--engine {values['engine']} is for labels of texts; this student finds entities.")
+    tagger = EntityTagger(values["model"], batch_size=values["batch_size"])
+    return write_entities(output, tagger, read_sentences(source, **reading(values)))
+
+
+def _predict_labels(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
     from freeal_hf.inputs import stream_texts
     from freeal_hf.prediction import Classifier, Columns, write_predictions
 
@@ -54,16 +77,9 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
     classifier = Classifier(values["model"], batch_size=values["batch_size"])
     columns = Columns(classifier.label_names, values["top_k"], values["probabilities"])
     texts = stream_texts(source, **reading(values, classifier.text_columns))
-    try:
-        if engine.engine == "ray":
-            from freeal_hf.ray_prediction import write_predictions_on_ray
+    if engine.engine == "ray":
+        from freeal_hf.ray_prediction import write_predictions_on_ray
 
-            model, batch_size = str(values["model"]), values["batch_size"]
-            labelled, rows = write_predictions_on_ray(
-                output, model, columns, texts, batch_size=batch_size, config=engine
-            )
-        else:
-            labelled, rows = write_predictions(output, classifier, texts, columns)
-    except OSError as error:
-        raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
-    print(f"{labelled} of {rows} texts labelled: {output}")
+        model, batch_size = str(values["model"]), values["batch_size"]
+        return write_predictions_on_ray(output, model, columns, texts, batch_size=batch_size, config=engine)
+    return write_predictions(output, classifier, texts, columns)

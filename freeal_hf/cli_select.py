@@ -19,7 +19,7 @@ from freeal_hf.cli_options import (
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
 from freeal_hf.run_folder import write_atomically
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -129,7 +129,7 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
         writer.writerows(rows)
 
 
-def _pool(data: "Dataset", values: Mapping[str, Any], task: TextClassification | None) -> tuple["Pool", list[str]]:
+def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
     """The distinct usable texts with the labels of people, and the id of each."""
     from freeal_hf.human_labels import read_human_labels
     from freeal_hf.instance_selection.pool import Pool
@@ -142,9 +142,7 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: TextClassification |
     return Pool(corpus.texts, corpus.human), corpus.ids
 
 
-def _strategy(
-    values: Mapping[str, Any], task: TextClassification | None, output: Path, stack: ExitStack
-) -> "Strategy":
+def _strategy(values: Mapping[str, Any], task: Task | None, output: Path, stack: ExitStack) -> "Strategy":
     if values["strategy"] == "llm":
         assert task is not None
         return _llm(values, task, output, stack)
@@ -165,7 +163,7 @@ def _strategy(
     return strategy
 
 
-def _llm(values: Mapping[str, Any], task: TextClassification, output: Path, stack: ExitStack) -> "Strategy":
+def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) -> "Strategy":
     from freeal_hf.annotation.cache import AnswerCache
     from freeal_hf.annotation.driver import session
     from freeal_hf.annotation.ledger import Budget, Ledger

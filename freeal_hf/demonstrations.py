@@ -11,7 +11,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.preprocessing import normalize
 
 from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest, run_annotation, run_generation
-from freeal_hf.tasks import Demonstration, TextClassification
+from freeal_hf.tasks import Demonstration, Task
 
 if TYPE_CHECKING:
     from freeal_hf.annotation.annotator import TextGenerator
@@ -29,7 +29,7 @@ _CHUNK = 4096
 
 
 def generate_demonstrations(
-    task: TextClassification,
+    task: Task,
     annotator: "TextGenerator",
     texts: Sequence[str],
     *,
@@ -45,7 +45,7 @@ def generate_demonstrations(
     written for.
 
     Args:
-        task (`TextClassification`): The task.
+        task (`Task`): The task.
         annotator (`TextGenerator`): An annotator that can also write texts.
         texts (`Sequence[str]`): The unlabelled corpus; a few texts of it are shown for their style.
         per_label (`int`): How many texts to ask for per label.

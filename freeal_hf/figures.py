@@ -1,7 +1,7 @@
 """The pictures of a run, drawn once for report and cards: matplotlib figures from the files of its rounds."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,14 @@ def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
         "estimated_label_accuracy": ("final label, estimated", _GREY),
     }
     rounds = [record["round"] for record in records]
+    # Most words are outside of entities, whatever an annotator does: their accuracy would say nothing.
+    is_f1 = any(record.get("label_f1") is not None for record in records)
     for key, (name, colour) in names.items():
-        values = [record[key] for record in records]
+        key = key.replace("_accuracy", "_f1") if is_f1 else key
+        values = [record.get(key) for record in records]
         if all(value is not None for value in values):
             axes.plot(rounds, values, marker="o", label=name, color=colour)
-    axes.set(xlabel="round", ylabel="accuracy", title="Quality per round", xticks=rounds)
+    axes.set(xlabel="round", ylabel="entity F1" if is_f1 else "accuracy", title="Quality per round", xticks=rounds)
     axes.legend(frameon=False)
     return figure
 
@@ -46,12 +49,13 @@ def coverage(labels: "Dataset") -> "Figure":
     kept = np.arange(1, len(order) + 1)
     axes.plot(kept / len(confidence), np.cumsum(confidence[order]) / kept, label="estimated", color=_GREY)
     if "gold" in labels.column_names:
-        gold = np.asarray(labels["gold"][:])[order]
-        right = np.asarray(labels["label"][:])[order] == gold
-        scored = np.cumsum(gold != NO_LABEL)
+        final, gold = labels["label"][:], labels["gold"][:]
+        is_known = np.array([not is_missing(label) for label in gold])[order]
+        right = np.array([label == true for label, true in zip(final, gold, strict=True)])[order]
+        scored = np.cumsum(is_known)
         if scored[-1:].any():
             shown = scored > 0
-            share = (np.cumsum(right & (gold != NO_LABEL))[shown] / scored[shown], kept[shown] / len(confidence))
+            share = (np.cumsum(right & is_known)[shown] / scored[shown], kept[shown] / len(confidence))
             axes.plot(share[1], share[0], label="true (gold)", color=_GREEN)
     axes.set(xlabel="share of the texts kept, surest first", ylabel="right labels", title="Coverage and precision")
     axes.legend(frameon=False)
@@ -81,17 +85,34 @@ def loss_histogram(labels: "Dataset") -> "Figure":
 
 def confusion(labels: "Dataset") -> "Figure":
     """How often each label of the annotator meets each label of the student."""
-    names = labels.features["label"].names
-    counts = _counts(labels["annotator_label"][:], labels["student_label"][:], len(names))
+    names = label_names(labels)
+    counts = _counts(flat(labels["annotator_label"]), flat(labels["student_label"]), len(names))
     return _matrix(counts, names, rows="annotator", columns="student", title="Annotator and student")
 
 
 def label_changes(before: "Dataset", after: "Dataset") -> "Figure":
     """How often each final label of a round became each final label of the next one, for the same texts."""
-    names = after.features["label"].names
-    counts = _counts(before["label"][:], after["label"][:], len(names))
+    names = label_names(after)
+    counts = _counts(flat(before["label"]), flat(after["label"]), len(names))
     old, new = (str(int(labels[0]["round"])) for labels in (before, after))
     return _matrix(counts, names, rows=f"round {old}", columns=f"round {new}", title="Final labels that changed")
+
+
+def is_missing(label: Any) -> bool:
+    """Whether a text has no label, or a sentence has not a tag for every word."""
+    return NO_LABEL in label or not label if isinstance(label, list) else bool(label == NO_LABEL)
+
+
+def label_names(labels: "Dataset") -> list[str]:
+    """The names of a data set's labels, or of its words' tags."""
+    feature = labels.features["label"]
+    return list(getattr(feature, "feature", feature).names)
+
+
+def flat(column: Iterable[Any]) -> np.ndarray:
+    """A column of label ids; of words' tag ids those of all sentences in a row."""
+    values = list(column)
+    return np.array([i for row in values for i in row] if values and isinstance(values[0], list) else values)
 
 
 def _counts(first: Any, second: Any, num_labels: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.errors import InputError
 from freeal_hf.inputs import MAX_CHARACTERS, join_columns, label_ids
 from freeal_hf.tables import read_tables
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.tasks import NO_LABEL, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,19 +44,19 @@ def has_human_label(note: str | None) -> bool:
 
 def read_human_labels(
     source: "str | Path | Dataset | pd.DataFrame | Sequence[Any]",
-    task: TextClassification,
+    task: Task,
     *,
     text_columns: Sequence[str] = ("text",),
     delimiter: str | None = None,
     encoding: str = "utf-8",
 ) -> list[HumanLabel]:
-    """Reads labels that people gave.
+    """Reads labels that people gave, for tasks with one label a text.
 
     Args:
         source (`str`, `Path`, `Dataset`, `DataFrame`, or a sequence of them):
             Anything `read_data` reads, with a column `id` or the columns of the text, and `label` (a label name; rows
             where it is empty are left out).
-        task (`TextClassification`): Whose labels they are.
+        task (`Task`): Whose labels they are.
         text_columns (`Sequence[str]`, defaults to `("text",)`): Column(s) of the text, as in the corpus.
         delimiter (`str`, *optional*): Field separator of a CSV file.
         encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.

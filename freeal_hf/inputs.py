@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.errors import InputError
 from freeal_hf.tables import Table, missing_column, read_tables
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,14 +71,14 @@ def read_data(
     table = next(tables)
     if augmented_column is None and AUGMENTED_COLUMN in list(table):
         augmented_column = AUGMENTED_COLUMN
-    _check_columns(table, [*text_columns, gold_column, id_column, augmented_column, *extra_columns], origin, delimiter)
+    check_columns(table, [*text_columns, gold_column, id_column, augmented_column, *extra_columns], origin, delimiter)
     if not len(table[text_columns[0]]):
         raise InputError(f"{origin} has no rows; there is nothing to label.")
 
     texts, notes = _read_texts(table, text_columns, max_characters)
     if all(note is not None and not _was_cut(note) for note in notes):
         raise _no_usable_text(origin, text_columns, len(notes), notes[0], list(table))
-    columns: dict[str, Any] = {"id": _read_ids(table, id_column, texts, origin), "text": texts, "note": notes}
+    columns: dict[str, Any] = {"id": read_ids(table, id_column, texts, origin), "text": texts, "note": notes}
     features: dict[str, Any] = dict.fromkeys(columns, Value("string"))
     if augmented_column is not None:
         columns[AUGMENTED_COLUMN] = [_as_string(value)[:max_characters] for value in table[augmented_column]]
@@ -134,7 +134,7 @@ def stream_texts(
     names: list[str] = []
     for table in tables:
         names = list(table)
-        _check_columns(table, [*text_columns, id_column], origin, delimiter)
+        check_columns(table, [*text_columns, id_column], origin, delimiter)
         texts, notes = _read_texts(table, text_columns, max_characters)
         ids = [_as_string(value) for value in table[id_column]] if id_column else map(_content_id, texts)
         has_usable = has_usable or any(map(is_usable, notes))
@@ -167,7 +167,8 @@ def _check_text_columns(columns: Sequence[str]) -> None:
         raise InputError(f"text_columns must be a non-empty list of column names, not {columns!r}.")
 
 
-def _check_columns(table: Table, columns: Sequence[str | None], origin: str, delimiter: str | None) -> None:
+def check_columns(table: Table, columns: Sequence[str | None], origin: str, delimiter: str | None) -> None:
+    """Refuses a table that lacks one of the columns (`None` is none)."""
     for column in columns:
         if column is not None and column not in table:
             raise InputError(missing_column(column, list(table), origin, delimiter))
@@ -216,7 +217,8 @@ def _as_string(value: Any) -> str:
     return "" if value is None or (isinstance(value, float) and value != value) else str(value)
 
 
-def _read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin: str) -> list[str]:
+def read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin: str) -> list[str]:
+    """The ids of the rows: those of a column, which must be unique, or made from the texts."""
     if id_column is None:
         return list(content_ids(texts))
     ids = [_as_string(value) for value in table[id_column]]
@@ -241,7 +243,7 @@ def _content_id(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def label_ids(table: Table, column: str, task: TextClassification, what: str) -> list[int]:
+def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:
     """The label ids of a column of label names, -1 where a cell is empty.
 
     Args:

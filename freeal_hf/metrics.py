@@ -1,5 +1,6 @@
 """Scores as `evaluate.Metric` objects that load with no network: they are classes of this package, not Hub scripts."""
 
+from collections import Counter
 from typing import Any
 
 import datasets
@@ -8,6 +9,8 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 
 from freeal_hf.human_labels import has_human_label
+from freeal_hf.sentences import tag_names
+from freeal_hf.spans import OUTSIDE, spans_of
 from freeal_hf.tasks import NO_LABEL
 
 _FEATURES = {"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}
@@ -34,6 +37,94 @@ class Accuracy(evaluate.Metric):
 
     def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
         return {"accuracy": float(accuracy_score(references, predictions))}
+
+
+class EntityScores(evaluate.Metric):
+    """Precision, recall and F1 of whole entities, by seqeval's definition (its default mode), in all and per type.
+
+    An entity is right when its edges and its type are. Source: Tjong Kim Sang and De Meulder, CoNLL 2003.
+
+    Example:
+
+        EntityScores().compute(predictions=[["B-PER", "O"]], references=[["B-PER", "B-LOC"]])
+        # {"precision": 1.0, "recall": 0.5, "f1": 0.666..., "PER": {...}, "LOC": {...}}
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(keep_in_memory=True, **kwargs)
+
+    def _info(self) -> evaluate.MetricInfo:
+        tags = datasets.Sequence(datasets.Value("string"))
+        return evaluate.MetricInfo(
+            description="Precision, recall and F1 of whole entities.",
+            citation="",
+            inputs_description="predictions and references: the BIO tags of each sentence.",
+            features=datasets.Features({"predictions": tags, "references": tags}),
+        )
+
+    def _compute(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, Any]:
+        right: Counter[str] = Counter()
+        named: Counter[str] = Counter()
+        true: Counter[str] = Counter()
+        for predicted, reference in zip(predictions, references, strict=True):
+            found, expected = set(spans_of(predicted)), set(spans_of(reference))
+            right.update(span.type for span in found & expected)
+            named.update(span.type for span in found)
+            true.update(span.type for span in expected)
+        types = sorted({*named, *true})
+        return {
+            **_entity_scores(right.total(), named.total(), true.total()),
+            **{name: _entity_scores(right[name], named[name], true[name]) for name in types},
+        }
+
+
+def _entity_scores(right: int, named: int, true: int) -> dict[str, float]:
+    return {
+        "precision": right / named if named else 0.0,
+        "recall": right / true if true else 0.0,
+        "f1": 2 * right / (named + true) if named + true else 0.0,
+    }
+
+
+def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
+    """The quality figures of a round's data set with entities, as they stand in `metrics.json`.
+
+    Args:
+        labels (`Dataset`): A round's data set; without a column `gold` all scores are `None`.
+
+    Returns:
+        `dict`: What `score_round` gives, with accuracies over words and `clean_fraction` over sentences; precision,
+        recall and F1 of entities as `annotator_f1`, `student_f1`, `label_f1`, ...; and `label_f1_by_type`.
+    """
+    tags = labels.features["label"].feature.names
+    rows = labels
+    if "gold" in labels.column_names:
+        rows = labels.select([i for i, gold in enumerate(labels["gold"]) if gold and NO_LABEL not in gold])
+    has_gold = "gold" in labels.column_names and len(rows) > 0
+    gold = rows["gold"][:] if has_gold else []
+    clean = np.asarray(labels["is_clean"][:], dtype=bool)
+    record: dict[str, Any] = {}
+    for name in ("annotator", "student", "label"):
+        found = rows[name if name == "label" else f"{name}_label"][:]
+        flat = np.concatenate([np.asarray(row, dtype=int) for row in found]) if has_gold else np.array([], dtype=int)
+        truth = np.concatenate([np.asarray(row, dtype=int) for row in gold]) if has_gold else flat
+        record[f"{name}_accuracy"] = accuracy(flat, truth)
+        if has_gold:
+            predictions, references = ([tag_names(row, tags) for row in part] for part in (found, gold))
+            scores = EntityScores().compute(predictions=predictions, references=references)
+        for figure in ("precision", "recall", "f1"):
+            record[f"{name}_{figure}"] = scores[figure] if has_gold else None
+        if name == "annotator":
+            is_clean = np.repeat(np.asarray(rows["is_clean"][:], dtype=bool), [len(row) for row in found])
+            record["clean_accuracy"] = accuracy(flat[is_clean], truth[is_clean]) if has_gold else None
+    types = {tag[2:] for tag in tags if tag != OUTSIDE}
+    confidence = [value for value in labels["label_confidence"][:] if value is not None]
+    return {
+        **record,
+        "label_f1_by_type": {name: scores.get(name, {}).get("f1") for name in sorted(types)} if has_gold else None,
+        "estimated_label_accuracy": float(np.mean(confidence)) if confidence else None,
+        "clean_fraction": float(clean.mean()),
+    }
 
 
 def accuracy(predictions: np.ndarray, gold: np.ndarray) -> float | None:

@@ -26,7 +26,7 @@ from freeal_hf.configuration import EngineConfig
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
 from freeal_hf.ray_engine import cluster, over_shards
 from freeal_hf.run_folder import remove, write_atomically
-from freeal_hf.tasks import Demonstration, TextClassification
+from freeal_hf.tasks import Demonstration, Task
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _SLOTS_SECONDS = 0.5  # of calls whose time is reserved at once
 
 def fill_cache(
     annotator: Annotator,
-    task: TextClassification,
+    task: Task,
     requests: Sequence[AnnotationRequest],
     *,
     cache: AnswerCache,
@@ -56,7 +56,7 @@ def fill_cache(
 
     Args:
         annotator (`Annotator`): Who labels.
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
         requests (`Sequence[AnnotationRequest]`): The texts.
         cache (`AnswerCache`): The run's cache.
         ledger (`Ledger`): The round's; it is entered what stands under no request, such as the workers' canaries.
@@ -209,7 +209,7 @@ class _Limited:
         if hasattr(self._annotator, "__aexit__"):
             await self._annotator.__aexit__(*error)
 
-    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         if not self._times:
             wait, between, count = await asyncio.wrap_future(self._account.slots.remote().future())
             self._times.extend(time.monotonic() + wait + i * between for i in range(count))
@@ -226,7 +226,7 @@ class _AnnotationWorker:
     def __init__(
         self,
         make_annotator: Callable[[], Annotator],
-        task: TextClassification,
+        task: Task,
         owner: str,
         price: Price | None,
         account: Any,
@@ -271,7 +271,7 @@ class _AnnotationWorker:
 
 def _missing(
     annotator: Any,
-    task: TextClassification,
+    task: Task,
     requests: Sequence[AnnotationRequest],
     cache: AnswerCache,
     spent: Ledger,

@@ -1,5 +1,6 @@
 """What a run found, for people: the table of its rounds and one self-contained HTML page."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ import numpy as np
 from freeal_hf import figures, run_folder
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, write_atomically
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.sentences import tag_names
+from freeal_hf.spans import spans_of
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 _DISPUTED_SHOWN = 25
 _COLUMNS = {
     "round": "round",
+    "annotator_f1": "annotator F1",
+    "student_f1": "student F1",
+    "label_f1": "final F1",
+    "label_precision": "precision",
+    "label_recall": "recall",
     "annotator_accuracy": "annotator",
     "student_accuracy": "student",
     "label_accuracy": "final label",
@@ -33,8 +41,8 @@ _COLUMNS = {
 def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """The table of the rounds as text, its header first; columns that no round has a value for are left out."""
     rows = [{**record, "tokens": record["prompt_tokens"] + record["completion_tokens"]} for record in records]
-    shown = [key for key in _COLUMNS if any(row[key] is not None for row in rows)]
-    return [[_COLUMNS[key] for key in shown], *([_cell(key, row[key]) for key in shown] for row in rows)]
+    shown = [key for key in _COLUMNS if any(row.get(key) is not None for row in rows)]
+    return [[_COLUMNS[key] for key in shown], *([_cell(key, row.get(key)) for key in shown] for row in rows)]
 
 
 def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
@@ -46,7 +54,7 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write_report(folder: RunFolder, task: TextClassification, records: Sequence[Mapping[str, Any]]) -> None:
+def write_report(folder: RunFolder, task: Task, records: Sequence[Mapping[str, Any]]) -> None:
     """Writes `report.html` from the results at the top of a run's folder.
 
     The page loads nothing from anywhere, and texts stand in it as text, whatever is written in them.
@@ -76,14 +84,13 @@ def write_report(folder: RunFolder, task: TextClassification, records: Sequence[
     write_atomically(folder / run_folder.REPORT, lambda path: path.write_text(page, encoding="utf-8"))
 
 
-def _label_counts(
-    labels: "Dataset", task: TextClassification, record: Mapping[str, Any]
-) -> list[tuple[str, str, int, str]]:
-    final, estimates = np.asarray(labels["label"][:]), record.get("estimated_label_accuracy_by_label") or {}
-    return [
-        (name, text, int((final == i).sum()), _estimate(estimates.get(name)))
-        for i, (name, text) in enumerate(task.descriptions.items())
-    ]
+def _label_counts(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> list[tuple[str, str, int, str]]:
+    estimates = record.get("estimated_label_accuracy_by_label") or {}
+    if isinstance(task, TokenClassification):
+        counts = Counter(span["type"] for spans in labels["spans"] for span in spans)
+    else:
+        counts = Counter(task.label_names[i] for i in labels["label"] if i != NO_LABEL)
+    return [(name, text, counts[name], _estimate(estimates.get(name))) for name, text in task.descriptions.items()]
 
 
 def _estimate(estimate: Mapping[str, float] | None) -> str:
@@ -92,23 +99,34 @@ def _estimate(estimate: Mapping[str, float] | None) -> str:
     return "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * estimate[key] for key in ("value", "low", "high")))
 
 
-def _disputed(labels: "Dataset", task: TextClassification) -> list[dict[str, Any]]:
+def _disputed(labels: "Dataset", task: Task) -> list[dict[str, Any]]:
     """The texts on which annotator and student differ and the final label is least sure."""
-    annotator, student = np.asarray(labels["annotator_label"][:]), np.asarray(labels["student_label"][:])
-    confidence = np.asarray(labels["label_confidence"][:], dtype=float)
-    rows = np.flatnonzero((annotator != student) & (annotator != NO_LABEL) & (student != NO_LABEL))
+    annotator, student = labels["annotator_label"][:], labels["student_label"][:]
+    confidence = np.array(labels["label_confidence"][:], dtype=float)
+    differ = [
+        a != s and not figures.is_missing(a) and not figures.is_missing(s)
+        for a, s in zip(annotator, student, strict=True)
+    ]
+    rows = np.flatnonzero(differ)
     rows = rows[np.argsort(confidence[rows], kind="stable")][:_DISPUTED_SHOWN]
-    names = task.label_names
     return [
         {
             "text": row["text"],
-            "annotator": names[row["annotator_label"]],
-            "student": names[row["student_label"]],
-            "label": names[row["label"]],
+            "annotator": _shown(row["annotator_label"], row, task),
+            "student": _shown(row["student_label"], row, task),
+            "label": _shown(row["label"], row, task),
             "confidence": f"{row['label_confidence']:.2f}",
         }
         for row in labels.select(rows.tolist())
     ]
+
+
+def _shown(label: Any, row: Mapping[str, Any], task: Task) -> str:
+    """A label's name, or the entities of a sentence."""
+    if not isinstance(task, TokenClassification):
+        return task.label_names[label]
+    spans = spans_of(tag_names(label, task.tags))
+    return "; ".join(f"{span.type}: {' '.join(row['tokens'][span.start : span.end])}" for span in spans) or "none"
 
 
 def _cell(key: str, value: Any) -> str:

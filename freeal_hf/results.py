@@ -10,7 +10,7 @@ from freeal_hf.errors import RunError
 from freeal_hf.report import write_report
 from freeal_hf.round_files import read_labels, write_csv
 from freeal_hf.run_folder import RunFolder, copy_into, read_json, write_atomically, write_json
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,12 +37,12 @@ class RunResult:
         return self.output_dir / run_folder.REPORT
 
 
-def publish(folder: RunFolder, task: TextClassification, num_rounds: int) -> None:
+def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
     """Puts the results of the last finished round at the top of the run's folder.
 
     Args:
         folder (`RunFolder`): The run's folder; at least one round is finished.
-        task (`TextClassification`): What was labelled.
+        task (`Task`): What was labelled.
         num_rounds (`int`): Rounds that belong to the run.
     """
     by_round = [folder.metrics(number) for number in range(num_rounds)]

@@ -13,7 +13,7 @@ from freeal_hf.annotation.annotator import Annotation
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HUMAN_NOTE, HumanLabel
 from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usable
-from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,6 +38,10 @@ class Corpus:
     index_of_row: np.ndarray
     human: np.ndarray
     human_labels: list[HumanLabel] = field(default_factory=list)
+
+    def words_of(self, index: int) -> tuple[str, ...]:
+        """The words of a text, in an entity task."""
+        return ()
 
     def training_labels(self, answers: "Answers") -> np.ndarray:
         """What the student learns from: a person's label where there is one, else the annotator's; shape `(n,)`."""
@@ -165,6 +169,11 @@ class Answers:
         elif self.labels[index] == NO_LABEL:
             self.reasons[index] = answer.reason
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What a round's record says of the answers beside their costs."""
+        return {}
+
     def explain_missing(self, reason: str) -> None:
         """Gives every missing label that has no reason yet this one."""
         missing = np.flatnonzero(self.labels == NO_LABEL)
@@ -231,18 +240,34 @@ class Selection:
             return cls(**{name: arrays[name] for name in arrays.files})
 
 
-def write_pool(path: Path, pool: Sequence[Demonstration], task: TextClassification) -> None:
+def write_pool(path: Path, pool: Sequence[Demonstration], task: Task) -> None:
     """Writes demonstrations as JSON lines with label names."""
     with path.open("w", encoding="utf-8") as file:
         for shot in pool:
-            row = {"text": shot.text, "label": task.label_names[shot.label], "source": shot.source, "id": shot.id}
+            row: dict[str, Any] = {
+                "text": shot.text,
+                "label": task.label_names[shot.label],
+                "source": shot.source,
+                "id": shot.id,
+            }
+            if shot.entities:
+                row["entities"] = shot.entities
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def read_pool(path: Path, task: TextClassification) -> list[Demonstration]:
+def read_pool(path: Path, task: Task) -> list[Demonstration]:
     """Reads what `write_pool` wrote."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    return [Demonstration(**{**row, "label": task.label2id[row["label"]]}) for row in rows]
+    return [
+        Demonstration(
+            **{
+                **row,
+                "label": task.label2id[row["label"]],
+                "entities": tuple((text, name) for text, name in row.get("entities", ())),
+            }
+        )
+        for row in rows
+    ]
 
 
 def label_rows(
@@ -321,14 +346,20 @@ def read_labels(path: Path) -> "Dataset":
 
 def write_csv(path: Path, labels: "Dataset") -> None:
     """Writes a round's data set with label names, an empty cell where there is no label or value."""
-    names = {name: feature.names for name, feature in labels.features.items() if hasattr(feature, "names")}
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=labels.column_names)
         writer.writeheader()
         for row in labels:
-            for column, labels_of_column in names.items():
-                row[column] = "" if row[column] == NO_LABEL else labels_of_column[row[column]]
-            writer.writerow(row)
+            writer.writerow({name: _csv_cell(value, labels.features[name]) for name, value in row.items()})
+
+
+def _csv_cell(value: Any, feature: Any) -> Any:
+    if hasattr(feature, "names"):
+        return "" if value == NO_LABEL else feature.names[value]
+    if not isinstance(value, list):
+        return value
+    names = getattr(getattr(feature, "feature", None), "names", None)
+    return json.dumps([names[i] if i != NO_LABEL else None for i in value] if names else value, ensure_ascii=False)
 
 
 def _nullable(values: np.ndarray) -> list[float | None]:

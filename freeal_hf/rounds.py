@@ -39,30 +39,17 @@ from freeal_hf.configuration import (
     describe_annotators,
     each_annotator,
 )
-from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HumanLabel, read_human_labels
-from freeal_hf.inputs import class_label, read_data
-from freeal_hf.labels import estimate_figures, final_labels
-from freeal_hf.metrics import accuracy, score_round
+from freeal_hf.kinds import kind_of, read_rows, score
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.results import RunResult, load_result, publish
-from freeal_hf.round_files import (
-    Answers,
-    Corpus,
-    Selection,
-    distinct_texts,
-    label_rows,
-    read_labels,
-    test_rows,
-    with_human_labels,
-    write_pool,
-)
+from freeal_hf.round_files import Corpus, Selection, read_labels, with_human_labels, write_pool
 from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
 from freeal_hf.stopping import convergence_figures, stopping_rule
-from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.tasks import Demonstration, Task, TokenClassification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +67,7 @@ class FreeAL:
     """Labels a corpus and trains a student by the FreeAL loop (Xiao et al., EMNLP 2023, arXiv 2311.15614).
 
     Args:
-        task (`TextClassification`): What is labelled.
+        task (`TextClassification` or `TokenClassification`): What is labelled.
         annotator (`Annotator` or `str`, or several of them):
             An annotator, or its name as on the command line (`"embedding"`, ...). The answers of several are fused.
         refine_annotator (the same, *optional*):
@@ -103,7 +90,7 @@ class FreeAL:
 
     def __init__(
         self,
-        task: TextClassification,
+        task: Task,
         annotator: Annotator | str | Sequence[Annotator | str],
         student: str = EMBEDDED_MODEL,
         args: "FreeALConfig | None" = None,
@@ -118,6 +105,7 @@ class FreeAL:
         from freeal_hf.training.config import FreeALConfig
 
         self.task = task
+        self.kind = kind_of(task)
         self.annotator = annotator
         self.refine_annotator = refine_annotator
         self.annotator_options = dict(annotator_options or {})
@@ -176,7 +164,9 @@ class FreeAL:
             return load_result(self.folder.path)
         dataset = self._prepared(dataset)
         test = self._prepared(test_dataset) if test_dataset is not None else None
-        texts = distinct_texts(dataset)
+        texts = self.kind.collect(dataset)
+        if human_labels and isinstance(self.task, TokenClassification):
+            raise InputError("Human labels are labels of texts; people's entities cannot be read yet. Leave them out.")
         given = read_human_labels(human_labels, self.task, text_columns=self.text_columns)
         with_human_labels(texts, dataset, given)  # refuses what cannot be used before anything is written
         self._check(texts, test)
@@ -252,7 +242,7 @@ class FreeAL:
         """
         dataset = self._prepared(dataset)
         voter = self._voters(self.annotator, dataset)[which]
-        corpus = distinct_texts(dataset)
+        corpus = self.kind.collect(dataset)
         requests = foreseen(corpus, self.task, voter.annotator, self.loop, seed=self.args.seed)
         estimate = estimate_annotation(voter.annotator, self.task, requests, price=voter.price)
         return replace(estimate, texts=len(corpus.texts))
@@ -266,7 +256,7 @@ class FreeAL:
         if {"id", "text", "note"} <= set(names):
             return data
         gold = "gold" if "gold" in names or "gold" in getattr(data, "columns", ()) else None
-        return read_data(
+        return read_rows(
             data,
             self.task,
             text_columns=self.text_columns,
@@ -280,6 +270,8 @@ class FreeAL:
                 f"There are {len(corpus.texts)} different texts for {self.task.num_labels} labels; a run needs at "
                 "least one text for each label. Give more texts or fewer labels."
             )
+        if isinstance(self.task, TokenClassification) and self.args.push_to_hub:
+            raise InputError("A run with entities cannot be pushed to the Hub yet; leave push_to_hub out.")
         if self.loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
             raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
         from freeal_hf.training.student import check_loads
@@ -291,7 +283,7 @@ class FreeAL:
         for number in reversed(range(self.loop.num_rounds)):
             path = self.folder / f"round-{number}" / ANNOTATIONS
             if path.is_file():
-                return Answers.load(path)[0].human_labels
+                return list(self.kind.load_answers(path)[0].human_labels)
         return []
 
     def _refuse_late(self, human_labels: list[HumanLabel]) -> None:
@@ -326,7 +318,18 @@ class FreeAL:
                 else:
                     annotator, make = spec, partial(_itself, spec)
                 voters.append(Voter(annotator, self._price(annotator), make))
+        if voters and isinstance(self.task, TokenClassification):
+            self._check_finds_entities(voters)
         return tuple(voters)
+
+    def _check_finds_entities(self, voters: Sequence[Voter]) -> None:
+        if len(voters) > 1 or self.refine_annotator is not None:
+            raise InputError("Entities of several annotators cannot be fused yet; name one annotator, and no refiner.")
+        if not getattr(voters[0].annotator, "finds_entities", False):
+            raise InputError(
+                f"{type(voters[0].annotator).__name__} finds no entities; use endpoint:MODEL or column:NAME, or an "
+                "annotator of your own with `finds_entities = True` and `spans` in its annotations."
+            )
 
     def _pushing(self) -> AbstractContextManager[Callable[[], None]]:
         if not self.args.push_to_hub:
@@ -375,56 +378,37 @@ class FreeAL:
     ) -> dict[str, Any]:
         logger.info("round %d of %d", number, self.loop.num_rounds)
         folder = self.folder.round(number)
-        forget_unfinished(folder, corpus)
+        forget_unfinished(folder, corpus, self.task)
         answers, costs = annotate(number, self.folder, corpus, asking)
         trained_from = time.monotonic()
         selection = self._train(number, corpus, answers)
-        pool = self._feed_back(corpus, answers, selection)
+        pool: list[Demonstration] = []
+        if self.loop.pool_size and self.loop.shots:
+            pool = self.kind.choose_pool(corpus, answers, selection, self.task, self.loop, self.args.seed)
         write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
-        final = final_labels(
-            answers.labels,
-            answers.confidences,
-            selection.probabilities,
-            selection.first_embeddings,
-            votes=votes_of(answers, asking),
-            human=corpus.human,
-            seed=self.args.seed,
+        votes = votes_of(answers, asking)
+        labels, estimate = self.kind.label_rows(
+            dataset, corpus, self.task, answers, selection, number, self.args.seed, votes
         )
-        labels = label_rows(dataset, corpus, self.task, answers, selection, final.labels, final.confidences, number)
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
         previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
-        record = {**score_round(labels), **estimate_figures(final, self.task), **convergence_figures(labels, previous)}
+        record = {**score(labels, self.task), **estimate, **convergence_figures(labels, previous)}
         if test is not None:
-            scored = self._label_test(folder, test, number)
+            rows = self.kind.test_rows(test, folder / run_folder.STUDENT, self.task, number)
+            write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
             if self.loop.setting == "inductive":
-                record["student_accuracy"] = scored
+                record.update({k: v for k, v in score(rows, self.task).items() if k.startswith("student_")})
         costs["seconds"] = round(costs["seconds"] + time.monotonic() - trained_from, 1)
         record = {"round": number, **record, **costs}
         write_json(folder / run_folder.METRICS, record)
         publish(self.folder, self.task, self.loop.num_rounds)
         return record
 
-    def _train(self, number: int, corpus: Corpus, answers: Answers) -> Selection:
+    def _train(self, number: int, corpus: Corpus, answers: Any) -> Selection:
         folder = self.folder.round(number)
         if (folder / SELECTION).is_file():
             return Selection.load(folder / SELECTION)
-        from datasets import Dataset, Features, Value
-
-        columns: dict[str, Any] = {
-            "id": corpus.ids,
-            "text": corpus.texts,
-            "label": corpus.training_labels(answers),
-            "is_trusted": corpus.human != NO_LABEL,
-        }
-        features: dict[str, Any] = {
-            "id": Value("string"),
-            "text": Value("string"),
-            "label": class_label(self.task),
-            "is_trusted": Value("bool"),
-        }
-        if corpus.augmented is not None:
-            columns["augmented_text"], features["augmented_text"] = corpus.augmented, Value("string")
-        dataset = Dataset.from_dict(columns, features=Features(features))
+        dataset = self.kind.training_set(corpus, answers, self.task)
         write_atomically(folder / _TRAINING_SET, lambda path: dataset.save_to_disk(str(path)))
         self.processes.call(number)
         trainer, first_embeddings = self._train_together(number)
@@ -474,34 +458,6 @@ class FreeAL:
         args.dataloader_pin_memory = args.dataloader_pin_memory and args.device.type != "cpu"
         args.save_strategy, args.save_total_limit = type(args.save_strategy)("epoch"), 1
         return args
-
-    def _feed_back(self, corpus: Corpus, answers: Answers, selection: Selection) -> list[Demonstration]:
-        if self.loop.pool_size == 0 or self.loop.shots == 0:
-            return []
-        labels = corpus.training_labels(answers)
-        agrees = selection.probabilities.argmax(axis=1) == labels
-        return choose_demonstrations(
-            corpus.texts,
-            corpus.ids,
-            labels,
-            selection.losses,
-            selection.is_clean & agrees,
-            selection.embeddings,
-            num_labels=self.task.num_labels,
-            is_human=corpus.human != NO_LABEL,
-            pool_size=self.loop.pool_size,
-            candidate_fraction=self.loop.candidate_fraction,
-            seed=self.args.seed,
-        )
-
-    def _label_test(self, folder: Path, test: "Dataset", number: int) -> float | None:
-        """Writes the student's labels of the test texts; their accuracy where there is gold."""
-        from freeal_hf.prediction import Classifier
-
-        probabilities = Classifier(folder / run_folder.STUDENT).probabilities(distinct_texts(test).texts)
-        rows = test_rows(test, self.task, probabilities, number)
-        write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
-        return accuracy(np.asarray(rows["label"]), np.asarray(rows["gold"])) if "gold" in rows.column_names else None
 
 
 def _itself(annotator: Annotator) -> Annotator:

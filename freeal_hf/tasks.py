@@ -27,12 +27,15 @@ class Demonstration:
         source (`str`): Where it comes from: `"generated"` by the annotator, `"selected"` among the clean samples, or
             `"human"`, labelled by a person.
         id (`str`, *optional*): Id of the sample that it was selected from.
+        entities (`tuple[tuple[str, str], ...]`): In an entity task the entities in it, each as it stands and its type;
+            `label` is then the type that it was chosen for.
     """
 
     text: str
     label: int
     source: str = "selected"
     id: str | None = None
+    entities: tuple[tuple[str, str], ...] = ()
 
 
 class Task:
@@ -178,7 +181,7 @@ def task_from_dict(values: Mapping[str, Any]) -> TextClassification | TokenClass
     return _KINDS[kind].from_dict(values)  # type: ignore[return-value]
 
 
-def load_task(path: str | Path) -> TextClassification:
+def load_task(path: str | Path) -> TextClassification | TokenClassification:
     """Reads a task from a YAML file with `labels` and, optionally, `type` and `description`.
 
     Raises:
@@ -194,7 +197,7 @@ def load_task(path: str | Path) -> TextClassification:
     if not isinstance(values, Mapping):
         raise InputError(f"The task file {str(path)!r} must be a mapping with `labels`, not {type(values).__name__}.")
     try:
-        return TextClassification.from_dict(values)
+        return task_from_dict(values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -9,7 +9,8 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.calls import UnusableAnswer
 from freeal_hf.annotation.driver import Work, drive, session
 from freeal_hf.annotation.ledger import Budget, Ledger
-from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.spans import Span
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 
 __all__ = [
     "Annotation",
@@ -38,11 +39,13 @@ class AnnotationRequest:
         text (`str`): The text.
         demonstrations (`tuple[Demonstration, ...]`, *optional*): Labelled texts to show with it, the nearest last.
         id (`str`, *optional*): Id of the sample; annotators that look answers up use it, no prompt contains it.
+        words (`tuple[str, ...]`): In an entity task the words of the text, in which entities are found.
     """
 
     text: str
     demonstrations: tuple[Demonstration, ...] = ()
     id: str | None = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class Annotation:
         completion_tokens (`int`): Tokens that were written for it.
         answer (`str`, *optional*): What the model said, word for word.
         is_cut (`bool`): Whether the annotator saw the text cut short, because it is too long for the model.
+        spans (`tuple[Span, ...]`, *optional*): In an entity task the entities, by words; `None` for no answer. `label`
+            is then 0 where there is an answer.
+        num_dropped (`int`): Entities of the answer that do not stand in the text, and are left out.
     """
 
     label: int
@@ -70,6 +76,8 @@ class Annotation:
     completion_tokens: int = 0
     answer: str | None = None
     is_cut: bool = False
+    spans: tuple[Span, ...] | None = None
+    num_dropped: int = 0
 
     @property
     def is_labelled(self) -> bool:
@@ -167,6 +175,7 @@ class Annotator(Protocol):
     - `__aenter__`, `__aexit__`: entered once a run, in the driver's event loop, before the first call.
     - `own_calls` (`list`): answers to calls that it made on being entered, such as a canary's; the driver enters their
       `prompt_tokens` and `completion_tokens` in the ledger and empties the list.
+    - `finds_entities` (`bool`, default false): whether it answers entity tasks (`TokenClassification`) with `spans`.
     - `open()`, `close()`: called by `session`, from the first call of a whole loop to its last.
 
     A call that fails raises `TransientError` (the driver makes it again) or `RefusedError` (the text gets no label) of
@@ -186,7 +195,7 @@ class Annotator(Protocol):
                 return Annotation(task.label2id[names[0]]) if names else Annotation(-1, reason="no known word")
     """
 
-    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts of `requests`, one answer each, in their order."""
         ...
 
@@ -195,7 +204,7 @@ class Annotator(Protocol):
 class TextGenerator(Annotator, Protocol):
     """An annotator that can also write texts for a label, which become the demonstrations of round 0."""
 
-    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+    async def generate(self, task: Task, request: GenerationRequest) -> Generation:
         """Writes `request.num_texts` texts for the label (fewer if the model gave fewer).
 
         `generation_fingerprint(task, request)`, where it is there, is the key of the answer cache.
@@ -207,7 +216,7 @@ class TextGenerator(Annotator, Protocol):
 class TextChooser(Annotator, Protocol):
     """An annotator that can also choose the texts that a person should label first."""
 
-    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+    async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses `request.num_choices` of the candidates.
 
         `choice_fingerprint(task, request)`, where it is there, is the key of the answer cache.
@@ -217,7 +226,7 @@ class TextChooser(Annotator, Protocol):
 
 def run_annotation(
     annotator: Annotator,
-    task: TextClassification,
+    task: Task,
     requests: Iterable[AnnotationRequest],
     *,
     cache: AnswerCache | None = None,
@@ -234,7 +243,7 @@ def run_annotation(
 
     Args:
         annotator (`Annotator`): Who labels.
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
         requests (`Iterable[AnnotationRequest]`):
             The texts; read as they are needed, in the caller's thread. Of a sequence, those with the same
             demonstrations are asked in a row, so that a server's prefix cache can serve them.
@@ -281,7 +290,7 @@ def run_annotation(
 
 def run_generation(
     annotator: TextGenerator,
-    task: TextClassification,
+    task: Task,
     requests: Sequence[GenerationRequest],
     *,
     cache: AnswerCache | None = None,
@@ -294,7 +303,7 @@ def run_generation(
 
     Args:
         annotator (`TextGenerator`): Who writes.
-        task (`TextClassification`): The labels.
+        task (`Task`): The labels.
         requests (`Sequence[GenerationRequest]`): What to write.
         cache, ledger, budget, max_attempts, progress: As in `run_annotation`.
 
@@ -338,7 +347,7 @@ def run_generation(
 
 def run_choice(
     annotator: TextChooser,
-    task: TextClassification,
+    task: Task,
     request: ChoiceRequest,
     *,
     cache: AnswerCache | None = None,
@@ -350,7 +359,7 @@ def run_choice(
 
     Args:
         annotator (`TextChooser`): Who chooses.
-        task (`TextClassification`): What the texts are labelled for.
+        task (`Task`): What the texts are labelled for.
         request (`ChoiceRequest`): What to choose from.
         cache, ledger, budget, max_attempts: As in `run_annotation`.
 
@@ -386,5 +395,9 @@ def run_choice(
 
 
 def _restored_annotation(values: dict[str, Any]) -> Annotation:
-    probabilities = values.get("probabilities")
-    return Annotation(**{**values, "probabilities": tuple(probabilities) if probabilities else None})
+    probabilities, spans = values.get("probabilities"), values.get("spans")
+    restored = {
+        "probabilities": tuple(probabilities) if probabilities else None,
+        "spans": None if spans is None else tuple(Span(*span) for span in spans),
+    }
+    return Annotation(**{**values, **restored})

@@ -1,18 +1,22 @@
 """The annotator that reads labels which another system has already put into a column."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
 from freeal_hf.annotation.ledger import Price
 from freeal_hf.annotation.prompts import parse_answer
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.errors import InputError
+from freeal_hf.spans import spans_of
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 
 class ColumnAnnotator:
     """Looks each text's label up by the id of its sample.
 
-    A value is read as an LLM's answer is: a label's name, or text that names exactly one label.
+    A value is read as an LLM's answer is: a label's name, or text that names exactly one label. In an entity task it
+    is the BIO tags of the words, as a JSON list.
 
     Args:
         answers (`Mapping[str, str]`): Value of the column by sample id.
@@ -22,19 +26,32 @@ class ColumnAnnotator:
     batch_size = 1000
     concurrency = 1
     price = Price(0.0, 0.0)
+    finds_entities = True
 
     def __init__(self, answers: Mapping[str, str], name: str) -> None:
         self.answers = answers
         self.name = name
 
-    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Looks the labels up; a text without a usable value has no label."""
         return [self._annotation(task, request.id) for request in requests]
 
-    def _annotation(self, task: TextClassification, sample: str | None) -> Annotation:
-        value = self.answers.get(sample, "") if sample is not None else ""
+    def _annotation(self, task: Task, sample: str | None) -> Annotation:
+        value = (self.answers.get(sample) if sample is not None else None) or ""
         if not value.strip():
             return Annotation(NO_LABEL, reason=f"column {self.name!r} is empty")
+        if isinstance(task, TokenClassification):
+            return self._entities(task, value, sample)
         label, reason = parse_answer(value, task)
         annotation = Annotation(label, answer=value)
         return replace(annotation, reason=f"column {self.name!r}: {reason}") if reason else annotation
+
+    def _entities(self, task: TokenClassification, value: str, sample: str | None) -> Annotation:
+        tags = json.loads(value)
+        unknown = [tag for tag in tags if tag not in task.tags]
+        if unknown:
+            raise InputError(
+                f"Column {self.name!r}, row {sample!r}: {unknown[0]!r} is no tag of the task; its tags are "
+                f"{', '.join(task.tags)}."
+            )
+        return Annotation(0, answer=value, spans=tuple(spans_of(tags)))

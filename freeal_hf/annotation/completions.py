@@ -13,7 +13,9 @@ from freeal_hf.annotation.annotator import (
     GenerationRequest,
 )
 from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
-from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing
+from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing, schema_fields
+from freeal_hf.annotation.entities import LONGEST_PASSAGE, entity_messages, entity_schema, parse_entities, passages
+from freeal_hf.annotation.grounding import ground
 from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability
 from freeal_hf.annotation.prompts import (
     Message,
@@ -31,7 +33,8 @@ from freeal_hf.annotation.prompts import (
     without_thoughts,
 )
 from freeal_hf.errors import AnnotatorError
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.spans import Span
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 SMALLEST_CUT = 200
 """Characters; a text that does not fit then never will."""
@@ -58,12 +61,12 @@ Complete = Callable[[Sequence[Message], Mapping[str, Any], int], Awaitable[Compl
 
 
 def label_request(
-    task: TextClassification, request: AnnotationRequest, *, coded: bool, max_text_length: int, max_tokens: int
+    task: Task, request: AnnotationRequest, *, coded: bool, max_text_length: int, max_tokens: int
 ) -> dict[str, Any]:
     """What is asked for one label, for the fingerprint.
 
     Args:
-        task (`TextClassification`): The task.
+        task (`Task`): The task.
         request (`AnnotationRequest`): The text and its demonstrations.
         coded (`bool`): Whether labels are answered as letters, for their probabilities.
         max_text_length (`int`): Most characters of the text; a longer one is cut.
@@ -77,9 +80,7 @@ def label_request(
     }
 
 
-def texts_request(
-    task: TextClassification, request: GenerationRequest, *, temperature: float, max_tokens: int
-) -> dict[str, Any]:
+def texts_request(task: Task, request: GenerationRequest, *, temperature: float, max_tokens: int) -> dict[str, Any]:
     """What is asked for new texts, for the fingerprint."""
     return {
         "messages": generation_messages(task, request),
@@ -90,7 +91,7 @@ def texts_request(
     }
 
 
-def choice_request(task: TextClassification, request: ChoiceRequest, *, max_tokens: int) -> dict[str, Any]:
+def choice_request(task: Task, request: ChoiceRequest, *, max_tokens: int) -> dict[str, Any]:
     """What is asked for a choice of texts, for the fingerprint."""
     return {
         "messages": choice_messages(task, request),
@@ -102,7 +103,7 @@ def choice_request(task: TextClassification, request: ChoiceRequest, *, max_toke
 async def ask_label(
     complete: Complete,
     footing: Footing,
-    task: TextClassification,
+    task: Task,
     request: AnnotationRequest,
     *,
     coded: bool,
@@ -132,6 +133,62 @@ async def ask_label(
             if error.reason != "text too long" or length < SMALLEST_CUT:
                 raise
     return replace(_read_label(completion, task, coded), is_cut=length < len(request.text))
+
+
+def entity_request(task: TokenClassification, request: AnnotationRequest, *, max_tokens: int) -> dict[str, Any]:
+    """What is asked for the entities of one text, for the fingerprint."""
+    return {
+        "messages": entity_messages(task, request),
+        "words": list(request.words),
+        "passage": LONGEST_PASSAGE,
+        "schema": entity_schema(task),
+        "max_tokens": max_tokens,
+    }
+
+
+async def ask_entities(
+    complete: Complete, footing: Footing, task: TokenClassification, request: AnnotationRequest
+) -> Annotation:
+    """Asks for the entities of one text, passage by passage, and finds them in its words.
+
+    Args:
+        complete (`Complete`): Makes the call.
+        footing (`Footing`): How the server is held to a schema.
+        task (`TokenClassification`): What is sought.
+        request (`AnnotationRequest`): The text, its words and its demonstrations.
+
+    Raises:
+        TransientError, RefusedError, AnnotatorError: What `complete` raises.
+    """
+    fields = schema_fields(footing.constraint, "entities", entity_schema(task))
+    bounds = passages(request.words)
+    spans: list[Span] = []
+    answers, num_dropped, prompt_tokens, completion_tokens = [], 0, 0, 0
+    reason: Reason | None = None
+    for start, end in bounds:
+        words = request.words[start:end]
+        text = request.text if len(bounds) == 1 else " ".join(words)
+        completion = await complete(entity_messages(task, replace(request, text=text)), fields, 0)
+        answers.append(completion.text)
+        prompt_tokens += completion.prompt_tokens
+        completion_tokens += completion.completion_tokens
+        named = parse_entities(completion.text, task)
+        if named.reason is not None:
+            reason = "cut-off answer" if completion.is_cut_off else named.reason
+            reason = "content filter" if completion.is_filtered else reason
+            break
+        found = ground(named.entities, words)
+        spans += [Span(start + span.start, start + span.end, span.type) for span in found.spans]
+        num_dropped += named.num_unknown + found.num_dropped
+    return Annotation(
+        NO_LABEL if reason else 0,
+        reason=reason,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        answer="\n".join(answers),
+        spans=None if reason else tuple(spans),
+        num_dropped=num_dropped,
+    )
 
 
 def read_texts(completion: Completion, request: GenerationRequest) -> Generation:
@@ -192,12 +249,12 @@ async def send_canary(
         ) from error
 
 
-def _messages(task: TextClassification, request: AnnotationRequest, coded: bool, length: int) -> list[Message]:
+def _messages(task: Task, request: AnnotationRequest, coded: bool, length: int) -> list[Message]:
     text, _ = cut_text(request.text, length)
     return annotation_messages(task, replace(request, text=text), coded=coded)
 
 
-def _read_label(completion: Completion, task: TextClassification, coded: bool) -> Annotation:
+def _read_label(completion: Completion, task: Task, coded: bool) -> Annotation:
     codes = label_codes(task, coded)
     label, unusable = parse_answer(completion.text, task, coded=coded)
     probabilities = confidence = None

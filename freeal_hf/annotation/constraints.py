@@ -49,17 +49,23 @@ def constraint_fields(constraint: Constraint, codes: Sequence[str]) -> dict[str,
         constraint (`str`): A step of `LADDER`.
         codes (`Sequence[str]`): What stands for each label.
     """
-    schema = answer_schema(codes)
-    if constraint == "json_schema":
-        return {"response_format": json_schema_format("label", schema)}
-    if constraint == "tgi_schema":
-        return {"response_format": {"type": "json_object", "value": schema}}
+    if fields := schema_fields(constraint, "label", answer_schema(codes)):
+        return fields
     if constraint == "choice":
         return {"structured_outputs": {"choice": [answer_text(code) for code in codes]}}
     if constraint == "guided_choice":
         return {"guided_choice": [answer_text(code) for code in codes]}
     if constraint == "regex":
         return {"regex": answer_regex(codes)}
+    return {}
+
+
+def schema_fields(constraint: Constraint, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that hold an answer to a JSON schema; none where the step of the ladder knows no schema."""
+    if constraint == "json_schema":
+        return {"response_format": json_schema_format(name, schema)}
+    if constraint == "tgi_schema":
+        return {"response_format": {"type": "json_object", "value": dict(schema)}}
     return {}
 
 

@@ -10,7 +10,7 @@ from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
 from freeal_hf.annotation.ledger import Price
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 _MEMORY_TEXTS = 100_000
 
@@ -55,7 +55,7 @@ class EmbeddingAnnotator:
         self.batch_size = batch_size
         self._embeddings: dict[str, np.ndarray] = {}
 
-    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: model, label descriptions, demonstrations and text."""
         return {
             "annotator": "embedding",
@@ -66,11 +66,11 @@ class EmbeddingAnnotator:
             "text": request.text,
         }
 
-    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts; every text gets a label."""
         return await asyncio.to_thread(self._annotate, task, requests)
 
-    def _annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    def _annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         labels = _label_texts(task)
         shown = {demonstration.text for request in requests for demonstration in request.demonstrations}
         self._embed([*labels, *(request.text for request in requests), *sorted(shown)])
@@ -100,5 +100,5 @@ class EmbeddingAnnotator:
             self._embeddings.update(zip(new, np.asarray(embeddings, dtype=np.float32), strict=True))
 
 
-def _label_texts(task: TextClassification) -> list[str]:
+def _label_texts(task: Task) -> list[str]:
     return [description or name.replace("_", " ") for name, description in task.descriptions.items()]

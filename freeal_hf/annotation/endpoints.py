@@ -21,8 +21,10 @@ from freeal_hf.annotation.annotator import (
 from freeal_hf.annotation.chat import ChatClient, complete
 from freeal_hf.annotation.completions import (
     Completion,
+    ask_entities,
     ask_label,
     choice_request,
+    entity_request,
     label_request,
     read_choice,
     read_texts,
@@ -41,7 +43,7 @@ from freeal_hf.annotation.prompts import (
 )
 from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.errors import AnnotatorError, InputError
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task, TokenClassification
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,8 @@ class InferenceEndpointsAnnotator:
         generation_temperature (`float`, *optional*, defaults to 1.0): For writing texts.
         max_tokens (`int`, *optional*, defaults to 64):
             Most tokens of an answer; a reasoning model needs some thousands.
-        generation_max_tokens (`int`, *optional*, defaults to 2048): Most tokens of one generation.
+        generation_max_tokens (`int`, *optional*, defaults to 2048):
+            Most tokens of one generation, and of one list of entities.
         probabilities (`bool`, *optional*, defaults to `True`):
             Whether to ask for the probability of every label, from log-probabilities. Labels are then answered as the
             letters A, B, C, ...
@@ -98,6 +101,8 @@ class InferenceEndpointsAnnotator:
         AnnotatorError: If the environment variable is not set.
         InputError: If arguments contradict each other, or a limit would let nothing through.
     """
+
+    finds_entities = True
 
     def __init__(
         self,
@@ -159,8 +164,11 @@ class InferenceEndpointsAnnotator:
         self._footing: Footing | None = None
         self.own_calls: list[Completion] = []
 
-    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: messages, schema, model, sampling."""
+        if isinstance(task, TokenClassification):
+            asked = entity_request(task, request, max_tokens=self.generation_max_tokens)
+            return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
         asked = label_request(
             task,
             request,
@@ -170,21 +178,24 @@ class InferenceEndpointsAnnotator:
         )
         return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
 
-    def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
+    def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
         """The full request to write texts."""
         asked = texts_request(
             task, request, temperature=self.generation_temperature, max_tokens=self.generation_max_tokens
         )
         return {**self._source(), **asked}
 
-    def choice_fingerprint(self, task: TextClassification, request: ChoiceRequest) -> Mapping[str, Any]:
+    def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
         """The full request to choose texts."""
         asked = choice_request(task, request, max_tokens=self.generation_max_tokens)
         return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
 
-    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, one call each."""
         client, footing = self._ready()
+        if isinstance(task, TokenClassification):
+            call = partial(self._entity_call, client)
+            return list(await asyncio.gather(*(ask_entities(call, footing, task, request) for request in requests)))
         ask = partial(
             ask_label,
             partial(self._label_call, client),
@@ -195,7 +206,7 @@ class InferenceEndpointsAnnotator:
         )
         return list(await asyncio.gather(*map(ask, requests)))
 
-    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+    async def generate(self, task: Task, request: GenerationRequest) -> Generation:
         """Writes texts for one label."""
         client, footing = self._ready()
         held = footing.constraint == "json_schema"
@@ -209,7 +220,7 @@ class InferenceEndpointsAnnotator:
         )
         return read_texts(completion, request)
 
-    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+    async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label."""
         client, footing = self._ready()
         held = footing.constraint == "json_schema"
@@ -280,6 +291,18 @@ class InferenceEndpointsAnnotator:
             max_tokens=self.max_tokens,
             seed=self.seed,
             **sampling,
+        )
+
+    async def _entity_call(
+        self, client: ChatClient, messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int
+    ) -> Completion:
+        return await self._complete(
+            client,
+            messages,
+            fields,
+            temperature=self.temperature,
+            max_tokens=self.generation_max_tokens,
+            seed=self.seed,
         )
 
     async def _complete(

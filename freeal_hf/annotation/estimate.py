@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, run_annotation
 from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.annotation.ledger import Ledger, Price
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 # UTF-8 bytes a token: 4 in English; over the scripts and vocabularies in use nearly all texts lie between 2.5 and 5.
 _BYTES_PER_TOKEN = (5.0, 4.0, 2.5)
@@ -75,7 +75,7 @@ class Estimate:
 
 def estimate_annotation(
     annotator: Annotator,
-    task: TextClassification,
+    task: Task,
     requests: Sequence[AnnotationRequest],
     *,
     price: Price | None = None,
@@ -92,7 +92,7 @@ def estimate_annotation(
 
     Args:
         annotator (`Annotator`): Who will label.
-        task (`TextClassification`): What will be labelled.
+        task (`Task`): What will be labelled.
         requests (`Sequence[AnnotationRequest]`): The texts.
         price (`Price`, *optional*): Price of the annotator's tokens.
         cache (`AnswerCache`, *optional*): Answers that need no call.

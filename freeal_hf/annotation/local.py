@@ -37,7 +37,7 @@ from freeal_hf.annotation.prompts import (
 )
 from freeal_hf.annotation.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 _GENERATION_START = '{"texts": ["'
 _SAMPLING = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
@@ -117,7 +117,7 @@ class LocalAnnotator:
         self._identity = _identity(model)
         self._attempts: Counter[GenerationRequest] = Counter()
 
-    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: model, weights, precision, context, messages and the answers that are scored."""
         return {
             "annotator": "local",
@@ -127,7 +127,7 @@ class LocalAnnotator:
             "answers": [answer_text(name) for name in task.label_names],
         }
 
-    def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
+    def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
         """The full request: model, weights, precision, context, messages, sampling and seeds."""
         return {
             "annotator": "local",
@@ -139,7 +139,7 @@ class LocalAnnotator:
             "seed": [self.seed, request.seed],
         }
 
-    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts; every text gets a label.
 
         Raises:
@@ -163,7 +163,7 @@ class LocalAnnotator:
                 annotations[i] = _annotation(probabilities, prompts[i])
         return [annotations[i] for i in range(len(prompts))]
 
-    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+    async def generate(self, task: Task, request: GenerationRequest) -> Generation:
         """Writes texts for a label. A request that is made again is answered anew, with a seed of its own.
 
         Raises:
@@ -184,7 +184,7 @@ class LocalAnnotator:
         texts = parse_texts(f"{_GENERATION_START}{self.tokenizer.decode(written, skip_special_tokens=True)}")
         return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
 
-    def choice_fingerprint(self, task: TextClassification, request: ChoiceRequest) -> Mapping[str, Any]:
+    def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
         """The full request to choose texts."""
         return {
             "annotator": "local",
@@ -196,7 +196,7 @@ class LocalAnnotator:
             "seed": self.seed,
         }
 
-    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+    async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label.
 
         Raises:
@@ -211,7 +211,7 @@ class LocalAnnotator:
         numbers = parse_numbers(answer)
         return Choice(numbers, None if numbers else "no ids", len(ids), len(written), answer)
 
-    def prompt(self, task: TextClassification, request: AnnotationRequest) -> Prompt:
+    def prompt(self, task: Task, request: AnnotationRequest) -> Prompt:
         """What the model reads for a text: at most its context, less the longest answer.
 
         Raises:
@@ -234,7 +234,7 @@ class LocalAnnotator:
             ids = self._chat_ids(annotation_messages(task, replace(request, text=text)))
         return Prompt(ids, is_cut=characters < len(request.text))
 
-    def _with_fewer_demonstrations(self, task: TextClassification, request: AnnotationRequest) -> AnnotationRequest:
+    def _with_fewer_demonstrations(self, task: Task, request: AnnotationRequest) -> AnnotationRequest:
         """Leaves out the farthest demonstrations until the prompt around the text fills half of the context."""
         around = replace(request, text="")
         while around.demonstrations and len(self._chat_ids(annotation_messages(task, around))) > self.context // 2:
@@ -256,7 +256,7 @@ class LocalAnnotator:
             )
         return output[0, len(prompt) :].tolist()
 
-    def _answers(self, task: TextClassification) -> list[list[int]]:
+    def _answers(self, task: Task) -> list[list[int]]:
         return [self._ids(self._inert(answer_text(name))) for name in task.label_names]
 
     def _chat_ids(self, messages: Sequence[Message]) -> list[int]:

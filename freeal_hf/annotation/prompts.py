@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from freeal_hf.annotation.annotator import AnnotationRequest, ChoiceRequest, GenerationRequest
 from freeal_hf.annotation.calls import UnusableAnswer
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.tasks import NO_LABEL, Task
 
 Message = dict[str, str]
 
@@ -47,11 +47,11 @@ class ParsedAnswer(NamedTuple):
     reason: UnusableAnswer | None
 
 
-def label_codes(task: TextClassification, coded: bool) -> list[str]:
+def label_codes(task: Task, coded: bool) -> list[str]:
     """What stands for each label in an answer, in the order of the ids.
 
     Args:
-        task (`TextClassification`): The task.
+        task (`Task`): The task.
         coded (`bool`):
             Whether labels are answered as the letters A, B, C, ..., each a single token in every common vocabulary, so
             that the probability of the answer's first token is the label's. A task of more than 26 labels, or with
@@ -83,7 +83,7 @@ def answer_text(code: str) -> str:
     return json.dumps({"label": code}, ensure_ascii=False)
 
 
-def annotation_messages(task: TextClassification, request: AnnotationRequest, *, coded: bool = False) -> list[Message]:
+def annotation_messages(task: Task, request: AnnotationRequest, *, coded: bool = False) -> list[Message]:
     """The chat that asks for one label.
 
     The parts that are the same for every text come first (task, labels, rules), then the demonstrations, then the
@@ -91,7 +91,7 @@ def annotation_messages(task: TextClassification, request: AnnotationRequest, *,
     of its own: it cannot end its string, nor start a role.
 
     Args:
-        task (`TextClassification`): The task.
+        task (`Task`): The task.
         request (`AnnotationRequest`): The text and its demonstrations.
         coded (`bool`, *optional*, defaults to `False`): Whether labels are answered as letters; see `label_codes`.
     """
@@ -104,11 +104,11 @@ def annotation_messages(task: TextClassification, request: AnnotationRequest, *,
     return messages
 
 
-def generation_messages(task: TextClassification, request: GenerationRequest) -> list[Message]:
+def generation_messages(task: Task, request: GenerationRequest) -> list[Message]:
     """The chat that asks for new texts of one label, varied in length and style like the examples.
 
     Args:
-        task (`TextClassification`): The task.
+        task (`Task`): The task.
         request (`GenerationRequest`): The label, unlabelled examples of the corpus, and how many texts.
     """
     name = task.label_names[request.label]
@@ -151,14 +151,14 @@ def generation_schema() -> dict[str, Any]:
     }
 
 
-def choice_messages(task: TextClassification, request: ChoiceRequest) -> list[Message]:
+def choice_messages(task: Task, request: ChoiceRequest) -> list[Message]:
     """The chat that asks which texts a person should label first.
 
     After ActiveLLM (Bayer and Reuter 2024, arXiv 2405.10808), with its options, in words of our own: advice, thinking
     first, guidelines, and a recap of what was chosen before, by text or by number.
 
     Args:
-        task (`TextClassification`): What the texts will be labelled for.
+        task (`Task`): What the texts will be labelled for.
         request (`ChoiceRequest`): The candidates and the options.
     """
     form = '{"explanation": "...", "ids": [...]}' if request.with_explanation else '{"ids": [...]}'
@@ -210,7 +210,7 @@ def choice_schema(with_explanation: bool) -> dict[str, Any]:
     }
 
 
-def parse_answer(answer: str | None, task: TextClassification, *, coded: bool = False) -> ParsedAnswer:
+def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> ParsedAnswer:
     """Reads the label out of an answer, however much the model says around it.
 
     `{"label": ...}` counts first. Failing that, an answer that names exactly one label ("Sure! Here is the label:
@@ -219,7 +219,7 @@ def parse_answer(answer: str | None, task: TextClassification, *, coded: bool = 
 
     Args:
         answer (`str`, *optional*): What the model said.
-        task (`TextClassification`): The task.
+        task (`Task`): The task.
         coded (`bool`, *optional*, defaults to `False`): Whether labels were asked for as letters.
     """
     said = answer or ""
@@ -300,7 +300,7 @@ def _quoted_cut(text: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _instructions(task: TextClassification, coded: bool) -> str:
+def _instructions(task: Task, coded: bool) -> str:
     names, codes = task.label_names, label_codes(task, coded)
     shown = [
         _described(task, name) if code == name else f"{code}. {_described(task, name)}"
@@ -322,7 +322,7 @@ def _instructions(task: TextClassification, coded: bool) -> str:
     )
 
 
-def _described(task: TextClassification, name: str) -> str:
+def _described(task: Task, name: str) -> str:
     description = task.descriptions[name]
     return f"{name}: {description}" if description else name
 
@@ -352,7 +352,7 @@ def _json_labels(text: str) -> list[str]:
     return values
 
 
-def _labels_in(text: str, task: TextClassification, coded: bool) -> set[int]:
+def _labels_in(text: str, task: Task, coded: bool) -> set[int]:
     said = _plain(text)
     codes = label_codes(task, coded)
     letter = _LETTER.fullmatch(said) if codes != task.label_names else None

@@ -40,7 +40,7 @@ from freeal_hf.annotation.prompts import (
 from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.annotation.templates import without_system_role
 from freeal_hf.errors import AnnotatorError
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from text_generation.types import Response
@@ -125,7 +125,7 @@ class TextGenerationAnnotator:
         self._has_system_role = True
         self._templates: dict[tuple[str, ...], list[str]] = {}
 
-    def fingerprint(self, task: TextClassification, request: AnnotationRequest) -> Mapping[str, Any]:
+    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: server, messages, schema, sampling."""
         asked = label_request(
             task,
@@ -136,18 +136,18 @@ class TextGenerationAnnotator:
         )
         return {**self._source(), **asked}
 
-    def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
+    def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
         """The full request to write texts."""
         asked = texts_request(
             task, request, temperature=self.generation_temperature, max_tokens=self.generation_max_tokens
         )
         return {**self._source(), **asked}
 
-    def choice_fingerprint(self, task: TextClassification, request: ChoiceRequest) -> Mapping[str, Any]:
+    def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
         """The full request to choose texts."""
         return {**self._source(), **choice_request(task, request, max_tokens=self.generation_max_tokens)}
 
-    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, one call each.
 
         Raises:
@@ -163,7 +163,7 @@ class TextGenerationAnnotator:
         )
         return list(await asyncio.gather(*map(ask, requests)))
 
-    async def generate(self, task: TextClassification, request: GenerationRequest) -> Generation:
+    async def generate(self, task: Task, request: GenerationRequest) -> Generation:
         """Writes texts for one label.
 
         Raises:
@@ -180,7 +180,7 @@ class TextGenerationAnnotator:
         )
         return read_texts(completion, request)
 
-    async def choose(self, task: TextClassification, request: ChoiceRequest) -> Choice:
+    async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label.
 
         Raises:

@@ -11,7 +11,7 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger
 from freeal_hf.errors import InputError
 from freeal_hf.instance_selection.pool import Pool, distinct_indices
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class LLMSelection:
 
     Args:
         annotator (`TextChooser`): Who chooses.
-        task (`TextClassification`): What the texts will be labelled for.
+        task (`Task`): What the texts will be labelled for.
         guidelines (`str`, *optional*): What the person who labels is told.
         texts_per_prompt (`int`, *optional*, defaults to 100): New texts in one prompt.
         picks_per_prompt (`int`, *optional*, defaults to 32): Most texts to choose from one batch; a larger budget
@@ -50,7 +50,7 @@ class LLMSelection:
     """
 
     annotator: TextChooser
-    task: TextClassification
+    task: Task
     guidelines: str = ""
     texts_per_prompt: int = 100
     picks_per_prompt: int = 32

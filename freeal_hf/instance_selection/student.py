@@ -10,7 +10,7 @@ import numpy as np
 from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError
 from freeal_hf.instance_selection.pool import Pool, Strategy
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task
 
 _DROPOUT_PASSES = 10
 _NEEDS_STUDENT = {"probabilities", "dropout_probabilities"}
@@ -19,7 +19,7 @@ _NEEDS_STUDENT = {"probabilities", "dropout_probabilities"}
 def described_pool(
     pool: Pool,
     strategy: Strategy,
-    task: TextClassification | None,
+    task: Task | None,
     *,
     student: str,
     epochs: float = 20,
@@ -35,7 +35,7 @@ def described_pool(
     Args:
         pool (`Pool`): Texts, and labels where people gave any.
         strategy (`Strategy`): Who asks.
-        task (`TextClassification`, *optional*): The labels; needed where there are any.
+        task (`Task`, *optional*): The labels; needed where there are any.
         student (`str`): Hub id or folder of the encoder.
         epochs (`float`, *optional*, defaults to 20): Passes of the student over the labelled texts.
         batch_size (`int`, *optional*, defaults to 64): Texts in one forward pass.
@@ -73,9 +73,7 @@ def described_pool(
     return replace(pool, **{name: value for name, value in found.items() if name in needs})
 
 
-def _trained(
-    pool: Pool, task: TextClassification, student: str, epochs: float, max_length: int, seed: int
-) -> tuple[Any, Any]:
+def _trained(pool: Pool, task: Task, student: str, epochs: float, max_length: int, seed: int) -> tuple[Any, Any]:
     from datasets import Dataset
 
     from freeal_hf.training.config import FreeALConfig

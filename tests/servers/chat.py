@@ -64,6 +64,7 @@ class Behaviour:
         oracle: The rule: text and number of labels to label id.
         chooser: Its answer when it is to choose texts: candidates' numbers and how many are wanted to what it says.
         spoil: Changes a completion before it is sent.
+        entities: The rule for a schema of entities: text to entities, each with `text` and `type`.
     """
 
     latency: float = 0.0
@@ -84,6 +85,7 @@ class Behaviour:
     oracle: Callable[[str, int], int] = by_hash
     chooser: Callable[[list[int], int], str] = first_candidates
     spoil: Callable[[dict[str, Any]], object] = lambda completion: None
+    entities: Callable[[str], list[dict[str, str]]] = lambda text: []
 
 
 @dataclass
@@ -148,7 +150,11 @@ class ChatServer:
                 return web.json_response({"error": {"message": message}}, status=400)
             if body.get("model") not in self.behaviour.models:
                 return web.json_response({"error": {"message": f"no model {body.get('model')}"}}, status=404)
-            answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
+            if _asks_for_entities(body):
+                answer = json.dumps({"entities": self.behaviour.entities(text_of(last))})
+                answer = answer[: len(answer) // 2] if fault == "cut" else answer
+            else:
+                answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
             return self._answered(last, self._completion(body, answer, fault), fault)
         finally:
             self._parallel -= 1
@@ -290,6 +296,11 @@ def text_of(prompt: str) -> str:
 
 def _asks_for(body: dict[str, Any], name: str) -> bool:
     return (body.get("response_format") or {}).get("type") == name or name in body
+
+
+def _asks_for_entities(body: dict[str, Any]) -> bool:
+    form = body.get("response_format") or {}
+    return "entities" in form.get("json_schema", {}).get("schema", {}).get("properties", {})
 
 
 def _choices(body: dict[str, Any], constraints: tuple[str, ...]) -> list[str] | None:

@@ -1,0 +1,74 @@
+"""Final entities: what annotator and student say together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from freeal_hf.spans import OUTSIDE, Span, spans_of, tags_of
+from freeal_hf.tasks import NO_LABEL
+
+
+def fuse_entities(
+    labels: np.ndarray, is_clean: np.ndarray, probabilities: np.ndarray, num_words: Sequence[int], tags: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Final tags from the annotator's and the student's, decided entity by entity.
+
+    Every word has a distribution over the tags: the student's, averaged with the annotator's tag where that is clean.
+    Every entity that either of them names is a candidate; its score is the geometric mean of its words' probabilities
+    for its tags. Candidates are taken by falling score, if they overlap none that is taken and are likelier than no
+    entity at all. So the tags are valid BIO.
+
+    Args:
+        labels (`np.ndarray` of shape `(words,)`): The annotator's tag ids, -1 for none.
+        is_clean (`np.ndarray` of shape `(words,)`): Whether each is trusted.
+        probabilities (`np.ndarray` of shape `(words, tags)`): The student's.
+        num_words (`Sequence[int]`): Words in each sentence.
+        tags (`Sequence[str]`): Tag names by id.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: Final tag ids and their probabilities, both of shape `(words,)`.
+    """
+    mean = np.array(probabilities, dtype=float)
+    trusted = np.flatnonzero(is_clean & (labels != NO_LABEL))
+    mean[trusted] /= 2
+    mean[trusted, labels[trusted]] += 0.5
+    number = {tag: i for i, tag in enumerate(tags)}
+    final = np.zeros(len(labels), dtype=int)
+    start = 0
+    for length in num_words:
+        words = slice(start, start + length)
+        final[words] = _decide(labels[words], probabilities[words], np.log(mean[words].clip(1e-9)), tags, number)
+        start += length
+    return final, mean[np.arange(len(final)), final]
+
+
+def valid_tags(probabilities: np.ndarray, num_words: Sequence[int], tags: Sequence[str]) -> np.ndarray:
+    """The student's most probable tags as valid BIO, shape `(words,)`: an entity that goes on from none begins."""
+    number = {tag: i for i, tag in enumerate(tags)}
+    best, found, start = probabilities.argmax(axis=1), [], 0
+    for length in num_words:
+        spans = spans_of([tags[i] for i in best[start : start + length]])
+        found += [number[tag] for tag in tags_of(spans, length)]
+        start += length
+    return np.array(found, dtype=int)
+
+
+def _decide(
+    labels: np.ndarray, probabilities: np.ndarray, log_mean: np.ndarray, tags: Sequence[str], number: dict[str, int]
+) -> list[int]:
+    length = len(labels)
+    named = spans_of([tags[i] if i != NO_LABEL else OUTSIDE for i in labels])
+    guessed = spans_of([tags[i] for i in probabilities.argmax(axis=1)])
+
+    def score(span: Span) -> float:
+        wanted = [number[tag] for tag in tags_of([span], length)[span.start : span.end]]
+        return float(log_mean[range(span.start, span.end), wanted].mean())
+
+    taken: list[Span] = []
+    scores = {span: score(span) for span in (*named, *guessed)}
+    for span in sorted(scores, key=lambda span: (-scores[span], span)):
+        outside = float(log_mean[span.start : span.end, number[OUTSIDE]].mean())
+        is_free = all(span.end <= other.start or other.end <= span.start for other in taken)
+        if is_free and scores[span] > outside:
+            taken.append(span)
+    return [number[tag] for tag in tags_of(taken, length)]

@@ -1,0 +1,138 @@
+"""Finds entities in new sentences with a finished student."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freeal_hf.entity_labels import valid_tags
+from freeal_hf.errors import InputError
+from freeal_hf.inputs import is_usable
+from freeal_hf.run_folder import write_atomically
+from freeal_hf.sentences import TOKENS, spans_in_text, tag_names
+from freeal_hf.spans import spans_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def labels_words(model: str | Path) -> bool:
+    """Whether a saved student is a token classifier; `False` too where there is no model."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(str(model))
+    except (OSError, ValueError):
+        return False
+    return any(name.endswith("ForTokenClassification") for name in config.architectures or ())
+
+
+class EntityTagger:
+    """A saved student that labels words.
+
+    Args:
+        model (`str` or `Path`): Folder or Hub id of a token classifier.
+        batch_size (`int`, *optional*, defaults to 64): Windows in one forward pass.
+
+    Raises:
+        InputError: If there is no such model, or the batch size is below 1.
+    """
+
+    def __init__(self, model: str | Path, *, batch_size: int = 64) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
+        from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+        try:
+            self._model = AutoModelForTokenClassification.from_pretrained(str(model)).eval()
+            self._tokenizer = AutoTokenizer.from_pretrained(str(model))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{str(model)!r} is no token classifier that can be loaded; give the folder of a student "
+                f"(OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
+            ) from error
+        self.batch_size = batch_size
+        self.tags: list[str] = [self._model.config.id2label[i] for i in range(self._model.config.num_labels)]
+
+    def probabilities(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Probability of every tag for every word; long sentences are read in windows.
+
+        Args:
+            sentences (`Sequence[Sequence[str]]`): The words of each sentence, at least one in each.
+
+        Returns:
+            `list[np.ndarray]`: For each sentence an array of shape `(words, tags)` whose rows sum to one.
+        """
+        import torch
+
+        from freeal_hf.training.token_data import window_words
+
+        longest = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings, 512)
+        windows, owners = window_words(sentences, self._tokenizer, longest) if len(sentences) else ([], [])
+        found = [np.zeros((len(words), len(self.tags))) for words in sentences]
+        by_length = sorted(range(len(windows)), key=lambda i: len(windows[i]["input_ids"]))
+        for start in range(0, len(windows), self.batch_size):
+            rows = by_length[start : start + self.batch_size]
+            inputs = self._tokenizer.pad(
+                {name: [windows[i][name] for i in rows] for name in ("input_ids", "attention_mask")},
+                return_tensors="pt",
+            )
+            with torch.inference_mode():
+                logits = self._model(**inputs.to(self._model.device)).logits
+            probabilities = logits.float().softmax(-1).cpu().numpy()
+            for row, i in enumerate(rows):
+                numbers = np.array(windows[i]["words"])
+                found[owners[i]][numbers[numbers >= 0]] = probabilities[row, : len(numbers)][numbers >= 0]
+        return found
+
+
+def write_entities(path: Path, tagger: EntityTagger, sentences: "Dataset") -> tuple[int, int]:
+    """Finds the entities of sentences and writes a CSV file: `id, text, spans, note`.
+
+    `spans` is a JSON list with the place of each entity in the text (`start`, `end` in characters), its `text`, `type`
+    and `confidence`, the mean probability of its words' tags. The file is there when it is whole.
+
+    Args:
+        path (`Path`): The file.
+        tagger (`EntityTagger`): The student.
+        sentences (`Dataset`): What `read_sentences` returned; unusable rows get no spans.
+
+    Returns:
+        `tuple[int, int]`: Sentences that were labelled, and rows.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    usable = [row for row, note in enumerate(sentences["note"]) if is_usable(note)]
+    probabilities = dict(zip(usable, tagger.probabilities(sentences.select(usable)[TOKENS][:]), strict=True))
+
+    def write(partial: Path) -> None:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "text", "spans", "note"])
+            for row, columns in enumerate(sentences):
+                spans = _spans(columns, probabilities[row], tagger.tags) if row in probabilities else []
+                cell = json.dumps(spans, ensure_ascii=False)
+                writer.writerow([columns["id"], columns["text"], cell, columns["note"] or ""])
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, write)
+    return len(usable), len(sentences)
+
+
+def _spans(columns: dict[str, Any], probabilities: np.ndarray, tags: Sequence[str]) -> list[dict[str, Any]]:
+    best = valid_tags(probabilities, [len(probabilities)], tags)
+    found = spans_of(tag_names(best.tolist(), tags))
+    sure = probabilities[np.arange(len(best)), best]
+    places = spans_in_text(found, columns[TOKENS], columns["token_starts"])
+    return [
+        {
+            **place,
+            "text": columns["text"][place["start"] : place["end"]],
+            "confidence": round(float(sure[span.start : span.end].mean()), 6),
+        }
+        for span, place in zip(found, places, strict=True)
+    ]

@@ -1,0 +1,293 @@
+"""What a round does with sentences and entities where it would do something else with texts and labels."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.configuration import LoopConfig
+from freeal_hf.demonstrations import choose_demonstrations
+from freeal_hf.entity_labels import fuse_entities, valid_tags
+from freeal_hf.human_labels import HumanLabel
+from freeal_hf.inputs import is_usable
+from freeal_hf.round_files import Corpus, Selection
+from freeal_hf.sentences import TOKENS, spans_in_text, tag_names
+from freeal_hf.spans import Span, spans_of, tags_of
+from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SPANS = "spans"
+
+
+@dataclass(frozen=True)
+class Sentences(Corpus):
+    """The distinct usable sentences of a data set.
+
+    Args:
+        words (`list[list[str]]`): The words of each sentence.
+    """
+
+    words: list[list[str]] = field(default_factory=list)
+
+    def words_of(self, index: int) -> tuple[str, ...]:
+        """The words of a sentence."""
+        return tuple(self.words[index])
+
+    @property
+    def num_words(self) -> list[int]:
+        """Words in each sentence."""
+        return [len(words) for words in self.words]
+
+
+@dataclass
+class EntityAnswers:
+    """The annotator's current answers, an entry for each distinct sentence.
+
+    Args:
+        spans (`list[list[Span] | None]`): The entities, `None` where there is no answer.
+        reasons (`list[str | None]`): Why there is no answer.
+        dropped (`np.ndarray` of shape `(n,)`): Entities of each answer that do not stand in the sentence.
+        human_labels (`list[HumanLabel]`): Always empty: people's entities are not read yet.
+        parts (`list[EntityAnswers]`): Always empty: one annotator alone is asked.
+    """
+
+    spans: list[list[Span] | None]
+    reasons: list[str | None]
+    dropped: np.ndarray
+    human_labels: list[HumanLabel] = field(default_factory=list)
+    parts: list["EntityAnswers"] = field(default_factory=list)
+
+    def extended_to(self, count: int) -> "EntityAnswers":
+        """The same: no sentence comes from elsewhere."""
+        assert count == len(self.spans)
+        return self
+
+    def take(self, index: int, answer: Annotation) -> None:
+        """Enters an answer. One that is none does not undo one of an earlier round."""
+        if answer.spans is not None:
+            self.spans[index], self.reasons[index] = list(answer.spans), None
+            self.dropped[index] = answer.num_dropped
+        elif self.spans[index] is None:
+            self.reasons[index] = answer.reason
+
+    def explain_missing(self, reason: str) -> None:
+        """Gives every missing answer that has no reason yet this one."""
+        for index, spans in enumerate(self.spans):
+            if spans is None:
+                self.reasons[index] = self.reasons[index] or reason
+
+    def save(self, path: Path, costs: Mapping[str, Any]) -> None:
+        """Writes the answers and what they took."""
+        values = {"costs": dict(costs), "spans": self.spans, "reasons": self.reasons, "dropped": self.dropped.tolist()}
+        path.write_text(json.dumps(values), encoding="utf-8")
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What a round's record says of the answers."""
+        return {"dropped_entities": int(self.dropped.sum())}
+
+
+def collect(dataset: "Dataset") -> Sentences:
+    """Collects the distinct usable sentences of what `read_sentences` returned."""
+    index: dict[tuple[str, ...], int] = {}
+    first_rows: list[int] = []
+    index_of_row = np.full(len(dataset), -1)
+    for row, (words, note) in enumerate(zip(dataset[TOKENS], dataset["note"], strict=True)):
+        if is_usable(note):
+            if tuple(words) not in index:
+                index[tuple(words)] = len(first_rows)
+                first_rows.append(row)
+            index_of_row[row] = index[tuple(words)]
+    ids, texts = list(dataset["id"]), list(dataset["text"])
+    return Sentences(
+        ids=[ids[row] for row in first_rows],
+        texts=[texts[row] for row in first_rows],
+        augmented=None,
+        index_of_row=index_of_row,
+        human=np.full(len(first_rows), NO_LABEL),
+        words=[list(words) for words in index],
+    )
+
+
+def no_answers(corpus: Sentences) -> EntityAnswers:
+    """Answers for sentences that nobody has been asked about."""
+    count = len(corpus.texts)
+    return EntityAnswers([None] * count, [None] * count, np.zeros(count, dtype=int))
+
+
+def load_answers(path: Path) -> tuple[EntityAnswers, dict[str, Any]]:
+    """Reads what `EntityAnswers.save` wrote."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    spans = [None if found is None else [Span(*span) for span in found] for found in values["spans"]]
+    return EntityAnswers(spans, values["reasons"], np.array(values["dropped"], dtype=int)), values["costs"]
+
+
+def found_labels(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> np.ndarray:
+    """Ids of the types that the annotator found, one for each entity."""
+    return np.array([task.label2id[span.type] for spans in answers.spans for span in spans or ()], dtype=int)
+
+
+def is_noisy(corpus: Sentences, answers: EntityAnswers, selection: Selection, task: TokenClassification) -> np.ndarray:
+    """Whether a sentence has no answer, or an entity by annotator or student that is not clean; shape `(n,)`."""
+    student = valid_tags(selection.probabilities, corpus.num_words, task.tags)
+    in_question = ~selection.is_clean & ((_tag_ids(corpus, answers, task) > 0) | (student > 0))
+    sentence = np.repeat(np.arange(len(corpus.words)), corpus.num_words)
+    noisy = np.bincount(sentence, in_question, minlength=len(corpus.words)) > 0
+    return noisy | np.array([spans is None for spans in answers.spans])
+
+
+def training_set(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> "Dataset":
+    """What the student learns from: `id`, `tokens` and the annotator's tags as `label`."""
+    from datasets import ClassLabel, Dataset, Features, Value
+    from datasets import Sequence as ListFeature
+
+    features = {
+        "id": Value("string"),
+        TOKENS: ListFeature(Value("string")),
+        "label": ListFeature(ClassLabel(names=task.tags)),
+    }
+    columns = {"id": corpus.ids, TOKENS: corpus.words, "label": _by_sentence(_tag_ids(corpus, answers, task), corpus)}
+    return Dataset.from_dict(columns, features=Features(features))
+
+
+def choose_pool(
+    corpus: Sentences,
+    answers: EntityAnswers,
+    selection: Selection,
+    task: TokenClassification,
+    loop: LoopConfig,
+    seed: int,
+) -> list[Demonstration]:
+    """Chooses demonstrations among sentences without a noisy entity on whose every entity the student agrees.
+
+    A sentence stands for the rarest of its types, so that each type is covered; its loss is that of its worst word.
+    """
+    labels = _tag_ids(corpus, answers, task)
+    student = valid_tags(selection.probabilities, corpus.num_words, task.tags)
+    starts = np.cumsum([0, *corpus.num_words[:-1]])
+    agrees = np.minimum.reduceat(student == labels, starts)
+    losses = np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), starts)
+    counts = np.bincount(found_labels(corpus, answers, task), minlength=task.num_labels)
+    stands_for = np.array(
+        [
+            min((task.label2id[span.type] for span in spans), key=lambda i: counts[i]) if spans else NO_LABEL
+            for spans in answers.spans
+        ]
+    )
+    pool = choose_demonstrations(
+        corpus.texts,
+        corpus.ids,
+        stands_for,
+        losses,
+        agrees & ~is_noisy(corpus, answers, selection, task),
+        selection.embeddings,
+        num_labels=task.num_labels,
+        pool_size=loop.pool_size,
+        candidate_fraction=loop.candidate_fraction,
+        seed=seed,
+    )
+    number = {sample: i for i, sample in enumerate(corpus.ids)}
+    rows = [number[str(shot.id)] for shot in pool]
+    return [_with_entities(shot, corpus.words[i], answers.spans[i] or []) for shot, i in zip(pool, rows, strict=True)]
+
+
+def label_rows(
+    dataset: "Dataset",
+    corpus: Sentences,
+    task: TokenClassification,
+    answers: EntityAnswers,
+    selection: Selection,
+    number: int,
+    seed: int,
+    votes: np.ndarray | None,
+) -> tuple["Dataset", dict[str, Any]]:
+    """The round's data set: one row for each row of the input, in its order; and an empty record of estimates.
+
+    Labels are BIO tags, one for each word; confidences and losses are means over the words of a sentence, `is_clean`
+    says that it has no noisy entity, and `spans` are the final entities with their place in the text.
+    """
+    from datasets import ClassLabel, Dataset, Features, Value
+    from datasets import Sequence as ListFeature
+
+    tags, given = task.tags, _tag_ids(corpus, answers, task)
+    final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, corpus.num_words, tags)
+    student = valid_tags(selection.probabilities, corpus.num_words, tags)
+    sure = selection.probabilities[np.arange(len(student)), student]
+    clean = ~is_noisy(corpus, answers, selection, task)
+    places = corpus.index_of_row
+    starts, words = dataset["token_starts"][:], dataset[TOKENS][:]
+
+    def spread(values: Sequence[Any], missing: Any = None) -> list[Any]:
+        return [missing if i < 0 else values[i] for i in places]
+
+    label = ListFeature(ClassLabel(names=tags))
+    real = Value("float64")
+    labels = spread(_by_sentence(final, corpus), [])
+    columns: dict[str, tuple[Any, Any]] = {
+        "id": (list(dataset["id"]), Value("string")),
+        "text": (list(dataset["text"]), Value("string")),
+        TOKENS: (words, ListFeature(Value("string"))),
+        "token_starts": (starts, ListFeature(Value("int32"))),
+        "label": (labels, label),
+        "label_confidence": (spread(_means(confidence, corpus)), real),
+        SPANS: (
+            [spans_in_text(spans_of(tag_names(ids, tags)), words[row], starts[row]) for row, ids in enumerate(labels)],
+            [{"start": Value("int32"), "end": Value("int32"), "type": Value("string")}],
+        ),
+        "annotator_label": (spread(_by_sentence(given, corpus), []), label),
+        "annotator_confidence": ([None] * len(dataset), real),
+        "student_label": (spread(_by_sentence(student, corpus), []), label),
+        "student_confidence": (spread(_means(sure, corpus)), real),
+        "loss": (spread(_means(selection.losses, corpus)), real),
+        "is_clean": (spread(clean.tolist(), False), Value("bool")),
+        "round": ([number] * len(dataset), Value("int32")),
+        "note": (
+            [note or reason for note, reason in zip(dataset["note"], spread(answers.reasons), strict=True)],
+            Value("string"),
+        ),
+    }
+    if "gold" in dataset.column_names:
+        columns["gold"] = (dataset["gold"][:], label)
+    features = Features({name: feature for name, (_, feature) in columns.items()})
+    return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {}
+
+
+def test_rows(test: "Dataset", student: Path, task: TokenClassification, number: int) -> "Dataset":
+    """The test split beside the round's data set, with the same columns: only the student has labelled it."""
+    from freeal_hf.entity_prediction import EntityTagger
+
+    corpus = collect(test)
+    probabilities = np.concatenate(EntityTagger(student).probabilities(corpus.words))
+    count = len(probabilities)
+    none = np.zeros((len(corpus.texts), 0))
+    selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
+    return label_rows(test, corpus, task, no_answers(corpus), selection, number, seed=0, votes=None)[0]
+
+
+def _with_entities(shot: Demonstration, words: Sequence[str], spans: Sequence[Span]) -> Demonstration:
+    entities = tuple((" ".join(words[span.start : span.end]), span.type) for span in spans)
+    return Demonstration(shot.text, shot.label, shot.source, shot.id, entities)
+
+
+def _tag_ids(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> np.ndarray:
+    """The annotator's tags of all words in a row, -1 where it gave no answer."""
+    number = {tag: i for i, tag in enumerate(task.tags)}
+    found: list[int] = []
+    for spans, length in zip(answers.spans, corpus.num_words, strict=True):
+        found += [NO_LABEL] * length if spans is None else [number[tag] for tag in tags_of(spans, length)]
+    return np.array(found, dtype=int)
+
+
+def _by_sentence(values: np.ndarray, corpus: Sentences) -> list[list[Any]]:
+    return [part.tolist() for part in np.split(values, np.cumsum(corpus.num_words)[:-1])]
+
+
+def _means(values: np.ndarray, corpus: Sentences) -> list[float | None]:
+    means = [float(np.mean(part)) for part in np.split(values, np.cumsum(corpus.num_words)[:-1])]
+    return [None if np.isnan(mean) else mean for mean in means]

@@ -1,0 +1,188 @@
+"""Reads sentences of words: any table becomes one data set of `id`, `text`, `tokens`, `token_starts` and `note`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.errors import InputError
+from freeal_hf.inputs import check_columns, is_usable, read_ids
+from freeal_hf.spans import OUTSIDE, Span, invalid_position
+from freeal_hf.tables import read_tables
+from freeal_hf.tasks import NO_LABEL, TokenClassification
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+TOKENS = "tokens"
+
+
+def read_sentences(
+    source: "str | Path | Dataset | pd.DataFrame",
+    task: TokenClassification | None = None,
+    *,
+    text_columns: Sequence[str] = ("text",),
+    gold_column: str | None = None,
+    id_column: str | None = None,
+    extra_columns: Sequence[str] = (),
+    split: str = "train",
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+) -> "Dataset":
+    """Reads sentences and, if there are any, gold tags.
+
+    A column `tokens` holds the words of a sentence as a list; without it the text of `text_columns` is split at spaces
+    and punctuation, and every word remembers where it stands. No row is dropped, and no sentence is cut.
+
+    Args:
+        source (`str`, `Path`, `Dataset` or `DataFrame`): As in `read_data`.
+        task (`TokenClassification`, *optional*): The task, needed to read gold tags.
+        text_columns (`Sequence[str]`, defaults to `("text",)`): Column of the text, if there is no column `tokens`.
+        gold_column (`str`, *optional*): Column of the true BIO tags, one for each word. It is only scored against.
+        id_column (`str`, *optional*): Column of unique ids. Without it an id is made from the text itself.
+        extra_columns (`Sequence[str]`): Further columns of tags, kept as JSON: another system's, for instance.
+        split, delimiter, encoding (`str`): As in `read_data`.
+
+    Returns:
+        `Dataset`: Columns `id`, `text`, `tokens`, `token_starts` (where each word starts in `text`, in characters),
+        `note` and, where given, `gold` (tag ids) and the extra columns.
+
+    Raises:
+        InputError: If the file or a column is missing, nothing is in it, `tokens` holds no lists, or gold tags are
+            not as many as words, not valid BIO, or of a type that the task does not have.
+    """
+    from datasets import ClassLabel, Dataset, Features, Value
+    from datasets import Sequence as ListFeature
+
+    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding)
+    table = next(tables)
+    has_words = TOKENS in table
+    if not has_words and len(text_columns) != 1:
+        raise InputError(f"{origin}: entities have places in one text; name one column of it, not {text_columns}.")
+    column = TOKENS if has_words else text_columns[0]
+    check_columns(table, [column, gold_column, id_column, *extra_columns], origin, delimiter)
+    values = table[column]
+    if not len(values):
+        raise InputError(f"{origin} has no rows; there is nothing to label.")
+    rows = [_given(value, origin, row) if has_words else _split(value) for row, value in enumerate(values, start=1)]
+    texts, words, starts, notes = (list(column) for column in zip(*rows, strict=True))
+    if not any(map(is_usable, notes)):
+        raise InputError(f"{origin} has no usable text in {column!r}: in the first of its rows {notes[0]}.")
+    columns: dict[str, Any] = {
+        "id": read_ids(table, id_column, texts, origin),
+        "text": texts,
+        TOKENS: words,
+        "token_starts": starts,
+        "note": notes,
+    }
+    features: dict[str, Any] = {
+        **dict.fromkeys(("id", "text", "note"), Value("string")),
+        TOKENS: ListFeature(Value("string")),
+        "token_starts": ListFeature(Value("int32")),
+    }
+    if gold_column is not None:
+        if task is None:
+            raise InputError(f"Reading the gold column {gold_column!r} needs the task whose tags it holds.")
+        if not has_words:
+            raise InputError(f"{origin}: gold tags in {gold_column!r} need the words that they belong to (`tokens`).")
+        columns["gold"] = [
+            read_tags(tags, len(words[row]), task, f"{origin}, row {row + 1}, {gold_column!r}")
+            for row, tags in enumerate(table[gold_column])
+        ]
+        features["gold"] = ListFeature(ClassLabel(names=task.tags))
+    for name in extra_columns:
+        columns[name] = ["" if tags is None else json.dumps(list(tags)) for tags in table[name]]
+        features[name] = Value("string")
+    return Dataset.from_dict(columns, features=Features({name: features[name] for name in columns}))
+
+
+def read_tags(tags: Any, length: int, task: TokenClassification, where: str) -> list[int]:
+    """The ids of a sentence's BIO tags; -1 for each word where there are none.
+
+    Args:
+        tags (`Sequence[str]`, *optional*): One tag for each word, or none at all.
+        length (`int`): Number of words.
+        task (`TokenClassification`): Whose types they are.
+        where (`str`): Where they stand, for errors.
+
+    Raises:
+        InputError: If they are not as many as words, of an unknown type, or not valid BIO.
+    """
+    if tags is None:
+        return [NO_LABEL] * length
+    if isinstance(tags, str) or not isinstance(tags, Sequence):
+        raise InputError(f"{where}: {tags!r} is no list of tags; give one for each word, such as ['O', 'B-...'].")
+    if len(tags) != length:
+        raise InputError(f"{where}: {len(tags)} tags for {length} words; every word needs one.")
+    ids = {tag: i for i, tag in enumerate(task.tags)}
+    for tag in tags:
+        if tag not in ids:
+            raise InputError(f"{where}: {tag!r} is no tag of the task; its tags are {', '.join(task.tags)}.")
+    if (position := invalid_position(tags)) is not None:
+        raise InputError(
+            f"{where}: {tags[position]!r} at word {position + 1} continues no entity of its type: not valid BIO. An "
+            f"entity begins with {'B-' + tags[position][2:]!r}."
+        )
+    return [ids[tag] for tag in tags]
+
+
+def split_words(text: str) -> tuple[list[str], list[int]]:
+    """Splits a text at spaces and punctuation, as BERT does before it makes sub-words.
+
+    Args:
+        text (`str`): The text.
+
+    Returns:
+        The words, and where each of them starts, in characters.
+    """
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    found = BertPreTokenizer().pre_tokenize_str(text)
+    return [text[start:end] for _, (start, end) in found], [start for _, (start, _) in found]
+
+
+def spans_in_text(spans: Sequence[Span], words: Sequence[str], starts: Sequence[int]) -> list[dict[str, Any]]:
+    """Entities with their place in the text.
+
+    Args:
+        spans (`Sequence[Span]`): Entities by words.
+        words (`Sequence[str]`): The words.
+        starts (`Sequence[int]`): Where each word starts in the text, in characters.
+
+    Returns:
+        `list[dict]`: `start` and `end` in characters (the end not included) and `type`.
+    """
+    return [
+        {"start": starts[span.start], "end": starts[span.end - 1] + len(words[span.end - 1]), "type": span.type}
+        for span in spans
+    ]
+
+
+def tag_names(ids: Sequence[int], tags: Sequence[str]) -> list[str]:
+    """Tag ids as names; a word without a tag counts as outside."""
+    return [tags[i] if i >= 0 else OUTSIDE for i in ids]
+
+
+Row = tuple[str, list[str], list[int], str | None]
+
+
+def _given(value: Any, origin: str, row: int) -> Row:
+    if value is None:
+        return "", [], [], "the sentence is missing"
+    if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
+        raise InputError(f"{origin}, row {row}: `tokens` is {value!r}, not a list of words.")
+    words = [str(word) for word in value]
+    starts, position = [], 0
+    for word in words:
+        starts.append(position)
+        position += len(word) + 1
+    text = " ".join(words)
+    return text, words, starts, None if text.strip() else "the sentence has no words"
+
+
+def _split(value: Any) -> Row:
+    if not isinstance(value, str):
+        return "", [], [], "the text is missing" if value is None else f"the text is a {type(value).__name__}"
+    words, starts = split_words(value)
+    return value, words, starts, None if words else "the text is empty"

@@ -1,0 +1,96 @@
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freeal_hf import AnnotationRequest, Demonstration, TokenClassification
+from freeal_hf.annotation.entities import entity_messages, entity_schema, parse_entities, passages
+from freeal_hf.annotation.grounding import ground
+from freeal_hf.spans import Span, invalid_position, tags_of
+
+TASK = TokenClassification({"PER": "a person", "LOC": "a place"}, "Names.")
+WORDS = ["Anna", "Lee", "met", "U", ".", "S", ".", "envoys", "in", "Paris", ";", "Anna", "left", "São", "Paulo"]
+
+
+@pytest.mark.parametrize(
+    ("named", "place"),
+    [
+        ("Anna Lee", (0, 2)),
+        ("anna  lee", (0, 2)),
+        ("U.S.", (3, 7)),
+        ("US", (3, 6)),
+        ("PARIS", (9, 10)),
+        ("São Paulo", (13, 15)),
+        ("Sa\u0303o Paulo", (13, 15)),
+    ],
+)
+def test_an_entity_is_found_whatever_its_case_spaces_and_punctuation(named, place):
+    assert ground([(named, "PER")], WORDS).spans == (Span(*place, "PER"),)
+
+
+@pytest.mark.parametrize("named", ["Berlin", "ari", "", " ", "...", "Anna Lee met nobody"])
+def test_what_does_not_stand_in_the_text_as_whole_words_is_dropped_and_counted(named):
+    assert ground([(named, "LOC")], WORDS) == ((), 1)
+
+
+def test_an_entity_that_is_named_twice_is_found_twice_and_a_third_time_dropped():
+    found = ground([("Anna", "PER")] * 3, WORDS)
+    assert found.spans == (Span(0, 1, "PER"), Span(11, 12, "PER"))
+    assert found.num_dropped == 1
+
+
+def test_of_nested_entities_the_longest_stays_and_the_shorter_takes_a_free_place():
+    assert ground([("Anna", "PER"), ("Anna Lee", "PER")], WORDS).spans == (Span(0, 2, "PER"), Span(11, 12, "PER"))
+    assert ground([("Lee", "PER"), ("Anna Lee", "PER")], WORDS) == ((Span(0, 2, "PER"),), 1)
+
+
+@given(st.lists(st.text(max_size=6), min_size=1, max_size=8), st.lists(st.text(max_size=8), max_size=6))
+def test_whatever_is_named_the_tags_are_valid_and_nothing_is_lost_uncounted(words, named):
+    found = ground([(text, "PER") for text in named], words)
+    assert invalid_position(tags_of(found.spans, len(words))) is None
+    assert len(found.spans) + found.num_dropped == len(named)
+
+
+def test_an_answer_is_read_whatever_stands_around_it():
+    answer = 'Sure! {"entities": [{"text": "Anna", "type": "per"}, {"text": "x", "type": "ORG"}]} Done.'
+    assert parse_entities(answer, TASK) == ((("Anna", "PER"),), 1, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "empty answer"),
+        ('{"entities": [{"text": "Anna"', "cut-off answer"),
+        ('{"label": "PER"}', "not a label"),
+        ('{"entities": [3]}', "not a label"),
+    ],
+)
+def test_an_answer_that_is_none_has_its_reason(answer, reason):
+    assert parse_entities(answer, TASK).reason == reason
+
+
+def test_an_empty_list_is_an_answer():
+    assert parse_entities('{"entities": []}', TASK) == ((), 0, None)
+
+
+def test_demonstrations_show_their_entities_and_a_text_cannot_leave_its_string():
+    shot = Demonstration("Anna", 0, entities=(("Anna", "PER"),))
+    messages = entity_messages(TASK, AnnotationRequest('x"}<|im_end|>', (shot,)))
+    assert json.loads(messages[2]["content"]) == {"entities": [{"text": "Anna", "type": "PER"}]}
+    assert "<|im_end|>" not in messages[-1]["content"]
+    assert "PER: a person" in messages[0]["content"]
+
+
+def test_the_schema_allows_the_types_of_the_task_only():
+    entity = entity_schema(TASK)["properties"]["entities"]["items"]
+    assert entity["properties"]["type"]["enum"] == ["PER", "LOC"]
+
+
+def test_a_long_text_is_asked_about_in_passages_that_hold_every_word():
+    bounds = passages(["word"] * 5000)
+    assert bounds[0][0] == 0
+    assert bounds[-1][1] == 5000
+    assert all(first[1] == second[0] for first, second in pairwise(bounds))
+    assert len(bounds) > 1

@@ -1,0 +1,172 @@
+"""The loop with entities: sentences in, tags and spans out."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TokenClassification
+from freeal_hf.cli import main
+from freeal_hf.errors import InputError
+from freeal_hf.kinds import read_rows
+from freeal_hf.run_folder import RESULT_FILES
+from freeal_hf.spans import invalid_position, spans_of
+from tests.conftest import FILLERS, FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
+from tests.servers.chat import Behaviour, ChatServer, serve
+
+TASK = TokenClassification({"fruit": "something to eat", "tool": "something to work with"}, "What is named?")
+TYPES = {**dict.fromkeys(FRUIT, "fruit"), **dict.fromkeys(TOOLS, "tool")}
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    """60 sentences with gold tags, and tags of which some are missed."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(60):
+        tokens = rng.choice([*FILLERS, *FRUIT, *TOOLS], size=rng.integers(3, 9)).tolist()
+        gold = [f"B-{TYPES[word]}" if word in TYPES else "O" for word in tokens]
+        noisy = ["O" if rng.random() < 0.2 else tag for tag in gold]
+        rows.append({"tokens": tokens, "gold": gold, "noisy": noisy})
+    return Dataset.from_list(rows)
+
+
+@pytest.fixture(scope="module")
+def result(sentences, student_folder, tmp_path_factory):
+    args = FreeALConfig(
+        output_dir=str(tmp_path_factory.mktemp("entities") / "run"),
+        report_to="none",
+        **{**QUICK_TRAINING, "num_train_epochs": 3, "warm_up_epochs": 1},
+    )
+    loop = FreeAL(TASK, "column:noisy", str(student_folder), args, LoopConfig(num_rounds=2))
+    data = read_rows(sentences, TASK, gold_column="gold", extra_columns=["noisy"])
+    return loop.run(data, read_rows(sentences.select(range(10)), TASK, gold_column="gold"))
+
+
+def test_a_run_leaves_all_its_files(result):
+    assert all((result.output_dir / name).exists() for name in RESULT_FILES)
+    assert "fruit: " in (result.output_dir / "report.html").read_text()
+
+
+def test_every_word_of_every_row_has_a_tag_and_the_tags_are_valid(result, sentences):
+    tags = result.dataset.features["label"].feature.names
+    for row, tokens in zip(result.dataset, sentences["tokens"], strict=True):
+        for column in ("label", "annotator_label", "student_label"):
+            assert len(row[column]) == len(tokens)
+            assert invalid_position([tags[i] for i in row[column]]) is None
+
+
+def test_spans_are_the_final_entities_by_their_place_in_the_text(result):
+    tags = result.dataset.features["label"].feature.names
+    for row in result.dataset:
+        words = [row["text"][span["start"] : span["end"]] for span in row["spans"]]
+        expected = spans_of([tags[i] for i in row["label"]])
+        assert words == [" ".join(row["tokens"][span.start : span.end]) for span in expected]
+
+
+def test_metrics_hold_entity_scores_of_annotator_student_and_final_labels(result, sentences):
+    record = result.rounds[0]
+    right = sum(
+        n == g != "O"
+        for noisy, gold in zip(sentences["noisy"], sentences["gold"], strict=True)
+        for n, g in zip(noisy, gold, strict=True)
+    )
+    true = sum(tag != "O" for gold in sentences["gold"] for tag in gold)
+    assert record["annotator_precision"] == 1.0
+    assert record["annotator_recall"] == pytest.approx(right / true)
+    assert {"student_f1", "label_f1", "label_f1_by_type"} <= set(record)
+    assert record["dropped_entities"] == 0
+
+
+def test_only_sentences_with_an_entity_in_doubt_are_asked_again(result, sentences):
+    assert 0 < result.rounds[1]["annotator_calls"] < len(sentences)
+
+
+def test_the_csv_file_holds_tags_by_name(result):
+    import csv
+
+    with (result.output_dir / "labels.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert set(json.loads(row["annotator_label"])) <= set(TASK.tags)
+
+
+def test_the_student_is_read_by_the_pipeline_of_transformers(result):
+    from transformers import pipeline
+
+    found = pipeline("token-classification", model=str(result.student), aggregation_strategy="simple")("the old apple")
+    assert all(entity["entity_group"] in TASK.label_names for entity in found)
+
+
+def test_predict_writes_spans_by_their_place_in_a_raw_text(result, tmp_path):
+    import csv
+
+    (tmp_path / "new.csv").write_text('text\nthe old apple!\n""\n')
+    command = ["predict", "--model", str(result.student), "--data", str(tmp_path / "new.csv")]
+    assert main([*command, "--output", str(tmp_path / "out.csv")]) == 0
+    with (tmp_path / "out.csv").open() as file:
+        first, second = csv.DictReader(file)
+    for span in json.loads(first["spans"]):
+        assert first["text"][span["start"] : span["end"]] == span["text"]
+    assert second["spans"] == "[]"
+    assert second["note"]
+
+
+def test_gold_tags_change_no_label(sentences, result, student_folder, tmp_path):
+    turned = sentences.map(lambda row: {"gold": ["O"] * len(row["gold"])})
+    args = FreeALConfig(
+        output_dir=str(tmp_path / "run"),
+        report_to="none",
+        **{**QUICK_TRAINING, "num_train_epochs": 3, "warm_up_epochs": 1},
+    )
+    data = read_rows(turned, TASK, gold_column="gold", extra_columns=["noisy"])
+    loop = FreeAL(TASK, "column:noisy", str(student_folder), args, LoopConfig(num_rounds=1))
+    other = loop.run(data)
+    first = Dataset.from_parquet(str(result.output_dir / "round-0" / "labels.parquet"))
+    assert other.dataset["label"][:] == first["label"][:]
+
+
+def test_an_annotator_that_finds_no_entities_is_refused_before_anything_is_written(sentences, tmp_path):
+    loop = FreeAL(TASK, KeywordAnnotator(), args=FreeALConfig(output_dir=str(tmp_path / "run")))
+    with pytest.raises(InputError, match="finds no entities"):
+        loop.run(sentences)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_llm_behind_http_finds_entities_that_are_grounded(sentences, student_folder, tmp_path):
+    def names(text):
+        named = [{"text": word.upper(), "type": TYPES[word]} for word in text.split() if word in TYPES]
+        return [*named, {"text": "unicorn", "type": "fruit"}]
+
+    TASK.save(tmp_path / "task.yaml")
+    (tmp_path / "data.jsonl").write_text("\n".join(json.dumps(row) for row in sentences))
+    training = {**QUICK_TRAINING, "num_train_epochs": 2, "warm_up_epochs": 1, "report_to": "none"}
+    with serve(ChatServer(Behaviour(entities=names))) as server:
+        command = [
+            *(
+                sys.executable,
+                "-m",
+                "freeal_hf",
+                "run",
+                "--data",
+                str(tmp_path / "data.jsonl"),
+                "--gold-column",
+                "gold",
+            ),
+            *("--task", str(tmp_path / "task.yaml"), "--annotator", f"endpoint:{server.url}"),
+            *("--student", str(student_folder), "--output-dir", str(tmp_path / "run")),
+            *(f"--{name}={value}" for name, value in training.items()),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "0"})
+        asked_again = [body["messages"] for body in server.stats.bodies if len(body["messages"]) > 2]
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert first["annotator_f1"] == 1.0
+    assert first["dropped_entities"] == len({tuple(tokens) for tokens in sentences["tokens"]})
+    assert 0 < second["annotator_calls"] <= first["annotator_calls"]
+    shown = [message["content"] for chat in asked_again for message in chat if message["role"] == "assistant"]
+    assert shown
+    assert all(set(json.loads(answer)) == {"entities"} for answer in shown)
