@@ -42,7 +42,7 @@ quality: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/mypy
 
 DATA ?= ../shared/data
-BENCHMARKS := loop student student_speed scale scale_out annotate prompts instance_selection paper labels
+BENCHMARKS := loop student student_speed scale scale_out annotate prompts instance_selection paper labels ner
 
 .PHONY: $(BENCHMARKS:%=bench-%)
 
@@ -55,7 +55,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench-annotate bench-scale bench-scale_out: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
 
-bench-loop bench-student bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels: bench-%: $(VENV)/.bench
+bench-loop bench-student bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels bench-ner: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py --data $(DATA) $(ARGS)
 
 clean: ## remove what the targets made
