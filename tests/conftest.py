@@ -5,6 +5,8 @@ import os
 # Before any Hugging Face library is imported: no test may depend on a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Tiny models gain nothing from threads, and processes that share two cores wait for each other's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Sequence
 from pathlib import Path
