@@ -42,8 +42,8 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .preview th { background: var(--background-fill-secondary); font-weight: 600; white-space: nowrap; }
 .preview tr { border: none !important; }
 .preview tbody td { border-top: 1px solid var(--border-color-primary) !important; min-width: 9em; }
-/* A phone would widen the whole page to what a table would like to have. */
-#losses, #live-losses { overflow: hidden !important; }
+/* A phone would widen the whole page to what the bar of tabs, a figure or a table would like to have. */
+.tab-wrapper, .tabitem > *, #labels, #disputed { contain: inline-size; }
 #labels, #disputed, .preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
 #labels *, #disputed * { font-family: var(--font) !important; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 10px; margin: 4px 0; }
