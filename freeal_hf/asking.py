@@ -120,7 +120,8 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         previous = run.round(number - 1)
         answers = kind.load_answers(previous / ANNOTATIONS)[0]
         selection = Selection.load(previous / SELECTION)
-        asked = _asked_again(answers, selection, corpus, asking)
+        record = run.metrics(number - 1) or {}
+        asked = _asked_again(answers, selection, corpus, asking, is_heard=record.get("student_has_learnt", True))
         if refiners:
             asked = asked[np.argsort(-np.nan_to_num(selection.losses[asked], nan=np.inf), kind="stable")]
         answers = answers.extended_to(len(corpus.texts))
@@ -313,12 +314,13 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
     return [shot for shots in by_label for shot in shots[:per_label]]
 
 
-def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking) -> np.ndarray:
+def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking, *, is_heard: bool) -> np.ndarray:
     if asking.loop.refine == "none":
         return np.array([], dtype=int)
-    wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task)
+    # A student that has learnt nothing doubts nothing: only what has no answer is left.
+    wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task) if is_heard else answers.is_missing
     known = len(wanted)
-    if asking.loop.refine == "all":
+    if asking.loop.refine == "all" and is_heard:
         wanted = np.ones(known, dtype=bool)
     return np.flatnonzero(wanted & (corpus.human[:known] == NO_LABEL))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SPANS = "spans"
+_LEARNT = 0.5  # of the words in the annotator's entities, the share that a student must find in some entity
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ class EntityAnswers:
         path.write_text(json.dumps(values), encoding="utf-8")
 
     @property
+    def is_missing(self) -> np.ndarray:
+        """Where there is no answer, shape `(n,)`."""
+        return np.array([spans is None for spans in self.spans], dtype=bool)
+
+    @property
     def figures(self) -> dict[str, Any]:
         """What a round's record says of the answers."""
         return {"dropped_entities": int(self.dropped.sum())}
@@ -139,7 +145,7 @@ def is_noisy(corpus: Sentences, answers: EntityAnswers, selection: Selection, ta
     in_question = ~selection.is_clean & ((_tag_ids(corpus, answers, task) > 0) | (student > 0))
     sentence = np.repeat(np.arange(len(corpus.words)), corpus.num_words)
     noisy = np.bincount(sentence, in_question, minlength=len(corpus.words)) > 0
-    return noisy | np.array([spans is None for spans in answers.spans])
+    return noisy | answers.is_missing
 
 
 def training_set(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> "Dataset":
@@ -207,7 +213,7 @@ def label_rows(
     seed: int,
     votes: np.ndarray | None,
 ) -> tuple["Dataset", dict[str, Any]]:
-    """The round's data set: one row for each row of the input, in its order; and an empty record of estimates.
+    """The round's data set: one row for each row of the input, in its order; and whether the student has learnt.
 
     Labels are BIO tags, one for each word; confidences and losses are means over the words of a sentence, `is_clean`
     says that it has no noisy entity, and `spans` are the final entities with their place in the text.
@@ -218,6 +224,10 @@ def label_rows(
     tags, given = task.tags, _tag_ids(corpus, answers, task)
     final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, corpus.num_words, tags)
     student = valid_tags(selection.probabilities, corpus.num_words, tags)
+    # One that has not is known by its silence: it leaves out what it was shown.
+    learnt = not (given > 0).any() or bool((student[given > 0] > 0).mean() >= _LEARNT)
+    if not learnt:
+        final = np.where(given == NO_LABEL, student, given)
     sure = selection.probabilities[np.arange(len(student)), student]
     clean = ~is_noisy(corpus, answers, selection, task)
     places = corpus.index_of_row
@@ -255,7 +265,9 @@ def label_rows(
     if "gold" in dataset.column_names:
         columns["gold"] = (dataset["gold"][:], label)
     features = Features({name: feature for name, (_, feature) in columns.items()})
-    return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {}
+    return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {
+        "student_has_learnt": learnt
+    }
 
 
 def test_rows(test: "Dataset", student: Path, task: TokenClassification, number: int) -> "Dataset":

@@ -44,12 +44,14 @@ class FinalLabels:
             The label confidence. The mean over any texts is the estimated share of right labels among them.
         estimate (`Estimate`): How many of the labels are right.
         by_label (`list[Estimate | None]`): The same for the texts of each final label, `None` where there are none.
+        student_has_learnt (`bool`): Whether the student was heard; see `has_learnt`.
     """
 
     labels: np.ndarray
     confidences: np.ndarray
     estimate: Estimate
     by_label: list[Estimate | None]
+    student_has_learnt: bool
 
 
 def final_labels(
@@ -67,7 +69,9 @@ def final_labels(
     An annotator that gives confidences is averaged with the student, weighted by the odds that each is right: its own
     mean confidence, and how often a student that has not seen a label predicts it. Any other is a voter with a
     confusion matrix, which confident learning finds: the student's probabilities are multiplied by its likelihood of
-    the answer. Of several annotators, votes and held-out student are fused by a matrix each (`fuse_votes`).
+    the answer. Of several annotators, votes and held-out student are fused by a matrix each (`fuse_votes`). A student
+    that has not learnt what it was taught (`has_learnt`) is not heard: an answer stands, and where there is none, the
+    held-out prediction does.
 
     The estimate is how often the annotator is right, by confidences or matrix, plus what each overruled answer gains
     under the fused probabilities; the confidences are these, at the temperature that makes their mean the estimate.
@@ -91,10 +95,14 @@ def final_labels(
     trust = np.where(says_own, confidences, np.append(reliability.diagonal(), np.nan)[labels])
 
     both = labelled & open_
+    learnt = has_learnt(labels[both], student_probabilities[both], held_out[both])
+    student_probabilities = student_probabilities if learnt else held_out
     claimed = float(trust[both].mean()) if both.any() else 1 / num_labels
     if votes is not None:
         voters = np.column_stack([votes, held_out.argmax(axis=1)])
         fused = fuse_votes(voters, num_labels, known).probabilities
+    elif not learnt:
+        fused = np.where(labelled[:, None], _spread(labels, trust, num_labels), held_out)
     elif says_own.any():
         understood = float((held_out.argmax(axis=1) == labels)[both].mean()) if both.any() else 1.0
         weight = np.where(labelled, _odds(claimed) / (_odds(claimed) + _odds(understood)), 0)[:, None]
@@ -131,17 +139,38 @@ def final_labels(
 
     overall = estimate(np.ones(n, dtype=bool))
     assert overall is not None  # there is at least one text
-    return FinalLabels(final, confidence, overall, [estimate(final == label) for label in range(num_labels)])
+    return FinalLabels(final, confidence, overall, [estimate(final == label) for label in range(num_labels)], learnt)
 
 
 def estimate_figures(final: FinalLabels, task: TextClassification) -> dict[str, Any]:
-    """The estimates of a round as they stand in `metrics.json`, beside `estimated_label_accuracy`."""
+    """What a round's record in `metrics.json` says of its final labels, beside `estimated_label_accuracy`."""
     by_label = {
         name: None if found is None else asdict(found)
         for name, found in zip(task.label_names, final.by_label, strict=True)
     }
     low, high = final.estimate.low, final.estimate.high
-    return {"estimated_label_accuracy_range": [low, high], "estimated_label_accuracy_by_label": by_label}
+    return {
+        "student_has_learnt": final.student_has_learnt,
+        "estimated_label_accuracy_range": [low, high],
+        "estimated_label_accuracy_by_label": by_label,
+    }
+
+
+def has_learnt(labels: np.ndarray, student_probabilities: np.ndarray, held_out: np.ndarray) -> bool:
+    """Whether a student knows what it was taught: no gold is needed to see that it does not.
+
+    It has seen every label, and agrees with at least as many as a probe that has seen none of those it is asked for,
+    but for twice the sampling error. Too few steps, a rate that is far too high, a head that collapsed all fail here.
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`): The labels that the student was taught; none below 0.
+        student_probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's.
+        held_out (`np.ndarray` of shape `(n, num_labels)`): What `held_out_probabilities` returned.
+    """
+    if len(labels) == 0:
+        return True
+    seen, unseen = (float((found.argmax(axis=1) == labels).mean()) for found in (student_probabilities, held_out))
+    return bool(seen >= unseen - 2 * np.sqrt(unseen * (1 - unseen) / len(labels)))
 
 
 def held_out_probabilities(

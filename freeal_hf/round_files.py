@@ -170,6 +170,11 @@ class Answers:
             self.reasons[index] = answer.reason
 
     @property
+    def is_missing(self) -> np.ndarray:
+        """Where there is no answer, shape `(n,)`."""
+        return self.labels == NO_LABEL
+
+    @property
     def figures(self) -> dict[str, Any]:
         """What a round's record says of the answers beside their costs."""
         return {}

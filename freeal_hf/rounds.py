@@ -382,15 +382,22 @@ class FreeAL:
         answers, costs = annotate(number, self.folder, corpus, asking)
         trained_from = time.monotonic()
         selection = self._train(number, corpus, answers)
-        pool: list[Demonstration] = []
-        if self.loop.pool_size and self.loop.shots:
-            pool = self.kind.choose_pool(corpus, answers, selection, self.task, self.loop, self.args.seed)
-        write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
         votes = votes_of(answers, asking)
         labels, estimate = self.kind.label_rows(
             dataset, corpus, self.task, answers, selection, number, self.args.seed, votes
         )
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
+        if not estimate["student_has_learnt"]:
+            logger.warning(
+                "The student of round %d has not learnt its labels: it changes no label, and nothing is asked again on "
+                "its word. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
+                number,
+            )
+            selection = replace(selection, is_clean=np.zeros_like(selection.is_clean))
+        pool: list[Demonstration] = []
+        if self.loop.pool_size and self.loop.shots:
+            pool = self.kind.choose_pool(corpus, answers, selection, self.task, self.loop, self.args.seed)
+        write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
         previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
         record = {**score(labels, self.task), **estimate, **convergence_figures(labels, previous)}
         if test is not None:

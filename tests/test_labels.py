@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freeal_hf.labels import answer_reliability, final_labels, held_out_probabilities
+from freeal_hf.labels import answer_reliability, final_labels, has_learnt, held_out_probabilities
 
 
 def corpus(n=600, num_labels=3, separation=3.0, seed=0):
@@ -118,3 +118,18 @@ def test_the_reliability_of_answers_without_confidences_is_found_label_by_label(
     found = answer_reliability(labels, none, held_out_probabilities(embeddings, labels, 3)).diagonal()
     expected = [np.mean(gold[labels == label] == label) for label in range(3)]
     assert found == pytest.approx(expected, abs=0.1)
+
+
+def test_a_student_that_has_not_learnt_its_labels_is_not_heard():
+    gold, embeddings, rng = corpus()
+    labels = np.where(np.arange(len(gold)) < 10, -1, flipped(gold, 0.1, rng))
+    found = final_labels(labels, np.full(len(gold), np.nan), rng.dirichlet(np.ones(3), len(gold)), embeddings)
+    assert not found.student_has_learnt
+    assert (found.labels[10:] == labels[10:]).all()
+    assert (found.labels[:10] == gold[:10]).mean() > 0.8
+
+
+def test_a_student_that_resists_the_noise_has_learnt():
+    gold, embeddings, rng = corpus()
+    labels = flipped(gold, 0.4, rng)
+    assert has_learnt(labels, np.eye(3)[gold], held_out_probabilities(embeddings, labels, 3))

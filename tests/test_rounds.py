@@ -32,8 +32,19 @@ def training_args(folder, **changes):
 
 @pytest.fixture
 def run(task, annotator, student_folder, tmp_path):
-    def run(data, test=None, *, folder=tmp_path / "run", task=task, loop=None, annotator=annotator, **options):
-        loop = FreeAL(task, annotator, str(student_folder), training_args(folder), LoopConfig(**(loop or {})))
+    def run(
+        data,
+        test=None,
+        *,
+        folder=tmp_path / "run",
+        task=task,
+        loop=None,
+        training=None,
+        annotator=annotator,
+        **options,
+    ):
+        args = training_args(folder, **(training or {}))
+        loop = FreeAL(task, annotator, str(student_folder), args, LoopConfig(**(loop or {})))
         return loop.run(data, test, **options)
 
     return run
@@ -90,6 +101,14 @@ def test_refining_asks_again_only_for_noisy_texts(run, corpus, annotator):
     noisy = {row["text"] for row in _rows(result, 0) if not row["is_clean"]}
     assert len(first) == len(corpus)
     assert set(again) == noisy
+
+
+def test_a_student_that_has_not_learnt_changes_no_label_and_asks_nothing_again(run, corpus, annotator, caplog):
+    result = run(corpus, training={"learning_rate": 1e-9})
+    assert [record["student_has_learnt"] for record in result.rounds] == [False, False]
+    assert result.dataset["label"] == result.dataset["annotator_label"]
+    assert len(annotator.asked) == len(set(corpus["text"]))
+    assert "has not learnt" in caplog.text
 
 
 def test_demonstrations_are_clean_samples_of_the_round_before(run, corpus, annotator):
