@@ -37,6 +37,9 @@ class LoopConfig:
             What ends the loop before `num_rounds`: hardly any final label changed, annotator and student agree no
             more than before, or the estimated accuracy no longer rises. See `freeal_hf.stopping`.
         setting (`str`, *optional*, defaults to `"transductive"`): What the student is scored on.
+        min_train_steps (`int`, *optional*, defaults to 120):
+            Where the student's `num_train_epochs` is left at its default, a corpus that is too small for so many
+            optimizer steps is gone through more often.
         max_cost (`float`, *optional*): Dollars that the annotator may cost in all rounds together.
         max_tokens (`int`, *optional*): Tokens that it may read and write in all rounds together.
         prices (`str`, *optional*): YAML file `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.
@@ -71,6 +74,10 @@ class LoopConfig:
         metadata={"help": "Score the student on the texts themselves or on test data.", "choices": _SETTINGS},
     )
 
+    min_train_steps: int = field(
+        default=120,
+        metadata={"help": "Optimizer steps at least in each training, unless num_train_epochs is given."},
+    )
     max_cost: float | None = field(
         default=None, metadata={"help": "Dollars that the annotator may cost in the whole run.", "type": float}
     )
@@ -89,6 +96,7 @@ class LoopConfig:
             "texts_per_list": 1,
             "pool_size": 0,
             "generated_per_label": 0,
+            "min_train_steps": 0,
         }.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:

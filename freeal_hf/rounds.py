@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -389,8 +390,8 @@ class FreeAL:
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
         if not estimate["student_has_learnt"]:
             logger.warning(
-                "The student of round %d has not learnt its labels: it changes no label, and nothing is asked again on "
-                "its word. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
+                "The student of round %d has not learnt its labels: it changes none, and nothing is asked again on its "
+                "word. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
                 number,
             )
             selection = replace(selection, is_clean=np.zeros_like(selection.is_clean))
@@ -435,11 +436,12 @@ class FreeAL:
         from freeal_hf.training.trainer import FreeALTrainer
 
         folder = self.folder.round(number)
+        # Mapped from disk: no process holds all texts, the tokenized ones included.
+        dataset = load_from_disk(str(folder / _TRAINING_SET))
         trainer = FreeALTrainer(
             model=resolve_model(self.student),
-            args=self._student_args(folder / CHECKPOINTS),
-            # Mapped from disk: no process holds all texts, the tokenized ones included.
-            train_dataset=load_from_disk(str(folder / _TRAINING_SET)),
+            args=self._student_args(folder / CHECKPOINTS, len(dataset)),
+            train_dataset=dataset,
         )
         if self.processes.is_main:
             step, epoch = partial(self.progress.step, number, TRAINING), partial(self.progress.epoch, number)
@@ -457,8 +459,12 @@ class FreeAL:
             trainer.save_model(str(folder / run_folder.STUDENT))  # writes nothing; hands over its part of the weights
         return trainer, first_embeddings
 
-    def _student_args(self, checkpoints: Path) -> "FreeALConfig":
+    def _student_args(self, checkpoints: Path, num_samples: int) -> "FreeALConfig":
         args = copy.copy(self.args)
+        if "num_train_epochs" not in changed_arguments(args):
+            per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+            steps = math.ceil(num_samples / per_step)
+            args.num_train_epochs = max(args.num_train_epochs, math.ceil(self.loop.min_train_steps / steps))
         args.output_dir = str(checkpoints)
         args.push_to_hub = False
         # Without an accelerator torch warns, once an epoch, that it cannot pin.

@@ -44,7 +44,7 @@ CONTRACT = [
 """Columns of a round's data set, without gold."""
 
 QUICK_TRAINING = {
-    "num_train_epochs": 6,
+    "num_train_epochs": 7,
     "warm_up_epochs": 4,
     "per_device_train_batch_size": 8,
     "learning_rate": 2e-3,

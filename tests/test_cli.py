@@ -10,7 +10,7 @@ import yaml
 from freeal_hf.cli import main
 
 TRAINING = [
-    *("--num-train-epochs", "6", "--warm-up-epochs", "4", "--per-device-train-batch-size", "8"),
+    *("--num-train-epochs", "7", "--warm-up-epochs", "4", "--per-device-train-batch-size", "8"),
     *("--learning-rate", "2e-3", "--disable-tqdm", "true"),
 ]
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from freeal_hf import FreeAL, FreeALConfig
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.progress import Progress, read_progress
 from freeal_hf.training.diagnostics import loss_histogram
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
@@ -35,6 +35,17 @@ def test_every_selection_is_noted_with_its_losses_clean_and_noisy_apart(events, 
     epochs = [event for event in events if event["round"] == 0 and "epoch" in event]
     assert [event["epoch"] for event in epochs] == [2, 3, 4]
     assert all(sum(event["clean"]) + sum(event["noisy"]) == len(set(corpus["text"])) for event in epochs)
+
+
+@pytest.mark.parametrize(("epochs", "steps_taken"), [({}, 80), ({"num_train_epochs": 3}, 30)])
+def test_a_small_corpus_is_gone_through_more_often_unless_epochs_are_given(
+    epochs, steps_taken, task, corpus, student_folder, tmp_path
+):
+    quick = {name: value for name, value in QUICK_TRAINING.items() if name != "num_train_epochs"}
+    args = FreeALConfig(output_dir=str(tmp_path), **{**quick, **epochs})
+    loop = LoopConfig(num_rounds=1, min_train_steps=75)
+    FreeAL(task, KeywordAnnotator(), str(student_folder), args, loop).run(corpus)
+    assert steps(read_progress(tmp_path / "progress.jsonl"), 0, "training")[-1] == (steps_taken, steps_taken)
 
 
 def test_a_line_that_is_being_written_is_left_out(tmp_path):

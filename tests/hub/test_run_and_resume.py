@@ -13,7 +13,7 @@ from tests.servers.hub import READ_TOKEN, TOKEN
 LABELS = ("--labels", "fruit,tool")
 TRAINING = (
     "--num-train-epochs",
-    6,
+    7,
     "--warm-up-epochs",
     4,
     "--per-device-train-batch-size",
