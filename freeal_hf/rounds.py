@@ -390,8 +390,8 @@ class FreeAL:
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
         if not estimate["student_has_learnt"]:
             logger.warning(
-                "The student of round %d has not learnt its labels: it changes none, and nothing is asked again on its "
-                "word. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
+                "The student of round %d has not learnt its labels: it changes none, and nothing is asked again on "
+                "its word. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
                 number,
             )
             selection = replace(selection, is_clean=np.zeros_like(selection.is_clean))
