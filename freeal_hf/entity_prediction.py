@@ -31,7 +31,7 @@ def labels_words(model: str | Path) -> bool:
 
 
 class EntityTagger:
-    """A saved student that labels words.
+    """A saved student that labels words, on the accelerator where there is one.
 
     Args:
         model (`str` or `Path`): Folder or Hub id of a token classifier.
@@ -44,10 +44,11 @@ class EntityTagger:
     def __init__(self, model: str | Path, *, batch_size: int = 64) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
+        from accelerate import PartialState
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
         try:
-            self._model = AutoModelForTokenClassification.from_pretrained(str(model)).eval()
+            self._model = AutoModelForTokenClassification.from_pretrained(str(model)).to(PartialState().device).eval()
             self._tokenizer = AutoTokenizer.from_pretrained(str(model))
         except (OSError, ValueError) as error:
             raise InputError(

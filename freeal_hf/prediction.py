@@ -13,7 +13,7 @@ from freeal_hf.run_folder import write_atomically
 
 
 class Classifier:
-    """A saved student, ready to label texts.
+    """A saved student, ready to label texts, on the accelerator where there is one.
 
     Args:
         model (`str` or `Path`): Folder or Hub id of a sequence classifier.
@@ -26,10 +26,11 @@ class Classifier:
     def __init__(self, model: str | Path, *, batch_size: int = 64) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
+        from accelerate import PartialState
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         try:
-            self._model = AutoModelForSequenceClassification.from_pretrained(str(model)).eval()
+            self._model = AutoModelForSequenceClassification.from_pretrained(str(model)).to(PartialState().device).eval()
             self._tokenizer = AutoTokenizer.from_pretrained(str(model))
         except (OSError, ValueError) as error:
             raise InputError(
