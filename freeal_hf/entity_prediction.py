@@ -48,13 +48,14 @@ class EntityTagger:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
         try:
-            self._model = AutoModelForTokenClassification.from_pretrained(str(model)).to(PartialState().device).eval()
+            self._model = AutoModelForTokenClassification.from_pretrained(str(model)).eval()
             self._tokenizer = AutoTokenizer.from_pretrained(str(model))
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{str(model)!r} is no token classifier that can be loaded; give the folder of a student "
                 f"(OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
             ) from error
+        self._model.to(PartialState().device)
         self.batch_size = batch_size
         self.tags: list[str] = [self._model.config.id2label[i] for i in range(self._model.config.num_labels)]
 
