@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.entity_labels import valid_tags
-from freeal_hf.errors import InputError
 from freeal_hf.inputs import is_usable
+from freeal_hf.prediction import load_student
 from freeal_hf.run_folder import write_atomically
 from freeal_hf.sentences import TOKENS, spans_in_text, tag_names
 from freeal_hf.spans import spans_of
@@ -42,20 +42,7 @@ class EntityTagger:
     """
 
     def __init__(self, model: str | Path, *, batch_size: int = 64) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
-        from accelerate import PartialState
-        from transformers import AutoModelForTokenClassification, AutoTokenizer
-
-        try:
-            self._model = AutoModelForTokenClassification.from_pretrained(str(model)).eval()
-            self._tokenizer = AutoTokenizer.from_pretrained(str(model))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{str(model)!r} is no token classifier that can be loaded; give the folder of a student "
-                f"(OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
-            ) from error
-        self._model.to(PartialState().device)
+        self._model, self._tokenizer = load_student(model, batch_size, labels_words=True)
         self.batch_size = batch_size
         self.tags: list[str] = [self._model.config.id2label[i] for i in range(self._model.config.num_labels)]
 

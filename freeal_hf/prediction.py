@@ -4,12 +4,43 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from freeal_hf.errors import InputError
 from freeal_hf.inputs import TextRow, is_usable
 from freeal_hf.run_folder import write_atomically
+
+
+def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> tuple[Any, Any]:
+    """Loads a saved student onto the accelerator, where there is one, and its tokenizer.
+
+    Args:
+        model (`str` or `Path`): Folder or Hub id.
+        batch_size (`int`): Texts that it will be given at once; checked first.
+        labels_words (`bool`): Whether it must be a token classifier, not a sequence classifier.
+
+    Returns:
+        The model, ready to predict, and its tokenizer.
+
+    Raises:
+        InputError: If there is no such model, or the batch size is below 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
+    from accelerate import PartialState
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+
+    head = AutoModelForTokenClassification if labels_words else AutoModelForSequenceClassification
+    try:
+        loaded, tokenizer = head.from_pretrained(str(model)).eval(), AutoTokenizer.from_pretrained(str(model))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{str(model)!r} is no {'token' if labels_words else 'text'} classifier that can be loaded; give the "
+            f"folder of a student (OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
+        ) from error
+    return loaded.to(PartialState().device), tokenizer
 
 
 class Classifier:
@@ -24,20 +55,7 @@ class Classifier:
     """
 
     def __init__(self, model: str | Path, *, batch_size: int = 64) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
-        from accelerate import PartialState
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-        try:
-            self._model = AutoModelForSequenceClassification.from_pretrained(str(model)).eval()
-            self._tokenizer = AutoTokenizer.from_pretrained(str(model))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{str(model)!r} is no text classifier that can be loaded; give the folder of a student "
-                f"(OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
-            ) from error
-        self._model.to(PartialState().device)
+        self._model, self._tokenizer = load_student(model, batch_size, labels_words=False)
         self.batch_size = batch_size
         self.label_names: list[str] = [self._model.config.id2label[i] for i in range(self._model.config.num_labels)]
 
