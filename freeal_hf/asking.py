@@ -22,7 +22,7 @@ from freeal_hf.kinds import kind_of
 from freeal_hf.progress import ANNOTATING, Progress
 from freeal_hf.round_files import Answers, Corpus, Selection, read_pool, write_pool
 from freeal_hf.run_folder import RunFolder, remove, write_atomically
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 from freeal_hf.voting import fuse_votes
 
 logger = logging.getLogger(__name__)
@@ -275,15 +275,19 @@ def foreseen(
         seed (`int`): Seed of the choice of the texts.
     """
     per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
-    # Sentences with marked entities are not written yet: round 0 of an entity task shows none.
-    writes = isinstance(annotator, TextGenerator) and isinstance(task, TextClassification) and per_label > 0
-    labels = [label for label in range(task.num_labels) for _ in range(per_label if writes else 0)]
+    writes = isinstance(annotator, TextGenerator) and per_label > 0
+    labels = [label for label in task.shot_labels for _ in range(per_label if writes else 0)]
     chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
-    shots = tuple(Demonstration(corpus.texts[i], label) for i, label in zip(chosen, labels, strict=True))
-    checked = task.num_labels * loop.generated_per_label if writes else 0
+    # A word stands for the entity that a sentence is written for.
+    named = [tuple((word, task.label_names[0]) for word in corpus.words_of(int(i))[:1]) for i in chosen]
+    shots = tuple(
+        Demonstration(corpus.texts[i], label, entities=entities if label != NO_LABEL else ())
+        for i, label, entities in zip(chosen, labels, named, strict=True)
+    )
+    checked = len(task.shot_labels) * loop.generated_per_label if writes else 0
     asked = enumerate(zip(corpus.texts, corpus.ids, strict=True))
     return [AnnotationRequest(text, shots, sample, corpus.words_of(i)) for i, (text, sample) in asked] + [
-        AnnotationRequest(text) for text in corpus.texts[:checked]
+        AnnotationRequest(text, words=corpus.words_of(i)) for i, text in enumerate(corpus.texts[:checked])
     ]
 
 
@@ -291,15 +295,14 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
     """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
     the annotator writes."""
     # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
-    per_label, labels = _shots_per_label(asking.loop, asking.task), range(asking.task.num_labels)
+    per_label = _shots_per_label(asking.loop, asking.task)
+    by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
     order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
-    by_label = [
-        [Demonstration(corpus.texts[i], label, "human", corpus.ids[i]) for i in order[corpus.human[order] == label]]
-        for label in labels
-    ]
+    for i in order[corpus.human[order] != NO_LABEL]:
+        label = int(corpus.human[i])
+        by_label[label].append(Demonstration(corpus.texts[i], label, "human", corpus.ids[i]))
     annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
-    wanted = wanted if isinstance(asking.task, TextClassification) else 0
-    if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label):
+    if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label.values()):
         for shot in generate_demonstrations(
             asking.task,
             annotator,
@@ -311,7 +314,7 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
             budget=asking.budget,
         ):
             by_label[shot.label].append(shot)
-    return [shot for shots in by_label for shot in shots[:per_label]]
+    return [shot for shots in by_label.values() for shot in shots[:per_label]]
 
 
 def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking, *, is_heard: bool) -> np.ndarray:
@@ -347,7 +350,7 @@ def _retrieve(
 
 
 def _shots_per_label(loop: LoopConfig, task: Task) -> int:
-    return max(1, round(loop.shots / task.num_labels)) if loop.shots else 0
+    return max(1, round(loop.shots / len(task.shot_labels))) if loop.shots else 0
 
 
 def _warn_of_missing(labels: np.ndarray, task: Task) -> None:

@@ -1,7 +1,9 @@
 """The bridge between annotator and student: demonstrations are generated, chosen and retrieved."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,16 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.preprocessing import normalize
 
-from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest, run_annotation, run_generation
-from freeal_hf.tasks import Demonstration, Task
+from freeal_hf.annotation.annotator import (
+    Annotation,
+    AnnotationRequest,
+    GenerationRequest,
+    run_annotation,
+    run_generation,
+)
+from freeal_hf.annotation.grounding import ground
+from freeal_hf.sentences import named_in, split_words
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TokenClassification
 
 if TYPE_CHECKING:
     from freeal_hf.annotation.annotator import TextGenerator
@@ -42,7 +52,9 @@ def generate_demonstrations(
     """Lets the annotator write the demonstrations of round 0 (FreeAL, section 3.2: label-conditional generation).
 
     A text is kept if it is new, no copy of a corpus text, and the annotator itself gives it the label that it was
-    written for.
+    written for. In an entity task it is written with its entities, for each type and for none at all; what does not
+    stand in it is left out, and it is kept if it names what it was written for and the annotator, asked anew, finds
+    the same entities.
 
     Args:
         task (`Task`): The task.
@@ -55,11 +67,11 @@ def generate_demonstrations(
         budget (`Budget`, *optional*): What may be spent.
 
     Returns:
-        `list[Demonstration]`: At most `per_label` for each label; a label may have none.
+        `list[Demonstration]`: At most `per_label` for each of `task.shot_labels`; a label may have none.
     """
     rng = np.random.default_rng(seed)
     requests = []
-    for label in range(task.num_labels):
+    for label in task.shot_labels:
         for start in range(0, per_label, _TEXTS_PER_REQUEST):
             chosen = rng.choice(len(texts), size=min(_STYLE_EXAMPLES, len(texts)), replace=False)
             examples = tuple(texts[i] for i in sorted(chosen))
@@ -69,14 +81,35 @@ def generate_demonstrations(
 
     seen = {_normalised(text) for text in texts}
     candidates: list[Demonstration] = []
-    for request, answers in zip(requests, written, strict=True):
-        for text in answers:
+    for request, generation in zip(requests, written, strict=True):
+        for text, named in zip(generation.texts, generation.entities or [()] * len(generation.texts), strict=True):
             if _normalised(text) and _normalised(text) not in seen:
                 seen.add(_normalised(text))
-                candidates.append(Demonstration(text.strip(), request.label, source="generated"))
-    checks = [AnnotationRequest(candidate.text) for candidate in candidates]
-    answers_by_index = dict(run_annotation(annotator, task, checks, cache=cache, ledger=ledger, budget=budget))
-    return [candidate for i, candidate in enumerate(candidates) if answers_by_index[i].label == candidate.label]
+                candidates.append(Demonstration(text.strip(), request.label, source="generated", entities=named))
+    ask = partial(run_annotation, annotator, task, cache=cache, ledger=ledger, budget=budget)
+    if isinstance(task, TokenClassification):
+        return _confirmed_sentences(candidates, task, ask)
+    answers = dict(ask([AnnotationRequest(candidate.text) for candidate in candidates]))
+    return [candidate for i, candidate in enumerate(candidates) if answers[i].label == candidate.label]
+
+
+def _confirmed_sentences(
+    candidates: Sequence[Demonstration],
+    task: TokenClassification,
+    ask: Callable[[Sequence[AnnotationRequest]], Iterable[tuple[int, Annotation]]],
+) -> list[Demonstration]:
+    """The sentences that name what they were written for and in which the annotator finds the same entities anew."""
+    shots, spans, requests = [], [], []
+    for shot in candidates:
+        words, starts = split_words(shot.text)
+        found = ground(shot.entities, words).spans
+        types = {task.label2id[span.type] for span in found}
+        if shot.label in types or (shot.label == NO_LABEL and not types):
+            shots.append(replace(shot, entities=named_in(shot.text, found, words, starts)))
+            spans.append(found)
+            requests.append(AnnotationRequest(shot.text, words=tuple(words)))
+    answers = dict(ask(requests))
+    return [shot for i, shot in enumerate(shots) if answers[i].spans == spans[i]]
 
 
 def choose_demonstrations(

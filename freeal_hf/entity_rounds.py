@@ -2,20 +2,21 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.annotation.prompts import LONGEST_SHOT
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.entity_labels import fuse_entities, valid_tags
 from freeal_hf.human_labels import HumanLabel
 from freeal_hf.inputs import is_usable
 from freeal_hf.round_files import Corpus, Selection
-from freeal_hf.sentences import TOKENS, spans_in_text, tag_names
+from freeal_hf.sentences import TOKENS, named_in, spans_in_text, tag_names
 from freeal_hf.spans import Span, spans_of, tags_of
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
 
@@ -32,9 +33,11 @@ class Sentences(Corpus):
 
     Args:
         words (`list[list[str]]`): The words of each sentence.
+        starts (`list[list[int]]`): Where each word starts in the text, in characters.
     """
 
     words: list[list[str]] = field(default_factory=list)
+    starts: list[list[int]] = field(default_factory=list)
 
     def words_of(self, index: int) -> tuple[str, ...]:
         """The words of a sentence."""
@@ -110,7 +113,7 @@ def collect(dataset: "Dataset") -> Sentences:
                 index[tuple(words)] = len(first_rows)
                 first_rows.append(row)
             index_of_row[row] = index[tuple(words)]
-    ids, texts = list(dataset["id"]), list(dataset["text"])
+    ids, texts, starts = list(dataset["id"]), list(dataset["text"]), list(dataset["token_starts"])
     return Sentences(
         ids=[ids[row] for row in first_rows],
         texts=[texts[row] for row in first_rows],
@@ -118,6 +121,7 @@ def collect(dataset: "Dataset") -> Sentences:
         index_of_row=index_of_row,
         human=np.full(len(first_rows), NO_LABEL),
         words=[list(words) for words in index],
+        starts=[starts[row] for row in first_rows],
     )
 
 
@@ -172,7 +176,9 @@ def choose_pool(
 ) -> list[Demonstration]:
     """Chooses demonstrations among sentences without a noisy entity on whose every entity the student agrees.
 
-    A sentence stands for the rarest of its types, so that each type is covered; its loss is that of its worst word.
+    A sentence stands for the rarest of its types, so that each type is covered, or shows that there may be none; its
+    loss is that of its worst word. One that is longer than a demonstration may be is not chosen: cut, it would show
+    fewer entities than it has.
     """
     labels = _tag_ids(corpus, answers, task)
     student = valid_tags(selection.probabilities, corpus.num_words, task.tags)
@@ -182,25 +188,33 @@ def choose_pool(
     counts = np.bincount(found_labels(corpus, answers, task), minlength=task.num_labels)
     stands_for = np.array(
         [
-            min((task.label2id[span.type] for span in spans), key=lambda i: counts[i]) if spans else NO_LABEL
+            min((task.label2id[span.type] for span in spans), key=lambda i: counts[i]) if spans else task.num_labels
             for spans in answers.spans
         ]
     )
+    is_short = np.array([len(text) <= LONGEST_SHOT for text in corpus.texts])
     pool = choose_demonstrations(
         corpus.texts,
         corpus.ids,
         stands_for,
         losses,
-        agrees & ~is_noisy(corpus, answers, selection, task),
+        agrees & ~is_noisy(corpus, answers, selection, task) & is_short,
         selection.embeddings,
-        num_labels=task.num_labels,
+        num_labels=len(task.shot_labels),
         pool_size=loop.pool_size,
         candidate_fraction=loop.candidate_fraction,
         seed=seed,
     )
     number = {sample: i for i, sample in enumerate(corpus.ids)}
     rows = [number[str(shot.id)] for shot in pool]
-    return [_with_entities(shot, corpus.words[i], answers.spans[i] or []) for shot, i in zip(pool, rows, strict=True)]
+    return [
+        replace(
+            shot,
+            label=NO_LABEL if shot.label == task.num_labels else shot.label,
+            entities=named_in(shot.text, answers.spans[i] or [], corpus.words[i], corpus.starts[i]),
+        )
+        for shot, i in zip(pool, rows, strict=True)
+    ]
 
 
 def label_rows(
@@ -280,11 +294,6 @@ def test_rows(test: "Dataset", student: Path, task: TokenClassification, number:
     none = np.zeros((len(corpus.texts), 0))
     selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
     return label_rows(test, corpus, task, no_answers(corpus), selection, number, seed=0, votes=None)[0]
-
-
-def _with_entities(shot: Demonstration, words: Sequence[str], spans: Sequence[Span]) -> Demonstration:
-    entities = tuple((" ".join(words[span.start : span.end]), span.type) for span in spans)
-    return Demonstration(shot.text, shot.label, shot.source, shot.id, entities)
 
 
 def _tag_ids(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> np.ndarray:

@@ -251,7 +251,7 @@ def write_pool(path: Path, pool: Sequence[Demonstration], task: Task) -> None:
         for shot in pool:
             row: dict[str, Any] = {
                 "text": shot.text,
-                "label": task.label_names[shot.label],
+                "label": None if shot.label == NO_LABEL else task.label_names[shot.label],
                 "source": shot.source,
                 "id": shot.id,
             }
@@ -267,7 +267,7 @@ def read_pool(path: Path, task: Task) -> list[Demonstration]:
         Demonstration(
             **{
                 **row,
-                "label": task.label2id[row["label"]],
+                "label": NO_LABEL if row["label"] is None else task.label2id[row["label"]],
                 "entities": tuple((text, name) for text, name in row.get("entities", ())),
             }
         )

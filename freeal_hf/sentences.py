@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TOKENS = "tokens"
+Named = tuple[tuple[str, str], ...]
+"""Entities as they are written, each with its type."""
 
 
 def read_sentences(
@@ -157,6 +159,17 @@ def spans_in_text(spans: Sequence[Span], words: Sequence[str], starts: Sequence[
         {"start": starts[span.start], "end": starts[span.end - 1] + len(words[span.end - 1]), "type": span.type}
         for span in spans
     ]
+
+
+def named_in(text: str, spans: Sequence[Span], words: Sequence[str], starts: Sequence[int]) -> Named:
+    """Entities as they stand in the text, each with its type.
+
+    Args:
+        text (`str`): The text.
+        spans, words, starts: As in `spans_in_text`.
+    """
+    places = spans_in_text(spans, words, starts)
+    return tuple((text[place["start"] : place["end"]], place["type"]) for place in places)
 
 
 def tag_names(ids: Sequence[int], tags: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ class Demonstration:
             `"human"`, labelled by a person.
         id (`str`, *optional*): Id of the sample that it was selected from.
         entities (`tuple[tuple[str, str], ...]`): In an entity task the entities in it, each as it stands and its type;
-            `label` is then the type that it was chosen for.
+            `label` is then the type that it was chosen for, or -1 if it shows that a text may have none.
     """
 
     text: str
@@ -73,6 +73,11 @@ class Task:
     def num_labels(self) -> int:
         """Number of labels."""
         return len(self.descriptions)
+
+    @property
+    def shot_labels(self) -> list[int]:
+        """What demonstrations are of: every label; in an entity task also -1, a text without an entity."""
+        return list(range(self.num_labels))
 
     @property
     def id2label(self) -> dict[int, str]:
@@ -164,6 +169,11 @@ class TokenClassification(Task):
     def tags(self) -> list[str]:
         """The student's classes: `O`, then `B-` and `I-` of each type."""
         return bio_tags(self.descriptions)
+
+    @property
+    def shot_labels(self) -> list[int]:
+        """-1 and every type. In this order the last ones of a list, which weigh most, name something."""
+        return [NO_LABEL, *super().shot_labels]
 
 
 _KINDS: dict[str, type[Task]] = {kind.type: kind for kind in (TextClassification, TokenClassification)}

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf import Annotation, TextClassification
+from freeal_hf import Annotation, TextClassification, TokenClassification
 from freeal_hf.annotation.annotator import Generation
+from freeal_hf.annotation.grounding import ground
 from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
 
 
@@ -103,6 +104,66 @@ def test_generated_demonstrations_are_new_and_pass_the_annotators_own_check(writ
     task = TextClassification(["good", "bad"])
     pool = generate_demonstrations(task, Writer([written, []]), ["good film"], per_label=2)
     assert [shot.text for shot in pool] == kept
+
+
+class SentenceWriter:
+    """Writes sentences with what they are said to name, and finds Anna (a person) and Paris (a place) in a text."""
+
+    def __init__(self, written):
+        self.written = written
+
+    async def generate(self, task, request):
+        sentences = self.written.get(request.label, [])
+        return Generation(tuple(text for text, _ in sentences), entities=tuple(named for _, named in sentences))
+
+    async def annotate(self, task, requests):
+        known = [("Anna", "PER"), ("Paris", "LOC")]
+        return [Annotation(0, spans=ground(known, request.words).spans) for request in requests]
+
+
+ANNA, PARIS = ("Anna", "PER"), ("Paris", "LOC")
+
+
+@pytest.mark.parametrize(
+    ("label", "written", "kept"),
+    [
+        (0, ("Anna sings.", (ANNA,)), (ANNA,)),
+        (0, ("Anna sings in Paris.", (PARIS, ("anna", "PER"))), (ANNA, PARIS)),
+        (0, ("Anna sings.", (ANNA, ("Berlin", "LOC"))), (ANNA,)),
+        (0, ("Anna sings in Paris.", (ANNA,)), None),
+        (0, ("Anna sings.", (("Anna", "LOC"),)), None),
+        (0, ("She is in Paris.", (PARIS,)), None),
+        (0, ("Anna met Bob.", ()), None),
+        (-1, ("Nobody sings.", ()), ()),
+        (-1, ("Anna sings.", (ANNA,)), None),
+        (-1, ("Anna sings.", ()), None),
+    ],
+    ids=[
+        "as it should be",
+        "in another order and case",
+        "an invented entity",
+        "an entity that is missed",
+        "an entity of another type",
+        "another type than asked for",
+        "no entity although one was asked for",
+        "none as asked for",
+        "one although none was asked for",
+        "one that is not said",
+    ],
+)
+def test_written_sentences_name_what_they_are_for_and_the_annotator_finds_it_anew(label, written, kept):
+    task = TokenClassification(["PER", "LOC"])
+    pool = generate_demonstrations(task, SentenceWriter({label: [written]}), ["Nobody knows."], per_label=2)
+    assert [(shot.text, shot.label, shot.entities) for shot in pool] == (
+        [] if kept is None else [(written[0], label, kept)]
+    )
+
+
+def test_written_sentences_are_new():
+    task = TokenClassification(["PER", "LOC"])
+    writer = SentenceWriter({0: [("Anna  sings.", (ANNA,)), ("anna sings.", (ANNA,)), ("Anna left.", (ANNA,))]})
+    pool = generate_demonstrations(task, writer, ["Anna left."], per_label=3)
+    assert [shot.text for shot in pool] == ["Anna  sings."]
 
 
 def test_of_very_many_samples_those_in_the_middle_of_the_clusters_are_chosen():

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import Dataset
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TokenClassification
+from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig, TokenClassification
 from freeal_hf.cli import main
 from freeal_hf.errors import InputError
 from freeal_hf.kinds import read_rows
@@ -144,7 +145,15 @@ def test_an_llm_behind_http_finds_entities_that_are_grounded(sentences, student_
     TASK.save(tmp_path / "task.yaml")
     (tmp_path / "data.jsonl").write_text("\n".join(json.dumps(row) for row in sentences))
     training = {**QUICK_TRAINING, "num_train_epochs": 2, "warm_up_epochs": 1, "report_to": "none"}
-    with serve(ChatServer(Behaviour(entities=names))) as server:
+
+    def written(instructions):
+        for name, word in (("fruit", FRUIT[0]), ("tool", TOOLS[0])):
+            if f'of the type "{name}"' in instructions:
+                named = [{"text": word, "type": name}]
+                return [{"text": f"we wrote of one {word}", "entities": named}, {"text": word, "entities": []}]
+        return [{"text": "we wrote of nothing", "entities": []}]
+
+    with serve(ChatServer(Behaviour(entities=names, sentences=written))) as server:
         command = [
             *(
                 sys.executable,
@@ -161,12 +170,28 @@ def test_an_llm_behind_http_finds_entities_that_are_grounded(sentences, student_
             *(f"--{name}={value}" for name, value in training.items()),
         ]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "0"})
-        asked_again = [body["messages"] for body in server.stats.bodies if len(body["messages"]) > 2]
+        chats = [body["messages"] for body in server.stats.bodies]
+        billed = server.stats.billed
     assert done.returncode == 0, done.stderr
     first, second = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert first["annotator_f1"] == 1.0
     assert first["dropped_entities"] == len({tuple(tokens) for tokens in sentences["tokens"]})
     assert 0 < second["annotator_calls"] <= first["annotator_calls"]
-    shown = [message["content"] for chat in asked_again for message in chat if message["role"] == "assistant"]
-    assert shown
-    assert all(set(json.loads(answer)) == {"entities"} for answer in shown)
+    assert sum(record["prompt_tokens"] for record in (first, second)) == billed[0]
+    shown = [[message["content"] for message in chat if message["role"] == "assistant"] for chat in chats]
+    own = [[], [{"text": FRUIT[0], "type": "fruit"}], [{"text": TOOLS[0], "type": "tool"}]]
+    assert [json.dumps({"entities": named}) for named in own] in shown
+    selected = Path(tmp_path / "run" / "round-0" / "demonstrations.jsonl").read_text().splitlines()
+    assert {json.loads(line)["label"] for line in selected} == {None, "fruit", "tool"}
+
+
+def test_the_estimate_foresees_the_sentences_that_an_llm_writes_and_their_checks(sentences, tmp_path):
+    def estimate(**loop):
+        annotator, args = InferenceEndpointsAnnotator("http://127.0.0.1:9"), FreeALConfig(output_dir=str(tmp_path))
+        return FreeAL(TASK, annotator, args=args, loop=LoopConfig(**loop)).estimate(sentences)
+
+    without, with_them = estimate(generated_per_label=0), estimate(generated_per_label=10)
+    assert with_them.calls.expected == without.calls.expected + 3 * 10
+    assert with_them.prompt_tokens.expected / with_them.calls.expected > (
+        without.prompt_tokens.expected / without.calls.expected
+    )

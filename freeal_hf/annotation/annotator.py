@@ -90,7 +90,8 @@ class GenerationRequest:
     """A request to write texts for one label.
 
     Args:
-        label (`int`): Id of the label that the new texts should have.
+        label (`int`): Id of the label that the new texts should have; in an entity task of a type that they should
+            name, or -1 for texts that name none.
         examples (`tuple[str, ...]`): Unlabelled texts of the corpus that show its style, not its labels.
         num_texts (`int`): How many texts to write.
         seed (`int`): Distinguishes repeated requests for the same label.
@@ -110,11 +111,13 @@ class Generation:
         texts (`tuple[str, ...]`): The texts; fewer than asked for where the model gave fewer.
         prompt_tokens (`int`): Tokens that were read for them.
         completion_tokens (`int`): Tokens that were written for them.
+        entities (`tuple`): In an entity task, for each text, what it is said to name: entities and their types.
     """
 
     texts: tuple[str, ...]
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    entities: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -298,7 +301,7 @@ def run_generation(
     budget: Budget | None = None,
     max_attempts: int = 8,
     progress: Callable[[int], Any] | None = None,
-) -> list[list[str]]:
+) -> list[Generation]:
     """Has texts written for labels, under the rules of `run_annotation`.
 
     Args:
@@ -308,7 +311,7 @@ def run_generation(
         cache, ledger, budget, max_attempts, progress: As in `run_annotation`.
 
     Returns:
-        `list[list[str]]`: The texts written for each request, in their order; none where it could not be answered.
+        `list[Generation]`: What was written for each request, in their order; no texts where it could not be answered.
 
     Raises:
         AnnotatorError, BudgetExceeded, InputError, RunError: As in `run_annotation`.
@@ -322,7 +325,7 @@ def run_generation(
         annotator=annotator,
         call=write,
         fingerprint=partial(fingerprint, task) if fingerprint else None,
-        restore=lambda values: Generation(**{**values, "texts": tuple(values["texts"])}),
+        restore=_restored_generation,
         unanswered=lambda reason: Generation(()),
         is_unusable=lambda answer: not answer.texts,
         group=lambda request: request.label,
@@ -330,7 +333,7 @@ def run_generation(
         batch_size=1,
         timeout=getattr(annotator, "generation_timeout", getattr(annotator, "timeout", None)),
     )
-    texts: list[list[str]] = [[] for _ in requests]
+    written = [Generation(()) for _ in requests]
     with session(annotator):
         for index, generation in drive(
             work,
@@ -341,8 +344,8 @@ def run_generation(
             max_attempts=max_attempts,
             progress=progress,
         ):
-            texts[index] = list(generation.texts)
-    return texts
+            written[index] = generation
+    return written
 
 
 def run_choice(
@@ -401,3 +404,8 @@ def _restored_annotation(values: dict[str, Any]) -> Annotation:
         "spans": None if spans is None else tuple(Span(*span) for span in spans),
     }
     return Annotation(**{**values, **restored})
+
+
+def _restored_generation(values: dict[str, Any]) -> Generation:
+    entities = tuple(tuple((text, name) for text, name in some) for some in values.get("entities", ()))
+    return Generation(**{**values, "texts": tuple(values["texts"]), "entities": entities})

@@ -14,7 +14,16 @@ from freeal_hf.annotation.annotator import (
 )
 from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
 from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing, schema_fields
-from freeal_hf.annotation.entities import LONGEST_PASSAGE, entity_messages, entity_schema, parse_entities, passages
+from freeal_hf.annotation.entities import (
+    LONGEST_PASSAGE,
+    entity_messages,
+    entity_schema,
+    parse_entities,
+    parse_sentences,
+    passages,
+    sentence_messages,
+    sentence_schema,
+)
 from freeal_hf.annotation.grounding import ground
 from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability
 from freeal_hf.annotation.prompts import (
@@ -80,11 +89,19 @@ def label_request(
     }
 
 
+def writing(task: Task, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
+    """The chat that asks for new texts (in an entity task with their entities), and the schema of its answer."""
+    if isinstance(task, TokenClassification):
+        return sentence_messages(task, request), sentence_schema(task)
+    return generation_messages(task, request), generation_schema()
+
+
 def texts_request(task: Task, request: GenerationRequest, *, temperature: float, max_tokens: int) -> dict[str, Any]:
     """What is asked for new texts, for the fingerprint."""
+    messages, schema = writing(task, request)
     return {
-        "messages": generation_messages(task, request),
-        "schema": generation_schema(),
+        "messages": messages,
+        "schema": schema,
         "temperature": temperature,
         "max_tokens": max_tokens,
         "seed": request.seed,
@@ -191,10 +208,15 @@ async def ask_entities(
     )
 
 
-def read_texts(completion: Completion, request: GenerationRequest) -> Generation:
-    """The texts that were written for a request."""
-    texts = parse_texts(completion.text)[: request.num_texts]
-    return Generation(texts, completion.prompt_tokens, completion.completion_tokens)
+def read_texts(completion: Completion, task: Task, request: GenerationRequest) -> Generation:
+    """The texts that were written for a request, in an entity task with their entities."""
+    tokens = completion.prompt_tokens, completion.completion_tokens
+    if isinstance(task, TokenClassification):
+        sentences = parse_sentences(completion.text, task)[: request.num_texts]
+        return Generation(
+            tuple(text for text, _ in sentences), *tokens, entities=tuple(named for _, named in sentences)
+        )
+    return Generation(parse_texts(completion.text)[: request.num_texts], *tokens)
 
 
 def read_choice(completion: Completion) -> Choice:

@@ -30,6 +30,7 @@ from freeal_hf.annotation.completions import (
     read_texts,
     send_canary,
     texts_request,
+    writing,
 )
 from freeal_hf.annotation.constraints import Footing, json_schema_format
 from freeal_hf.annotation.dedicated import DedicatedEndpoint
@@ -38,8 +39,6 @@ from freeal_hf.annotation.prompts import (
     Message,
     choice_messages,
     choice_schema,
-    generation_messages,
-    generation_schema,
 )
 from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.errors import AnnotatorError, InputError
@@ -207,18 +206,19 @@ class InferenceEndpointsAnnotator:
         return list(await asyncio.gather(*map(ask, requests)))
 
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
-        """Writes texts for one label."""
+        """Writes texts for one label; in an entity task with what they name."""
         client, footing = self._ready()
+        messages, schema = writing(task, request)
         held = footing.constraint == "json_schema"
         completion = await self._complete(
             client,
-            generation_messages(task, request),
-            {"response_format": json_schema_format("texts", generation_schema())} if held else {},
+            messages,
+            {"response_format": json_schema_format("texts", schema)} if held else {},
             temperature=self.generation_temperature,
             max_tokens=self.generation_max_tokens,
             seed=request.seed,
         )
-        return read_texts(completion, request)
+        return read_texts(completion, task, request)
 
     async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label."""

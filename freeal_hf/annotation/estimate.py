@@ -17,6 +17,7 @@ _BYTES_PER_TOKEN = (5.0, 4.0, 2.5)
 _TOKENS_PER_MESSAGE = 5  # that a chat template adds
 _SECONDS_PER_CALL = (0.2, 1.0, 5.0)
 _USUAL_ANSWER_TOKENS = 8  # {"label": "A"}
+_USUAL_ENTITY_TOKENS = 35  # {"entities": [...]} with two of them
 _Z = 1.96  # of a 95 % interval
 
 
@@ -159,7 +160,8 @@ def _from_lengths(shown: Sequence[Mapping[str, Any]]) -> tuple[Interval, Interva
     overhead = _TOKENS_PER_MESSAGE * statistics.mean(map(len, messages))
     prompt = Interval(*(length / size + overhead for length, size in zip(lengths, _BYTES_PER_TOKEN, strict=True)))
     most = max(int(fingerprint.get("max_tokens") or _USUAL_ANSWER_TOKENS) for fingerprint in shown)
-    return prompt, Interval(1, min(_USUAL_ANSWER_TOKENS, most), most)
+    usual = _USUAL_ENTITY_TOKENS if any("words" in fingerprint for fingerprint in shown) else _USUAL_ANSWER_TOKENS
+    return prompt, Interval(1, min(usual, most), most)
 
 
 def _mean(values: Sequence[float]) -> Interval:

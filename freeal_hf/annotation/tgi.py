@@ -178,7 +178,7 @@ class TextGenerationAnnotator:
             seed=request.seed,
             **held,
         )
-        return read_texts(completion, request)
+        return read_texts(completion, task, request)
 
     async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label.

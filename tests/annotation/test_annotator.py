@@ -559,19 +559,18 @@ def test_texts_are_written_for_each_request_in_their_order() -> None:
     written = run_generation(
         Writer(), TASK, [GenerationRequest(0, (), 2, seed=1), GenerationRequest(0, (), 1, seed=2)]
     )
-    assert written == [["1-0", "1-1"], ["2-0"]]
+    assert [generation.texts for generation in written] == [("1-0", "1-1"), ("2-0",)]
 
 
 def test_a_label_that_is_refused_gets_no_texts() -> None:
-    assert run_generation(Writer(), TASK, [GenerationRequest(1, (), 2), GenerationRequest(0, (), 1)])[0] == []
+    assert run_generation(Writer(), TASK, [GenerationRequest(1, (), 2), GenerationRequest(0, (), 1)])[0].texts == ()
 
 
 def test_written_texts_are_paid_for_once(cache: AnswerCache) -> None:
     writer, ledger = Writer(), Ledger(owner="round-0")
     for _ in range(2):
-        assert run_generation(writer, TASK, [GenerationRequest(0, (), 2)], cache=cache, ledger=ledger) == [
-            ["0-0", "0-1"]
-        ]
+        [written] = run_generation(writer, TASK, [GenerationRequest(0, (), 2)], cache=cache, ledger=ledger)
+        assert written.texts == ("0-0", "0-1")
     assert (writer.asked["label 0"], ledger.calls, ledger.tokens) == (1, 1, 150)
 
 

@@ -466,8 +466,8 @@ def test_it_writes_texts_for_a_label(task: TextClassification, start: Start) -> 
     server, ledger = start(), Ledger()
     annotator = InferenceEndpointsAnnotator(server.url)
     assert isinstance(annotator, TextGenerator)
-    [texts] = run_generation(annotator, task, [GenerationRequest(1, ("where is it", "hello"), 3)], ledger=ledger)
-    assert len(set(texts)) == 3
+    [written] = run_generation(annotator, task, [GenerationRequest(1, ("where is it", "hello"), 3)], ledger=ledger)
+    assert len(set(written.texts)) == 3
     assert ledger.calls == server.stats.answered.total()
 
 

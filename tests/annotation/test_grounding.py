@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import AnnotationRequest, Demonstration, TokenClassification
-from freeal_hf.annotation.entities import entity_messages, entity_schema, parse_entities, passages
+from freeal_hf.annotation.annotator import GenerationRequest
+from freeal_hf.annotation.entities import (
+    entity_messages,
+    entity_schema,
+    parse_entities,
+    parse_sentences,
+    passages,
+    sentence_messages,
+    sentence_schema,
+)
 from freeal_hf.annotation.grounding import ground
 from freeal_hf.spans import Span, invalid_position, tags_of
 
@@ -86,6 +95,38 @@ def test_demonstrations_show_their_entities_and_a_text_cannot_leave_its_string()
 def test_the_schema_allows_the_types_of_the_task_only():
     entity = entity_schema(TASK)["properties"]["entities"]["items"]
     assert entity["properties"]["type"]["enum"] == ["PER", "LOC"]
+
+
+def test_sentences_are_asked_for_by_type_or_without_any():
+    system, user = sentence_messages(TASK, GenerationRequest(1, ("in [/INST] Paris", "he left"), 3))
+    assert 'an entity of the type "LOC"' in system["content"]
+    assert "PER: a person" in system["content"]
+    assert "[/INST]" not in user["content"]
+    assert user["content"].endswith("Write 3 new sentences.")
+    assert "No sentence names an entity" in sentence_messages(TASK, GenerationRequest(-1, (), 3))[0]["content"]
+
+
+def test_written_sentences_are_held_to_the_types_of_the_task():
+    sentence = sentence_schema(TASK)["properties"]["sentences"]["items"]["properties"]
+    assert sentence["entities"] == entity_schema(TASK)["properties"]["entities"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        (
+            'Here: {"sentences": [{"text": " Anna left. ", "entities": [{"text": "Anna", "type": "per"}, '
+            '{"text": "x", "type": "ORG"}]}, {"text": "", "entities": []}]}',
+            (("Anna left.", (("Anna", "PER"),)),),
+        ),
+        ('{"sentences": [{"text": "Anna left."}]}', ()),
+        ('{"sentences": [{"text": "Anna left.", "entities": []', ()),
+        (None, ()),
+    ],
+    ids=["with words around it", "no entities given", "broken off", "nothing"],
+)
+def test_written_sentences_are_read_with_their_entities(answer, read):
+    assert parse_sentences(answer, TASK) == read
 
 
 def test_a_long_text_is_asked_about_in_passages_that_hold_every_word():

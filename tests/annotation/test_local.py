@@ -218,7 +218,7 @@ def writer():
 
 
 def test_texts_are_written_for_a_label(writer):
-    assert run_generation(writer, REVIEW_TASK, [WRITE_REVIEWS]) == [list(WRITTEN_REVIEWS)]
+    assert run_generation(writer, REVIEW_TASK, [WRITE_REVIEWS])[0].texts == WRITTEN_REVIEWS
 
 
 def test_texts_are_chosen_for_a_person_to_label(writer):

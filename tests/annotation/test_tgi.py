@@ -112,7 +112,7 @@ def test_texts_are_chosen_for_a_person_to_label(start):
 
 def test_texts_are_written_for_a_label(start):
     annotator = TextGenerationAnnotator(start(review_model()).url)
-    assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS]) == [list(WRITTEN_REVIEWS)]
+    assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS])[0].texts == WRITTEN_REVIEWS
 
 
 # Prompts

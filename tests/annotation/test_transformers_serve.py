@@ -104,4 +104,4 @@ def test_tokens_are_counted_as_the_server_counts_them(annotator):
 
 def test_texts_are_written_for_a_label(annotator):
     annotator.generation_temperature = 0.1
-    assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS]) == [list(WRITTEN_REVIEWS)]
+    assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS])[0].texts == WRITTEN_REVIEWS

@@ -65,6 +65,7 @@ class Behaviour:
         chooser: Its answer when it is to choose texts: candidates' numbers and how many are wanted to what it says.
         spoil: Changes a completion before it is sent.
         entities: The rule for a schema of entities: text to entities, each with `text` and `type`.
+        sentences: What it writes for a schema of sentences: the instructions to sentences with `text` and `entities`.
     """
 
     latency: float = 0.0
@@ -86,6 +87,7 @@ class Behaviour:
     chooser: Callable[[list[int], int], str] = first_candidates
     spoil: Callable[[dict[str, Any]], object] = lambda completion: None
     entities: Callable[[str], list[dict[str, str]]] = lambda text: []
+    sentences: Callable[[str], list[dict[str, Any]]] = lambda instructions: []
 
 
 @dataclass
@@ -150,9 +152,11 @@ class ChatServer:
                 return web.json_response({"error": {"message": message}}, status=400)
             if body.get("model") not in self.behaviour.models:
                 return web.json_response({"error": {"message": f"no model {body.get('model')}"}}, status=404)
-            if _asks_for_entities(body):
+            if _asks_for_list(body, "entities"):
                 answer = json.dumps({"entities": self.behaviour.entities(text_of(last))})
                 answer = answer[: len(answer) // 2] if fault == "cut" else answer
+            elif _asks_for_list(body, "sentences"):
+                answer = json.dumps({"sentences": self.behaviour.sentences(body["messages"][0]["content"])})
             else:
                 answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
             return self._answered(last, self._completion(body, answer, fault), fault)
@@ -298,9 +302,9 @@ def _asks_for(body: dict[str, Any], name: str) -> bool:
     return (body.get("response_format") or {}).get("type") == name or name in body
 
 
-def _asks_for_entities(body: dict[str, Any]) -> bool:
+def _asks_for_list(body: dict[str, Any], name: str) -> bool:
     form = body.get("response_format") or {}
-    return "entities" in form.get("json_schema", {}).get("schema", {}).get("properties", {})
+    return name in form.get("json_schema", {}).get("schema", {}).get("properties", {})
 
 
 def _choices(body: dict[str, Any], constraints: tuple[str, ...]) -> list[str] | None:
