@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.tasks import Task
+from freeal_hf.tasks import Task, TokenClassification
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCard, ModelCard, RepoCard
@@ -186,7 +186,8 @@ def _template(name: str) -> str:
 
 def _values(facts: CardFacts) -> dict[str, Any]:
     values = {name: getattr(facts, name) for name in CardFacts.__dataclass_fields__}
-    return {**values, "begin": BEGIN, "end": END, "cell": _cell, "fence": _fence}
+    of_entities = isinstance(facts.task, TokenClassification)
+    return {**values, "of_entities": of_entities, "begin": BEGIN, "end": END, "cell": _cell, "fence": _fence}
 
 
 def _cell(text: Any) -> str:

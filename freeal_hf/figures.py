@@ -112,7 +112,7 @@ def label_names(labels: "Dataset") -> list[str]:
 def flat(column: Iterable[Any]) -> np.ndarray:
     """A column of label ids; of words' tag ids those of all sentences in a row."""
     values = list(column)
-    return np.array([i for row in values for i in row] if values and isinstance(values[0], list) else values)
+    return np.concatenate(values).astype(int) if values and np.ndim(values[0]) else np.array(values)
 
 
 def _counts(first: Any, second: Any, num_labels: int) -> np.ndarray:

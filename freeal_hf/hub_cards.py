@@ -1,11 +1,11 @@
 """What the cards of a round say: facts and pictures, gathered from the run's folder."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import yaml
 
 from freeal_hf import figures, run_folder
@@ -14,10 +14,7 @@ from freeal_hf.configuration import LoopConfig
 from freeal_hf.hub_files import label_columns, public_config, read_config, split_files
 from freeal_hf.report import summary_rows
 from freeal_hf.run_folder import RunFolder
-from freeal_hf.tasks import TextClassification
-
-if TYPE_CHECKING:
-    pass
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, task_from_dict
 
 _SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")
 _ASKED = ("endpoint:", "tgi:", "local:")
@@ -41,14 +38,14 @@ _NOT_TRAINING = {
 
 
 def round_facts(
-    folder: RunFolder, number: int, task: TextClassification, dataset_id: str, model_id: str, columns: Sequence[str]
+    folder: RunFolder, number: int, task: Task, dataset_id: str, model_id: str, columns: Sequence[str]
 ) -> tuple[CardFacts, dict[str, Any]]:
     """What the cards of a round may say, and its public configuration.
 
     Args:
         folder (`RunFolder`): The run's folder.
         number (`int`): The round.
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
         dataset_id (`str`): Hub id of the data set.
         model_id (`str`): Hub id of the student.
         columns (`Sequence[str]`): People's own columns that are pushed.
@@ -60,7 +57,9 @@ def round_facts(
     all_columns = _names(place / run_folder.LABELS)
     config = public_config(folder, dataset_id, has_gold="gold" in columns)
     splits = {split: _num_rows(path) for split, path in split_files(folder, number).items()}
-    counts = np.bincount(np.maximum(np.asarray(labels["label"][:]) + 1, 0), minlength=task.num_labels + 1)[1:]
+    names = figures.label_names(labels)
+    counts = Counter(names[i] for i in figures.flat(labels["label"]) if i != NO_LABEL)
+    mark = "B-" if isinstance(task, TokenClassification) else ""
     annotator = config.get("annotator", "embedding")
     base_model = config.get("student")
     facts = CardFacts(
@@ -79,7 +78,7 @@ def round_facts(
         pictures={caption: f"figures/{name}.png" for name, caption in _pictures(number, records).items()},
         facts=_measured(records),
         estimate=_estimate(last),
-        label_counts=dict(zip(task.label_names, counts.tolist(), strict=True)),
+        label_counts={name: counts[mark + name] for name in task.label_names},
         splits=splits,
         columns=[name for name in all_columns if name != "gold" or name in columns],
         config=_config_text(config),
@@ -147,11 +146,16 @@ def _is_asked(annotator: Any) -> bool:
     return str(annotator).startswith(_ASKED)
 
 
-def _prompt(task: TextClassification) -> str:
+def _prompt(task: Task) -> str:
     from freeal_hf.annotation.annotator import AnnotationRequest
+    from freeal_hf.annotation.entities import entity_messages
     from freeal_hf.annotation.prompts import annotation_messages
 
-    messages = annotation_messages(task, AnnotationRequest("{text}"))
+    request = AnnotationRequest("{text}")
+    if isinstance(task, TokenClassification):
+        messages = entity_messages(task, request)
+    else:
+        messages = annotation_messages(task, request)
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
 
 
@@ -176,7 +180,9 @@ def _scores(record: Mapping[str, Any], config: Mapping[str, Any], dataset_id: st
     inductive = config.get("setting") == "inductive"
     split = "test" if inductive else "train"
     where = "held-out texts" if inductive else "the labelled texts themselves (transductive)"
-    metrics = {"student_accuracy": "accuracy", "student_f1": "f1"}
+    metrics = {f"student_{name}": name for name in ("accuracy", "f1", "precision", "recall")}
+    if "label_f1" in record:  # most words stand outside of entities, so that their accuracy says little
+        del metrics["student_accuracy"]
     return [
         Score(metric, float(record[key]), f"{dataset_id.split('/')[-1]}, {where}, against gold", dataset_id, split)
         for key, metric in metrics.items()
@@ -189,7 +195,13 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     tokens = sum(record["prompt_tokens"] + record["completion_tokens"] for record in records)
     costs = [record["cost"] for record in records]
     known = f"${sum(costs):,.2f}" if None not in costs else "unknown: the endpoint names no price"
+    by_type = {who: records[-1].get(f"{who}_f1_by_type") or {} for who in ("student", "label")}
     return {
+        **{
+            f"F1 of {name} by {'the student' if who == 'student' else 'the final labels'}, against gold": _percent(f1)
+            for who, scores in by_type.items()
+            for name, f1 in scores.items()
+        },
         "calls of the annotator, all rounds": f"{calls:,}",
         "tokens read and written, all rounds": f"{tokens:,}",
         "cost of the annotator": known,
@@ -198,7 +210,13 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
+def _percent(share: float | None) -> str:
+    return "none in gold or labels" if share is None else f"{100 * share:.1f} %"
+
+
 def _estimate(record: Mapping[str, Any]) -> str:
+    if "label_f1" in record:
+        return _entity_estimate(record)
     estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
     said = "No estimate could be made without gold."
     if estimated is not None:
@@ -214,6 +232,19 @@ def _estimate(record: Mapping[str, Any]) -> str:
     return said
 
 
+def _entity_estimate(record: Mapping[str, Any]) -> str:
+    said = (
+        "There is no estimate of entity F1 without gold. `label_confidence` is the mean probability of a sentence's "
+        "tags, most of which are O; it orders sentences and is not calibrated."
+    )
+    if record["label_f1"] is None:
+        return said
+    shown = {name: f"{100 * record[f'label_{name}']:.1f} %" for name in ("f1", "precision", "recall")}
+    return f"{said} Gold tags, used for nothing but this score, say F1 **{shown['f1']}** of the final entities " + (
+        f"(precision {shown['precision']}, recall {shown['recall']})."
+    )
+
+
 def _names(path: Path) -> list[str]:
     import pyarrow.parquet as pq
 
@@ -226,6 +257,6 @@ def _num_rows(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
-def task_of(folder: RunFolder) -> TextClassification:
+def task_of(folder: RunFolder) -> Task:
     """The task of the run in a folder."""
-    return TextClassification.from_dict(read_config(folder)["task"])
+    return task_from_dict(read_config(folder)["task"])

@@ -1,8 +1,8 @@
 """The files of a round as they go to the Hub: Parquet shards, state to go on from, student; no path, no token."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -10,8 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 import yaml
 
 from freeal_hf import run_folder
+from freeal_hf.round_files import read_pool
 from freeal_hf.run_folder import RunFolder, read_json, write_json
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task, TokenClassification
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,7 @@ _PRIVATE_OPTIONS = {
     "prices",
 }
 _PUSH_OPTIONS = ("hub_", "push_")
+_ROUND_LABELS = ("annotator", "student", "label")
 _ROUND_FIELDS = {
     "round": "int32",
     "annotator_accuracy": "float64",
@@ -56,17 +58,19 @@ _ROUND_FIELDS = {
     "seconds": "float64",
     "budget_spent": "bool",
 }
+_ENTITY_FIELDS = {f"{who}_{what}": "float64" for who in _ROUND_LABELS for what in ("precision", "recall", "f1")}
+_INPUT_COLUMNS = {"id", "text", "note", "augmented_text", "tokens", "token_starts"}
 
 
 def dataset_files(
-    folder: RunFolder, number: int, task: TextClassification, columns: Sequence[str], staging: Path
+    folder: RunFolder, number: int, task: Task, columns: Sequence[str], staging: Path
 ) -> dict[str, Path]:
     """The files of a round's data set repository, but for its cards, pictures and `config.yaml`.
 
     Args:
         folder (`RunFolder`): The run's folder.
         number (`int`): The round.
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
         columns (`Sequence[str]`): People's own columns that may be pushed.
         staging (`Path`): Empty folder to write files to; shards are written one batch of rows at a time.
 
@@ -81,7 +85,7 @@ def dataset_files(
         files |= _shards(path, split, names, staging)
     files |= _tables(folder, number, task, staging)
     source = folder / run_folder.INPUT
-    own = [name for name in _columns(source) if name in {"id", "text", "note", "augmented_text", *kept}]
+    own = [name for name in _columns(source) if name in _INPUT_COLUMNS | kept]
     target = staging / "input.parquet"
     _copy_rows(source, own, [target])
     files["state/input.parquet"] = target
@@ -257,18 +261,23 @@ def _write(writer: Any, batch: "pa.RecordBatch", schema: "pa.Schema") -> None:
     writer.write_batch(pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema))
 
 
-def _tables(folder: RunFolder, number: int, task: TextClassification, staging: Path) -> dict[str, Path]:
+def _tables(folder: RunFolder, number: int, task: Task, staging: Path) -> dict[str, Path]:
     from datasets import ClassLabel, Features, Value
 
     records = [folder.metrics(i) for i in range(number + 1)]
-    rounds = [{key: record.get(key) for key in _ROUND_FIELDS} for record in records if record is not None]
-    pool = (folder.round(number) / run_folder.DEMONSTRATIONS).read_text(encoding="utf-8")
-    shots = [{**json.loads(line), "round": number} for line in pool.split("\n") if line]
-    text = Value("string")
+    of_entities, text = isinstance(task, TokenClassification), Value("string")
+    fields = {**_ROUND_FIELDS, **(_ENTITY_FIELDS if of_entities else {})}
+    rounds = [{key: record.get(key) for key in fields} for record in records if record is not None]
+    pool = read_pool(folder.round(number) / run_folder.DEMONSTRATIONS, task)
+    shots = [
+        {**asdict(shot), "entities": [{"text": named, "type": kind} for named, kind in shot.entities], "round": number}
+        for shot in pool
+    ]
+    entities = {"entities": [{"text": text, "type": text}]} if of_entities else {}
     features = {
-        "rounds": Features({key: Value(kind) for key, kind in _ROUND_FIELDS.items()}),
+        "rounds": Features({key: Value(kind) for key, kind in fields.items()}),
         "demonstrations": Features(
-            text=text, label=ClassLabel(names=task.label_names), source=text, id=text, round=Value("int32")
+            text=text, label=ClassLabel(names=task.label_names), source=text, id=text, round=Value("int32"), **entities
         ),
     }
     files = {}

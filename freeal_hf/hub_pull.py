@@ -1,8 +1,9 @@
 """Brings a round back from the Hub as a run's folder: to use, or to go on from on another machine."""
 
+import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,15 @@ import yaml
 
 from freeal_hf import run_folder
 from freeal_hf.errors import HubError, RunError
+from freeal_hf.figures import is_missing, label_names
 from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.hub_client import calling, connect
 from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config, row_batches
 from freeal_hf.results import publish
 from freeal_hf.round_files import read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, copy_into, mending_disk_errors, read_json, write_atomically, write_json
-from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.sentences import TOKENS, tag_names
+from freeal_hf.tasks import Demonstration, task_from_dict
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -77,11 +80,15 @@ def input_of(folder: RunFolder) -> "Dataset":
     texts = read_labels(folder / run_folder.INPUT)
     if read_config(folder).get("annotator") == _COLUMN:
         labels = read_labels(folder / run_folder.LABELS)
-        names = labels.features["annotator_label"].names
-        texts = texts.add_column(
-            "annotator_label", ["" if label == NO_LABEL else names[label] for label in labels["annotator_label"]]
-        )
+        names = label_names(labels)
+        answers = ["" if is_missing(label) else _answer(label, names) for label in labels["annotator_label"]]
+        texts = texts.add_column("annotator_label", answers)
     return texts
+
+
+def _answer(label: Any, names: Sequence[str]) -> str:
+    """A label, or the tags of a sentence, as a column holds them for an annotator."""
+    return json.dumps(tag_names(label, names)) if isinstance(label, list) else names[label]
 
 
 def test_of(folder: RunFolder) -> "Dataset | None":
@@ -94,7 +101,8 @@ def test_of(folder: RunFolder) -> "Dataset | None":
     if not numbers:
         return None
     rows = read_labels(folder.round(max(numbers)) / run_folder.TEST_LABELS)
-    return rows.select_columns([name for name in ("id", "text", "note", "gold") if name in rows.column_names])
+    wanted = ("id", "text", TOKENS, "token_starts", "note", "gold")
+    return rows.select_columns([name for name in wanted if name in rows.column_names])
 
 
 def _download(repo_id: str, kind: str, revision: str, place: Path, token: str | None) -> dict[str, Any]:
@@ -119,7 +127,7 @@ def _download(repo_id: str, kind: str, revision: str, place: Path, token: str | 
 def _lay_out(folder: RunFolder, data: Path, student: Path, manifest: Mapping[str, Any]) -> None:
     number = int(manifest["round"])
     config = yaml.safe_load((data / run_folder.CONFIG).read_text(encoding="utf-8"))
-    task = TextClassification.from_dict(config["task"])
+    task = task_from_dict(config["task"])
     records = read_json(data / run_folder.METRICS)
     for record in records[:-1]:
         write_json(folder.round(record["round"]) / run_folder.METRICS, record)
@@ -165,4 +173,13 @@ def _pool(data: Path) -> list[Demonstration]:
     rows = [
         row for path in sorted((data / "demonstrations").glob("*.parquet")) for row in pq.read_table(path).to_pylist()
     ]
-    return [Demonstration(row["text"], row["label"], row["source"], row["id"]) for row in rows]
+    return [
+        Demonstration(
+            row["text"],
+            row["label"],
+            row["source"],
+            row["id"],
+            tuple((entity["text"], entity["type"]) for entity in row.get("entities", ())),
+        )
+        for row in rows
+    ]

@@ -94,7 +94,7 @@ def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
 
     Returns:
         `dict`: What `score_round` gives, with accuracies over words and `clean_fraction` over sentences; precision,
-        recall and F1 of entities as `annotator_f1`, `student_f1`, `label_f1`, ...; and `label_f1_by_type`.
+        recall and F1 of entities as `annotator_f1`, `student_f1`, `label_f1`, ...; and `label_f1_by_type`, ...
     """
     tags = labels.features["label"].feature.names
     rows = labels
@@ -103,6 +103,7 @@ def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
     has_gold = "gold" in labels.column_names and len(rows) > 0
     gold = rows["gold"][:] if has_gold else []
     clean = np.asarray(labels["is_clean"][:], dtype=bool)
+    types = sorted({tag[2:] for tag in tags if tag != OUTSIDE})
     record: dict[str, Any] = {}
     for name in ("annotator", "student", "label"):
         found = rows[name if name == "label" else f"{name}_label"][:]
@@ -114,14 +115,13 @@ def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
             scores = EntityScores().compute(predictions=predictions, references=references)
         for figure in ("precision", "recall", "f1"):
             record[f"{name}_{figure}"] = scores[figure] if has_gold else None
+        record[f"{name}_f1_by_type"] = {kind: scores.get(kind, {}).get("f1") for kind in types} if has_gold else None
         if name == "annotator":
             is_clean = np.repeat(np.asarray(rows["is_clean"][:], dtype=bool), [len(row) for row in found])
             record["clean_accuracy"] = accuracy(flat[is_clean], truth[is_clean]) if has_gold else None
-    types = {tag[2:] for tag in tags if tag != OUTSIDE}
     confidence = [value for value in labels["label_confidence"][:] if value is not None]
     return {
         **record,
-        "label_f1_by_type": {name: scores.get(name, {}).get("f1") for name in sorted(types)} if has_gold else None,
         "estimated_label_accuracy": float(np.mean(confidence)) if confidence else None,
         "clean_fraction": float(clean.mean()),
     }

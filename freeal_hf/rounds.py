@@ -271,8 +271,6 @@ class FreeAL:
                 f"There are {len(corpus.texts)} different texts for {self.task.num_labels} labels; a run needs at "
                 "least one text for each label. Give more texts or fewer labels."
             )
-        if isinstance(self.task, TokenClassification) and self.args.push_to_hub:
-            raise InputError("A run with entities cannot be pushed to the Hub yet; leave push_to_hub out.")
         if self.loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
             raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
         from freeal_hf.training.student import check_loads

@@ -86,13 +86,21 @@ def _dataset_tables(dataset: "Dataset", rows: int | None) -> Iterator[Table]:
 
 
 def _columns_of(dataset: "Dataset") -> Table:
-    """The columns of a data set, label ids as label names."""
-    names = {name: feature.names for name, feature in dataset.features.items() if hasattr(feature, "names")}
-    named = {
-        name: [None if value is None or value < 0 else labels[value] for value in dataset[name]]
-        for name, labels in names.items()
-    }
-    return {name: named.get(name, dataset[name]) for name in dataset.column_names}
+    """The columns of a data set, label ids as label names; of words' tags too."""
+    columns = {name: dataset[name] for name in dataset.column_names}
+    for name, feature in dataset.features.items():
+        labels = getattr(getattr(feature, "feature", feature), "names", None)
+        if labels is not None:
+            columns[name] = [_named(value, labels) for value in dataset[name]]
+    return columns
+
+
+def _named(value: Any, labels: Sequence[str]) -> Any:
+    """The name of a label id or the names of several; `None` where one is missing."""
+    ids = value if isinstance(value, list) else [value]
+    if value is None or any(i is None or i < 0 for i in ids):
+        return None
+    return [labels[i] for i in ids] if isinstance(value, list) else labels[value]
 
 
 def _load_from_hub(name: str, split: str) -> "Dataset":

@@ -6,34 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from datasets import Dataset
 
-from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig, TokenClassification
+from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
 from freeal_hf.cli import main
 from freeal_hf.errors import InputError
 from freeal_hf.kinds import read_rows
 from freeal_hf.run_folder import RESULT_FILES
 from freeal_hf.spans import invalid_position, spans_of
-from tests.conftest import FILLERS, FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
+from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
+from tests.entities import TASK, TYPES, make_sentences
 from tests.servers.chat import Behaviour, ChatServer, serve
-
-TASK = TokenClassification({"fruit": "something to eat", "tool": "something to work with"}, "What is named?")
-TYPES = {**dict.fromkeys(FRUIT, "fruit"), **dict.fromkeys(TOOLS, "tool")}
 
 
 @pytest.fixture(scope="module")
 def sentences():
-    """60 sentences with gold tags, and tags of which some are missed."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for _ in range(60):
-        tokens = rng.choice([*FILLERS, *FRUIT, *TOOLS], size=rng.integers(3, 9)).tolist()
-        gold = [f"B-{TYPES[word]}" if word in TYPES else "O" for word in tokens]
-        noisy = ["O" if rng.random() < 0.2 else tag for tag in gold]
-        rows.append({"tokens": tokens, "gold": gold, "noisy": noisy})
-    return Dataset.from_list(rows)
+    return make_sentences()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from transformers import Trainer
 
 from freeal_hf.cards import CardFacts, Score, merge, student_card
 from freeal_hf.configuration import changed_arguments
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.tasks import NO_LABEL, Task, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
     from freeal_hf.training.trainer import Selection
@@ -25,6 +25,8 @@ def write_card(
     base_model: str | None,
     datasets: str | Sequence[str] | None,
     metadata: Mapping[str, Any],
+    *,
+    labels_words: bool = False,
 ) -> None:
     """Writes the student's card to the trainer's `output_dir`; what its owner wrote into an older one stays.
 
@@ -35,6 +37,7 @@ def write_card(
         base_model: Encoder that the student started from; by default the one that it was loaded from, if on the Hub.
         datasets: Data sets on the Hub that it was trained on.
         metadata: Further metadata, such as `license`; `None` is left out.
+        labels_words: Whether its labels are the BIO tags of words.
     """
     dataset_id = datasets if isinstance(datasets, str) else next(iter(datasets or ()), None)
     config: Any = trainer.model.config  # type: ignore[union-attr]
@@ -44,7 +47,7 @@ def write_card(
     card = student_card(
         CardFacts(
             name=model_name or Path(str(trainer.args.output_dir)).name,
-            task=TextClassification([config.id2label[i] for i in sorted(config.id2label)]),
+            task=_task([config.id2label[i] for i in sorted(config.id2label)], labels_words),
             model_id=getattr(trainer, "hub_model_id", None),
             dataset_id=dataset_id,
             base_model=base_model,
@@ -60,6 +63,12 @@ def write_card(
     existing = path.read_text(encoding="utf-8") if path.is_file() else None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(merge(existing, card), encoding="utf-8")
+
+
+def _task(names: Sequence[str], labels_words: bool) -> Task:
+    if not labels_words:
+        return TextClassification(names)
+    return TokenClassification([name[2:] for name in names if name.startswith("B-")] or names)
 
 
 def _arguments(trainer: Trainer) -> dict[str, Any]:
