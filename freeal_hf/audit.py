@@ -13,9 +13,12 @@ from freeal_hf.errors import InputError
 from freeal_hf.human_labels import has_human_label, read_human_labels
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, read_json, write_atomically, write_json
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.sentences import SPANS
+from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
 AUDIT_CSV, _PLAN = "audit.csv", "audit.json"
+VERDICTS = TextClassification(["right", "wrong"], "Has the text these entities, all of them, and no others?")
+"""What a person answers about a sentence of an entity task."""
 _Z = 1.96
 _CONFIDENCE_STRATA = 3
 
@@ -42,7 +45,8 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
     """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
 
     The sample is stratified by final label and by confidence, in proportion, at least one of each stratum. What the
-    run says of a text is not shown, so that it sways nobody.
+    run says of a text is not shown, so that it sways nobody. Sentences of an entity task do come with their
+    `entities`, and the answer is one of `VERDICTS` for all of them together; their strata are those with and without.
 
     Args:
         folder (`RunFolder`): The run's folder.
@@ -58,7 +62,8 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
     if n < 1:
         raise InputError(f"n is {n}; draw at least one text.")
     labels = read_labels(folder / run_folder.LABELS)
-    final, notes = np.asarray(labels["label"][:]), labels["note"][:]
+    of_entities, notes = SPANS in labels.column_names, labels["note"][:]
+    final = np.array([_has_entities(row) for row in labels["label"]] if of_entities else labels["label"][:])
     human = np.array([has_human_label(note) for note in notes])
     rows = np.flatnonzero((final != NO_LABEL) & ~human)
     if len(rows) == 0:
@@ -72,7 +77,8 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
         for row in rng.choice(rows[strata == stratum], count, replace=False)
     ]
     drawn = [drawn[i] for i in rng.permutation(len(drawn))]
-    names = labels.features["label"].names
+    # Of a sentence the right answer is that its entities are.
+    names = VERDICTS.label_names[:1] * 2 if of_entities else labels.features["label"].names
     write_json(
         folder / _PLAN,
         {
@@ -81,8 +87,11 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
             "texts": {labels[int(row)]["id"]: [int(stratum), names[final[row]]] for row, stratum in drawn},
         },
     )
-    texts = [(labels[int(row)]["id"], labels[int(row)]["text"], "") for row, _ in drawn]
-    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, texts))
+    sheet = []
+    for row in labels.select([int(row) for row, _ in drawn]):
+        shown = {"entities": _entities(row)} if of_entities else {}
+        sheet.append({"id": row["id"], "text": row["text"], **shown, "label": ""})
+    write_sheet(folder, sheet)
     return folder / AUDIT_CSV
 
 
@@ -94,11 +103,15 @@ def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
 
 def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
     """Writes the rows of `audit.csv` back."""
-    texts = [(row["id"], row["text"], row["label"]) for row in rows]
-    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, texts))
+    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, rows))
 
 
-def score_audit(folder: RunFolder, task: TextClassification) -> AuditResult | None:
+def answers_of(task: Task) -> TextClassification:
+    """What a person answers for a text of a task: one of its labels, or one of `VERDICTS` on its entities."""
+    return task if isinstance(task, TextClassification) else VERDICTS
+
+
+def score_audit(folder: RunFolder, task: Task) -> AuditResult | None:
     """Turns the answers in `audit.csv` into an accuracy.
 
     The share of right labels of each stratum counts by the stratum's size; labels that people gave before count as
@@ -108,7 +121,7 @@ def score_audit(folder: RunFolder, task: TextClassification) -> AuditResult | No
 
     Args:
         folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
-        task (`TextClassification`): What is labelled.
+        task (`Task`): What is labelled.
 
     Returns:
         `AuditResult`, *optional*: `None` while there is no answer.
@@ -119,12 +132,13 @@ def score_audit(folder: RunFolder, task: TextClassification) -> AuditResult | No
     plan = read_json(folder / _PLAN)
     right = np.zeros(len(plan["strata"]))
     answered = np.zeros(len(plan["strata"]))
-    for answer in read_human_labels(folder / AUDIT_CSV, task):
+    answers = answers_of(task)
+    for answer in read_human_labels(folder / AUDIT_CSV, answers):
         if answer.id not in plan["texts"]:
             raise InputError(f"{answer.origin}: {answer.id!r} was not drawn; fill in {AUDIT_CSV} as it was written.")
         stratum, final = plan["texts"][answer.id]
         answered[stratum] += 1
-        right[stratum] += task.label_names[answer.label] == final
+        right[stratum] += answers.label_names[answer.label] == final
     if not answered.any():
         return None
     seen = answered > 0
@@ -181,8 +195,16 @@ def _allocate(sizes: np.ndarray, n: int) -> np.ndarray:
     return counts
 
 
-def _write(path: Path, rows: Sequence[tuple[Any, ...]]) -> None:
+def _has_entities(tags: Sequence[int]) -> int:
+    return NO_LABEL if not tags or NO_LABEL in tags else int(any(tags))
+
+
+def _entities(row: Mapping[str, Any]) -> str:
+    return "; ".join(f"{row['text'][span['start'] : span['end']]} ({span['type']})" for span in row[SPANS]) or "none"
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "text", "label"])
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
         writer.writerows(rows)

@@ -26,26 +26,31 @@ def add_audit(commands: Any) -> None:
 
 def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `audit`."""
-    from freeal_hf.audit import AUDIT_CSV, draw_audit, score_audit
+    from freeal_hf.audit import AUDIT_CSV, VERDICTS, answers_of, draw_audit, score_audit
     from freeal_hf.hub_cards import task_of
 
     folder = RunFolder(options.run_dir)
     if not (folder / LABELS).is_file():
         raise InputError(f"{options.run_dir!r} is no folder of a run with labels; give OUTPUT_DIR of freeal-hf run.")
     task, sheet = task_of(folder), folder / AUDIT_CSV
+    answers = answers_of(task)
     if options.new or not sheet.is_file():
         draw_audit(folder, options.n, seed=options.seed)
-        print(f"Fill in the column `label` of {sheet} ({', '.join(task.label_names)}), then run this command again.")
+        print(
+            f"Fill in the column `label` of {sheet} ({', '.join(answers.label_names)}), then run this command again."
+        )
     if options.terminal:
-        _ask(folder, task.label_names)
+        _ask(folder, answers.label_names)
     result = score_audit(folder, task)
     if result is None:
         return
+    what = "sentences have exactly the right entities" if answers is VERDICTS else "final labels are right"
     print(
-        f"{result.answered} of {result.drawn} answered: {100 * result.accuracy:.1f} % of the final labels are right "
-        f"({100 * result.low:.1f} to {100 * result.high:.1f} %, 95 % Wilson interval).\n"
-        f"The answers are human labels for a further round: --human-labels {sheet}"
+        f"{result.answered} of {result.drawn} answered: {100 * result.accuracy:.1f} % of the {what} "
+        f"({100 * result.low:.1f} to {100 * result.high:.1f} %, 95 % Wilson interval)."
     )
+    if answers is not VERDICTS:
+        print(f"The answers are human labels for a further round: --human-labels {sheet}")
 
 
 def _ask(folder: RunFolder, names: Sequence[str]) -> None:
@@ -55,7 +60,8 @@ def _ask(folder: RunFolder, names: Sequence[str]) -> None:
     missing = [row for row in rows if not row["label"]]
     choices = "  ".join(f"{i} {name}" for i, name in enumerate(names, start=1))
     for done, row in enumerate(missing, start=1):
-        print(f"\n[{done} of {len(missing)}] {row['text']}\n{choices}   Enter: leave open   q: stop")
+        entities = f"\n    {row['entities']}" if "entities" in row else ""
+        print(f"\n[{done} of {len(missing)}] {row['text']}{entities}\n{choices}   Enter: leave open   q: stop")
         answer = _answer(names)
         if answer is None:
             return

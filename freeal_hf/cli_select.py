@@ -19,7 +19,7 @@ from freeal_hf.cli_options import (
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
 from freeal_hf.run_folder import write_atomically
-from freeal_hf.tasks import Task
+from freeal_hf.tasks import Task, TokenClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -103,6 +103,11 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
     from freeal_hf.instance_selection.student import described_pool
 
     task = task_of(values) if values["strategy"] == "llm" or "labelled" in values else None
+    if isinstance(task, TokenClassification):
+        raise InputError(
+            "`select` chooses texts whose label a person then gives, and people's entities cannot be read yet; give a "
+            "task with labels of texts."
+        )
     pool, ids = _pool(read_data(source, **reading(values)), values, task)
     check_budget(pool, values["budget"])
     with ExitStack() as stack:

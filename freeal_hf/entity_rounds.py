@@ -16,14 +16,13 @@ from freeal_hf.entity_labels import fuse_entities, valid_tags
 from freeal_hf.human_labels import HumanLabel
 from freeal_hf.inputs import is_usable
 from freeal_hf.round_files import Corpus, Selection
-from freeal_hf.sentences import TOKENS, named_in, spans_in_text, tag_names
+from freeal_hf.sentences import SPANS, TOKENS, named_in, spans_in_text, tag_names
 from freeal_hf.spans import Span, spans_of, tags_of
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SPANS = "spans"
 _LEARNT = 0.5  # of the words in the annotator's entities, the share that a student must find in some entity
 
 

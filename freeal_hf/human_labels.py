@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.errors import InputError
 from freeal_hf.inputs import MAX_CHARACTERS, join_columns, label_ids
 from freeal_hf.tables import read_tables
-from freeal_hf.tasks import NO_LABEL, Task
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +66,11 @@ def read_human_labels(
 
     Raises:
         InputError: If a source cannot be read, lacks a column, has a value that is no label of the task, or is a run's
-            own `labels.csv`, whose labels no person has checked.
+            own `labels.csv`, whose labels no person has checked, or if the task is one of entities.
     """
+    given = source if isinstance(source, Sequence) and not isinstance(source, str) else (source,)
+    if len(given) and isinstance(task, TokenClassification):
+        raise InputError("Human labels are labels of texts; people's entities cannot be read yet. Leave them out.")
     if isinstance(source, Sequence) and not isinstance(source, str):
         found: list[HumanLabel] = []
         for part in source:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from freeal_hf import entity_rounds, text_rounds
+from freeal_hf.errors import InputError
 from freeal_hf.inputs import read_data
 from freeal_hf.metrics import score_entities, score_round
 from freeal_hf.sentences import read_sentences
@@ -42,8 +43,11 @@ def read_rows(source: Any, task: Any, **options: Any) -> "Dataset":
         InputError: As they do.
     """
     if isinstance(task, TokenClassification):
-        # A second view of words is made by the student: a paraphrase has other words.
-        options.pop("augmented_column", None)
+        if options.pop("augmented_column", None) is not None:
+            raise InputError(
+                "A paraphrase has other words than the sentence, so that an entity task takes no augmented_column; "
+                "leave it out. The student makes its second views itself."
+            )
         return read_sentences(source, task, **options)
     return read_data(source, task, **options)
 

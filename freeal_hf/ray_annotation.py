@@ -322,15 +322,20 @@ def _write_shards(requests: Iterable[AnnotationRequest], folder: Path, size: int
 def _schema() -> Any:
     import pyarrow as pa
 
-    shot = pa.struct([("text", pa.string()), ("label", pa.int64()), ("source", pa.string()), ("id", pa.string())])
-    return pa.schema([("text", pa.string()), ("demonstrations", pa.list_(shot)), ("id", pa.string())])
+    text, texts = pa.string(), pa.list_(pa.string())
+    entities = ("entities", pa.list_(texts))
+    shot = pa.struct([("text", text), ("label", pa.int64()), ("source", text), ("id", text), entities])
+    return pa.schema([("text", text), ("demonstrations", pa.list_(shot)), ("id", text), ("words", texts)])
 
 
 def _read_shard(path: Path) -> list[AnnotationRequest]:
     import pyarrow.parquet as pq
 
+    def shot(values: dict[str, Any]) -> Demonstration:
+        return Demonstration(**{**values, "entities": tuple((text, name) for text, name in values["entities"])})
+
     return [
-        AnnotationRequest(row["text"], tuple(Demonstration(**shot) for shot in row["demonstrations"]), row["id"])
+        AnnotationRequest(row["text"], tuple(map(shot, row["demonstrations"])), row["id"], tuple(row["words"]))
         for row in pq.read_table(path).to_pylist()
     ]
 

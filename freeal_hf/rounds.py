@@ -166,8 +166,6 @@ class FreeAL:
         dataset = self._prepared(dataset)
         test = self._prepared(test_dataset) if test_dataset is not None else None
         texts = self.kind.collect(dataset)
-        if human_labels and isinstance(self.task, TokenClassification):
-            raise InputError("Human labels are labels of texts; people's entities cannot be read yet. Leave them out.")
         given = read_human_labels(human_labels, self.task, text_columns=self.text_columns)
         with_human_labels(texts, dataset, given)  # refuses what cannot be used before anything is written
         self._check(texts, test)

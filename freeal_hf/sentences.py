@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-TOKENS = "tokens"
+TOKENS, SPANS = "tokens", "spans"
 Named = tuple[tuple[str, str], ...]
 """Entities as they are written, each with its type."""
 

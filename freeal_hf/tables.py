@@ -76,7 +76,10 @@ def read_tables(
 def missing_column(column: str, names: Sequence[str], origin: str, delimiter: str | None) -> str:
     """The message for a column that a table does not have."""
     listed = ", ".join(map(repr, names))
-    return f"{origin} has no column {column!r}; its columns are {listed}.{_delimiter_hint(names, delimiter)}"
+    hint = (
+        " Words in 'tokens' are read for entity tasks only (type: token-classification)." if "tokens" in names else ""
+    )
+    return f"{origin} has no column {column!r}; its columns are {listed}.{hint}{_delimiter_hint(names, delimiter)}"
 
 
 def _dataset_tables(dataset: "Dataset", rows: int | None) -> Iterator[Table]:

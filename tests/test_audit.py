@@ -3,7 +3,7 @@ import io
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset
+from datasets import ClassLabel, Dataset, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +127,53 @@ def test_the_command_draws_asks_and_scores(folder, capsys, monkeypatch):
 def test_a_folder_without_labels_is_refused(tmp_path, capsys):
     assert main(["audit", str(tmp_path)]) == 1
     assert "no folder of a run" in capsys.readouterr().err
+
+
+@pytest.fixture
+def entity_folder(tmp_path):
+    """A run of 40 sentences, half of them with an entity, and one without words."""
+    tags = ["O", "B-fruit", "I-fruit"]
+    names = [[0, 1] if i % 2 else [0, 0] for i in range(40)]
+    rows = Dataset.from_dict(
+        {
+            "id": [f"id{i}" for i in range(41)],
+            "text": [f"an apple{i}" for i in range(40)] + [""],
+            "label": [*names, []],
+            "spans": [[{"start": 3, "end": 8, "type": "fruit"}] if row[1] else [] for row in names] + [[]],
+            "label_confidence": [0.5 + i / 100 for i in range(40)] + [None],
+            "note": [None] * 40 + ["the text is empty"],
+        }
+    )
+    rows.cast_column("label", Sequence(ClassLabel(names=tags))).to_parquet(str(tmp_path / "labels.parquet"))
+    (tmp_path / "config.yaml").write_text("task: {type: token-classification, labels: [fruit]}")
+    return RunFolder(tmp_path)
+
+
+def test_sentences_are_audited_with_their_entities_right_or_wrong_as_a_whole(entity_folder, capsys):
+    command = ["audit", str(entity_folder.path), "--n", "40"]
+    assert main(command) == 0
+    assert "(right, wrong)" in capsys.readouterr().out
+    rows = read_sheet(entity_folder)
+    assert len(rows) == 40
+    assert {row["entities"] for row in rows} == {"apple (fruit)", "none"}
+    wrong = [row["id"] for row in rows if row["entities"] == "none"][:10]
+    write_sheet(entity_folder, [{**row, "label": "wrong" if row["id"] in wrong else "right"} for row in rows])
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "75.0 % of the sentences have exactly the right entities" in said
+    assert "--human-labels" not in said
+
+
+def test_a_verdict_that_is_none_is_refused(entity_folder, capsys):
+    draw_audit(entity_folder, 5)
+    write_sheet(entity_folder, [{**row, "label": "fruit"} for row in read_sheet(entity_folder)])
+    assert main(["audit", str(entity_folder.path)]) == 1
+    assert "'right', 'wrong'" in capsys.readouterr().err
+
+
+def test_entities_are_shown_in_the_terminal(entity_folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n" * 4))
+    assert main(["audit", str(entity_folder.path), "--n", "4", "--terminal"]) == 0
+    said = capsys.readouterr().out
+    assert "apple (fruit)" in said
+    assert "4 of 4 answered: 100.0 %" in said

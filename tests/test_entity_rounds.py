@@ -184,3 +184,36 @@ def test_the_estimate_foresees_the_sentences_that_an_llm_writes_and_their_checks
     assert with_them.prompt_tokens.expected / with_them.calls.expected > (
         without.prompt_tokens.expected / without.calls.expected
     )
+
+
+@pytest.fixture
+def files(sentences, tmp_path):
+    """A task file and sentences as JSON lines."""
+    TASK.save(tmp_path / "task.yaml")
+    (tmp_path / "data.jsonl").write_text("\n".join(json.dumps(row) for row in sentences))
+    (tmp_path / "human.csv").write_text("text,label\nthe old apple,fruit\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("run --annotator column:noisy --human-labels human.csv", "people's entities cannot be read yet"),
+        ("run --annotator column:noisy --augmented-column tokens", "takes no augmented_column"),
+        ("run --annotator column:noisy,gold", "Entities of several annotators cannot be fused yet"),
+        ("select --annotator endpoint:http://127.0.0.1:9 --budget 3 --output chosen.csv", "people's entities"),
+        ("select --strategy random --budget 3 --output chosen.csv", "read for entity tasks only"),
+        ("augment --method token-dropout --output views.csv", "read for entity tasks only"),
+    ],
+)
+def test_what_does_not_go_with_entities_is_refused_before_anything_is_spent(
+    command, message, files, monkeypatch, capsys
+):
+    monkeypatch.chdir(files)
+    name, *options = command.split()
+    task = [] if name == "augment" else ["--task", "task.yaml"]
+    out = ["--output-dir", "run"] if name == "run" else []
+    assert main([name, "--data", "data.jsonl", *task, *options, *out]) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in last
+    assert {path.name for path in files.iterdir()} == {"task.yaml", "data.jsonl", "human.csv"}

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,16 +17,26 @@ import pytest
 
 pytest.importorskip("ray")
 
-from freeal_hf import Annotation, EngineConfig, FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.annotation.annotator import AnnotationRequest
+from freeal_hf import (
+    Annotation,
+    Demonstration,
+    EngineConfig,
+    FreeAL,
+    FreeALConfig,
+    LoopConfig,
+    TokenClassification,
+)
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.annotation.specs import build_annotator
 from freeal_hf.cli import main
 from freeal_hf.errors import BudgetExceeded, InputError
 from freeal_hf.inputs import TextRow
 from freeal_hf.prediction import Classifier, Columns
 from freeal_hf.ray_annotation import Account, fill_cache
 from freeal_hf.ray_prediction import write_predictions_on_ray
+from freeal_hf.spans import Span
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
 from tests.servers.chat import Behaviour, ChatServer, by_hash, serve
@@ -186,6 +197,33 @@ def test_the_whole_loop_gives_the_labels_and_ids_of_one_process(ray_cluster, cor
 class WithoutFingerprint:
     async def annotate(self, task, requests):
         return [Annotation(0) for _ in requests]
+
+
+def test_entities_and_their_demonstrations_reach_the_workers(ray_cluster, tmp_path):
+    task = TokenClassification(["fruit"])
+    shots = (Demonstration("an old plum", 0, entities=(("plum", "fruit"),)), Demonstration("nothing", -1))
+    requests = [AnnotationRequest(f"the apple {i}", shots, str(i), ("the", "apple", str(i))) for i in range(20)]
+    ledger, budget = Ledger(owner="round-0"), Budget()
+    named = Behaviour(entities=lambda text: [{"text": "Apple", "type": "fruit"}])
+    with serve(ChatServer(named)) as server, AnswerCache(tmp_path / "cache.sqlite") as cache:
+        make = partial(build_annotator, f"endpoint:{server.url}", options={"api_key_env": "NO_KEY"})
+        annotator = make()
+        fill_cache(
+            annotator,
+            task,
+            requests,
+            cache=cache,
+            ledger=ledger,
+            budget=budget,
+            folder=tmp_path / "shards",
+            config=CONFIG,
+            make_annotator=make,
+            progress=lambda done: None,
+        )
+        asked = sum(count for text, count in server.stats.asked.items() if text.startswith("the apple"))
+        answers = dict(run_annotation(annotator, task, requests, cache=cache, ledger=ledger, budget=budget))
+        assert sum(count for text, count in server.stats.asked.items() if text.startswith("the apple")) == asked == 20
+    assert {answers[i].spans for i in range(20)} == {(Span(1, 2, "fruit"),)}
 
 
 def test_an_annotator_whose_answers_cannot_be_kept_is_refused(tmp_path):
