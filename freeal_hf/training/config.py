@@ -1,5 +1,6 @@
 """How one student is trained."""
 
+import os
 from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
@@ -165,6 +166,8 @@ class FreeALConfig(TrainingArguments):
         super().__post_init__()
         if self.label_smoothing_factor:
             raise ValueError("label_smoothing_factor is not supported: a smoothed loss hides which labels are wrong")
+        if os.environ.get("ACCELERATE_USE_FSDP") == "true" and os.environ.get("FSDP_VERSION") != "2":
+            raise ValueError("FSDP of version 1 is not supported: launch with --fsdp_version 2, or without --use_fsdp")
         if self.second_view not in ("augmented", "token_dropout", "dropout", "none"):
             raise ValueError(f"second_view is {self.second_view!r}: use augmented, token_dropout, dropout or none")
         if self.warm_up_epochs < 1:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import patch_environment
 from torch import nn
+from torch.distributed.tensor import DTensor
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -58,7 +60,21 @@ def build_student(
                 setattr(config, field, dropout)
     torch.manual_seed(seed)
     kind = AutoModelForTokenClassification if labels_words else AutoModelForSequenceClassification
-    return kind.from_pretrained(name, config=config)
+    # Under FSDP only the first process would load the weights, but all of them embed the texts before training.
+    with patch_environment(FSDP_CPU_RAM_EFFICIENT_LOADING="false"):
+        return kind.from_pretrained(name, config=config)
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether each process holds only a part of the weights (FSDP2).
+
+    Args:
+        model: The student, prepared for training or not yet.
+
+    Returns:
+        `True` once Accelerate has sharded it.
+    """
+    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
 def check_loads(name: str, *, shown: str) -> None:

@@ -47,7 +47,7 @@ from freeal_hf.training.losses import (
     symmetric_kl,
 )
 from freeal_hf.training.selection import Selection
-from freeal_hf.training.student import build_student, encoder_of
+from freeal_hf.training.student import build_student, encoder_of, is_sharded
 from freeal_hf.training.targets import Targets
 from freeal_hf.training.token_data import has_words, tokenize_words
 from freeal_hf.training.training_set import prepare_training_set
@@ -320,6 +320,8 @@ class FreeALTrainer(Trainer):
         args, dataset = self.args, self.train_dataset
         model: Any = self.accelerator.unwrap_model(self.model)
         assert isinstance(dataset, Dataset)  # __init__ saw to it
+        if not is_sharded(model):
+            model.to(args.device)  # Trainer leaves that to FSDP, which only begins with the training
         was_training = model.training
         model.eval()
         count = len(self._lengths)
@@ -331,7 +333,11 @@ class FreeALTrainer(Trainer):
         probabilities = torch.zeros(len(self._samples.labels), self.num_labels, device=args.device)
         embeddings = torch.zeros(len(self._samples.ids), model.config.hidden_size, device=args.device)
         texts = dataset.select_columns(["input_ids", "attention_mask", "sample_index"])
-        for batch in batches[args.process_index :: args.world_size]:
+        # Sharded weights (FSDP) are gathered by all processes together, so each calls the model equally often.
+        for number in range(
+            args.process_index, -(-len(batches) // args.world_size) * args.world_size, args.world_size
+        ):
+            batch = batches[min(number, len(batches) - 1)]
             columns = texts[batch.tolist()]
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             inputs = self._prepare_inputs(self.data_collator(rows))
@@ -339,6 +345,8 @@ class FreeALTrainer(Trainer):
             with self.compute_loss_context_manager(), self.accelerator.autocast():
                 logits = model(**inputs).logits
             states, mask = hidden.pop().float(), inputs["attention_mask"].unsqueeze(-1)
+            if number >= len(batches):
+                continue
             probabilities[index[index >= 0]] = logits[index >= 0].float().softmax(-1)
             samples = torch.from_numpy(self._samples.text_of_row[batch]).to(args.device)
             embeddings.index_add_(0, samples, (states * mask).sum(1) / mask.sum(1))
@@ -435,6 +443,24 @@ class FreeALTrainer(Trainer):
             self.targets.load(load_selection(folder, len(self._samples.labels)), self.args.process_index == 0)
             resume_from_checkpoint = str(folder)
         return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As in Trainer; weights that are sharded over processes (FSDP) are gathered, which all of them call.
+
+        Args:
+            output_dir: Folder of the model.
+            _internal_call: As in Trainer.
+        """
+        plugin = getattr(self.accelerator.state, "fsdp_plugin", None)
+        if plugin is None or _internal_call:
+            super().save_model(output_dir, _internal_call)
+            return
+        kind = plugin.state_dict_type
+        plugin.set_state_dict_type("FULL_STATE_DICT")  # of another kind Trainer would write nothing
+        try:
+            super().save_model(output_dir)
+        finally:
+            plugin.set_state_dict_type(kind)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         state = self.targets.state(self._sum_over_processes)

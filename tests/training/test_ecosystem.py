@@ -244,6 +244,13 @@ def test_the_selection_describes_the_best_student_when_that_is_loaded(
     assert np.allclose(trainer.selection.probabilities, logits.softmax(-1).numpy(), atol=1e-5)
 
 
+def test_fsdp_of_version_1_is_refused(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", "1")
+    with pytest.raises(ValueError, match="--fsdp_version 2"):
+        configure()
+
+
 def test_label_smoothing_is_refused(configure: Configure) -> None:
     with pytest.raises(ValueError, match="label_smoothing_factor"):
         configure(label_smoothing_factor=0.1)
