@@ -1,20 +1,26 @@
 """How many final labels are right, from a person's answers for a stratified sample of them."""
 
 import csv
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf import run_folder
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import has_human_label, read_human_labels
+from freeal_hf.results import publish_figures
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, read_json, write_atomically, write_json
 from freeal_hf.sentences import SPANS
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 AUDIT_CSV, _PLAN = "audit.csv", "audit.json"
 VERDICTS = TextClassification(["right", "wrong"], "Has the text these entities, all of them, and no others?")
@@ -68,6 +74,7 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
     rows = np.flatnonzero((final != NO_LABEL) & ~human)
     if len(rows) == 0:
         raise InputError(f"Every label in {str(folder.path)!r} was given by a person; there is nothing to audit.")
+    finished = read_json(folder / run_folder.METRICS)
     strata = _strata(final[rows], np.asarray(labels["label_confidence"][:], dtype=float)[rows], min(n, len(rows)))
     rng = np.random.default_rng(seed)
     sizes = np.bincount(strata)
@@ -82,6 +89,8 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
     write_json(
         folder / _PLAN,
         {
+            "round": finished[-1]["round"],
+            "labels": _digest(labels),
             "certain": int(human.sum()),
             "strata": sizes.tolist(),
             "texts": {labels[int(row)]["id"]: [int(stratum), names[final[row]]] for row, stratum in drawn},
@@ -147,6 +156,43 @@ def score_audit(folder: RunFolder, task: Task) -> AuditResult | None:
     open_ = sum(plan["strata"]) / (sum(plan["strata"]) + plan["certain"])
     accuracy, low, high = (1 - open_ + open_ * value for value in (accuracy, low, high))
     return AuditResult(accuracy, low, high, answered=int(answered.sum()), drawn=len(plan["texts"]))
+
+
+def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
+    """Notes what an audit found with the round whose labels it checked: in its metrics, and in the report.
+
+    The estimates of this and of later rounds are left as they are: what the audit says of them holds for the labels
+    that it drew from, and the next round's are others, made with the answers in hand.
+
+    Args:
+        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        task (`Task`): What is labelled.
+        result (`AuditResult`): What `score_audit` found.
+
+    Raises:
+        InputError: If the labels that were drawn are no longer there.
+    """
+    plan = read_json(folder / _PLAN)
+    place, record = folder.round(plan["round"]), folder.metrics(plan["round"])
+    if record is None or _digest(read_labels(place / run_folder.LABELS)) != plan["labels"]:
+        raise InputError(
+            f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}; keep its "
+            "answers under another name, as human labels, and draw anew with --new."
+        )
+    record["audited_label_accuracy"] = result.accuracy
+    record["audited_label_accuracy_range"] = [result.low, result.high]
+    record["audited_texts"] = result.answered
+    write_json(place / run_folder.METRICS, record)
+    records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
+    publish_figures(folder, task, [known for known in records if known is not None])
+
+
+def _digest(labels: "Dataset") -> str:
+    """What tells the labels of one run from those of another."""
+    digest = hashlib.sha256()
+    for id_, label in zip(labels["id"], labels["label"], strict=True):
+        digest.update(json.dumps([id_, label]).encode())
+    return digest.hexdigest()
 
 
 def stratified_wilson(right: np.ndarray, asked: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:

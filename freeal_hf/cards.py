@@ -59,6 +59,7 @@ class CardFacts:
         pictures (`Mapping[str, str]`): Caption to path in the repository.
         facts (`Mapping[str, str]`): Further measured facts: what to how much.
         estimate (`str`, *optional*): How good the labels are without gold, and how that was estimated.
+        checked (`int`): Labels that a person checked in an audit of this round.
         label_counts (`Mapping[str, int]`): Label to number of texts.
         splits (`Mapping[str, int]`): Split to number of rows.
         columns (`Sequence[str]`): Columns of the data set.
@@ -80,6 +81,7 @@ class CardFacts:
     pictures: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     estimate: str | None = None
+    checked: int = 0
     label_counts: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, int] = field(default_factory=dict)
     columns: Sequence[str] = ()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import LABELS, RunFolder
+from freeal_hf.run_folder import LABELS, METRICS, REPORT, RunFolder
 
 
 def add_audit(commands: Any) -> None:
@@ -26,7 +26,7 @@ def add_audit(commands: Any) -> None:
 
 def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `audit`."""
-    from freeal_hf.audit import AUDIT_CSV, VERDICTS, answers_of, draw_audit, score_audit
+    from freeal_hf.audit import AUDIT_CSV, VERDICTS, answers_of, draw_audit, note_audit, score_audit
     from freeal_hf.hub_cards import task_of
 
     folder = RunFolder(options.run_dir)
@@ -44,10 +44,12 @@ def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     result = score_audit(folder, task)
     if result is None:
         return
+    note_audit(folder, task, result)
     what = "sentences have exactly the right entities" if answers is VERDICTS else "final labels are right"
     print(
         f"{result.answered} of {result.drawn} answered: {100 * result.accuracy:.1f} % of the {what} "
-        f"({100 * result.low:.1f} to {100 * result.high:.1f} %, 95 % Wilson interval)."
+        f"({100 * result.low:.1f} to {100 * result.high:.1f} %, 95 % Wilson interval).\n"
+        f"Noted in {folder / METRICS} and {folder / REPORT}."
     )
     if answers is not VERDICTS:
         print(f"The answers are human labels for a further round: --human-labels {sheet}")

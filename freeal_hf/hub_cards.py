@@ -77,7 +77,8 @@ def round_facts(
         rounds=summary_rows(records),
         pictures={caption: f"figures/{name}.png" for name, caption in _pictures(number, records).items()},
         facts=_measured(records),
-        estimate=_estimate(last),
+        estimate=_estimate(last) + _audited(last),
+        checked=last.get("audited_texts", 0),
         label_counts={name: counts[mark + name] for name in task.label_names},
         splits=splits,
         columns=[name for name in all_columns if name != "gold" or name in columns],
@@ -230,6 +231,17 @@ def _estimate(record: Mapping[str, Any]) -> str:
     if scored is not None:
         said += f" Gold labels, used for nothing but this score, say **{100 * scored:.1f} %**."
     return said
+
+
+def _audited(record: Mapping[str, Any]) -> str:
+    if not record.get("audited_texts"):
+        return ""
+    right, (low, high) = record["audited_label_accuracy"], record["audited_label_accuracy_range"]
+    what = "texts' entities" if "label_f1" in record else "labels"
+    return (
+        f" A person checked a stratified sample of {record['audited_texts']:,} texts: **{100 * right:.1f} %** of the "
+        f"{what} are right ({100 * low:.1f} to {100 * high:.1f} %, Wilson interval of 95 %)."
+    )
 
 
 def _entity_estimate(record: Mapping[str, Any]) -> str:

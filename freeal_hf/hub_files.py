@@ -47,6 +47,7 @@ _ROUND_FIELDS = {
     "student_accuracy": "float64",
     "label_accuracy": "float64",
     "estimated_label_accuracy": "float64",
+    "audited_label_accuracy": "float64",
     "clean_fraction": "float64",
     "clean_accuracy": "float64",
     "agreement": "float64",

@@ -29,6 +29,7 @@ _COLUMNS = {
     "student_accuracy": "student",
     "label_accuracy": "final label",
     "estimated_label_accuracy": "estimated",
+    "audited_label_accuracy": "audited",
     "clean_fraction": "clean share",
     "clean_accuracy": "clean right",
     "annotator_calls": "calls",

@@ -1,5 +1,6 @@
 """What a run leaves at the top of its folder, and how it is read back."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,17 @@ def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
         write_atomically(folder / name, partial(copy_into, last / name))
     labels = read_labels(last / run_folder.LABELS)
     write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels))
+    publish_figures(folder, task, records)
+
+
+def publish_figures(folder: RunFolder, task: Task, records: Sequence[Mapping[str, Any]]) -> None:
+    """Writes `metrics.json` and `report.html` at the top of the run's folder, whose labels are there.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        task (`Task`): What was labelled.
+        records (`Sequence[Mapping]`): The metrics of each finished round.
+    """
     write_json(folder / run_folder.METRICS, records)
     write_report(folder, task, records)
 

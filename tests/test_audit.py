@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -16,6 +17,17 @@ from freeal_hf.run_folder import RunFolder
 TASK = TextClassification(["fruit", "tool"])
 
 
+def finish(folder, rows, figures):
+    """Writes what a run of one round leaves that an audit reads."""
+    record = {"round": 0, "label_accuracy": None, "clean_fraction": 0.8, "prompt_tokens": 0, "completion_tokens": 0}
+    record |= figures
+    (folder / "round-0").mkdir()
+    for place in (folder, folder / "round-0"):
+        rows.to_parquet(str(place / "labels.parquet"))
+    (folder / "round-0" / "metrics.json").write_text(json.dumps(record))
+    (folder / "metrics.json").write_text(json.dumps([record]))
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A run of 1,000 labels, 80 % of them right, the surer the more; `gold` says which."""
@@ -24,17 +36,24 @@ def folder(tmp_path):
     gold = rng.integers(0, 2, 1000)
     final = np.where(rng.random(1000) < confidence, gold, 1 - gold)
     label = ClassLabel(names=TASK.label_names)
+    student = np.where(rng.random(1000) < 0.9, final, 1 - final)
     rows = Dataset.from_dict(
         {
             "id": [f"id{i}" for i in range(1000)],
             "text": [f"text {i}" for i in range(1000)],
             "label": final,
             "label_confidence": confidence,
+            "annotator_label": final,
+            "student_label": student,
+            "loss": rng.exponential(size=1000),
+            "is_clean": rng.random(1000) < 0.8,
             "note": [None] * 1000,
             "gold": gold,
         }
     )
-    rows.cast_column("label", label).cast_column("gold", label).to_parquet(str(tmp_path / "labels.parquet"))
+    for column in ("label", "annotator_label", "student_label", "gold"):
+        rows = rows.cast_column(column, label)
+    finish(tmp_path, rows, {"estimated_label_accuracy": 0.9})
     (tmp_path / "config.yaml").write_text("task: {labels: {fruit: '', tool: ''}}")
     return RunFolder(tmp_path)
 
@@ -124,6 +143,46 @@ def test_the_command_draws_asks_and_scores(folder, capsys, monkeypatch):
     assert "3 of 10 answered" in printed
 
 
+def test_what_an_audit_found_stands_in_the_metrics_and_the_report(folder, capsys):
+    assert main(["audit", str(folder.path), "--n", "50"]) == 0
+    assert "audited_label_accuracy" not in (folder / "metrics.json").read_text()
+    answer_truly(folder)
+    assert main(["audit", str(folder.path)]) == 0
+    found = score_audit(folder, TASK)
+    for record in (folder.metrics(0), json.loads((folder / "metrics.json").read_text())[-1]):
+        assert record["audited_label_accuracy"] == found.accuracy
+        assert record["audited_label_accuracy_range"] == [found.low, found.high]
+        assert record["audited_texts"] == 50
+        assert record["estimated_label_accuracy"] == 0.9
+    page = (folder / "report.html").read_text()
+    assert "a person checked 50 of the labels" in page
+    assert f"{100 * found.accuracy:.1f} %" in page
+
+
+def test_an_audit_is_noted_with_the_round_that_it_was_drawn_from(folder, capsys):
+    draw_audit(folder, 50)
+    answer_truly(folder)
+    later = {**folder.metrics(0), "round": 1}
+    (folder / "round-1").mkdir()
+    (folder / "round-1" / "metrics.json").write_text(json.dumps(later))
+    (folder / "metrics.json").write_text(json.dumps([folder.metrics(0), later]))
+    assert main(["audit", str(folder.path)]) == 0
+    records = json.loads((folder / "metrics.json").read_text())
+    assert "audited_label_accuracy" in records[0]
+    assert "audited_label_accuracy" not in records[1]
+
+
+def test_answers_for_labels_that_are_gone_are_kept_and_not_noted(folder, capsys):
+    draw_audit(folder, 50)
+    answer_truly(folder)
+    labels = Dataset.from_parquet(str(folder / "round-0" / "labels.parquet"))
+    others = labels.map(lambda row: {"label": 1 - row["label"]})
+    others.to_parquet(str(folder / "round-0" / "labels.parquet"))
+    assert main(["audit", str(folder.path)]) == 1
+    assert "--new" in capsys.readouterr().err
+    assert "audited_label_accuracy" not in (folder / "metrics.json").read_text()
+
+
 def test_a_folder_without_labels_is_refused(tmp_path, capsys):
     assert main(["audit", str(tmp_path)]) == 1
     assert "no folder of a run" in capsys.readouterr().err
@@ -141,10 +200,16 @@ def entity_folder(tmp_path):
             "label": [*names, []],
             "spans": [[{"start": 3, "end": 8, "type": "fruit"}] if row[1] else [] for row in names] + [[]],
             "label_confidence": [0.5 + i / 100 for i in range(40)] + [None],
+            "annotator_label": [*names, []],
+            "student_label": [*names, []],
+            "loss": [0.1] * 40 + [None],
+            "is_clean": [True] * 41,
             "note": [None] * 40 + ["the text is empty"],
         }
     )
-    rows.cast_column("label", Sequence(ClassLabel(names=tags))).to_parquet(str(tmp_path / "labels.parquet"))
+    for column in ("label", "annotator_label", "student_label"):
+        rows = rows.cast_column(column, Sequence(ClassLabel(names=tags)))
+    finish(tmp_path, rows, {"estimated_label_accuracy": None, "label_f1": None})
     (tmp_path / "config.yaml").write_text("task: {type: token-classification, labels: [fruit]}")
     return RunFolder(tmp_path)
 
@@ -162,6 +227,8 @@ def test_sentences_are_audited_with_their_entities_right_or_wrong_as_a_whole(ent
     said = capsys.readouterr().out
     assert "75.0 % of the sentences have exactly the right entities" in said
     assert "--human-labels" not in said
+    assert entity_folder.metrics(0)["audited_label_accuracy"] == 0.75
+    assert "sentences right by a person's audit" in (entity_folder / "report.html").read_text()
 
 
 def test_a_verdict_that_is_none_is_refused(entity_folder, capsys):

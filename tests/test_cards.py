@@ -1,5 +1,7 @@
 """Cards say what was measured, and leave the owner's part alone."""
 
+from dataclasses import replace
+
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
@@ -62,8 +64,12 @@ def test_a_card_without_scores_claims_none():
 
 
 @pytest.mark.parametrize("make", [dataset_card, student_card])
-def test_both_cards_say_that_no_person_checked(make):
+def test_both_cards_say_what_persons_checked(make):
+    assert "no person checked" in make(FACTS).text
     assert "unchecked by people" in make(FACTS).text
+    audited = make(replace(FACTS, checked=100)).text
+    assert "of which a person checked 100" in audited
+    assert "all but a sample unchecked by people" in audited
 
 
 def test_words_of_the_task_cannot_break_out_of_their_place():
