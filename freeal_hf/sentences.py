@@ -52,7 +52,8 @@ def read_sentences(
 
     Raises:
         InputError: If the file or a column is missing, nothing is in it, `tokens` holds no lists, or gold tags are
-            not as many as words, not valid BIO, or of a type that the task does not have.
+            not as many as words, not valid BIO, or of a type that the task does not have. In extra columns an entity
+            may begin with `I-`; the rest holds for them too.
     """
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Sequence as ListFeature
@@ -94,6 +95,9 @@ def read_sentences(
         ]
         features["gold"] = ListFeature(ClassLabel(names=task.tags))
     for name in extra_columns:
+        for row, tags in enumerate(table[name]):
+            if tags is not None:
+                _check_tags(tags, len(words[row]), task, f"{origin}, row {row + 1}, {name!r}")
         columns[name] = ["" if tags is None else json.dumps(list(tags)) for tags in table[name]]
         features[name] = Value("string")
     return Dataset.from_dict(columns, features=Features({name: features[name] for name in columns}))
@@ -113,14 +117,8 @@ def read_tags(tags: Any, length: int, task: TokenClassification, where: str) -> 
     """
     if tags is None:
         return [NO_LABEL] * length
-    if isinstance(tags, str) or not isinstance(tags, Sequence):
-        raise InputError(f"{where}: {tags!r} is no list of tags; give one for each word, such as ['O', 'B-...'].")
-    if len(tags) != length:
-        raise InputError(f"{where}: {len(tags)} tags for {length} words; every word needs one.")
+    _check_tags(tags, length, task, where)
     ids = {tag: i for i, tag in enumerate(task.tags)}
-    for tag in tags:
-        if tag not in ids:
-            raise InputError(f"{where}: {tag!r} is no tag of the task; its tags are {', '.join(task.tags)}.")
     if (position := invalid_position(tags)) is not None:
         raise InputError(
             f"{where}: {tags[position]!r} at word {position + 1} continues no entity of its type: not valid BIO. An "
@@ -177,6 +175,16 @@ def tag_names(ids: Sequence[int], tags: Sequence[str]) -> list[str]:
     return [tags[i] if i >= 0 else OUTSIDE for i in ids]
 
 
+def _check_tags(tags: Any, length: int, task: TokenClassification | None, where: str) -> None:
+    """Refuses what are not as many tags as words, or not the task's."""
+    if isinstance(tags, (str, Mapping)) or not hasattr(tags, "__len__"):
+        raise InputError(f"{where}: {tags!r} is no list of tags; give one for each word, such as ['O', 'B-...'].")
+    if len(tags) != length:
+        raise InputError(f"{where}: {len(tags)} tags for {length} words; every word needs one.")
+    if task is not None and (unknown := [tag for tag in tags if tag not in task.tags]):
+        raise InputError(f"{where}: {unknown[0]!r} is no tag of the task; its tags are {', '.join(task.tags)}.")
+
+
 Row = tuple[str, list[str], list[int], str | None]
 
 
@@ -185,6 +193,8 @@ def _given(value: Any, origin: str, row: int) -> Row:
         return "", [], [], "the sentence is missing"
     if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
         raise InputError(f"{origin}, row {row}: `tokens` is {value!r}, not a list of words.")
+    if any(word is None for word in value):
+        raise InputError(f"{origin}, row {row}: `tokens` holds an empty value; a word must be a string.")
     words = [str(word) for word in value]
     starts, position = [], 0
     for word in words:

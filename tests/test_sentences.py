@@ -49,6 +49,26 @@ def test_gold_tags_that_cannot_be_used_are_named_with_their_place(gold, message)
         read(tokens=[["a", "b", "c"]], gold=[gold])
 
 
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        (["O", "O"], "row 1, 'theirs': 2 tags for 3 words"),
+        ("O O O", "is no list of tags"),
+        (["O", "B-ORG", "O"], "'B-ORG' is no tag of the task"),
+    ],
+)
+def test_another_systems_tags_that_cannot_be_used_are_named_before_anything_is_asked(tags, message):
+    with pytest.raises(InputError, match=message):
+        read_sentences(
+            Dataset.from_dict({"tokens": [["a", "b", "c"]], "theirs": [tags]}), TASK, extra_columns=["theirs"]
+        )
+
+
+def test_an_empty_value_among_the_words_is_refused():
+    with pytest.raises(InputError, match="row 1: `tokens` holds an empty value"):
+        read(tokens=[["a", None]])
+
+
 def test_words_that_are_no_list_are_refused():
     with pytest.raises(InputError, match="not a list of words"):
         read(tokens=["a b c"])
