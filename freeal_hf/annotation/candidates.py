@@ -1,0 +1,110 @@
+"""Entities without an LLM: candidate spans against the phrases that describe the types. A weak default.
+
+It sees no context: a candidate is its own words, a type is its phrases. docs/annotators.md says how weak that is.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from freeal_hf.spans import Span
+from freeal_hf.tasks import Demonstration, TokenClassification
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+
+ORDINARY = (
+    *("an action", "an amount", "a number", "a date", "a time", "a year", "a reason", "a result", "a method"),
+    *("a quality", "a change", "a cause", "a relation", "a group", "a part", "a case", "a study", "a word"),
+    *("a role", "a title", "a comparison", "an opinion", "a direction", "a size", "a body part", "an animal"),
+)
+"""What most words are that name no entity; a candidate must be nearer to a type than to each of these."""
+
+_LONGEST = 4
+# Chosen on 200 training sentences each of wikigold and bc5cdr; the same for every task.
+_NEAREST, _MARGIN, _CAPITAL = 0.3, 0.1, 0.2
+_PHRASES = re.compile(r"[,;:()]|\b(?:or|and|such as|for example|for instance|including)\b|\be\.g\.")
+_WORD = re.compile(r"[^\W\d_]{2}")
+
+
+def type_phrases(task: TokenClassification, demonstrations: Sequence[Demonstration] = ()) -> list[list[str]]:
+    """What stands for each type: its name, the phrases of its description, and the entities of the demonstrations.
+
+    Terms that a description lists ("a drug, such as aspirin, lithium") are phrases too: seeds.
+
+    Args:
+        task (`TokenClassification`): The types.
+        demonstrations (`Sequence[Demonstration]`): Sentences with their entities.
+    """
+    named = [entity for shot in demonstrations for entity in shot.entities]
+    found = []
+    for name, description in task.descriptions.items():
+        parts = [" ".join(part.split()) for part in _PHRASES.split(description)]
+        found.append([name, *filter(None, parts), *(text for text, kind in named if kind == name)])
+    return [list(dict.fromkeys(phrases)) for phrases in found]
+
+
+def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
+    """First and last word (not included) of what may be an entity.
+
+    A run of two and more capitalised words as a whole; of the other words runs of up to four, none of which is a
+    function word, a number or a sign.
+
+    Args:
+        words (`Sequence[str]`): The words of a text.
+    """
+    is_content = [_WORD.search(word) is not None and word.casefold() not in ENGLISH_STOP_WORDS for word in words]
+    is_capital = [word[:1].isupper() and usable for word, usable in zip(words, is_content, strict=True)]
+    found: list[tuple[int, int]] = []
+    start = 0
+    while start < len(words):
+        end = start
+        while end < len(words) and is_capital[end]:
+            end += 1
+        if end > start + 1:
+            found.append((start, end))
+            start = end
+            continue
+        for last in range(start + 1, min(start + _LONGEST, len(words)) + 1):
+            if not is_content[last - 1] or is_capital[last - 1 : last + 1] == [True, True]:
+                break  # a function word, or the first word of a run of capitalised ones
+            found.append((start, last))
+        start += 1
+    return found
+
+
+def candidate_texts(words: Sequence[str]) -> list[str]:
+    """The candidates of a text as texts, in their order."""
+    return [" ".join(words[start:end]) for start, end in candidates(words)]
+
+
+def find_entities(
+    words: Sequence[str], task: TokenClassification, phrases: Sequence[Sequence[str]], embed: Embed
+) -> tuple[Span, ...]:
+    """The candidates that are near to a type; of overlapping ones the nearest. Capitals within a text help.
+
+    Args:
+        words (`Sequence[str]`): The words of a text.
+        task (`TokenClassification`): The types.
+        phrases (`Sequence[Sequence[str]]`): What `type_phrases` gave.
+        embed (`Callable`): Unit embeddings of texts, shape `(n, d)`.
+    """
+    places = candidates(words)
+    if not places:
+        return ()
+    found = embed(candidate_texts(words))
+    scores = np.stack([(found @ embed(some).T).max(axis=1) for some in phrases], axis=1)
+    ordinary = (found @ embed(ORDINARY).T).max(axis=1)
+    nearest = scores.max(axis=1) + _CAPITAL * np.array(
+        [start > 0 and words[start][:1].isupper() for start, _ in places]
+    )
+    # Rounded because the last digits depend on what else was in the batch.
+    nearest, kinds = nearest.round(4), scores.round(4).argmax(axis=1)
+    taken: list[Span] = []
+    for i in np.argsort(-nearest, kind="stable"):
+        start, end = places[i]
+        is_free = all(end <= span.start or span.end <= start for span in taken)
+        if is_free and nearest[i] > _NEAREST and nearest[i] - ordinary[i] > _MARGIN:
+            taken.append(Span(start, end, task.label_names[kinds[i]]))
+    return tuple(sorted(taken))

@@ -1,0 +1,72 @@
+import asyncio
+
+import numpy as np
+import pytest
+
+from freeal_hf import AnnotationRequest, Demonstration, TokenClassification
+from freeal_hf.annotation.candidates import ORDINARY, candidates, find_entities, type_phrases
+from freeal_hf.annotation.embedding import EmbeddingAnnotator
+from freeal_hf.spans import Span
+
+TASK = TokenClassification({"drug": "a chemical, such as aspirin", "city": "a place (e.g. Rome)"})
+
+
+def named(text):
+    words = text.split()
+    return [" ".join(words[start:end]) for start, end in candidates(words)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("in New York City today", ["New York City", "today"]),
+        ("the renal failure of 12 rats", ["renal", "renal failure", "failure", "rats"]),
+        ("He met Anna .", ["met", "met Anna", "Anna"]),
+        ("with Aspirin and New Drugs", ["Aspirin", "New Drugs"]),
+        ("12 % , of the", []),
+    ],
+)
+def test_candidates_are_runs_of_content_words_and_names_as_a_whole(text, found):
+    assert named(text) == found
+
+
+def test_a_type_stands_for_its_name_its_phrases_and_what_demonstrations_name():
+    shot = Demonstration("Oslo", 1, entities=(("Oslo", "city"),))
+    assert type_phrases(TASK, (shot,)) == [["drug", "a chemical", "aspirin"], ["city", "a place", "Rome", "Oslo"]]
+
+
+def embed(texts):
+    """Drugs, cities and everything else point in directions of their own; "Roman lead" in between."""
+    known = {"aspirin": (1, 0, 0), "lead": (0.9, 0, 0.4), "Rome": (0, 1, 0), "Roman lead": (0.7, 0.7, 0)}
+    vectors = np.array([known.get(text, (0, 0, 1)) for text in texts], dtype=float)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_what_is_nearest_to_a_type_is_found_and_what_overlaps_it_is_not():
+    words = ["we", "gave", "aspirin", "lead", "in", "Rome"]
+    assert find_entities(words, TASK, type_phrases(TASK), embed) == (
+        Span(2, 3, "drug"),
+        Span(3, 4, "drug"),
+        Span(5, 6, "city"),
+    )
+
+
+def test_what_is_as_near_to_ordinary_words_is_not_found():
+    assert find_entities(["gave", "numbers"], TASK, type_phrases(TASK), embed) == ()
+    assert find_entities(["of", "the"], TASK, type_phrases(TASK), embed) == ()
+    assert embed(ORDINARY).shape == (len(ORDINARY), 3)
+
+
+def test_the_embedding_annotator_finds_entities_by_their_description():
+    requests = [
+        AnnotationRequest(text, words=tuple(text.split()))
+        for text in ("we gave her ibuprofen at noon", "the train stops in Madrid", "of the")
+    ]
+    answers = asyncio.run(EmbeddingAnnotator().annotate(TASK, requests))
+    found = [
+        [(" ".join(request.words[span.start : span.end]), span.type) for span in answer.spans]
+        for request, answer in zip(requests, answers, strict=True)
+    ]
+    assert ("ibuprofen", "drug") in found[0]
+    assert ("Madrid", "city") in found[1]
+    assert found[2] == []
