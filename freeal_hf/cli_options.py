@@ -22,7 +22,7 @@ def add_data_options(group: Any) -> None:
     group.add_argument(
         "--data",
         metavar="PATH",
-        help="CSV, TSV, JSON(L) or Parquet file, a folder or fsspec address of such files, or a Hub data set id",
+        help="CSV, TSV, JSON(L) or Parquet file, a folder, pattern or fsspec address of these, or a Hub data set id",
     )
     group.add_argument("--text-columns", metavar="A,B,...", help="column(s) of the text (default: text)")
     group.add_argument("--id-column", metavar="NAME", help="column of unique ids (default: made from the text)")

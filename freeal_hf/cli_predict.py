@@ -29,6 +29,9 @@ def add_predict(commands: Any) -> None:
     predict.add_argument(
         "--probabilities", action="store_true", default=False, help="write a column probability_LABEL for every label"
     )
+    predict.add_argument(
+        "--embeddings", action="store_true", default=False, help="write a column embedding, as a JSON list"
+    )
     engine = predict.add_argument_group("engine")
     for item in fields(EngineConfig):
         if item.name != "ray_calls_per_minute":  # a student makes no calls
@@ -61,8 +64,10 @@ def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tupl
     from freeal_hf.entity_prediction import EntityTagger, write_entities
     from freeal_hf.sentences import read_sentences
 
-    if values["top_k"] != 1 or values["probabilities"]:
-        raise InputError("--top-k and --probabilities are for labels of texts; this student finds entities.")
+    if values["top_k"] != 1 or values["probabilities"] or values["embeddings"]:
+        raise InputError(
+            "--top-k, --probabilities and --embeddings are for labels of texts; this student finds entities."
+        )
     if values.get("engine", "local") != "local":
         raise InputError(f"--engine {values['engine']} is for labels of texts; this student finds entities.")
     tagger = EntityTagger(values["model"], batch_size=values["batch_size"])
@@ -75,7 +80,7 @@ def _predict_labels(values: dict[str, Any], source: Any, output: Path) -> tuple[
 
     engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
     classifier = Classifier(values["model"], batch_size=values["batch_size"])
-    columns = Columns(classifier.label_names, values["top_k"], values["probabilities"])
+    columns = Columns(classifier.label_names, values["top_k"], values["probabilities"], values["embeddings"])
     texts = stream_texts(source, **reading(values, classifier.text_columns))
     if engine.engine == "ray":
         from freeal_hf.ray_prediction import write_predictions_on_ray

@@ -1,6 +1,7 @@
 """Labels new texts with a finished student."""
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,17 +74,32 @@ class Classifier:
         Returns:
             `np.ndarray` of shape `(len(texts), num_labels)`: Rows sum to one, columns in the order of `label_names`.
         """
+        return self.probabilities_and_embeddings(texts)[0]
+
+    def probabilities_and_embeddings(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities as in `probabilities`, and the student's embeddings of the texts.
+
+        Args:
+            texts (`Sequence[str]`): The texts; what exceeds the student's length is cut off.
+
+        Returns:
+            `tuple[np.ndarray, np.ndarray]`: Probabilities, and means of the last hidden states over each text's
+            tokens, of shape `(len(texts), hidden size)`.
+        """
         import torch
 
         found = np.zeros((len(texts), len(self.label_names)))
+        embeddings = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for start in range(0, len(texts), self.batch_size):
             rows = by_length[start : start + self.batch_size]
             inputs = self._tokenizer([texts[i] for i in rows], truncation=True, padding=True, return_tensors="pt")
             with torch.inference_mode():
-                logits = self._model(**inputs.to(self._model.device)).logits
-            found[rows] = logits.float().softmax(-1).cpu().numpy()
-        return found
+                outputs = self._model(**inputs.to(self._model.device), output_hidden_states=True)
+            found[rows] = outputs.logits.float().softmax(-1).cpu().numpy()
+            states, mask = outputs.hidden_states[-1].float(), inputs["attention_mask"].unsqueeze(-1)
+            embeddings[rows] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+        return found, embeddings
 
 
 @dataclass(frozen=True)
@@ -91,12 +107,13 @@ class Columns:
     """What predictions are written for each text.
 
     Columns: `id, text, label, confidence`, then `label_2, confidence_2, ...` up to `top_k`, then
-    `probability_<label>` for every label if wanted, then `note`.
+    `probability_<label>` for every label if wanted, `embedding` (a JSON list) if wanted, then `note`.
 
     Args:
         names (`Sequence[str]`): Names of the labels, by id.
         top_k (`int`, *optional*, defaults to 1): Likeliest labels to write for each text.
         all_probabilities (`bool`, *optional*, defaults to `False`): Whether to write the probability of every label.
+        embeddings (`bool`, *optional*, defaults to `False`): Whether to write the student's embedding of each text.
 
     Raises:
         InputError: If `top_k` is not between 1 and the number of labels.
@@ -105,6 +122,7 @@ class Columns:
     names: Sequence[str]
     top_k: int = 1
     all_probabilities: bool = False
+    embeddings: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -116,13 +134,15 @@ class Columns:
         """Names of the columns."""
         ranked = [name for rank in range(2, self.top_k + 1) for name in (f"label_{rank}", f"confidence_{rank}")]
         all_of_them = [f"probability_{name}" for name in self.names] if self.all_probabilities else []
-        return ["id", "text", "label", "confidence", *ranked, *all_of_them, "note"]
+        embedding = ["embedding"] if self.embeddings else []
+        return ["id", "text", "label", "confidence", *ranked, *all_of_them, *embedding, "note"]
 
-    def cells(self, probabilities: np.ndarray) -> list[str]:
+    def cells(self, probabilities: np.ndarray, embedding: np.ndarray) -> list[str]:
         """What stands between text and note."""
         best = np.argsort(-probabilities, kind="stable")[: self.top_k]
         cells = [cell for label in best for cell in (self.names[label], f"{probabilities[label]:.6f}")]
-        return cells + ([f"{value:.6f}" for value in probabilities] if self.all_probabilities else [])
+        cells += [f"{value:.6f}" for value in probabilities] if self.all_probabilities else []
+        return cells + ([json.dumps([round(value, 6) for value in embedding.tolist()])] if self.embeddings else [])
 
 
 def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Columns) -> list[list[str]]:
@@ -135,9 +155,10 @@ def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Colu
     """
     usable = [i for i, row in enumerate(rows) if is_usable(row.note)]
     cells = [[""] * (len(columns.header) - 3) for _ in rows]
-    for i, probabilities in zip(usable, classifier.probabilities([rows[i].text for i in usable]), strict=True):
-        cells[i] = columns.cells(probabilities)
-    return [[row.id, row.text, *found, row.note or ""] for row, found in zip(rows, cells, strict=True)]
+    found = classifier.probabilities_and_embeddings([rows[i].text for i in usable])
+    for i, probabilities, embedding in zip(usable, *found, strict=True):
+        cells[i] = columns.cells(probabilities, embedding)
+    return [[row.id, row.text, *middle, row.note or ""] for row, middle in zip(rows, cells, strict=True)]
 
 
 def write_predictions(

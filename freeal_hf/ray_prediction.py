@@ -46,7 +46,7 @@ def write_predictions_on_ray(
     """
     folder = path.with_name(f".{path.name}.shards")
     folder.mkdir(parents=True, exist_ok=True)
-    salt = json.dumps([_identity(model), columns.names, columns.top_k, columns.all_probabilities])
+    salt = json.dumps([_identity(model), columns.header])
     shards: list[Path] = []
     labelled = count = 0
     for rows in _regrouped(texts, config.ray_shard_size):

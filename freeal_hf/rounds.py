@@ -303,18 +303,20 @@ class FreeAL:
                 )
             return dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
 
+        split = [split_specs(one) if isinstance(one, str) else [one] for one in each_annotator(named)]
+        specs = [spec for parts in split for spec in parts]
         voters = []
-        for one in each_annotator(named):
-            for spec in split_specs(one) if isinstance(one, str) else [one]:
-                if isinstance(spec, str):
-                    # Of several annotators, those that ask no model have no use for a model's options.
-                    unused = self.refine_annotator is not None and spec.startswith(("column:", "embedding"))
-                    options = {} if unused else self.annotator_options
-                    annotator = build_annotator(spec, column=column, options=options)
-                    make: Callable[[], Annotator] = partial(build_annotator, spec, options=options)
-                else:
-                    annotator, make = spec, partial(_itself, spec)
-                voters.append(Voter(annotator, self._price(annotator), make))
+        for spec in specs:
+            if isinstance(spec, str):
+                # Of several annotators, those that ask no model have no use for a model's options.
+                is_one_of_several = len(specs) > 1 or self.refine_annotator is not None
+                unused = is_one_of_several and spec.startswith(("column:", "embedding"))
+                options = {} if unused else self.annotator_options
+                annotator = build_annotator(spec, column=column, options=options)
+                make: Callable[[], Annotator] = partial(build_annotator, spec, options=options)
+            else:
+                annotator, make = spec, partial(_itself, spec)
+            voters.append(Voter(annotator, self._price(annotator), make))
         if voters and isinstance(self.task, TokenClassification):
             self._check_finds_entities(voters)
         return tuple(voters)

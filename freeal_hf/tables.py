@@ -35,8 +35,9 @@ def read_tables(
 
     Args:
         source (`str`, `Path`, `Dataset` or `DataFrame`):
-            A CSV, TSV, JSON, JSON-lines or Parquet file, a folder of such files or their address as fsspec knows it
-            (`"s3://bucket/texts"`), a Hub data set id, or data that is loaded already.
+            A CSV, TSV, JSON, JSON-lines or Parquet file, a folder of such files, a pattern of their names or their
+            address as fsspec knows it (`"s3://bucket/texts/*.parquet"`), a Hub data set id, or data that is loaded
+            already.
         split (`str`, defaults to `"train"`): Split of a Hub data set.
         delimiter (`str`, *optional*): Field separator of a CSV file.
         encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.
@@ -65,7 +66,7 @@ def read_tables(
     path = Path(source)
     if path.is_file():
         return _file_tables(path, delimiter, encoding, rows), str(path)
-    if path.is_dir() or "://" in str(source):
+    if path.is_dir() or "://" in str(source) or "*" in str(source):
         shards = _shard_tables(str(source), delimiter, encoding, rows)
         return (shards if rows else iter([_joined(shards)])), str(source)
     if path.exists() or path.suffix.lower() in _SUFFIXES or str(source).count("/") > 1 or not str(source).strip():
@@ -153,11 +154,14 @@ def _shard_tables(source: str, delimiter: str | None, encoding: str, rows: int |
 
     try:
         files, root = fsspec.core.url_to_fs(source)
-        names = [name for name in sorted(files.find(root)) if Path(name).suffix.lower() in _SUFFIXES]
+        found = files.glob(root) if "*" in root else files.find(root)
+        names = [name for name in sorted(found) if Path(name).suffix.lower() in _SUFFIXES]
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"{source!r} cannot be read: {error}") from error
     if not names:
-        raise InputError(f"{source!r} holds no table; give a file, or a folder of {', '.join(_SUFFIXES)} files.")
+        raise InputError(
+            f"{source!r} holds no table; give a file, or a folder or a pattern of {', '.join(_SUFFIXES)} files."
+        )
     columns: list[str] = []
     with TemporaryDirectory(prefix="freeal-") as folder:
         for name in names:

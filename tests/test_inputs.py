@@ -251,6 +251,13 @@ def test_shards_behind_an_address_are_read_as_those_of_a_folder(tmp_path):
     remote = [row for rows in stream_texts("memory://texts", rows=1) for row in rows]
     assert remote == [row for rows in stream_texts(str(shards), rows=3) for row in rows]
     assert [row.text for row in remote] == ["first", "second", "third", "first"]
+    for pattern in ("memory://texts/*.*", f"file://{shards}/*.*", f"{shards}/*.*"):
+        assert [row for rows in stream_texts(pattern, rows=2) for row in rows] == remote
+
+
+def test_a_pattern_that_nothing_fits_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no table"):
+        read_data(f"{tmp_path}/*.csv")
 
 
 @pytest.mark.parametrize("content", [{}, {"a.csv": "text\nx\n", "b.csv": "title\ny\n"}], ids=["no table", "columns"])

@@ -1,14 +1,17 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from freeal_hf import FreeAL, FreeALConfig
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification
 from freeal_hf.cli import main
+from freeal_hf.round_files import Selection
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
+TASK = TextClassification(["fruit", "tool"])
 TEXTS = ["my old apple", "the new saw", "a red plum on the table"]
 
 
@@ -66,6 +69,16 @@ def test_probabilities_of_all_labels_sum_to_one(student, data):
         found = {name: float(row[f"probability_{name}"]) for name in ("fruit", "tool", "neither")}
         assert sum(found.values()) == pytest.approx(1, abs=1e-5)
         assert max(found, key=found.get) == row["label"]
+
+
+def test_embeddings_are_those_that_the_student_gave_while_it_was_trained(student_folder, corpus, tmp_path):
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
+    FreeAL(TASK, KeywordAnnotator(), str(student_folder), args, LoopConfig(num_rounds=1)).run(corpus)
+    data = tmp_path / "run" / "input.parquet"
+    code, rows = predict(tmp_path / "run" / "student", data, "--embeddings", "--id-column", "id")
+    assert code == 0
+    in_training = Selection.load(tmp_path / "run" / "round-0" / "selection.npz").embeddings
+    assert np.allclose([json.loads(row["embedding"]) for row in rows], in_training, atol=0.01)
 
 
 def test_the_batch_size_does_not_change_the_labels(student, data):

@@ -295,13 +295,15 @@ def test_predictions_are_those_of_a_single_process_and_finished_shards_are_not_l
 ):
     data, found = tmp_path / "data.csv", {}
     data.write_text('text\n""\n' + "".join(f"{text}\n" for text in corpus["text"]))
-    words = ["predict", "--model", str(classifier), "--data", str(data), "--probabilities"]
+    words = ["predict", "--model", str(classifier), "--data", str(data), "--probabilities", "--embeddings"]
     for engine in ("local", "ray"):
         output = tmp_path / f"{engine}.csv"
         assert main([*words, "--output", str(output), "--engine", engine, "--ray-shard-size", "30"]) == 0
         found[engine] = list(csv.DictReader(output.open(newline="")))
     assert len(found["ray"]) == len(corpus) + 1
     for one, other in zip(found["local"], found["ray"], strict=True):
+        vectors = [json.loads(row.pop("embedding") or "[]") for row in (one, other)]
+        assert vectors[0] == pytest.approx(vectors[1], abs=2e-6)
         for column, value in one.items():
             # a text's batch has other texts in it, which shows in the last digit
             is_number = column.startswith(("confidence", "probability")) and value
