@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf.configuration import HubConfig
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.run_folder import STUDENT, RunFolder, read_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -119,7 +119,9 @@ def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Data
     output_dir = given.setdefault("output_dir", default_folder(repo))
     folder = RunFolder(output_dir) if holds_run(output_dir, repo) else pull_run(repo, output_dir)
     config = {key: value for key, value in read_config(folder).items() if key not in ("freeal_hf", "data_fingerprint")}
-    merged = {**config, **given}
+    # How texts were joined is nobody's business on the data set's page, but the student remembers it.
+    student = read_json(folder / STUDENT / "config.json")
+    merged = {"text_columns": student.get("text_columns") or ["text"], **config, **given}
     for name in ("annotator", "student"):
         if not isinstance(merged.get(name), str):
             raise InputError(f"The {name} of {repo} was on its own machine only; name one with --{name}.")

@@ -29,6 +29,7 @@ def run_words(corpus, student_folder, tmp_path):
     table = corpus.to_pandas()
     other = {"fruit": "tool", "tool": "fruit"}
     table["theirs"] = [other[gold] if row % 9 == 0 else gold for row, gold in enumerate(table["gold"])]
+    table["place"] = "shop"
     data = tmp_path / "corpus.csv"
     table.to_csv(data, index=False)
 
@@ -82,6 +83,18 @@ def test_a_run_goes_on_from_the_hub_alone_as_if_undisturbed(freeal_hf, hub, run_
     assert list(hub.repos[DATASET].tags) == list(hub.repos[MODEL].tags) == ["round-0", "round-1"]
     expected = read_labels(tmp_path / "alone" / "labels.parquet").remove_columns("gold")
     assert read_labels(elsewhere / "labels.parquet").to_dict() == expected.to_dict()
+
+
+def test_a_run_that_goes_on_from_the_hub_still_knows_how_its_texts_were_joined(
+    freeal_hf, hub, run_words, student_folder, tmp_path
+):
+    first = freeal_hf(*run_words("reviews", "--text-columns", "text,place", "--num-rounds", 1, "--push-to-hub"))
+    assert first.code == 0, first.err
+    elsewhere = tmp_path / "elsewhere"
+    words = ("run", "--resume-from", DATASET[1], "--num-rounds", 2, "--student", student_folder)
+    done = freeal_hf(*words, "--output-dir", elsewhere)
+    assert done.code == 0, done.err
+    assert json.loads((elsewhere / "student" / "config.json").read_text())["text_columns"] == ["text", "place"]
 
 
 def test_the_first_machine_may_not_push_over_the_second(freeal_hf, hub, first_round, student_folder, tmp_path):
