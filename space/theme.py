@@ -14,12 +14,16 @@ THEME = gr.themes.Base(
 ).set(
     body_background_fill="*neutral_50",
     body_background_fill_dark="*neutral_950",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_400",
+    input_placeholder_color="*neutral_500",
+    input_placeholder_color_dark="*neutral_400",
     block_border_width="1px",
     block_shadow="none",
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_hover="*primary_800",
-    button_primary_background_fill_dark="*primary_600",
-    button_primary_background_fill_hover_dark="*primary_500",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
     button_primary_text_color_dark="white",
 )
@@ -27,10 +31,21 @@ THEME = gr.themes.Base(
 CSS = """
 .gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
 .headline h1 { margin: 0.2em 0 0; font-size: 1.7rem; letter-spacing: -0.02em; }
-.headline p { margin: 0.3em 0 0; color: var(--body-text-color); opacity: 0.75; max-width: 60em; }
+.headline p { margin: 0.3em 0 0; color: var(--body-text-color-subdued); max-width: 60em; }
 .note { border-left: 4px solid var(--neutral-400); background: var(--background-fill-secondary);
   padding: 8px 12px; margin: 4px 0; border-radius: 4px; color: var(--body-text-color); overflow-wrap: anywhere; }
 .note.good { border-color: #3a9d6a; } .note.warning { border-color: #d9922e; } .note.problem { border-color: #d0494a; }
+/* Our remarks stand flush with the fields above and below them. */
+.html-container { padding: 0 !important; }
+.label-wrap > span:first-child { text-align: left; }
+/* Steps to come are grey, and yet to be read. */
+.step-button { opacity: 1 !important; }
+.step-label { color: var(--body-text-color-subdued) !important; opacity: 1 !important; }
+.step-button.active .step-label { color: var(--body-text-color) !important; font-weight: 600; }
+.step-item:last-child .step-label { right: 0; left: auto; }
+/* What went wrong stands in a message above; a veil over the form would keep people from mending it. */
+[data-testid="status-tracker"]:has(.error) { display: none !important; }
+footer > .divider:last-of-type { display: none; }
 table.facts { border-collapse: collapse; width: 100%; margin: 0; }
 table.facts, table.facts tr, table.facts th, table.facts td, .preview table, .preview th, .preview td
   { border: none !important; background: none; }
@@ -46,19 +61,25 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .tab-wrapper, .tabitem > *, #labels, #disputed { contain: inline-size; }
 #labels, #disputed, .preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
 #labels *, #disputed * { font-family: var(--font) !important; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 10px; margin: 4px 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(140px, 22%), 1fr)); gap: 10px;
+  margin: 4px 0; }
 .tile { background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary);
   border-radius: 8px; padding: 12px 14px; }
 .tile .value { font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; }
 .tile .name { color: var(--body-text-color-subdued); font-size: 0.85rem; }
 .phases { display: grid; gap: 8px; }
-.phase { display: grid; grid-template-columns: 14em 1fr 11em; gap: 12px; align-items: center; }
+.phase { display: grid; grid-template-columns: 16em 1fr 11em; gap: 12px; align-items: center; }
 .phase .bar { background: var(--neutral-200); border-radius: 6px; height: 12px; overflow: hidden; display: block; }
 .dark .phase .bar { background: var(--neutral-700); }
 .phase .bar i { display: block; height: 100%; background: var(--primary-600); transition: width 0.4s; }
 .phase .said { color: var(--body-text-color-subdued); font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 :focus-visible { outline: 3px solid var(--primary-500) !important; outline-offset: 2px; }
+/* Plotly knows one colour for both pages; what it writes is read more easily in the page's own. */
+.js-plotly-plot svg g:not(.hovertext) > text { fill: var(--body-text-color-subdued) !important; }
 @media (max-width: 640px) {
+  .modebar-container { display: none; }
+  #disputed .table-container { min-width: 800px; }
+  #labels .table-container { min-width: 560px; }
   .phase { grid-template-columns: 1fr; gap: 2px; }
   .headline h1 { font-size: 1.35rem; }
 }
