@@ -42,7 +42,8 @@ def check_url(url: str, trusted: Collection[str] = ()) -> None:
     for address in sorted(found):
         if not is_public(address):
             raise ForbiddenAddressError(
-                f"{host!r} has the address {address}, which is not public. A run only calls servers on the internet."
+                f"{host!r} has the address {address}, which is not public. A run only calls servers on the internet, "
+                "and those that whoever runs this Space names in FREEAL_SPACE_TRUSTED_ADDRESSES."
             )
 
 
@@ -58,10 +59,14 @@ def is_public(address: str) -> bool:
             return is_public(str(inside))
         if found in _NAT64:
             return is_public(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
+        # Not site-local, nor an IPv4 address in one of the older disguises.
+        if found not in _UNICAST:
+            return False
     return found.is_global and not found.is_multicast
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 def forbid_private_connections(trusted: Collection[str] = ()) -> None:
