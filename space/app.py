@@ -63,13 +63,19 @@ def build(place: Place) -> gr.Blocks:
                 step_results.build(place, page, run)
 
         def tick(run_id: str) -> tuple[Any, ...]:
-            is_done = place.store.read(run_id).state == FINISHED
+            try:
+                is_done = place.store.read(run_id).state == FINISHED
+            except UnknownRunError:  # deleted, perhaps in another tab
+                gr.Warning("This run has been deleted.")
+                return (*run.look(""), gr.skip())
             return (*run.look(run_id), gr.Walkthrough(selected=RESULTS) if is_done else gr.skip())
 
         timer.tick(
             tick, run_id, [*run.seen, steps], api_visibility="private", show_progress="hidden", trigger_mode="once"
         )
         run_id.change(None, run_id, js=REMEMBER, api_visibility="private")
+        # A new run in the same tab begins with its own choices, not with what the last one left there.
+        run_id.change(run.look, run_id, run.seen, api_visibility="private", show_progress="hidden")
 
         def open_run(request: gr.Request) -> tuple[Any, ...]:
             asked = request.query_params.get("run", "")
@@ -82,7 +88,7 @@ def build(place: Place) -> gr.Blocks:
 
         page_blocks.load(open_run, None, [run_id, steps], api_visibility="private", show_progress="hidden").then(
             task.fill, run_id, task.fields, api_visibility="private", show_progress="hidden"
-        ).then(run.look, run_id, run.seen, api_visibility="private", show_progress="hidden")
+        )
     return page_blocks
 
 

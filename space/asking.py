@@ -76,6 +76,8 @@ def check_choice(annotator: str, model: str, url: str, student: str, rounds: flo
         raise InputError(
             "Endpoints of one's own are not allowed on this Space. Duplicate it, or choose another annotator."
         )
+    if not url:
+        raise InputError("Type the address of your endpoint, such as https://host/v1.")
     try:
         check_url(url, settings.trusted_addresses)
     except ForbiddenAddressError as error:
@@ -83,6 +85,7 @@ def check_choice(annotator: str, model: str, url: str, student: str, rounds: flo
     return Choice(annotator, model, url, student, rounds)
 
 
+NO_TOKEN = "Your login or token is missing, or has expired. Log in or give a token at the top, then try again."
 DEFAULT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 
@@ -150,7 +153,7 @@ def secrets_of(choice: Choice, token: str | None, key: str) -> Mapping[str, str]
     """
     if choice.annotator == PROVIDER:
         if not token:
-            raise InputError("You are not logged in, or your login has expired. Log in at the top, then start again.")
+            raise InputError(NO_TOKEN)
         return {"HF_TOKEN": token}
     if choice.annotator == OWN_URL:
         # Never the Hugging Face token: it would go to whoever runs that server.

@@ -73,7 +73,7 @@ def telling(handler: F) -> F:
             return handler(*args, **kwargs)
         except (FreeALError, UnknownRunError, BusyError, FullError) as error:
             message = html.escape(str(error), quote=False)
-            raise gr.Error(message, duration=None, title="Please look", print_exception=False) from error
+            raise gr.Error(message, duration=20, print_exception=False) from error
 
     return told  # type: ignore[return-value]
 

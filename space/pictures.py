@@ -26,41 +26,39 @@ _INK = "#868e99"  # read on white and on black
 _MOST_POINTS = 2000
 _TSNE_FROM = 30
 _EXACT = {
-    "annotator_accuracy": ("annotator", _ORANGE),
-    "student_accuracy": ("student", _BLUE),
-    "label_accuracy": ("final label", _GREEN),
+    "annotator_accuracy": ("annotator", _ORANGE, "bottom center"),
+    "student_accuracy": ("student", _BLUE, "top center"),
+    "label_accuracy": ("final label", _GREEN, "bottom center"),
 }
 _WITHOUT_GOLD = {
-    "estimated_label_accuracy": ("final label, estimated", _GREEN),
-    "agreement": ("annotator and student agree", _BLUE),
-    "clean_fraction": ("clean share", _ORANGE),
+    "estimated_label_accuracy": ("final label, estimated", _GREEN, "bottom center"),
+    "agreement": ("annotator and student agree", _BLUE, "top center"),
+    "clean_fraction": ("clean share", _ORANGE, "bottom center"),
 }
 
 
-def quality(rounds: Sequence[Mapping[str, Any]], agreement: Sequence[float]) -> go.Figure:
+def quality(rounds: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Accuracy in each round where there is gold; else the estimate, agreement and clean share.
 
     Args:
         rounds (`Sequence[Mapping]`): Metrics of each round.
-        agreement (`Sequence[float]`): Share of texts in each round on which annotator and student agree.
     """
-    records = [{**record, "agreement": share} for record, share in zip(rounds, agreement, strict=True)]
-    has_gold = all(record["label_accuracy"] is not None for record in records)
+    has_gold = all(record["label_accuracy"] is not None for record in rounds)
     figure = _figure(y_title="accuracy" if has_gold else "share of the texts", x_title="round")
-    for key, (name, colour) in (_EXACT if has_gold else _WITHOUT_GOLD).items():
-        values = [record.get(key) for record in records]
+    for key, (name, colour, position) in (_EXACT if has_gold else _WITHOUT_GOLD).items():
+        values = [record.get(key) for record in rounds]
         if all(value is not None for value in values):
             figure.add_scatter(
-                x=[record["round"] for record in records],
+                x=[record["round"] for record in rounds],
                 y=values,
                 name=name,
                 mode="lines+markers+text",
                 text=[f"{value:.1%}" for value in values],
-                textposition="top center",
+                textposition=position,
                 cliponaxis=False,
                 line_color=colour,
             )
-    figure.update_xaxes(dtick=1, range=[-0.3, len(records) - 0.7])
+    figure.update_xaxes(dtick=1, range=[-0.3, len(rounds) - 0.7])
     figure.update_yaxes(tickformat=".0%", automargin=True)
     return figure
 
@@ -122,6 +120,8 @@ def counts(labels: "pd.DataFrame", names: Sequence[str]) -> go.Figure:
         orientation="h",
         marker_color=[_colour(i) for i in range(len(names))],
         text=[f"{int(found.get(name, 0)):,}" for name in names],
+        textposition="outside",
+        cliponaxis=False,
         showlegend=False,
     )
     figure.update_yaxes(autorange="reversed")
@@ -237,5 +237,5 @@ def _figure(*, height: int = 340, x_title: str = "", y_title: str = "") -> go.Fi
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": _INK, "activecolor": _BLUE},
     )
     figure.update_xaxes(gridcolor="rgba(134,142,153,0.25)", zeroline=False, automargin=True)
-    figure.update_yaxes(gridcolor="rgba(134,142,153,0.25)", zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor="rgba(134,142,153,0.25)", zeroline=False, automargin=True, title_standoff=16)
     return figure

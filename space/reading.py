@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import shutil
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ SOURCES = (EXAMPLE, FILE, LINES, HUB)
 _SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _DELIMITERS = ",;\t|"
+_NONE = "\x1f"  # where the first line holds a single cell: a comma in a text below it separates nothing
 _MAX_COLUMNS = 200
 _SHOWN_ROWS, _SHOWN_CHARACTERS = 8, 300
 
@@ -127,15 +129,16 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
     texts = [table.columns[name] for name in text_columns]
     empty = sum(not any(isinstance(v, str) and v.strip() for v in row) for row in zip(*texts, strict=True))
     if empty:
-        problems.append(f"{empty:,} rows have no text; they are kept, without a label.")
+        problems.append(f"{count(empty, 'row')} without a text: kept, without a label.")
     long = sum(
         any(isinstance(v, str) and len(v) > settings.max_characters for v in row) for row in zip(*texts, strict=True)
     )
     if long:
-        problems.append(f"{long:,} texts are longer than {settings.max_characters:,} characters; they are cut there.")
-    distinct = len(set(zip(*texts, strict=True)))
-    if distinct < table.num_rows:
-        problems.append(f"{table.num_rows - distinct:,} rows repeat a text; each text is asked once.")
+        problems.append(f"{count(long, 'text')} longer than {settings.max_characters:,} characters: cut there.")
+    # Values may be lists or objects, which are no texts, and which no set takes.
+    repeated = table.num_rows - len({str(row) for row in zip(*texts, strict=True)})
+    if repeated:
+        problems.append(f"{count(repeated, 'row')} with a text that was there before: each text is asked once.")
     if gold_column:
         kinds = len({str(value) for value in table.columns[gold_column] if value not in (None, "")})
         if kinds > settings.max_labels:
@@ -162,9 +165,16 @@ def gold_values(table: Table, column: str) -> list[str]:
     return list(dict.fromkeys(str(value).strip() for value in table.columns[column] if str(value or "").strip()))
 
 
+def count(number: int, what: str) -> str:
+    """A number of things, such as `1 row` or `2,000 rows`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _encoding(path: Path, remarks: list[str]) -> str:
     content = path.read_bytes()
     marked = _BYTE_ORDER_MARKS.get(content[:2])
+    if not marked and b"\0" in content:
+        raise InputError("The file holds zero bytes: it is no text, or UTF-16 without its mark. Save it as UTF-8.")
     for name in [marked] if marked else ["utf-8", "cp1252"]:
         try:
             content.decode(name)
@@ -181,19 +191,40 @@ def _with_header(path: Path, encoding: str, suffix: str, has_header: bool, remar
     content = path.read_text(encoding="utf-8-sig" if encoding == "utf-8" else encoding)
     first = content.partition("\n")[0]
     usual = "\t" if suffix == ".tsv" else ","
-    delimiter = (
-        usual if usual in first else max(_DELIMITERS, key=first.count) if any(map(first.count, _DELIMITERS)) else usual
-    )
-    cells = next(csv.reader(io.StringIO(content), delimiter=delimiter), [])
+    others = max(_DELIMITERS, key=first.count)
+    delimiter = usual if usual in first else others if others in first else _NONE
+    try:
+        cells, *following = list(itertools.islice(csv.reader(io.StringIO(content), delimiter=delimiter), _SHOWN_ROWS))
+    except (csv.Error, ValueError):
+        return path, delimiter  # the reader says what is wrong
     if not has_header:
         names = delimiter.join(f"column {i}" for i in range(1, len(cells) + 1))
         path = path.with_name(f"named{suffix}")
         path.write_text(f"{names}\n{content}", encoding=encoding, newline="")
-    elif any(len(cell) > 60 or len(cell.split()) > 6 for cell in cells):
+    elif _looks_like_a_row(cells, following):
         remarks.append(
-            "The first line looks like a text, not like names of columns: untick “First line names the columns”."
+            "The first line looks like a row, not like names of columns: untick “First line names the columns”."
         )
     return path, delimiter
+
+
+def _looks_like_a_row(cells: Sequence[str], following: Sequence[Sequence[str]]) -> bool:
+    """Whether a header holds a long text, a number over numbers, or a value that comes again below it."""
+    for i, cell in enumerate(cells):
+        below = [row[i].strip() for row in following if i < len(row)]
+        if len(cell) > 60 or len(cell.split()) > 6 or (cell.strip() and cell.strip() in below):
+            return True
+        if below and all(_is_number(value) for value in [cell, *below]):
+            return True
+    return False
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _shape(path: Path, suffix: str, encoding: str, delimiter: str = ",") -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import secrets
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,37 +98,32 @@ def correct(run: Run, sample: str, label: str | None, label_names: Sequence[str]
     return len(found)
 
 
-def export(run: Run, kind: str, folder: Path) -> Path:
-    """Makes a file to take home, in a folder that nobody can guess.
+def export(run: Run, kind: str) -> Path:
+    """A file to take home, in the run's folder.
 
     Args:
         run (`Run`): A run with results.
         kind (`str`): One of `DOWNLOADS`.
-        folder (`Path`): Where files for download are kept.
     """
     if kind not in DOWNLOADS:
         raise InputError(f"There is no download {kind!r}; choose one of {', '.join(DOWNLOADS)}.")
     if not run.has_results:
         raise InputError("No round is finished yet; there is nothing to take home.")
-    target = folder / secrets.token_urlsafe(24)
-    target.mkdir(parents=True)
     if kind == PARQUET:
-        path = target / LABELS
-        path.write_bytes((run.output / LABELS).read_bytes())
-    elif kind == CSV:
-        path = target / LABELS_CSV
+        return run.output / LABELS
+    if kind == REPORT_PAGE:
+        return run.output / REPORT
+    if kind == CSV:
+        path = run.folder / LABELS_CSV
         text = (run.output / LABELS_CSV).read_text(encoding="utf-8")
         path.write_text(escape_formulas(text), encoding="utf-8", newline="")
-    elif kind == REPORT_PAGE:
-        path = target / REPORT
-        path.write_bytes((run.output / REPORT).read_bytes())
-    else:
-        path = target / "student.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for file in sorted((run.output / STUDENT).rglob("*")):
-                # training_args.bin is a pickle that names paths of this machine.
-                if file.is_file() and file.suffix != ".bin":
-                    archive.write(file, Path("student") / file.relative_to(run.output / STUDENT))
+        return path
+    path = run.folder / "student.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted((run.output / STUDENT).rglob("*")):
+            # training_args.bin is a pickle that names paths of this machine.
+            if file.is_file() and file.suffix != ".bin":
+                archive.write(file, Path("student") / file.relative_to(run.output / STUDENT))
     return path
 
 

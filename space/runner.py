@@ -1,6 +1,7 @@
 """Runs as processes: so many at once, others in a queue, each stopped after its time, and what is old is deleted."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import psutil
 from settings import Settings
 from store import FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 
+_LOGGER = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _GUARDED = _HERE / "guarded.py"
 _LOOK_EVERY = 0.5  # seconds
@@ -95,6 +97,8 @@ class Runner:
                     self._processes.pop(run_id).wait()
             self._secrets.pop(run_id, None)
             self._stopping.pop(run_id, None)
+            for name in run.files:
+                shutil.rmtree(files_folder(self.settings) / name, ignore_errors=True)
             self.store.delete(run_id)
 
     def is_stopping(self, run_id: str) -> bool:
@@ -108,10 +112,13 @@ class Runner:
     def _watch(self) -> None:
         cleaned = 0.0
         while True:
-            self._look()
-            if time.monotonic() - cleaned > 60:
-                cleaned = time.monotonic()
-                self.clean()
+            try:
+                self._look()
+                if time.monotonic() - cleaned > 60:
+                    cleaned = time.monotonic()
+                    self.clean()
+            except Exception:  # a full disk, say: the queue must move on when it is mended
+                _LOGGER.exception("could not look after the runs; trying again")
             time.sleep(_LOOK_EVERY)
 
     def _look(self) -> None:

@@ -36,9 +36,15 @@ def build(place: Place, page: Page) -> Any:
 
     with gr.Column(visible=False) as columns:
         with gr.Row():
-            text_columns = gr.Dropdown(label="Column(s) of the text", multiselect=True, interactive=True)
+            text_columns = gr.Dropdown(
+                label="Column(s) of the text", multiselect=True, interactive=True, min_width=280
+            )
             gold_column = gr.Dropdown(
-                [_NO_GOLD], value=_NO_GOLD, label="Column of true labels, only used to score", interactive=True
+                [_NO_GOLD],
+                value=_NO_GOLD,
+                label="Column of true labels, only used to score",
+                interactive=True,
+                min_width=280,
             )
         problems = gr.HTML(elem_id="problems")
         preview = gr.HTML(elem_id="preview")
@@ -78,14 +84,20 @@ def build(place: Place, page: Page) -> Any:
         if chosen == reading.FILE and not path:
             raise InputError("Choose a file first.")
         run = _draft(place, run_id)
-        kept = _take_in(place, run, chosen, path, pasted, repo, split, own_token(login, typed))
-        table = reading.read_file(kept, settings, has_header=named or chosen != reading.FILE)
-        if not table.num_rows:
-            raise InputError("There are no rows; there is nothing to label.")
+        try:
+            kept = _take_in(place, run, chosen, path, pasted, repo, split, own_token(login, typed))
+            table = reading.read_file(kept, settings, has_header=named or chosen != reading.FILE)
+            if not table.num_rows:
+                raise InputError("There are no rows; there is nothing to label.")
+        except Exception:
+            if run.id != run_id:  # its id is told to nobody
+                place.store.delete(run.id)
+            raise
         texts = reading.guess_text_columns(table)
         gold = "gold" if "gold" in table.columns and chosen == reading.EXAMPLE else _NO_GOLD
         data = {"source": chosen, "file": kept.name, "has_header": named or chosen != reading.FILE}
-        place.store.update(run.id, data=data)
+        uploaded = {Path(path).parent.name} if chosen == reading.FILE and path else set()
+        place.store.update(run.id, data=data, files=sorted({*run.files, *uploaded}))
         rows, remarks = _look(table, texts, gold)
         return (
             run.id,
@@ -106,7 +118,7 @@ def build(place: Place, page: Page) -> Any:
     def _look(table: reading.Table, texts: list[str], gold: str) -> tuple[str, str]:
         chosen = [*texts, *([gold] if gold != _NO_GOLD else [])]
         found = reading.find_problems(table, texts, None if gold == _NO_GOLD else gold, settings)
-        ready = shown.note(f"{table.num_rows:,} rows read.", "good")
+        ready = shown.note(f"{reading.count(table.num_rows, 'row')} read.", "good")
         return shown.preview(chosen, table.preview(chosen)), ready + shown.notes(found)
 
     @telling

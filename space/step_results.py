@@ -2,21 +2,23 @@
 
 import functools
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import numpy as np
+from gradio.processing_utils import save_file_to_cache
 
+import asking
 import pictures
 import reviewing
 import shown
 from freeal_hf.errors import InputError
 from freeal_hf.progress import read_progress
 from freeal_hf.round_files import distinct_texts, read_labels
-from freeal_hf.run_folder import INPUT, LABELS, PROGRESS, STUDENT
+from freeal_hf.run_folder import INPUT, PROGRESS, STUDENT
 from page import HAS_LOGIN, RUN, Page, Place, own_token, telling
 from runner import files_folder
-from step_run import RunStep, resume
+from step_run import RunStep, key_field, resume, wants_key
 from store import UNDER_WAY, Run
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from freeal_hf.prediction import Classifier
 
-_TABLE = ["text", "final label", "sure", "annotator", "student", "your label", "id"]
+_TABLE = ["text", "final label", "sure", "annotator", "student", "yours", "id"]
 _PUSH_SECONDS = 900
 
 
@@ -45,12 +47,11 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                     "clean label, a large one a noisy label, which the annotator is asked again. Move the slider.</p>"
                 )
                 losses = gr.Plot(show_label=False, elem_id="losses")
-            with gr.Tab("Map"):
+            with gr.Tab("Map") as map_tab:
                 gr.HTML(
                     "<p>Each dot is a text where the student sees it, coloured by its final label. Hollow: noisy. "
                     "Star: shown to the annotator as a demonstration. Point at one to read it.</p>"
                 )
-                draw = gr.Button("Draw the map", size="sm", elem_id="draw-map")
                 text_map = gr.Plot(show_label=False, elem_id="map")
             with gr.Tab("Review and correct"):
                 review = _review(place, page, run_step)
@@ -67,12 +68,11 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
             return (gr.update(visible=True), gr.update(visible=False), "", *[None] * 3, *_nothing_to_review())
         found = reviewing.load_results(run)
         events = read_progress(run.output / PROGRESS)
-        agreement = [_agreement(run, record["round"]) for record in found.rounds]
         return (
             gr.update(visible=False),
             gr.update(visible=True),
-            shown.figures(_headline(found, agreement[-1])),
-            pictures.quality(found.rounds, agreement),
+            shown.figures(_headline(found)) + shown.note(_doubt(found), "warning"),
+            pictures.quality(found.rounds),
             pictures.counts(found.labels, found.label_names),
             pictures.losses(events),
             *_to_review(found, run),
@@ -90,20 +90,21 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
         ids = distinct_texts(read_labels(run.output / INPUT)).ids
         return pictures.text_map(found.labels, found.label_names, folder, ids)
 
-    draw.click(draw_map, page.run_id, text_map, api_name="draw_map")
+    map_tab.select(draw_map, page.run_id, text_map, api_name="draw_map")
 
 
-def _headline(found: reviewing.Results, agreement: float) -> list[tuple[str, str]]:
+def _headline(found: reviewing.Results) -> list[tuple[str, str]]:
     last, labels = found.rounds[-1], found.labels
-    tiles = [("texts labelled", f"{int(labels['label'].notna().sum()):,}")]
+    low, high = last["estimated_label_accuracy_range"]
+    tiles = [
+        ("texts labelled", f"{int(labels['label'].notna().sum()):,}"),
+        (f"final labels right, estimated: {low:.0%} to {high:.0%}", f"{last['estimated_label_accuracy']:.0%}"),
+    ]
     if last["label_accuracy"] is not None:
-        tiles.append(("final labels right", f"{last['label_accuracy']:.1%}"))
-        tiles.append(("student right", f"{last['student_accuracy']:.1%}"))
-    elif last.get("estimated_label_accuracy") is not None:
-        low, high = last.get("estimated_label_accuracy_range") or (None, None)
-        between = f" ({low:.0%} to {high:.0%})" if low is not None else ""
-        tiles.append((f"final labels right, estimated{between}", f"{last['estimated_label_accuracy']:.0%}"))
-    tiles.append(("annotator and student agree", f"{agreement:.1%}"))
+        tiles.append(("final labels right, by your true ones", f"{last['label_accuracy']:.1%}"))
+        tiles.append(("student right, by your true labels", f"{last['student_accuracy']:.1%}"))
+    if last["agreement"] is not None:
+        tiles.append(("annotator and student agree", f"{last['agreement']:.1%}"))
     tiles.append(("clean share", f"{last['clean_fraction']:.1%}"))
     calls = sum(record["annotator_calls"] for record in found.rounds)
     costs = [record["cost"] for record in found.rounds]
@@ -116,11 +117,13 @@ def _headline(found: reviewing.Results, agreement: float) -> list[tuple[str, str
     return tiles
 
 
-def _agreement(run: Run, number: int) -> float:
-    labels = read_labels(run.output / f"round-{number}" / LABELS)
-    annotator, student = np.asarray(labels["annotator_label"][:]), np.asarray(labels["student_label"][:])
-    both = (annotator >= 0) & (student >= 0)
-    return float((annotator == student)[both].mean()) if both.any() else 0.0
+def _doubt(found: reviewing.Results) -> str:
+    if found.rounds[-1]["student_has_learnt"]:
+        return ""
+    return (
+        "The student has not learnt these labels, so it changed none of the annotator's. Bring more texts, or "
+        "describe the labels so that they can be told apart."
+    )
 
 
 # ---- Review and correct ----
@@ -140,7 +143,7 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         wrap=False,
         max_chars=120,
         max_height=360,
-        column_widths=["46%", "12%", "8%", "12%", "12%", "10%", "0px"],
+        column_widths=["35%", "16%", "8%", "14%", "14%", "13%", "0px"],
         show_label=False,
         elem_id="disputed",
     )
@@ -151,8 +154,9 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         save = gr.Button("Keep this label and go to the next", variant="primary", elem_id="save-label")
         skip = gr.Button("Next text", elem_id="next-text")
     kept = gr.HTML(elem_id="kept")
+    key = key_field()
     another = gr.Button("One more round with my labels", variant="primary", visible=False, elem_id="another-round")
-    outputs = [table, text, sample, label, kept, another]
+    outputs = [table, text, sample, label, kept, another, key]
 
     def choose(rows: list[list[str]], event: gr.SelectData) -> tuple[Any, ...]:
         row = event.row_value
@@ -175,15 +179,15 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         found = reviewing.load_results(run)
         reviewing.correct(run, text_id, right or None, found.label_names, list(found.labels["id"]))
         place.store.update(run_id)
-        table_value, *_, note, button = _to_review(reviewing.load_results(run), run)
+        table_value, _, _, _, *rest = _to_review(reviewing.load_results(run), run)
         following = _shown_row(_after(reviewing.disputed(found.labels), text_id))
-        return table_value, *following, note, button
+        return table_value, *following, *rest
 
     # Raw values: Gradio would hold them to the choices of this session, which a program has not been given.
     save.click(correct, [page.run_id, sample, label], outputs, api_name="correct", preprocess=False)
 
     @telling
-    def run_another_round(run_id: str, typed: str, login: gr.OAuthToken | None) -> tuple[Any, ...]:
+    def run_another_round(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> tuple[Any, ...]:
         """Runs one more round, in which a person's labels count as clean."""
         run = place.store.read(run_id)
         if run.state in UNDER_WAY:
@@ -192,15 +196,17 @@ def _review(place: Place, page: Page, run_step: RunStep) -> list[Any]:
             raise InputError("There is no label of yours yet.")
         number = len(reviewing.load_results(run).rounds) + 1
         words = ["--num-rounds", str(number), "--human-labels", str(run.corrections)]
-        resume(place, run, own_token(login, typed), "", words)
+        resume(place, run, own_token(login, typed), secret, words)
         return (gr.Walkthrough(selected=RUN), *run_step.look(run_id))
 
-    another.click(run_another_round, [page.run_id, page.token], [page.steps, *run_step.seen], api_name="another_round")
+    another.click(
+        run_another_round, [page.run_id, key, page.token], [page.steps, *run_step.seen], api_name="another_round"
+    )
     return outputs
 
 
 def _nothing_to_review() -> tuple[Any, ...]:
-    return (None, "", "", gr.update(choices=[], value=None), "", gr.update(visible=False))
+    return (None, "", "", gr.update(choices=[], value=None), "", *[gr.update(visible=False)] * 2)
 
 
 def _to_review(found: reviewing.Results, run: Run) -> tuple[Any, ...]:
@@ -215,7 +221,7 @@ def _to_review(found: reviewing.Results, run: Run) -> tuple[Any, ...]:
             "",
             gr.update(choices=found.label_names, value=None),
             said + note,
-            gr.update(visible=count > 0),
+            *_shown_if(count > 0, run),
         )
     text, sample, label = _shown_row(rows.iloc[0])
     values = [
@@ -228,8 +234,13 @@ def _to_review(found: reviewing.Results, run: Run) -> tuple[Any, ...]:
         sample,
         gr.update(choices=found.label_names, value=label),
         note,
-        gr.update(visible=count > 0),
+        *_shown_if(count > 0, run),
     )
+
+
+def _shown_if(has_labels: bool, run: Run) -> tuple[Any, Any]:
+    """The button for another round, and the key that it may need."""
+    return gr.update(visible=has_labels), gr.update(visible=has_labels and wants_key(run))
 
 
 def _after(rows: "pd.DataFrame", current: str) -> Any:
@@ -285,7 +296,11 @@ def _take_home(place: Place, page: Page) -> None:
     @telling
     def download(run_id: str, chosen: str) -> str:
         """A file of the results: the labels as Parquet or CSV, the report, or the student as a zip."""
-        return str(reviewing.export(place.store.read(run_id), chosen, files_folder(place.settings)))
+        run = place.store.read(run_id)
+        # Where Gradio would copy it to: noted, so that it is deleted with the run.
+        offered = save_file_to_cache(reviewing.export(run, chosen), str(files_folder(place.settings)))
+        place.store.update(run_id, files=sorted({*run.files, Path(offered).parent.name}))
+        return offered
 
     prepare.click(download, [page.run_id, kind], file, api_name="download").success(
         lambda: gr.update(visible=True), None, file, api_visibility="private"
@@ -306,7 +321,7 @@ def _take_home(place: Place, page: Page) -> None:
         """Pushes labels and student to private repositories of the visitor."""
         token = own_token(login, typed)
         if not token:
-            raise InputError("You are not logged in, or your login has expired. Log in at the top, then push again.")
+            raise InputError(asking.NO_TOKEN)
         run = place.store.read(run_id)
         if not run.has_results or run.state in UNDER_WAY:
             raise InputError("Wait until the run is finished.")

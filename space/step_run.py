@@ -43,18 +43,26 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         annotator = gr.Radio(kinds, value=asking.EMBEDDED, label="Annotator: who labels the texts first")
         about = gr.HTML(_about(asking.EMBEDDED))
         with gr.Row():
-            model = gr.Textbox(asking.DEFAULT_MODEL, label="Model", visible=False)
-            url = gr.Textbox(label="Address of the endpoint", placeholder="https://host/v1", visible=False)
-            key = gr.Textbox(label="Key of the endpoint, if it wants one", type="password", visible=False)
+            model = gr.Textbox(asking.DEFAULT_MODEL, label="Model", visible=False, min_width=280)
+            url = gr.Textbox(
+                label="Address of the endpoint", placeholder="https://host/v1", visible=False, min_width=280
+            )
+        key = key_field()
         with gr.Row():
             student = gr.Dropdown(
-                list(settings.students), value=next(iter(settings.students)), label="Student: the model you take home"
+                list(settings.students),
+                value=next(iter(settings.students)),
+                label="Student: the model you take home",
+                min_width=280,
             )
-            rounds = gr.Slider(1, settings.max_rounds, value=min(2, settings.max_rounds), step=1, label="Rounds")
+            rounds = gr.Slider(
+                1, settings.max_rounds, value=min(2, settings.max_rounds), step=1, label="Rounds", min_width=280
+            )
         estimate = gr.HTML(elem_id="estimate")
         start = gr.Button("Start the run", variant="primary", interactive=False, elem_id="start")
     status = gr.HTML(elem_id="status")
     bars = gr.HTML(elem_id="bars")
+    key_again = key_field()
     with gr.Row():
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
         go_on = gr.Button("Go on", variant="primary", visible=False, elem_id="go-on")
@@ -63,7 +71,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     losses = gr.Plot(show_label=False, visible=False, elem_id="live-losses")
 
     chosen = [annotator, model, url, student, rounds]
-    seen = [choosing, status, bars, losses, stop, go_on, results, arrived, page.timer]
+    seen = [choosing, status, bars, losses, stop, go_on, key_again, results, arrived, page.timer]
 
     def show_annotator(kind: str) -> tuple[Any, ...]:
         return (
@@ -79,9 +87,12 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     @telling
     def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> tuple[str, Any]:
-        """What the run will take: calls, tokens, cost, time. Nothing is asked."""
+        """What the run will take: calls, tokens, cost, time; or what is missing. Nothing is asked."""
         run = _described(place, run_id)
-        choice = asking.check_choice(kind, name, address, pupil, count, settings)
+        try:
+            choice = asking.check_choice(kind, name, address, pupil, count, settings)
+        except InputError as error:  # no message of its own: a choice is incomplete while it is being made
+            return shown.note(str(error), "warning"), gr.update(interactive=False)
         return shown.table(asking.estimate(run, choice, _texts(run))), gr.update(interactive=True)
 
     def forget_estimate() -> tuple[str, Any]:
@@ -109,7 +120,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     @telling
     def look(run_id: str) -> tuple[Any, ...]:
         if not run_id:
-            return (gr.update(visible=True), "", "", *[gr.update(visible=False)] * 4, "", gr.Timer(active=False))
+            return (gr.update(visible=True), "", "", *[gr.update(visible=False)] * 5, "", gr.Timer(active=False))
         return _seen(place, place.store.read(run_id))
 
     @telling
@@ -153,7 +164,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         resume(place, place.store.read(run_id), own_token(login, typed), secret)
         return look(run_id)
 
-    go_on.click(go_on_with_run, [page.run_id, key, page.token], seen, api_name="go_on")
+    go_on.click(go_on_with_run, [page.run_id, key_again, page.token], seen, api_name="go_on")
     results.click(lambda: gr.Walkthrough(selected=RESULTS), None, page.steps, api_visibility="private")
 
     def tell_status(run_id: str) -> str:
@@ -166,6 +177,16 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     gr.api(telling(tell_status), api_name="status")
     return RunStep(look, seen, arrived)
+
+
+def key_field() -> gr.Textbox:
+    """A field for the key of a visitor's endpoint."""
+    return gr.Textbox(label="Key of the endpoint, if it wants one", type="password", visible=False)
+
+
+def wants_key(run: Run) -> bool:
+    """Whether a run calls an endpoint of the visitor's, whose key the Space has not kept."""
+    return bool(run.choice.get("choice", {}).get("annotator") == asking.OWN_URL)
 
 
 def resume(place: Place, run: Run, token: str | None, key: str, arguments: Sequence[str] | None = None) -> None:
@@ -199,6 +220,7 @@ def _seen(place: Place, run: Run) -> tuple[Any, ...]:
         gr.update(value=pictures.losses(events), visible=True) if live else gr.update(visible=False),
         gr.update(visible=under_way, interactive=not place.runner.is_stopping(run.id)),
         gr.update(visible=run.state in (STOPPED, FAILED)),
+        gr.update(visible=run.state in (STOPPED, FAILED) and wants_key(run)),
         gr.update(visible=run.has_results and not under_way),
         "" if under_way or not run.has_results else f"{run.id} {run.output.joinpath(METRICS).stat().st_mtime_ns}",
         gr.Timer(active=under_way),

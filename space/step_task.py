@@ -56,9 +56,11 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         wrap=True,
         column_count=3,
         label="Labels: one a row",
-        column_widths=["22%", "48%", "30%"],
+        column_widths=["26%", "44%", "30%"],
+        max_height=1200,
         elem_id="labels",
     )
+    add = gr.Button("Add a row", size="sm", elem_id="add-label")
     describe = gr.Button("Next: the run", variant="primary", elem_id="use-task")
 
     def fill(run_id: str) -> tuple[str, list[list[str]]]:
@@ -66,6 +68,10 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
 
     chosen.success(fill, page.run_id, [description, labels], api_visibility="private", show_progress="hidden").success(
         lambda: gr.Walkthrough(selected=TASK), None, page.steps, api_visibility="private"
+    )
+
+    add.click(
+        lambda rows: [*rows, _EMPTY[0]], labels, labels, api_visibility="private", show_progress="hidden", queue=False
     )
 
     @telling
@@ -107,6 +113,8 @@ def _task(description: str, rows: list[list[str]], max_labels: int) -> TextClass
         if name in labels:
             raise InputError(f"Label {name!r} stands in two rows; name every label once.")
         labels[name] = f"{meaning}{_EXAMPLE_MARK}{example}" if example else meaning
+    if len(labels) < 2:
+        raise InputError("Name at least two labels, one in each row of the table.")
     if len(labels) > max_labels:
         raise InputError(f"There are {len(labels)} labels; the limit is {max_labels}.")
     return TextClassification(labels, description)

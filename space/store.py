@@ -16,6 +16,7 @@ UNDER_WAY = (WAITING, RUNNING)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{32}")
 _RECORD = "space.json"
+_LEFT_SECONDS = 1800  # what nobody started or touched for so long makes room for others, where there is none
 
 
 class FullError(RuntimeError):
@@ -43,6 +44,7 @@ class Run:
         data (`dict`): What was chosen in the step Data.
         task (`dict`): What was described in the step Task.
         choice (`dict`): What was chosen in the step Run.
+        files (`list[str]`): Folders of Gradio's with what was uploaded, or offered for download.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Run:
     data: dict[str, Any] = field(default_factory=dict)
     task: dict[str, Any] = field(default_factory=dict)
     choice: dict[str, Any] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
 
     @property
     def texts(self) -> Path:
@@ -109,13 +112,21 @@ class Store:
             FullError: If so many are kept that there is no room for another.
         """
         if self.most is not None and sum(1 for _ in self.folder.iterdir()) >= self.most:
-            raise FullError(f"This Space keeps {self.most} runs, which is its limit. Try later.")
+            self._make_room()
         run_id = secrets.token_urlsafe(24)
         folder = self.folder / run_id
         folder.mkdir(mode=0o700)
         run = Run(run_id, folder, touched=time.time())
         self._write(run)
         return run
+
+    def _make_room(self) -> None:
+        """Deletes the run that was left longest before it was started."""
+        latest = time.time() - _LEFT_SECONDS
+        left = [run for run in self.all() if run.state == DRAFT and run.touched < latest]
+        if not left:
+            raise FullError(f"This Space keeps {self.most} runs, which is its limit. Try later.")
+        self.delete(min(left, key=lambda run: run.touched).id)
 
     def read(self, run_id: str) -> Run:
         """A run by its id.
@@ -138,7 +149,8 @@ class Store:
 
     def all(self) -> list[Run]:
         """All runs, in the order in which they began to wait."""
-        found = [self.read(path.parent.name) for path in self.folder.glob(f"*/{_RECORD}")]
+        with self._lock:
+            found = [self.read(path.parent.name) for path in self.folder.glob(f"*/{_RECORD}")]
         return sorted(found, key=lambda run: run.queued)
 
     def delete(self, run_id: str) -> None:

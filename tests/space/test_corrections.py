@@ -53,4 +53,4 @@ def test_a_text_that_is_not_of_this_run_is_refused(finished, visitor):
 
 def test_another_round_needs_a_correction(finished, visitor):
     with pytest.raises(Exception, match="no label of yours"):
-        visitor("another_round", finished, "")
+        visitor("another_round", finished, "", "")

@@ -45,7 +45,7 @@ def test_a_push_tells_nobody_the_address_of_the_run(finished, visitor, hub):
 
 
 def test_a_push_without_a_login_asks_for_one(finished, visitor, hub):
-    with pytest.raises(Exception, match="Log in at the top"):
+    with pytest.raises(Exception, match="Log in or give a token at the top"):
         visitor("push", finished, "my-fruit", "")
 
 

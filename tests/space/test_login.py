@@ -74,7 +74,7 @@ def test_a_login_that_ran_out_is_asked_for_again_and_the_run_is_still_there(page
     page.wait_for_selector("#tiles .tile")
     time.sleep(1.1)
     push(page, "again")
-    page.get_by_text("your login has expired").wait_for()
+    page.get_by_text("is missing, or has expired").wait_for()
     provider.lifetime = 3600
     page.reload()
     log_in(page)

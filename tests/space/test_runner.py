@@ -8,7 +8,7 @@ import pytest
 import runner
 from runner import BusyError, Runner
 from settings import Settings, read_settings
-from store import RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError
+from store import FAILED, FINISHED, RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError
 
 
 @pytest.fixture
@@ -43,6 +43,32 @@ def test_no_more_runs_are_kept_than_the_disk_has_room_for(tmp_path):
     store.create()
     with pytest.raises(FullError, match="keeps 1 runs"):
         store.create()
+
+
+def test_a_run_that_was_left_before_its_start_makes_room_where_there_is_none(tmp_path):
+    store = Store(tmp_path / "runs", most=2)
+    left, kept = store.create().id, store.create().id
+    store.update(left, touched=time.time() - 3600)
+    store.update(kept, touched=time.time() - 3600, state=FINISHED)
+    store.create()
+    assert {run.id for run in store.all()} & {left, kept} == {kept}
+
+
+def test_the_queue_moves_on_after_a_failure(runs):
+    """Here of a record that cannot be read; it may also be a full disk."""
+    store, looking_after = runs(concurrent_runs=1)
+    broken = store.create()
+    looking_after.watch()
+    (broken.folder / "space.json").write_text("{", encoding="utf-8")
+    time.sleep(1.5)
+    store.folder.joinpath(broken.id, "space.json").unlink()
+    run = store.create()
+    run.request.write_text("labels: []", encoding="utf-8")
+    store.update(run.id, state=WAITING)
+    deadline = time.monotonic() + 60
+    while store.read(run.id).state in (WAITING, RUNNING) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert store.read(run.id).state == FAILED
 
 
 def test_the_queue_is_served_in_order(runs):

@@ -28,6 +28,13 @@ def wide_data(tmp_path):
     return write
 
 
+def read(visitor, path, run="", *, has_header=True):
+    """What the page says of a file: id, columns, ..., preview, problems."""
+    from gradio_client import handle_file
+
+    return visitor("read_data", run, "File", handle_file(str(path)), "", "", "", has_header, "")
+
+
 # ---- Limits ----
 
 
@@ -47,11 +54,9 @@ def test_fifty_megabytes_are_refused(space):
 
 
 def test_a_long_text_is_cut_and_the_page_says_so(visitor, wide_data, space):
-    from gradio_client import handle_file
-
     path = wide_data(["a" * 500, "b"])
-    run, *_, problems = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")
-    assert "1 texts are longer than 400 characters" in problems
+    run, *_, problems = read(visitor, path)
+    assert "1 text longer than 400 characters" in problems
     visitor("use_data", run, ["text"], "none")
     assert "a" * 401 not in (space.data_dir / "runs" / run / "texts.jsonl").read_text()
 
@@ -75,23 +80,49 @@ def test_rounds_beyond_the_limit_are_refused(visitor, texts, rounds):
 
 
 def test_a_file_without_a_header_is_noticed_and_read_with_names_of_its_own(visitor, tmp_path):
-    from gradio_client import handle_file
-
     path = tmp_path / "plain.csv"
     path.write_text("the soup was cold and the waiter did not care at all,1\nlovely evening,2\n")
-    answer = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")
-    assert "looks like a text" in answer[-1]
-    answer = visitor("read_data", answer[0], "File", handle_file(str(path)), "", "", "", False, "")
+    answer = read(visitor, path)
+    assert "looks like a row" in answer[-1]
+    answer = read(visitor, path, answer[0], has_header=False)
     assert "2 rows read" in answer[-1]
     assert answer[1]["value"] == ["column 1"]
 
 
-def test_a_file_of_windows_is_read_and_the_guess_is_told(visitor, tmp_path):
-    from gradio_client import handle_file
+@pytest.mark.parametrize("content", ["good film,1\nbad film,0\n", "fine,yes\npoor,no\ngreat,yes\n"])
+def test_a_short_first_line_that_is_a_row_is_noticed(visitor, tmp_path, content):
+    path = tmp_path / "plain.csv"
+    path.write_text(content)
+    assert "looks like a row" in read(visitor, path)[-1]
 
+
+def test_commas_in_a_file_of_one_column_separate_nothing(visitor, tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text("review\nwell, well, what a film\nnever again\n")
+    answer = read(visitor, path)
+    assert answer[1]["value"] == ["review"]
+    assert "well, well, what a film" in answer[-2]
+
+
+def test_values_that_are_no_strings_are_rows_without_a_text(visitor, tmp_path):
+    path = tmp_path / "nested.jsonl"
+    path.write_text('{"text": {"a": 1}}\n{"text": ["b"]}\n{"text": "a film"}\n')
+    assert "2 rows without a text" in read(visitor, path)[-1]
+
+
+def test_what_cannot_be_read_leaves_no_run_behind(visitor, space, tmp_path):
+    path = tmp_path / "empty.csv"
+    path.write_text("text\n")
+    before = set((space.data_dir / "runs").iterdir())
+    with pytest.raises(Exception, match="no rows"):
+        visitor.bring(path)
+    assert set((space.data_dir / "runs").iterdir()) == before
+
+
+def test_a_file_of_windows_is_read_and_the_guess_is_told(visitor, tmp_path):
     path = tmp_path / "windows.csv"
     path.write_bytes("text\ncafé très bon\nmauvais thé\n".encode("cp1252"))
-    answer = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")
+    answer = read(visitor, path)
     assert "Windows-1252" in answer[-1]
     assert "café très bon" in answer[-2]
 
@@ -99,15 +130,13 @@ def test_a_file_of_windows_is_read_and_the_guess_is_told(visitor, tmp_path):
 def test_bytes_that_are_no_text_are_refused(visitor, tmp_path):
     path = tmp_path / "picture.csv"
     path.write_bytes(bytes(range(256)) * 4)
-    with pytest.raises(Exception, match="encoding of the file is not known"):
+    with pytest.raises(Exception, match="holds zero bytes"):
         visitor.bring(path)
 
 
 def test_markup_in_the_preview_is_escaped(visitor, wide_data):
-    from gradio_client import handle_file
-
     path = wide_data(["<script>alert(1)</script>", "b"])
-    preview = visitor("read_data", "", "File", handle_file(str(path)), "", "", "", True, "")[-2]
+    preview = read(visitor, path)[-2]
     assert "<script>" not in preview
     assert "&lt;script&gt;" in preview
 
@@ -138,6 +167,10 @@ def test_a_pickle_is_refused(visitor, tmp_path):
         "http://2130706433/",
         "http://[::1]:80/",
         "http://[::ffff:127.0.0.1]/",
+        "http://[::127.0.0.1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[fec0::1]/",
+        "http://0x7f.1/",
         "http://169.254.169.254/latest/meta-data",
         "http://10.1.2.3/",
         "http://0.0.0.0/",
@@ -241,7 +274,11 @@ def test_a_file_of_the_machine_cannot_be_passed_off_as_an_upload(finished, space
     assert "rows read" not in answer
 
 
-def test_a_deleted_run_leaves_nothing(visitor, texts, space):
-    run = visitor.prepare(texts)
+def test_a_deleted_run_leaves_nothing(visitor, space, corpus, tmp_path):
+    path = tmp_path / "deleted.csv"
+    corpus.select(range(12)).to_csv(str(path), index=False)
+    run = visitor.prepare(path)
+    assert list((space.data_dir / "files").glob("*/deleted.csv"))
     visitor("delete", run)
     assert not Path(space.data_dir / "runs" / run).exists()
+    assert not list((space.data_dir / "files").glob("*/deleted.csv"))
