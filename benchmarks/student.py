@@ -108,6 +108,10 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers, mp_context=spawn, initializer=be_quiet) as pool:
         cells = {pool.submit(run_cell, cell, options.data): cell for cell in todo}
         for finished in as_completed(cells):
+            if error := finished.exception():
+                # The others are worth their hours all the same; run again, the script tries this one once more.
+                print(cells[finished], f"failed: {error!r}", flush=True)
+                continue
             outcome = finished.result()
             line = {"cell": asdict(cells[finished]), "outcome": asdict(outcome)}
             with options.results.open("a") as file:
