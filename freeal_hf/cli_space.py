@@ -54,7 +54,7 @@ def space(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 def space_folder() -> Path:
     """The folder of the Space: `space/` of a checkout, `freeal_hf/space_app` of an installed package."""
-    return Path(str(files("freeal_hf"))) / "space_app"
+    return Path(str(files("freeal_hf.space_app")))
 
 
 def space_files() -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ def serving(data_dir: Path, environment: dict[str, str], **settings: Any) -> Ite
         assert process.poll() is None, data_dir.with_suffix(".log").read_text()
         yield RunningSpace(f"http://127.0.0.1:{port}", data_dir)
     finally:
-        os.killpg(process.pid, 9)
+        with suppress(ProcessLookupError):  # it ended by itself, and the log says why
+            os.killpg(process.pid, 9)
         process.wait(20)
         log.close()
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 import yaml
@@ -109,4 +109,4 @@ def test_a_name_that_is_none_of_a_space_is_refused(command):
 def test_the_space_travels_in_the_package():
     config = (ROOT / "setup.cfg").read_text()
     assert "freeal_hf.space_app = space" in config
-    assert (Path(freeal_hf.__file__).parent / "space_app" / "app.py").is_file()
+    assert files("freeal_hf.space_app").joinpath("app.py").is_file()
