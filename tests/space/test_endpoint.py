@@ -81,13 +81,13 @@ def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
     assert page.locator("img[onerror]").count() == 0
 
 
-def test_a_stopped_run_goes_on_and_asks_nothing_twice(visitor, chat, texts, corpus):
+def test_a_stopped_run_goes_on_and_asks_nothing_twice(visitor, chat, texts):
     before = dict(chat.stats.answered)
-    chat.behaviour.latency = 1.5
+    chat.behaviour.latency = 4.0
     try:
         run = visitor.prepare(texts)
         visitor.start(run, "Own endpoint", chat.url)
-        visitor.wait(run, lambda status: (status["progress"] or {}).get("done") is not None)
+        kept = visitor.wait(run, lambda status: (status["progress"] or {}).get("done"))["progress"]["done"]
         waiting = visitor.prepare(texts)
         visitor.start(waiting)
         assert visitor.status(waiting)["runs_before"] == 1
@@ -106,4 +106,5 @@ def test_a_stopped_run_goes_on_and_asks_nothing_twice(visitor, chat, texts, corp
     visitor("go_on", run, "", "")
     assert visitor.wait(run)["state"] == "finished"
     asked_again = [text for text, count in answered.items() if chat.stats.answered[text] > count]
-    assert not set(asked_again) & set(corpus["text"][:50])
+    assert kept > 0
+    assert len(asked_again) <= len(answered) - kept  # at most the calls that were under way

@@ -30,7 +30,7 @@ def test_a_private_data_set_is_not_read_with_the_operators_token(visitor, hub):
     hub.create("dataset", "ada/private").commit("data", {"train.csv": regular(b"text\nsecret\n")})
     with pytest.raises(Exception, match=r"40[14]"):
         visitor("read_data", "", "Hub data set", None, "", "ada/private", "", True, "")
-    assert "1 rows read" in visitor("read_data", "", "Hub data set", None, "", "ada/private", "", True, TOKEN)[-1]
+    assert "1 row read" in visitor("read_data", "", "Hub data set", None, "", "ada/private", "", True, TOKEN)[-1]
 
 
 def test_results_are_pushed_with_the_visitors_token(finished, visitor, hub):
