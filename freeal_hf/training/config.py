@@ -24,8 +24,9 @@ class FreeALConfig(TrainingArguments):
 
         > Parameters that control small-loss selection
 
-        warm_up_epochs (`int`, *optional*, defaults to 2):
-            Epochs on every labelled sample before the first selection.
+        warm_up_epochs (`int`, *optional*):
+            Epochs on every labelled sample before the first selection; by default 2, and in token classification,
+            where a student learns more slowly, half of all epochs if that is more.
         prediction_momentum (`float`, *optional*, defaults to 0.7):
             Weight of the past in the running average of predictions over epochs, on which losses are measured.
         clean_threshold (`float`, *optional*, defaults to 0.5):
@@ -99,8 +100,12 @@ class FreeALConfig(TrainingArguments):
     freeze_embeddings: bool = field(
         default=False, metadata={"help": "Keep the word embeddings as they are: a cheaper step on a CPU."}
     )
-    warm_up_epochs: int = field(
-        default=2, metadata={"help": "Epochs on every labelled sample before the first selection. Source: FreeAL."}
+    warm_up_epochs: int | None = field(
+        default=None,
+        metadata={
+            "help": "Epochs on every labelled sample before the first selection (default: 2, for words half of all). "
+            "Source: FreeAL."
+        },
     )
     prediction_momentum: float = field(
         default=0.7,
@@ -170,7 +175,7 @@ class FreeALConfig(TrainingArguments):
             raise ValueError("FSDP of version 1 is not supported: launch with --fsdp_version 2, or without --use_fsdp")
         if self.second_view not in ("augmented", "token_dropout", "dropout", "none"):
             raise ValueError(f"second_view is {self.second_view!r}: use augmented, token_dropout, dropout or none")
-        if self.warm_up_epochs < 1:
+        if self.warm_up_epochs is not None and self.warm_up_epochs < 1:
             raise ValueError("warm_up_epochs must be at least 1: the first selection needs an epoch's predictions")
         for name in ("prediction_momentum", "token_dropout"):
             if not 0 <= getattr(self, name) < 1:

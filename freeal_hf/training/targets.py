@@ -36,10 +36,13 @@ class Targets:
             without a label.
         posterior: Probability that each label is clean, shape `[n]`.
         memory: What the student predicted, averaged over epochs.
+        warm_up_epochs: Epochs before the first selection.
     """
 
     def __init__(self, samples: TrainingSet, num_classes: int, args: FreeALConfig) -> None:
         self.samples, self.num_classes, self.args = samples, num_classes, args
+        usual = 2 if samples.words is None else max(2, int(args.num_train_epochs) // 2)
+        self.warm_up_epochs = args.warm_up_epochs or usual
         self.memory = PredictionMemory(len(samples.labels), num_classes, args.prediction_momentum, args.device)
         self.losses: NDArray[np.float64] = np.full(len(samples.labels), np.nan)
         self.posterior: NDArray[np.floating] = np.zeros(len(samples.labels))
@@ -115,5 +118,5 @@ class Targets:
         self.losses, self.posterior = state["losses"], state["posterior"]
         memory = {name: torch.from_numpy(state[name]) for name in ("average", "sums", "counts", "epochs")}
         self.memory.load(memory, is_main_process)
-        if self.memory.epochs >= self.args.warm_up_epochs:
+        if self.memory.epochs >= self.warm_up_epochs:
             self._renew(state["is_clean"])

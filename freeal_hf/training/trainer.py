@@ -269,10 +269,10 @@ class FreeALTrainer(Trainer):
 
     def _ramp(self) -> float:
         """Weight of all that rests on the selection: 0 in warm-up."""
-        if self.targets.memory.epochs < self.args.warm_up_epochs:
+        if self.targets.memory.epochs < self.targets.warm_up_epochs:
             return 0.0
         # Counted from the epoch before, so that the first selection takes effect at once.
-        progress = (self.state.epoch or 0.0) - self.args.warm_up_epochs + 1
+        progress = (self.state.epoch or 0.0) - self.targets.warm_up_epochs + 1
         return ramp_up(progress, self.args.ramp_up_epochs)
 
     def _pairs(self, is_clean: Tensor, is_sample: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
@@ -373,7 +373,7 @@ class FreeALTrainer(Trainer):
         completed = int(round(self.state.epoch or 0.0, 6))
         if completed > self.targets.memory.epochs:
             self.targets.memory.finish_epoch(self._sum_over_processes)
-            if self.targets.memory.epochs >= self.args.warm_up_epochs:
+            if self.targets.memory.epochs >= self.targets.warm_up_epochs:
                 self.log(self.targets.select())
 
     def _finish_training(self) -> None:

@@ -54,6 +54,15 @@ def train(configure, tokenizer):
     return train
 
 
+def test_words_are_selected_after_half_of_the_epochs_unless_warm_up_is_given(train):
+    def first_selection(**changes):
+        history = train(make_sentences(count=16), num_train_epochs=6, **changes).state.log_history
+        return min(entry["epoch"] for entry in history if "clean_share" in entry)
+
+    assert first_selection(warm_up_epochs=None) == 3
+    assert first_selection(warm_up_epochs=1) == 1
+
+
 def test_every_word_has_a_loss_a_posterior_and_a_prediction(train):
     dataset = make_sentences(count=20)
     selection = train(dataset).selection
