@@ -46,7 +46,7 @@ class FreeALConfig(TrainingArguments):
             Share of the label in the soft target of a sample that is clean for certain.
         guess_temperature (`float`, *optional*, defaults to 0.85):
             Temperature that sharpens guesses and the divergence between views.
-        guess_correction (`float`, *optional*, defaults to 0.1):
+        guess_correction (`float`, *optional*, defaults to 0.25):
             Power of the student's self-confidence in each entity type that its guesses are divided by, against
             entities that the annotator missed; 0 switches it off. Token classification only.
         noisy_weight (`float`, *optional*, defaults to 1.0):
@@ -134,7 +134,7 @@ class FreeALConfig(TrainingArguments):
         default=0.85, metadata={"help": "Sharpens guesses and the divergence between views. Source: FreeAL's code."}
     )
     guess_correction: float = field(
-        default=0.1,
+        default=0.25,
         metadata={"help": "How far guesses of entities are set right for missed ones (0 = off). Words only."},
     )
     noisy_weight: float = field(
