@@ -35,9 +35,10 @@ def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int) ->
         found = trainer.selection
         assert found is not None
         np.savez(f"{output_dir}/found.npz", is_clean=found.is_clean, losses=found.losses, embeddings=found.embeddings)
-    # A process that leaves while gloo's threads still run is sometimes aborted.
+    # A process that leaves while gloo's threads still run is sometimes aborted, after all is done.
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+    os._exit(0)
 
 
 if __name__ == "__main__":
