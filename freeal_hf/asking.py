@@ -321,11 +321,12 @@ def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Ask
     if asking.loop.refine == "none":
         return np.array([], dtype=int)
     # A student that has learnt nothing doubts nothing: only what has no answer is left.
-    wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task) if is_heard else answers.is_missing
-    known = len(wanted)
-    if asking.loop.refine == "all" and is_heard:
-        wanted = np.ones(known, dtype=bool)
-    return np.flatnonzero(wanted & (corpus.human[:known] == NO_LABEL))
+    wanted = answers.is_missing
+    if is_heard and asking.loop.refine == "all":
+        wanted = np.ones_like(wanted)
+    elif is_heard:
+        wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task)
+    return np.flatnonzero(wanted & (corpus.human[: len(wanted)] == NO_LABEL))
 
 
 def _retrieve(

@@ -74,7 +74,7 @@ class Classifier:
         Returns:
             `np.ndarray` of shape `(len(texts), num_labels)`: Rows sum to one, columns in the order of `label_names`.
         """
-        return self.probabilities_and_embeddings(texts)[0]
+        return self._predict(texts, with_embeddings=False)[0]
 
     def probabilities_and_embeddings(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities as in `probabilities`, and the student's embeddings of the texts.
@@ -86,19 +86,25 @@ class Classifier:
             `tuple[np.ndarray, np.ndarray]`: Probabilities, and means of the last hidden states over each text's
             tokens, of shape `(len(texts), hidden size)`.
         """
+        return self._predict(texts, with_embeddings=True)
+
+    def _predict(self, texts: Sequence[str], *, with_embeddings: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities, and embeddings: of no width unless they are wanted."""
         import torch
 
         found = np.zeros((len(texts), len(self.label_names)))
-        embeddings = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
+        width = self._model.config.hidden_size if with_embeddings else 0
+        embeddings = np.zeros((len(texts), width), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for start in range(0, len(texts), self.batch_size):
             rows = by_length[start : start + self.batch_size]
             inputs = self._tokenizer([texts[i] for i in rows], truncation=True, padding=True, return_tensors="pt")
             with torch.inference_mode():
-                outputs = self._model(**inputs.to(self._model.device), output_hidden_states=True)
+                outputs = self._model(**inputs.to(self._model.device), output_hidden_states=with_embeddings)
             found[rows] = outputs.logits.float().softmax(-1).cpu().numpy()
-            states, mask = outputs.hidden_states[-1].float(), inputs["attention_mask"].unsqueeze(-1)
-            embeddings[rows] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+            if with_embeddings:
+                states, mask = outputs.hidden_states[-1].float(), inputs["attention_mask"].unsqueeze(-1)
+                embeddings[rows] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
         return found, embeddings
 
 
@@ -155,9 +161,13 @@ def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Colu
     """
     usable = [i for i, row in enumerate(rows) if is_usable(row.note)]
     cells = [[""] * (len(columns.header) - 3) for _ in rows]
-    found = classifier.probabilities_and_embeddings([rows[i].text for i in usable])
-    for i, probabilities, embedding in zip(usable, *found, strict=True):
-        cells[i] = columns.cells(probabilities, embedding)
+    texts = [rows[i].text for i in usable]
+    if columns.embeddings:
+        probabilities, embeddings = classifier.probabilities_and_embeddings(texts)
+    else:
+        probabilities, embeddings = classifier.probabilities(texts), np.zeros((len(texts), 0))
+    for i, row_probabilities, embedding in zip(usable, probabilities, embeddings, strict=True):
+        cells[i] = columns.cells(row_probabilities, embedding)
     return [[row.id, row.text, *middle, row.note or ""] for row, middle in zip(rows, cells, strict=True)]
 
 

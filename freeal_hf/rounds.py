@@ -459,7 +459,7 @@ class FreeAL:
 
     def _student_args(self, checkpoints: Path, num_samples: int) -> "FreeALConfig":
         args = copy.copy(self.args)
-        if "num_train_epochs" not in changed_arguments(args):
+        if args.num_train_epochs == type(args).num_train_epochs:
             per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
             steps = math.ceil(num_samples / per_step)
             args.num_train_epochs = max(args.num_train_epochs, math.ceil(self.loop.min_train_steps / steps))
