@@ -9,15 +9,13 @@ from freeal_hf.errors import InputError
 from freeal_hf.inputs import check_columns, is_usable, read_ids
 from freeal_hf.spans import OUTSIDE, Span, invalid_position
 from freeal_hf.tables import read_tables
-from freeal_hf.tasks import NO_LABEL, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
 
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
 TOKENS, SPANS = "tokens", "spans"
-Named = tuple[tuple[str, str], ...]
-"""Entities as they are written, each with its type."""
 
 
 def read_sentences(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 NO_LABEL = -1
 """Label id of a text that has no label. It never enters a supervised loss."""
 
+Named = tuple[tuple[str, str], ...]
+"""Entities as they are written, each with its type."""
+
 
 @dataclass(frozen=True)
 class Demonstration:
@@ -35,7 +38,7 @@ class Demonstration:
     label: int
     source: str = "selected"
     id: str | None = None
-    entities: tuple[tuple[str, str], ...] = ()
+    entities: Named = ()
 
 
 class Task:

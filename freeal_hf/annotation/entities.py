@@ -8,10 +8,7 @@ from typing import Any, NamedTuple
 from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest
 from freeal_hf.annotation.calls import UnusableAnswer
 from freeal_hf.annotation.prompts import LONGEST_SHOT, Message, cut_text, quoted, without_thoughts
-from freeal_hf.tasks import NO_LABEL, TokenClassification
-
-Named = tuple[tuple[str, str], ...]
-"""Entities as they are written, each with its type."""
+from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
 
 LONGEST_PASSAGE = 3000
 """Characters of a text that are asked about at once; a longer text is asked about in passages of whole words."""

@@ -409,9 +409,14 @@ class FreeALTrainer(Trainer):
         """As in Trainer, but the card is the student's: labels, arguments, scores, what the selection trusted."""
         if self.is_world_process_zero():
             metadata = {"language": language, "license": license, "tags": [tags] if isinstance(tags, str) else tags}
-            is_tagger = self._labels_words
             write_card(
-                self, self.selection, model_name, finetuned_from, dataset_tags, metadata, labels_words=is_tagger
+                self,
+                self.selection,
+                model_name,
+                finetuned_from,
+                dataset_tags,
+                metadata,
+                labels_words=self._labels_words,
             )
 
     # ---- Checkpoints ----
