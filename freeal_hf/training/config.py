@@ -103,7 +103,7 @@ class FreeALConfig(TrainingArguments):
     warm_up_epochs: int | None = field(
         default=None,
         metadata={
-            "help": "Epochs on every labelled sample before the first selection (default: 2, for words half of all). "
+            "help": "Epochs on every labelled sample before the first selection (2, for words half of all). "
             "Source: FreeAL."
         },
     )
