@@ -105,12 +105,14 @@ def main() -> None:
     done = {Cell(**line["cell"]) for line in results}
     todo = [cell for cell in dict.fromkeys(todo) if cell not in done]
     spawn = multiprocessing.get_context("spawn")
+    failed = 0
     with ProcessPoolExecutor(options.workers, mp_context=spawn, initializer=be_quiet) as pool:
         cells = {pool.submit(run_cell, cell, options.data): cell for cell in todo}
         for finished in as_completed(cells):
             if error := finished.exception():
                 # The others are worth their hours all the same; run again, the script tries this one once more.
                 print(cells[finished], f"failed: {error!r}", flush=True)
+                failed += 1
                 continue
             outcome = finished.result()
             line = {"cell": asdict(cells[finished]), "outcome": asdict(outcome)}
@@ -119,6 +121,8 @@ def main() -> None:
             results.append(line)
             print(cells[finished], f"test {outcome.test_accuracy:.4f} in {outcome.seconds:.0f} s", flush=True)
     print(report(results))
+    if failed:
+        raise SystemExit(f"{failed} cells failed and are missing above")
 
 
 def be_quiet() -> None:

@@ -31,6 +31,7 @@ PUBLISHED: dict[str, Any] = {
     "dropout": 0.3,
     "warm_up_epochs": 3,
     "prediction_momentum": 0.0,
+    "start_with_probe": False,
     "clean_threshold": 0.7,
     "soft_targets": False,
     "noisy_weight": 0.0,
@@ -39,6 +40,7 @@ PUBLISHED: dict[str, Any] = {
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no_averaging": {"prediction_momentum": 0.0},
+    "no_probe": {"start_with_probe": False},
     "hard_targets": {"soft_targets": False},
     "noisy_left_out": {"noisy_weight": 0.0},
     "no_mixup": {"mixup_alpha": 0.0},
@@ -273,7 +275,8 @@ def predict(trainer: Trainer, dataset: Dataset) -> np.ndarray:
     """Logits for a data set of texts."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(STUDENT)
     order = np.argsort([len(text) for text in dataset["text"]], kind="stable")
-    prepared = tokenize(dataset.select(order), tokenizer, 128, EVAL_COLUMNS)
+    # Without labels: some rows have none, of which a plain Trainer cannot take a loss.
+    prepared = tokenize(dataset.select(order).remove_columns("label"), tokenizer, 128, EVAL_COLUMNS)
     return trainer.predict(prepared).predictions[np.argsort(order)]
 
 

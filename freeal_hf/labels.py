@@ -4,17 +4,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold
-from sklearn.preprocessing import normalize
 
 from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.training.probe import held_out_probabilities
 from freeal_hf.voting import fuse_votes
 
-_FOLDS = 5
-# A probe on embeddings gains nothing from more texts, and its time grows with them.
-_PROBE_TEXTS = 20_000
-_PROBE_C = 5.0
 _Z = 1.96
 
 
@@ -171,47 +165,6 @@ def has_learnt(labels: np.ndarray, student_probabilities: np.ndarray, held_out: 
         return True
     seen, unseen = (float((found.argmax(axis=1) == labels).mean()) for found in (student_probabilities, held_out))
     return bool(seen >= unseen - 2 * np.sqrt(unseen * (1 - unseen) / len(labels)))
-
-
-def held_out_probabilities(
-    embeddings: np.ndarray, labels: np.ndarray, num_labels: int, *, seed: int = 0
-) -> np.ndarray:
-    """What a classifier predicts for each text without having seen its label.
-
-    The student has seen all labels. A logistic regression on the embeddings that it began with, trained on four fifths
-    of the texts and asked for the fifth, costs next to nothing.
-
-    Args:
-        embeddings (`np.ndarray` of shape `(n, d)`): Embeddings that no label has shaped.
-        labels (`np.ndarray` of shape `(n,)`): Labels, -1 for none: these texts are predicted only.
-        num_labels (`int`): Number of labels.
-        seed (`int`): Seed of the folds.
-
-    Returns:
-        `np.ndarray` of shape `(n, num_labels)`: Rows sum to one.
-    """
-    rng = np.random.default_rng(seed)
-    features = normalize(np.asarray(embeddings, dtype=np.float32))
-    labelled = np.flatnonzero(labels != NO_LABEL)
-    found = np.full((len(labels), num_labels), 1 / num_labels)
-
-    def predict(train: np.ndarray, asked: np.ndarray) -> None:
-        classes = np.unique(labels[train])
-        if len(asked) == 0 or len(classes) == 0:
-            return
-        found[asked] = 0
-        if len(classes) == 1:
-            found[asked, classes[0]] = 1
-            return
-        train = train if len(train) <= _PROBE_TEXTS else rng.choice(train, _PROBE_TEXTS, replace=False)
-        probe = LogisticRegression(C=_PROBE_C, max_iter=300).fit(features[train], labels[train])
-        found[np.ix_(asked, probe.classes_)] = probe.predict_proba(features[asked])
-
-    if len(labelled) >= _FOLDS:
-        for train, asked in KFold(_FOLDS, shuffle=True, random_state=seed).split(labelled):
-            predict(labelled[train], labelled[asked])
-    predict(labelled, np.flatnonzero(labels == NO_LABEL))
-    return found
 
 
 def answer_reliability(labels: np.ndarray, confidences: np.ndarray, held_out: np.ndarray) -> np.ndarray:

@@ -446,7 +446,7 @@ class FreeAL:
             trainer.add_callback(DiagnosticsCallback(trainer, step, epoch))
         if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
             trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
-        first_embeddings = trainer.embeddings()
+        first_embeddings = trainer.first_embeddings()
         try:
             trainer.train(resume_from_checkpoint=True)
         except FileNotFoundError:

@@ -111,6 +111,12 @@ class FreeALConfig(TrainingArguments):
         default=0.7,
         metadata={"help": "Weight of the past in the predictions averaged over epochs. Source: temporal ensembling."},
     )
+    start_with_probe: bool = field(
+        default=True,
+        metadata={
+            "help": "Begin that average with a held-out linear probe's predictions (texts only). Source: cleanlab."
+        },
+    )
     clean_threshold: float = field(
         default=0.5,
         metadata={"help": "Clean when the posterior of the low-loss component exceeds this. Source: FreeAL."},

@@ -28,6 +28,16 @@ class PredictionMemory:
         self.sums = torch.zeros(samples, classes, device=device)
         self.counts = torch.zeros(samples, device=device)
         self.epochs = 0
+        self.estimates = 0
+
+    def begin(self, probabilities: Tensor) -> None:
+        """Start the average with what another model, which has not seen a sample's label, says of it.
+
+        Args:
+            probabilities: Its predictions, shape `[samples, classes]`; they weigh as much as an epoch's.
+        """
+        self.average = probabilities.to(self.average)
+        self.estimates = 1
 
     def record(self, index: Tensor, probabilities: Tensor) -> None:
         """Note what one training step predicted.
@@ -51,12 +61,13 @@ class PredictionMemory:
         sums, counts = reduce(self.sums), reduce(self.counts)
         fresh = sums / counts.clamp_min(1)[:, None]
         # Early on all epochs weigh alike: the first, when the student knew least, must not linger.
-        momentum = min(self.momentum, self.epochs / (self.epochs + 1))
+        momentum = min(self.momentum, self.estimates / (self.estimates + 1))
         average = momentum * self.average + (1 - momentum) * fresh
         self.average = torch.where(counts[:, None] > 0, average, self.average)
         self.sums.zero_()
         self.counts.zero_()
         self.epochs += 1
+        self.estimates += 1
 
     def state(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """Everything needed to go on, also from the middle of an epoch.
@@ -72,6 +83,7 @@ class PredictionMemory:
             "sums": reduce(self.sums),
             "counts": reduce(self.counts),
             "epochs": torch.tensor(self.epochs),
+            "estimates": torch.tensor(self.estimates),
         }
 
     def load(self, state: dict[str, Tensor], is_main_process: bool) -> None:
@@ -83,6 +95,6 @@ class PredictionMemory:
         """
         device = self.average.device
         self.average = state["average"].to(device)
-        self.epochs = int(state["epochs"])
+        self.epochs, self.estimates = int(state["epochs"]), int(state["estimates"])
         if is_main_process:
             self.sums, self.counts = state["sums"].to(device), state["counts"].to(device)

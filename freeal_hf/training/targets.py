@@ -13,6 +13,7 @@ from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import NO_LABEL
 from freeal_hf.training.losses import class_weights, sharpen, soft_targets
 from freeal_hf.training.memory import PredictionMemory
+from freeal_hf.training.probe import held_out_probabilities
 from freeal_hf.training.selection import SelectionRules, select_clean
 from freeal_hf.training.token_selection import corrected_guesses, select_clean_words
 from freeal_hf.training.training_set import TrainingSet
@@ -50,6 +51,20 @@ class Targets:
         self.is_clean = self._labels != NO_LABEL
         self.distributions = F.one_hot(self._labels.clamp_min(0), num_classes).float()
         self.weights = self.is_clean.float()
+
+    def begin(self, embeddings: NDArray[np.float32], reduce: Callable[[Tensor], Tensor]) -> None:
+        """Start the averaged predictions with those of a probe that has not seen the label it is asked for.
+
+        Args:
+            embeddings: Embeddings that no label has shaped, shape `[n, d]`.
+            reduce: Sums a tensor over all processes; the first one asks the probe.
+        """
+        found = torch.zeros_like(self.memory.average)
+        if self.args.process_index == 0:
+            found += torch.from_numpy(
+                held_out_probabilities(embeddings, self.samples.labels, self.num_classes, seed=self.args.seed)
+            ).to(found)
+        self.memory.begin(reduce(found))
 
     def select(self) -> dict[str, float]:
         """Choose the clean samples by the averaged predictions, and renew targets and weights.
@@ -116,7 +131,7 @@ class Targets:
             is_main_process: As in `PredictionMemory.load`.
         """
         self.losses, self.posterior = state["losses"], state["posterior"]
-        memory = {name: torch.from_numpy(state[name]) for name in ("average", "sums", "counts", "epochs")}
+        memory = {name: torch.from_numpy(state[name]) for name in ("average", "sums", "counts", "epochs", "estimates")}
         self.memory.load(memory, is_main_process)
         if self.memory.epochs >= self.warm_up_epochs:
             self._renew(state["is_clean"])

@@ -120,6 +120,7 @@ class FreeALTrainer(Trainer):
         self.num_labels = len(model.config.id2label or ())
         self._outside = (model.config.label2id or {}).get(OUTSIDE, -1)
         self.selection: Selection | None = None
+        self._first_embeddings: NDArray[np.float32] | None = None
         self._tokenizer, self._max_length, self._class_names = processing_class, args.max_length, names
         self._encoder = encoder_of(model)
         self._mixup = HiddenMixup(self._encoder)
@@ -357,13 +358,15 @@ class FreeALTrainer(Trainer):
         num_windows = torch.from_numpy(np.bincount(self._samples.text_of_row)).to(args.device)
         return probabilities.cpu().numpy(), (embeddings / num_windows[:, None]).cpu().numpy()
 
-    def embeddings(self) -> NDArray[np.float32]:
-        """Embeddings of all training texts by the student as it is now.
+    def first_embeddings(self) -> NDArray[np.float32]:
+        """Embeddings of all training texts by the student as it came, before any training; computed once.
 
         Returns:
             Mean of the last hidden state over each text's tokens, in the data set's order, shape `[n, hidden size]`.
         """
-        return self._score_training_set()[1]
+        if self._first_embeddings is None:
+            self._first_embeddings = self._score_training_set()[1]
+        return self._first_embeddings
 
     def _sum_over_processes(self, value: Tensor) -> Tensor:
         return self.accelerator.reduce(value.clone(), reduction="sum")
@@ -447,6 +450,8 @@ class FreeALTrainer(Trainer):
             )
             self.targets.load(load_selection(folder, len(self._samples.labels)), self.args.process_index == 0)
             resume_from_checkpoint = str(folder)
+        elif self.args.start_with_probe and not self._labels_words:
+            self.targets.begin(self.first_embeddings(), self._sum_over_processes)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

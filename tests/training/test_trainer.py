@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import LengthGroupedSampler
+from freeal_hf.training.probe import held_out_probabilities
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import NAMES, make_texts, tiny_student
 
@@ -54,6 +55,19 @@ def test_flipped_labels_are_told_from_right_ones(tokenizer: Tokenizer, configure
     wrong = np.array(texts["label"]) != np.array(texts["gold"])
     assert selection.is_clean[~wrong].mean() > 0.9
     assert selection.is_clean[wrong].mean() < 0.1
+
+
+@pytest.mark.parametrize(("with_probe", "weight"), [(True, 0.5), (False, 0.0)])
+def test_averaged_predictions_begin_with_those_of_a_probe(
+    tokenizer: Tokenizer, configure: Configure, with_probe: bool, weight: float
+) -> None:
+    args = configure(num_train_epochs=1, warm_up_epochs=1, start_with_probe=with_probe, learning_rate=0.0)
+    texts = make_texts()
+    trainer = trained(texts, args, tokenizer)
+    assert trainer.selection is not None
+    probe = held_out_probabilities(trainer.first_embeddings(), np.array(texts["label"]), 3, seed=args.seed)
+    expected = weight * probe + (1 - weight) * trainer.selection.probabilities
+    assert np.allclose(trainer.targets.memory.average, expected, atol=1e-5)
 
 
 def test_a_trusted_label_stays_clean_and_whole_whatever_its_loss(tokenizer: Tokenizer, configure: Configure) -> None:
