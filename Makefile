@@ -9,17 +9,25 @@ TGI_VENV ?= .venv-tgi
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.installed: pyproject.toml setup.cfg constraints.txt
+# A process for each core, one thread each: many tests wait for servers and other processes.
+PYTEST := python -m pytest -n logical --maxprocesses 4 --dist loadfile
+test test-tgi: export OMP_NUM_THREADS = 1
+
+$(VENV)/.demo: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.demo
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[test-space,quality]'
 	touch $@
 
-demo: $(VENV)/.installed ## label the shipped shop messages and train a student on them, offline
+demo: $(VENV)/.demo ## label the shipped shop messages and train a student on them, offline
 	$(BIN)/freeal-hf demo --output-dir runs/demo
 
 test: $(VENV)/.installed ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/$(PYTEST)
 
 $(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -m venv $(TGI_VENV)
@@ -34,7 +42,7 @@ TGI_CORE := tests/annotation tests/training tests/test_package.py $(addprefix te
 	test_the_student_answers_in_a_plain_pipeline)
 
 test-tgi: $(TGI_VENV)/.installed ## run the suite's core with transformers 4.57 and the text-generation client
-	$(TGI_VENV)/bin/python -m pytest $(TGI_CORE)
+	$(TGI_VENV)/bin/$(PYTEST) $(TGI_CORE)
 
 quality: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff check .
