@@ -112,7 +112,7 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
     start = time.monotonic()
     if number == 0:
         answers = kind.no_answers(corpus)
-        asked = np.flatnonzero(corpus.human == NO_LABEL)
+        asked = np.flatnonzero(~corpus.is_human)
         first = _first_demonstrations(corpus, asking, ledgers[0])
         write_atomically(folder / _GENERATED, lambda path: write_pool(path, first, asking.task))
         shown: Iterable[tuple[Demonstration, ...]] = [tuple(first)] * len(asked)
@@ -298,9 +298,10 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
     per_label = _shots_per_label(asking.loop, asking.task)
     by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
     order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
-    for i in order[corpus.human[order] != NO_LABEL]:
-        label = int(corpus.human[i])
-        by_label[label].append(Demonstration(corpus.texts[i], label, "human", corpus.ids[i]))
+    given = corpus.human_demonstrations()
+    for i in order:
+        if i in given:
+            by_label[given[i].label].append(given[i])
     annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
     if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label.values()):
         for shot in generate_demonstrations(
@@ -326,7 +327,7 @@ def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Ask
         wanted = np.ones_like(wanted)
     elif is_heard:
         wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task)
-    return np.flatnonzero(wanted & (corpus.human[: len(wanted)] == NO_LABEL))
+    return np.flatnonzero(wanted & ~corpus.is_human[: len(wanted)])
 
 
 def _retrieve(
@@ -337,8 +338,7 @@ def _retrieve(
     position = {sample: i for i, sample in enumerate(corpus.ids)}
     shots = {position[str(shot.id)]: shot for shot in read_pool(previous / run_folder.DEMONSTRATIONS, asking.task)}
     # A person may have spoken since: their labels are candidates at once, and correct those of the pool.
-    for i in np.flatnonzero(corpus.human[: len(selection.embeddings)] != NO_LABEL):
-        shots[int(i)] = Demonstration(corpus.texts[i], int(corpus.human[i]), "human", corpus.ids[i])
+    shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
     rows, pool = np.array(list(shots), dtype=int), list(shots.values())
     labels = np.array([shot.label for shot in pool], dtype=int)
     queries = cluster_queries(selection.embeddings[asked], asking.loop.texts_per_list, seed=asking.seed)

@@ -117,7 +117,8 @@ def _add_run(commands: Any) -> None:
         "--examples",
         action="append",
         metavar="PATH",
-        help="labels that people gave (id or text, and label): always clean, never overwritten; repeatable",
+        help="labels that people gave (id or text, and label; of entities tags or spans): always clean, never "
+        "overwritten; repeatable",
     )
     data.add_argument("--test-data", metavar="PATH", help="texts with gold labels that the loop never sees")
 

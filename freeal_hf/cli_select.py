@@ -105,8 +105,9 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
     task = task_of(values) if values["strategy"] == "llm" or "labelled" in values else None
     if isinstance(task, TokenClassification):
         raise InputError(
-            "`select` chooses texts whose label a person then gives, and people's entities cannot be read yet; give a "
-            "task with labels of texts."
+            "`select` chooses texts for a task with labels of texts; it cannot choose for one of entities yet. For "
+            "sentences whose entities a person will mark give a column of texts, a --strategy that needs no labels "
+            "(kmeans, coreset, random), and no --labelled."
         )
     pool, ids = _pool(read_data(source, **reading(values)), values, task)
     check_budget(pool, values["budget"])
@@ -143,7 +144,7 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
     corpus = distinct_texts(data)
     if task is not None and "labelled" in values:
         columns = {name: value for name, value in reading(values).items() if name in ("text_columns", "encoding")}
-        corpus = with_human_labels(corpus, data, read_human_labels(values["labelled"], task, **columns))
+        corpus = with_human_labels(corpus, data, task, read_human_labels(values["labelled"], task, **columns))
     return Pool(corpus.texts, corpus.human), corpus.ids
 
 

@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation
-from freeal_hf.annotation.prompts import LONGEST_SHOT
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.demonstrations import choose_demonstrations
+from freeal_hf.entity_corpus import Sentences, collect, rarest_types, with_human_labels
 from freeal_hf.entity_labels import fuse_entities, valid_tags
-from freeal_hf.human_labels import HumanLabel
-from freeal_hf.inputs import is_usable
-from freeal_hf.round_files import Corpus, Selection
+from freeal_hf.human_labels import HUMAN_NOTE, HumanEntities
+from freeal_hf.round_files import Selection
 from freeal_hf.sentences import SPANS, TOKENS, named_in, spans_in_text, tag_names
 from freeal_hf.spans import Span, spans_of, tags_of
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
@@ -23,29 +22,9 @@ from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
 if TYPE_CHECKING:
     from datasets import Dataset
 
+__all__ = ["collect", "with_human_labels"]  # what else a `Kind` has
+
 _LEARNT = 0.5  # of the words in the annotator's entities, the share that a student must find in some entity
-
-
-@dataclass(frozen=True)
-class Sentences(Corpus):
-    """The distinct usable sentences of a data set.
-
-    Args:
-        words (`list[list[str]]`): The words of each sentence.
-        starts (`list[list[int]]`): Where each word starts in the text, in characters.
-    """
-
-    words: list[list[str]] = field(default_factory=list)
-    starts: list[list[int]] = field(default_factory=list)
-
-    def words_of(self, index: int) -> tuple[str, ...]:
-        """The words of a sentence."""
-        return tuple(self.words[index])
-
-    @property
-    def num_words(self) -> list[int]:
-        """Words in each sentence."""
-        return [len(words) for words in self.words]
 
 
 @dataclass
@@ -56,20 +35,25 @@ class EntityAnswers:
         spans (`list[list[Span] | None]`): The entities, `None` where there is no answer.
         reasons (`list[str | None]`): Why there is no answer.
         dropped (`np.ndarray` of shape `(n,)`): Entities of each answer that do not stand in the sentence.
-        human_labels (`list[HumanLabel]`): Always empty: people's entities are not read yet.
+        human_labels (`list[HumanEntities]`): What people had marked when the annotator was asked.
         parts (`list[EntityAnswers]`): Always empty: one annotator alone is asked.
     """
 
     spans: list[list[Span] | None]
     reasons: list[str | None]
     dropped: np.ndarray
-    human_labels: list[HumanLabel] = field(default_factory=list)
+    human_labels: list[HumanEntities] = field(default_factory=list)
     parts: list["EntityAnswers"] = field(default_factory=list)
 
     def extended_to(self, count: int) -> "EntityAnswers":
-        """The same: no sentence comes from elsewhere."""
-        assert count == len(self.spans)
-        return self
+        """The same for more sentences, of which the new ones have no answer."""
+        more = count - len(self.spans)
+        return EntityAnswers(
+            [*self.spans, *[None] * more],
+            [*self.reasons, *[None] * more],
+            np.concatenate([self.dropped, np.zeros(more, dtype=int)]),
+            self.human_labels,
+        )
 
     def take(self, index: int, answer: Annotation) -> None:
         """Enters an answer. One that is none does not undo one of an earlier round."""
@@ -87,7 +71,13 @@ class EntityAnswers:
 
     def save(self, path: Path, costs: Mapping[str, Any]) -> None:
         """Writes the answers and what they took."""
-        values = {"costs": dict(costs), "spans": self.spans, "reasons": self.reasons, "dropped": self.dropped.tolist()}
+        values = {
+            "costs": dict(costs),
+            "spans": self.spans,
+            "reasons": self.reasons,
+            "dropped": self.dropped.tolist(),
+            "human_labels": [{**asdict(item), "origin": "an earlier human label"} for item in self.human_labels],
+        }
         path.write_text(json.dumps(values), encoding="utf-8")
 
     @property
@@ -101,29 +91,6 @@ class EntityAnswers:
         return {"dropped_entities": int(self.dropped.sum())}
 
 
-def collect(dataset: "Dataset") -> Sentences:
-    """Collects the distinct usable sentences of what `read_sentences` returned."""
-    index: dict[tuple[str, ...], int] = {}
-    first_rows: list[int] = []
-    index_of_row = np.full(len(dataset), -1)
-    for row, (words, note) in enumerate(zip(dataset[TOKENS], dataset["note"], strict=True)):
-        if is_usable(note):
-            if tuple(words) not in index:
-                index[tuple(words)] = len(first_rows)
-                first_rows.append(row)
-            index_of_row[row] = index[tuple(words)]
-    ids, texts, starts = list(dataset["id"]), list(dataset["text"]), list(dataset["token_starts"])
-    return Sentences(
-        ids=[ids[row] for row in first_rows],
-        texts=[texts[row] for row in first_rows],
-        augmented=None,
-        index_of_row=index_of_row,
-        human=np.full(len(first_rows), NO_LABEL),
-        words=[list(words) for words in index],
-        starts=[starts[row] for row in first_rows],
-    )
-
-
 def no_answers(corpus: Sentences) -> EntityAnswers:
     """Answers for sentences that nobody has been asked about."""
     count = len(corpus.texts)
@@ -134,25 +101,34 @@ def load_answers(path: Path) -> tuple[EntityAnswers, dict[str, Any]]:
     """Reads what `EntityAnswers.save` wrote."""
     values = json.loads(path.read_text(encoding="utf-8"))
     spans = [None if found is None else [Span(*span) for span in found] for found in values["spans"]]
-    return EntityAnswers(spans, values["reasons"], np.array(values["dropped"], dtype=int)), values["costs"]
+    human = [
+        HumanEntities(**{**item, "tags": tuple(item["tags"]), "words": item["words"] and tuple(item["words"])})
+        for item in values["human_labels"]
+    ]
+    return EntityAnswers(spans, values["reasons"], np.array(values["dropped"], dtype=int), human), values["costs"]
 
 
 def found_labels(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> np.ndarray:
-    """Ids of the types that the annotator found, one for each entity."""
-    return np.array([task.label2id[span.type] for spans in answers.spans for span in spans or ()], dtype=int)
+    """Ids of the types that the annotator and people found, one for each entity."""
+    found = corpus.training_spans(answers.spans)
+    return np.array([task.label2id[span.type] for spans in found for span in spans or ()], dtype=int)
 
 
 def is_noisy(corpus: Sentences, answers: EntityAnswers, selection: Selection, task: TokenClassification) -> np.ndarray:
-    """Whether a sentence has no answer, or an entity by annotator or student that is not clean; shape `(n,)`."""
-    student = valid_tags(selection.probabilities, corpus.num_words, task.tags)
-    in_question = ~selection.is_clean & ((_tag_ids(corpus, answers, task) > 0) | (student > 0))
-    sentence = np.repeat(np.arange(len(corpus.words)), corpus.num_words)
-    noisy = np.bincount(sentence, in_question, minlength=len(corpus.words)) > 0
-    return noisy | answers.is_missing
+    """Whether a sentence has no answer, or an entity by annotator or student that is not clean; shape `(n,)`.
+
+    What a person marked is never noisy. Sentences that came after the answers are left out.
+    """
+    count = len(answers.spans)
+    num_words = corpus.num_words[:count]
+    student = valid_tags(selection.probabilities, num_words, task.tags)
+    in_question = ~selection.is_clean & ((_tag_ids(answers.spans, num_words, task) > 0) | (student > 0))
+    noisy = np.bincount(np.repeat(np.arange(count), num_words), in_question, minlength=count) > 0
+    return (noisy | answers.is_missing) & ~corpus.is_human[:count]
 
 
 def training_set(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> "Dataset":
-    """What the student learns from: `id`, `tokens` and the annotator's tags as `label`."""
+    """What the student learns from: `id`, `tokens`, tags as `label`, and `is_trusted` where a person gave them."""
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Sequence as ListFeature
 
@@ -160,8 +136,15 @@ def training_set(corpus: Sentences, answers: EntityAnswers, task: TokenClassific
         "id": Value("string"),
         TOKENS: ListFeature(Value("string")),
         "label": ListFeature(ClassLabel(names=task.tags)),
+        "is_trusted": Value("bool"),
     }
-    columns = {"id": corpus.ids, TOKENS: corpus.words, "label": _by_sentence(_tag_ids(corpus, answers, task), corpus)}
+    labels = _tag_ids(corpus.training_spans(answers.spans), corpus.num_words, task)
+    columns = {
+        "id": corpus.ids,
+        TOKENS: corpus.words,
+        "label": _by_sentence(labels, corpus),
+        "is_trusted": corpus.is_human,
+    }
     return Dataset.from_dict(columns, features=Features(features))
 
 
@@ -175,31 +158,26 @@ def choose_pool(
 ) -> list[Demonstration]:
     """Chooses demonstrations among sentences without a noisy entity on whose every entity the student agrees.
 
+    Those that a person marked are always candidates.
     A sentence stands for the rarest of its types, so that each type is covered, or shows that there may be none; its
     loss is that of its worst word. One that is longer than a demonstration may be is not chosen: cut, it would show
     fewer entities than it has.
     """
-    labels = _tag_ids(corpus, answers, task)
+    spans = corpus.training_spans(answers.spans)
+    labels = _tag_ids(spans, corpus.num_words, task)
     student = valid_tags(selection.probabilities, corpus.num_words, task.tags)
     starts = np.cumsum([0, *corpus.num_words[:-1]])
     agrees = np.minimum.reduceat(student == labels, starts)
     losses = np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), starts)
-    counts = np.bincount(found_labels(corpus, answers, task), minlength=task.num_labels)
-    stands_for = np.array(
-        [
-            min((task.label2id[span.type] for span in spans), key=lambda i: counts[i]) if spans else task.num_labels
-            for spans in answers.spans
-        ]
-    )
-    is_short = np.array([len(text) <= LONGEST_SHOT for text in corpus.texts])
     pool = choose_demonstrations(
         corpus.texts,
         corpus.ids,
-        stands_for,
+        rarest_types(spans, task),
         losses,
-        agrees & ~is_noisy(corpus, answers, selection, task) & is_short,
+        agrees & ~is_noisy(corpus, answers, selection, task) & corpus.is_short,
         selection.embeddings,
         num_labels=len(task.shot_labels),
+        is_human=corpus.is_human & corpus.is_short,
         pool_size=loop.pool_size,
         candidate_fraction=loop.candidate_fraction,
         seed=seed,
@@ -210,7 +188,7 @@ def choose_pool(
         replace(
             shot,
             label=NO_LABEL if shot.label == task.num_labels else shot.label,
-            entities=named_in(shot.text, answers.spans[i] or [], corpus.words[i], corpus.starts[i]),
+            entities=named_in(shot.text, spans[i] or [], corpus.words[i], corpus.starts[i]),
         )
         for shot, i in zip(pool, rows, strict=True)
     ]
@@ -229,22 +207,27 @@ def label_rows(
     """The round's data set: one row for each row of the input, in its order; and whether the student has learnt.
 
     Labels are BIO tags, one for each word; confidences and losses are means over the words of a sentence, `is_clean`
-    says that it has no noisy entity, and `spans` are the final entities with their place in the text.
+    says that it has no noisy entity, and `spans` are the final entities with their place in the text. What a person
+    marked is final.
     """
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Sequence as ListFeature
 
-    tags, given = task.tags, _tag_ids(corpus, answers, task)
-    final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, corpus.num_words, tags)
-    student = valid_tags(selection.probabilities, corpus.num_words, tags)
+    tags, num_words = task.tags, corpus.num_words
+    given = _tag_ids(corpus.training_spans(answers.spans), num_words, task)
+    final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
+    student = valid_tags(selection.probabilities, num_words, tags)
     # One that has not is known by its silence: it leaves out what it was shown.
     learnt = not (given > 0).any() or bool((student[given > 0] > 0).mean() >= _LEARNT)
     if not learnt:
         final = np.where(given == NO_LABEL, student, given)
+    human = np.repeat(corpus.is_human, num_words)
+    final, confidence = np.where(human, given, final), np.where(human, 1.0, confidence)
     sure = selection.probabilities[np.arange(len(student)), student]
     clean = ~is_noisy(corpus, answers, selection, task)
     places = corpus.index_of_row
     starts, words = dataset["token_starts"][:], dataset[TOKENS][:]
+    reasons = [HUMAN_NOTE if by_hand else why for by_hand, why in zip(corpus.is_human, answers.reasons, strict=True)]
 
     def spread(values: Sequence[Any], missing: Any = None) -> list[Any]:
         return [missing if i < 0 else values[i] for i in places]
@@ -263,7 +246,7 @@ def label_rows(
             [spans_in_text(spans_of(tag_names(ids, tags)), words[row], starts[row]) for row, ids in enumerate(labels)],
             [{"start": Value("int32"), "end": Value("int32"), "type": Value("string")}],
         ),
-        "annotator_label": (spread(_by_sentence(given, corpus), []), label),
+        "annotator_label": (spread(_by_sentence(_tag_ids(answers.spans, num_words, task), corpus), []), label),
         "annotator_confidence": ([None] * len(dataset), real),
         "student_label": (spread(_by_sentence(student, corpus), []), label),
         "student_confidence": (spread(_means(sure, corpus)), real),
@@ -271,7 +254,7 @@ def label_rows(
         "is_clean": (spread(clean.tolist(), False), Value("bool")),
         "round": ([number] * len(dataset), Value("int32")),
         "note": (
-            [note or reason for note, reason in zip(dataset["note"], spread(answers.reasons), strict=True)],
+            [note or reason for note, reason in zip(dataset["note"], spread(reasons), strict=True)],
             Value("string"),
         ),
     }
@@ -295,12 +278,14 @@ def test_rows(test: "Dataset", student: Path, task: TokenClassification, number:
     return label_rows(test, corpus, task, no_answers(corpus), selection, number, seed=0, votes=None)[0]
 
 
-def _tag_ids(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> np.ndarray:
-    """The annotator's tags of all words in a row, -1 where it gave no answer."""
+def _tag_ids(
+    spans: Sequence[Sequence[Span] | None], num_words: Sequence[int], task: TokenClassification
+) -> np.ndarray:
+    """The tags of all words in a row, -1 in sentences without an answer."""
     number = {tag: i for i, tag in enumerate(task.tags)}
     found: list[int] = []
-    for spans, length in zip(answers.spans, corpus.num_words, strict=True):
-        found += [NO_LABEL] * length if spans is None else [number[tag] for tag in tags_of(spans, length)]
+    for some, length in zip(spans, num_words, strict=True):
+        found += [NO_LABEL] * length if some is None else [number[tag] for tag in tags_of(some, length)]
     return np.array(found, dtype=int)
 
 

@@ -1,13 +1,15 @@
 """Labels that people gave: read once, always clean, never overwritten."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.errors import InputError
 from freeal_hf.inputs import MAX_CHARACTERS, join_columns, label_ids
-from freeal_hf.tables import read_tables
+from freeal_hf.sentences import SPANS, TOKENS, split_words
+from freeal_hf.tables import Table, read_tables
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ HUMAN_NOTE = "labelled by a person"
 """What the `note` of a row with a human label says."""
 
 LABEL_COLUMN = "label"
+# The first of each as a run's own files name them.
+_TAG_COLUMNS, _SPAN_COLUMNS = (LABEL_COLUMN, "tags"), (SPANS, "entities")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,36 @@ class HumanLabel:
     origin: str = field(default="", compare=False)
 
 
+class MarkedSpan(NamedTuple):
+    """An entity that a person marked: where it starts and ends in characters (the end not included), and its text."""
+
+    start: int
+    end: int
+    type: str
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class HumanEntities:
+    """The entities that a person marked in a sentence: all of them, as tags or as places in the text.
+
+    Args:
+        tags (`tuple[str, ...]`, *optional*): A BIO tag for each word.
+        spans (`tuple[MarkedSpan, ...]`, *optional*): The places, where there are no tags.
+        id (`str`, *optional*): Id of the row.
+        text (`str`, *optional*): The sentence, where it is not named by an id, nor by its words.
+        words (`tuple[str, ...]`, *optional*): Its words.
+        origin (`str`): Where it stands, for errors.
+    """
+
+    tags: tuple[str, ...] | None = None
+    spans: tuple[MarkedSpan, ...] | None = None
+    id: str | None = None
+    text: str | None = None
+    words: tuple[str, ...] | None = None
+    origin: str = field(default="", compare=False)
+
+
 def has_human_label(note: str | None) -> bool:
     """Whether the `note` of a row says that a person labelled it."""
     return note is not None and note.endswith(HUMAN_NOTE)
@@ -49,32 +83,32 @@ def read_human_labels(
     text_columns: Sequence[str] = ("text",),
     delimiter: str | None = None,
     encoding: str = "utf-8",
-) -> list[HumanLabel]:
-    """Reads labels that people gave, for tasks with one label a text.
+) -> list[Any]:
+    """Reads labels that people gave.
 
     Args:
         source (`str`, `Path`, `Dataset`, `DataFrame`, or a sequence of them):
             Anything `read_data` reads, with a column `id` or the columns of the text, and `label` (a label name; rows
-            where it is empty are left out).
+            where it is empty are left out). In an entity task with `id`, `tokens` or the column of the text, and
+            either `label` (or `tags`: a BIO tag for each word) or `spans` (or `entities`: objects with `start`, `end`
+            and `type`, as `freeal-hf run` and `predict` write them); in CSV files as JSON.
         task (`Task`): Whose labels they are.
         text_columns (`Sequence[str]`, defaults to `("text",)`): Column(s) of the text, as in the corpus.
         delimiter (`str`, *optional*): Field separator of a CSV file.
         encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.
 
     Returns:
-        `list[HumanLabel]`: In the order of the rows. Sequences of `HumanLabel` come back as they are.
+        `list[HumanLabel]`, or `list[HumanEntities]` in an entity task: In the order of the rows. Sequences of them
+        come back as they are.
 
     Raises:
-        InputError: If a source cannot be read, lacks a column, has a value that is no label of the task, or is a run's
-            own `labels.csv`, whose labels no person has checked, or if the task is one of entities.
+        InputError: If a source cannot be read, lacks a column, has a value that is no label of the task or no tags or
+            places, or is a run's own `labels.csv`, whose labels no person has checked.
     """
-    given = source if isinstance(source, Sequence) and not isinstance(source, str) else (source,)
-    if len(given) and isinstance(task, TokenClassification):
-        raise InputError("Human labels are labels of texts; people's entities cannot be read yet. Leave them out.")
     if isinstance(source, Sequence) and not isinstance(source, str):
-        found: list[HumanLabel] = []
+        found: list[Any] = []
         for part in source:
-            more = [part] if isinstance(part, HumanLabel) else None
+            more = [part] if isinstance(part, HumanLabel | HumanEntities) else None
             found += more or read_human_labels(
                 part, task, text_columns=text_columns, delimiter=delimiter, encoding=encoding
             )
@@ -82,13 +116,15 @@ def read_human_labels(
     tables, origin = read_tables(source, delimiter=delimiter, encoding=encoding)
     table = next(tables)
     names = list(table)
-    if LABEL_COLUMN not in names:
-        raise InputError(f"{origin} has no column 'label' with what people said; its columns are {_quoted(names)}.")
     if "label_confidence" in names:
         raise InputError(
             f"{origin} holds the labels of a run, which nobody has checked. Keep the rows that a person has checked, "
             "with the columns id and label only."
         )
+    if isinstance(task, TokenClassification):
+        return _human_entities(table, text_columns, origin)
+    if LABEL_COLUMN not in names:
+        raise InputError(f"{origin} has no column 'label' with what people said; its columns are {_quoted(names)}.")
     if "id" not in names and not set(text_columns) <= set(names):
         raise InputError(
             f"{origin} needs a column 'id', or {_quoted(text_columns)}, to say which text a label belongs to; its "
@@ -113,6 +149,78 @@ def _human_label(
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{origin} has a label but no text.")
     return HumanLabel(label, text=text[:MAX_CHARACTERS], origin=origin)
+
+
+def _human_entities(table: Table, text_columns: Sequence[str], origin: str) -> list[HumanEntities]:
+    given = [name for name in (*_TAG_COLUMNS, *_SPAN_COLUMNS) if name in table]
+    if len(given) != 1:
+        raise InputError(
+            f"{origin} needs one column of what people marked, 'tags' (a BIO tag for each word) or 'spans' (start, "
+            f"end and type of each entity), and has {_quoted(given) or 'none'}. Its columns are "
+            f"{_quoted(list(table))}."
+        )
+    known = [name for name in ("id", TOKENS, *text_columns) if name in table]
+    if not known:
+        raise InputError(
+            f"{origin} needs a column 'id', 'tokens' or {_quoted(text_columns)}, to say which sentence entities "
+            f"belong to; its columns are {_quoted(list(table))}."
+        )
+    found = []
+    for row, value in enumerate(table[given[0]]):
+        where = f"{origin}, row {row + 1}"
+        marked = _listed(value, f"{where}, column {given[0]!r}")
+        if marked is None:
+            continue
+        cells = {name: table[name][row] for name in known}
+        words = _listed(cells.get(TOKENS), f"{where}, column {TOKENS!r}")
+        text = next((str(cells[name]) for name in text_columns if cells.get(name)), None)
+        sample = cells.get("id")
+        if "id" in cells and sample in (None, ""):
+            raise InputError(f"{where} has entities but no id.")
+        if "id" not in cells and not words and not (text or "").strip():
+            raise InputError(f"{where} has entities but no text.")
+        if sample is None and words and text is not None:
+            # Its text says where places are; without it the words stand a blank apart, as in the data.
+            words, text = (None, text) if split_words(text)[0] == words else (words, None)
+        found.append(
+            HumanEntities(
+                tags=tuple(map(str, marked)) if given[0] in _TAG_COLUMNS else None,
+                spans=tuple(_span(one, where) for one in marked) if given[0] in _SPAN_COLUMNS else None,
+                id=None if sample is None else str(sample),
+                text=text,
+                words=tuple(map(str, words)) if words else None,
+                origin=where,
+            )
+        )
+    return found
+
+
+def _listed(value: Any, where: str) -> list[Any] | None:
+    """A list, also where it stands as JSON in a cell; `None` where there is nothing."""
+    is_empty = not value.strip() if isinstance(value, str) else value is None or isinstance(value, float)
+    if is_empty:
+        return None
+    refusal = InputError(f'{where}: {value!r} is no list; write one, in a CSV file as JSON: ["O", "B-..."].')
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise refusal from error
+    if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
+        raise refusal
+    found = list(value)
+    return None if found and all(item is None for item in found) else found
+
+
+def _span(value: Any, where: str) -> MarkedSpan:
+    fields = value if isinstance(value, Mapping) else {}
+    start, end, name = (fields.get(key) for key in ("start", "end", "type"))
+    if not (isinstance(start, int) and isinstance(end, int) and isinstance(name, str)):
+        raise InputError(
+            f"{where}: {value!r} is no entity; write each as "
+            '{"start": 0, "end": 7, "type": "..."}, counted in characters, the end not included.'
+        )
+    return MarkedSpan(start, end, name, fields.get("text"))
 
 
 def _quoted(names: Sequence[str]) -> str:

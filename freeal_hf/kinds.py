@@ -21,6 +21,7 @@ class Kind(Protocol):
     """A module with these functions; answers, corpus and rows of one kind go with no other."""
 
     collect: Callable[[Any], Any]
+    with_human_labels: Callable[..., Any]
     no_answers: Callable[[Any], Any]
     load_answers: Callable[[Path], tuple[Any, dict[str, Any]]]
     found_labels: Callable[[Any, Any, Any], np.ndarray]

@@ -1,6 +1,7 @@
 """Scores as `evaluate.Metric` objects that load with no network: they are classes of this package, not Hub scripts."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import datasets
@@ -97,34 +98,39 @@ def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
         recall and F1 of entities as `annotator_f1`, `student_f1`, `label_f1`, ...; and `label_f1_by_type`, ...
     """
     tags = labels.features["label"].feature.names
-    rows = labels
-    if "gold" in labels.column_names:
-        rows = labels.select([i for i, gold in enumerate(labels["gold"]) if gold and NO_LABEL not in gold])
-    has_gold = "gold" in labels.column_names and len(rows) > 0
-    gold = rows["gold"][:] if has_gold else []
+    all_gold = labels["gold"] if "gold" in labels.column_names else []
+    rows = labels.select([i for i, gold in enumerate(all_gold) if gold and NO_LABEL not in gold])
     clean = np.asarray(labels["is_clean"][:], dtype=bool)
     types = sorted({tag[2:] for tag in tags if tag != OUTSIDE})
+    gold, annotator, final = rows["gold"][:] if len(rows) else [], rows["annotator_label"][:], rows["label"][:]
+    human = [has_human_label(note) for note in rows["note"][:]]
+    # Whoever has a person's label was perhaps never asked; that is no error of the annotator.
+    asked = [i for i, row in enumerate(annotator) if not human[i] or NO_LABEL not in row]
     record: dict[str, Any] = {}
-    for name in ("annotator", "student", "label"):
-        found = rows[name if name == "label" else f"{name}_label"][:]
-        flat = np.concatenate([np.asarray(row, dtype=int) for row in found]) if has_gold else np.array([], dtype=int)
-        truth = np.concatenate([np.asarray(row, dtype=int) for row in gold]) if has_gold else flat
-        record[f"{name}_accuracy"] = accuracy(flat, truth)
-        if has_gold:
-            predictions, references = ([tag_names(row, tags) for row in part] for part in (found, gold))
+    for name, found in (("annotator", annotator), ("student", rows["student_label"][:]), ("label", final)):
+        places = asked if name == "annotator" else range(len(rows))
+        said, truth = [found[i] for i in places], [gold[i] for i in places]
+        record[f"{name}_accuracy"] = accuracy(_words(said), _words(truth))
+        scores: dict[str, Any] = {}
+        if said:
+            predictions, references = ([tag_names(row, tags) for row in part] for part in (said, truth))
             scores = EntityScores().compute(predictions=predictions, references=references)
         for figure in ("precision", "recall", "f1"):
-            record[f"{name}_{figure}"] = scores[figure] if has_gold else None
-        record[f"{name}_f1_by_type"] = {kind: scores.get(kind, {}).get("f1") for kind in types} if has_gold else None
-        if name == "annotator":
-            is_clean = np.repeat(np.asarray(rows["is_clean"][:], dtype=bool), [len(row) for row in found])
-            record["clean_accuracy"] = accuracy(flat[is_clean], truth[is_clean]) if has_gold else None
+            record[f"{name}_{figure}"] = scores.get(figure)
+        record[f"{name}_f1_by_type"] = {kind: scores.get(kind, {}).get("f1") for kind in types} if said else None
+    learnt = [final[i] if human[i] else row for i, row in enumerate(annotator)]
+    trusted = np.flatnonzero(rows["is_clean"][:])
+    record["clean_accuracy"] = accuracy(_words([learnt[i] for i in trusted]), _words([gold[i] for i in trusted]))
     confidence = [value for value in labels["label_confidence"][:] if value is not None]
     return {
         **record,
         "estimated_label_accuracy": float(np.mean(confidence)) if confidence else None,
         "clean_fraction": float(clean.mean()),
     }
+
+
+def _words(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    return np.array([tag for row in rows for tag in row], dtype=int)
 
 
 def accuracy(predictions: np.ndarray, gold: np.ndarray) -> float | None:

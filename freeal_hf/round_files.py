@@ -29,7 +29,7 @@ class Corpus:
         augmented (`list[str]`, *optional*): A paraphrase of each.
         index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 where a row has no usable text.
         human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
-        human_labels (`list[HumanLabel]`): The same, one a text.
+        human_labels (`list[HumanLabel]` or `list[HumanEntities]`): What people said, once for each such text.
     """
 
     ids: list[str]
@@ -37,7 +37,17 @@ class Corpus:
     augmented: list[str] | None
     index_of_row: np.ndarray
     human: np.ndarray
-    human_labels: list[HumanLabel] = field(default_factory=list)
+    human_labels: list[Any] = field(default_factory=list)
+
+    @property
+    def is_human(self) -> np.ndarray:
+        """Whether a person labelled a text, shape `(n,)`."""
+        return self.human != NO_LABEL
+
+    def human_demonstrations(self) -> dict[int, Demonstration]:
+        """What people labelled, by index, to be shown to the annotator."""
+        found = np.flatnonzero(self.is_human).tolist()
+        return {i: Demonstration(self.texts[i], int(self.human[i]), "human", self.ids[i]) for i in found}
 
     def words_of(self, index: int) -> tuple[str, ...]:
         """The words of a text, in an entity task."""
@@ -45,7 +55,7 @@ class Corpus:
 
     def training_labels(self, answers: "Answers") -> np.ndarray:
         """What the student learns from: a person's label where there is one, else the annotator's; shape `(n,)`."""
-        return np.where(self.human != NO_LABEL, self.human, answers.labels)
+        return np.where(self.is_human, self.human, answers.labels)
 
 
 def distinct_texts(dataset: "Dataset") -> Corpus:
@@ -71,7 +81,7 @@ def distinct_texts(dataset: "Dataset") -> Corpus:
 
 
 def with_human_labels(
-    corpus: Corpus, dataset: "Dataset", given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
+    corpus: Corpus, dataset: "Dataset", task: Task, given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
 ) -> Corpus:
     """Enters the labels that people gave.
 
@@ -81,6 +91,7 @@ def with_human_labels(
     Args:
         corpus (`Corpus`): What `distinct_texts` collected.
         dataset (`Dataset`): The data set that it was collected from.
+        task (`Task`): Whose labels they are.
         given (`Sequence[HumanLabel]`): The labels.
         known (`Sequence[HumanLabel]`): What an earlier call left in `human_labels`; a newer label takes its place.
 
@@ -93,15 +104,7 @@ def with_human_labels(
     def index(item: HumanLabel) -> int:
         if item.id is None:
             return index_of.setdefault(str(item.text), len(index_of))
-        if item.id not in row_of:
-            raise InputError(
-                f"{item.origin}: no row of the data has the id {item.id!r}. Give ids as in labels.csv, or leave the "
-                "column 'id' out and give the texts."
-            )
-        row = row_of[item.id]
-        if corpus.index_of_row[row] < 0:
-            raise InputError(f"{item.origin}: row {item.id!r} cannot be labelled: {dataset['note'][row]}.")
-        return int(corpus.index_of_row[row])
+        return int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])
 
     found = {index(item): item.label for item in known}
     new: dict[int, HumanLabel] = {}
@@ -124,6 +127,28 @@ def with_human_labels(
             for i, label in found.items()
         ],
     )
+
+
+def labelled_row(item: Any, corpus: Corpus, dataset: "Dataset", row_of: Mapping[str, int]) -> int:
+    """The row of the data that a person named by its id.
+
+    Args:
+        item (`HumanLabel` or `HumanEntities`): What the person said, with its id.
+        corpus (`Corpus`), dataset (`Dataset`): The texts and where they were collected from.
+        row_of (`Mapping[str, int]`): Row by id.
+
+    Raises:
+        InputError: If there is no such row, or it has no text.
+    """
+    if item.id not in row_of:
+        raise InputError(
+            f"{item.origin}: no row of the data has the id {item.id!r}. Give ids as in labels.csv, or leave the "
+            "column 'id' out and give the texts."
+        )
+    row = row_of[item.id]
+    if corpus.index_of_row[row] < 0:
+        raise InputError(f"{item.origin}: row {item.id!r} cannot be labelled: {dataset['note'][row]}.")
+    return row
 
 
 @dataclass
@@ -288,7 +313,7 @@ def label_rows(
     """The round's data set: one row for each row of the input, in its order, with the columns of the contract."""
     from datasets import Dataset, Features, Value
 
-    human = corpus.human != NO_LABEL
+    human = corpus.is_human
     student = selection.probabilities.argmax(axis=1)
     rows = corpus.index_of_row
     usable = rows >= 0

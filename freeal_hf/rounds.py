@@ -42,12 +42,12 @@ from freeal_hf.configuration import (
 )
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import InputError
-from freeal_hf.human_labels import HumanLabel, read_human_labels
+from freeal_hf.human_labels import read_human_labels
 from freeal_hf.kinds import kind_of, read_rows, score
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.results import RunResult, load_result, publish
-from freeal_hf.round_files import Corpus, Selection, read_labels, with_human_labels, write_pool
+from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
 from freeal_hf.stopping import convergence_figures, stopping_rule
 from freeal_hf.tasks import Demonstration, Task, TokenClassification
@@ -167,7 +167,8 @@ class FreeAL:
         test = self._prepared(test_dataset) if test_dataset is not None else None
         texts = self.kind.collect(dataset)
         given = read_human_labels(human_labels, self.task, text_columns=self.text_columns)
-        with_human_labels(texts, dataset, given)  # refuses what cannot be used before anything is written
+        # Refuses what cannot be used before anything is written.
+        self.kind.with_human_labels(texts, dataset, self.task, given)
         self._check(texts, test)
         voters, refiners = self._voters(self.annotator, dataset), self._voters(self.refine_annotator, dataset)
         budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
@@ -183,7 +184,7 @@ class FreeAL:
             for voter in (*voters, *refiners):
                 sessions.enter_context(session(voter.annotator))
             write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
-            corpus = with_human_labels(texts, dataset, given, self._known_human_labels())
+            corpus = self.kind.with_human_labels(texts, dataset, self.task, given, self._known_human_labels())
             self._refuse_late(corpus.human_labels)
             asking = Asking(
                 task=self.task,
@@ -275,7 +276,7 @@ class FreeAL:
 
         check_loads(resolve_model(self.student), shown=self.student)
 
-    def _known_human_labels(self) -> list[HumanLabel]:
+    def _known_human_labels(self) -> list[Any]:
         """What people had said when the newest round began."""
         for number in reversed(range(self.loop.num_rounds)):
             path = self.folder / f"round-{number}" / ANNOTATIONS
@@ -283,7 +284,7 @@ class FreeAL:
                 return list(self.kind.load_answers(path)[0].human_labels)
         return []
 
-    def _refuse_late(self, human_labels: list[HumanLabel]) -> None:
+    def _refuse_late(self, human_labels: list[Any]) -> None:
         record = self.folder.metrics(self.loop.num_rounds - 1)
         if record is not None and not record["budget_spent"] and human_labels != self._known_human_labels():
             raise InputError(

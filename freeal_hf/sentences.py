@@ -140,6 +140,19 @@ def split_words(text: str) -> tuple[list[str], list[int]]:
     return [text[start:end] for _, (start, end) in found], [start for _, (start, _) in found]
 
 
+def join_words(words: Sequence[str]) -> tuple[str, list[int]]:
+    """The text of words with a blank between them, and where each of them starts, in characters.
+
+    Args:
+        words (`Sequence[str]`): The words.
+    """
+    starts, position = [], 0
+    for word in words:
+        starts.append(position)
+        position += len(word) + 1
+    return " ".join(words), starts
+
+
 def spans_in_text(spans: Sequence[Span], words: Sequence[str], starts: Sequence[int]) -> list[dict[str, Any]]:
     """Entities with their place in the text.
 
@@ -194,11 +207,7 @@ def _given(value: Any, origin: str, row: int) -> Row:
     if any(word is None for word in value):
         raise InputError(f"{origin}, row {row}: `tokens` holds an empty value; a word must be a string.")
     words = [str(word) for word in value]
-    starts, position = [], 0
-    for word in words:
-        starts.append(position)
-        position += len(word) + 1
-    text = " ".join(words)
+    text, starts = join_words(words)
     return text, words, starts, None if text.strip() else "the sentence has no words"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 collect = distinct_texts
+with_human_labels = round_files.with_human_labels
 load_answers = Answers.load
 
 
@@ -44,7 +45,7 @@ def training_set(corpus: Corpus, answers: Answers, task: TextClassification) -> 
         "id": corpus.ids,
         "text": corpus.texts,
         "label": corpus.training_labels(answers),
-        "is_trusted": corpus.human != NO_LABEL,
+        "is_trusted": corpus.is_human,
     }
     features: dict[str, Any] = {
         "id": Value("string"),
@@ -71,7 +72,7 @@ def choose_pool(
         selection.is_clean & agrees,
         selection.embeddings,
         num_labels=task.num_labels,
-        is_human=corpus.human != NO_LABEL,
+        is_human=corpus.is_human,
         pool_size=loop.pool_size,
         candidate_fraction=loop.candidate_fraction,
         seed=seed,

@@ -1,0 +1,256 @@
+"""Sentences whose entities people marked."""
+
+import json
+
+import pytest
+from datasets import Dataset
+
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig, entity_rounds
+from freeal_hf.cli import main
+from freeal_hf.entity_corpus import collect, with_human_labels
+from freeal_hf.errors import InputError
+from freeal_hf.human_labels import read_human_labels
+from freeal_hf.kinds import read_rows
+from freeal_hf.round_files import read_labels
+from freeal_hf.spans import Span
+from tests.conftest import QUICK_TRAINING
+from tests.entities import TASK, KnowingAnnotator, make_sentences
+
+QUICK = {**QUICK_TRAINING, "num_train_epochs": 3, "warm_up_epochs": 1, "report_to": "none", "max_length": 64}
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    return make_sentences()
+
+
+@pytest.fixture
+def annotator():
+    return KnowingAnnotator()
+
+
+@pytest.fixture
+def run(sentences, annotator, student_folder, tmp_path):
+    def run(human_labels=(), *, num_rounds=1):
+        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
+        data = read_rows(sentences, TASK, gold_column="gold")
+        loop = FreeAL(TASK, annotator, str(student_folder), args, LoopConfig(num_rounds=num_rounds, refine="all"))
+        return loop.run(data, human_labels=human_labels)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def said(sentences):
+    """What a person says of six sentences, against what is plainly right: only their word can explain it."""
+    swapped = {"B-fruit": "B-tool", "B-tool": "B-fruit", "O": "O"}
+    rows = sentences.select(range(6))
+    return Dataset.from_dict(
+        {"tokens": rows["tokens"], "tags": [[swapped[tag] for tag in tags] for tags in rows["gold"]]}
+    )
+
+
+def rows_of(result, said):
+    wanted = {tuple(tokens): tags for tokens, tags in zip(said["tokens"], said["tags"], strict=True)}
+    rows = [(row, wanted[tuple(row["tokens"])]) for row in result.dataset if tuple(row["tokens"]) in wanted]
+    assert len(rows) >= len(said)
+    return rows
+
+
+def texts_of(said):
+    return {" ".join(tokens) for tokens in said["tokens"]}
+
+
+def test_what_a_person_marked_is_final_clean_and_noted(run, said):
+    for row, tags in rows_of(run(said), said):
+        assert [TASK.tags[i] for i in row["label"]] == tags
+        assert (row["is_clean"], row["label_confidence"], row["note"]) == (True, 1.0, "labelled by a person")
+
+
+def test_sentences_that_a_person_marked_are_never_asked(run, said, annotator):
+    run(said, num_rounds=2)
+    assert annotator.asked
+    assert not {request.text for request in annotator.asked} & texts_of(said)
+
+
+def test_marked_sentences_are_the_demonstrations_of_round_0(run, said, annotator):
+    run(said)
+    for shot in annotator.asked[0].demonstrations:
+        tokens = shot.text.split()
+        tags = said["tags"][said["tokens"][:].index(tokens)]
+        assert shot.entities == tuple((word, tag[2:]) for word, tag in zip(tokens, tags, strict=True) if tag != "O")
+    assert annotator.asked[0].demonstrations
+
+
+def test_the_student_is_taught_what_people_marked_as_certain(sentences, said):
+    data = read_rows(sentences, TASK)
+    corpus = with_human_labels(collect(data), data, TASK, read_human_labels(said, TASK))
+    taught = entity_rounds.training_set(corpus, entity_rounds.no_answers(corpus), TASK)
+    trusted = taught.filter(lambda row: row["is_trusted"])
+    assert [[TASK.tags[i] for i in ids] for ids in trusted["label"]] == said["tags"][:]
+    assert all(set(ids) == {-1} for ids in taught.filter(lambda row: not row["is_trusted"])["label"])
+
+
+def test_a_correction_enters_with_the_next_round_and_stays_without_being_given_again(run, said, annotator):
+    run()
+    asked = len(annotator.asked)
+    run(said, num_rounds=2)
+    shown = {shot.text for request in annotator.asked[asked:] for shot in request.demonstrations}
+    assert shown & texts_of(said)
+    for row, tags in rows_of(run(num_rounds=3), said):
+        assert [TASK.tags[i] for i in row["label"]] == tags
+        assert -1 not in row["annotator_label"]
+
+
+def test_newer_marks_take_the_place_of_older_ones(run, said, sentences):
+    run(said)
+    changed = Dataset.from_dict({"tokens": said["tokens"][:1], "tags": sentences["gold"][:1]})
+    for row, tags in rows_of(run(changed, num_rounds=2), changed):
+        assert [TASK.tags[i] for i in row["label"]] == tags
+
+
+def test_a_finished_run_asks_for_a_round_to_put_new_marks_to_use(run, said):
+    run()
+    with pytest.raises(InputError, match="--num-rounds 2"):
+        run(said)
+
+
+def test_an_example_from_elsewhere_is_shown_and_learnt_from_but_is_no_row_of_the_output(run, sentences, annotator):
+    places = [{"start": 9, "end": 14, "type": "fruit", "text": "melon", "confidence": 0.9}]
+    examples = Dataset.from_dict({"text": ["we ate a melon!", "nothing here"], "spans": [places, []]})
+    result = run(examples, num_rounds=2)
+    assert len(result.dataset) == len(sentences)
+    shown = {(shot.text, shot.entities) for shot in annotator.asked[0].demonstrations}
+    assert shown == {("we ate a melon!", (("melon", "fruit"),)), ("nothing here", ())}
+    kept = [json.loads(line) for line in (result.output_dir / "round-1/demonstrations.jsonl").open()]
+    assert {"we ate a melon!", "nothing here"} <= {shot["text"] for shot in kept if shot["source"] == "human"}
+    assert run(num_rounds=3).rounds[-1]["round"] == 2
+
+
+def test_a_sentence_longer_than_a_demonstration_is_learnt_from_but_not_shown(run, annotator):
+    tokens = ["the"] * 600 + ["apple"]
+    run(Dataset.from_dict({"tokens": [tokens], "tags": [["O"] * 600 + ["B-fruit"]]}))
+    assert annotator.asked[0].demonstrations == ()
+
+
+def test_the_annotator_is_not_blamed_for_sentences_that_it_was_never_asked(run, sentences):
+    right = Dataset.from_dict({"tokens": sentences["tokens"][:30], "tags": sentences["gold"][:30]})
+    record = run(right).rounds[0]
+    assert record["annotator_f1"] == 1.0
+    assert record["annotator_accuracy"] == 1.0
+
+
+# ---- What is read ----
+
+RAW = Dataset.from_dict({"id": ["1", "2", "3"], "text": ["Eat an apple-pie!", "", "the  old saw"]})
+
+
+def marked(columns, data=RAW):
+    rows = read_rows(data, TASK, id_column="id")
+    return with_human_labels(collect(rows), rows, TASK, read_human_labels(Dataset.from_dict(columns), TASK))
+
+
+APPLE = [{"start": 7, "end": 12, "type": "fruit"}]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"id": ["1"], "tags": [["O", "O", "B-fruit", "O", "O", "O"]]},
+        {"id": ["1"], "label": ['["O", "O", "B-fruit", "O", "O", "O"]']},
+        {"id": ["1"], "spans": [APPLE]},
+        {"text": ["Eat an apple-pie!"], "spans": [json.dumps(APPLE)]},
+        {"text": ["Eat an apple-pie!"], "entities": [[{**APPLE[0], "text": "apple"}]]},
+        {"tokens": [["Eat", "an", "apple", "-", "pie", "!"]], "tags": [["O", "O", "B-fruit", "O", "O", "O"]]},
+        {"tokens": [["Eat", "an", "apple", "-", "pie", "!"]], "text": ["Eat an apple-pie!"], "spans": [APPLE]},
+    ],
+)
+def test_tags_and_places_are_read_by_id_text_or_words_from_lists_and_from_json(columns):
+    assert marked(columns).marked == [[Span(2, 3, "fruit")], None]
+
+
+def test_the_files_of_a_run_are_read_once_a_person_has_taken_the_confidences_out(run, tmp_path):
+    result = run()
+    labels = read_labels(result.output_dir / "labels.parquet")
+    with pytest.raises(InputError, match="nobody has checked"):
+        read_human_labels(labels, TASK)
+    data = read_rows(make_sentences(), TASK)
+    expected = [[Span(i, i + 1, TASK.tags[tag][2:]) for i, tag in enumerate(row) if tag] for row in labels["label"]]
+    labels.select_columns(["id", "label"]).to_parquet(tmp_path / "tags.parquet")
+    labels.select_columns(["id", "spans"]).to_json(tmp_path / "spans.jsonl")
+    for name in ("tags.parquet", "spans.jsonl"):
+        corpus = with_human_labels(collect(data), data, TASK, read_human_labels(tmp_path / name, TASK))
+        assert [corpus.marked[i] for i in corpus.index_of_row] == expected
+
+
+def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
+    assert marked({"id": ["1", "3"], "spans": ["[]", ""]}).marked == [[], None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"id": ["1"], "label": ["fruit"]}, "row 1, column 'label': 'fruit' is no list"),
+        ({"id": ["1"], "answer": ["x"]}, "needs one column of what people marked.*has none"),
+        ({"id": ["1"], "tags": [["O"]], "spans": [[]]}, "needs one column.*has 'tags', 'spans'"),
+        ({"body": ["a"], "tags": [["O"]]}, "needs a column 'id', 'tokens' or 'text'"),
+        ({"text": [""], "tags": [["O"]]}, "row 1 has entities but no text"),
+        ({"id": [""], "tags": [["O"]]}, "row 1 has entities but no id"),
+        ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is no entity; write each as"),
+        ({"id": ["7"], "spans": [[]]}, "row 1: no row of the data has the id '7'"),
+        ({"id": ["2"], "spans": [[]]}, "row 1: row '2' cannot be labelled: the text is empty"),
+        ({"id": ["3"], "tags": [["O"]]}, "row 1: 1 tags for 3 words"),
+        ({"id": ["3"], "tags": [["O", "O", "B-stone"]]}, "'B-stone' is no tag of the task"),
+        ({"id": ["3"], "tags": [["O", "O", "I-tool"]]}, "'I-tool' at word 3 continues no entity"),
+        (
+            {"id": ["3"], "tokens": [["an", "old", "saw"]], "tags": [["O"] * 3]},
+            "its words .* are not those of the data",
+        ),
+        ({"id": ["3"], "text": ["the old saw"], "spans": [[]]}, "its text 'the old saw' is not that of the data"),
+        ({"id": ["3"], "spans": [[{"start": 9, "end": 12, "type": "stone"}]]}, "of the type 'stone'"),
+        ({"id": ["3"], "spans": [[{"start": 9, "end": 99, "type": "tool"}]]}, r"'saw' \(9 to 99\) does not begin and"),
+        ({"id": ["3"], "spans": [[{"start": 6, "end": 12, "type": "tool"}]]}, "'ld saw' .* does not begin and end"),
+        (
+            {"id": ["3"], "spans": [[{"start": 9, "end": 12, "type": "tool", "text": "saws"}]]},
+            "'saw' .* should be 'saws'",
+        ),
+        (
+            {"id": ["3"], "spans": [[{"start": s, "end": 12, "type": "tool"} for s in (5, 9)]]},
+            "overlap; keep one of them",
+        ),
+        (
+            {"id": ["3", "3"], "tags": [["O"] * 3, ["O", "O", "B-tool"]]},
+            "row 1 and .* row 2 mark the same sentence differently",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_place_and_the_remedy(columns, message):
+    with pytest.raises(InputError, match=message):
+        marked(columns)
+
+
+def test_bad_marks_are_refused_before_anything_is_asked_or_written(run, annotator, tmp_path):
+    with pytest.raises(InputError, match="1 tags for 2 words"):
+        run(Dataset.from_dict({"tokens": [["old", "saw"]], "tags": [["O"]]}))
+    assert annotator.asked == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_line_reads_marks_from_csv_and_examples_from_json(sentences, student_folder, tmp_path):
+    TASK.save(tmp_path / "task.yaml")
+    sentences.to_json(tmp_path / "data.jsonl")
+    tags = json.dumps(["O"] * len(sentences["tokens"][0])).replace('"', '""')
+    (tmp_path / "marked.csv").write_text(f'text,tags\n{" ".join(sentences["tokens"][0])},"{tags}"\n')
+    example = {"text": "an old saw", "entities": [{"start": 7, "end": 10, "type": "tool"}]}
+    (tmp_path / "examples.json").write_text(json.dumps([example]))
+    training = [f"--{key.replace('_', '-')}={value}" for key, value in QUICK.items()]
+    command = [
+        *("run", "--data", str(tmp_path / "data.jsonl"), "--task", str(tmp_path / "task.yaml"), "--num-rounds", "1"),
+        *("--annotator", "column:noisy", "--student", str(student_folder), "--output-dir", str(tmp_path / "run")),
+        *("--human-labels", str(tmp_path / "marked.csv"), "--examples", str(tmp_path / "examples.json"), *training),
+    ]
+    assert main(command) == 0
+    row = read_labels(tmp_path / "run" / "labels.parquet")[0]
+    assert (set(row["label"]), row["note"]) == ({0}, "labelled by a person")
+    shown = [json.loads(line) for line in (tmp_path / "run" / "round-0" / "generated.jsonl").open()]
+    assert [["saw", "tool"]] in [shot.get("entities") for shot in shown]
