@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
+from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig, TokenClassification
 from freeal_hf.cli import main
 from freeal_hf.errors import InputError
 from freeal_hf.kinds import read_rows
@@ -217,3 +217,19 @@ def test_what_does_not_go_with_entities_is_refused_before_anything_is_spent(
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in last
     assert {path.name for path in files.iterdir()} == {"task.yaml", "data.jsonl", "human.csv"}
+
+
+def test_the_loop_runs_with_the_embedded_annotator_alone(student_folder, tmp_path):
+    task = TokenClassification({"fruit": "a fruit, such as apple, pear", "tool": "a hand tool, such as hammer, saw"})
+    training = {**QUICK_TRAINING, "num_train_epochs": 2, "warm_up_epochs": 1, "report_to": "none"}
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), **training)
+    rows = make_sentences().select(range(20))
+    data = read_rows(rows, task, gold_column="gold")
+    result = FreeAL(task, "embedding", str(student_folder), args, LoopConfig(refine="all")).run(data)
+    assert all((result.output_dir / name).exists() for name in RESULT_FILES)
+    first, second = result.rounds
+    # Round 0 knows the descriptions only, round 1 also what the chosen sentences name.
+    assert first["annotator_recall"] > 0.5
+    assert second["annotator_calls"] == first["annotator_calls"]
+    named = [json.loads(line).get("entities") for line in (result.output_dir / "round-0/demonstrations.jsonl").open()]
+    assert any(named)
