@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,9 @@ from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrat
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds import kind_of
 from freeal_hf.progress import ANNOTATING, Progress
-from freeal_hf.round_files import Answers, Corpus, Selection, read_pool, write_pool
+from freeal_hf.round_files import Corpus, Selection, read_pool, write_pool
 from freeal_hf.run_folder import RunFolder, remove, write_atomically
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task
-from freeal_hf.voting import fuse_votes
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TokenClassification
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         record = run.metrics(number - 1) or {}
         asked = _asked_again(answers, selection, corpus, asking, is_heard=record.get("student_has_learnt", True))
         if refiners:
-            asked = asked[np.argsort(-np.nan_to_num(selection.losses[asked], nan=np.inf), kind="stable")]
+            asked = asked[np.argsort(-kind.losses(corpus, selection)[asked], kind="stable")]
         answers = answers.extended_to(len(corpus.texts))
         shown = _retrieve(previous, corpus, selection, asked, asking)
     requests = [
@@ -163,7 +162,7 @@ def _ask(
     voter: Voter,
     requests: list[AnnotationRequest],
     asked: np.ndarray,
-    answers: Answers,
+    answers: Any,
     ledger: Ledger,
     asking: Asking,
     folder: Path,
@@ -203,55 +202,39 @@ def _ask(
         asking.progress.step(number, ANNOTATING, done, total)
 
 
-def _parts(answers: Answers, count: int) -> list[Answers]:
+def _parts(answers: Any, count: int) -> list[Any]:
     """What each of `count` annotators has said so far; what other ones said counts as the first one's."""
     known = answers.parts
     if count == 1 and not known:
         return [answers]
     if len(known) != count:
-        known = [Answers(answers.labels, answers.confidences, answers.reasons)]
-    return [*known, *(Answers.none(len(answers.labels)) for _ in range(count - len(known)))]
+        known = [replace(answers, human_labels=[], parts=[])]
+    return [*known, *(answers.none(len(answers.reasons)) for _ in range(count - len(known)))]
 
 
-def combine(parts: list[Answers], asking: Asking, human: np.ndarray) -> Answers:
+def combine(parts: list[Any], asking: Asking, human: np.ndarray) -> Any:
     """What the answers of several annotators come to: those of one group fused, the refiners' before the others'.
 
     Args:
-        parts (`list[Answers]`): What each of the voters said, then each of the refiners.
+        parts (`list[Answers]` or `list[EntityAnswers]`): What each of the voters said, then each of the refiners.
         asking (`Asking`): Whom a run asks.
         human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
     """
     if len(parts) == 1:
         return parts[0]
-    count, num_labels = len(asking.voters), asking.task.num_labels
-    whole = _fused(parts[:count], num_labels, human)
+    kind, count = kind_of(asking.task), len(asking.voters)
+    whole = kind.fuse(parts[:count], asking.task, human)
     if parts[count:]:
-        refined = _fused(parts[count:], num_labels, human)
-        has = refined.labels != NO_LABEL
-        whole = Answers(
-            np.where(has, refined.labels, whole.labels),
-            np.where(has, refined.confidences, whole.confidences),
-            [None if found else reason for found, reason in zip(has, whole.reasons, strict=True)],
-        )
+        whole = whole.refined_by(kind.fuse(parts[count:], asking.task, human))
     whole.parts = parts
     return whole
 
 
-def _fused(group: list[Answers], num_labels: int, human: np.ndarray) -> Answers:
-    if len(group) == 1:
-        return Answers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
-    votes = np.column_stack([part.labels for part in group])
-    answered = (votes != NO_LABEL).any(axis=1)
-    labels = fuse_votes(votes, num_labels, human).probabilities.argmax(axis=1)
-    reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
-    # The fused probabilities are no confidence: voters that err alike make them far too high.
-    return Answers(np.where(answered, labels, NO_LABEL), np.full(len(labels), np.nan), reasons)
-
-
-def votes_of(answers: Answers, asking: Asking) -> np.ndarray | None:
-    """What each of several annotators said of each text, shape `(n, m)`; `None` where one alone is asked at a time."""
+def votes_of(answers: Any, asking: Asking) -> np.ndarray | None:
+    """What each of several annotators said of each text, shape `(n, m)`; `None` where one alone is asked at a time, or
+    for entities, which have no matrix."""
     count = len(asking.voters)
-    if max(count, len(asking.refiners)) < 2:
+    if max(count, len(asking.refiners)) < 2 or isinstance(asking.task, TokenClassification):
         return None
     votes = np.column_stack([part.labels for part in answers.parts])
     refined = (votes[:, count:] != NO_LABEL).any(axis=1)

@@ -1,19 +1,18 @@
 """What a round does with sentences and entities where it would do something else with texts and labels."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.annotation.annotator import Annotation
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.demonstrations import choose_demonstrations
+from freeal_hf.entity_answers import EntityAnswers, fuse
 from freeal_hf.entity_corpus import Sentences, collect, rarest_types, with_human_labels
 from freeal_hf.entity_labels import fuse_entities, valid_tags
-from freeal_hf.human_labels import HUMAN_NOTE, HumanEntities
+from freeal_hf.human_labels import HUMAN_NOTE
 from freeal_hf.round_files import Selection
 from freeal_hf.sentences import SPANS, TOKENS, named_in, spans_in_text, tag_names
 from freeal_hf.spans import Span, spans_of, tags_of
@@ -22,90 +21,23 @@ from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["collect", "with_human_labels"]  # what else a `Kind` has
+__all__ = ["collect", "fuse", "with_human_labels"]  # what else a `Kind` has
 
 _LEARNT = 0.5  # of the words in the annotator's entities, the share that a student must find in some entity
 
 
-@dataclass
-class EntityAnswers:
-    """The annotator's current answers, an entry for each distinct sentence.
-
-    Args:
-        spans (`list[list[Span] | None]`): The entities, `None` where there is no answer.
-        reasons (`list[str | None]`): Why there is no answer.
-        dropped (`np.ndarray` of shape `(n,)`): Entities of each answer that do not stand in the sentence.
-        human_labels (`list[HumanEntities]`): What people had marked when the annotator was asked.
-        parts (`list[EntityAnswers]`): Always empty: one annotator alone is asked.
-    """
-
-    spans: list[list[Span] | None]
-    reasons: list[str | None]
-    dropped: np.ndarray
-    human_labels: list[HumanEntities] = field(default_factory=list)
-    parts: list["EntityAnswers"] = field(default_factory=list)
-
-    def extended_to(self, count: int) -> "EntityAnswers":
-        """The same for more sentences, of which the new ones have no answer."""
-        more = count - len(self.spans)
-        return EntityAnswers(
-            [*self.spans, *[None] * more],
-            [*self.reasons, *[None] * more],
-            np.concatenate([self.dropped, np.zeros(more, dtype=int)]),
-            self.human_labels,
-        )
-
-    def take(self, index: int, answer: Annotation) -> None:
-        """Enters an answer. One that is none does not undo one of an earlier round."""
-        if answer.spans is not None:
-            self.spans[index], self.reasons[index] = list(answer.spans), None
-            self.dropped[index] = answer.num_dropped
-        elif self.spans[index] is None:
-            self.reasons[index] = answer.reason
-
-    def explain_missing(self, reason: str) -> None:
-        """Gives every missing answer that has no reason yet this one."""
-        for index, spans in enumerate(self.spans):
-            if spans is None:
-                self.reasons[index] = self.reasons[index] or reason
-
-    def save(self, path: Path, costs: Mapping[str, Any]) -> None:
-        """Writes the answers and what they took."""
-        values = {
-            "costs": dict(costs),
-            "spans": self.spans,
-            "reasons": self.reasons,
-            "dropped": self.dropped.tolist(),
-            "human_labels": [{**asdict(item), "origin": "an earlier human label"} for item in self.human_labels],
-        }
-        path.write_text(json.dumps(values), encoding="utf-8")
-
-    @property
-    def is_missing(self) -> np.ndarray:
-        """Where there is no answer, shape `(n,)`."""
-        return np.array([spans is None for spans in self.spans], dtype=bool)
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """What a round's record says of the answers."""
-        return {"dropped_entities": int(self.dropped.sum())}
+load_answers = EntityAnswers.load
 
 
 def no_answers(corpus: Sentences) -> EntityAnswers:
     """Answers for sentences that nobody has been asked about."""
-    count = len(corpus.texts)
-    return EntityAnswers([None] * count, [None] * count, np.zeros(count, dtype=int))
+    return EntityAnswers.none(len(corpus.texts))
 
 
-def load_answers(path: Path) -> tuple[EntityAnswers, dict[str, Any]]:
-    """Reads what `EntityAnswers.save` wrote."""
-    values = json.loads(path.read_text(encoding="utf-8"))
-    spans = [None if found is None else [Span(*span) for span in found] for found in values["spans"]]
-    human = [
-        HumanEntities(**{**item, "tags": tuple(item["tags"]), "words": item["words"] and tuple(item["words"])})
-        for item in values["human_labels"]
-    ]
-    return EntityAnswers(spans, values["reasons"], np.array(values["dropped"], dtype=int), human), values["costs"]
+def losses(corpus: Sentences, selection: Selection) -> np.ndarray:
+    """How far the student disputes each sentence: the loss of its worst word, infinite without tags; shape `(n,)`."""
+    num_words = corpus.num_words[: len(selection.embeddings)]
+    return np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), np.cumsum([0, *num_words[:-1]]))
 
 
 def found_labels(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> np.ndarray:
@@ -168,12 +100,11 @@ def choose_pool(
     student = valid_tags(selection.probabilities, corpus.num_words, task.tags)
     starts = np.cumsum([0, *corpus.num_words[:-1]])
     agrees = np.minimum.reduceat(student == labels, starts)
-    losses = np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), starts)
     pool = choose_demonstrations(
         corpus.texts,
         corpus.ids,
         rarest_types(spans, task),
-        losses,
+        losses(corpus, selection),
         agrees & ~is_noisy(corpus, answers, selection, task) & corpus.is_short,
         selection.embeddings,
         num_labels=len(task.shot_labels),

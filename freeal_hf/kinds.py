@@ -24,6 +24,8 @@ class Kind(Protocol):
     with_human_labels: Callable[..., Any]
     no_answers: Callable[[Any], Any]
     load_answers: Callable[[Path], tuple[Any, dict[str, Any]]]
+    fuse: Callable[[Any, Any, np.ndarray], Any]
+    losses: Callable[[Any, Any], np.ndarray]
     found_labels: Callable[[Any, Any, Any], np.ndarray]
     is_noisy: Callable[[Any, Any, Any, Any], np.ndarray]
     training_set: Callable[[Any, Any, Any], "Dataset"]

@@ -194,6 +194,15 @@ class Answers:
         elif self.labels[index] == NO_LABEL:
             self.reasons[index] = answer.reason
 
+    def refined_by(self, other: "Answers") -> "Answers":
+        """The same with another's labels wherever that has one."""
+        has = other.labels != NO_LABEL
+        return Answers(
+            np.where(has, other.labels, self.labels),
+            np.where(has, other.confidences, self.confidences),
+            [None if found else reason for found, reason in zip(has, self.reasons, strict=True)],
+        )
+
     @property
     def is_missing(self) -> np.ndarray:
         """Where there is no answer, shape `(n,)`."""

@@ -323,13 +323,12 @@ class FreeAL:
         return tuple(voters)
 
     def _check_finds_entities(self, voters: Sequence[Voter]) -> None:
-        if len(voters) > 1 or self.refine_annotator is not None:
-            raise InputError("Entities of several annotators cannot be fused yet; name one annotator, and no refiner.")
-        if not getattr(voters[0].annotator, "finds_entities", False):
-            raise InputError(
-                f"{type(voters[0].annotator).__name__} finds no entities; use endpoint:MODEL or column:NAME, or an "
-                "annotator of your own with `finds_entities = True` and `spans` in its annotations."
-            )
+        for annotator in (voter.annotator for voter in voters):
+            if not getattr(annotator, "finds_entities", False):
+                raise InputError(
+                    f"{type(annotator).__name__} finds no entities; use endpoint:MODEL or column:NAME, or an "
+                    "annotator of your own with `finds_entities = True` and `spans` in its annotations."
+                )
 
     def _pushing(self) -> AbstractContextManager[Callable[[], None]]:
         if not self.args.push_to_hub:

@@ -1,5 +1,6 @@
 """What a round does with texts and labels where it would do something else with sentences and entities."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from freeal_hf.inputs import class_label
 from freeal_hf.labels import estimate_figures, final_labels
 from freeal_hf.round_files import Answers, Corpus, Selection, distinct_texts
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.voting import fuse_votes
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,6 +26,29 @@ load_answers = Answers.load
 def no_answers(corpus: Corpus) -> Answers:
     """Answers for texts that nobody has been asked about."""
     return Answers.none(len(corpus.texts))
+
+
+def fuse(group: Sequence[Answers], task: TextClassification, human: np.ndarray) -> Answers:
+    """The answers of several annotators as one, each weighed by its estimated confusion matrix.
+
+    Args:
+        group (`Sequence[Answers]`): What each said; of one alone it comes back.
+        task (`TextClassification`): What is labelled.
+        human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+    """
+    if len(group) == 1:
+        return Answers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
+    votes = np.column_stack([part.labels for part in group])
+    answered = (votes != NO_LABEL).any(axis=1)
+    labels = fuse_votes(votes, task.num_labels, human).probabilities.argmax(axis=1)
+    reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
+    # The fused probabilities are no confidence: voters that err alike make them far too high.
+    return Answers(np.where(answered, labels, NO_LABEL), np.full(len(labels), np.nan), reasons)
+
+
+def losses(corpus: Corpus, selection: Selection) -> np.ndarray:
+    """How far the student disputes each label, infinite where there is none; shape `(n,)`."""
+    return np.nan_to_num(selection.losses, nan=np.inf)
 
 
 def found_labels(corpus: Corpus, answers: Answers, task: TextClassification) -> np.ndarray:

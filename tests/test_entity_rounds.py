@@ -200,7 +200,6 @@ def files(sentences, tmp_path):
     [
         ("run --annotator column:noisy --human-labels human.csv", "column 'label': 'fruit' is no list"),
         ("run --annotator column:noisy --augmented-column tokens", "takes no augmented_column"),
-        ("run --annotator column:noisy,gold", "Entities of several annotators cannot be fused yet"),
         ("select --annotator endpoint:http://127.0.0.1:9 --budget 3 --output chosen.csv", "cannot choose for one"),
         ("select --strategy random --budget 3 --output chosen.csv", "read for entity tasks only"),
         ("augment --method token-dropout --output views.csv", "read for entity tasks only"),

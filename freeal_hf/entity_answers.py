@@ -1,0 +1,136 @@
+"""What annotators said of the sentences of an entity task: one answer each, alone or fused, in memory and on disk."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.human_labels import HumanEntities
+from freeal_hf.spans import Span
+from freeal_hf.tasks import TokenClassification
+
+
+@dataclass
+class EntityAnswers:
+    """The annotator's current answers, an entry for each distinct sentence.
+
+    Args:
+        spans (`list[list[Span] | None]`): The entities, `None` where there is no answer.
+        reasons (`list[str | None]`): Why there is no answer.
+        dropped (`np.ndarray` of shape `(n,)`): Entities of each answer that do not stand in the sentence.
+        human_labels (`list[HumanEntities]`): What people had marked when the annotator was asked.
+        parts (`list[EntityAnswers]`): What each of several annotators said; the rest is what it comes to.
+    """
+
+    spans: list[list[Span] | None]
+    reasons: list[str | None]
+    dropped: np.ndarray
+    human_labels: list[HumanEntities] = field(default_factory=list)
+    parts: list["EntityAnswers"] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, count: int) -> "EntityAnswers":
+        """Answers for `count` sentences that nobody has been asked about."""
+        return cls([None] * count, [None] * count, np.zeros(count, dtype=int))
+
+    def extended_to(self, count: int) -> "EntityAnswers":
+        """The same for more sentences, of which the new ones have no answer."""
+        more = count - len(self.spans)
+        return EntityAnswers(
+            [*self.spans, *[None] * more],
+            [*self.reasons, *[None] * more],
+            np.concatenate([self.dropped, np.zeros(more, dtype=int)]),
+            self.human_labels,
+            [part.extended_to(count) for part in self.parts],
+        )
+
+    def take(self, index: int, answer: Annotation) -> None:
+        """Enters an answer. One that is none does not undo one of an earlier round."""
+        if answer.spans is not None:
+            self.spans[index], self.reasons[index] = list(answer.spans), None
+            self.dropped[index] = answer.num_dropped
+        elif self.spans[index] is None:
+            self.reasons[index] = answer.reason
+
+    def explain_missing(self, reason: str) -> None:
+        """Gives every missing answer that has no reason yet this one."""
+        for index, spans in enumerate(self.spans):
+            if spans is None:
+                self.reasons[index] = self.reasons[index] or reason
+
+    def refined_by(self, other: "EntityAnswers") -> "EntityAnswers":
+        """The same with another's answers wherever that has one."""
+        pairs = list(zip(self.spans, other.spans, strict=True))
+        return EntityAnswers(
+            [own if new is None else new for own, new in pairs],
+            [why if new is None else None for (_, new), why in zip(pairs, self.reasons, strict=True)],
+            np.where(other.is_missing, self.dropped, other.dropped),
+        )
+
+    def save(self, path: Path, costs: Mapping[str, Any]) -> None:
+        """Writes the answers and what they took."""
+        path.write_text(json.dumps({"costs": dict(costs), **self._values()}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> tuple["EntityAnswers", dict[str, Any]]:
+        """Reads what `save` wrote."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls._from_values(values), values["costs"]
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "spans": self.spans,
+            "reasons": self.reasons,
+            "dropped": self.dropped.tolist(),
+            "human_labels": [{**asdict(item), "origin": "an earlier human label"} for item in self.human_labels],
+            "parts": [part._values() for part in self.parts],
+        }
+
+    @classmethod
+    def _from_values(cls, values: Mapping[str, Any]) -> "EntityAnswers":
+        return cls(
+            [None if found is None else [Span(*span) for span in found] for found in values["spans"]],
+            values["reasons"],
+            np.array(values["dropped"], dtype=int),
+            [
+                HumanEntities(**{**item, "tags": tuple(item["tags"]), "words": item["words"] and tuple(item["words"])})
+                for item in values["human_labels"]
+            ],
+            [cls._from_values(part) for part in values["parts"]],
+        )
+
+    @property
+    def is_missing(self) -> np.ndarray:
+        """Where there is no answer, shape `(n,)`."""
+        return np.array([spans is None for spans in self.spans], dtype=bool)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What a round's record says of the answers."""
+        return {"dropped_entities": int(self.dropped.sum())}
+
+
+def fuse(group: Sequence[EntityAnswers], task: TokenClassification, human: np.ndarray) -> EntityAnswers:
+    """The answers of several annotators as one: the entities that more than half of those who answered name alike.
+
+    Alike means the same words and the same type. Nobody's entities overlap, so that no two with such a majority do; of
+    two annotators only what both name is left.
+
+    Args:
+        group (`Sequence[EntityAnswers]`): What each said; of one alone it comes back.
+        task (`TokenClassification`): What is labelled.
+        human (`np.ndarray` of shape `(n,)`): Not needed: people's entities stand beside these.
+    """
+    fused: list[list[Span] | None] = []
+    for said in zip(*(part.spans for part in group), strict=True):
+        answers = [spans for spans in said if spans is not None]
+        votes = Counter(span for spans in answers for span in spans)
+        kept = sorted(span for span, count in votes.items() if 2 * count > len(answers))
+        fused.append(kept if answers else None)
+    reasons = [why if spans is None else None for spans, why in zip(fused, group[0].reasons, strict=True)]
+    return EntityAnswers(fused, reasons, np.sum([part.dropped for part in group], axis=0))

@@ -1,0 +1,103 @@
+"""Entities by several annotators."""
+
+import json
+
+import numpy as np
+import pytest
+
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig
+from freeal_hf.cli import main
+from freeal_hf.entity_answers import EntityAnswers, fuse
+from freeal_hf.kinds import read_rows
+from freeal_hf.spans import Span
+from tests.conftest import QUICK_TRAINING
+from tests.entities import TASK, KnowingAnnotator, make_sentences
+
+QUICK = {**QUICK_TRAINING, "num_train_epochs": 2, "warm_up_epochs": 1, "report_to": "none"}
+APPLE, PIE, APPLE_PIE = Span(0, 1, "fruit"), Span(1, 2, "tool"), Span(0, 2, "fruit")
+
+
+def answers(*spans):
+    missing = [None if found is not None else "no answer" for found in spans]
+    return EntityAnswers(list(spans), missing, np.ones(len(spans), dtype=int))
+
+
+@pytest.mark.parametrize(
+    ("said", "fused"),
+    [
+        ([[APPLE], [APPLE, PIE], [PIE]], [APPLE, PIE]),
+        ([[APPLE], [APPLE_PIE], [APPLE]], [APPLE]),
+        ([[APPLE], [Span(0, 1, "tool")], []], []),
+        ([[APPLE], [APPLE, PIE]], [APPLE]),
+        ([[APPLE], None], [APPLE]),
+        ([None, None], None),
+        ([[APPLE_PIE]], [APPLE_PIE]),
+    ],
+)
+def test_an_entity_stays_if_more_than_half_of_those_who_answered_name_it_alike(said, fused):
+    found = fuse([answers(spans) for spans in said], TASK, np.array([-1]))
+    assert found.spans == [fused]
+    assert found.reasons == [None if fused is not None else "no answer"]
+    assert found.dropped.tolist() == [len(said)]
+
+
+def test_a_refiner_has_the_last_word_where_it_answered():
+    found = answers([APPLE], [PIE], None).refined_by(answers([APPLE_PIE], None, None))
+    assert found.spans == [[APPLE_PIE], [PIE], None]
+    assert found.reasons == [None, None, "no answer"]
+
+
+def test_answers_of_several_are_read_back_from_disk(tmp_path):
+    whole = answers([APPLE], None)
+    whole.parts = [answers([APPLE], None), answers([APPLE, PIE], None)]
+    whole.save(tmp_path / "answers.json", {"cost": 1.0})
+    loaded, costs = EntityAnswers.load(tmp_path / "answers.json")
+    assert costs == {"cost": 1.0}
+    assert [part.spans for part in loaded.parts] == [part.spans for part in whole.parts]
+    assert loaded.spans == whole.spans
+
+
+def test_the_most_disputed_sentences_are_refined_first(student_folder, tmp_path):
+    refiner = KnowingAnnotator()
+    data = read_rows(make_sentences(), TASK, gold_column="gold", extra_columns=["noisy"])
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
+    loop = FreeAL(TASK, "column:noisy", str(student_folder), args, LoopConfig(refine="all"), refine_annotator=refiner)
+    result = loop.run(data)
+    with np.load(tmp_path / "run" / "round-0" / "selection.npz") as selection:
+        losses = np.split(selection["losses"], np.cumsum([len(words) for words in _distinct(data)])[:-1])
+    worst = {" ".join(words): loss.max() for words, loss in zip(_distinct(data), losses, strict=True)}
+    asked = [worst[request.text] for request in refiner.asked]
+    assert asked == sorted(asked, reverse=True)
+    assert result.rounds[1]["annotator_f1"] == 1.0
+
+
+def _distinct(data):
+    return list(dict.fromkeys(tuple(words) for words in data["tokens"]))
+
+
+def test_the_command_line_fuses_columns_by_majority_and_goes_on_in_the_next_round(student_folder, tmp_path):
+    def missing(row, number):
+        return ["O" if i % 3 == number else tag for i, tag in enumerate(row["gold"])]
+
+    rows = make_sentences().map(lambda row: {name: missing(row, i) for i, name in enumerate("abc")})
+    rows.to_json(tmp_path / "data.jsonl")
+    TASK.save(tmp_path / "task.yaml")
+    training = [f"--{key.replace('_', '-')}={value}" for key, value in QUICK.items()]
+    command = [
+        *(
+            "run",
+            "--data",
+            str(tmp_path / "data.jsonl"),
+            "--task",
+            str(tmp_path / "task.yaml"),
+            "--gold-column",
+            "gold",
+        ),
+        *("--annotator", "column:a,b", "--annotator", "column:c", "--student", str(student_folder)),
+        *("--output-dir", str(tmp_path / "run"), *training),
+    ]
+    assert main(command) == 0
+    first, second = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    # Each misses every third word, and no two of them the same.
+    assert first["annotator_f1"] == second["annotator_f1"] == 1.0
+    assert first["annotator_calls"] == 3 * len(_distinct(rows))
