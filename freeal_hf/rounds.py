@@ -430,6 +430,7 @@ class FreeAL:
         """Trains and saves the student of a round, on all processes; with it, the embeddings that it began with."""
         from datasets import load_from_disk
 
+        from freeal_hf.terminal import hide_figures
         from freeal_hf.training.diagnostics import DiagnosticsCallback
         from freeal_hf.training.trainer import FreeALTrainer
 
@@ -441,6 +442,7 @@ class FreeAL:
             args=self._student_args(folder / CHECKPOINTS, len(dataset)),
             train_dataset=dataset,
         )
+        hide_figures(trainer)
         if self.processes.is_main:
             step, epoch = partial(self.progress.step, number, TRAINING), partial(self.progress.epoch, number)
             trainer.add_callback(DiagnosticsCallback(trainer, step, epoch))

@@ -39,7 +39,7 @@ def test_a_language_model_chooses_and_its_answers_are_kept(data, tmp_path, capsy
     assert "3 calls, 0 more answered from the cache" in capsys.readouterr().out  # two are the canary's
 
 
-def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folder, tmp_path):
+def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folder, tmp_path, capsys):
     first = tmp_path / "first.csv"
     gold = dict(zip(corpus["text"], corpus["gold"], strict=True))
     rows = select(data, first, "--budget", "12", "--strategy", "kmeans", "--student", str(student_folder))[1]
@@ -51,6 +51,7 @@ def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folde
     code, second = select(data, tmp_path / "second.csv", "--budget", "6", *more, "--student", str(student_folder))
     assert code == 0
     assert not {row["text"] for row in rows} & {row["text"] for row in second}
+    assert "train_runtime" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

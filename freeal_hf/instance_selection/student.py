@@ -76,6 +76,7 @@ def described_pool(
 def _trained(pool: Pool, task: Task, student: str, epochs: float, max_length: int, seed: int) -> tuple[Any, Any]:
     from datasets import Dataset
 
+    from freeal_hf.terminal import hide_figures
     from freeal_hf.training.config import FreeALConfig
     from freeal_hf.training.trainer import FreeALTrainer
 
@@ -100,6 +101,7 @@ def _trained(pool: Pool, task: Task, student: str, epochs: float, max_length: in
             )
         except OSError as error:
             raise _no_encoder(student, error) from error
+        hide_figures(trainer)
         trainer.train()
     return trainer.model, trainer.processing_class
 

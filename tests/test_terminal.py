@@ -1,0 +1,31 @@
+import pytest
+from transformers import TrainerCallback
+from transformers.integrations import integration_utils
+
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig
+from tests.conftest import QUICK_TRAINING
+
+
+class Tracker(TrainerCallback):
+    """A tracker such as report_to names."""
+
+    received: set[str]
+
+    def on_log(self, args, state, control, logs=None, **_):
+        type(self).received |= set(logs)
+
+
+@pytest.mark.parametrize("disable_tqdm", [True, False])
+def test_the_loop_shows_no_raw_figures_and_trackers_receive_them(
+    disable_tqdm, task, annotator, corpus, student_folder, tmp_path, monkeypatch, capfd
+):
+    Tracker.received = set()
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tracker", Tracker)
+    short = {"num_train_epochs": 2, "warm_up_epochs": 1, "disable_tqdm": disable_tqdm, "report_to": ["tracker"]}
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), **{**QUICK_TRAINING, **short})
+    FreeAL(task, annotator, str(student_folder), args, LoopConfig(num_rounds=1)).run(corpus)
+    shown = "".join(capfd.readouterr())
+    assert "train_runtime" not in shown
+    assert "clean_share" not in shown
+    assert ("20/20" in shown) != disable_tqdm
+    assert {"clean_share", "train_runtime"} <= Tracker.received
