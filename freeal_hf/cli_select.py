@@ -200,6 +200,8 @@ def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) 
 
 
 def _print_costs(ledger: "Ledger") -> None:
+    if not ledger.calls + ledger.cached:
+        return  # an error says why
     cost = "" if ledger.cost is None else f", ${ledger.cost:.4f}"
     print(f"{ledger.calls} calls, {ledger.cached} more answered from the cache, {ledger.tokens} tokens{cost}")
 
