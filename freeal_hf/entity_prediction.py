@@ -12,7 +12,7 @@ from freeal_hf.entity_labels import valid_tags
 from freeal_hf.inputs import is_usable
 from freeal_hf.prediction import load_student
 from freeal_hf.run_folder import write_atomically
-from freeal_hf.sentences import TOKENS, spans_in_text, tag_names
+from freeal_hf.sentences import TOKENS, spans_in_text, split_words, tag_names
 from freeal_hf.spans import spans_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,22 @@ class EntityTagger:
                 numbers = np.array(windows[i]["words"])
                 found[owners[i]][numbers[numbers >= 0]] = probabilities[row, : len(numbers)][numbers >= 0]
         return found
+
+    def find(self, text: str) -> list[dict[str, Any]]:
+        """The entities of a text, whose words are split at spaces and punctuation.
+
+        Args:
+            text (`str`): The text.
+
+        Returns:
+            `list[dict]`: `start` and `end` in characters (the end not included), `type`, `text` and `confidence`, the
+            mean probability of its words' tags; none for a text without a word.
+        """
+        words, starts = split_words(text)
+        if not words:
+            return []
+        columns = {"text": text, TOKENS: words, "token_starts": starts}
+        return _spans(columns, self.probabilities([words])[0], self.tags)
 
 
 def write_entities(path: Path, tagger: EntityTagger, sentences: "Dataset") -> tuple[int, int]:

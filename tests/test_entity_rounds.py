@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig, TokenClassification
 from freeal_hf.cli import main
+from freeal_hf.entity_prediction import EntityTagger
 from freeal_hf.errors import InputError
 from freeal_hf.kinds import read_rows
 from freeal_hf.run_folder import RESULT_FILES
@@ -56,6 +57,15 @@ def test_spans_are_the_final_entities_by_their_place_in_the_text(result):
         words = [row["text"][span["start"] : span["end"]] for span in row["spans"]]
         expected = spans_of([tags[i] for i in row["label"]])
         assert words == [" ".join(row["tokens"][span.start : span.end]) for span in expected]
+
+
+def test_the_student_finds_entities_in_a_text_by_their_place(result):
+    text = "the apple, near (my) hammer and a pear"
+    found = EntityTagger(result.student).find(text)
+    assert found
+    assert [text[entity["start"] : entity["end"]] for entity in found] == [entity["text"] for entity in found]
+    assert {entity["text"] for entity in found} <= {"apple", "hammer", "pear"}
+    assert EntityTagger(result.student).find(" ") == []
 
 
 def test_metrics_hold_entity_scores_of_annotator_student_and_final_labels(result, sentences):
