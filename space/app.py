@@ -105,11 +105,15 @@ def _warm_up() -> None:
     import sklearn.manifold  # noqa: F401
     import torch  # noqa: F401
 
+    import freeal_hf.kinds
     import freeal_hf.prediction  # noqa: F401
 
 
 def main(settings: Settings) -> None:
     """Serves the page."""
+    # Not in a thread: whoever makes a data set meanwhile finds half of it (datasets looks for its classes).
+    import transformers  # noqa: F401
+
     store = Store(settings.folder / "runs", settings.kept_runs)
     files_folder(settings).mkdir(mode=0o700, exist_ok=True)
     runner = Runner(store, settings)

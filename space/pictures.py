@@ -30,6 +30,11 @@ _EXACT = {
     "student_accuracy": ("student", _BLUE, "top center"),
     "label_accuracy": ("final label", _GREEN, "bottom center"),
 }
+_ENTITY_SCORES = {
+    "annotator_f1": ("annotator", _ORANGE, "bottom center"),
+    "student_f1": ("student", _BLUE, "top center"),
+    "label_f1": ("final entities", _GREEN, "bottom center"),
+}
 _WITHOUT_GOLD = {
     "estimated_label_accuracy": ("final label, estimated", _GREEN, "bottom center"),
     "agreement": ("annotator and student agree", _BLUE, "top center"),
@@ -38,14 +43,18 @@ _WITHOUT_GOLD = {
 
 
 def quality(rounds: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Accuracy in each round where there is gold; else the estimate, agreement and clean share.
+    """Accuracy, or F1 of entities, in each round where there is gold; else the estimate, agreement and clean share.
 
     Args:
         rounds (`Sequence[Mapping]`): Metrics of each round.
     """
     has_gold = all(record["label_accuracy"] is not None for record in rounds)
-    figure = _figure(y_title="accuracy" if has_gold else "share of the texts", x_title="round")
-    for key, (name, colour, position) in (_EXACT if has_gold else _WITHOUT_GOLD).items():
+    finds_entities = "label_f1" in rounds[0]
+    # The estimate for words says nothing of entities: most words are outside of any, and surely so.
+    without = {key: shown for key, shown in _WITHOUT_GOLD.items() if not (finds_entities and "estimated" in key)}
+    exact, what = (_ENTITY_SCORES, "entity F1") if finds_entities else (_EXACT, "accuracy")
+    figure = _figure(y_title=what if has_gold else "share of the texts", x_title="round")
+    for key, (name, colour, position) in (exact if has_gold else without).items():
         values = [record.get(key) for record in rounds]
         if all(value is not None for value in values):
             figure.add_scatter(
@@ -63,13 +72,14 @@ def quality(rounds: Sequence[Mapping[str, Any]]) -> go.Figure:
     return figure
 
 
-def losses(events: Sequence[Mapping[str, Any]]) -> go.Figure:
+def losses(events: Sequence[Mapping[str, Any]], unit: str = "texts") -> go.Figure:
     """The student's losses on the annotator's labels, clean and noisy apart, with a slider over the epochs.
 
     Args:
         events (`Sequence[Mapping]`): Those of a run's progress that hold a histogram.
+        unit (`str`): What has a loss: texts, or words.
     """
-    figure = _figure(height=430, x_title="loss on the annotator's label (nats)", y_title="texts")
+    figure = _figure(height=430, x_title="loss on the annotator's label (nats)", y_title=unit)
     found = [event for event in events if "edges" in event]
     if not found:
         return figure
@@ -110,15 +120,20 @@ def losses(events: Sequence[Mapping[str, Any]]) -> go.Figure:
     return figure
 
 
-def counts(labels: "pd.DataFrame", names: Sequence[str]) -> go.Figure:
-    """How many texts got each label."""
-    found = labels["label"].value_counts()
-    figure = _figure(x_title="texts", y_title="")
+def counts(found: Mapping[str, int], names: Sequence[str], unit: str = "texts") -> go.Figure:
+    """How many texts got each label, or how many entities are of each type.
+
+    Args:
+        found (`Mapping[str, int]`): Counts by name.
+        names (`Sequence[str]`): Labels or types.
+        unit (`str`): What is counted.
+    """
+    figure = _figure(x_title=unit, y_title="")
     figure.add_bar(
         x=[int(found.get(name, 0)) for name in names],
         y=[_label(name) for name in names],
         orientation="h",
-        marker_color=[_colour(i) for i in range(len(names))],
+        marker_color=list(colours(names).values()),
         text=[f"{int(found.get(name, 0)):,}" for name in names],
         textposition="outside",
         cliponaxis=False,
@@ -130,10 +145,10 @@ def counts(labels: "pd.DataFrame", names: Sequence[str]) -> go.Figure:
 
 
 def text_map(labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, ids: Sequence[str]) -> go.Figure:
-    """The texts where the student sees them, in two dimensions.
+    """The texts where the student sees them, in two dimensions, coloured by label.
 
     Args:
-        labels (`DataFrame`): The labelled rows.
+        labels (`DataFrame`): The labelled rows; of sentences the label is the type of most of their entities.
         names (`Sequence[str]`): The labels.
         round_folder (`Path`): Folder of the round, with embeddings and demonstrations.
         ids (`Sequence[str]`): Ids of the rows of the embeddings.
@@ -147,9 +162,10 @@ def text_map(labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, i
         kept = np.random.default_rng(0).choice(len(shown), _MOST_POINTS, replace=False)
         shown, points, kinds = shown.iloc[kept], points[kept], kinds[kept]
     figure = _figure(height=560)
+    colour_of = colours(names)
     symbols = {"clean": "circle", "noisy": "circle-open", "demonstration": "star"}
     for kind, symbol in symbols.items():
-        for i, name in enumerate(names):
+        for name in names:
             rows = np.flatnonzero((shown["label"] == name).to_numpy() & (kinds == kind))
             part = shown.iloc[rows]
             figure.add_scatter(
@@ -160,16 +176,16 @@ def text_map(labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, i
                 legendgroup=name,
                 showlegend=False,
                 marker={
-                    "color": _colour(i),
+                    "color": colour_of[name],
                     "symbol": symbol,
                     "size": 13 if kind == "demonstration" else 7,
-                    "line": {"width": 1.5 if kind == "noisy" else 0, "color": _colour(i)},
+                    "line": {"width": 1.5 if kind == "noisy" else 0, "color": colour_of[name]},
                 },
                 hovertext=[_hover(row, kind) for row in part.itertuples()],
                 hoverinfo="text",
             )
-    for i, name in enumerate(names):  # a legend of all labels, also of those without a clean text
-        marker = {"color": _colour(i), "size": 9}
+    for name in names:  # a legend of all labels, also of those without a clean text
+        marker = {"color": colour_of[name], "size": 9}
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=_label(name), legendgroup=name)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -216,8 +232,9 @@ def _label(name: str) -> str:
     return html.escape(name if len(name) <= 30 else name[:29] + "…")
 
 
-def _colour(number: int) -> str:
-    return _COLOURS[number % len(_COLOURS)]
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """The colour of each label, the same in all pictures."""
+    return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
 
 
 def _figure(*, height: int = 340, x_title: str = "", y_title: str = "") -> go.Figure:

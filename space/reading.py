@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from freeal_hf.errors import InputError
+from freeal_hf.sentences import TOKENS
 from freeal_hf.tables import read_tables
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import TextClassification, TokenClassification
 from settings import Settings
 
 EXAMPLE, FILE, LINES, HUB = "Example", "File", "Lines", "Hub data set"
@@ -26,7 +27,7 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _DELIMITERS = ",;\t|"
 _NONE = "\x1f"  # where the first line holds a single cell: a comma in a text below it separates nothing
 _MAX_COLUMNS = 200
-_SHOWN_ROWS, _SHOWN_CHARACTERS = 8, 300
+_SHOWN_ROWS, _SHOWN_CHARACTERS, _SHOWN_WORDS = 8, 300, 60
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Table:
         """Rows of each column."""
         return len(next(iter(self.columns.values()), ()))
 
-    def preview(self, columns: Sequence[str] = ()) -> list[list[str]]:
-        """The first rows of some columns, or of all, as short strings."""
+    def preview(self, columns: Sequence[str] = ()) -> list[list[str | list[str]]]:
+        """The first rows of some columns, or of all, as short strings; of lists the first values."""
         shown = [[_short(value) for value in self.columns[name][:_SHOWN_ROWS]] for name in columns or self.columns]
         return [list(row) for row in zip(*shown, strict=True)]
 
@@ -108,11 +109,30 @@ def example_task() -> TextClassification:
     return TextClassification.from_dict(values)
 
 
+def example_entities() -> TokenClassification:
+    """What may be found in the messages of the example."""
+    types = {
+        "article": "a thing that the shop sells, such as a kettle, a lamp, curtains, a wool coat, a garden shed",
+        "place": "a country, an island or a town, such as Malta, Athens, Norway",
+    }
+    return TokenClassification(types, "What do customers of a shop write about?")
+
+
+def holds_words(values: Sequence[Any]) -> bool:
+    """Whether a column holds lists: its first value that is not missing tells."""
+    return isinstance(next((value for value in values if value is not None), None), list)
+
+
 def guess_text_columns(table: Table) -> list[str]:
-    """The column named `text`, or else the one with the longest strings."""
+    """The column of words named `tokens`, the one named `text`, or else the one with the longest strings or lists."""
+    if TOKENS in table.columns and holds_words(table.columns[TOKENS]):
+        return [TOKENS]
     if "text" in table.columns:
         return ["text"]
-    length = {name: sum(len(v) for v in values if isinstance(v, str)) for name, values in table.columns.items()}
+    length = {
+        name: sum(len(value) for value in values if isinstance(value, str | list))
+        for name, values in table.columns.items()
+    }
     return [max(length, key=lambda name: length[name])] if length else []
 
 
@@ -274,7 +294,14 @@ def _check_unpacked_size(path: Path, settings: Settings) -> None:
         raise InputError(f"The file unpacks to {unpacked / 2**20:.0f} MB, which is too much. Bring a part of it.")
 
 
-def _short(value: Any) -> str:
+def _short(value: Any) -> str | list[str]:
+    if isinstance(value, list):
+        shown = [_short_text(part) for part in value[:_SHOWN_WORDS]]
+        return [*shown, "…"] if len(value) > _SHOWN_WORDS else shown
+    return _short_text(value)
+
+
+def _short_text(value: Any) -> str:
     text = "" if value is None else str(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 

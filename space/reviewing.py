@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import entities
 from freeal_hf.errors import InputError
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import LABELS, LABELS_CSV, METRICS, REPORT, STUDENT, read_json
@@ -29,9 +30,9 @@ class Results:
     """A finished round.
 
     Args:
-        labels (`DataFrame`): The rows of `labels.parquet`, labels by name.
+        labels (`DataFrame`): The rows of `labels.parquet`, labels by name; of entities what `entities.as_frame` gives.
         rounds (`list[dict]`): The metrics of each round.
-        label_names (`list[str]`): The labels.
+        label_names (`list[str]`): The labels, or the types of entities.
     """
 
     labels: "pd.DataFrame"
@@ -42,6 +43,9 @@ class Results:
 def load_results(run: Run) -> Results:
     """Reads the results at the top of a run's folder."""
     dataset = read_labels(run.output / LABELS)
+    rounds = read_json(run.output / METRICS)
+    if run.finds_entities:
+        return Results(entities.as_frame(dataset), rounds, list(run.task["labels"]))
     frame = dataset.to_pandas()
     names = dataset.features["label"].names
     for column, feature in dataset.features.items():
@@ -49,7 +53,7 @@ def load_results(run: Run) -> Results:
             frame[column] = [None if i == NO_LABEL else feature.names[i] for i in frame[column]]
     corrected = read_corrections(run)
     frame["correction"] = [corrected.get(sample) for sample in frame["id"]]
-    return Results(frame, read_json(run.output / METRICS), names)
+    return Results(frame, rounds, names)
 
 
 def disputed(labels: "pd.DataFrame") -> "pd.DataFrame":
@@ -83,6 +87,8 @@ def correct(run: Run, sample: str, label: str | None, label_names: Sequence[str]
     Raises:
         InputError: If there is no such text or label.
     """
+    if run.finds_entities:
+        raise InputError("Entities cannot be corrected by hand here yet.")
     if sample not in set(ids):
         raise InputError("Choose a text first.")
     if label is not None and label not in label_names:

@@ -21,17 +21,38 @@ def notes(messages: Iterable[str], kind: str = "warning") -> str:
     return "".join(note(message, kind) for message in messages)
 
 
+def heading(text: str) -> str:
+    """A heading."""
+    return f"<h3>{html.escape(text)}</h3>"
+
+
+def paragraph(text: str) -> str:
+    """A paragraph."""
+    return f"<p>{html.escape(text)}</p>"
+
+
+def aside(text: str) -> str:
+    """A small remark."""
+    return f'<div class="aside">{html.escape(text)}</div>' if text else ""
+
+
 def table(rows: Sequence[tuple[str, str]]) -> str:
     """A table of names and values."""
     cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
     return f'<table class="facts">{cells}</table>'
 
 
-def preview(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first rows of a table."""
+def preview(columns: Sequence[str], rows: Sequence[Sequence[str | list[str]]], kind: str = "") -> str:
+    """The first rows of a table; a list is shown word by word. The `kind` may be `scores`, whose cells are narrow."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="preview"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="preview {kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(cell: str | list[str]) -> str:
+    if isinstance(cell, str):
+        return html.escape(cell)
+    return " ".join(f'<span class="word">{html.escape(word)}</span>' for word in cell)
 
 
 def figures(values: Sequence[tuple[str, str]]) -> str:

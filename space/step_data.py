@@ -8,7 +8,9 @@ import gradio as gr
 import hub_data
 import reading
 import shown
+import words
 from freeal_hf.errors import InputError
+from freeal_hf.sentences import TOKENS
 from page import Page, Place, own_token, telling
 from store import DRAFT, Run
 
@@ -37,12 +39,15 @@ def build(place: Place, page: Page) -> Any:
     with gr.Column(visible=False) as columns:
         with gr.Row():
             text_columns = gr.Dropdown(
-                label="Column(s) of the text", multiselect=True, interactive=True, min_width=280
+                label="Column(s) of the text, or of its words as a list",
+                multiselect=True,
+                interactive=True,
+                min_width=280,
             )
             gold_column = gr.Dropdown(
                 [_NO_GOLD],
                 value=_NO_GOLD,
-                label="Column of true labels, only used to score",
+                label="Column of true labels or tags, only used to score",
                 interactive=True,
                 min_width=280,
             )
@@ -117,9 +122,17 @@ def build(place: Place, page: Page) -> Any:
 
     def _look(table: reading.Table, texts: list[str], gold: str) -> tuple[str, str]:
         chosen = [*texts, *([gold] if gold != _NO_GOLD else [])]
-        found = reading.find_problems(table, texts, None if gold == _NO_GOLD else gold, settings)
-        ready = shown.note(f"{reading.count(table.num_rows, 'row')} read.", "good")
-        return shown.preview(chosen, table.preview(chosen)), ready + shown.notes(found)
+        column = None if gold == _NO_GOLD else gold
+        said = shown.note(f"{reading.count(table.num_rows, 'row')} read.", "good")
+        if reading.holds_words(table.columns[texts[0]]):
+            said += shown.notes(words.find_problems(table, texts[0], settings))
+            try:
+                words.check(table, texts[0], column)
+            except InputError as error:  # no message of its own: other columns may be chosen, and these looked at
+                said += shown.note(str(error), "problem")
+        else:
+            said += shown.notes(reading.find_problems(table, texts, column, settings))
+        return shown.preview(chosen, table.preview(chosen)), said
 
     @telling
     def look_at_columns(run_id: str, texts: list[str], gold: str) -> tuple[str, str]:
@@ -142,14 +155,22 @@ def build(place: Place, page: Page) -> Any:
 
     @telling
     def use_data(run_id: str, texts: list[str], gold: str) -> None:
-        """Settles on the columns of the texts and, perhaps, of the true labels."""
+        """Settles on the columns of the texts, or of their words, and, perhaps, of the true labels."""
         run = place.store.read(run_id)
         table = _table(place, run)
         _check_columns(table, texts, gold)
         column = None if gold == _NO_GOLD else gold
-        reading.write_texts(table, texts, column, run.texts, settings)
-        labels = reading.gold_values(table, column) if column else []
-        data = {**run.data, "text_columns": texts, "gold_column": column, "labels": labels[: settings.max_labels]}
+        has_words = reading.holds_words(table.columns[texts[0]])
+        if has_words:
+            words.check(table, texts[0], column)
+            words.write(table, texts[0], column, run.texts, settings)
+            labels = words.tag_types(table.columns[column]) if column else []
+            texts, column = [TOKENS], column and words.GOLD
+        else:
+            reading.write_texts(table, texts, column, run.texts, settings)
+            labels = reading.gold_values(table, column) if column else []
+        chosen = {"text_columns": texts, "gold_column": column, "has_words": has_words}
+        data = {**run.data, **chosen, "labels": labels[: settings.max_labels]}
         place.store.update(run_id, data=data)
 
     return use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data", preprocess=False)
@@ -198,3 +219,5 @@ def _check_columns(table: reading.Table, texts: list[str], gold: str) -> None:
             raise InputError(f"There is no column {name!r}; there are {', '.join(table.columns)}.")
     if gold in texts:
         raise InputError(f"The column {gold!r} cannot be both text and true label: the annotator would read it.")
+    if len(texts) > 1 and any(reading.holds_words(table.columns[name]) for name in texts):
+        raise InputError("Words stand in one column; choose it alone.")

@@ -93,7 +93,9 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             choice = asking.check_choice(kind, name, address, pupil, count, settings)
         except InputError as error:  # no message of its own: a choice is incomplete while it is being made
             return shown.note(str(error), "warning"), gr.update(interactive=False)
-        return shown.table(asking.estimate(run, choice, _texts(run))), gr.update(interactive=True)
+        weak = asking.WEAK if run.finds_entities and choice.annotator == asking.EMBEDDED else ""
+        said = shown.table(asking.estimate(run, choice)) + shown.note(weak, "warning")
+        return said, gr.update(interactive=True)
 
     def forget_estimate() -> tuple[str, Any]:
         return "", gr.update(interactive=False)
@@ -217,7 +219,9 @@ def _seen(place: Place, run: Run) -> tuple[Any, ...]:
         gr.update(visible=run.state == DRAFT),
         _status(place, run, bool(events)),
         shown.progress(events, rounds) if run.state != DRAFT else "",
-        gr.update(value=pictures.losses(events), visible=True) if live else gr.update(visible=False),
+        gr.update(value=pictures.losses(events, "words" if run.finds_entities else "texts"), visible=True)
+        if live
+        else gr.update(visible=False),
         gr.update(visible=under_way, interactive=not place.runner.is_stopping(run.id)),
         gr.update(visible=run.state in (STOPPED, FAILED)),
         gr.update(visible=run.state in (STOPPED, FAILED) and wants_key(run)),
@@ -263,10 +267,3 @@ def _described(place: Place, run_id: str) -> Run:
     if run is None or not run.task:
         raise InputError("Bring data and describe the task first.")
     return run
-
-
-def _texts(run: Run) -> list[str]:
-    from freeal_hf.inputs import read_data
-
-    dataset = read_data(run.texts, text_columns=run.data["text_columns"])
-    return list(dataset["text"])

@@ -1,20 +1,55 @@
-"""The second step of the page: which labels there are, and what each means."""
+"""The second step of the page: what is to be found, which labels or types there are, and what each means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 import reading
+import shown
+from asking import read_texts
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import read_data
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import Task, TextClassification, TokenClassification
 from page import TASK, Page, Place, telling
 from store import DRAFT, Run
 
-_HEADERS = ["label", "what it means", "an example"]
+LABELS, ENTITIES = "One label per text", "Named entities in the text"
+
 _EMPTY = [["", "", ""], ["", "", ""]]
-_EXAMPLE_MARK = " For example: "
+_EXAMPLE_MARKS = {LABELS: " For example: ", ENTITIES: ", such as "}
+
+Described = tuple[str, list[list[str]]]
+"""What is to be decided or found, and a row for each label or type: name, what it means, an example."""
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What the step says for a kind of task."""
+
+    question: str
+    placeholder: str
+    help: str
+    table: str
+    headers: list[str]
+
+
+_WORDS = {
+    LABELS: _Words(
+        "What is to be decided about a text?",
+        "What did the reviewer think of the film?",
+        "Describe each label as you would to a person: the annotator reads it. An example helps.",
+        "Labels: one a row",
+        ["label", "what it means", "an example"],
+    ),
+    ENTITIES: _Words(
+        "What is to be found in a text?",
+        "Chemicals and diseases named in medical abstracts.",
+        "Describe each type of entity as you would to a person: the annotator reads it. Terms as examples help.",
+        "Types of entities: one a row",
+        ["type", "what it means", "examples, with commas"],
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -40,95 +75,142 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         page (`Page`): Shared components.
         chosen: The event after which the columns are chosen.
     """
+    words = _WORDS[LABELS]
+    kind = gr.Radio(list(_WORDS), value=LABELS, label="What is to be found?", elem_id="task-kind")
+    unused = gr.HTML(visible=False, elem_id="unused-gold")
     description = gr.Textbox(
-        label="What is to be decided about a text?",
-        placeholder="What did the reviewer think of the film?",
-        lines=2,
-        elem_id="task-description",
+        label=words.question, placeholder=words.placeholder, lines=2, elem_id="task-description", interactive=True
     )
-    gr.HTML("<p>Describe each label as you would to a person: the annotator reads it. An example helps.</p>")
+    help_text = gr.HTML(shown.paragraph(words.help))
     labels = gr.Dataframe(
         _EMPTY,
-        headers=_HEADERS,
+        headers=words.headers,
         datatype="str",
         type="array",
         interactive=True,
         wrap=True,
         column_count=3,
-        label="Labels: one a row",
+        label=words.table,
         column_widths=["26%", "44%", "30%"],
         max_height=1200,
         elem_id="labels",
     )
     add = gr.Button("Add a row", size="sm", elem_id="add-label")
     describe = gr.Button("Next: the run", variant="primary", elem_id="use-task")
+    fields = [kind, unused, description, help_text, labels]
 
-    def fill(run_id: str) -> tuple[str, list[list[str]]]:
-        return _filled(place.store.read(run_id)) if run_id else ("", _EMPTY)
+    def fill(run_id: str) -> tuple[Any, ...]:
+        if not run_id:
+            return _fields(LABELS, ("", _EMPTY))
+        run = place.store.read(run_id)
+        finds_entities = run.finds_entities if run.task else run.data.get("has_words", False)
+        wanted = ENTITIES if finds_entities else LABELS
+        return _fields(wanted, _described(run) if run.task else _proposed(run, wanted), run)
 
-    chosen.success(fill, page.run_id, [description, labels], api_visibility="private", show_progress="hidden").success(
+    chosen.success(fill, page.run_id, fields, api_visibility="private", show_progress="hidden").success(
         lambda: gr.Walkthrough(selected=TASK), None, page.steps, api_visibility="private"
     )
 
+    def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> tuple[Any, ...]:
+        """Keeps what was typed; what was only proposed for the other kind makes room for what this one may be."""
+        run = place.store.read(run_id) if run_id else None
+        other = LABELS if wanted == ENTITIES else ENTITIES
+        is_proposed = run is not None and (decided, rows) == _proposed(run, other)
+        return _fields(wanted, _proposed(run, wanted) if run and is_proposed else (decided, rows), run)
+
+    kind.input(
+        change_kind,
+        [page.run_id, kind, description, labels],
+        fields,
+        api_visibility="private",
+        show_progress="hidden",
+    )
     add.click(
         lambda rows: [*rows, _EMPTY[0]], labels, labels, api_visibility="private", show_progress="hidden", queue=False
     )
 
     @telling
-    def describe_task(run_id: str, decided: str, rows: list[list[str]]) -> None:
-        """Settles on the labels, a row each: name, what it means, an example; the last two may be empty."""
+    def describe_task(run_id: str, decided: str, rows: list[list[str]], wanted: str) -> None:
+        """Settles on labels or types of entities, a row each: name, what it means, examples, which may be empty."""
         run = place.store.read(run_id)
         if run.state != DRAFT:
             raise InputError("This run has begun with its labels; read the data again to make another one.")
-        task = _task(decided, rows, place.settings.max_labels)
+        task = _task(wanted, decided, rows, place.settings.max_labels)
         _check_texts(run, task)
         place.store.update(run_id, task=task.to_dict())
 
-    described = describe.click(describe_task, [page.run_id, description, labels], api_name="describe_task")
-    return TaskStep(described, fill, [description, labels])
+    described = describe.click(describe_task, [page.run_id, description, labels, kind], api_name="describe_task")
+    return TaskStep(described, fill, fields)
 
 
-def _filled(run: Run) -> tuple[str, list[list[str]]]:
-    if run.task:
-        rows = []
-        for name, text in run.task["labels"].items():
-            meaning, _, example = text.partition(_EXAMPLE_MARK)
-            rows.append([name, meaning, example])
-        return run.task["description"], rows
+def _fields(wanted: str, given: Described, run: Run | None = None) -> tuple[Any, ...]:
+    words = _WORDS[wanted]
+    data = run.data if run is not None else {}
+    has_unused_gold = wanted == ENTITIES and data.get("gold_column") is not None and not data.get("has_words")
+    unused = (
+        "Your true labels are one a text, or tags of a text that is not split into words: they are not used here. "
+        "Tags need the words that they belong to, a list in each row of JSON or Parquet."
+    )
+    return (
+        wanted,
+        gr.update(value=shown.note(unused, "warning"), visible=has_unused_gold),
+        gr.update(value=given[0], label=words.question, placeholder=words.placeholder),
+        shown.paragraph(words.help),
+        gr.update(value={"headers": words.headers, "data": given[1]}, label=words.table),
+    )
+
+
+def _described(run: Run) -> Described:
+    mark = _EXAMPLE_MARKS[ENTITIES if run.finds_entities else LABELS]
+    return run.task["description"], _rows(run.task["labels"], mark)
+
+
+def _proposed(run: Run, wanted: str) -> Described:
+    """What the data say that a task of this kind may be."""
     if run.data.get("source") == reading.EXAMPLE:
-        task = reading.example_task()
-        return task.description, [[name, text, ""] for name, text in task.descriptions.items()]
-    found = [[name, "", ""] for name in run.data.get("labels", [])]
-    return "", found or _EMPTY
+        task: Task = reading.example_entities() if wanted == ENTITIES else reading.example_task()
+        return task.description, _rows(task.descriptions, _EXAMPLE_MARKS[wanted])
+    names = run.data.get("labels", []) if run.data.get("has_words", False) == (wanted == ENTITIES) else []
+    return "", [[name, "", ""] for name in names] or _EMPTY
 
 
-def _task(description: str, rows: list[list[str]], max_labels: int) -> TextClassification:
+def _rows(descriptions: Any, mark: str) -> list[list[str]]:
+    parts = {name: text.partition(mark) for name, text in descriptions.items()}
+    return [[name, meaning, example] for name, (meaning, _, example) in parts.items()]
+
+
+def _task(wanted: str, description: str, rows: Sequence[Sequence[str]], max_labels: int) -> Task:
     labels: dict[str, str] = {}
+    what = "type" if wanted == ENTITIES else "label"
     for row in rows:
         name, meaning, example = ([str(cell or "").strip() for cell in row] + ["", "", ""])[:3]
         if not name:
             if meaning or example:
-                raise InputError(f"The row with {(meaning or example)!r} has no label; give it a name, or empty it.")
+                raise InputError(f"The row with {(meaning or example)!r} has no {what}; give it a name, or empty it.")
             continue
         if name in labels:
-            raise InputError(f"Label {name!r} stands in two rows; name every label once.")
-        labels[name] = f"{meaning}{_EXAMPLE_MARK}{example}" if example else meaning
+            raise InputError(f"{what.capitalize()} {name!r} stands in two rows; name every {what} once.")
+        labels[name] = f"{meaning}{_EXAMPLE_MARKS[wanted]}{example}".lstrip(" ,") if example else meaning
+    if len(labels) > max_labels:
+        raise InputError(f"There are {len(labels)} {what}s; the limit is {max_labels}.")
+    if wanted == ENTITIES:
+        if not labels:
+            raise InputError("Name at least one type of entity, one in each row of the table.")
+        return TokenClassification(labels, description)
     if len(labels) < 2:
         raise InputError("Name at least two labels, one in each row of the table.")
-    if len(labels) > max_labels:
-        raise InputError(f"There are {len(labels)} labels; the limit is {max_labels}.")
     return TextClassification(labels, description)
 
 
-def _check_texts(run: Run, task: TextClassification) -> None:
+def _check_texts(run: Run, task: Task) -> None:
     """Says now what the run would say: gold values that are no label, no usable text, fewer texts than labels."""
     if not run.texts.is_file():
         raise InputError("Choose the columns of the data first.")
-    try:
-        dataset = read_data(
-            run.texts, task, text_columns=run.data["text_columns"], gold_column=run.data.get("gold_column")
+    if run.data.get("has_words") and isinstance(task, TextClassification):
+        raise InputError(
+            "Your data hold lists of words, in which entities can be found; for one label per text choose a column of "
+            "whole texts in the step Data."
         )
-    except InputError as error:
-        raise InputError(str(error).replace(str(run.texts), "The data")) from error
-    if len(set(dataset["text"])) < task.num_labels:
+    different = set(read_texts(run, task)["text"])
+    if len(different) < task.num_labels:
         raise InputError(f"There are fewer different texts than labels ({task.num_labels}); bring more texts.")

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.tasks import TokenClassification
+
 DRAFT, WAITING, RUNNING, STOPPED, FINISHED, FAILED = "draft", "waiting", "running", "stopped", "finished", "failed"
 UNDER_WAY = (WAITING, RUNNING)
 
@@ -85,6 +87,11 @@ class Run:
     def corrections(self) -> Path:
         """Labels that a person gave."""
         return self.folder / "human_labels.csv"
+
+    @property
+    def finds_entities(self) -> bool:
+        """Whether its task is to find entities."""
+        return bool(self.task.get("type") == TokenClassification.type)
 
     @property
     def has_results(self) -> bool:

@@ -57,6 +57,16 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .preview th { background: var(--background-fill-secondary); font-weight: 600; white-space: nowrap; }
 .preview tr { border: none !important; }
 .preview tbody td { border-top: 1px solid var(--border-color-primary) !important; min-width: 9em; }
+/* Gradio breaks words anywhere, and lines at every entity. */
+.entities .textfield { display: block !important; word-break: normal !important; overflow-wrap: anywhere; }
+.entities .token-container { display: inline !important; }
+.entities .token { padding-block: 2px; }
+.dark .entities .token.highlighted { color: var(--body-text-color) !important; }
+.preview + .preview { margin-top: 12px; }
+.preview.scores tbody td { min-width: 0; font-variant-numeric: tabular-nums; }
+.aside { color: var(--body-text-color-subdued); font-size: 0.9rem; overflow-wrap: anywhere; }
+.preview .word { display: inline-block; border: 1px solid var(--border-color-primary); border-radius: 4px;
+  padding: 0 4px; margin: 1px 0; }
 /* A phone would widen the whole page to what the bar of tabs, a figure or a table would like to have. */
 .tab-wrapper, .tabitem > *, #labels, #disputed { contain: inline-size; }
 #labels, #disputed, .preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
@@ -81,6 +91,7 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
   #disputed .table-container { min-width: 800px; }
   #labels .table-container { min-width: 560px; }
   .phase { grid-template-columns: 1fr; gap: 2px; }
+  .preview.scores th, .preview.scores td { padding: 5px 6px; white-space: normal; }
   .headline h1 { font-size: 1.35rem; }
 }
 """

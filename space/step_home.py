@@ -1,0 +1,93 @@
+"""The tab of the results that hands them over: files, a push to the Hub, the end of the run."""
+
+import subprocess
+from pathlib import Path
+
+import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+
+import asking
+import reviewing
+import shown
+from freeal_hf.errors import InputError
+from page import HAS_LOGIN, Page, Place, own_token, telling
+from runner import files_folder
+from store import UNDER_WAY, Run
+
+_PUSH_SECONDS = 900
+
+
+def build(place: Place, page: Page) -> None:
+    """Adds the tab to the page."""
+    with gr.Row():
+        kind = gr.Radio(list(reviewing.DOWNLOADS), value=reviewing.PARQUET, label="What to take home")
+    prepare = gr.Button("Prepare the file", variant="primary", elem_id="prepare")
+    file = gr.File(label="Your file", interactive=False, visible=False, elem_id="download")
+
+    @telling
+    def download(run_id: str, chosen: str) -> str:
+        """A file of the results: the labels as Parquet or CSV, the report, or the student as a zip."""
+        run = place.store.read(run_id)
+        # Where Gradio would copy it to: noted, so that it is deleted with the run.
+        offered = save_file_to_cache(reviewing.export(run, chosen), str(files_folder(place.settings)))
+        place.store.update(run_id, files=sorted({*run.files, Path(offered).parent.name}))
+        return offered
+
+    prepare.click(download, [page.run_id, kind], file, api_name="download").success(
+        lambda: gr.update(visible=True), None, file, api_visibility="private"
+    )
+    gr.HTML(
+        "<p>In the CSV, cells that a spreadsheet would execute begin with an apostrophe. The zip holds a plain "
+        'transformers model: <code>pipeline("text-classification", "student")</code>, or for entities '
+        '<code>pipeline("token-classification", "student", aggregation_strategy="simple")</code>.</p>'
+    )
+    with gr.Accordion("Push to the Hub", open=False):
+        login = "Log in at the top first." if HAS_LOGIN else "Give a token of yours at the top first."
+        gr.HTML(f"<p>A private data set and a private model, in your account and with your token. {login}</p>")
+        name = gr.Textbox(label="Name", placeholder="my-reviews", elem_id="push-name")
+        push = gr.Button("Push", elem_id="push")
+        pushed = gr.HTML(elem_id="pushed")
+
+    @telling
+    def push_run(run_id: str, wanted: str, typed: str, login: gr.OAuthToken | None) -> str:
+        """Pushes labels and student to private repositories of the visitor."""
+        token = own_token(login, typed)
+        if not token:
+            raise InputError(asking.NO_TOKEN)
+        run = place.store.read(run_id)
+        if not run.has_results or run.state in UNDER_WAY:
+            raise InputError("Wait until the run is finished.")
+        return shown.notes(_push(place, run, wanted, token), "good")
+
+    push.click(push_run, [page.run_id, name, page.token], pushed, api_name="push")
+    with gr.Accordion("Delete this run now", open=False):
+        gr.HTML("<p>Data, labels and student are deleted from this Space at once.</p>")
+        delete = gr.Button("Delete", variant="stop", elem_id="delete")
+
+    @telling
+    def delete_run(run_id: str) -> str:
+        """Deletes a run with all its files."""
+        place.runner.delete(run_id)
+        return ""
+
+    delete.click(delete_run, page.run_id, page.run_id, api_name="delete").success(
+        None, js="() => window.location.assign(window.location.pathname)", api_visibility="private"
+    )
+
+
+def _push(place: Place, run: Run, name: str, token: str) -> list[str]:
+    if not name.strip() or not all(c.isalnum() or c in "-_." for c in name.strip()):
+        raise InputError(f"{name!r} is no name of a repository; use letters, digits, '-', '_' and '.'.")
+    words = ["--hub-dataset-id", f"{name.strip()}-freeal", "--hub-model-id", f"{name.strip()}-student"]
+    done = subprocess.run(
+        place.runner.command("push", str(run.output), *words),
+        env=place.runner.environment(run, {"HF_TOKEN": token}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_PUSH_SECONDS,
+    )
+    if done.returncode:
+        _, mark, message = done.stderr.rpartition("freeal-hf: error: ")
+        raise InputError(message.strip() if mark else "The push ended unexpectedly; try again.")
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]

@@ -1,0 +1,92 @@
+"""The tab of the results in which the new student answers."""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+import entities
+import pictures
+from freeal_hf.errors import InputError
+from freeal_hf.run_folder import STUDENT
+from page import Page, Place, telling
+from store import Run
+
+if TYPE_CHECKING:
+    from freeal_hf.entity_prediction import EntityTagger
+    from freeal_hf.prediction import Classifier
+
+
+@functools.lru_cache(maxsize=2)
+def _classifier(student: str, trained: float) -> "Classifier":
+    """A student of a run; loaded again after another round trained a new one."""
+    from freeal_hf.prediction import Classifier
+
+    return Classifier(student)
+
+
+@functools.lru_cache(maxsize=2)
+def _tagger(student: str, trained: float) -> "EntityTagger":
+    """The same for a student that finds entities."""
+    from freeal_hf.entity_prediction import EntityTagger
+
+    return EntityTagger(student)
+
+
+def build(place: Place, page: Page) -> list[Any]:
+    """Adds the tab to the page; gives the components that `fill` fills."""
+    with gr.Column() as for_labels:
+        text = gr.Textbox(label="A text of yours", lines=3, elem_id="try-text")
+        ask = gr.Button("Ask the student", variant="primary", elem_id="try")
+        answer = gr.Label(label="What the student says", num_top_classes=6, elem_id="try-answer")
+    with gr.Column(visible=False) as for_entities:
+        sentence = gr.Textbox(label="A text of yours", lines=3, elem_id="try-sentence")
+        find = gr.Button("Ask the student", variant="primary", elem_id="try-entities")
+        found = gr.HighlightedText(label="What the student finds", elem_id="try-found", elem_classes="entities")
+
+    @telling
+    def try_student(run_id: str, tried: str) -> dict[str, float]:
+        """Labels a text with the new student."""
+        run = _tried(place, run_id, tried)
+        if run.finds_entities:
+            raise InputError("The student of this run finds entities: ask find_entities.")
+        student = run.output / STUDENT
+        classifier = _classifier(str(student), student.stat().st_mtime)
+        likely = classifier.probabilities([tried[: place.settings.max_characters]])[0]
+        return dict(zip(classifier.label_names, likely.tolist(), strict=True))
+
+    gr.on([ask.click, text.submit], try_student, [page.run_id, text], answer, api_name="try_student")
+
+    @telling
+    def find_entities(run_id: str, tried: str) -> dict[str, Any]:
+        """Finds the entities of a text with the new student."""
+        run = _tried(place, run_id, tried)
+        if not run.finds_entities:
+            raise InputError("The student of this run labels whole texts: ask try_student.")
+        student = run.output / STUDENT
+        tagger = _tagger(str(student), student.stat().st_mtime)
+        tried = tried[: place.settings.max_characters]
+        return entities.highlighted(tried, tagger.find(tried))
+
+    gr.on([find.click, sentence.submit], find_entities, [page.run_id, sentence], found, api_name="find_entities")
+    return [for_labels, for_entities, found]
+
+
+def fill(run: Run | None) -> tuple[Any, ...]:
+    """What the tab shows of a run, in the order of the components that `build` gave."""
+    finds_entities = run is not None and run.finds_entities
+    colours = pictures.colours(list(run.task["labels"])) if run is not None and finds_entities else {}
+    return (
+        gr.update(visible=not finds_entities),
+        gr.update(visible=finds_entities),
+        gr.update(value=None, color_map=colours),
+    )
+
+
+def _tried(place: Place, run_id: str, text: str) -> Run:
+    run = place.store.read(run_id)
+    if not run.has_results:
+        raise InputError("No round is finished yet.")
+    if not text.strip():
+        raise InputError("Type a text first.")
+    return run

@@ -1,0 +1,293 @@
+"""Entities in the Space: words and tags in, highlighted entities, scores and a student that finds them out."""
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.entities import TASK, make_sentences
+from tests.servers.hub import TOKEN
+
+ENTITIES = "Named entities in the text"
+TYPES = {
+    "headers": ["type", "what it means", "examples"],
+    "data": [["fruit", "something to eat", "apple, pear, plum"], ["tool", "something to work with", "hammer, saw"]],
+}
+FORMULA = '=HYPERLINK("http://evil.example","apple")'
+MARKUP = '<img src=x onerror="window.hacked=1"> apple **pear**'
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory) -> Path:
+    """Forty sentences of words with true tags."""
+    path = tmp_path_factory.mktemp("sentences") / "sentences.jsonl"
+    make_sentences().select(range(40)).remove_columns("noisy").to_json(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def describe(visitor):
+    """Brings a file and describes its entities; gives the id of the run."""
+
+    def describe(path, column="tokens", gold="none"):
+        run = visitor.bring(path)
+        visitor("use_data", run, [column], gold)
+        visitor("describe_task", run, "What is named?", TYPES, ENTITIES)
+        return run
+
+    return describe
+
+
+@pytest.fixture(scope="session")
+def tagged(visitor, describe, sentences) -> str:
+    """Id of a finished run on sentences with gold."""
+    run = describe(sentences, gold="gold")
+    visitor.start(run, rounds=2)
+    assert visitor.wait(run)["state"] == "finished"
+    return run
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory):
+    def write(*rows, name="rows.jsonl"):
+        path = tmp_path_factory.mktemp("rows") / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return write
+
+
+def read(visitor, path, gold="none", column="tokens"):
+    """What the page shows of a file's columns: preview and problems."""
+    run = visitor.bring(path)
+    return visitor("look_at_columns", run, [column], gold)
+
+
+def metrics(space, run):
+    return json.loads((space.data_dir / "runs" / run / "run" / "metrics.json").read_text())
+
+
+def figures(answers):
+    return [json.loads(value["plot"]) for value in answers if isinstance(value, dict) and "plot" in value]
+
+
+def entities_in(highlighted):
+    return [(part["token"], part["class_or_confidence"]) for part in highlighted if part["class_or_confidence"]]
+
+
+# ---- Data ----
+
+
+def test_words_are_chosen_and_shown_word_by_word(visitor, sentences):
+    run, columns, _, preview, problems = visitor("read_data", "", "File", handle(sentences), "", "", "", True, "")
+    assert run
+    assert columns["value"] == ["tokens"]
+    assert '<span class="word">' in preview
+    assert "40 rows read" in problems
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"tokens": ["an", "apple"], "tags": ["O"]}, "row 2, the tags: 1 tags for 2 words"),
+        ({"tokens": ["an", "apple"], "tags": ["O", "I-fruit"]}, "not valid BIO"),
+        ({"tokens": ["an", "apple"], "tags": "O O"}, "no list of tags"),
+        ({"tokens": "an apple", "tags": ["O", "O"]}, "not a list of words"),
+    ],
+)
+def test_bad_words_and_tags_are_problems_before_anything_runs(visitor, write, row, said):
+    path = write({"tokens": ["a", "pear"], "tags": ["O", "B-fruit"]}, row)
+    run = visitor.bring(path)
+    assert said in visitor("look_at_columns", run, ["tokens"], "tags")[-1].replace("&#x27;", "'")
+    with pytest.raises(Exception, match=said):
+        visitor("use_data", run, ["tokens"], "tags")
+
+
+def test_a_column_that_names_no_entity_holds_no_tags(visitor, write):
+    path = write({"tokens": ["a", "pear"], "kind": [0, 3]})
+    assert "names no entity" in read(visitor, path, "kind")[-1]
+
+
+def test_empty_long_and_repeated_sentences_are_told(visitor, write, space):
+    rows = [{"tokens": words, "tags": ["B-fruit"] * len(words)} for words in (["pear"], ["pear"], [], ["plum"] * 200)]
+    path = write(*rows)
+    problems = read(visitor, path, "tags")[-1]
+    assert "1 row without a word" in problems
+    assert "1 text longer than 400 characters" in problems
+    assert "1 row with a text that was there before" in problems
+    run = visitor.bring(path)
+    visitor("use_data", run, ["tokens"], "tags")
+    *_, last = (space.data_dir / "runs" / run / "texts.jsonl").read_text().splitlines()
+    assert {name: len(values) for name, values in json.loads(last).items()} == {"tokens": 80, "gold": 80}
+
+
+# ---- Task ----
+
+
+def test_words_cannot_get_one_label_per_text(visitor, sentences):
+    run = visitor.bring(sentences)
+    visitor("use_data", run, ["tokens"], "none")
+    with pytest.raises(Exception, match="Your data hold lists of words"):
+        visitor("describe_task", run, "", TYPES)
+
+
+def test_a_task_needs_a_type(visitor, sentences):
+    run = visitor.bring(sentences)
+    visitor("use_data", run, ["tokens"], "none")
+    with pytest.raises(Exception, match="at least one type of entity"):
+        visitor("describe_task", run, "", {**TYPES, "data": [["", "", ""]]}, ENTITIES)
+
+
+def test_gold_of_a_type_that_the_task_lacks_is_refused_before_the_run(visitor, sentences):
+    run = visitor.bring(sentences)
+    visitor("use_data", run, ["tokens"], "gold")
+    with pytest.raises(Exception, match="'B-tool' is no tag of the task"):
+        visitor("describe_task", run, "", {**TYPES, "data": TYPES["data"][:1]}, ENTITIES)
+
+
+def test_the_estimate_says_that_the_embedded_annotator_is_weak_here(visitor, describe, sentences, chat):
+    run = describe(sentences)
+    assert "is weak" in visitor("estimate", run, "Embedded", "", "", "tiny", 2)
+    asked = visitor("estimate", run, "Own endpoint", "", chat.url, "tiny", 1)
+    assert "is weak" not in asked
+    assert "Tokens" in asked
+
+
+# ---- Results ----
+
+
+def test_the_results_hold_scores_of_entities_in_every_round(tagged, visitor, space):
+    answers = visitor("results", tagged)
+    quality, counts, losses = figures(answers)
+    assert quality["layout"]["yaxis"]["title"]["text"] == "entity F1"
+    assert sum(counts["data"][0]["x"]) > 0
+    assert losses["layout"]["yaxis"]["title"]["text"] == "words"
+    said = " ".join(value for value in answers if isinstance(value, str))
+    for record in metrics(space, tagged):
+        for name in ("precision", "recall", "f1"):
+            assert f"{record[f'label_{name}']:.1%}" in said
+
+
+def test_a_page_shows_the_annotators_entities_beside_the_final_ones(tagged, visitor, space):
+    number, said, *slots = visitor("entities", tagged, "All texts", 2)
+    rows = pq.read_table(space.data_dir / "runs" / tagged / "run" / "labels.parquet").to_pylist()[5:10]
+    final = [slot for slot in slots if isinstance(slot, list)][1::2]
+    assert number == 2
+    assert "Page 2 of 8" in said
+    assert ["".join(part["token"] for part in text) for text in final] == [row["text"] for row in rows]
+    assert [entities_in(text) for text in final] == [
+        [(row["text"][span["start"] : span["end"]], span["type"]) for span in row["spans"]] for row in rows
+    ]
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(0, 1), (99, 8)])
+def test_a_page_that_is_not_there_is_the_nearest_one(tagged, visitor, wanted, given):
+    assert visitor("entities", tagged, "All texts", wanted)[0] == given
+
+
+def test_the_map_shows_every_sentence_once(tagged, visitor, space):
+    figure = json.loads(visitor("draw_map", tagged)["plot"])
+    rows = pq.read_table(space.data_dir / "runs" / tagged / "run" / "labels.parquet").to_pylist()
+    assert sum(len(trace["hovertext"]) for trace in figure["data"] if "hovertext" in trace) == len(
+        {row["text"] for row in rows}
+    )
+
+
+def test_the_new_student_finds_entities_by_their_place(tagged, visitor):
+    tried = "my old apple, near the hammer"
+    found = visitor("find_entities", tagged, tried)
+    assert "".join(part["token"] for part in found) == tried
+    assert {kind for _, kind in entities_in(found)} <= set(TASK.label_names)
+
+
+def test_what_belongs_to_the_other_kind_of_task_is_refused(tagged, finished, visitor, space):
+    row = pq.read_table(space.data_dir / "runs" / tagged / "run" / "labels.parquet").to_pylist()[0]
+    for call, said in [
+        (("correct", tagged, row["id"], "fruit"), "cannot be corrected"),
+        (("try_student", tagged, "an apple"), "finds entities"),
+        (("find_entities", finished, "an apple"), "labels whole texts"),
+        (("entities", finished, "All texts", 1), "finds no entities"),
+    ]:
+        with pytest.raises(Exception, match=said):
+            visitor(*call)
+
+
+def test_everything_can_be_taken_home(tagged, visitor):
+    assert {"tokens", "spans", "gold"} <= set(pq.read_table(visitor("download", tagged, "Parquet")).column_names)
+    assert "<svg" in Path(visitor("download", tagged, "Report")).read_text()
+    student = zipfile.ZipFile(io.BytesIO(Path(visitor("download", tagged, "Student")).read_bytes()))
+    assert json.loads(student.read("student/config.json"))["architectures"] == ["BertForTokenClassification"]
+
+
+def test_entities_are_pushed_with_the_visitors_token(tagged, visitor, hub):
+    visitor("push", tagged, "my-entities", TOKEN)
+    assert {("dataset", "ada/my-entities-freeal"), ("model", "ada/my-entities-student")} <= set(hub.repos)
+
+
+# ---- Raw texts over an endpoint, some of them hostile ----
+
+
+@pytest.fixture(scope="module")
+def asked_run(visitor, describe, chat, sentences, write):
+    """A finished run without gold on raw texts, labelled by an endpoint."""
+    texts = [" ".join(json.loads(line)["tokens"]) for line in sentences.read_text().splitlines()[:12]]
+    path = write(*({"text": text} for text in [FORMULA, MARKUP, *texts]))
+    run = describe(path, "text")
+    chat.behaviour.entities = lambda text: [{"text": "apple", "type": "fruit"}] if "apple" in text else []
+    visitor.start(run, "Own endpoint", chat.url)
+    assert visitor.wait(run)["state"] == "finished"
+    return run
+
+
+def test_without_gold_agreement_stands_for_the_scores(asked_run, visitor):
+    quality, *_ = figures(visitor("results", asked_run))
+    assert {trace["name"] for trace in quality["data"]} == {"annotator and student agree", "clean share"}
+
+
+def test_an_endpoint_names_entities_in_raw_texts(asked_run, visitor):
+    _, _, *slots = visitor("entities", asked_run, "All texts", 1)
+    annotator = [slot for slot in slots if isinstance(slot, list)][0::2]
+    assert [entities_in(text) for text in annotator[:2]] == [[("apple", "fruit")]] * 2
+
+
+def test_a_formula_is_a_text_in_the_downloaded_csv(asked_run, visitor):
+    content = Path(visitor("download", asked_run, "CSV")).read_text()
+    assert f"'{FORMULA}" in {row["text"] for row in csv.DictReader(io.StringIO(content, newline=""))}
+
+
+# ---- In a browser ----
+
+
+def test_entities_are_highlighted_in_a_browser_and_nothing_is_rendered(asked_run, open_page):
+    page = open_page(asked_run)
+    page.wait_for_selector("#tiles .tile")
+    page.get_by_role("tab", name="Texts").click()
+    marked = page.locator("#annotator-entities-1 .highlighted", has_text="apple")
+    marked.first.wait_for()
+    assert "<img" in page.locator("#annotator-entities-1").inner_text()
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_selector("#map .main-svg")
+    assert page.evaluate("window.hacked") is None
+    assert page.get_by_role("tab", name="Review and correct").count() == 0
+
+
+def test_the_example_becomes_an_entity_task_by_a_choice(open_page):
+    page = open_page()
+    page.click("#read")
+    page.click("#use-data")
+    page.get_by_role("radio", name=ENTITIES).check()
+    page.get_by_text("they are not used here").wait_for()
+    proposed = page.locator("#labels [role=gridcell], #labels td").locator("visible=true")
+    proposed.get_by_text("article", exact=True).first.wait_for()
+    page.get_by_role("radio", name="One label per text").check()
+    proposed.get_by_text("return_refund", exact=True).first.wait_for()
+
+
+def handle(path):
+    from gradio_client import handle_file
+
+    return handle_file(str(path))
