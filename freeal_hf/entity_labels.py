@@ -53,6 +53,23 @@ def valid_tags(probabilities: np.ndarray, num_words: Sequence[int], tags: Sequen
     return np.array(found, dtype=int)
 
 
+def has_learnt(labels: np.ndarray, student: np.ndarray) -> bool:
+    """Whether a student knows what it was taught: no gold is needed to see that it does not.
+
+    It finds at least half of the words that it was shown as entities in some entity, and at least twice as large a
+    share of them as of the other words. One that is silent fails the first, one that names everything the second.
+
+    Args:
+        labels (`np.ndarray` of shape `(words,)`): The tag ids that it was taught, -1 for none.
+        student (`np.ndarray` of shape `(words,)`): The tag ids that it gives.
+    """
+    shown, others = student[labels > 0] > 0, student[labels == 0] > 0
+    if not len(shown):
+        return True
+    found, beside = shown.mean(), others.mean() if len(others) else 0.0
+    return bool(found >= 0.5 and found >= 2 * beside)
+
+
 def _decide(
     labels: np.ndarray, probabilities: np.ndarray, log_mean: np.ndarray, tags: Sequence[str], number: dict[str, int]
 ) -> list[int]:

@@ -11,7 +11,7 @@ from freeal_hf.configuration import LoopConfig
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.entity_answers import EntityAnswers, fuse
 from freeal_hf.entity_corpus import Sentences, collect, rarest_types, with_human_labels
-from freeal_hf.entity_labels import fuse_entities, valid_tags
+from freeal_hf.entity_labels import fuse_entities, has_learnt, valid_tags
 from freeal_hf.human_labels import HUMAN_NOTE
 from freeal_hf.round_files import Selection
 from freeal_hf.sentences import SPANS, TOKENS, named_in, spans_in_text, tag_names
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = ["collect", "fuse", "with_human_labels"]  # what else a `Kind` has
-
-_LEARNT = 0.5  # of the words in the annotator's entities, the share that a student must find in some entity
 
 
 load_answers = EntityAnswers.load
@@ -148,8 +146,7 @@ def label_rows(
     given = _tag_ids(corpus.training_spans(answers.spans), num_words, task)
     final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
     student = valid_tags(selection.probabilities, num_words, tags)
-    # One that has not is known by its silence: it leaves out what it was shown.
-    learnt = not (given > 0).any() or bool((student[given > 0] > 0).mean() >= _LEARNT)
+    learnt = has_learnt(given, student)
     if not learnt:
         final = np.where(given == NO_LABEL, student, given)
     human = np.repeat(corpus.is_human, num_words)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from freeal_hf.entity_labels import fuse_entities, has_learnt
+from freeal_hf.spans import bio_tags
+
+TAGS = bio_tags(["fruit", "tool"])
+O, B, I = 0, 1, 2  # noqa: E741
+
+
+@pytest.mark.parametrize(
+    ("taught", "student", "learnt"),
+    [
+        ([O, O, B, I], [O, O, B, I], True),
+        ([O, O, B, I], [O, O, B, O], True),
+        ([O, O, B, I], [O, O, O, O], False),
+        ([O, O, B, I], [B, I, I, I], False),
+        ([O, O, O, B, I], [B, O, O, B, I], True),
+        ([O, O, -1, -1], [B, I, B, I], True),
+        ([B, I], [B, I], True),
+    ],
+)
+def test_a_student_that_is_silent_or_names_everything_has_not_learnt(taught, student, learnt):
+    assert has_learnt(np.array(taught), np.array(student)) == learnt
+
+
+def sure(*tags):
+    """Probabilities of a student that is sure of its tags."""
+    return np.eye(len(TAGS))[list(tags)] * 0.9 + 0.02
+
+
+def test_an_entity_that_is_not_clean_stands_only_if_the_student_names_it():
+    labels = np.array([B, I, O, B, O])
+    final, _ = fuse_entities(labels, np.zeros(5, dtype=bool), sure(O, O, O, B, O), [5], TAGS)
+    assert final.tolist() == [O, O, O, B, O]
+
+
+def test_of_overlapping_entities_the_likelier_stays_and_the_tags_are_valid():
+    student = sure(O, B, O)
+    student[0] = [0.3, 0.6, 0.04, 0.04, 0.02]
+    final, confidence = fuse_entities(np.array([B, I, O]), np.zeros(3, dtype=bool), student, [3], TAGS)
+    assert final.tolist() == [B, B, O]
+    assert confidence.tolist() == pytest.approx([0.6, 0.92, 0.92])
+
+
+def test_a_clean_entity_of_the_annotator_outweighs_a_hesitant_student():
+    student = np.tile([0.6, 0.2, 0.1, 0.05, 0.05], (2, 1))
+    final, confidence = fuse_entities(np.array([B, O]), np.ones(2, dtype=bool), student, [2], TAGS)
+    assert final.tolist() == [B, O]
+    assert confidence.tolist() == pytest.approx([0.6, 0.8])
