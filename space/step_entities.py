@@ -15,8 +15,8 @@ from page import Page, Place, telling
 def build(place: Place, page: Page) -> list[Any]:
     """Adds the tab to the page; gives the components that `fill` fills."""
     gr.HTML(
-        "<p>The annotator's last answer beside the final entities. They cannot be corrected by hand here yet: the "
-        "Parquet file holds them all.</p>"
+        "<p>The annotator's last answer beside the final entities. They cannot be corrected on this page yet; on a "
+        "machine of your own <code>freeal-hf run --human-labels</code> takes sentences that a person has marked.</p>"
     )
     which = gr.Radio(
         [entities.ALL, entities.DIFFERENT], value=entities.ALL, label="Which texts", elem_id="which-texts"

@@ -53,6 +53,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
             with gr.Tab("Map") as map_tab:
                 about_map = gr.HTML()
                 text_map = gr.Plot(show_label=False, elem_id="map")
+            # Not visible from the beginning: Gradio cannot hide such a tab.
             with gr.Tab("Review and correct", visible=False) as review_tab:
                 review = step_review.build(place, page, run_step)
             with gr.Tab("Try the student"):

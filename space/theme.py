@@ -91,7 +91,8 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
   #disputed .table-container { min-width: 800px; }
   #labels .table-container { min-width: 560px; }
   .phase { grid-template-columns: 1fr; gap: 2px; }
-  .preview.scores th, .preview.scores td { padding: 5px 6px; white-space: normal; }
+  .preview.scores th, .preview.scores td { padding: 5px 6px; font-size: 0.85rem; white-space: normal;
+    overflow-wrap: normal; }
   .headline h1 { font-size: 1.35rem; }
 }
 """
