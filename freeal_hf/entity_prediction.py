@@ -59,7 +59,7 @@ class EntityTagger:
 
         from freeal_hf.training.token_data import window_words
 
-        longest = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings, 512)
+        longest = min(self._tokenizer.model_max_length, 512)
         windows, owners = window_words(sentences, self._tokenizer, longest) if len(sentences) else ([], [])
         found = [np.zeros((len(words), len(self.tags))) for words in sentences]
         by_length = sorted(range(len(windows)), key=lambda i: len(windows[i]["input_ids"]))

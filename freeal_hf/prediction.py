@@ -41,6 +41,9 @@ def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> t
             f"{str(model)!r} is no {'token' if labels_words else 'text'} classifier that can be loaded; give the "
             f"folder of a student (OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
         ) from error
+    # Not every tokenizer says how much its model reads.
+    positions = getattr(loaded.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return loaded.to(PartialState().device), tokenizer
 
 

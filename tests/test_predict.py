@@ -57,6 +57,11 @@ def test_a_row_without_a_text_is_kept_with_the_reason(student, data):
     assert rows[1]["note"] == "the text is empty"
 
 
+def test_a_text_that_is_longer_than_the_student_reads_is_cut(student, data):
+    data.write_text("text\n" + "my old apple " * 1000 + "\n")
+    assert predict(student, data)[1][0]["label"]
+
+
 def test_top_k_gives_the_k_likeliest_labels_in_order(student, data):
     for row in predict(student, data, "--top-k", "3")[1]:
         confidences = [float(row[name]) for name in ("confidence", "confidence_2", "confidence_3")]

@@ -121,7 +121,10 @@ class FreeALTrainer(Trainer):
         self._outside = (model.config.label2id or {}).get(OUTSIDE, -1)
         self.selection: Selection | None = None
         self._first_embeddings: NDArray[np.float32] | None = None
-        self._tokenizer, self._max_length, self._class_names = processing_class, args.max_length, names
+        self._tokenizer, self._class_names = processing_class, names
+        self._max_length = min(
+            args.max_length, getattr(model.config, "max_position_embeddings", None) or args.max_length
+        )
         self._encoder = encoder_of(model)
         self._mixup = HiddenMixup(self._encoder)
         self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
@@ -132,7 +135,7 @@ class FreeALTrainer(Trainer):
                     train_dataset,
                     processing_class,
                     model.config.id2label or {},
-                    max_length=args.max_length,
+                    max_length=self._max_length,
                     second_view=args.second_view,
                 )
             train_dataset, self._lengths = self._samples.rows, self._samples.lengths

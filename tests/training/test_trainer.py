@@ -30,6 +30,13 @@ def trained(texts: Dataset, args: FreeALConfig, tokenizer: Tokenizer | None, dro
     return trainer
 
 
+def test_a_text_longer_than_the_student_reads_is_cut(tokenizer: Tokenizer, configure: Configure) -> None:
+    texts = make_texts(9).map(lambda row: {"text": " ".join([row["text"]] * 40)})
+    trainer = trained(texts, configure(num_train_epochs=1, max_length=128), tokenizer)
+    assert trainer.model.config.max_position_embeddings == 40
+    assert trainer.predict(texts).predictions.shape == (9, 3)
+
+
 def test_selection_stands_in_the_order_of_the_training_set(tokenizer: Tokenizer, configure: Configure) -> None:
     texts = make_texts(augmented=True)
     trainer = trained(texts, configure(), tokenizer)
