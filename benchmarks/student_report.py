@@ -68,8 +68,13 @@ def distances(frame: pd.DataFrame) -> str:
 
 
 def best_length(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells of the number of epochs with the highest mean accuracy on held-out noisy labels."""
-    return cells[cells["epochs"] == cells.groupby("epochs")["held_out_accuracy"].mean().idxmax()]
+    """The cells of the number of epochs with the highest mean accuracy on held-out noisy labels.
+
+    Lengths are compared by the seeds that all of them have run.
+    """
+    seeds = set.intersection(*(set(group["seed"]) for _, group in cells.groupby("epochs"))) or set(cells["seed"])
+    scores = cells[cells["seed"].isin(seeds)].groupby("epochs")["held_out_accuracy"].mean()
+    return cells[cells["epochs"] == scores.idxmax()]
 
 
 def selections(frame: pd.DataFrame) -> str:
