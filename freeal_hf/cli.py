@@ -1,6 +1,7 @@
 """The command line: `freeal-hf run`, `freeal-hf predict`, `freeal-hf push`, `freeal-hf pull`."""
 
 import argparse
+import difflib
 import logging
 import os
 import sys
@@ -62,10 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("freeal_hf").setLevel(logging.INFO)
+    logging.getLogger("huggingface_hub").propagate = False  # has a handler of its own: all would be said twice
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "run":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.error(_unknown(rest[0], _option_names(options.command)))
     try:
         _COMMANDS[options.command](options, rest)
     except FreeALError as error:
@@ -194,6 +196,7 @@ def _training_parser() -> Any:
     parser = HfArgumentParser(
         FreeALConfig,  # type: ignore[arg-type]
         prog="freeal-hf run",
+        usage="freeal-hf run [CONFIG.yaml] [options]",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -229,7 +232,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
 
     quiet_libraries()
-    from freeal_hf.annotation.specs import split_specs
+    from freeal_hf.annotation.specs import columns_of, split_specs
     from freeal_hf.human_labels import read_human_labels
     from freeal_hf.kinds import read_rows
     from freeal_hf.report import summary_table
@@ -263,15 +266,13 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         return
     gold = values.get("gold_column")
     specs = split_specs(annotator)
-    asked = [*specs, *(split_specs(refiner) if refiner else [])]
-    extra = [spec.removeprefix("column:") for spec in dict.fromkeys(asked) if spec.startswith("column:")]
     if dataset is None:
         dataset = read_rows(
             data_path,
             task,
             gold_column=gold,
             augmented_column=values.get("augmented_column"),
-            extra_columns=extra,
+            extra_columns=columns_of([annotator, *([refiner] if refiner else [])]),
             **columns,
         )
     files = {name: columns[name] for name in ("text_columns", "delimiter", "encoding") if name in columns}
@@ -346,7 +347,25 @@ def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_training(rest: Sequence[str]) -> dict[str, Any]:
     if not rest:
         return {}
-    return vars(_training_parser().parse_args(list(rest)))
+    parser = _training_parser()
+    values, unknown = parser.parse_known_args(list(rest))
+    if unknown:
+        parser.error(_unknown(unknown[0], [*_option_names("run"), *parser._option_string_actions]))
+    return vars(values)
+
+
+def _option_names(command: str) -> list[str]:
+    (commands,) = (one for one in _parser()._actions if isinstance(one, argparse._SubParsersAction))
+    return list(commands.choices[command]._option_string_actions)
+
+
+def _unknown(word: str, names: Sequence[str]) -> str:
+    """What to say of a word on the command line that is no option, nor the value of one."""
+    if not word.startswith("-"):
+        return f"what is {word!r} for? No option takes it; a value with blanks needs quotes."
+    name = word.partition("=")[0]
+    near = difflib.get_close_matches(name.replace("_", "-"), [one for one in names if "_" not in one], n=1)
+    return f"there is no option {name!r}; " + (f"did you mean {near[0]}?" if near else "--help lists all.")
 
 
 _COMMANDS = {

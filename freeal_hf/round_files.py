@@ -142,8 +142,8 @@ def labelled_row(item: Any, corpus: Corpus, dataset: "Dataset", row_of: Mapping[
     """
     if item.id not in row_of:
         raise InputError(
-            f"{item.origin}: no row of the data has the id {item.id!r}. Give ids as in labels.csv, or leave the "
-            "column 'id' out and give the texts."
+            f"{item.origin}: no row of the data has the id {item.id!r}. Give ids as in labels.csv (those of "
+            "your data, if --id-column names their column), or leave the column 'id' out and give the texts."
         )
     row = row_of[item.id]
     if corpus.index_of_row[row] < 0:

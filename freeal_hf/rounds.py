@@ -163,7 +163,7 @@ class FreeAL:
         if not self.processes.is_main:
             self.assist()
             return load_result(self.folder.path)
-        dataset = self._prepared(dataset)
+        dataset = self._prepared(dataset, asked=True)
         test = self._prepared(test_dataset) if test_dataset is not None else None
         texts = self.kind.collect(dataset)
         given = read_human_labels(human_labels, self.task, text_columns=self.text_columns)
@@ -240,7 +240,7 @@ class FreeAL:
         Returns:
             `Estimate`: Calls, tokens, dollars and time, each with an interval.
         """
-        dataset = self._prepared(dataset)
+        dataset = self._prepared(dataset, asked=True)
         voter = self._voters(self.annotator, dataset)[which]
         corpus = self.kind.collect(dataset)
         requests = foreseen(corpus, self.task, voter.annotator, self.loop, seed=self.args.seed)
@@ -249,19 +249,25 @@ class FreeAL:
 
     # ---- Before the first call ----
 
-    def _prepared(self, data: Any) -> "Dataset":
+    def _prepared(self, data: Any, *, asked: bool = False) -> "Dataset":
         from datasets import Dataset
+
+        from freeal_hf.annotation.specs import columns_of
 
         names = data.column_names if isinstance(data, Dataset) else ()
         if {"id", "text", "note"} <= set(names):
             return data
         gold = "gold" if "gold" in names or "gold" in getattr(data, "columns", ()) else None
+        annotators = (*each_annotator(self.annotator), *each_annotator(self.refine_annotator))
+        named = [one for one in annotators if isinstance(one, str)]
         return read_rows(
             data,
             self.task,
             text_columns=self.text_columns,
             gold_column=gold,
             id_column="id" if "id" in names else None,
+            # What is only scored has no need of the annotators' columns.
+            extra_columns=columns_of(named) if asked else (),
         )
 
     def _check(self, corpus: Corpus, test: "Dataset | None") -> None:
@@ -294,15 +300,19 @@ class FreeAL:
 
     def _voters(self, named: Any, dataset: "Dataset") -> tuple[Voter, ...]:
         """Those who are asked, each with its price and what makes it in another process."""
+        from freeal_hf.annotation.columns import check_names_labels
         from freeal_hf.annotation.specs import build_annotator, split_specs
 
         def column(name: str) -> dict[str, str]:
             if name not in dataset.column_names:
                 raise InputError(
-                    f"column:{name} needs the column {name!r} in the data; read it with extra_columns=[{name!r}]. "
+                    f"column:{name} needs the column {name!r} in the data; read them with "
+                    f"read_data(..., extra_columns=[{name!r}]). "
                     f"There are {', '.join(map(repr, dataset.column_names))}."
                 )
-            return dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
+            values = dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
+            check_names_labels(values, name, self.task)
+            return values
 
         split = [split_specs(one) if isinstance(one, str) else [one] for one in each_annotator(named)]
         specs = [spec for parts in split for spec in parts]

@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from freeal_hf import FreeAL, FreeALConfig, TextClassification
 from freeal_hf.cli import main
 
 TRAINING = [
@@ -77,6 +78,7 @@ def test_options_win_over_the_configuration_file(finished, tmp_path):
         (["--task", "nowhere.yaml"], "either --task or --labels"),
         (["--annotator", "oracle"], "no annotator 'oracle'"),
         (["--annotator", "column:gpt"], "no column 'gpt'"),
+        (["--labels", "apple,saw"], "Column 'llm': no value names a label of the task ('fruit' stands in "),
         (["--text-columns", "body"], "no column 'body'"),
         (["--num-rounds", "0"], "num_rounds is 0"),
         (["--delimiter", "ab"], "delimiter 'ab' is not one character"),
@@ -90,6 +92,33 @@ def test_bad_options_end_with_one_clear_line(more, message, data, student_folder
     assert error.startswith("freeal-hf: error: ")
     assert message in error
     assert not (tmp_path / "run" / "labels.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--anotator", "embedding"], "there is no option '--anotator'; did you mean --annotator?"),
+        (["run", "--lerning_rate=1"], "there is no option '--lerning_rate'; did you mean --learning-rate?"),
+        (["run", "--xyzzy", "1"], "there is no option '--xyzzy'; --help lists all."),
+        (["run", "--learning-rate", "fast"], "invalid float value: 'fast'"),
+        (["run", "--seed", "1", "twice"], "what is 'twice' for?"),
+        (["predict", "--model", "m", "--data", "d", "--output", "o", "--topk", "2"], "did you mean --top-k?"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else "",
+)
+def test_a_mistyped_option_is_answered_with_the_nearest_and_no_long_list(words, message, data, capsys):
+    more = ["--data", str(data), "--labels", "fruit,tool"] if words[0] == "run" else []
+    with pytest.raises(SystemExit):
+        main([words[0], *more, *words[1:]])
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) < 4
+
+
+def test_a_column_annotator_reads_its_column_from_a_file_in_python_too(data, student_folder, tmp_path):
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), report_to=[])
+    loop = FreeAL(TextClassification(["fruit", "tool"]), "column:llm", str(student_folder), args)
+    assert loop.estimate(data).texts == 80
 
 
 def test_an_unknown_key_of_a_configuration_file_is_named(data, tmp_path, capsys):

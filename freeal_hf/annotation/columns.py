@@ -1,6 +1,7 @@
 """The annotator that reads labels which another system has already put into a column."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -55,3 +56,26 @@ class ColumnAnnotator:
                 f"{', '.join(task.tags)}."
             )
         return Annotation(0, answer=value, spans=tuple(spans_of(tags)))
+
+
+def check_names_labels(answers: Mapping[str, str], name: str, task: Task) -> None:
+    """Refuses a column in which no value names a label: a student would learn nothing from it.
+
+    Args:
+        answers (`Mapping[str, str]`): Value of the column by sample id.
+        name (`str`): Name of the column.
+        task (`Task`): The task; tags of entities are checked where they are read.
+
+    Raises:
+        InputError: If no value names a label of the task.
+    """
+    if isinstance(task, TokenClassification):
+        return
+    values = Counter(value.strip() for value in answers.values() if value.strip())
+    if any(parse_answer(value, task)[0] != NO_LABEL for value in values):
+        return
+    found = "it is empty" if not values else "{!r} stands in {} rows".format(*values.most_common(1)[0])
+    raise InputError(
+        f"Column {name!r}: no value names a label of the task ({found}); its labels are "
+        f"{', '.join(map(repr, task.label_names))}. Rename one or the other."
+    )

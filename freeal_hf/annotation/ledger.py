@@ -187,8 +187,9 @@ class Budget:
         tokens = self.spent_tokens + sum(ledger.tokens for ledger in self._ledgers)
         if self.max_tokens is not None and tokens + prompt_tokens + completion_tokens > self.max_tokens:
             raise BudgetExceeded(
-                f"max_tokens={self.max_tokens} allows no further call: {tokens} tokens are spent. Every answer is "
-                "kept; the same command with a higher limit goes on from here."
+                f"max_tokens={self.max_tokens} allows no further call: {tokens} tokens are spent, and the next "
+                f"calls may take {prompt_tokens + completion_tokens}. Every answer is kept; the same command with a "
+                "higher limit goes on from here."
             )
         if self.max_cost is None or price is None:
             return

@@ -1,6 +1,7 @@
 """Annotators by name, as the command line and a configuration file give them."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from freeal_hf.annotation.annotator import Annotator
@@ -25,6 +26,12 @@ def split_specs(spec: str) -> list[str]:
         kind, _, value = part.strip().partition(":")
         found += [f"column:{name.strip()}" for name in value.split(",")] if kind == "column" else [part.strip()]
     return found
+
+
+def columns_of(specs: Iterable[str]) -> list[str]:
+    """The columns of the data that these specifications read labels from, each once."""
+    found = [one for spec in specs for one in split_specs(spec)]
+    return [one.removeprefix("column:") for one in dict.fromkeys(found) if one.startswith("column:")]
 
 
 def build_annotator(
@@ -62,24 +69,33 @@ def _build(
     if kind == "embedding":
         from freeal_hf.annotation.embedding import EmbeddingAnnotator
 
-        return EmbeddingAnnotator(**{**({"model": value} if value else {}), **options})
+        return _made(EmbeddingAnnotator, **{**({"model": value} if value else {}), **options})
     if kind == "endpoint" and value:
         from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
 
         model, _, url = value.partition("@http")
         if model and url:
             options["base_url"] = f"http{url}"
-        return InferenceEndpointsAnnotator(model or value, **options)
+        return _made(InferenceEndpointsAnnotator, model or value, **options)
     if kind == "tgi" and value:
         from freeal_hf.annotation.tgi import TextGenerationAnnotator
 
-        return TextGenerationAnnotator(value, **options)
+        return _made(TextGenerationAnnotator, value, **options)
     if kind == "local" and value:
         from freeal_hf.annotation.local import LocalAnnotator
 
-        return LocalAnnotator(value, **options)
+        return _made(LocalAnnotator, value, **options)
     if kind == "column" and value and column is not None:
         from freeal_hf.annotation.columns import ColumnAnnotator
 
-        return ColumnAnnotator(column(value), value, **options)
+        return _made(ColumnAnnotator, column(value), value, **options)
     raise InputError(f"There is no annotator {':'.join(filter(None, (kind, value)))!r}. The forms are:\n{FORMS}")
+
+
+def _made(annotator: Callable[..., Annotator], *arguments: Any, **options: Any) -> Annotator:
+    known = list(inspect.signature(annotator).parameters)[len(arguments) :]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        has = f"its options are {', '.join(known)}" if known else "it takes none"
+        raise InputError(f"The annotator has no option {unknown[0]!r}; {has}.")
+    return annotator(*arguments, **options)

@@ -33,7 +33,7 @@ def test_options_reach_the_annotator() -> None:
 
 
 def test_an_option_that_the_annotator_does_not_have_is_named() -> None:
-    with pytest.raises(InputError, match="colour"):
+    with pytest.raises(InputError, match=r"no option 'colour'; its options are .*concurrency"):
         build_annotator("endpoint:org/name", options={"colour": "red"})
 
 
