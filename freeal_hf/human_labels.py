@@ -1,6 +1,7 @@
 """Labels that people gave: read once, always clean, never overwritten."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 HUMAN_NOTE = "labelled by a person"
 """What the `note` of a row with a human label says."""
@@ -131,6 +134,8 @@ def read_human_labels(
             f"columns are {_quoted(names)}."
         )
     labels = label_ids(table, LABEL_COLUMN, task, f"{origin}: value")
+    if labels and all(label == NO_LABEL for label in labels):
+        logger.warning("%s: the column 'label' is empty in every row, so that it brings no label; fill it in.", origin)
     return [
         _human_label(table, row, label, text_columns, f"{origin}, row {row + 1}")
         for row, label in enumerate(labels)

@@ -150,3 +150,8 @@ def test_the_command_line_reads_csv_and_json_together(corpus, student_folder, tm
     assert (row["label"], row["note"]) == (0, "labelled by a person")
     shown = (tmp_path / "run" / "round-0" / "generated.jsonl").read_text()
     assert "old saw" in shown
+
+
+def test_a_table_that_nobody_has_filled_in_is_told_so(task, caplog):
+    assert read_human_labels(Dataset.from_dict({"id": ["1", "2"], "label": ["", ""]}), task) == []
+    assert "'label' is empty in every row" in caplog.text
