@@ -9,10 +9,6 @@ TGI_VENV ?= .venv-tgi
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-# A process for each core, one thread each: many tests wait for servers and other processes.
-PYTEST := python -m pytest -n logical --maxprocesses 4 --dist loadfile
-test test-tgi: export OMP_NUM_THREADS = 1
-
 $(VENV)/.demo: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
@@ -27,7 +23,7 @@ demo: $(VENV)/.demo ## label the shipped shop messages and train a student on th
 	$(BIN)/freeal-hf demo --output-dir runs/demo
 
 test: $(VENV)/.installed ## run the tests
-	$(BIN)/$(PYTEST)
+	$(BIN)/python -m pytest
 
 $(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -m venv $(TGI_VENV)
@@ -42,7 +38,7 @@ TGI_CORE := tests/annotation tests/training tests/test_package.py $(addprefix te
 	test_the_student_answers_in_a_plain_pipeline)
 
 test-tgi: $(TGI_VENV)/.installed ## run the suite's core with transformers 4.57 and the text-generation client
-	$(TGI_VENV)/bin/$(PYTEST) $(TGI_CORE)
+	OMP_NUM_THREADS=1 $(TGI_VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TGI_CORE)
 
 quality: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff check .
