@@ -4,13 +4,13 @@ import csv
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from freeal_hf.round_files import Selection, read_labels
@@ -93,6 +93,15 @@ def run(start, tmp_path):
     return run
 
 
+def kill_all(launcher):
+    """The processes of training, too, which torchrun starts in sessions of their own."""
+    processes = [*psutil.Process(launcher.pid).children(recursive=True), launcher]
+    for process in processes:
+        process.kill()
+    psutil.wait_procs(processes[:-1])
+    launcher.wait()
+
+
 def assert_two_processes_did_as_one(folder):
     one, two = (read_labels(folder / f"by-{count}" / "labels.parquet") for count in (1, 2))
     for column in ("id", "text", "label", "annotator_label", "student_label", "is_clean"):
@@ -127,8 +136,7 @@ def test_two_processes_with_sharded_weights_give_the_labels_of_one_also_after_a_
         while not any(training.glob("checkpoint-*/trainer_state.json")):
             assert killed.poll() is None, (tmp_path / "log-2").read_text()[-3000:]
             time.sleep(0.01)
-        os.killpg(killed.pid, signal.SIGKILL)
-        killed.wait()
+        kill_all(killed)
         assert any(training.glob("checkpoint-*/pytorch_model_fsdp_0"))  # the weights were in parts
         code, log = run(2, server.url, sharded=True)
     assert code == 0, log[-3000:]

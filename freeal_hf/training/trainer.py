@@ -481,6 +481,11 @@ class FreeALTrainer(Trainer):
             save_selection(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}", state)
         super()._save_checkpoint(model, trial)
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        # The trainer state comes next and says that the checkpoint is complete: each process's part must be there.
+        self.accelerator.wait_for_everyone()
+
 
 class _SelectionCallback(TrainerCallback):
     """Tells the trainer when an epoch begins and when training is over."""
