@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,12 @@ class Progress:
 
 
 def read_progress(path: Path) -> list[dict[str, Any]]:
-    """The events of a progress file, oldest first; a line that is being written is left out."""
+    """The events of a progress file, oldest first; a line that is being written, or that a kill tore, is left out."""
     if not path.is_file():
         return []
-    *lines, _ = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines]
+    *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    events = []
+    for line in lines:
+        with suppress(ValueError):
+            events.append(json.loads(line))
+    return events

@@ -56,6 +56,14 @@ def test_a_line_that_is_being_written_is_left_out(tmp_path):
     assert read_progress(path) == [{"round": 0, "phase": "annotating", "done": 0, "total": 3}]
 
 
+def test_a_line_that_a_kill_tore_costs_no_more_than_the_one_after_it(tmp_path):
+    path = tmp_path / "progress.jsonl"
+    path.write_text('{"round": 0, "pha')
+    for done in (0, 3):
+        Progress(path).step(0, "annotating", done, 3)
+    assert read_progress(path) == [{"round": 0, "phase": "annotating", "done": 3, "total": 3}]
+
+
 def test_a_phase_of_many_steps_does_not_fill_the_file(tmp_path):
     progress = Progress(tmp_path / "progress.jsonl")
     for done in range(10_001):
