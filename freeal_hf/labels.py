@@ -155,6 +155,7 @@ def has_learnt(labels: np.ndarray, student_probabilities: np.ndarray, held_out: 
 
     It has seen every label, and agrees with at least as many as a probe that has seen none of those it is asked for,
     but for twice the sampling error. Too few steps, a rate that is far too high, a head that collapsed all fail here.
+    So does a student that gives one label only where the probe tells several apart, however common that label is.
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): The labels that the student was taught; none below 0.
@@ -163,7 +164,10 @@ def has_learnt(labels: np.ndarray, student_probabilities: np.ndarray, held_out: 
     """
     if len(labels) == 0:
         return True
-    seen, unseen = (float((found.argmax(axis=1) == labels).mean()) for found in (student_probabilities, held_out))
+    guesses = student_probabilities.argmax(axis=1), held_out.argmax(axis=1)
+    if len(np.unique(guesses[0])) == 1 < len(np.unique(guesses[1])):
+        return False
+    seen, unseen = (float((found == labels).mean()) for found in guesses)
     return bool(seen >= unseen - 2 * np.sqrt(unseen * (1 - unseen) / len(labels)))
 
 

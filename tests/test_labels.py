@@ -133,3 +133,10 @@ def test_a_student_that_resists_the_noise_has_learnt():
     gold, embeddings, rng = corpus()
     labels = flipped(gold, 0.4, rng)
     assert has_learnt(labels, np.eye(3)[gold], held_out_probabilities(embeddings, labels, 3))
+
+
+def test_a_student_that_collapsed_to_the_commonest_label_has_not_learnt():
+    labels = np.array([0] * 31 + [1] * 9)
+    held_out = np.eye(2)[np.where(np.arange(40) % 8 == 0, 1 - labels, labels)]
+    assert not has_learnt(labels, np.tile([0.9, 0.1], (40, 1)), held_out)
+    assert has_learnt(labels, held_out, held_out)
