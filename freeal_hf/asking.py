@@ -282,7 +282,7 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
     by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
     order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
     given = corpus.human_demonstrations()
-    for i in order:
+    for i in order[corpus.is_human[order]]:
         if i in given:
             by_label[given[i].label].append(given[i])
     annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0

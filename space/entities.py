@@ -35,10 +35,11 @@ def as_frame(labels: "Dataset") -> "pd.DataFrame":
     frame = labels.select_columns(["id", "text", SPANS, "label_confidence", "is_clean"]).to_pandas()
     frame[SPANS] = labels[SPANS][:]
     frame["note"] = [note or "" for note in labels["note"]]
+    words, starts = labels[TOKENS][:], labels["token_starts"][:]
     for whose in ("annotator", "student"):
         found = [
-            spans_in_text(spans_of(tag_names(ids, tags)), row[TOKENS], row["token_starts"])
-            for ids, row in zip(labels[f"{whose}_label"], labels.select_columns([TOKENS, "token_starts"]), strict=True)
+            spans_in_text(spans_of(tag_names(ids, tags)), *place)
+            for ids, *place in zip(labels[f"{whose}_label"], words, starts, strict=True)
         ]
         frame[f"{whose}_spans"] = found
         frame[f"{whose}_label"] = [written(text, spans) for text, spans in zip(frame["text"], found, strict=True)]
