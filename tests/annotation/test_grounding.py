@@ -16,7 +16,9 @@ from freeal_hf.annotation.entities import (
     sentence_messages,
     sentence_schema,
 )
-from freeal_hf.annotation.grounding import ground
+from freeal_hf.annotation.grounding import Mention, ground, locate, mentions_of
+from freeal_hf.errors import InputError
+from freeal_hf.sentences import join_words
 from freeal_hf.spans import Span, invalid_position, tags_of
 
 TASK = TokenClassification({"PER": "a person", "LOC": "a place"}, "Names.")
@@ -60,6 +62,55 @@ def test_whatever_is_named_the_tags_are_valid_and_nothing_is_lost_uncounted(word
     found = ground([(text, "PER") for text in named], words)
     assert invalid_position(tags_of(found.spans, len(words))) is None
     assert len(found.spans) + found.num_dropped == len(named)
+
+
+# ---- What a person named ----
+
+
+@pytest.mark.parametrize(
+    ("mentions", "places"),
+    [
+        ([], []),
+        ([Mention("anna  lee", "PER"), Mention("Paris", "LOC")], [(0, 2), (9, 10)]),
+        ([Mention("Anna", "PER", 2)], [(11, 12)]),
+        ([Mention("Anna", "PER"), Mention("anna", "PER")], [(0, 1), (11, 12)]),
+        ([Mention("Anna", "PER"), Mention("Anna Lee", "PER")], [(0, 2), (11, 12)]),
+        ([Mention("Anna", "PER"), Mention("Anna", "PER", 1)], [(0, 1), (11, 12)]),
+    ],
+)
+def test_what_a_person_names_is_found_where_there_is_one_place_for_it(mentions, places):
+    assert [(span.start, span.end) for span in locate(mentions, WORDS)] == places
+
+
+@pytest.mark.parametrize(
+    ("mentions", "said"),
+    [
+        ([Mention("Berlin", "LOC")], "'Berlin' does not stand in the sentence; copy whole words"),
+        ([Mention("Anna", "PER")], "'Anna' stands in the sentence 2 times; name it as often .* its number"),
+        ([Mention("Anna", "PER", 3)], "There is no 'Anna' number 3 in the sentence; the last is number 2"),
+        ([Mention("Anna", "PER")] * 3, "'Anna' overlaps another entity, or is named more often"),
+        ([Mention("Anna", "PER", 1)] * 2, "'Anna' overlaps another entity, or is named more often"),
+        ([Mention("Lee", "PER"), Mention("Anna Lee", "PER")], "'Lee' overlaps another entity"),
+        ([Mention("Lee", "PER", 1), Mention("Anna Lee", "PER")], "'Anna Lee' overlaps another entity"),
+        ([Mention("Lee", "PER")] * 16, "16 entities are named in 15 words"),
+    ],
+)
+def test_what_has_no_place_of_its_own_is_refused_and_not_guessed(mentions, said):
+    with pytest.raises(InputError, match=said):
+        locate(mentions, WORDS)
+
+
+def test_two_entities_cannot_share_a_word_of_a_repetition():
+    with pytest.raises(InputError, match="'a a' overlaps another entity"):
+        locate([Mention("a a", "PER")] * 2, ["a", "a", "a"])
+
+
+@given(st.lists(st.text("aA.", min_size=1, max_size=3), min_size=1, max_size=12), st.data())
+def test_entities_written_for_a_person_are_read_back_as_they_were(words, data):
+    bounds = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=8)))
+    spans = [Span(a, b, "PER") for a, b in zip(bounds[::2], bounds[1::2], strict=False)]
+    text, starts = join_words(words)
+    assert locate(mentions_of(spans, text, words, starts), words) == spans
 
 
 def test_an_answer_is_read_whatever_stands_around_it():
