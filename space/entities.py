@@ -1,12 +1,15 @@
 """Results of a task that finds entities, without looks: texts with their entities, how many there are, how good."""
 
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from freeal_hf.annotation.grounding import Mention, locate, mentions_of
+from freeal_hf.errors import InputError
 from freeal_hf.sentences import SPANS, TOKENS, spans_in_text, tag_names
-from freeal_hf.spans import spans_of
+from freeal_hf.spans import spans_of, tags_of
 from freeal_hf.tasks import NO_LABEL
 
 if TYPE_CHECKING:
@@ -23,29 +26,34 @@ NO_ENTITY = "no entity"
 _WHOSE = {"annotator": "annotator", "student": "student", "label": "final"}
 
 
-def as_frame(labels: "Dataset") -> "pd.DataFrame":
+def as_frame(labels: "Dataset", corrections: Mapping[str, Sequence[str]]) -> "pd.DataFrame":
     """The rows of `labels.parquet` as the page shows them.
 
+    Args:
+        labels (`Dataset`): The rows.
+        corrections (`Mapping[str, Sequence[str]]`): Tags that a person gave, by the id of the text.
+
     Returns:
-        `DataFrame`: `id`, `text`, `spans`, `annotator_spans` (places in the text), `annotator_label`,
-        `student_label` (entities as they are written), `label` (the type of most entities), `label_confidence`,
-        `is_clean`, `differs`, `note`.
+        `DataFrame`: `id`, `text`, `tokens`, `token_starts`, `spans`, `annotator_spans` (places in the text), `label`,
+        `annotator_label`, `student_label`, `correction` (entities as they are written), `tags` (a person's, else the
+        final ones), `main_type` (of most final entities), `label_confidence`, `is_clean`, `differs`, `note`. Where
+        there is no correction or note, it is empty.
     """
-    tags = labels.features["label"].feature.names
-    frame = labels.select_columns(["id", "text", SPANS, "label_confidence", "is_clean"]).to_pandas()
-    frame[SPANS] = labels[SPANS][:]
-    frame["note"] = [note or "" for note in labels["note"]]
-    words, starts = labels[TOKENS][:], labels["token_starts"][:]
+    frame = labels.select_columns(["id", "text", "label_confidence", "is_clean", "note"]).to_pandas()
+    for column in (TOKENS, "token_starts", SPANS):
+        frame[column] = labels[column][:]
+    frame["note"] = frame["note"].fillna("")
+    frame["label"] = _written(frame, frame[SPANS])
     for whose in ("annotator", "student"):
-        found = [
-            spans_in_text(spans_of(tag_names(ids, tags)), *place)
-            for ids, *place in zip(labels[f"{whose}_label"], words, starts, strict=True)
-        ]
-        frame[f"{whose}_spans"] = found
-        frame[f"{whose}_label"] = [written(text, spans) for text, spans in zip(frame["text"], found, strict=True)]
+        frame[f"{whose}_spans"] = _places(frame, _tags(labels, f"{whose}_label"))
+        frame[f"{whose}_label"] = _written(frame, frame[f"{whose}_spans"])
     both = zip(labels["annotator_label"], frame["annotator_spans"], frame["student_spans"], strict=True)
     frame["differs"] = [NO_LABEL not in ids and annotator != student for ids, annotator, student in both]
-    frame["label"] = [_main_type(spans) for spans in frame[SPANS]]
+    final = zip(frame["id"], _tags(labels, "label"), strict=True)
+    frame["tags"] = [corrections.get(sample, tags) for sample, tags in final]
+    own = zip(frame["id"], _written(frame, _places(frame, frame["tags"])), strict=True)
+    frame["correction"] = [said if sample in corrections else "" for sample, said in own]
+    frame["main_type"] = [_main_type(spans) for spans in frame[SPANS]]
     return frame
 
 
@@ -60,24 +68,67 @@ def written(text: str, spans: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(f"{span['type']}: {text[span['start'] : span['end']]}" for span in spans) or "nothing"
 
 
+def as_lines(row: Any) -> str:
+    """The tags of a row of `as_frame` as a visitor edits them: each entity on a line, as `type: words`.
+
+    Where words stand in the text more than once, `type (2): words` is the second of them.
+    """
+    mentions = mentions_of(spans_of(row.tags), row.text, row.tokens, row.token_starts)
+    return "\n".join(
+        f"{_one_line(name)}{f' ({number})' if number else ''}: {_one_line(text)}" for text, name, number in mentions
+    )
+
+
+def read_lines(said: str, words: Sequence[str], types: Sequence[str]) -> list[str]:
+    """Reads what a visitor made of `as_lines`; empty, it says that there is no entity.
+
+    Args:
+        said (`str`): The lines.
+        words (`Sequence[str]`): The words of the sentence.
+        types (`Sequence[str]`): Types of entities.
+
+    Returns:
+        `list[str]`: A BIO tag for each word.
+
+    Raises:
+        InputError: If a line names no type or no words, or its entity has no place of its own in the sentence.
+    """
+    lines = filter(None, map(_one_line, said.splitlines()))
+    return tags_of(locate([_mention(line, types) for line in lines], words), len(words))
+
+
+def _mention(line: str, types: Sequence[str]) -> Mention:
+    for name in sorted(types, key=len, reverse=True):
+        pattern = rf"{re.escape(_one_line(name))} ?(?:\(([0-9]{{1,4}})\))? ?: ?(.+)"
+        if found := re.fullmatch(pattern, line, re.IGNORECASE):
+            number, text = found.groups()
+            return Mention(text, name, int(number) if number else None)
+    head, colon, text = line.partition(":")
+    if colon and text:
+        names = ", ".join(map(repr, types))
+        raise InputError(f"{line!r}: {head.strip()!r} is no type of the task; its types are {names}.")
+    raise InputError(f"{line!r} is no entity; write each on a line of its own as `type: words`.")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def count_types(labels: "pd.DataFrame") -> Counter[str]:
     """How many final entities there are of each type."""
     return Counter(span["type"] for spans in labels[SPANS] for span in spans)
 
 
-def page_of(labels: "pd.DataFrame", which: str, number: float) -> tuple["pd.DataFrame", int, int]:
-    """Some texts, those where annotator and student differ with the least sure first.
+def page_of(labels: "pd.DataFrame", number: float) -> tuple["pd.DataFrame", int, int]:
+    """Some texts.
 
     Args:
-        labels (`DataFrame`): What `as_frame` gave.
-        which (`str`): `ALL` or `DIFFERENT`.
+        labels (`DataFrame`): Rows of `as_frame`.
         number (`float`): The page, from 1; one that is not there stands for the nearest that is.
 
     Returns:
         The rows, the number of the page, and how many pages there are.
     """
-    if which == DIFFERENT:
-        labels = labels[labels["differs"]].sort_values("label_confidence", kind="stable")
     pages = max(1, math.ceil(len(labels) / PAGE))
     number = min(max(1, int(number or 1)), pages)
     return labels.iloc[(number - 1) * PAGE : number * PAGE], number, pages
@@ -108,3 +159,17 @@ SCORES_BY_TYPE = ["type", *(f"F1 of {said}" for said in ("annotator", "student",
 def _main_type(spans: Sequence[Mapping[str, Any]]) -> str:
     found = Counter(span["type"] for span in spans)
     return found.most_common(1)[0][0] if found else NO_ENTITY
+
+
+def _tags(labels: "Dataset", column: str) -> list[list[str]]:
+    names = labels.features[column].feature.names
+    return [tag_names(ids, names) for ids in labels[column]]
+
+
+def _places(frame: "pd.DataFrame", tags: Iterable[Sequence[str]]) -> list[list[dict[str, Any]]]:
+    rows = zip(tags, frame[TOKENS], frame["token_starts"], strict=True)
+    return [spans_in_text(spans_of(row), words, starts) for row, words, starts in rows]
+
+
+def _written(frame: "pd.DataFrame", spans: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
+    return [written(text, found) for text, found in zip(frame["text"], spans, strict=True)]

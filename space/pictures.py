@@ -144,14 +144,17 @@ def counts(found: Mapping[str, int], names: Sequence[str], unit: str = "texts") 
     return figure
 
 
-def text_map(labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, ids: Sequence[str]) -> go.Figure:
+def text_map(
+    labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, ids: Sequence[str], by: str = "label"
+) -> go.Figure:
     """The texts where the student sees them, in two dimensions, coloured by label.
 
     Args:
-        labels (`DataFrame`): The labelled rows; of sentences the label is the type of most of their entities.
+        labels (`DataFrame`): The labelled rows.
         names (`Sequence[str]`): The labels.
         round_folder (`Path`): Folder of the round, with embeddings and demonstrations.
         ids (`Sequence[str]`): Ids of the rows of the embeddings.
+        by (`str`): Column that holds one of the labels in each row.
     """
     shown = labels.set_index("id").reindex(ids).reset_index()
     points = _project(round_folder)
@@ -166,7 +169,7 @@ def text_map(labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, i
     symbols = {"clean": "circle", "noisy": "circle-open", "demonstration": "star"}
     for kind, symbol in symbols.items():
         for name in names:
-            rows = np.flatnonzero((shown["label"] == name).to_numpy() & (kinds == kind))
+            rows = np.flatnonzero((shown[by] == name).to_numpy() & (kinds == kind))
             part = shown.iloc[rows]
             figure.add_scatter(
                 x=points[rows, 0],

@@ -2,18 +2,21 @@
 
 import csv
 import io
+import json
+import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import entities
 from freeal_hf.errors import InputError
+from freeal_hf.human_labels import has_human_label
 from freeal_hf.round_files import read_labels
-from freeal_hf.run_folder import LABELS, LABELS_CSV, METRICS, REPORT, STUDENT, read_json
+from freeal_hf.run_folder import LABELS, LABELS_CSV, METRICS, REPORT, STUDENT, read_json, write_atomically
 from freeal_hf.tasks import NO_LABEL
-from store import Run
+from store import FINISHED, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,7 @@ DOWNLOADS = (PARQUET, CSV, REPORT_PAGE, STUDENT_ZIP)
 
 # What a spreadsheet reads as the beginning of a formula. Source: OWASP, CSV Injection.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_CORRECTING = threading.Lock()  # what two calls correct at once is kept from both
 
 
 @dataclass(frozen=True)
@@ -44,64 +48,94 @@ def load_results(run: Run) -> Results:
     """Reads the results at the top of a run's folder."""
     dataset = read_labels(run.output / LABELS)
     rounds = read_json(run.output / METRICS)
+    corrected = read_corrections(run)
     if run.finds_entities:
-        return Results(entities.as_frame(dataset), rounds, list(run.task["labels"]))
+        given = {sample: json.loads(tags) for sample, tags in corrected.items()}
+        return Results(entities.as_frame(dataset, given), rounds, list(run.task["labels"]))
     frame = dataset.to_pandas()
     names = dataset.features["label"].names
     for column, feature in dataset.features.items():
         if hasattr(feature, "names"):
             frame[column] = [None if i == NO_LABEL else feature.names[i] for i in frame[column]]
-    corrected = read_corrections(run)
-    frame["correction"] = [corrected.get(sample) for sample in frame["id"]]
+    frame["correction"] = [corrected.get(sample, "") for sample in frame["id"]]
+    frame["note"] = frame["note"].fillna("")
+    annotator, student = frame["annotator_label"], frame["student_label"]
+    frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
     return Results(frame, rounds, names)
 
 
 def disputed(labels: "pd.DataFrame") -> "pd.DataFrame":
     """The rows on which annotator and student differ, the least sure first, each text once."""
-    differs = labels["annotator_label"].notna() & labels["student_label"].notna()
-    differs &= labels["annotator_label"] != labels["student_label"]
-    return labels[differs].sort_values("label_confidence", kind="stable").drop_duplicates("text")
+    return labels[labels["differs"]].sort_values("label_confidence", kind="stable").drop_duplicates("text")
 
 
 def read_corrections(run: Run) -> dict[str, str]:
-    """Labels that a person gave, by the id of the text."""
+    """What a person said of texts, by their id: a label, or in an entity task tags as JSON."""
     if not run.corrections.is_file():
         return {}
     with run.corrections.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row["label"] for row in csv.DictReader(file)}
 
 
-def correct(run: Run, sample: str, label: str | None, label_names: Sequence[str], ids: Sequence[str]) -> int:
-    """Notes a person's label of a text, or takes it back.
+def proposed(run: Run, row: Any) -> str:
+    """What a person finds in the editor: the correction of a text, or else its final label or entities."""
+    return entities.as_lines(row) if run.finds_entities else row.correction or row.label
+
+
+def correct(run: Run, sample: str, right: str) -> None:
+    """Keeps what a person says of a text, in place of what was said before.
 
     Args:
-        run (`Run`): The run.
+        run (`Run`): A run with results.
         sample (`str`): Id of the text.
-        label (`str`, *optional*): Its label; `None` takes the correction back.
-        label_names (`Sequence[str]`): The task's labels.
-        ids (`Sequence[str]`): Ids of the texts of the run.
-
-    Returns:
-        `int`: Corrections in all.
+        right (`str`): Its label, or its entities as `entities.read_lines` takes them.
 
     Raises:
-        InputError: If there is no such text or label.
+        InputError: If there is no such text or label, or the entities cannot be read; nothing is kept.
     """
+    found, row = _look_up(run, sample)
     if run.finds_entities:
-        raise InputError("Entities cannot be corrected by hand here yet.")
-    if sample not in set(ids):
+        said = json.dumps(entities.read_lines(right, row.tokens, found.label_names))
+    elif right in found.label_names:
+        said = right
+    else:
+        raise InputError(f"{right!r} is no label of the task; its labels are {', '.join(found.label_names)}.")
+    with _CORRECTING:
+        _write(run, {**read_corrections(run), sample: said})
+
+
+def take_back(run: Run, sample: str) -> None:
+    """Forgets what a person said of a text.
+
+    Raises:
+        InputError: If there is nothing to forget, or a round has learnt from it, or may be about to.
+    """
+    _, row = _look_up(run, sample)
+    if run.state != FINISHED:
+        raise InputError("The run is not finished; what it may be learning cannot be taken back. Let it go on first.")
+    if has_human_label(row.note):
+        raise InputError("A round has learnt this correction; correct the text anew instead.")
+    with _CORRECTING:
+        kept = read_corrections(run)
+        if kept.pop(sample, None) is None:
+            raise InputError("There is no correction of this text.")
+        _write(run, kept)
+
+
+def _look_up(run: Run, sample: str) -> tuple[Results, Any]:
+    if not run.has_results:
+        raise InputError("No round is finished yet.")
+    found = load_results(run)
+    rows = found.labels[(found.labels["id"] == sample) & found.labels["text"].fillna("").str.strip().astype(bool)]
+    if rows.empty:
         raise InputError("Choose a text first.")
-    if label is not None and label not in label_names:
-        raise InputError(f"{label!r} is no label of the task; its labels are {', '.join(label_names)}.")
-    found = read_corrections(run)
-    found.pop(sample, None)
-    if label is not None:
-        found[sample] = label
-    with run.corrections.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "label"])
-        writer.writerows(found.items())
-    return len(found)
+    return found, rows.iloc[0]
+
+
+def _write(run: Run, corrections: Mapping[str, str]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([("id", "label"), *corrections.items()])
+    write_atomically(run.corrections, lambda partial: partial.write_text(text.getvalue(), "utf-8", newline=""))
 
 
 def export(run: Run, kind: str) -> Path:

@@ -15,8 +15,8 @@ from page import Page, Place, telling
 def build(place: Place, page: Page) -> list[Any]:
     """Adds the tab to the page; gives the components that `fill` fills."""
     gr.HTML(
-        "<p>The annotator's last answer beside the final entities. They cannot be corrected on this page yet; on a "
-        "machine of your own <code>freeal-hf run --human-labels</code> takes sentences that a person has marked.</p>"
+        "<p>The annotator's last answer beside the final entities. Where annotator and student differ, correct them "
+        "under Review and correct.</p>"
     )
     which = gr.Radio(
         [entities.ALL, entities.DIFFERENT], value=entities.ALL, label="Which texts", elem_id="which-texts"
@@ -97,7 +97,8 @@ _PER_TEXT = 4  # components: the whole, a remark, the annotator's entities, the 
 
 
 def _page(found: reviewing.Results, which: str, wanted: float) -> tuple[Any, ...]:
-    rows, number, pages = entities.page_of(found.labels, which, wanted)
+    labels = reviewing.disputed(found.labels) if which == entities.DIFFERENT else found.labels
+    rows, number, pages = entities.page_of(labels, wanted)
     slots: list[Any] = []
     for row in rows.itertuples():
         parts = ["clean" if row.is_clean else "noisy: an entity is in doubt", row.note]

@@ -45,6 +45,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 quality = gr.Plot(show_label=False, elem_id="quality")
                 scores = gr.HTML(elem_id="scores")
                 label_counts = gr.Plot(show_label=False, elem_id="counts")
+            # Not visible from the beginning: Gradio cannot hide such a tab.
             with gr.Tab("Texts", visible=False) as texts_tab:
                 texts = step_entities.build(place, page)
             with gr.Tab("Trusted labels"):
@@ -53,8 +54,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
             with gr.Tab("Map") as map_tab:
                 about_map = gr.HTML()
                 text_map = gr.Plot(show_label=False, elem_id="map")
-            # Not visible from the beginning: Gradio cannot hide such a tab.
-            with gr.Tab("Review and correct", visible=False) as review_tab:
+            with gr.Tab("Review and correct"):
                 review = step_review.build(place, page, run_step)
             with gr.Tab("Try the student"):
                 tried = step_try.build(place, page)
@@ -70,7 +70,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 gr.update(visible=True),
                 gr.update(visible=False),
                 *["", None, "", None, "", None, ""],
-                *[gr.update()] * 2,
+                gr.update(),
                 *step_review.nothing_to_review(),
                 *step_entities.fill(None),
                 *step_try.fill(None),
@@ -83,15 +83,14 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
             shown.figures(_headline(found)) + shown.note(_doubt(found), "warning"),
             pictures.quality(found.rounds),
             *_figures(found, run, events),
-            gr.update(visible=not run.finds_entities),
             gr.update(visible=run.finds_entities),
-            *(step_review.nothing_to_review() if run.finds_entities else step_review.to_review(found, run)),
+            *step_review.to_review(found, run),
             *step_entities.fill(found if run.finds_entities else None),
             *step_try.fill(run),
         )
 
     figures = [scores, label_counts, about_losses, losses, about_map]
-    outputs = [empty, whole, tiles, quality, *figures, review_tab, texts_tab, *review, *texts, *tried]
+    outputs = [empty, whole, tiles, quality, *figures, texts_tab, *review, *texts, *tried]
     run_step.arrived.change(show, page.run_id, outputs, api_name="results", show_progress="hidden")
 
     @telling
@@ -103,8 +102,10 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
         found = reviewing.load_results(run)
         folder = run.output / f"round-{found.rounds[-1]['round']}"
         ids = kind_of(task_from_dict(run.task)).collect(read_labels(run.output / INPUT)).ids
-        names = [*found.label_names, entities.NO_ENTITY] if run.finds_entities else found.label_names
-        return pictures.text_map(found.labels, names, folder, ids)
+        if run.finds_entities:
+            names = [*found.label_names, entities.NO_ENTITY]
+            return pictures.text_map(found.labels, names, folder, ids, by="main_type")
+        return pictures.text_map(found.labels, found.label_names, folder, ids)
 
     map_tab.select(draw_map, page.run_id, text_map, api_name="draw_map")
 

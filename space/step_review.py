@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+import reading
 import reviewing
 import shown
 from freeal_hf.errors import InputError
@@ -14,14 +15,15 @@ from store import UNDER_WAY, Run
 if TYPE_CHECKING:
     import pandas as pd
 
-_TABLE = ["text", "final label", "sure", "annotator", "student", "yours", "id"]
+_TABLE = ["text", "final", "sure", "annotator", "student", "yours", "id"]
+_LINES_PER_TEXT = 4  # how many times as long as a text what is said of its entities may be, types included
 
 
 def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
     """Adds the tab to the page; gives the components that `to_review` fills."""
     gr.HTML(
         "<p>Texts on which annotator and student differ, the least sure first. Sort by a column, filter by its menu, "
-        "choose a row to read it whole. Your labels count as clean in the next round.</p>"
+        "choose a row to read it whole. What you correct counts as clean in the next round.</p>"
     )
     table = gr.Dataframe(
         headers=_TABLE,
@@ -39,50 +41,79 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
     text = gr.Textbox(label="The text", lines=3, interactive=False, elem_id="review-text")
     sample = gr.Textbox("", visible=False)
     label = gr.Radio([], label="Its right label", elem_id="review-label")
+    marked = gr.Textbox(
+        label="Its right entities",
+        info="Each on a line of its own: type, colon, words as they stand in the text. Leave it empty if there is no "
+        "entity. Where the words stand there more than once, a number says which are meant: place (2): Paris.",
+        lines=4,
+        visible=False,
+        elem_id="review-entities",
+    )
     with gr.Row():
-        save = gr.Button("Keep this label and go to the next", variant="primary", elem_id="save-label")
+        save = gr.Button("Keep it and go on", variant="primary", elem_id="save-correction")
         skip = gr.Button("Next text", elem_id="next-text")
+        back = gr.Button("Take my correction back", visible=False, elem_id="take-back")
     kept = gr.HTML(elem_id="kept")
     key = key_field()
-    another = gr.Button("One more round with my labels", variant="primary", visible=False, elem_id="another-round")
-    outputs = [table, text, sample, label, kept, another, key]
+    another = gr.Button(
+        "One more round with my corrections", variant="primary", visible=False, elem_id="another-round"
+    )
+    editor = [text, sample, label, marked]
+    outputs = [table, *editor, kept, back, another, key]
 
-    def choose(rows: list[list[str]], event: gr.SelectData) -> tuple[Any, ...]:
-        row = event.row_value
-        return row[0], row[-1], row[5] or row[1]
+    @telling
+    def choose(run_id: str, event: gr.SelectData) -> tuple[Any, ...]:
+        run = place.store.read(run_id)
+        rows = reviewing.disputed(reviewing.load_results(run).labels)
+        return _in_editor(run, rows[rows["id"] == event.row_value[-1]])
 
-    table.select(choose, table, [text, sample, label], api_visibility="private", show_progress="hidden")
+    table.select(choose, page.run_id, editor, api_visibility="private", show_progress="hidden")
 
     @telling
     def go_to_next(run_id: str, current: str) -> tuple[Any, ...]:
         run = place.store.read(run_id)
-        rows = reviewing.disputed(reviewing.load_results(run).labels)
-        return _shown_row(_after(rows, current))
+        return _in_editor(run, _after(reviewing.disputed(reviewing.load_results(run).labels), current))
 
-    skip.click(go_to_next, [page.run_id, sample], [text, sample, label], api_visibility="private")
+    skip.click(go_to_next, [page.run_id, sample], editor, api_visibility="private")
+
+    def correct(run_id: str, text_id: str, right: str) -> str:
+        """Keeps what a person says of a text: its label, or its entities, each on a line as `type: words`."""
+        run = place.store.read(run_id)
+        if len(right) > (most := _LINES_PER_TEXT * place.settings.max_characters):
+            raise InputError(f"This is {len(right):,} characters long, of at most {most:,}; name entities only.")
+        reviewing.correct(run, text_id, right)
+        place.store.update(run_id)
+        return _said(run)
+
+    gr.api(telling(correct), api_name="correct")
 
     @telling
-    def correct(run_id: str, text_id: str, right: str | None) -> tuple[Any, ...]:
-        """Keeps a person's label of a text; an empty label takes it back."""
+    def keep(run_id: str, text_id: str, chosen: str | None, lines: str) -> tuple[Any, ...]:
         run = place.store.read(run_id)
-        found = reviewing.load_results(run)
-        reviewing.correct(run, text_id, right or None, found.label_names, list(found.labels["id"]))
-        place.store.update(run_id)
-        table_value, _, _, _, *rest = to_review(reviewing.load_results(run), run)
-        following = _shown_row(_after(reviewing.disputed(found.labels), text_id))
-        return table_value, *following, *rest
+        correct(run_id, text_id, lines if run.finds_entities else chosen or "")
+        return to_review(reviewing.load_results(run), run, text_id)
 
-    # Raw values: Gradio would hold them to the choices of this session, which a program has not been given.
-    save.click(correct, [page.run_id, sample, label], outputs, api_name="correct", preprocess=False)
+    # Raw values: Gradio would hold them to the choices of this session, which may have begun before a restart.
+    save.click(keep, [page.run_id, sample, label, marked], outputs, api_visibility="private", preprocess=False)
+
+    @telling
+    def take_back(run_id: str, text_id: str) -> tuple[Any, ...]:
+        """Forgets what a person said of a text, until a round has learnt from it."""
+        run = place.store.read(run_id)
+        reviewing.take_back(run, text_id)
+        place.store.update(run_id)
+        return to_review(reviewing.load_results(run), run)
+
+    back.click(take_back, [page.run_id, sample], outputs, api_name="take_back")
 
     @telling
     def run_another_round(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> tuple[Any, ...]:
-        """Runs one more round, in which a person's labels count as clean."""
+        """Runs one more round, in which a person's corrections count as clean."""
         run = place.store.read(run_id)
         if run.state in UNDER_WAY:
             raise InputError("The run is under way; wait for it.")
         if not reviewing.read_corrections(run):
-            raise InputError("There is no label of yours yet.")
+            raise InputError("You have corrected no text yet.")
         number = len(reviewing.load_results(run).rounds) + 1
         words = ["--num-rounds", str(number), "--human-labels", str(run.corrections)]
         resume(place, run, own_token(login, typed), secret, words)
@@ -95,50 +126,51 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
 
 
 def nothing_to_review() -> tuple[Any, ...]:
-    return (None, "", "", gr.update(choices=[], value=None), "", *[gr.update(visible=False)] * 2)
+    """What the tab shows without results, in the order of the components that `build` gave."""
+    return (None, "", "", gr.update(choices=[], value=None), "", "", *[gr.update(visible=False)] * 3)
 
 
-def to_review(found: reviewing.Results, run: Run) -> tuple[Any, ...]:
+def to_review(found: reviewing.Results, run: Run, current: str = "") -> tuple[Any, ...]:
+    """What the tab shows of results, with the text after the current one in the editor."""
     rows = reviewing.disputed(found.labels)
-    count = len(reviewing.read_corrections(run))
-    note = shown.note(f"{count} of your labels are kept.", "good") if count else ""
-    if rows.empty:
-        said = shown.note("Annotator and student agree on every text.", "good")
-        return (
-            None,
-            "",
-            "",
-            gr.update(choices=found.label_names, value=None),
-            said + note,
-            *_shown_if(count > 0, run),
-        )
-    text, sample, label = _shown_row(rows.iloc[0])
     values = [
-        [r.text, r.label, f"{r.label_confidence:.0%}", r.annotator_label, r.student_label, r.correction or "", r.id]
+        [r.text, r.label, f"{r.label_confidence:.0%}", r.annotator_label, r.student_label, r.correction, r.id]
         for r in rows.itertuples()
     ]
+    text, sample, label, marked = _in_editor(run, _after(rows, current))
+    agreed = "" if values else shown.note("Annotator and student agree on every text.", "good")
+    is_corrected = bool(reviewing.read_corrections(run))
     return (
-        {"headers": _TABLE, "data": values},
+        {"headers": _TABLE, "data": values} if values else None,
         text,
         sample,
-        gr.update(choices=found.label_names, value=label),
-        note,
-        *_shown_if(count > 0, run),
+        gr.update(choices=found.label_names, value=label, visible=not run.finds_entities),
+        gr.update(
+            value=marked,
+            placeholder="\n".join(f"{name}: …" for name in found.label_names),
+            visible=run.finds_entities,
+        ),
+        agreed + shown.note(_said(run) if is_corrected else "", "good"),
+        *[gr.update(visible=is_corrected)] * 2,
+        gr.update(visible=is_corrected and wants_key(run)),
     )
 
 
-def _shown_if(has_labels: bool, run: Run) -> tuple[Any, Any]:
-    """The button for another round, and the key that it may need."""
-    return gr.update(visible=has_labels), gr.update(visible=has_labels and wants_key(run))
+def _said(run: Run) -> str:
+    return f"{reading.count(len(reviewing.read_corrections(run)), 'correction')} of yours kept."
 
 
-def _after(rows: "pd.DataFrame", current: str) -> Any:
+def _after(rows: "pd.DataFrame", current: str) -> "pd.DataFrame":
+    """The row after the current one, or the first; none of none."""
     ids = list(rows["id"])
     following = (ids.index(current) + 1) % len(ids) if current in ids else 0
-    return rows.iloc[following] if ids else None
+    return rows.iloc[following : following + 1]
 
 
-def _shown_row(row: Any) -> tuple[str, str, Any]:
-    if row is None:
-        return "", "", None
-    return row["text"], row["id"], row["correction"] or row["label"]
+def _in_editor(run: Run, rows: "pd.DataFrame") -> tuple[str, str, str | None, str]:
+    """What the editor shows of a row: text, id, label, entities."""
+    if rows.empty:
+        return "", "", None, ""
+    row = rows.iloc[0]
+    right = reviewing.proposed(run, row)
+    return row.text, row.id, *((None, right) if run.finds_entities else (right, ""))

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -69,6 +70,10 @@ def read(visitor, path, gold="none", column="tokens"):
 
 def metrics(space, run):
     return json.loads((space.data_dir / "runs" / run / "run" / "metrics.json").read_text())
+
+
+def labels(space, run):
+    return pq.read_table(space.data_dir / "runs" / run / "run" / "labels.parquet").to_pylist()
 
 
 def figures(answers):
@@ -174,7 +179,7 @@ def test_the_results_hold_scores_of_entities_in_every_round(tagged, visitor, spa
 
 def test_a_page_shows_the_annotators_entities_beside_the_final_ones(tagged, visitor, space):
     number, said, *slots = visitor("entities", tagged, "All texts", 2)
-    rows = pq.read_table(space.data_dir / "runs" / tagged / "run" / "labels.parquet").to_pylist()[5:10]
+    rows = labels(space, tagged)[5:10]
     final = [slot for slot in slots if isinstance(slot, list)][1::2]
     assert number == 2
     assert "Page 2 of 8" in said
@@ -191,7 +196,7 @@ def test_a_page_that_is_not_there_is_the_nearest_one(tagged, visitor, wanted, gi
 
 def test_the_map_shows_every_sentence_once(tagged, visitor, space):
     figure = json.loads(visitor("draw_map", tagged)["plot"])
-    rows = pq.read_table(space.data_dir / "runs" / tagged / "run" / "labels.parquet").to_pylist()
+    rows = labels(space, tagged)
     assert sum(len(trace["hovertext"]) for trace in figure["data"] if "hovertext" in trace) == len(
         {row["text"] for row in rows}
     )
@@ -205,9 +210,10 @@ def test_the_new_student_finds_entities_by_their_place(tagged, visitor):
 
 
 def test_what_belongs_to_the_other_kind_of_task_is_refused(tagged, finished, visitor, space):
-    row = pq.read_table(space.data_dir / "runs" / tagged / "run" / "labels.parquet").to_pylist()[0]
+    row, label = (labels(space, run)[0] for run in (tagged, finished))
     for call, said in [
-        (("correct", tagged, row["id"], "fruit"), "cannot be corrected"),
+        (("correct", tagged, row["id"], "fruit"), "'fruit' is no entity; write each on a line"),
+        (("correct", finished, label["id"], "fruit: apple"), "'fruit: apple' is no label of the task"),
         (("try_student", tagged, "an apple"), "finds entities"),
         (("find_entities", finished, "an apple"), "labels whole texts"),
         (("entities", finished, "All texts", 1), "finds no entities"),
@@ -259,6 +265,69 @@ def test_a_formula_is_a_text_in_the_downloaded_csv(asked_run, visitor):
     assert f"'{FORMULA}" in {row["text"] for row in csv.DictReader(io.StringIO(content, newline=""))}
 
 
+# ---- Corrections ----
+
+
+@pytest.mark.parametrize("types", [["fruit", "tool"], ["a", "a: b"], ["kind (x)", "two\nlines", "C++"]])
+def test_entities_are_read_back_as_they_are_shown_for_editing(types):
+    import entities
+
+    first, last = types[0], types[-1]
+    tags = [f"B-{last}", f"I-{last}", "O", f"B-{first}", f"B-{last}", f"I-{last}"]
+    words = ["An", "apple", ":", "saw", "an", "apple"]
+    row = SimpleNamespace(
+        text="An  apple:\nsaw an\tapple", tokens=words, token_starts=[0, 4, 9, 11, 15, 18], tags=tags
+    )
+    assert entities.read_lines(entities.as_lines(row), words, types) == tags
+
+
+def test_corrected_entities_are_final_and_clean_and_a_persons_after_another_round(
+    visitor, describe, write, sentences, space
+):
+    twice, without = "the saw and a saw", "an apple on the table"
+    texts = [" ".join(json.loads(line)["tokens"]) for line in sentences.read_text().splitlines()[:20]]
+    run = describe(write(*({"tokens": text.split()} for text in [twice, without, *texts])))
+    visitor.start(run)
+    assert visitor.wait(run)["state"] == "finished"
+    ids = {row["text"]: row["id"] for row in labels(space, run)}
+    visitor("correct", run, ids[twice], "tool: saw\ntool: saw")
+    visitor("correct", run, ids[twice], "Fruit (2) : SAW")
+    assert visitor("correct", run, ids[without], "") == "2 corrections of yours kept."
+    visitor("another_round", run, "", "")
+    assert visitor.wait(run)["state"] == "finished"
+    after = {row["text"]: row for row in labels(space, run)}
+    assert after[twice]["spans"] == [{"start": 14, "end": 17, "type": "fruit"}]
+    assert after[without]["spans"] == []
+    for text in (twice, without):
+        row = after[text]
+        assert (row["round"], row["is_clean"], row["label_confidence"]) == (1, True, 1.0)
+        assert row["note"] == "labelled by a person"
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("fruit: banana", "'banana' does not stand in the sentence; copy whole words"),
+        ("fruit: appl", "'appl' does not stand in the sentence"),
+        ("fruit: apple\nstone: pear", "'stone' is no type of the task; its types are 'fruit', 'tool'"),
+        ("apple", "'apple' is no entity; write each on a line"),
+        ("fruit:", "'fruit:' is no entity; write each on a line"),
+        ("fruit: apple\ntool: apple **pear", "'apple' overlaps another entity"),
+        ("fruit: apple\ntool: apple", "'apple' overlaps another entity, or is named more often"),
+        ("fruit: *", "'\\*' stands in the sentence 4 times; name it as often"),
+        ("fruit (5): *", "There is no '\\*' number 5"),
+        ("fruit: apple" * 200, "2,400 characters long, of at most 1,600"),
+    ],
+)
+def test_entities_that_cannot_be_read_are_refused_and_nothing_is_kept(asked_run, visitor, space, said, message):
+    [row] = [row for row in labels(space, asked_run) if row["text"] == MARKUP]
+    kept = space.data_dir / "runs" / asked_run / "human_labels.csv"
+    before = kept.read_text() if kept.exists() else ""
+    with pytest.raises(Exception, match=message):
+        visitor("correct", asked_run, row["id"], said)
+    assert (kept.read_text() if kept.exists() else "") == before
+
+
 # ---- In a browser ----
 
 
@@ -272,7 +341,21 @@ def test_entities_are_highlighted_in_a_browser_and_nothing_is_rendered(asked_run
     page.get_by_role("tab", name="Map").click()
     page.wait_for_selector("#map .main-svg")
     assert page.evaluate("window.hacked") is None
-    assert page.get_by_role("tab", name="Review and correct").count() == 0
+
+
+def test_a_sentence_is_corrected_in_a_browser(asked_run, open_page, space):
+    page = open_page(asked_run)
+    page.get_by_role("tab", name="Review and correct").click()
+    text = page.locator("#review-text textarea")
+    text.and_(page.locator(":not(:placeholder-shown)")).wait_for()
+    said = text.input_value()
+    page.fill("#review-entities textarea", f"tool: {said.split()[0]}\n")
+    page.click("#save-correction")
+    page.get_by_text("1 correction of yours kept.").wait_for()
+    cells = page.locator("#disputed [role=gridcell], #disputed td").locator("visible=true")
+    cells.get_by_text(f"tool: {said.split()[0]}", exact=True).first.click()
+    page.wait_for_function("document.querySelector('#review-entities textarea').value.startsWith('tool: ')")
+    assert text.input_value() == said
 
 
 def test_the_example_becomes_an_entity_task_by_a_choice(open_page):
