@@ -3,7 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +13,23 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGenerator, run_annotation
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, run_annotation
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
-from freeal_hf.annotation.sharing import cluster_queries
+from freeal_hf.annotation.usability import ENOUGH, FirstAnswers
 from freeal_hf.configuration import EngineConfig, LoopConfig
-from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrations
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds import kind_of
 from freeal_hf.progress import ANNOTATING, Progress
-from freeal_hf.round_files import Corpus, Selection, read_pool, write_pool
+from freeal_hf.questions import SELECTION, questions
+from freeal_hf.round_files import Corpus
 from freeal_hf.run_folder import RunFolder, remove, write_atomically
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 logger = logging.getLogger(__name__)
 
-ANNOTATIONS, SELECTION, CHECKPOINTS = "annotations.json", "selection.npz", "training"
-_GENERATED, _SHARDS = "generated.jsonl", "shards"
+ANNOTATIONS, CHECKPOINTS = "annotations.json", "training"
+_SHARDS = "shards"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         asking (`Asking`): Whom to ask and how.
 
     Raises:
-        AnnotatorError: If the annotator cannot work; all answers received are kept.
+        AnnotatorError: If the annotator cannot work, or its answers cannot be used; all answers received are kept.
         BudgetExceeded: If the budget did not suffice for a single label.
     """
     folder, kind = run.round(number), kind_of(asking.task)
@@ -108,39 +110,27 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
     refiners = asking.refiners if number > 0 else ()
     voters = refiners or asking.voters
     ledgers = [Ledger(owner=f"round-{number}", price=voter.price) for voter in voters]
+    firsts = [FirstAnswers() for _ in voters]
     start = time.monotonic()
-    if number == 0:
-        answers = kind.no_answers(corpus)
-        asked = np.flatnonzero(~corpus.is_human)
-        first = _first_demonstrations(corpus, asking, ledgers[0])
-        write_atomically(folder / _GENERATED, lambda path: write_pool(path, first, asking.task))
-        shown: Iterable[tuple[Demonstration, ...]] = [tuple(first)] * len(asked)
-    else:
-        previous = run.round(number - 1)
-        answers = kind.load_answers(previous / ANNOTATIONS)[0]
-        selection = Selection.load(previous / SELECTION)
-        record = run.metrics(number - 1) or {}
-        asked = _asked_again(answers, selection, corpus, asking, is_heard=record.get("student_has_learnt", True))
-        if refiners:
-            asked = asked[np.argsort(-kind.losses(corpus, selection)[asked], kind="stable")]
-        answers = answers.extended_to(len(corpus.texts))
-        shown = _retrieve(previous, corpus, selection, asked, asking)
-    requests = [
-        AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i], corpus.words_of(int(i)))
-        for i, demonstrations in zip(asked, shown, strict=True)
-    ]
-    parts = _parts(answers, len(asking.voters) + len(asking.refiners))
+    known = kind.load_answers(run.round(number - 1) / ANNOTATIONS)[0] if number else kind.no_answers(corpus)
+    parts = _parts(known.extended_to(len(corpus.texts)), len(asking.voters) + len(asking.refiners))
     turn = parts[len(asking.voters) :] if refiners else parts[: len(asking.voters)]
     budget_spent = False
     try:
-        for voter, ledger, part in zip(voters, ledgers, turn, strict=True):
-            _ask(voter, requests, asked, part, ledger, asking, folder, in_order=bool(refiners))
-    except BudgetExceeded:
-        if not len(kind.found_labels(corpus, combine(parts, asking, corpus.human), asking.task)):
-            raise
+        asked, requests = questions(number, run, corpus, known, asking, ledgers[0])
+        for voter, ledger, part, first in zip(voters, ledgers, turn, firsts, strict=True):
+            _ask(voter, requests, asked, part, ledger, asking, folder, first, in_order=bool(refiners))
+    except BudgetExceeded as error:
+        if not _has_answer(parts, corpus):
+            raise _nothing_bought(error, firsts) from error
         budget_spent = True
         for part in turn:
             part.explain_missing("the budget was spent")
+    if not _has_answer(parts, corpus):
+        raise firsts[0].error()
+    for first in firsts if refiners else ():
+        if first.none_usable:
+            logger.warning("Round %d: %s The labels of the round before stand.", number, first)
     answers = combine(parts, asking, corpus.human)
     answers.human_labels = corpus.human_labels
     spent = [ledger.cost for ledger in ledgers]
@@ -158,6 +148,15 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
     return answers, costs
 
 
+def _has_answer(parts: list[Any], corpus: Corpus) -> bool:
+    return bool(corpus.is_human.any() or any(not part.is_missing.all() for part in parts))
+
+
+def _nothing_bought(error: BudgetExceeded, firsts: Iterable[FirstAnswers]) -> BudgetExceeded:
+    said = "".join(f" {first}" for first in firsts if first.none_usable)
+    return BudgetExceeded(f"No text has a label yet. {error}{said} --estimate tells what round 0 takes.")
+
+
 def _ask(
     voter: Voter,
     requests: list[AnnotationRequest],
@@ -166,40 +165,56 @@ def _ask(
     ledger: Ledger,
     asking: Asking,
     folder: Path,
+    first: FirstAnswers,
     *,
     in_order: bool,
 ) -> None:
     number, total = int(folder.name.removeprefix("round-")), len(requests)
-    if asking.engine.engine == "ray":
-        from freeal_hf.ray_annotation import fill_cache
+    step = partial(asking.progress.step, number, ANNOTATING, total=total)
+    on_ray = asking.engine.engine == "ray"
 
-        fill_cache(
+    def ask(some: list[AnnotationRequest], start: int) -> None:
+        if on_ray:
+            from freeal_hf.ray_annotation import fill_cache
+
+            fill_cache(
+                voter.annotator,
+                asking.task,
+                some,
+                cache=asking.cache,
+                ledger=ledger,
+                budget=asking.budget,
+                folder=folder / _SHARDS,
+                config=asking.engine,
+                make_annotator=voter.make,
+                progress=lambda done: step(start + done),
+            )
+            remove(folder / _SHARDS)
+        # An iterator is not put into another order, which a prefix cache would like better.
+        results = run_annotation(
             voter.annotator,
             asking.task,
-            requests,
+            iter(some) if in_order else some,
             cache=asking.cache,
             ledger=ledger,
             budget=asking.budget,
-            folder=folder / _SHARDS,
-            config=asking.engine,
-            make_annotator=voter.make,
-            progress=lambda done: asking.progress.step(number, ANNOTATING, done, total),
         )
-        remove(folder / _SHARDS)
-    results = run_annotation(
-        voter.annotator,
-        asking.task,
-        # An iterator is not put into another order, which a prefix cache would like better.
-        iter(requests) if in_order else requests,
-        cache=asking.cache,
-        ledger=ledger,
-        budget=asking.budget,
-    )
-    asking.progress.step(number, ANNOTATING, 0, total)
-    bar = tqdm(results, total=total, desc=f"round {number}: annotating", disable=asking.disable_tqdm)
-    for done, (position, answer) in enumerate(bar, start=1):
-        answers.take(int(asked[position]), answer)
-        asking.progress.step(number, ANNOTATING, done, total)
+        step(start)
+        bar = tqdm(results, total=len(some), desc=f"round {number}: annotating", disable=asking.disable_tqdm)
+        with closing(results):
+            for done, (position, answer) in enumerate(bar, start=start + 1):
+                answers.take(int(asked[start + position]), answer)
+                step(done)
+                first.add(answer)
+                # Later rounds begin with the hard texts, and have the labels of the round before.
+                if number == 0 and first.are_hopeless:
+                    raise first.error()
+
+    # The workers of a cluster ask thousands before anyone looks at an answer, so that a sample goes ahead of them.
+    ahead = ENOUGH if on_ray and number == 0 else total
+    ask(requests[:ahead], 0)
+    if requests[ahead:]:
+        ask(requests[ahead:], ahead)
 
 
 def _parts(answers: Any, count: int) -> list[Any]:
@@ -240,101 +255,6 @@ def votes_of(answers: Any, asking: Asking) -> np.ndarray | None:
     refined = (votes[:, count:] != NO_LABEL).any(axis=1)
     votes[:, :count][refined] = NO_LABEL
     return votes
-
-
-def foreseen(
-    corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
-) -> list[AnnotationRequest]:
-    """The requests of round 0 as far as they can be known before the first call.
-
-    Where the annotator writes the demonstrations, texts of the corpus stand for them, and for the check of each text
-    that it writes; the few calls that write them are left out.
-
-    Args:
-        corpus (`Corpus`): The texts.
-        task (`Task`): What is labelled.
-        annotator (`Annotator`): Who labels.
-        loop (`LoopConfig`): How many demonstrations are written and shown.
-        seed (`int`): Seed of the choice of the texts.
-    """
-    per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
-    writes = isinstance(annotator, TextGenerator) and per_label > 0
-    labels = [label for label in task.shot_labels for _ in range(per_label if writes else 0)]
-    chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
-    # A word stands for the entity that a sentence is written for.
-    named = [tuple((word, task.label_names[0]) for word in corpus.words_of(int(i))[:1]) for i in chosen]
-    shots = tuple(
-        Demonstration(corpus.texts[i], label, entities=entities if label != NO_LABEL else ())
-        for i, label, entities in zip(chosen, labels, named, strict=True)
-    )
-    checked = len(task.shot_labels) * loop.generated_per_label if writes else 0
-    asked = enumerate(zip(corpus.texts, corpus.ids, strict=True))
-    return [AnnotationRequest(text, shots, sample, corpus.words_of(i)) for i, (text, sample) in asked] + [
-        AnnotationRequest(text, words=corpus.words_of(i)) for i, text in enumerate(corpus.texts[:checked])
-    ]
-
-
-def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> list[Demonstration]:
-    """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
-    the annotator writes."""
-    # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
-    per_label = _shots_per_label(asking.loop, asking.task)
-    by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
-    order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
-    given = corpus.human_demonstrations()
-    for i in order[corpus.is_human[order]]:
-        if i in given:
-            by_label[given[i].label].append(given[i])
-    annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
-    if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label.values()):
-        for shot in generate_demonstrations(
-            asking.task,
-            annotator,
-            corpus.texts,
-            per_label=wanted,
-            seed=asking.seed,
-            cache=asking.cache,
-            ledger=ledger,
-            budget=asking.budget,
-        ):
-            by_label[shot.label].append(shot)
-    return [shot for shots in by_label.values() for shot in shots[:per_label]]
-
-
-def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking, *, is_heard: bool) -> np.ndarray:
-    if asking.loop.refine == "none":
-        return np.array([], dtype=int)
-    # A student that has learnt nothing doubts nothing: only what has no answer is left.
-    wanted = answers.is_missing
-    if is_heard and asking.loop.refine == "all":
-        wanted = np.ones_like(wanted)
-    elif is_heard:
-        wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task)
-    return np.flatnonzero(wanted & ~corpus.is_human[: len(wanted)])
-
-
-def _retrieve(
-    previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: Asking
-) -> list[tuple[Demonstration, ...]]:
-    if asking.loop.shots == 0:
-        return [()] * len(asked)
-    position = {sample: i for i, sample in enumerate(corpus.ids)}
-    shots = {position[str(shot.id)]: shot for shot in read_pool(previous / run_folder.DEMONSTRATIONS, asking.task)}
-    # A person may have spoken since: their labels are candidates at once, and correct those of the pool.
-    shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
-    rows, pool = np.array(list(shots), dtype=int), list(shots.values())
-    labels = np.array([shot.label for shot in pool], dtype=int)
-    queries = cluster_queries(selection.embeddings[asked], asking.loop.texts_per_list, seed=asking.seed)
-    found = nearest_demonstrations(
-        queries, selection.embeddings[rows], labels, per_label=_shots_per_label(asking.loop, asking.task)
-    )
-    return [
-        tuple(pool[j] for j in nearest if pool[j].id != corpus.ids[i]) for i, nearest in zip(asked, found, strict=True)
-    ]
-
-
-def _shots_per_label(loop: LoopConfig, task: Task) -> int:
-    return max(1, round(loop.shots / len(task.shot_labels))) if loop.shots else 0
 
 
 def _warn_of_missing(labels: np.ndarray, task: Task) -> None:

@@ -21,17 +21,7 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import load_prices, price_of
-from freeal_hf.asking import (
-    ANNOTATIONS,
-    CHECKPOINTS,
-    SELECTION,
-    Asking,
-    Voter,
-    annotate,
-    foreseen,
-    forget_unfinished,
-    votes_of,
-)
+from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, Asking, Voter, annotate, forget_unfinished, votes_of
 from freeal_hf.configuration import (
     EngineConfig,
     HubConfig,
@@ -46,6 +36,7 @@ from freeal_hf.human_labels import read_human_labels
 from freeal_hf.kinds import kind_of, read_rows, score
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
+from freeal_hf.questions import SELECTION, foreseen
 from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json

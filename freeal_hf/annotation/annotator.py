@@ -1,6 +1,6 @@
 """What an annotator is asked and what it answers, and the driver that puts a corpus to it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, get_args, runtime_checkable
@@ -237,7 +237,7 @@ def run_annotation(
     budget: Budget | None = None,
     max_attempts: int = 8,
     progress: Callable[[int], Any] | None = None,
-) -> Iterator[tuple[int, Annotation]]:
+) -> Generator[tuple[int, Annotation], None, None]:
     """Labels any number of texts and yields the answers as they come.
 
     Identical requests are asked once. What can succeed is tried again; a text that cannot be labelled ends with label

@@ -9,12 +9,13 @@ from huggingface_hub import AsyncInferenceClient
 
 from freeal_hf.annotation.calls import TransientError
 from freeal_hf.annotation.completions import Completion
-from freeal_hf.annotation.http_errors import HTTP_ERRORS, explained
+from freeal_hf.annotation.http_errors import HTTP_ERRORS, blotted, explained
 from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import Message
 from freeal_hf.errors import AnnotatorError
 
 _OURS = "freeal"
+_SHORTEST_KEY = 16  # characters; shorter ones ("none", "EMPTY") are no secret, and may be a label
 
 
 class ChatClient(AsyncInferenceClient):
@@ -59,7 +60,11 @@ async def complete(
         output: dict[str, Any] = await client.chat_completion(
             list(messages), model=model, extra_body=fields, **sampling
         )
-        return _answer(output.get(_OURS, output), messages)
+        answer = _answer(output.get(_OURS, output), messages)
+        if len(client.token or "") < _SHORTEST_KEY:
+            return answer
+        # Some gateways answer 200 and an error in plain words, with the key in it.
+        return answer._replace(text=blotted(answer.text, client.token))
     except HTTP_ERRORS as error:
         raise explained(error, str(client.model), client.token) from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:

@@ -44,7 +44,7 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
     """
     place = public_url(url)
     status, headers, said = _response(error)
-    said = " ".join((said.replace(secret, "***") if secret else said).split())[:_MOST_SAID]
+    said = " ".join(blotted(said, secret).split())[:_MOST_SAID]
     if isinstance(error, OfflineModeIsEnabled):
         return AnnotatorError(
             f"huggingface_hub is in offline mode and makes no call, not even to {place}: unset HF_HUB_OFFLINE."
@@ -86,6 +86,11 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
     if _FILTERED.search(said):
         return RefusedError("content filter", f"{place}: {status} {said}")
     return RefusedError("request refused", f"{place}: {status} {said}")
+
+
+def blotted(text: str, secret: str | None) -> str:
+    """What a server said, without the key that was sent to it."""
+    return text.replace(secret, "***") if secret else text
 
 
 @lru_cache(maxsize=16)

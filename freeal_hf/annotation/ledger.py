@@ -187,15 +187,15 @@ class Budget:
         tokens = self.spent_tokens + sum(ledger.tokens for ledger in self._ledgers)
         if self.max_tokens is not None and tokens + prompt_tokens + completion_tokens > self.max_tokens:
             raise BudgetExceeded(
-                f"max_tokens={self.max_tokens} allows no further call: {tokens} tokens are spent, and the next "
-                f"calls may take {prompt_tokens + completion_tokens}. Every answer is kept; the same command with a "
-                "higher limit goes on from here."
+                f"The budget max_tokens={self.max_tokens} allows no further call: {tokens} tokens are spent, and the "
+                f"next calls may take {prompt_tokens + completion_tokens}. Every answer is kept; the same command "
+                "with a higher limit goes on from here."
             )
         if self.max_cost is None or price is None:
             return
         spent = self.spent_cost + sum(ledger.cost or 0.0 for ledger in self._ledgers)
         if spent + price.of(prompt_tokens, completion_tokens) > self.max_cost:
             raise BudgetExceeded(
-                f"max_cost=${self.max_cost:g} allows no further call: ${spent:.4f} is spent. Every answer is kept; "
-                "the same command with a higher limit goes on from here."
+                f"The budget max_cost=${self.max_cost:g} allows no further call: ${spent:.4f} is spent. Every answer "
+                "is kept; the same command with a higher limit goes on from here."
             )

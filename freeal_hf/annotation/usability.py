@@ -1,0 +1,80 @@
+"""Whether an annotator's answers can be used at all, found out before the whole corpus is paid for."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import get_args
+
+from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.annotation.calls import UnusableAnswer
+from freeal_hf.errors import AnnotatorError
+
+ENOUGH = 50
+"""Unusable answers, and not a usable one, after which nothing is hoped for. An annotator of whose answers every tenth
+can be used gives so many first in one run of 200."""
+
+_MOST_SHOWN = 100  # characters of an answer
+_NO_ROOM = ("empty answer", "cut-off answer")
+
+
+class FirstAnswers:
+    """What the answers of one annotator say until one can be used; that no entity is there can be."""
+
+    def __init__(self) -> None:
+        self._reasons: Counter[str] = Counter()
+        self._example: str | None = None
+        self._has_usable = False
+
+    def add(self, answer: Annotation) -> None:
+        """Looks at an answer."""
+        if self._has_usable or answer.is_labelled:
+            self._has_usable = True
+            return
+        self._reasons[answer.reason or "no reason given"] += 1
+        if self._example is None and answer.reason in get_args(UnusableAnswer):
+            self._example = answer.answer
+
+    @property
+    def none_usable(self) -> bool:
+        """Whether there were answers, and none could be used."""
+        return bool(self._reasons) and not self._has_usable
+
+    @property
+    def are_hopeless(self) -> bool:
+        """Whether so many were no answer to the question that the next ones will not be, either.
+
+        What was refused, or an annotator leaves open for a reason of its own, does not count.
+        """
+        return not self._has_usable and sum(map(self._reasons.__getitem__, get_args(UnusableAnswer))) >= ENOUGH
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{reason}: {count}" for reason, count in self._reasons.most_common(3))
+        text = f"None of {sum(self._reasons.values())} answers of the annotator could be used ({counts})."
+        if self._example is not None:
+            # `repr` escapes what could play with a terminal.
+            is_long = len(self._example) > _MOST_SHOWN
+            text += f" The first is {self._example[:_MOST_SHOWN]!r}{' and so on' if is_long else ''}."
+        return text
+
+    def error(self) -> AnnotatorError:
+        """What ends a run of such an annotator."""
+        return AnnotatorError(f"{self} {_remedy(reason for reason, _ in self._reasons.most_common(1))}")
+
+
+def _remedy(most_frequent: Iterable[str]) -> str:
+    reason = next(iter(most_frequent), "")
+    if reason in _NO_ROOM:
+        remedy = (
+            "Give them more room (--annotator-option max_tokens=1000, for entities generation_max_tokens; a reasoning "
+            "model needs some thousands), or take a model that does answer."
+        )
+    elif reason in get_args(UnusableAnswer):
+        remedy = (
+            "Take a model that follows instructions, or a server that holds it to a JSON schema, and describe the "
+            "labels (--task)."
+        )
+    else:
+        return "Mend what that says, or take another annotator."
+    return (
+        f"{remedy} The answers are kept, and the same questions are not asked again: if only the server was mended, "
+        "choose another --output-dir."
+    )

@@ -1,0 +1,147 @@
+"""Which texts a round asks its annotator about, and which demonstrations it shows with each of them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freeal_hf import run_folder
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGenerator
+from freeal_hf.annotation.ledger import Ledger
+from freeal_hf.annotation.sharing import cluster_queries
+from freeal_hf.configuration import LoopConfig
+from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrations
+from freeal_hf.kinds import kind_of
+from freeal_hf.round_files import Corpus, Selection, read_pool, write_pool
+from freeal_hf.run_folder import RunFolder, write_atomically
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task
+
+if TYPE_CHECKING:
+    from freeal_hf.asking import Asking
+
+SELECTION = "selection.npz"
+_GENERATED = "generated.jsonl"
+
+
+def questions(
+    number: int, run: RunFolder, corpus: Corpus, known: Any, asking: "Asking", ledger: Ledger
+) -> tuple[np.ndarray, list[AnnotationRequest]]:
+    """The texts that a round asks about, by index, and what it asks."""
+    shown: Iterable[tuple[Demonstration, ...]]
+    if number == 0:
+        # In random order: the first answers, and those that a small budget buys, then stand for all.
+        asked = np.random.default_rng(asking.seed).permutation(np.flatnonzero(~corpus.is_human))
+        first = _first_demonstrations(corpus, asking, ledger)
+        write_atomically(run.round(0) / _GENERATED, lambda path: write_pool(path, first, asking.task))
+        shown = [tuple(first)] * len(asked)
+    else:
+        previous = run.round(number - 1)
+        selection = Selection.load(previous / SELECTION)
+        record = run.metrics(number - 1) or {}
+        asked = _asked_again(known, selection, corpus, asking, is_heard=record.get("student_has_learnt", True))
+        if asking.refiners:
+            losses = kind_of(asking.task).losses(corpus, selection)
+            asked = asked[np.argsort(-losses[asked], kind="stable")]
+        shown = _retrieve(previous, corpus, selection, asked, asking)
+    return asked, [
+        AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i], corpus.words_of(int(i)))
+        for i, demonstrations in zip(asked, shown, strict=True)
+    ]
+
+
+def foreseen(
+    corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
+) -> list[AnnotationRequest]:
+    """The requests of round 0 as far as they can be known before the first call.
+
+    Where the annotator writes the demonstrations, texts of the corpus stand for them, and for the check of each text
+    that it writes; the few calls that write them are left out.
+
+    Args:
+        corpus (`Corpus`): The texts.
+        task (`Task`): What is labelled.
+        annotator (`Annotator`): Who labels.
+        loop (`LoopConfig`): How many demonstrations are written and shown.
+        seed (`int`): Seed of the choice of the texts.
+    """
+    per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
+    writes = isinstance(annotator, TextGenerator) and per_label > 0
+    labels = [label for label in task.shot_labels for _ in range(per_label if writes else 0)]
+    chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
+    # A word stands for the entity that a sentence is written for.
+    named = [tuple((word, task.label_names[0]) for word in corpus.words_of(int(i))[:1]) for i in chosen]
+    shots = tuple(
+        Demonstration(corpus.texts[i], label, entities=entities if label != NO_LABEL else ())
+        for i, label, entities in zip(chosen, labels, named, strict=True)
+    )
+    checked = len(task.shot_labels) * loop.generated_per_label if writes else 0
+    asked = enumerate(zip(corpus.texts, corpus.ids, strict=True))
+    return [AnnotationRequest(text, shots, sample, corpus.words_of(i)) for i, (text, sample) in asked] + [
+        AnnotationRequest(text, words=corpus.words_of(i)) for i, text in enumerate(corpus.texts[:checked])
+    ]
+
+
+def _first_demonstrations(corpus: Corpus, asking: "Asking", ledger: Ledger) -> list[Demonstration]:
+    """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
+    the annotator writes."""
+    # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
+    per_label = _shots_per_label(asking.loop, asking.task)
+    by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
+    order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
+    given = corpus.human_demonstrations()
+    for i in order[corpus.is_human[order]]:
+        if i in given:
+            by_label[given[i].label].append(given[i])
+    annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
+    if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label.values()):
+        for shot in generate_demonstrations(
+            asking.task,
+            annotator,
+            corpus.texts,
+            per_label=wanted,
+            seed=asking.seed,
+            cache=asking.cache,
+            ledger=ledger,
+            budget=asking.budget,
+        ):
+            by_label[shot.label].append(shot)
+    return [shot for shots in by_label.values() for shot in shots[:per_label]]
+
+
+def _asked_again(
+    answers: Any, selection: Selection, corpus: Corpus, asking: "Asking", *, is_heard: bool
+) -> np.ndarray:
+    if asking.loop.refine == "none":
+        return np.array([], dtype=int)
+    # A student that has learnt nothing doubts nothing: only what has no answer is left.
+    wanted = answers.is_missing
+    if is_heard and asking.loop.refine == "all":
+        wanted = np.ones_like(wanted)
+    elif is_heard:
+        wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task)
+    return np.flatnonzero(wanted & ~corpus.is_human[: len(wanted)])
+
+
+def _retrieve(
+    previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: "Asking"
+) -> list[tuple[Demonstration, ...]]:
+    if asking.loop.shots == 0:
+        return [()] * len(asked)
+    position = {sample: i for i, sample in enumerate(corpus.ids)}
+    shots = {position[str(shot.id)]: shot for shot in read_pool(previous / run_folder.DEMONSTRATIONS, asking.task)}
+    # A person may have spoken since: their labels are candidates at once, and correct those of the pool.
+    shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
+    rows, pool = np.array(list(shots), dtype=int), list(shots.values())
+    labels = np.array([shot.label for shot in pool], dtype=int)
+    queries = cluster_queries(selection.embeddings[asked], asking.loop.texts_per_list, seed=asking.seed)
+    found = nearest_demonstrations(
+        queries, selection.embeddings[rows], labels, per_label=_shots_per_label(asking.loop, asking.task)
+    )
+    return [
+        tuple(pool[j] for j in nearest if pool[j].id != corpus.ids[i]) for i, nearest in zip(asked, found, strict=True)
+    ]
+
+
+def _shots_per_label(loop: LoopConfig, task: Task) -> int:
+    return max(1, round(loop.shots / len(task.shot_labels))) if loop.shots else 0

@@ -1,0 +1,151 @@
+"""An annotator that says nothing usable ends the run soon, and says what is wrong; a spent budget does so, too."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from datasets import Dataset, concatenate_datasets
+
+from freeal_hf import Annotation, FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
+from freeal_hf.errors import AnnotatorError, BudgetExceeded
+from freeal_hf.run_folder import RESULT_FILES
+from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
+from tests.entities import TASK as ENTITIES
+from tests.servers.chat import Behaviour, ChatServer, serve
+
+CANARY = "What colour is a ripe banana?"
+KEY = "sk-a-secret-that-must-not-leak"
+MANY = Dataset.from_dict({"text": [f"the {FRUIT[i % 6]} and {TOOLS[i // 6 % 6]} number {i}" for i in range(1000)]})
+CHAT = Behaviour(constraints=(), free_text=f"I'd rather talk.\x1b[2J Your key is {KEY}. {'So it goes. ' * 50}")
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("MY_KEY", KEY)
+
+
+@pytest.fixture
+def run(task, student_folder, tmp_path):
+    def run(data, annotator, *, task=task, human_labels=(), refine_annotator=None, overwrite=False, **loop):
+        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
+        config = LoopConfig(**{"num_rounds": 1, **loop})
+        found = FreeAL(task, annotator, str(student_folder), args, config, refine_annotator=refine_annotator)
+        return found.run(data, human_labels=human_labels, overwrite=overwrite)
+
+    return run
+
+
+def endpoint(server):
+    return InferenceEndpointsAnnotator(server.url, api_key_env="MY_KEY", concurrency=4)
+
+
+class Says(KeywordAnnotator):
+    """Gives no label, for a reason, to texts that hold a word; each answer takes ten tokens."""
+
+    def __init__(self, reason, word=""):
+        super().__init__()
+        self.reason, self.word = reason, word
+
+    def fingerprint(self, task, request):
+        return {"text": request.text, "word": self.word}
+
+    async def annotate(self, task, requests):
+        known = await super().annotate(task, requests)
+        none = Annotation(-1, reason=self.reason, answer="hm")
+        answers = [
+            none if self.word in request.text else answer for request, answer in zip(requests, known, strict=True)
+        ]
+        return [replace(answer, prompt_tokens=9, completion_tokens=1) for answer in answers]
+
+
+def test_a_model_that_chats_ends_the_run_after_some_dozens_of_answers(run, tmp_path):
+    with serve(ChatServer(CHAT)) as server, pytest.raises(AnnotatorError) as caught:
+        run(MANY, endpoint(server), generated_per_label=0)
+    assert len(server.stats.asked) < 100
+    said = str(caught.value)
+    assert "None of 50 answers" in said
+    assert "not a label: 50" in said
+    assert "I'd rather talk.\\x1b[2J Your key is ***" in said
+    assert len(said) < 600
+    assert not (tmp_path / "run" / "labels.csv").exists()
+    assert KEY.encode() not in (tmp_path / "run" / "cache.sqlite").read_bytes()
+
+
+def test_what_it_was_paid_for_is_not_asked_again(run):
+    with serve(ChatServer(CHAT)) as server:
+        for expected in (False, True):
+            before = sum(server.stats.answered.values())
+            with pytest.raises(AnnotatorError, match="None of 50 answers"):
+                run(MANY, endpoint(server), generated_per_label=0)
+            # the few that were under way when the first run ended
+            assert (sum(server.stats.answered.values()) - before < 20) is expected
+
+
+@pytest.mark.parametrize("fault", ["empty", "cut", "outside"])
+def test_no_answer_in_a_corpus_that_is_small_ends_the_run_too(fault, run):
+    with (
+        serve(ChatServer(Behaviour(always=fault))) as server,
+        pytest.raises(AnnotatorError, match="None of 12 answers"),
+    ):
+        run(MANY.select(range(12)), endpoint(server), generated_per_label=0)
+
+
+def test_an_entity_task_ends_without_an_answer_and_goes_on_where_no_entity_is_the_answer(run):
+    rows = MANY.select(range(60))
+    with serve(ChatServer(CHAT)) as server, pytest.raises(AnnotatorError, match="None of 50 answers"):
+        run(rows, endpoint(server), task=ENTITIES, generated_per_label=0)
+    with serve(ChatServer(Behaviour(entities=lambda text: []))) as server:
+        result = run(rows, endpoint(server), task=ENTITIES, generated_per_label=0, overwrite=True)
+    assert not any(any(tags) for tags in result.dataset["label"][:])
+
+
+def test_an_annotator_that_leaves_most_texts_open_for_a_reason_of_its_own_is_not_stopped(run, corpus):
+    result = run(corpus, Says("no known word", FRUIT[0]))
+    assert "no known word" in result.dataset["note"][:]
+    with pytest.raises(AnnotatorError, match=r"None of \d+ answers .* \(no known word"):
+        run(corpus, Says("no known word"), num_rounds=2, overwrite=True)
+
+
+def test_hard_texts_at_the_top_of_a_file_do_not_stop_a_run(run, corpus):
+    hard = Dataset.from_dict({"text": [f"unsure {i}" for i in range(60)]})
+    result = run(concatenate_datasets([hard, corpus.select_columns("text")]), KeywordAnnotator())
+    assert (np.array(result.dataset["annotator_label"][:60]) == -1).all()
+    assert (np.array(result.dataset["annotator_label"][60:]) != -1).all()
+
+
+def test_a_refiner_without_a_usable_answer_is_reported_and_the_labels_stand(run, corpus, caplog):
+    with caplog.at_level(logging.WARNING):
+        result = run(corpus, KeywordAnnotator(), refine_annotator=Says("not a label"), num_rounds=2)
+    assert "Round 1: None of" in caplog.text
+    first, second = result.rounds
+    assert second["annotator_accuracy"] == first["annotator_accuracy"]
+
+
+def test_a_budget_that_the_written_demonstrations_use_up_says_so_and_a_larger_one_goes_on(run, tmp_path):
+    rows = MANY.select(range(20))
+    with serve(ChatServer()) as server:
+        annotator = endpoint(server)
+        with pytest.raises(BudgetExceeded) as caught:
+            run(rows, annotator, max_tokens=2800)
+        said = str(caught.value)
+        assert "No text has a label yet" in said
+        assert "max_tokens=2800 allows no further call" in said
+        assert "higher limit goes on" in said
+        assert len(server.stats.answered) > 1  # the canary, and some that write
+        run(rows, annotator, max_tokens=100_000)
+    del server.stats.answered[CANARY]
+    assert set(server.stats.answered.values()) == {1}
+    assert all((tmp_path / "run" / name).exists() for name in RESULT_FILES)
+
+
+def test_a_budget_that_buys_no_answer_leaves_what_people_labelled(run):
+    rows = MANY.select(range(20))
+    said = Dataset.from_dict({"text": rows["text"][:4], "label": ["fruit", "fruit", "tool", "tool"]})
+    with serve(ChatServer()) as server:
+        result = run(rows, endpoint(server), max_tokens=10, human_labels=said)
+    assert result.rounds[0]["budget_spent"]
+    assert result.dataset["note"][-1] == "the budget was spent"
+    assert result.dataset["label"][:4] == [0, 0, 1, 1]
