@@ -17,6 +17,8 @@ import pytest
 
 pytest.importorskip("ray")
 
+from datasets import Dataset
+
 from freeal_hf import (
     Annotation,
     Demonstration,
@@ -31,7 +33,7 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
 from freeal_hf.annotation.specs import build_annotator
 from freeal_hf.cli import main
-from freeal_hf.errors import BudgetExceeded, InputError
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
 from freeal_hf.inputs import TextRow
 from freeal_hf.prediction import Classifier, Columns
 from freeal_hf.ray_annotation import Account, fill_cache
@@ -192,6 +194,21 @@ def test_the_whole_loop_gives_the_labels_and_ids_of_one_process(ray_cluster, cor
             found[f"{folder.name} asked"] = {text: asked[text] for text in corpus["text"]}
     assert found["ray"] == found["local"]
     assert found["ray asked"] == found["local asked"]
+
+
+def test_a_model_that_chats_is_found_out_before_the_workers_ask_for_the_whole_corpus(
+    ray_cluster, student_folder, tmp_path
+):
+    texts = [f"text number {i}" for i in range(COUNT)]
+    chat = Behaviour(constraints=(), free_text="I would rather talk.")
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
+    loop, options = LoopConfig(generated_per_label=0), {"api_key_env": "NO_KEY"}
+    with serve(ChatServer(chat)) as server:
+        name = f"endpoint:{server.url}"
+        run = FreeAL(TASK, name, str(student_folder), args, loop, annotator_options=options, engine=CONFIG)
+        with pytest.raises(AnnotatorError, match="None of 50 answers"):
+            run.run(Dataset.from_dict({"text": texts}))
+    assert len(set(server.stats.asked) & set(texts)) == 50
 
 
 class WithoutFingerprint:
