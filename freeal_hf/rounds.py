@@ -151,9 +151,25 @@ class FreeAL:
             HubError: If `args.push_to_hub` is set and the Hub refuses before the first call (nothing was asked) or
                 after the last round (the run is complete in its folder).
         """
-        if not self.processes.is_main:
-            self.assist()
-            return load_result(self.folder.path)
+        from freeal_hf.terminal import without_bars
+
+        with without_bars() if self.args.disable_tqdm else nullcontext():
+            if self.processes.is_main:
+                self._run(dataset, test_dataset, human_labels, resume=resume, overwrite=overwrite, source=source)
+            else:
+                self.assist()
+        return load_result(self.folder.path)
+
+    def _run(
+        self,
+        dataset: Any,
+        test_dataset: Any,
+        human_labels: Any,
+        *,
+        resume: bool,
+        overwrite: bool,
+        source: Mapping[str, Any] | None,
+    ) -> None:
         dataset = self._prepared(dataset, asked=True)
         test = self._prepared(test_dataset) if test_dataset is not None else None
         texts = self.kind.collect(dataset)
@@ -212,7 +228,6 @@ class FreeAL:
             if not is_published:  # the last process may have been killed before it was
                 publish(self.folder, self.task, self.loop.num_rounds)
         self.processes.dismiss()
-        return load_result(self.folder.path)
 
     def assist(self) -> None:
         """Trains with the first of several processes, whenever it trains, until its run ends; needs no data."""

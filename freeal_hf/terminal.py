@@ -1,7 +1,12 @@
-"""What a training that we drive shows on the terminal: its progress bar, if any, and none of its raw figures."""
+"""What a run that we drive shows on the terminal: its progress bars, if any, and none of its raw figures."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import datasets
+import huggingface_hub.utils as hub
+import transformers.utils.logging as transformers
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 
@@ -23,3 +28,20 @@ def hide_figures(trainer: Trainer) -> None:
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(ProgressBar)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Hides the progress bars of transformers, datasets and huggingface_hub, and then shows those that were shown."""
+    with ExitStack() as shown_again:
+        # Called last: with its own, transformers shows those of huggingface_hub.
+        shown_again.callback(
+            hub.disable_progress_bars if hub.are_progress_bars_disabled() else hub.enable_progress_bars
+        )
+        if transformers.is_progress_bar_enabled():
+            shown_again.callback(transformers.enable_progress_bar)
+        if not datasets.utils.are_progress_bars_disabled():
+            shown_again.callback(datasets.enable_progress_bars)
+        transformers.disable_progress_bar()
+        datasets.disable_progress_bars()
+        yield
