@@ -10,7 +10,7 @@ import numpy as np
 from freeal_hf import figures, run_folder
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, write_atomically
-from freeal_hf.sentences import tag_names
+from freeal_hf.sentences import SPANS, tag_names
 from freeal_hf.spans import spans_of
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
@@ -85,12 +85,17 @@ def write_report(folder: RunFolder, task: Task, records: Sequence[Mapping[str, A
     write_atomically(folder / run_folder.REPORT, lambda path: path.write_text(page, encoding="utf-8"))
 
 
+def label_counts(labels: "Dataset") -> Counter[str]:
+    """How often each label is final in a round's data set; of entities, how many of each type there are."""
+    if SPANS in labels.column_names:
+        return Counter(span["type"] for spans in labels[SPANS] for span in spans)
+    names = labels.features["label"].names
+    return Counter(names[i] for i in labels["label"] if i != NO_LABEL)
+
+
 def _label_counts(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> list[tuple[str, str, int, str]]:
     estimates = record.get("estimated_label_accuracy_by_label") or {}
-    if isinstance(task, TokenClassification):
-        counts = Counter(span["type"] for spans in labels["spans"] for span in spans)
-    else:
-        counts = Counter(task.label_names[i] for i in labels["label"] if i != NO_LABEL)
+    counts = label_counts(labels)
     return [(name, text, counts[name], _estimate(estimates.get(name))) for name, text in task.descriptions.items()]
 
 

@@ -57,3 +57,12 @@ def test_the_report_says_for_each_label_how_many_are_estimated_right(result):
     words = Elements(result.report().read_text()).text
     assert "right, estimated" in words
     assert sum(" to " in word and "%" in word for word in words) >= 2
+
+
+def test_a_result_is_printed_as_its_folder_its_labels_and_the_table_of_its_rounds(result, corpus):
+    first, table = repr(result).split("\n", 1)
+    counts = result.dataset.to_pandas()["label"].value_counts()
+    assert first.startswith(f"RunResult: {len(result.dataset)} rows in {str(result.output_dir)!r} (")
+    assert f"fruit {counts[0]}" in first
+    assert f"tool {counts[1]}" in first
+    assert table == summary_table(result.rounds)

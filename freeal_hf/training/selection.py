@@ -48,6 +48,12 @@ class Selection:
     embeddings: FloatArray
     num_words: IntArray | None = None
 
+    def __repr__(self) -> str:
+        kind = "texts" if self.num_words is None else f"words of {len(self.num_words):,} sentences"
+        clean, unlabelled = int(self.is_clean.sum()), int((self.labels < 0).sum())
+        noisy = len(self.labels) - clean - unlabelled
+        return f"Selection({len(self.labels):,} {kind}: {clean:,} clean, {noisy:,} noisy, {unlabelled:,} unlabelled)"
+
 
 @dataclass(frozen=True)
 class SelectionRules:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from freeal_hf.training.selection import SelectionRules, clean_posterior, select_clean
+from freeal_hf.training.selection import Selection, SelectionRules, clean_posterior, select_clean
 
 finite_losses = arrays(np.float64, st.integers(0, 60), elements=st.floats(0, 50))
 
@@ -106,3 +106,11 @@ def test_a_confident_student_that_agrees_makes_a_label_clean() -> None:
     chosen = select_clean(losses, labels, probabilities, SelectionRules(agreement_confidence=0.95))[1]
     assert chosen[-1]
     assert not chosen[-20:-1].any()
+
+
+def test_a_selection_says_how_many_labels_are_clean_and_shows_no_array() -> None:
+    labels, none = np.array([0, 1, 1, -1]), np.zeros(4)
+    found = Selection(list("abcd"), labels, none, none, np.array([True, True, False, False]), labels, none, none)
+    assert repr(found) == "Selection(4 texts: 2 clean, 1 noisy, 1 unlabelled)"
+    found.num_words = np.array([3, 1])
+    assert repr(found) == "Selection(4 words of 2 sentences: 2 clean, 1 noisy, 1 unlabelled)"
