@@ -245,7 +245,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     try:
         args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
     except ValueError as error:
-        raise InputError(f"The training options cannot be used together: {error}") from error
+        raise InputError(f"These training options cannot be used: {error}") from error
     student = str(values.get("student", EMBEDDED_MODEL))
     options_of_annotator, hub = annotator_options(values), cli_hub.hub_config(values)
     loop_run = FreeAL(

@@ -1,10 +1,21 @@
 """How one student is trained."""
 
+import math
 import os
 from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
+# Below these torch or the tokenizer give up, and that only after the labels have been paid for.
+_LEAST = {
+    "learning_rate": 0,
+    "weight_decay": 0,
+    "num_train_epochs": 0,
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "max_length": 3,  # two tokens are the tokenizer's own
+}
 _GROUPS_BY_STRATEGY = hasattr(TrainingArguments, "train_sampling_strategy")
 
 
@@ -183,8 +194,11 @@ class FreeALConfig(TrainingArguments):
             raise ValueError(f"second_view is {self.second_view!r}: use augmented, token_dropout, dropout or none")
         if self.warm_up_epochs is not None and self.warm_up_epochs < 1:
             raise ValueError("warm_up_epochs must be at least 1: the first selection needs an epoch's predictions")
-        for name in ("prediction_momentum", "token_dropout"):
-            if not 0 <= getattr(self, name) < 1:
+        for name, least in _LEAST.items():
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least {least}")
+        for name in ("prediction_momentum", "token_dropout", "dropout"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
 
     @property

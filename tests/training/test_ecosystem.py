@@ -1,6 +1,7 @@
 """The student's trainer with the models, options and callbacks that people use with Trainer."""
 
 import importlib.util
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -257,7 +258,19 @@ def test_label_smoothing_is_refused(configure: Configure) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"second_view": "mirror"}, {"warm_up_epochs": 0}, {"prediction_momentum": 1.0}, {"token_dropout": -0.1}]
+    "wrong",
+    [
+        {"second_view": "mirror"},
+        {"warm_up_epochs": 0},
+        {"prediction_momentum": 1.0},
+        {"token_dropout": -0.1},
+        {"dropout": 2.0},
+        {"learning_rate": -1e-4},
+        {"learning_rate": math.nan},
+        {"num_train_epochs": -1},
+        {"per_device_train_batch_size": 0},
+        {"max_length": 0},
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(configure: Configure, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
