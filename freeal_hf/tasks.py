@@ -1,5 +1,6 @@
 """What is labelled: the task, its labels, and the demonstrations that show them."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,6 +241,8 @@ def _check_label_names(names: list[str], fewest: int) -> None:
             raise InputError(f'Label {name!r} is not a string; quote it in YAML (for example "{name}").')
         if not name.strip():
             raise InputError(f"Label {name!r} is empty; every label needs a name.")
+        if any(unicodedata.category(character) == "Cc" for character in name):
+            raise InputError(f"Label {name!r} holds a line break or another control character; write it on one line.")
     if len(names) < fewest:
         raise InputError(f"A task needs at least {'two labels' if fewest == 2 else 'one entity type'}, got {names}.")
     seen: dict[str, str] = {}

@@ -38,6 +38,7 @@ def test_a_task_survives_the_trip_through_yaml(names, description, tmp_path_fact
     [
         (["a", "a"], "'a' is given 2 times"),
         (["a", " "], "empty"),
+        (["a\nb", "c"], "line break"),
         (["a"], "at least two"),
         ([], "at least two"),
         (["Yes", "yes"], "differ only in case"),

@@ -358,15 +358,16 @@ def _labels_in(text: str, task: Task, coded: bool) -> set[int]:
     letter = _LETTER.fullmatch(said) if codes != task.label_names else None
     if letter and letter[1].upper() in codes:
         return {codes.index(letter[1].upper())}
-    exact = [i for i, name in enumerate(task.label_names) if _plain(name) == said.strip("\"'`*. ")]
-    if exact:
-        return set(exact)
+    literal = {i for i, name in enumerate(task.label_names) if name.casefold() == text.strip().casefold()}
+    exact = {i for i, name in enumerate(task.label_names) if _plain(name) == said.strip("\"'`*. ")}
+    if literal or exact:
+        return literal or exact  # "B-" is not "B"
     found: set[int] = set()
-    by_length = sorted(enumerate(map(_plain, task.label_names)), key=lambda item: -len(item[1]))
-    for i, name in by_length:  # "not spam" before "spam", and its place is then taken
+    names = [_plain(name) for name in task.label_names]
+    for name in sorted(set(names), key=len, reverse=True):  # "not spam" before "spam", and its place is then taken
         for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", said):
             if not _NEGATION.search(said[: match.start()]):
-                found.add(i)
+                found.update(i for i, other in enumerate(names) if other == name)
         said = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda match: "\0" * len(match[0]), said)
     return found
 

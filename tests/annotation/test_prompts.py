@@ -206,6 +206,24 @@ def test_an_answer_that_names_one_label_has_it(answer: str, label: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("B-", 1),
+        ('{"label": "B"}', 0),
+        ('{"label": "b-"}', 1),
+        ("a_b", 2),
+        ("a b", 3),
+        ("It deserves a B-.", NO_LABEL),
+    ],
+)
+def test_labels_that_punctuation_tells_apart_are_told_apart_where_nothing_else_is_said(
+    answer: str, label: int
+) -> None:
+    grades = TextClassification(["B", "B-", "a_b", "a b"])
+    assert parse_answer(answer, grades).label == label
+
+
+@pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (None, "empty answer"),
