@@ -2,6 +2,7 @@
 
 import csv
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -80,7 +81,10 @@ def missing_column(column: str, names: Sequence[str], origin: str, delimiter: st
     hint = (
         " Words in 'tokens' are read for entity tasks only (type: token-classification)." if "tokens" in names else ""
     )
-    return f"{origin} has no column {column!r}; its columns are {listed}.{hint}{_delimiter_hint(names, delimiter)}"
+    hint = hint or _delimiter_hint(names, delimiter)
+    if column == "text" and not hint:
+        hint = " Name the one that holds the texts (--text-columns)."
+    return f"{origin} has no column {column!r}; its columns are {listed}.{hint}"
 
 
 def _dataset_tables(dataset: "Dataset", rows: int | None) -> Iterator[Table]:
@@ -133,11 +137,11 @@ def _file_tables(path: Path, delimiter: str | None, encoding: str, rows: int | N
         elif suffix in _JSON_LINES:
             yield from _json_lines_tables(path, encoding, rows)
         else:
-            raise InputError(f"{path}: cannot tell the format from {suffix!r}; name it {', '.join(_SUFFIXES)}.")
+            raise InputError(f"{path}: cannot tell the format from {suffix!r}; save it as {', '.join(_SUFFIXES)}.")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not {error.encoding}: byte {error.object[error.start]:#04x} cannot be decoded. Save it as "
-            "UTF-8, or name its encoding (--encoding cp1252, for instance)."
+            f"UTF-8, or name its encoding (--encoding {_likely_encoding(error.object)}, for instance)."
         ) from error
     except LookupError as error:
         raise InputError(f"Encoding {encoding!r} is unknown; use utf-8, cp1252, latin-1, utf-16, ...") from error
@@ -241,6 +245,10 @@ def _transposed(header: Sequence[str], records: Sequence[Sequence[Any]]) -> Tabl
 
 def _with_bom(encoding: str) -> str:
     return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+
+
+def _likely_encoding(content: bytes) -> str:
+    return "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "cp1252"
 
 
 def _delimiter_hint(header: Sequence[str], delimiter: str | None) -> str:

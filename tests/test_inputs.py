@@ -133,7 +133,7 @@ def test_a_second_view_is_kept_under_its_name():
     [
         ("x.csv", "", {}, "is empty"),
         ("x.csv", "text\n", {}, "no rows"),
-        ("x.csv", "body\nhello\n", {}, "no column 'text'; its columns are 'body'"),
+        ("x.csv", "body\nhello\n", {}, "no column 'text'; its columns are 'body'.*--text-columns"),
         ("x.csv", "text;gold\nhello;good\n", {}, "try --delimiter ';'"),
         ("x.csv", "text;gold\nhello, you, there;good\n", {}, "try --delimiter ';'"),
         ("x.csv", "text,gold\nhello, you,good\n", {}, "line 2.*3 cells under a header of 2"),
@@ -147,7 +147,7 @@ def test_a_second_view_is_kept_under_its_name():
         ("x.jsonl", '{"text": "a"}\n{"text": \n', {}, "line 2: not valid JSON"),
         ("x.json", "{}", {}, "list of objects"),
         ("x.json", "[]", {}, "is empty"),
-        ("x.txt", "hello", {}, "cannot tell the format"),
+        ("x.txt", "hello", {}, "cannot tell the format from '.txt'; save it as .csv"),
         ("x.parquet", "hello", {}, "not a Parquet file"),
         ("x.csv", "text\nhello\n", {"encoding": "utf-99"}, "Encoding 'utf-99' is unknown"),
     ],
@@ -156,6 +156,14 @@ def test_an_unusable_file_is_refused_with_the_place_and_the_remedy(name, content
     path = write_csv(tmp_path / name, content)
     with pytest.raises(InputError, match=message):
         read_data(path, TASK, **options)
+
+
+@pytest.mark.parametrize(("written", "proposed"), [("utf-16", "utf-16"), ("latin-1", "cp1252")])
+def test_a_file_in_another_encoding_is_refused_with_the_likely_one(written, proposed, tmp_path):
+    path = write_csv(tmp_path / "x.csv", "text\ncafé\n", written)
+    with pytest.raises(InputError, match=f"not utf-8.*--encoding {proposed}"):
+        read_data(path, TASK)
+    assert read_data(path, TASK, encoding=proposed)["text"][:] == ["café"]
 
 
 def test_undecodable_bytes_are_named_with_the_remedy(tmp_path):
