@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -159,7 +159,7 @@ def _nothing_bought(error: BudgetExceeded, firsts: Iterable[FirstAnswers]) -> Bu
 
 def _ask(
     voter: Voter,
-    requests: list[AnnotationRequest],
+    requests: Sequence[AnnotationRequest],
     asked: np.ndarray,
     answers: Any,
     ledger: Ledger,
@@ -173,7 +173,7 @@ def _ask(
     step = partial(asking.progress.step, number, ANNOTATING, total=total)
     on_ray = asking.engine.engine == "ray"
 
-    def ask(some: list[AnnotationRequest], start: int) -> None:
+    def ask(some: Sequence[AnnotationRequest], start: int) -> None:
         if on_ray:
             from freeal_hf.ray_annotation import fill_cache
 

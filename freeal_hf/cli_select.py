@@ -145,7 +145,7 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
     if task is not None and "labelled" in values:
         columns = {name: value for name, value in reading(values).items() if name in ("text_columns", "encoding")}
         corpus = with_human_labels(corpus, data, task, read_human_labels(values["labelled"], task, **columns))
-    return Pool(corpus.texts, corpus.human), corpus.ids
+    return Pool(list(corpus.texts), corpus.human), list(corpus.ids)
 
 
 def _strategy(values: Mapping[str, Any], task: Task | None, output: Path, stack: ExitStack) -> "Strategy":

@@ -79,11 +79,12 @@ def generate_demonstrations(
             requests.append(GenerationRequest(label=label, examples=examples, num_texts=size, seed=seed + start))
     written = run_generation(annotator, task, requests, cache=cache, ledger=ledger, budget=budget)
 
-    seen = {_normalised(text) for text in texts}
+    own = {_normalised(text) for generation in written for text in generation.texts}
+    seen = {"", *own.intersection(map(_normalised, texts))}
     candidates: list[Demonstration] = []
     for request, generation in zip(requests, written, strict=True):
         for text, named in zip(generation.texts, generation.entities or [()] * len(generation.texts), strict=True):
-            if _normalised(text) and _normalised(text) not in seen:
+            if _normalised(text) not in seen:
                 seen.add(_normalised(text))
                 candidates.append(Demonstration(text.strip(), request.label, source="generated", entities=named))
     ask = partial(run_annotation, annotator, task, cache=cache, ledger=ledger, budget=budget)

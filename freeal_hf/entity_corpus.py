@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from freeal_hf.annotation.prompts import LONGEST_SHOT
+from freeal_hf.arrow_tables import StringColumn, table_of
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HumanEntities
 from freeal_hf.inputs import content_ids, is_usable
@@ -94,10 +95,10 @@ def collect(dataset: "Dataset") -> Sentences:
                 index[tuple(words)] = len(first_rows)
                 first_rows.append(row)
             index_of_row[row] = index[tuple(words)]
-    ids, texts, starts = list(dataset["id"]), list(dataset["text"]), list(dataset["token_starts"])
+    table, rows, starts = table_of(dataset), np.array(first_rows, dtype=int), list(dataset["token_starts"])
     return Sentences(
-        ids=[ids[row] for row in first_rows],
-        texts=[texts[row] for row in first_rows],
+        ids=StringColumn(table["id"], rows),
+        texts=StringColumn(table["text"], rows),
         augmented=None,
         index_of_row=index_of_row,
         human=np.full(len(first_rows), NO_LABEL),
@@ -169,7 +170,7 @@ def with_human_labels(
 
     found = marks(known) | marks(given)
     marked = [found.get(i) for i in range(count + len(added))]
-    texts = [*corpus.texts, *(where.text for _, where in added)]
+    texts = [where.text for _, where in added]
     words = [*corpus.words, *(list(where.words) for _, where in added)]
 
     def remembered(i: int) -> HumanEntities:
@@ -181,8 +182,8 @@ def with_human_labels(
 
     return replace(
         corpus,
-        ids=[*corpus.ids, *content_ids(texts[count:])],
-        texts=texts,
+        ids=corpus.ids.followed_by(content_ids(texts)),
+        texts=corpus.texts.followed_by(texts),
         words=words,
         starts=[*corpus.starts, *(list(where.starts) for _, where in added)],
         marked=marked,

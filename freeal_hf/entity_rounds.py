@@ -111,7 +111,7 @@ def choose_pool(
         candidate_fraction=loop.candidate_fraction,
         seed=seed,
     )
-    number = {sample: i for i, sample in enumerate(corpus.ids)}
+    number = corpus.index_of(str(shot.id) for shot in pool)
     rows = [number[str(shot.id)] for shot in pool]
     return [
         replace(

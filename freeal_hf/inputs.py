@@ -2,16 +2,21 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from freeal_hf.arrow_tables import PIECE, dataset_of, spooled
 from freeal_hf.errors import InputError
 from freeal_hf.tables import Table, missing_column, read_tables
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from datasets import Dataset
 
 MAX_CHARACTERS = 20_000
@@ -64,34 +69,74 @@ def read_data(
         InputError: If the file or a column is missing, nothing is in it, it cannot be decoded or parsed, ids repeat,
             or a gold value is no label of the task.
     """
-    from datasets import Dataset, Features, Value
+    import pyarrow as pa
+    from datasets import Features, Value
 
     _check_text_columns(text_columns)
-    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding)
-    table = next(tables)
-    if augmented_column is None and AUGMENTED_COLUMN in list(table):
+    if gold_column is not None and task is None:
+        raise InputError(f"Reading the gold column {gold_column!r} needs the task whose labels it holds.")
+    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding, rows=PIECE)
+    first = next(tables)
+    if augmented_column is None and AUGMENTED_COLUMN in list(first):
         augmented_column = AUGMENTED_COLUMN
-    check_columns(table, [*text_columns, gold_column, id_column, augmented_column, *extra_columns], origin, delimiter)
-    if not len(table[text_columns[0]]):
-        raise InputError(f"{origin} has no rows; there is nothing to label.")
-
-    texts, notes = _read_texts(table, text_columns, max_characters)
-    if all(note is not None and not _was_cut(note) for note in notes):
-        raise _no_usable_text(origin, text_columns, len(notes), notes[0], list(table))
-    columns: dict[str, Any] = {"id": read_ids(table, id_column, texts, origin), "text": texts, "note": notes}
-    features: dict[str, Any] = dict.fromkeys(columns, Value("string"))
-    if augmented_column is not None:
-        columns[AUGMENTED_COLUMN] = [_as_string(value)[:max_characters] for value in table[augmented_column]]
-        features[AUGMENTED_COLUMN] = Value("string")
+    names = ["text", "note", *([AUGMENTED_COLUMN] if augmented_column else []), *extra_columns]
+    features: dict[str, Any] = dict.fromkeys(names, Value("string"))
     if gold_column is not None:
-        if task is None:
-            raise InputError(f"Reading the gold column {gold_column!r} needs the task whose labels it holds.")
-        columns["gold"] = label_ids(table, gold_column, task, f"{origin}: gold value")
+        assert task is not None
         features["gold"] = class_label(task)
-    for column in extra_columns:
-        columns[column] = [_as_string(value) for value in table[column]]
-        features[column] = Value("string")
-    return Dataset.from_dict(columns, features=Features(features))
+    schema = Features(features).arrow_schema
+    ids: list[pa.Array] = []
+    usable = _Usable(origin, text_columns)
+
+    def pieces() -> Iterator[pa.Table]:
+        for table in chain([first], tables):
+            wanted = [*text_columns, gold_column, id_column, augmented_column, *extra_columns]
+            check_columns(table, wanted, origin, delimiter)
+            texts, notes = _read_texts(table, text_columns, max_characters)
+            usable.saw(notes, list(table))
+            ids.append(pa.array(_named(table, id_column, texts), pa.string()))
+            columns: dict[str, Any] = {"text": texts, "note": notes}
+            if augmented_column is not None:
+                columns[AUGMENTED_COLUMN] = [_as_string(value)[:max_characters] for value in table[augmented_column]]
+            for column in extra_columns:
+                columns[column] = [_as_string(value) for value in table[column]]
+            if gold_column is not None:
+                assert task is not None
+                columns["gold"] = label_ids(table, gold_column, task, f"{origin}: gold value")
+            yield pa.table(columns, schema=schema)
+
+    texts = spooled(pieces())
+    usable.check()
+    columns = [_unique(pa.chunked_array(ids), id_column, origin), *texts.columns]
+    return dataset_of(pa.Table.from_arrays(columns, schema=Features({"id": Value("string"), **features}).arrow_schema))
+
+
+class _Usable:
+    """Whether there is any text that can be labelled."""
+
+    def __init__(self, origin: str, columns: Sequence[str]) -> None:
+        self.origin, self.columns = origin, columns
+        self.found, self.count = False, 0
+        self.first_note: str | None = None
+        self.names: list[str] = []
+
+    def saw(self, notes: Sequence[str | None], names: list[str]) -> None:
+        """Notes what was read of some rows, and the columns that there are."""
+        self.found = self.found or any(map(is_usable, notes))
+        self.first_note = self.first_note or next(iter(notes), None)
+        self.count += len(notes)
+        self.names = names
+
+    def check(self) -> None:
+        """Refuses a table without rows, or with none that has a text."""
+        if not self.count:
+            raise InputError(f"{self.origin} has no rows; there is nothing to label.")
+        if not self.found:
+            raise InputError(
+                f"{self.origin} has no usable text in {', '.join(map(repr, self.columns))}: the first of its "
+                f"{self.count} rows is unusable because {self.first_note}. Choose the column of the texts (there are: "
+                f"{', '.join(map(repr, self.names))})."
+            )
 
 
 class TextRow(NamedTuple):
@@ -130,21 +175,13 @@ def stream_texts(
     """
     _check_text_columns(text_columns)
     tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding, rows=rows)
-    has_usable, count, first_note = False, 0, None
-    names: list[str] = []
+    usable = _Usable(origin, text_columns)
     for table in tables:
-        names = list(table)
         check_columns(table, [*text_columns, id_column], origin, delimiter)
         texts, notes = _read_texts(table, text_columns, max_characters)
-        ids = [_as_string(value) for value in table[id_column]] if id_column else map(_content_id, texts)
-        has_usable = has_usable or any(map(is_usable, notes))
-        first_note = first_note or next(iter(notes), None)
-        count += len(texts)
-        yield [TextRow(*row) for row in zip(ids, texts, notes, strict=True)]
-    if not count:
-        raise InputError(f"{origin} has no rows; there is nothing to label.")
-    if not has_usable:
-        raise _no_usable_text(origin, text_columns, count, first_note, names)
+        usable.saw(notes, list(table))
+        yield [TextRow(*row) for row in zip(_named(table, id_column, texts), texts, notes, strict=True)]
+    usable.check()
 
 
 def class_label(task: TextClassification) -> Any:
@@ -172,15 +209,6 @@ def check_columns(table: Table, columns: Sequence[str | None], origin: str, deli
     for column in columns:
         if column is not None and column not in table:
             raise InputError(missing_column(column, list(table), origin, delimiter))
-
-
-def _no_usable_text(
-    origin: str, columns: Sequence[str], count: int, note: str | None, names: Sequence[str]
-) -> InputError:
-    return InputError(
-        f"{origin} has no usable text in {', '.join(map(repr, columns))}: the first of its {count} rows is unusable "
-        f"because {note}. Choose the column of the texts (there are: {', '.join(map(repr, names))})."
-    )
 
 
 def _read_texts(table: Table, columns: Sequence[str], limit: int) -> tuple[list[str], list[str | None]]:
@@ -219,22 +247,46 @@ def _as_string(value: Any) -> str:
 
 def read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin: str) -> list[str]:
     """The ids of the rows: those of a column, which must be unique, or made from the texts."""
+    import pyarrow as pa
+
+    ids = pa.chunked_array([pa.array(_named(table, id_column, texts), pa.string())])
+    return _unique(ids, id_column, origin).to_pylist()
+
+
+def _named(table: Table, id_column: str | None, texts: Sequence[str]) -> list[str]:
+    return list(map(_content_id, texts) if id_column is None else map(_as_string, table[id_column]))
+
+
+def _unique(ids: "pa.ChunkedArray", id_column: str | None, origin: str) -> "pa.ChunkedArray":
+    """Ids that differ: those of a column are refused if they do not, those made from equal texts are numbered."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    encoded = ids.dictionary_encode().combine_chunks()
+    codes = encoded.indices.to_numpy()
+    counts = np.bincount(codes)
     if id_column is None:
-        return list(content_ids(texts))
-    ids = [_as_string(value) for value in table[id_column]]
-    repeated, count = Counter(ids).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"{origin}: id {repeated!r} stands in {count} rows of column {id_column!r}; ids are unique.")
-    if "" in ids:
-        raise InputError(f"{origin}: row {ids.index('') + 1} has no id in column {id_column!r}.")
+        is_repeated = counts[codes] > 1
+        numbered = pa.array(_numbered(ids.filter(pa.array(is_repeated)).to_pylist()), pa.string())
+        return pc.replace_with_mask(ids, pa.array(is_repeated), numbered)
+    if counts.max() > 1:
+        repeated = encoded.dictionary[int(counts.argmax())].as_py()
+        raise InputError(
+            f"{origin}: id {repeated!r} stands in {counts.max()} rows of column {id_column!r}; ids are unique."
+        )
+    if (empty := pc.index(ids, "").as_py()) >= 0:
+        raise InputError(f"{origin}: row {empty + 1} has no id in column {id_column!r}.")
     return ids
 
 
 def content_ids(texts: Sequence[str]) -> Iterator[str]:
     """Ids made from the texts themselves; equal texts are numbered."""
+    return _numbered(map(_content_id, texts))
+
+
+def _numbered(digests: Iterable[str]) -> Iterator[str]:
     seen: Counter[str] = Counter()
-    for text in texts:
-        digest = _content_id(text)
+    for digest in digests:
         yield f"{digest}-{seen[digest]}" if seen[digest] else digest
         seen[digest] += 1
 

@@ -1,8 +1,8 @@
 """Which texts a round asks its annotator about, and which demonstrations it shows with each of them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -24,11 +24,36 @@ SELECTION = "selection.npz"
 _GENERATED = "generated.jsonl"
 
 
+class Questions(Sequence[AnnotationRequest]):
+    """What is asked about some texts of a corpus, each question made when it is needed.
+
+    Args:
+        corpus (`Corpus`): The texts.
+        asked (`np.ndarray` of shape `(m,)`): Which of them.
+        shown (`list[tuple[Demonstration, ...]]`): The demonstrations to show with each.
+    """
+
+    def __init__(self, corpus: Corpus, asked: np.ndarray, shown: list[tuple[Demonstration, ...]]) -> None:
+        self.corpus, self.asked, self.shown = corpus, asked, shown
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+    @overload
+    def __getitem__(self, index: int) -> AnnotationRequest: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Questions": ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Questions(self.corpus, self.asked[index], self.shown[index])
+        i = int(self.asked[index])
+        return AnnotationRequest(self.corpus.texts[i], self.shown[index], self.corpus.ids[i], self.corpus.words_of(i))
+
+
 def questions(
     number: int, run: RunFolder, corpus: Corpus, known: Any, asking: "Asking", ledger: Ledger
-) -> tuple[np.ndarray, list[AnnotationRequest]]:
+) -> tuple[np.ndarray, Sequence[AnnotationRequest]]:
     """The texts that a round asks about, by index, and what it asks."""
-    shown: Iterable[tuple[Demonstration, ...]]
     if number == 0:
         # In random order: the first answers, and those that a small budget buys, then stand for all.
         asked = np.random.default_rng(asking.seed).permutation(np.flatnonzero(~corpus.is_human))
@@ -44,15 +69,12 @@ def questions(
             losses = kind_of(asking.task).losses(corpus, selection)
             asked = asked[np.argsort(-losses[asked], kind="stable")]
         shown = _retrieve(previous, corpus, selection, asked, asking)
-    return asked, [
-        AnnotationRequest(corpus.texts[i], demonstrations, corpus.ids[i], corpus.words_of(int(i)))
-        for i, demonstrations in zip(asked, shown, strict=True)
-    ]
+    return asked, Questions(corpus, asked, shown)
 
 
 def foreseen(
     corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
-) -> list[AnnotationRequest]:
+) -> Sequence[AnnotationRequest]:
     """The requests of round 0 as far as they can be known before the first call.
 
     Where the annotator writes the demonstrations, texts of the corpus stand for them, and for the check of each text
@@ -76,10 +98,9 @@ def foreseen(
         for i, label, entities in zip(chosen, labels, named, strict=True)
     )
     checked = len(task.shot_labels) * loop.generated_per_label if writes else 0
-    asked = enumerate(zip(corpus.texts, corpus.ids, strict=True))
-    return [AnnotationRequest(text, shots, sample, corpus.words_of(i)) for i, (text, sample) in asked] + [
-        AnnotationRequest(text, words=corpus.words_of(i)) for i, text in enumerate(corpus.texts[:checked])
-    ]
+    count = len(corpus.texts)
+    asked = np.concatenate([np.arange(count), np.arange(min(checked, count))])
+    return Questions(corpus, asked, [shots] * count + [()] * (len(asked) - count))
 
 
 def _first_demonstrations(corpus: Corpus, asking: "Asking", ledger: Ledger) -> list[Demonstration]:
@@ -128,8 +149,9 @@ def _retrieve(
 ) -> list[tuple[Demonstration, ...]]:
     if asking.loop.shots == 0:
         return [()] * len(asked)
-    position = {sample: i for i, sample in enumerate(corpus.ids)}
-    shots = {position[str(shot.id)]: shot for shot in read_pool(previous / run_folder.DEMONSTRATIONS, asking.task)}
+    chosen = read_pool(previous / run_folder.DEMONSTRATIONS, asking.task)
+    position = corpus.index_of(str(shot.id) for shot in chosen)
+    shots = {position[str(shot.id)]: shot for shot in chosen}
     # A person may have spoken since: their labels are candidates at once, and correct those of the pool.
     shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
     rows, pool = np.array(list(shots), dtype=int), list(shots.values())
@@ -139,7 +161,8 @@ def _retrieve(
         queries, selection.embeddings[rows], labels, per_label=_shots_per_label(asking.loop, asking.task)
     )
     return [
-        tuple(pool[j] for j in nearest if pool[j].id != corpus.ids[i]) for i, nearest in zip(asked, found, strict=True)
+        tuple(pool[j] for j in nearest if rows[j] != i)  # no text is its own demonstration
+        for i, nearest in zip(asked, found, strict=True)
     ]
 
 

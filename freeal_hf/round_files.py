@@ -1,21 +1,25 @@
 """What a round holds in memory and on disk: the distinct texts, the answers, the selection, the labelled rows."""
 
 import csv
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HUMAN_NOTE, HumanLabel
 from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usable
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
 
@@ -24,17 +28,17 @@ class Corpus:
     """The distinct usable texts of a data set: asked once, trained on once, whatever the number of their rows.
 
     Args:
-        ids (`list[str]`): Id of the first row of each text.
-        texts (`list[str]`): The texts.
-        augmented (`list[str]`, *optional*): A paraphrase of each.
+        ids (`StringColumn`): Id of the first row of each text.
+        texts (`StringColumn`): The texts.
+        augmented (`StringColumn`, *optional*): A paraphrase of each.
         index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 where a row has no usable text.
         human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
         human_labels (`list[HumanLabel]` or `list[HumanEntities]`): What people said, once for each such text.
     """
 
-    ids: list[str]
-    texts: list[str]
-    augmented: list[str] | None
+    ids: StringColumn
+    texts: StringColumn
+    augmented: StringColumn | None
     index_of_row: np.ndarray
     human: np.ndarray
     human_labels: list[Any] = field(default_factory=list)
@@ -53,6 +57,11 @@ class Corpus:
         """The words of a text, in an entity task."""
         return ()
 
+    def index_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """Where the texts with some ids are."""
+        wanted = set(ids)
+        return {sample: i for i, sample in enumerate(self.ids) if sample in wanted}
+
     def training_labels(self, answers: "Answers") -> np.ndarray:
         """What the student learns from: a person's label where there is one, else the annotator's; shape `(n,)`."""
         return np.where(self.is_human, self.human, answers.labels)
@@ -60,24 +69,35 @@ class Corpus:
 
 def distinct_texts(dataset: "Dataset") -> Corpus:
     """Collects the distinct usable texts of what `read_data` returned."""
-    index: dict[str, int] = {}
-    first_rows: list[int] = []
-    index_of_row = np.full(len(dataset), -1)
-    for row, (text, note) in enumerate(zip(dataset["text"], dataset["note"], strict=True)):
-        if is_usable(note):
-            if text not in index:
-                index[text] = len(first_rows)
-                first_rows.append(row)
-            index_of_row[row] = index[text]
-    ids = list(dataset["id"])
-    augmented = list(dataset[AUGMENTED_COLUMN]) if AUGMENTED_COLUMN in dataset.column_names else None
+    table = table_of(dataset)
+    index_of_row = _first_of_equal(table["text"], table["note"])
+    usable = np.flatnonzero(index_of_row >= 0)
+    first_rows = usable[np.unique(index_of_row[usable], return_index=True)[1]]
+    augmented = StringColumn(table[AUGMENTED_COLUMN], first_rows) if AUGMENTED_COLUMN in table.column_names else None
     return Corpus(
-        ids=[ids[row] for row in first_rows],
-        texts=list(index),
-        augmented=None if augmented is None else [augmented[row] for row in first_rows],
+        ids=StringColumn(table["id"], first_rows),
+        texts=StringColumn(table["text"], first_rows),
+        augmented=augmented,
         index_of_row=index_of_row,
-        human=np.full(len(index), NO_LABEL),
+        human=np.full(len(first_rows), NO_LABEL),
     )
+
+
+def _first_of_equal(texts: "pa.ChunkedArray", notes: "pa.ChunkedArray") -> np.ndarray:
+    """For each row the number of its text among the distinct usable ones, by where they come first, else -1."""
+    import pyarrow as pa
+
+    digests = []
+    for start in range(0, len(texts), PIECE):
+        rows = zip(texts.slice(start, PIECE).to_pylist(), notes.slice(start, PIECE).to_pylist(), strict=True)
+        # 16 bytes stand for a text: two in 10^18 that differ would have the same.
+        digests.append(pa.array([_digest(text) if is_usable(note) else None for text, note in rows], pa.binary(16)))
+    codes = pa.chunked_array(digests, pa.binary(16)).dictionary_encode().combine_chunks().indices
+    return codes.fill_null(-1).to_numpy().astype(int)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def with_human_labels(
@@ -98,13 +118,20 @@ def with_human_labels(
     Raises:
         InputError: If an id is not in the data or its row has no text, or two of `given` contradict each other.
     """
-    row_of = {sample: row for row, sample in enumerate(dataset["id"])} if given or known else {}
-    index_of = {text: i for i, text in enumerate(corpus.texts)}
+    ids, texts = {item.id for item in [*given, *known]}, {item.text for item in [*given, *known]}
+    row_of = {sample: row for row, sample in enumerate(dataset["id"]) if sample in ids} if ids else {}
+    index_of = {text: i for i, text in enumerate(corpus.texts) if text in texts} if texts else {}
+    count = len(corpus.texts)
+    added: list[str] = []
 
     def index(item: HumanLabel) -> int:
-        if item.id is None:
-            return index_of.setdefault(str(item.text), len(index_of))
-        return int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])
+        if item.id is not None:
+            return int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])
+        text = str(item.text)
+        if text not in index_of:
+            index_of[text] = count + len(added)
+            added.append(text)
+        return index_of[text]
 
     found = {index(item): item.label for item in known}
     new: dict[int, HumanLabel] = {}
@@ -113,17 +140,16 @@ def with_human_labels(
         if other.label != item.label:
             raise InputError(f"{other.origin} and {item.origin} give the same text two labels; keep one of them.")
     found |= {i: item.label for i, item in new.items()}
-    texts, count = list(index_of), len(corpus.texts)
-    human = np.full(len(texts), NO_LABEL)
+    human = np.full(count + len(added), NO_LABEL)
     human[list(found)] = list(found.values())
     return replace(
         corpus,
-        ids=[*corpus.ids, *content_ids(texts[count:])],
-        texts=texts,
-        augmented=None if corpus.augmented is None else [*corpus.augmented, *[""] * (len(texts) - count)],
+        ids=corpus.ids.followed_by(content_ids(added)),
+        texts=corpus.texts.followed_by(added),
+        augmented=None if corpus.augmented is None else corpus.augmented.followed_by([""] * len(added)),
         human=human,
         human_labels=[
-            HumanLabel(label, id=corpus.ids[i]) if i < count else HumanLabel(label, text=texts[i])
+            HumanLabel(label, id=corpus.ids[i]) if i < count else HumanLabel(label, text=added[i - count])
             for i, label in found.items()
         ],
     )
@@ -320,42 +346,64 @@ def label_rows(
     number: int,
 ) -> "Dataset":
     """The round's data set: one row for each row of the input, in its order, with the columns of the contract."""
-    from datasets import Dataset, Features, Value
+    import pyarrow as pa
+    from datasets import Features, Value
 
     human = corpus.is_human
     student = selection.probabilities.argmax(axis=1)
-    rows = corpus.index_of_row
-    usable = rows >= 0
-
-    def spread(values: np.ndarray, missing: Any) -> np.ndarray:
-        return np.where(usable, values[rows], missing)
-
-    reasons = [None if i < 0 else HUMAN_NOTE if human[i] else answers.reasons[i] for i in rows]
-    label, real = class_label(task), Value("float64")
-    columns: dict[str, tuple[Any, Any]] = {
-        "id": (list(dataset["id"]), Value("string")),
-        "text": (list(dataset["text"]), Value("string")),
-        "label": (spread(final, NO_LABEL), label),
-        "label_confidence": (_nullable(spread(confidence, np.nan)), real),
-        "annotator_label": (spread(answers.labels, NO_LABEL), label),
-        "annotator_confidence": (_nullable(spread(answers.confidences, np.nan)), real),
-        "student_label": (spread(student, NO_LABEL), label),
-        "student_confidence": (_nullable(spread(selection.probabilities.max(axis=1), np.nan)), real),
-        "loss": (_nullable(spread(selection.losses, np.nan)), real),
-        "is_clean": (spread(selection.is_clean | human, False), Value("bool")),
-        "round": (np.full(len(dataset), number), Value("int32")),
-        "note": (
-            [
-                "; ".join(filter(None, (note, reason))) or None
-                for note, reason in zip(dataset["note"], reasons, strict=True)
-            ],
-            Value("string"),
-        ),
+    certainty, is_trusted = selection.probabilities.max(axis=1), selection.is_clean | human
+    table, label, real = table_of(dataset), class_label(task), Value("float64")
+    names = {
+        "id": Value("string"),
+        "text": Value("string"),
+        "label": label,
+        "label_confidence": real,
+        "annotator_label": label,
+        "annotator_confidence": real,
+        "student_label": label,
+        "student_confidence": real,
+        "loss": real,
+        "is_clean": Value("bool"),
+        "round": Value("int32"),
+        "note": Value("string"),
+        **({"gold": label} if "gold" in table.column_names else {}),
     }
-    if "gold" in dataset.column_names:
-        columns["gold"] = (list(dataset["gold"]), label)
-    features = Features({name: feature for name, (_, feature) in columns.items()})
-    return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features)
+    schema = Features(names).arrow_schema
+
+    def piece(start: int) -> pa.Table:
+        given = table.slice(start, PIECE)
+        rows = corpus.index_of_row[start : start + PIECE]
+        usable = rows >= 0
+
+        def labels(values: np.ndarray) -> np.ndarray:
+            return np.where(usable, values[rows], NO_LABEL)
+
+        def reals(values: np.ndarray) -> pa.Array:
+            return pa.array(np.where(usable, values[rows], np.nan), pa.float64(), from_pandas=True)  # null for NaN
+
+        reasons = [None if i < 0 else HUMAN_NOTE if human[i] else answers.reasons[i] for i in rows]
+        columns = {
+            "id": given["id"],
+            "text": given["text"],
+            "label": labels(final),
+            "label_confidence": reals(confidence),
+            "annotator_label": labels(answers.labels),
+            "annotator_confidence": reals(answers.confidences),
+            "student_label": labels(student),
+            "student_confidence": reals(certainty),
+            "loss": reals(selection.losses),
+            "is_clean": usable & is_trusted[rows],
+            "round": np.full(len(rows), number),
+            "note": [
+                "; ".join(filter(None, (note, reason))) or None
+                for note, reason in zip(given["note"].to_pylist(), reasons, strict=True)
+            ],
+        }
+        if "gold" in names:
+            columns["gold"] = given["gold"]
+        return pa.table(columns, schema=schema)
+
+    return dataset_of(spooled(piece(start) for start in range(0, len(table), PIECE)))
 
 
 def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarray, number: int) -> "Dataset":
@@ -377,19 +425,22 @@ def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarr
 
 def read_labels(path: Path) -> "Dataset":
     """Reads the Parquet file of a round's data set."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
-    from datasets import Dataset
 
-    return Dataset(pq.read_table(path))
+    with pq.ParquetFile(path) as file:
+        pieces = (pa.Table.from_batches([batch]) for batch in file.iter_batches(PIECE))
+        return dataset_of(spooled(chain([file.schema_arrow.empty_table()], pieces)))
 
 
 def write_csv(path: Path, labels: "Dataset") -> None:
     """Writes a round's data set with label names, an empty cell where there is no label or value."""
+    features = labels.features  # looked at once: the property takes 100 µs
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=labels.column_names)
         writer.writeheader()
         for row in labels:
-            writer.writerow({name: _csv_cell(value, labels.features[name]) for name, value in row.items()})
+            writer.writerow({name: _csv_cell(value, features[name]) for name, value in row.items()})
 
 
 def _csv_cell(value: Any, feature: Any) -> Any:
@@ -399,7 +450,3 @@ def _csv_cell(value: Any, feature: Any) -> Any:
         return value
     names = getattr(getattr(feature, "feature", None), "names", None)
     return json.dumps([names[i] if i != NO_LABEL else None for i in value] if names else value, ensure_ascii=False)
-
-
-def _nullable(values: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]

@@ -21,6 +21,7 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import load_prices, price_of
+from freeal_hf.arrow_tables import StringColumn, table_of
 from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, Asking, Voter, annotate, forget_unfinished, votes_of
 from freeal_hf.configuration import (
     EngineConfig,
@@ -364,13 +365,15 @@ class FreeAL:
         return price_of(annotator, load_prices(self.loop.prices) if self.loop.prices else None)
 
     def _config(self, dataset: "Dataset", source: Mapping[str, Any] | None) -> dict[str, Any]:
-        ids = hashlib.sha256("\n".join(dataset["id"]).encode()).hexdigest()[:16]
+        ids = hashlib.sha256()
+        for number, sample in enumerate(StringColumn(table_of(dataset)["id"], np.arange(len(dataset)))):
+            ids.update(f"\n{sample}".encode() if number else sample.encode())
         annotator, refiner = (describe_annotators(named) for named in (self.annotator, self.refine_annotator))
         return {
             "freeal_hf": freeal_hf.__version__,
             **(source or {}),
             **({"text_columns": self.text_columns} if self.text_columns != ["text"] else {}),
-            "data_fingerprint": ids,
+            "data_fingerprint": ids.hexdigest()[:16],
             "task": self.task.to_dict(),
             "annotator": annotator,
             **({"refine_annotator": refiner} if refiner else {}),

@@ -44,8 +44,7 @@ def read_tables(
         encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.
         rows (`int`, *optional*):
             Most rows of a piece; by default all come in one. In pieces a file may be larger than memory, unless it is
-            `.json`, one value that can only be read whole. A column of JSON lines that the first piece lacks is in
-            none.
+            `.json`, one value that can only be read whole. JSON lines are read twice: any line may bring a column.
 
     Returns:
         `tuple[Iterator[Table], str]`: The pieces, at least one, and how to call the source in messages.
@@ -266,15 +265,15 @@ def _json_table(path: Path, encoding: str) -> Table:
 
 
 def _json_lines_tables(path: Path, encoding: str, rows: int | None) -> Iterator[Table]:
-    names: dict[str, None] = {}
     # Lines end at \n and nowhere else: JSON strings may hold other line separators.
     with path.open(encoding=_with_bom(encoding), newline="\n") as file:
+        names = dict.fromkeys(name for one in _json_lines(file, path) for name in one)
+        if not names:
+            raise InputError(f"{path} is empty; there is nothing to label.")
+        file.seek(0)
         objects = _json_lines(file, path)
         while piece := list(islice(objects, rows)):
-            names.update(dict.fromkeys(name for row in piece for name in row))
             yield _table_of_objects(piece, names)
-    if not names:
-        raise InputError(f"{path} is empty; there is nothing to label.")
 
 
 def _json_lines(file: TextIO, path: Path) -> Iterator[dict[str, Any]]:

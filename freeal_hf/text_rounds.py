@@ -1,12 +1,13 @@
 """What a round does with texts and labels where it would do something else with sentences and entities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf import round_files
+from freeal_hf.arrow_tables import dataset_of, spooled
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.inputs import class_label
@@ -64,23 +65,22 @@ def is_noisy(corpus: Corpus, answers: Answers, selection: Selection, task: TextC
 
 def training_set(corpus: Corpus, answers: Answers, task: TextClassification) -> "Dataset":
     """What the student learns from: `id`, `text`, `label`, `is_trusted` and, where there is one, `augmented_text`."""
-    from datasets import Dataset, Features, Value
+    import pyarrow as pa
+    from datasets import Features, Value
 
-    columns: dict[str, Any] = {
-        "id": corpus.ids,
-        "text": corpus.texts,
-        "label": corpus.training_labels(answers),
-        "is_trusted": corpus.is_human,
-    }
-    features: dict[str, Any] = {
-        "id": Value("string"),
-        "text": Value("string"),
-        "label": class_label(task),
-        "is_trusted": Value("bool"),
-    }
+    strings = {"id": corpus.ids, "text": corpus.texts}
     if corpus.augmented is not None:
-        columns["augmented_text"], features["augmented_text"] = corpus.augmented, Value("string")
-    return Dataset.from_dict(columns, features=Features(features))
+        strings["augmented_text"] = corpus.augmented
+    features = {**dict.fromkeys(strings, Value("string")), "label": class_label(task), "is_trusted": Value("bool")}
+    schema, labels = Features(features).arrow_schema, corpus.training_labels(answers)
+
+    def pieces() -> Iterator[pa.Table]:
+        done = 0
+        for piece in zip(*(column.pieces() for column in strings.values()), strict=True):
+            rows = slice(done, done := done + len(piece[0]))
+            yield pa.table([*piece, labels[rows], corpus.is_human[rows]], schema=schema)
+
+    return dataset_of(spooled(pieces()))
 
 
 def choose_pool(

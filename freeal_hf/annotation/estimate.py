@@ -109,8 +109,12 @@ def estimate_annotation(
     Raises:
         AnnotatorError, RunError: As in `run_annotation`, with `probe`.
     """
-    distinct = list({(request.text, request.demonstrations): request for request in requests}.values())
-    sample = random.Random(seed).sample(distinct, min(max(sample_size, probe), len(distinct)))
+    places: dict[int, int] = {}
+    for place, request in enumerate(requests):
+        places.setdefault(hash((request.text, request.demonstrations)), place)
+    distinct = list(places.values())
+    chosen = random.Random(seed).sample(distinct, min(max(sample_size, probe), len(distinct)))
+    sample = [requests[place] for place in chosen]
     fingerprint = getattr(annotator, "fingerprint", None)
     shown = [fingerprint(task, request) if fingerprint else {"text": request.text} for request in sample]
     calls = _uncached(shown, cache if fingerprint else None, len(distinct))
