@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,67 +13,22 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, run_annotation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
+from freeal_hf.annotation.ledger import Ledger
 from freeal_hf.annotation.usability import ENOUGH, FirstAnswers
-from freeal_hf.configuration import EngineConfig, LoopConfig
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds import kind_of
-from freeal_hf.progress import ANNOTATING, Progress
+from freeal_hf.progress import ANNOTATING
 from freeal_hf.questions import SELECTION, questions
 from freeal_hf.round_files import Corpus
 from freeal_hf.run_folder import RunFolder, remove, write_atomically
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
+from freeal_hf.voters import Asking, Voter
 
 logger = logging.getLogger(__name__)
 
 ANNOTATIONS, CHECKPOINTS = "annotations.json", "training"
 _SHARDS = "shards"
-
-
-@dataclass(frozen=True)
-class Voter:
-    """One of those who are asked.
-
-    Args:
-        annotator (`Annotator`): Who labels.
-        price (`Price`, *optional*): What its tokens cost.
-        make (`Callable`): Makes the same annotator elsewhere.
-    """
-
-    annotator: Annotator
-    price: Price | None
-    make: Callable[[], Annotator]
-
-
-@dataclass(frozen=True)
-class Asking:
-    """Whom a run asks and how, where paid answers are kept, what it may spend.
-
-    Args:
-        task (`Task`): What is labelled.
-        loop (`LoopConfig`): How annotator and student take turns.
-        voters (`tuple[Voter, ...]`): Who labels; the answers of several are fused.
-        refiners (`tuple[Voter, ...]`): Who is asked again, in their place, in the rounds after the first.
-        cache (`AnswerCache`): Where answers are kept.
-        budget (`Budget`): What may be spent.
-        seed (`int`): Seed of every choice.
-        progress (`Progress`): Who is told how far it is.
-        disable_tqdm (`bool`): Whether to show no progress bar.
-        engine (`EngineConfig`): Where texts are annotated.
-    """
-
-    task: Task
-    loop: LoopConfig
-    voters: tuple[Voter, ...]
-    refiners: tuple[Voter, ...]
-    cache: AnswerCache
-    budget: Budget
-    seed: int
-    progress: Progress
-    disable_tqdm: bool
-    engine: EngineConfig
 
 
 def forget_unfinished(folder: Path, corpus: Corpus, task: Task) -> None:

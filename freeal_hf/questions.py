@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from freeal_hf.kinds import kind_of
 from freeal_hf.round_files import Corpus, Selection, read_pool, write_pool
 from freeal_hf.run_folder import RunFolder, write_atomically
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
-
-if TYPE_CHECKING:
-    from freeal_hf.asking import Asking
+from freeal_hf.voters import Asking
 
 SELECTION = "selection.npz"
 _GENERATED = "generated.jsonl"
@@ -51,7 +49,7 @@ class Questions(Sequence[AnnotationRequest]):
 
 
 def questions(
-    number: int, run: RunFolder, corpus: Corpus, known: Any, asking: "Asking", ledger: Ledger
+    number: int, run: RunFolder, corpus: Corpus, known: Any, asking: Asking, ledger: Ledger
 ) -> tuple[np.ndarray, Sequence[AnnotationRequest]]:
     """The texts that a round asks about, by index, and what it asks."""
     if number == 0:
@@ -103,7 +101,7 @@ def foreseen(
     return Questions(corpus, asked, [shots] * count + [()] * (len(asked) - count))
 
 
-def _first_demonstrations(corpus: Corpus, asking: "Asking", ledger: Ledger) -> list[Demonstration]:
+def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> list[Demonstration]:
     """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
     the annotator writes."""
     # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
@@ -130,9 +128,7 @@ def _first_demonstrations(corpus: Corpus, asking: "Asking", ledger: Ledger) -> l
     return [shot for shots in by_label.values() for shot in shots[:per_label]]
 
 
-def _asked_again(
-    answers: Any, selection: Selection, corpus: Corpus, asking: "Asking", *, is_heard: bool
-) -> np.ndarray:
+def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking, *, is_heard: bool) -> np.ndarray:
     if asking.loop.refine == "none":
         return np.array([], dtype=int)
     # A student that has learnt nothing doubts nothing: only what has no answer is left.
@@ -145,7 +141,7 @@ def _asked_again(
 
 
 def _retrieve(
-    previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: "Asking"
+    previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: Asking
 ) -> list[tuple[Demonstration, ...]]:
     if asking.loop.shots == 0:
         return [()] * len(asked)

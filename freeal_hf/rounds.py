@@ -19,10 +19,10 @@ from freeal_hf import run_folder
 from freeal_hf.annotation.annotator import Annotator, session
 from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
-from freeal_hf.annotation.ledger import Budget, Price
-from freeal_hf.annotation.prices import load_prices, price_of
+from freeal_hf.annotation.ledger import Budget
+from freeal_hf.annotation.prices import load_prices
 from freeal_hf.arrow_tables import StringColumn, table_of
-from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, Asking, Voter, annotate, forget_unfinished, votes_of
+from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, annotate, forget_unfinished, votes_of
 from freeal_hf.configuration import (
     EngineConfig,
     HubConfig,
@@ -42,7 +42,8 @@ from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
 from freeal_hf.stopping import convergence_figures, stopping_rule
-from freeal_hf.tasks import Demonstration, Task, TokenClassification
+from freeal_hf.tasks import Demonstration, Task
+from freeal_hf.voters import Asking, Voter, voters_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -306,46 +307,9 @@ class FreeAL:
             )
 
     def _voters(self, named: Any, dataset: "Dataset") -> tuple[Voter, ...]:
-        """Those who are asked, each with its price and what makes it in another process."""
-        from freeal_hf.annotation.columns import check_names_labels
-        from freeal_hf.annotation.specs import build_annotator, split_specs
-
-        def column(name: str) -> dict[str, str]:
-            if name not in dataset.column_names:
-                raise InputError(
-                    f"column:{name} needs the column {name!r} in the data; read them with "
-                    f"read_data(..., extra_columns=[{name!r}]). "
-                    f"There are {', '.join(map(repr, dataset.column_names))}."
-                )
-            values = dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
-            check_names_labels(values, name, self.task)
-            return values
-
-        split = [split_specs(one) if isinstance(one, str) else [one] for one in each_annotator(named)]
-        specs = [spec for parts in split for spec in parts]
-        voters = []
-        for spec in specs:
-            if isinstance(spec, str):
-                # Of several annotators, those that ask no model have no use for a model's options.
-                is_one_of_several = len(specs) > 1 or self.refine_annotator is not None
-                unused = is_one_of_several and spec.startswith(("column:", "embedding"))
-                options = {} if unused else self.annotator_options
-                annotator = build_annotator(spec, column=column, options=options)
-                make: Callable[[], Annotator] = partial(build_annotator, spec, options=options)
-            else:
-                annotator, make = spec, partial(_itself, spec)
-            voters.append(Voter(annotator, self._price(annotator), make))
-        if voters and isinstance(self.task, TokenClassification):
-            self._check_finds_entities(voters)
-        return tuple(voters)
-
-    def _check_finds_entities(self, voters: Sequence[Voter]) -> None:
-        for annotator in (voter.annotator for voter in voters):
-            if not getattr(annotator, "finds_entities", False):
-                raise InputError(
-                    f"{type(annotator).__name__} finds no entities; use endpoint:MODEL or column:NAME, or an "
-                    "annotator of your own with `finds_entities = True` and `spans` in its annotations."
-                )
+        prices = load_prices(self.loop.prices) if self.loop.prices else None
+        is_alone = self.refine_annotator is None
+        return voters_of(named, self.task, dataset, self.annotator_options, prices, is_alone=is_alone)
 
     def _pushing(self) -> AbstractContextManager[Callable[[], None]]:
         if not self.args.push_to_hub:
@@ -360,9 +324,6 @@ class FreeAL:
             private=self.args.hub_private_repo is not False,
             token=self.args.hub_token,
         )
-
-    def _price(self, annotator: Annotator) -> Price | None:
-        return price_of(annotator, load_prices(self.loop.prices) if self.loop.prices else None)
 
     def _config(self, dataset: "Dataset", source: Mapping[str, Any] | None) -> dict[str, Any]:
         ids = hashlib.sha256()
@@ -490,7 +451,3 @@ class FreeAL:
         args.dataloader_pin_memory = args.dataloader_pin_memory and args.device.type != "cpu"
         args.save_strategy, args.save_total_limit = type(args.save_strategy)("epoch"), 1
         return args
-
-
-def _itself(annotator: Annotator) -> Annotator:
-    return annotator

@@ -1,0 +1,128 @@
+"""Who is asked, with what, and within which limits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.annotation.annotator import Annotator
+from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotation.ledger import Budget, Price
+from freeal_hf.annotation.prices import price_of
+from freeal_hf.configuration import EngineConfig, LoopConfig, each_annotator
+from freeal_hf.errors import InputError
+from freeal_hf.progress import Progress
+from freeal_hf.tasks import Task, TokenClassification
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Voter:
+    """One of those who are asked.
+
+    Args:
+        annotator (`Annotator`): Who labels.
+        price (`Price`, *optional*): What its tokens cost.
+        make (`Callable`): Makes the same annotator elsewhere.
+    """
+
+    annotator: Annotator
+    price: Price | None
+    make: Callable[[], Annotator]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whom a run asks and how, where paid answers are kept, what it may spend.
+
+    Args:
+        task (`Task`): What is labelled.
+        loop (`LoopConfig`): How annotator and student take turns.
+        voters (`tuple[Voter, ...]`): Who labels; the answers of several are fused.
+        refiners (`tuple[Voter, ...]`): Who is asked again, in their place, in the rounds after the first.
+        cache (`AnswerCache`): Where answers are kept.
+        budget (`Budget`): What may be spent.
+        seed (`int`): Seed of every choice.
+        progress (`Progress`): Who is told how far it is.
+        disable_tqdm (`bool`): Whether to show no progress bar.
+        engine (`EngineConfig`): Where texts are annotated.
+    """
+
+    task: Task
+    loop: LoopConfig
+    voters: tuple[Voter, ...]
+    refiners: tuple[Voter, ...]
+    cache: AnswerCache
+    budget: Budget
+    seed: int
+    progress: Progress
+    disable_tqdm: bool
+    engine: EngineConfig
+
+
+def voters_of(
+    named: Any,
+    task: Task,
+    dataset: "Dataset",
+    options: Mapping[str, Any],
+    prices: Mapping[str, Price] | None,
+    *,
+    is_alone: bool,
+) -> tuple[Voter, ...]:
+    """Those whom a run names, each with its price and what makes it in another process.
+
+    Args:
+        named (`Annotator` or `str`, several of them, or `None`): Annotators, or their names.
+        task (`Task`): What is labelled.
+        dataset (`Dataset`): The data, in which `column:` looks.
+        options (`Mapping`): Arguments of an annotator given by name.
+        prices (`Mapping[str, Price]`, *optional*): The user's prices by model.
+        is_alone (`bool`): Whether the run has no others beside these.
+
+    Raises:
+        InputError: If there is no such annotator or column, or one finds no entities where it should.
+    """
+    from freeal_hf.annotation.columns import check_names_labels
+    from freeal_hf.annotation.specs import build_annotator, split_specs
+
+    def column(name: str) -> dict[str, str]:
+        if name not in dataset.column_names:
+            raise InputError(
+                f"column:{name} needs the column {name!r} in the data; read them with "
+                f"read_data(..., extra_columns=[{name!r}]). There are {', '.join(map(repr, dataset.column_names))}."
+            )
+        values = dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
+        check_names_labels(values, name, task)
+        return values
+
+    split = [split_specs(one) if isinstance(one, str) else [one] for one in each_annotator(named)]
+    specs = [spec for parts in split for spec in parts]
+    voters = []
+    for spec in specs:
+        if isinstance(spec, str):
+            # Of several annotators, those that ask no model have no use for a model's options.
+            is_unused = (len(specs) > 1 or not is_alone) and spec.startswith(("column:", "embedding"))
+            own = {} if is_unused else dict(options)
+            annotator = build_annotator(spec, column=column, options=own)
+            make: Callable[[], Annotator] = partial(build_annotator, spec, options=own)
+        else:
+            annotator, make = spec, partial(_itself, spec)
+        voters.append(Voter(annotator, price_of(annotator, prices), make))
+    if isinstance(task, TokenClassification):
+        _check_find_entities(voters)
+    return tuple(voters)
+
+
+def _check_find_entities(voters: Sequence[Voter]) -> None:
+    for annotator in (voter.annotator for voter in voters):
+        if not getattr(annotator, "finds_entities", False):
+            raise InputError(
+                f"{type(annotator).__name__} finds no entities; use endpoint:MODEL or column:NAME, or an "
+                "annotator of your own with `finds_entities = True` and `spans` in its annotations."
+            )
+
+
+def _itself(annotator: Annotator) -> Annotator:
+    return annotator
