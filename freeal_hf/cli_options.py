@@ -49,7 +49,7 @@ def add_field(group: Any, item: Field[Any]) -> None:
         group: Argument group of a parser.
         item (`Field`): The field, with its `help`.
     """
-    default = "no limit" if item.default is None else item.default
+    default = item.metadata.get("none", "no limit") if item.default is None else item.default
     group.add_argument(
         f"--{item.name.replace('_', '-')}",
         type=item.metadata.get("type", type(item.default)),

@@ -86,7 +86,12 @@ class LoopConfig:
     )
 
     prices: str | None = field(
-        default=None, metadata={"help": "YAML file with the models' prices per million tokens.", "type": str}
+        default=None,
+        metadata={
+            "help": "YAML file with the models' prices per million tokens.",
+            "type": str,
+            "none": "a few list prices",
+        },
     )
 
     def __post_init__(self) -> None:
@@ -162,10 +167,12 @@ class EngineConfig:
         metadata={"help": "Annotate in this process or on a Ray cluster.", "choices": ("local", "ray")},
     )
     ray_address: str | None = field(
-        default=None, metadata={"help": "Address of the cluster, or auto; by default one is started.", "type": str}
+        default=None, metadata={"help": "Address of the cluster, or auto.", "type": str, "none": "one is started here"}
     )
     ray_workers: int = field(default=2, metadata={"help": "Worker processes on the cluster."})
-    ray_gpus_per_worker: float = field(default=0.0, metadata={"help": "GPUs of each worker, for local: models."})
+    ray_gpus_per_worker: float = field(
+        default=0.0, metadata={"help": "GPUs of each worker, for a model in its process."}
+    )
     ray_shard_size: int = field(default=5000, metadata={"help": "Texts that a worker takes at a time."})
     ray_calls_per_minute: float | None = field(
         default=None, metadata={"help": "Most calls a minute of all workers together.", "type": float}
