@@ -1,4 +1,4 @@
-"""The annotator's half of a round: whom to ask for which texts, what to show with them, and the answers on disk."""
+"""The annotator's half of a round: puts its questions to those who are asked, and the answers on disk."""
 
 import logging
 import time
