@@ -93,7 +93,7 @@ class StringColumn(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        place = int(index) + len(self) if index < 0 else int(index)
+        place = range(len(self))[index]
         if place >= len(self.rows):
             return self.more[place - len(self.rows)]
         return self.column[int(self.rows[place])].as_py()

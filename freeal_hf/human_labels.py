@@ -97,8 +97,8 @@ def read_human_labels(
             and `type`, as `freeal-hf run` and `predict` write them); in CSV files as JSON.
         task (`Task`): Whose labels they are.
         text_columns (`Sequence[str]`, defaults to `("text",)`): Column(s) of the text, as in the corpus.
-        delimiter (`str`, *optional*): Field separator of a CSV file.
-        encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.
+        delimiter (`str`, *optional*), encoding (`str`, defaults to `"utf-8"`):
+            Those of the corpus. A CSV file may have them, or commas and UTF-8, as what freeal-hf writes.
 
     Returns:
         `list[HumanLabel]`, or `list[HumanEntities]` in an entity task: In the order of the rows. Sequences of them
@@ -116,6 +116,8 @@ def read_human_labels(
                 part, task, text_columns=text_columns, delimiter=delimiter, encoding=encoding
             )
         return found
+    if isinstance(source, str | Path) and Path(source).is_file() and Path(source).suffix.lower() == ".csv":
+        delimiter, encoding = _layout(Path(source), delimiter, encoding)
     tables, origin = read_tables(source, delimiter=delimiter, encoding=encoding)
     table = next(tables)
     names = list(table)
@@ -141,6 +143,16 @@ def read_human_labels(
         for row, label in enumerate(labels)
         if label != NO_LABEL
     ]
+
+
+def _layout(path: Path, delimiter: str | None, encoding: str) -> tuple[str | None, str]:
+    """Separator and encoding of a CSV file that has those of the corpus, or commas and UTF-8."""
+    content = path.read_bytes()
+    try:
+        header = content.decode("utf-8").partition("\n")[0]
+    except UnicodeDecodeError:
+        return delimiter, encoding
+    return (delimiter if delimiter and delimiter in header else None), "utf-8"
 
 
 def _human_label(

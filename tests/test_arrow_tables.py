@@ -65,9 +65,10 @@ def test_a_column_of_strings_reads_as_the_list_of_them(texts, data):
         assert column[-1] == expected[-1]
 
 
-def test_a_column_has_no_string_behind_its_last():
+@pytest.mark.parametrize("index", [1, -2])
+def test_a_column_has_no_string_beyond_its_ends(index):
     with pytest.raises(IndexError):
-        StringColumn(pa.chunked_array([["one"]]), np.array([0]))[1]
+        StringColumn(pa.chunked_array([["one"]]), np.array([0]))[index]
 
 
 def test_equal_texts_are_found_and_numbered_across_pieces(tmp_path):

@@ -155,3 +155,18 @@ def test_the_command_line_reads_csv_and_json_together(corpus, student_folder, tm
 def test_a_table_that_nobody_has_filled_in_is_told_so(task, caplog):
     assert read_human_labels(Dataset.from_dict({"id": ["1", "2"], "label": ["", ""]}), task) == []
     assert "'label' is empty in every row" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("text,label\nschön,fruit\n", "utf-8"),  # as freeal-hf writes it
+        ("text;label\nschön;fruit\n", "utf-8"),
+        ("text;label\nschön;fruit\n", "cp1252"),
+    ],
+)
+def test_a_file_has_the_separator_and_encoding_of_the_corpus_or_our_own(content, encoding, task, tmp_path):
+    path = tmp_path / "said.csv"
+    path.write_bytes(content.encode(encoding))
+    [label] = read_human_labels(path, task, delimiter=";", encoding="cp1252")
+    assert (label.text, task.label_names[label.label]) == ("schön", "fruit")

@@ -34,24 +34,35 @@ def test_the_loop_shows_no_raw_figures_and_trackers_receive_them(
     assert {"clean_share", "train_runtime"} <= Tracker.received
 
 
+@pytest.fixture
+def all_bars_shown():
+    """Whatever another test has left behind."""
+    shown = bars_shown()
+    transformers.utils.logging.enable_progress_bar()
+    datasets.enable_progress_bars()
+    enable_progress_bars()
+    yield
+    if not shown[0]:
+        transformers.utils.logging.disable_progress_bar()
+    (enable_progress_bars if shown[1] else disable_progress_bars)()
+    (datasets.enable_progress_bars if shown[2] else datasets.disable_progress_bars)()
+
+
+def bars_shown():
+    bars = transformers.utils.logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    return (*bars, not datasets.utils.are_progress_bars_disabled())
+
+
 @pytest.mark.parametrize("hub_shows", [True, False])
 def test_disable_tqdm_silences_the_bars_of_the_libraries_for_as_long_as_the_run_takes(
-    hub_shows, task, annotator, corpus, student_folder, tmp_path, capfd
+    hub_shows, task, annotator, corpus, student_folder, tmp_path, capfd, all_bars_shown
 ):
-    def shown():
-        bars = transformers.utils.logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-        return (*bars, not datasets.utils.are_progress_bars_disabled())
-
     if not hub_shows:
         disable_progress_bars()
-    try:
-        before = shown()
-        args = FreeALConfig(output_dir=str(tmp_path / "run"), **{**QUICK_TRAINING, "disable_tqdm": True})
-        corpus.to_csv(tmp_path / "corpus.csv")
-        capfd.readouterr()
-        run = FreeAL(task, annotator, str(student_folder), args, LoopConfig(num_rounds=1))
-        run.run(str(tmp_path / "corpus.csv"))
-        assert "%|" not in "".join(capfd.readouterr())
-        assert shown() == before == (True, hub_shows, True)
-    finally:
-        enable_progress_bars()
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), **{**QUICK_TRAINING, "disable_tqdm": True})
+    corpus.to_csv(tmp_path / "corpus.csv")
+    capfd.readouterr()
+    run = FreeAL(task, annotator, str(student_folder), args, LoopConfig(num_rounds=1))
+    run.run(str(tmp_path / "corpus.csv"))
+    assert "%|" not in "".join(capfd.readouterr())
+    assert bars_shown() == (True, hub_shows, True)
