@@ -1,8 +1,11 @@
 """What is labelled: the task, its labels, and the demonstrations that show them."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +22,24 @@ NO_LABEL = -1
 
 Named = tuple[tuple[str, str], ...]
 """Entities as they are written, each with its type."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII)
+
+
+def normal_form(text: str) -> str:
+    """The form in which texts and names are compared: Unicode NFC, no outer blanks, one space for a run of blanks.
+
+    Every join by text or by name uses it on both sides.
+
+    Args:
+        text (`str`): A text, a label name or a column name.
+
+    Example:
+
+        >>> normal_form("  very\\t good \\r\\n")
+        'very good'
+    """
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,35 @@ class Task:
     def label2id(self) -> dict[str, int]:
         """Label name to label id."""
         return {name: i for i, name in enumerate(self.descriptions)}
+
+    def label_of(self, value: str) -> int:
+        """The id of the label that a value of a column names.
+
+        A value names a label if both have the same normal form but for case, or if both are the same number (`1.0`
+        names the label `1`). A label is never searched for inside a value.
+
+        Args:
+            value (`str`): The value.
+
+        Returns:
+            `int`: The label id, or -1 if the value names no label.
+
+        Example:
+
+            >>> task = TextClassification(["very good", "bad"])
+            >>> task.label_of(" Very  GOOD "), task.label_of("not bad")
+            (0, -1)
+        """
+        return self._ids_by_key.get(_key(value), self._ids_by_number.get(_number(value), NO_LABEL))
+
+    @cached_property
+    def _ids_by_key(self) -> dict[str, int]:
+        return {_key(name): i for i, name in enumerate(self.descriptions)}
+
+    @cached_property
+    def _ids_by_number(self) -> dict[Decimal | None, int]:
+        numbers = [_number(name) for name in self.descriptions]
+        return {number: i for i, number in enumerate(numbers) if number is not None and numbers.count(number) == 1}
 
     def to_dict(self) -> dict[str, Any]:
         """The task as plain YAML-able values; `from_dict` reads it back."""
@@ -230,6 +280,15 @@ def _described(labels: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     return dict.fromkeys(labels, "")
 
 
+def _key(name: str) -> str:
+    return normal_form(normal_form(name).casefold())
+
+
+def _number(text: str) -> Decimal | None:
+    plain = text.strip().lower()
+    return Decimal(plain) if _NUMBER.fullmatch(plain) else None
+
+
 def _plain_lines(text: str) -> str:
     """The text with `\n` as its only line end: YAML would fold the others."""
     return "\n".join(text.splitlines()).strip()
@@ -247,7 +306,7 @@ def _check_label_names(names: list[str], fewest: int) -> None:
         raise InputError(f"A task needs at least {'two labels' if fewest == 2 else 'one entity type'}, got {names}.")
     seen: dict[str, str] = {}
     for name in names:
-        key = "".join(name.casefold().split())
+        key = "".join(_key(name).split())
         if key in seen:
             raise InputError(f"Labels {seen[key]!r} and {name!r} differ only in case or spaces; rename or merge them.")
         seen[key] = name

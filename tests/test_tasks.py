@@ -74,3 +74,28 @@ def test_an_unusable_task_file_is_refused(content, message, tmp_path):
 def test_a_missing_task_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no task file .*nowhere\.yaml"):
         load_task(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [("1.0", 1), ("1", 1), ("+1e0", 1), ("-0", 0), ("0.5", -1), ("1_0", -1), ("nan", -1), ("10", -1), ("", -1)],
+)
+def test_a_number_names_a_label_by_value(value, label):
+    assert TextClassification(["0", "1"]).label_of(value) == label
+
+
+def test_an_ambiguous_number_names_the_label_that_is_written_alike_or_none():
+    task = TextClassification(["1", "01"])
+    assert [task.label_of("1"), task.label_of("01"), task.label_of("1.0")] == [0, 1, -1]
+
+
+@pytest.mark.parametrize(
+    "value", ["caf\u00e9 cr\u00e8me", "cafe\u0301  CRE\u0300ME ", "\tCaf\u00e9\u00a0cr\u00e8me\r\n"]
+)
+def test_a_value_names_a_label_in_any_unicode_form_case_and_spacing(value):
+    assert TextClassification(["tea", "cafe\u0301 cr\u00e8me"]).label_of(value) == 1
+
+
+@pytest.mark.parametrize("value", ["non-spam", "not spam", "spam!", "spam ham", "spa m", "spams"])
+def test_a_label_is_never_searched_for_inside_a_value(value):
+    assert TextClassification(["spam", "ham"]).label_of(value) == -1
