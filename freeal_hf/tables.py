@@ -5,10 +5,10 @@ import json
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from freeal_hf.errors import InputError
 
@@ -72,6 +72,57 @@ def read_tables(
     if path.exists() or path.suffix.lower() in _SUFFIXES or str(source).count("/") > 1 or not str(source).strip():
         raise InputError(f"There is no data file {str(source)!r}; give a {', '.join(_SUFFIXES)} file or a Hub id.")
     return _dataset_tables(_load_from_hub(str(source), split), rows), f"Hub data set {str(source)!r}"
+
+
+class RawTable(NamedTuple):
+    """All cells of a table as strings, for writing them again.
+
+    Args:
+        names (`list[str]`): The column names in their order. They may repeat or be empty.
+        rows (`Iterator[list[str]]`): The rows in the order of `read_tables`; each has one cell per column.
+        delimiter (`str`): The separator of a CSV or TSV file, a comma for everything else.
+    """
+
+    names: list[str]
+    rows: Iterator[list[str]]
+    delimiter: str
+
+
+def raw_table(
+    source: "str | Path | Dataset | pd.DataFrame",
+    *,
+    split: str = "train",
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    rows: int = 1000,
+) -> RawTable:
+    """Reads every column of a table as strings. Cells of CSV files are not changed.
+
+    Args:
+        source, split, delimiter, encoding: As in `read_tables`.
+        rows (`int`, defaults to 1000): Number of rows in memory at a time.
+
+    Raises:
+        InputError: As in `read_tables`.
+    """
+    tables, _ = read_tables(source, split=split, delimiter=delimiter, encoding=encoding, rows=rows)
+    first = next(tables)
+    suffix = Path(source).suffix.lower() if isinstance(source, (str, Path)) else ""
+    cells = (
+        [cell_text(value) for value in row]
+        for table in chain([first], tables)
+        for row in zip(*table.values(), strict=True)
+    )
+    return RawTable(list(first), cells, delimiter or _DELIMITERS.get(suffix, ","))
+
+
+def cell_text(value: Any) -> str:
+    """The value of a cell as a string: empty if it is missing, JSON for lists and objects."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
 
 
 def missing_column(column: str, names: Sequence[str], origin: str, delimiter: str | None) -> str:
