@@ -235,7 +235,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     from freeal_hf.annotation.specs import columns_of, split_specs
     from freeal_hf.human_labels import read_human_labels
     from freeal_hf.kinds import read_rows
-    from freeal_hf.report import summary_table
+    from freeal_hf.report import summary
     from freeal_hf.rounds import FreeAL
     from freeal_hf.training.config import FreeALConfig
 
@@ -288,7 +288,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     # `text_columns` is noted by the loop itself.
     source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) and name != "text_columns"}
     result = loop_run.run(dataset, test, human_labels=human_labels, resume=resume, overwrite=overwrite, source=source)
-    print(f"\n{summary_table(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+    print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
 
 
 def _demo(options: argparse.Namespace, _: Sequence[str]) -> None:

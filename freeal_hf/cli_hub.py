@@ -92,12 +92,12 @@ def push(options: argparse.Namespace, _: Sequence[str]) -> None:
 def pull(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `pull`."""
     from freeal_hf.hub_pull import pull_run
-    from freeal_hf.report import summary_table
+    from freeal_hf.report import summary
     from freeal_hf.results import load_result
 
     folder = pull_run(options.repo, options.output_dir or default_folder(options.repo), revision=options.revision)
     result = load_result(folder.path)
-    print(f"{summary_table(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+    print(f"{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
 
 
 def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Dataset | None"]:

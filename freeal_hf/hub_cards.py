@@ -11,6 +11,7 @@ import yaml
 from freeal_hf import figures, run_folder
 from freeal_hf.cards import CardFacts, Score
 from freeal_hf.configuration import LoopConfig
+from freeal_hf.counts import describe_counts
 from freeal_hf.hub_files import label_columns, public_config, read_config, split_files
 from freeal_hf.report import summary_rows
 from freeal_hf.run_folder import RunFolder
@@ -206,6 +207,7 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         "calls of the annotator, all rounds": f"{calls:,}",
         "tokens read and written, all rounds": f"{tokens:,}",
         "cost of the annotator": known,
+        **({"rows, this round": describe_counts(records[-1]["counts"])} if "counts" in records[-1] else {}),
         "share of clean samples, this round": f"{100 * records[-1]['clean_fraction']:.1f} %",
         "time, all rounds": f"{sum(record['seconds'] for record in records):,.0f} s",
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf import figures, run_folder
+from freeal_hf.counts import describe_counts, loss_warning
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, write_atomically
 from freeal_hf.sentences import SPANS, tag_names
@@ -55,6 +56,12 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def summary(records: Sequence[Mapping[str, Any]]) -> str:
+    """What a finished run prints: the table of its rounds, and what became of the rows in the last one."""
+    counts = records[-1].get("counts")  # runs of earlier versions have none
+    return summary_table(records) + (f"\n\n{describe_counts(counts)}" if counts else "")
+
+
 def write_report(folder: RunFolder, task: Task, records: Sequence[Mapping[str, Any]]) -> None:
     """Writes `report.html` from the results at the top of a run's folder.
 
@@ -78,6 +85,8 @@ def write_report(folder: RunFolder, task: Task, records: Sequence[Mapping[str, A
         last=records[-1],
         has_gold=records[-1]["label_accuracy"] is not None,
         num_texts=len(labels),
+        losses=describe_counts(records[-1]["counts"]) if "counts" in records[-1] else "",
+        warning=loss_warning(records[-1]["counts"]) if "counts" in records[-1] else None,
         counts=_label_counts(labels, task, records[-1]),
         pictures=[figures.as_svg(picture) for picture in pictures],
         disputed=_disputed(labels, task),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf import run_folder
 from freeal_hf.errors import RunError
-from freeal_hf.report import label_counts, summary_table, write_report
+from freeal_hf.report import label_counts, summary, write_report
 from freeal_hf.round_files import read_labels, write_csv
 from freeal_hf.run_folder import RunFolder, copy_into, read_json, write_atomically, write_json
 from freeal_hf.tasks import Task
@@ -36,7 +36,7 @@ class RunResult:
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {count:,}" for name, count in label_counts(self.dataset).most_common())
         rows = f"{len(self.dataset):,} rows in {str(self.output_dir)!r}"
-        return f"RunResult: {rows} ({counts or 'no label'})\n{summary_table(self.rounds)}"
+        return f"RunResult: {rows} ({counts or 'no label'})\n{summary(self.rounds)}"
 
     def report(self) -> Path:
         """Path of the HTML report."""

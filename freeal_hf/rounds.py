@@ -31,6 +31,7 @@ from freeal_hf.configuration import (
     describe_annotators,
     each_annotator,
 )
+from freeal_hf.counts import count_rows, describe_counts, loss_warning
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import read_human_labels
@@ -378,7 +379,8 @@ class FreeAL:
             pool = self.kind.choose_pool(corpus, answers, selection, self.task, self.loop, self.args.seed)
         write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
         previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
-        record = {**score(labels, self.task), **estimate, **convergence_figures(labels, previous)}
+        counts = count_rows(dataset, corpus, answers, labels)
+        record = {**score(labels, self.task), **estimate, **convergence_figures(labels, previous), "counts": counts}
         if test is not None:
             rows = self.kind.test_rows(test, folder / run_folder.STUDENT, self.task, number)
             write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
@@ -388,6 +390,9 @@ class FreeAL:
         record = {"round": number, **record, **costs}
         write_json(folder / run_folder.METRICS, record)
         publish(self.folder, self.task, self.loop.num_rounds)
+        logger.info("Round %d: %s", number, describe_counts(counts))
+        if warning := loss_warning(counts):
+            logger.warning("Round %d: %s", number, warning)
         return record
 
     def _train(self, number: int, corpus: Corpus, answers: Any) -> Selection:

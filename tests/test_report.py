@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.report import summary_table
+from freeal_hf.report import summary, summary_table
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
 HOSTILE = "apple <script>alert(1)</script> <img src=x onerror=alert(2)> {{ 7*7 }}"
@@ -65,4 +65,5 @@ def test_a_result_is_printed_as_its_folder_its_labels_and_the_table_of_its_round
     assert first.startswith(f"RunResult: {len(result.dataset)} rows in {str(result.output_dir)!r} (")
     assert f"fruit {counts[0]}" in first
     assert f"tool {counts[1]}" in first
-    assert table == summary_table(result.rounds)
+    assert table == summary(result.rounds)
+    assert table.startswith(summary_table(result.rounds))
