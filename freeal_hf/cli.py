@@ -4,6 +4,7 @@ import argparse
 import difflib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -30,6 +31,7 @@ from freeal_hf.cli_predict import add_predict, predict
 from freeal_hf.cli_select import add_select, select
 from freeal_hf.configuration import EngineConfig, LoopConfig
 from freeal_hf.embedded import EMBEDDED_MODEL
+from freeal_hf.ending import BUDGET_SPENT, FINISHED, End, Stop, record_end, stopping_on_signals
 from freeal_hf.errors import FreeALError, InputError
 from freeal_hf.run_folder import STUDENT
 
@@ -64,18 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("freeal_hf").setLevel(logging.INFO)
     logging.getLogger("huggingface_hub").propagate = False  # has a handler of its own: all would be said twice
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    if rest and options.command != "run":
-        parser.error(_unknown(rest[0], _option_names(options.command)))
     try:
-        _COMMANDS[options.command](options, rest)
+        with stopping_on_signals():
+            parser = _parser()
+            options, rest = parser.parse_known_args(arguments)
+            if rest and options.command != "run":
+                parser.error(_unknown(rest[0], _option_names(options.command)))
+            _COMMANDS[options.command](options, rest)
     except FreeALError as error:
         print(f"freeal-hf: error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("freeal-hf: stopped; the same command goes on where it was.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print("freeal-hf: stopped. Run the same command again to go on.", file=sys.stderr)
+        return error.exit_code if isinstance(error, Stop) else 128 + signal.SIGINT
     return 0
 
 
@@ -165,6 +168,12 @@ def _add_run(commands: Any) -> None:
     output.add_argument("--estimate", action="store_true", help="print what round 0 will take, and end")
     output.add_argument("--resume", action="store_true", help="go on in the folder although options changed")
     output.add_argument("--overwrite", action="store_true", help="start the run in the folder anew")
+    output.add_argument(
+        "--end-file",
+        metavar="PATH",
+        help="write how the run ended to this JSON file: its state (finished, failed, stopped, budget spent) and a "
+        "message; a killed process writes none",
+    )
 
 
 def _add_demo(commands: Any) -> None:
@@ -209,6 +218,14 @@ def _training_parser() -> Any:
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     values = vars(options)
     values.pop("command")
+    end_file = values.pop("end_file", None)
+    if end_file is None or os.environ.get("RANK", "0") != "0":
+        _label_and_train(values, rest)
+    else:
+        record_end(Path(end_file), lambda: _label_and_train(values, rest))
+
+
+def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     resume, overwrite = values.pop("resume", False), values.pop("overwrite", False)
     only_estimate = values.pop("estimate", False)
     if rest and not rest[0].startswith("-"):
@@ -263,7 +280,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     if not loop_run.processes.is_main:
         if not only_estimate:
             loop_run.assist()
-        return
+        return End(FINISHED)
     gold = values.get("gold_column")
     specs = split_specs(annotator)
     if dataset is None:
@@ -284,11 +301,14 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
             of = f" of {spec}" if len(specs) > 1 else ""
             print(f"Round 0{of} will take about:\n{loop_run.estimate(dataset, which)}\n")
     if only_estimate:
-        return
+        return End(FINISHED)
     # `text_columns` is noted by the loop itself.
     source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) and name != "text_columns"}
     result = loop_run.run(dataset, test, human_labels=human_labels, resume=resume, overwrite=overwrite, source=source)
     print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+    if result.rounds[-1]["budget_spent"]:
+        return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger one to go on.")
+    return End(FINISHED)
 
 
 def _demo(options: argparse.Namespace, _: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -47,9 +46,8 @@ def space(options: argparse.Namespace, _: Sequence[str]) -> None:
         environment["GRADIO_SERVER_PORT"] = str(options.port)
     # On one's own machine there is no stranger whose URLs could do harm.
     environment.setdefault("FREEAL_SPACE_OWN_URLS", "true")
-    done = subprocess.run([sys.executable, str(space_folder() / "app.py")], env=environment)
-    if done.returncode:
-        raise InputError(f"The Space ended with exit code {done.returncode}; what it printed says why.")
+    # In place of this process: whoever ends this process then ends the Space, by any signal.
+    os.execve(sys.executable, [sys.executable, str(space_folder() / "app.py")], environment)
 
 
 def space_folder() -> Path:

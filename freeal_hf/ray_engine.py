@@ -4,6 +4,8 @@ Ray Data hands the shards out, replaces lost workers and gives them their shard 
 """
 
 import os
+import signal
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,7 @@ def cluster(config: EngineConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     if config.ray_address is not None:
         try:
             ray.init(address=config.ray_address, log_to_driver=False)
@@ -49,6 +52,8 @@ def cluster(config: EngineConfig) -> Iterator[None]:
             include_dashboard=False,
             log_to_driver=False,
         )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray sets a handler that ends with the exit code 15
     try:
         yield
     finally:

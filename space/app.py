@@ -1,8 +1,14 @@
 """The page: four steps from texts to trusted labels and a small classifier. Started by `freeal-hf space`."""
 
 import os
+import signal
+import sys
 import threading
+import traceback
 from typing import Any
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there are runs to stop, Ctrl-C ends the process at once
 
 from settings import Settings, read_settings
 
@@ -12,11 +18,14 @@ os.environ["GRADIO_TEMP_DIR"] = str(SETTINGS.folder / "files")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
+from starlette.responses import PlainTextResponse  # noqa: E402
 
 import step_data  # noqa: E402
 import step_results  # noqa: E402
 import step_run  # noqa: E402
 import step_task  # noqa: E402
+from freeal_hf.ending import Stop, stopping_on_signals  # noqa: E402
 from page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, TASK, Page, Place  # noqa: E402
 from runner import Runner, files_folder  # noqa: E402
 from store import FINISHED, Run, Store, UnknownRunError  # noqa: E402
@@ -109,28 +118,69 @@ def _warm_up() -> None:
     import freeal_hf.prediction  # noqa: F401
 
 
+class NoDeepLinks:
+    """Middleware without Gradio's deep links, which keep what a visitor typed, tokens included, in a file.
+
+    Args:
+        app (`Any`): The ASGI application behind it.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        is_deep_link = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/deep_link")
+        answer = PlainTextResponse("Not found", 404) if is_deep_link else self.app
+        await answer(scope, receive, send)
+
+
 def main(settings: Settings) -> None:
-    """Serves the page."""
+    """Serves the page until a signal ends it, and all runs with it."""
     # Not in a thread: whoever makes a data set meanwhile finds half of it (datasets looks for its classes).
     import transformers  # noqa: F401
 
     store = Store(settings.folder / "runs", settings.kept_runs)
     files_folder(settings).mkdir(mode=0o700, exist_ok=True)
     runner = Runner(store, settings)
-    runner.watch()
+    exit_code = 1
+    try:
+        with stopping_on_signals():
+            _serve(Place(settings, store, runner))
+    except Stop as stop:
+        print("The Space is closing; its runs are stopped.", flush=True)
+        exit_code = stop.exit_code
+    except OSError as error:  # no free port
+        print(f"freeal-hf: error: {error}", file=sys.stderr, flush=True)
+    except Exception:
+        traceback.print_exc()
+    finally:
+        runner.close()
+        os._exit(exit_code)  # waits for no handler that is still at work in a thread
+
+
+def _serve(place: Place) -> None:
+    place.runner.watch()
     threading.Thread(target=_warm_up, daemon=True).start()
-    demo = build(Place(settings, store, runner))
+    demo = build(place)
     demo.queue(default_concurrency_limit=8, max_size=200)
     demo.launch(
         theme=THEME,
         css=CSS,
         head=_HEAD,
-        max_file_size=settings.max_megabytes * 2**20,
+        max_file_size=place.settings.max_megabytes * 2**20,
         footer_links=["api", "gradio"],
+        # A visitor's token, key and texts would stand in the browser's localStorage and on /gradio_api/runs.
+        run_history=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        app_kwargs={"middleware": [Middleware(NoDeepLinks)]},
         show_error=False,
         ssr_mode=False,
         server_name=os.environ.get("GRADIO_SERVER_NAME"),
+        prevent_thread_lock=True,  # Gradio's own loop takes Ctrl-C for a normal end
     )
+    while True:
+        signal.pause()
 
 
 if __name__ == "__main__":

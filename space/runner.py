@@ -10,12 +10,19 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from freeal_hf.ending import BUDGET_SPENT, read_end
+from freeal_hf.run_folder import remove
 from settings import Settings
 from store import FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
+
+_INTERRUPTED = "The run was interrupted. Press Go on to continue where it stopped."
+_RESTARTED = "The Space was restarted. Give your token or key again, then press Go on to continue where it stopped."
 
 _LOGGER = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
@@ -48,12 +55,17 @@ class Runner:
         self._secrets: dict[str, dict[str, str]] = {}  # in memory only, until the run's process has them
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping: dict[str, tuple[float, str]] = {}
+        self._is_closed = False
+        # No process of ours outlives this one: the write end is closed with it, even by SIGKILL.
+        self._lifeline, self._held = os.pipe()
 
     def watch(self) -> None:
         """Takes up what an earlier process of the Space left, and looks after all runs from now on, in a thread."""
         for run in self.store.all():
-            if run.state in UNDER_WAY and not _is_alive(run):
-                self._take_up(run)
+            if run.state == RUNNING:
+                self._look_at(run)
+            elif run.state == WAITING and run.needs_secret:
+                self.store.update(run.id, state=STOPPED, message=_RESTARTED)
         threading.Thread(target=self._watch, daemon=True, name="runner").start()
 
     def start(self, run_id: str, secrets: Mapping[str, str]) -> None:
@@ -85,14 +97,15 @@ class Runner:
                 self.store.update(run_id, state=STOPPED, message=message)
             elif run.state == RUNNING and run_id not in self._stopping:
                 self._stopping[run_id] = (time.monotonic(), message)
-                _signal(run, signal.SIGINT)
+                if _is_alive(run):
+                    os.kill(run.pid or 0, signal.SIGTERM)
 
     def delete(self, run_id: str) -> None:
         """Stops a run and deletes all its files."""
         with self._lock:
             run = self.store.read(run_id)
             if run.state == RUNNING:
-                _signal(run, signal.SIGKILL)
+                _kill(run)
                 if run_id in self._processes:
                     self._processes.pop(run_id).wait()
             self._secrets.pop(run_id, None)
@@ -123,6 +136,8 @@ class Runner:
 
     def _look(self) -> None:
         with self._lock:
+            if self._is_closed:
+                return
             runs = self.store.all()
             running = [run for run in runs if run.state == RUNNING]
             for run in running:
@@ -136,36 +151,72 @@ class Runner:
         if process.poll() is None if process else _is_alive(run):
             if run.id in self._stopping:
                 if time.monotonic() - self._stopping[run.id][0] > _GRACE:
-                    _signal(run, signal.SIGKILL)
+                    _kill(run)
             elif time.time() - run.started > 60 * self.settings.run_minutes:
                 self.stop(run.id, f"Stopped after {self.settings.run_minutes:g} minutes, the limit of this Space.")
             return
-        self._processes.pop(run.id, None)
+        if self._processes.pop(run.id, None) is not None:
+            _end_group(run)
         _, stopped = self._stopping.pop(run.id, (0.0, ""))
-        state, message = (FINISHED, "") if process and process.returncode == 0 else (FAILED, _last_error(run))
-        if stopped:
-            state, message = STOPPED, stopped
-        if state == FINISHED:
+        self._settle(run, stopped, is_ours=process is not None)
+
+    def _settle(self, run: Run, stopped: str, *, is_ours: bool) -> None:
+        """Notes how a process ended: by its own record, and by why it was stopped, if it was."""
+        end = read_end(run.end)
+        if end is not None and end.state in (FINISHED, BUDGET_SPENT):
+            state, message = FINISHED, end.message
             _drop_checkpoints(run)
+        elif end is not None and end.state == FAILED:
+            state, message = FAILED, end.message
+        elif stopped:
+            state, message = STOPPED, stopped
+        elif is_ours:
+            state, message = STOPPED, _INTERRUPTED
+        elif run.needs_secret:
+            state, message = STOPPED, _RESTARTED
+        else:  # it ended with an earlier process of the Space
+            state, message = WAITING, ""
         self.store.update(run.id, state=state, message=message, pid=None)
 
     def _launch(self, run: Run) -> None:
-        arguments = ["run", str(run.request), *run.choice.get("arguments", [])]
+        remove(run.end)  # how an earlier attempt ended
+        arguments = ["run", str(run.request), "--end-file", str(run.end), *run.choice.get("arguments", [])]
         with run.log.open("ab") as log:
             process = subprocess.Popen(
                 self.command(*arguments),
-                env=self.environment(run, self._secrets.pop(run.id, {})),
-                stdin=subprocess.DEVNULL,
+                **self.process_options(run, self._secrets.pop(run.id, {})),
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
         self._processes[run.id] = process
         self.store.update(run.id, state=RUNNING, started=time.time(), pid=process.pid)
 
+    def close(self) -> None:
+        """Stops all processes and starts no others; the next process of the Space takes up what was under way."""
+        with self._lock:
+            self._is_closed = True
+            os.close(self._held)
+            deadline = time.monotonic() + _GRACE
+            for run_id, process in self._processes.items():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(deadline - time.monotonic(), 0))
+                _end_group(self.store.read(run_id))
+            for run_id, (_, message) in self._stopping.items():
+                self.store.update(run_id, state=STOPPED, message=message, pid=None)
+
     def command(self, *arguments: str) -> list[str]:
         """The words that start freeal-hf in a process that reaches no private address."""
-        return [sys.executable, str(_GUARDED), json.dumps(self.settings.trusted_addresses), *arguments]
+        trusted = json.dumps(self.settings.trusted_addresses)
+        return [sys.executable, str(_GUARDED), trusted, str(self._lifeline), *arguments]
+
+    def process_options(self, run: Run, secrets: Mapping[str, str]) -> dict[str, Any]:
+        """How to start a `command`: its environment, a process group of its own, and an end with this process."""
+        return {
+            "env": self.environment(run, secrets),
+            "stdin": subprocess.DEVNULL,
+            "pass_fds": (self._lifeline,),
+            "start_new_session": True,
+        }
 
     def environment(self, run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
         """The environment of a run's process: what every program needs, and the visitor's own secrets."""
@@ -175,13 +226,6 @@ class Runner:
         if "HF_TOKEN" not in secrets:
             mine["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
         return {**inherited, **mine, **secrets}
-
-    def _take_up(self, run: Run) -> None:
-        if run.needs_secret:
-            message = "The Space was restarted. Give your token or key again, and the run goes on where it was."
-            self.store.update(run.id, state=STOPPED, message=message, pid=None)
-        else:
-            self.store.update(run.id, state=WAITING, pid=None)
 
     def clean(self) -> None:
         """Deletes runs and files that nothing was done with for the time that is stated on the page."""
@@ -212,19 +256,21 @@ def _is_alive(run: Run) -> bool:
         return False
 
 
-def _signal(run: Run, number: int) -> None:
+def _kill(run: Run) -> None:
     if _is_alive(run):
-        os.kill(run.pid or 0, number)
+        _end_group(run)
+
+
+def _end_group(run: Run) -> None:
+    """Kills a run's process and what it started: it leads a process group of its own.
+
+    Only for a process that is alive or was ours until now: later its number may be that of another one.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid or 0, signal.SIGKILL)
 
 
 def _drop_checkpoints(run: Run) -> None:
     """Deletes what only an unfinished round needs: optimizer and weights, the most of a run's disk."""
     for folder in run.output.glob("round-*/training"):
         shutil.rmtree(folder)
-
-
-def _last_error(run: Run) -> str:
-    """The line in which freeal-hf says what went wrong and what to do."""
-    text = run.log.read_text(encoding="utf-8", errors="replace") if run.log.is_file() else ""
-    _, mark, message = text.rpartition("freeal-hf: error: ")
-    return message.strip() if mark else "The run ended unexpectedly; press Go on to take it up where it was."

@@ -81,8 +81,7 @@ def _push(place: Place, run: Run, name: str, token: str) -> list[str]:
     words = ["--hub-dataset-id", f"{name.strip()}-freeal", "--hub-model-id", f"{name.strip()}-student"]
     done = subprocess.run(
         place.runner.command("push", str(run.output), *words),
-        env=place.runner.environment(run, {"HF_TOKEN": token}),
-        stdin=subprocess.DEVNULL,
+        **place.runner.process_options(run, {"HF_TOKEN": token}),
         capture_output=True,
         text=True,
         timeout=_PUSH_SECONDS,

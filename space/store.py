@@ -79,6 +79,11 @@ class Run:
         return self.folder / "run"
 
     @property
+    def end(self) -> Path:
+        """How its process ended, as `freeal_hf.ending` writes it."""
+        return self.folder / "end.json"
+
+    @property
     def log(self) -> Path:
         """What its process printed."""
         return self.folder / "log.txt"

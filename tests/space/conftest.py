@@ -36,10 +36,11 @@ LABELS = {"headers": ["label", "what it means", "an example"], "data": [[*pair, 
 
 @dataclass(frozen=True)
 class RunningSpace:
-    """A Space, and where it keeps what visitors bring."""
+    """A Space, where it keeps what visitors bring, and its process."""
 
     url: str
     data_dir: Path
+    process: subprocess.Popen[bytes]
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def serving(data_dir: Path, environment: dict[str, str], **settings: Any) -> Ite
                     break
             time.sleep(0.1)
         assert process.poll() is None, data_dir.with_suffix(".log").read_text()
-        yield RunningSpace(f"http://127.0.0.1:{port}", data_dir)
+        yield RunningSpace(f"http://127.0.0.1:{port}", data_dir, process)
     finally:
         with suppress(ProcessLookupError):  # it ended by itself, and the log says why
             os.killpg(process.pid, 9)

@@ -1,11 +1,17 @@
 """Runs on disk and their processes, without a page."""
 
+import json
 import os
+import signal
 import time
+from dataclasses import asdict
 
+import psutil
 import pytest
 
 import runner
+from freeal_hf import ending
+from freeal_hf.ending import End
 from runner import BusyError, Runner
 from settings import Settings, read_settings
 from store import FAILED, FINISHED, RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError
@@ -65,10 +71,7 @@ def test_the_queue_moves_on_after_a_failure(runs):
     run = store.create()
     run.request.write_text("labels: []", encoding="utf-8")
     store.update(run.id, state=WAITING)
-    deadline = time.monotonic() + 60
-    while store.read(run.id).state in (WAITING, RUNNING) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert store.read(run.id).state == FAILED
+    assert wait_for_end(store, run.id).state == FAILED
 
 
 def test_the_queue_is_served_in_order(runs):
@@ -100,6 +103,66 @@ def test_what_was_offered_for_download_is_deleted_after_the_stated_time(runs, tm
     assert not kept.exists()
 
 
+@pytest.mark.parametrize(
+    ("end", "state", "message"),
+    [
+        (End(ending.FINISHED), FINISHED, ""),
+        (End(ending.BUDGET_SPENT, "The budget is spent."), FINISHED, "The budget is spent."),
+        (End(ending.FAILED, "There is no such model."), FAILED, "There is no such model."),
+        (End(ending.STOPPED), WAITING, ""),
+    ],
+)
+def test_a_run_that_ended_while_the_space_was_away_is_shown_as_it_ended(runs, end, state, message):
+    store, looking_after = runs()
+    run = store.create()
+    run.log.write_text("freeal-hf: error: this was an earlier attempt\n")
+    run.end.write_text(json.dumps(asdict(end)))
+    store.update(run.id, state=RUNNING, pid=2**22 + 1)
+    looking_after.watch()
+    found = store.read(run.id)
+    assert (found.state, found.message) == (state, message)
+
+
+def test_a_killed_run_is_shown_as_interrupted_whatever_an_earlier_attempt_left(runs):
+    store, looking_after = runs(concurrent_runs=1)
+    run = store.create()
+    run.end.write_text(json.dumps(asdict(End(ending.FINISHED))))
+    run.log.write_text("freeal-hf: error: this was an earlier attempt\n")
+    looking_after.start(run.id, {})
+    os.kill(store.read(run.id).pid, signal.SIGKILL)
+    looking_after.watch()
+    assert wait_for_end(store, run.id).state == STOPPED
+    assert "interrupted" in store.read(run.id).message
+
+
+def test_a_failed_run_says_what_is_wrong_with_it(runs):
+    store, looking_after = runs(concurrent_runs=1)
+    run = store.create()
+    run.request.write_text("labels: [fruit, tool]\nannotator: column:nowhere\n")
+    looking_after.start(run.id, {})
+    looking_after.watch()
+    assert wait_for_end(store, run.id).state == FAILED
+    assert "data" in store.read(run.id).message
+
+
+def wait_for_end(store, run_id):
+    deadline = time.monotonic() + 60
+    while store.read(run_id).state in (WAITING, RUNNING) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return store.read(run_id)
+
+
+def test_closing_stops_a_run_and_leaves_it_to_the_next_process_of_the_space(runs):
+    store, looking_after = runs(concurrent_runs=1)
+    run = store.create()
+    os.mkfifo(run.request)  # its process waits here for its configuration
+    looking_after.start(run.id, {})
+    pid = store.read(run.id).pid
+    looking_after.close()
+    assert not psutil.pid_exists(pid)
+    assert store.read(run.id).state == RUNNING
+
+
 def test_after_a_restart_of_the_space_a_run_waits_to_go_on(runs):
     store, looking_after = runs()
     run = store.create().id
@@ -117,6 +180,14 @@ def test_after_a_restart_a_run_with_a_visitors_key_asks_for_it_again(runs):
     assert "token or key again" in store.read(run).message
 
 
+def test_after_a_restart_a_waiting_run_with_a_visitors_key_asks_for_it_again(runs):
+    store, looking_after = runs(concurrent_runs=1)
+    run = store.create().id
+    store.update(run, state=WAITING, needs_secret=True)
+    looking_after.watch()
+    assert store.read(run).state == STOPPED
+
+
 def test_a_run_is_stopped_after_its_time(runs):
     store, looking_after = runs(concurrent_runs=1, run_minutes=0.001)
     run = store.create()
@@ -124,9 +195,7 @@ def test_a_run_is_stopped_after_its_time(runs):
     run.request.write_text(f"data: {run.texts}\nlabels: [fruit, tool]\noutput_dir: {run.output}\n")
     looking_after.watch()
     looking_after.start(run.id, {})
-    deadline = time.monotonic() + 60
-    while store.read(run.id).state in (WAITING, RUNNING) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for_end(store, run.id)
     assert "0.001 minutes, the limit" in store.read(run.id).message
 
 

@@ -1,0 +1,142 @@
+"""How `freeal-hf run` ends: exit code, what it prints, and the record that `--end-file` asks for."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from freeal_hf.cli import main
+from freeal_hf.ending import BUDGET_SPENT, FAILED, FINISHED, STOPPED, End, read_end, record_end
+from freeal_hf.errors import InputError
+from tests.conftest import FRUIT, QUICK_TRAINING
+from tests.servers.chat import Behaviour, ChatServer, serve
+
+
+@pytest.fixture
+def server():
+    def oracle(text, num_labels):
+        return 0 if any(word in text for word in FRUIT) else 1
+
+    with serve(ChatServer(Behaviour(oracle=oracle))) as running:
+        yield running
+
+
+@pytest.fixture
+def data(corpus, tmp_path):
+    path = tmp_path / "corpus.csv"
+    corpus.to_csv(str(path), index=False)
+    return path
+
+
+@pytest.fixture
+def words(data, student_folder, tmp_path):
+    """Command-line words of a run of one round, but for its annotator."""
+    return [
+        *("run", "--data", str(data), "--labels", "fruit,tool", "--student", str(student_folder)),
+        *("--output-dir", str(tmp_path / "run"), "--end-file", str(tmp_path / "end.json"), "--num-rounds", "1"),
+        *[f"--{name}={value}" for name, value in QUICK_TRAINING.items()],
+    ]
+
+
+@pytest.fixture
+def start(words, server):
+    """Starts a run that asks the server."""
+
+    def start(*more):
+        command = [sys.executable, "-m", "freeal_hf", *words, "--annotator", f"endpoint:{server.url}", *more]
+        environment = {**os.environ, "HF_HUB_OFFLINE": "0"}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    return start
+
+
+def wait_until(is_so, process):
+    deadline = time.monotonic() + 100
+    while not is_so():
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_stops_a_run_which_goes_on_later_and_asks_nothing_twice(start, server, tmp_path, number, exit_code):
+    server.behaviour.latency = 0.3
+    process = start("--annotator-option", "concurrency=4")
+    wait_until(lambda: sum(server.stats.answered.values()) > 12, process)
+    process.send_signal(number)
+    printed = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == exit_code, printed
+    assert "Traceback" not in printed
+    assert "freeal-hf: stopped." in printed
+    assert read_end(tmp_path / "end.json") == End(STOPPED)
+
+    server.behaviour.latency = 0.0
+    answered = dict(server.stats.answered)
+    again = start("--annotator-option", "concurrency=4")
+    assert again.wait(200) == 0, again.stderr.read().decode()
+    assert read_end(tmp_path / "end.json") == End(FINISHED)
+    asked_twice = [text for text, count in answered.items() if server.stats.answered[text] > count]
+    assert len(asked_twice) <= 4  # the calls that were under way
+
+
+def test_a_signal_during_training_stops_a_run(words, data, tmp_path):
+    command = [sys.executable, "-m", "freeal_hf", *words, "--annotator", "column:gold", "--num-train-epochs", "500"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    checkpoints = tmp_path / "run" / "round-0" / "training"
+    wait_until(lambda: any(checkpoints.glob("checkpoint-*/trainer_state.json")), process)
+    process.terminate()
+    printed = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 143
+    assert "Traceback" not in printed
+    assert read_end(tmp_path / "end.json") == End(STOPPED)
+
+
+def test_a_killed_run_leaves_no_record(start, server, tmp_path):
+    (tmp_path / "end.json").write_text(json.dumps({"state": FINISHED, "message": ""}))
+    server.behaviour.latency = 0.3
+    process = start()
+    wait_until(lambda: server.stats.answered, process)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    assert read_end(tmp_path / "end.json") is None
+
+
+def test_a_refused_run_records_what_the_user_reads(words, tmp_path, capsys):
+    assert main([*words, "--annotator", "column:nowhere"]) == 1
+    end = read_end(tmp_path / "end.json")
+    assert end.state == FAILED
+    assert "nowhere" in end.message
+    assert end.message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_spent_budget_is_told_apart_from_a_finished_run(start, tmp_path):
+    process = start("--max-tokens", "12000")
+    printed = process.communicate(timeout=200)[1].decode()
+    assert process.returncode == 0, printed
+    assert read_end(tmp_path / "end.json").state == BUDGET_SPENT
+
+
+def test_an_unexpected_error_is_recorded_without_its_text(tmp_path):
+    def fail():
+        raise KeyError("hf_secret")
+
+    with pytest.raises(KeyError):
+        record_end(tmp_path / "end.json", fail)
+    end = read_end(tmp_path / "end.json")
+    assert end.state == FAILED
+    assert "KeyError" in end.message
+    assert "hf_secret" not in end.message
+
+
+def test_the_error_of_a_run_is_raised_although_its_end_cannot_be_written(tmp_path):
+    def fail():
+        raise InputError("this is wrong")
+
+    with pytest.raises(InputError, match="this is wrong"):
+        record_end(tmp_path / "no folder" / "end.json", fail)
