@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freeal_hf.annotation.calls import kind_of_reason
 from freeal_hf.figures import is_missing
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ FEW = 0.05
 """A share of the rows below this is few: more of them without a label, or of another label than the most frequent one,
 are worth a warning."""
 
-_REASONS_KEPT = 10  # reasons may contain a part of the answer, so that each can be another one
+_REASONS_KEPT = 10  # an annotator of one's own may give each text another reason
 _NO_REASON, _OTHER = "no reason given", "other reasons"
 
 
@@ -43,7 +44,8 @@ def count_rows(dataset: "Dataset", corpus: Any, answers: Any, labels: "Dataset")
     labelled = (index >= 0) & has_answer[index]
     unusable, unanswered = np.flatnonzero(index < 0), np.flatnonzero((index >= 0) & ~labelled)
     notes: Sequence[str | None] = dataset.select(unusable)["note"][:]
-    reasons = Counter(reason or _NO_REASON for reason in [*notes, *(answers.reasons[i] for i in index[unanswered])])
+    found = [*notes, *(answers.reasons[i] for i in index[unanswered])]
+    reasons = Counter(kind_of_reason(reason) if reason else _NO_REASON for reason in found)
     final = labels.select(unanswered)["label"][:]
     return {
         "rows": len(index),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.annotation.calls import with_answer
 from freeal_hf.human_labels import HumanEntities
 from freeal_hf.spans import Span
 from freeal_hf.tasks import TokenClassification
@@ -55,7 +56,7 @@ class EntityAnswers:
             self.spans[index], self.reasons[index] = list(answer.spans), None
             self.dropped[index] = answer.num_dropped
         elif self.spans[index] is None:
-            self.reasons[index] = answer.reason
+            self.reasons[index] = with_answer(answer.reason, answer.answer)
 
     def explain_missing(self, reason: str) -> None:
         """Gives every missing answer that has no reason yet this one."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.annotation.calls import with_answer
 from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HUMAN_NOTE, HumanLabel
@@ -218,7 +219,7 @@ class Answers:
             self.confidences[index] = np.nan if answer.confidence is None else answer.confidence
             self.reasons[index] = None
         elif self.labels[index] == NO_LABEL:
-            self.reasons[index] = answer.reason
+            self.reasons[index] = with_answer(answer.reason, answer.answer)
 
     def refined_by(self, other: "Answers") -> "Answers":
         """The same with another's labels wherever that has one."""

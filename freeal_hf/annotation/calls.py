@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from freeal_hf.errors import AnnotatorError
 
@@ -20,11 +20,33 @@ UnusableAnswer = Literal["empty answer", "cut-off answer", "not a label", "sever
 Reason = Failure | Refusal | UnusableAnswer
 """Why a text has no label."""
 
+_ANSWER = " (answer: "
+_ANSWER_SHOWN = 60  # characters
+
 LONGEST_WAIT = 600.0
 """Seconds. A server that asks to wait longer has in fact said no for today."""
 
 _FIRST_LIMIT = 8.0
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
+
+
+def with_answer(reason: str | None, answer: str | None) -> str | None:
+    """The reason of an unusable answer with the start of the answer; any other reason as it is.
+
+    Example:
+
+        >>> with_answer("not a label", "Non-spam")
+        "not a label (answer: 'Non-spam')"
+    """
+    if reason not in get_args(UnusableAnswer) or not answer:
+        return reason
+    dots = "..." if len(answer) > _ANSWER_SHOWN else ""
+    return f"{reason}{_ANSWER}{answer[:_ANSWER_SHOWN]!r}{dots})"
+
+
+def kind_of_reason(reason: str) -> str:
+    """The reason without the answer that `with_answer` added, for counting."""
+    return reason.partition(_ANSWER)[0]
 
 
 class TransientError(Exception):

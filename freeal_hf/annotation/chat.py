@@ -9,6 +9,7 @@ from huggingface_hub import AsyncInferenceClient
 
 from freeal_hf.annotation.calls import TransientError
 from freeal_hf.annotation.completions import Completion
+from freeal_hf.annotation.final_answer import said_in
 from freeal_hf.annotation.http_errors import HTTP_ERRORS, blotted, explained
 from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import Message
@@ -76,14 +77,13 @@ async def complete(
 
 def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Completion:
     choice = completion["choices"][0]
-    text = choice["message"].get("content") or ""
-    if not isinstance(text, str):
-        raise TypeError("the content is not text")
+    is_cut_off = choice.get("finish_reason") == "length"
+    text, is_refused = said_in(choice["message"], is_cut_off=is_cut_off)
     usage = completion.get("usage") or {}
     return Completion(
         text=text,
-        is_cut_off=choice.get("finish_reason") == "length",
-        is_filtered=choice.get("finish_reason") == "content_filter",
+        is_cut_off=is_cut_off,
+        is_filtered=is_refused or choice.get("finish_reason") == "content_filter",
         tokens=_tokens(choice.get("logprobs")),
         prompt_tokens=_count(usage.get("prompt_tokens"), *(message["content"] for message in messages)),
         completion_tokens=_count(usage.get("completion_tokens"), text),
@@ -110,7 +110,7 @@ def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
     alternatives = {
         str(other["token"]): _logprob(other["logprob"])
         for other in entry.get("top_logprobs") or ()
-        if other["logprob"] is not None
+        if other["logprob"] is not None and not math.isnan(float(other["logprob"]))
     }
     return TokenLogprobs(str(entry["token"]), _logprob(entry["logprob"]), alternatives)
 

@@ -3,11 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
 from freeal_hf.annotation.ledger import Price
-from freeal_hf.annotation.prompts import parse_answer
 from freeal_hf.errors import InputError
 from freeal_hf.spans import spans_of
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
@@ -16,8 +14,8 @@ from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 class ColumnAnnotator:
     """Looks each text's label up by the id of its sample.
 
-    A value is read as an LLM's answer is: a label's name, or text that names exactly one label. In an entity task it
-    is the BIO tags of the words, as a JSON list.
+    A value is the name of a label (see `Task.label_of`); a label is never searched for inside a value. In an entity
+    task it is the BIO tags of the words, as a JSON list.
 
     Args:
         answers (`Mapping[str, str]`): Value of the column by sample id.
@@ -43,9 +41,10 @@ class ColumnAnnotator:
             return Annotation(NO_LABEL, reason=f"column {self.name!r} is empty")
         if isinstance(task, TokenClassification):
             return self._entities(task, value, sample)
-        label, reason = parse_answer(value, task)
-        annotation = Annotation(label, answer=value)
-        return replace(annotation, reason=f"column {self.name!r}: {reason}") if reason else annotation
+        label = task.label_of(value)
+        return Annotation(
+            label, answer=value, reason=f"column {self.name!r}: not a label" if label == NO_LABEL else None
+        )
 
     def _entities(self, task: TokenClassification, value: str, sample: str | None) -> Annotation:
         tags = json.loads(value)
@@ -72,7 +71,7 @@ def check_names_labels(answers: Mapping[str, str], name: str, task: Task) -> Non
     if isinstance(task, TokenClassification):
         return
     values = Counter(value.strip() for value in answers.values() if value.strip())
-    if any(parse_answer(value, task)[0] != NO_LABEL for value in values):
+    if any(task.label_of(value) != NO_LABEL for value in values):
         return
     found = "it is empty" if not values else "{!r} stands in {} rows".format(*values.most_common(1)[0])
     raise InputError(

@@ -24,8 +24,10 @@ from freeal_hf.annotation.entities import (
     sentence_messages,
     sentence_schema,
 )
+from freeal_hf.annotation.final_answer import final_answer
 from freeal_hf.annotation.grounding import ground
-from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability
+from freeal_hf.annotation.label_answers import parse_answer
+from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability, tokens_of
 from freeal_hf.annotation.prompts import (
     Message,
     annotation_messages,
@@ -36,10 +38,8 @@ from freeal_hf.annotation.prompts import (
     generation_messages,
     generation_schema,
     label_codes,
-    parse_answer,
     parse_numbers,
     parse_texts,
-    without_thoughts,
 )
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.spans import Span
@@ -256,12 +256,13 @@ async def send_canary(
             on_retry=lambda: None,
         )
         paid.append(completion)
-        if completion.is_cut_off and not without_thoughts(completion.text):
+        said = final_answer(completion.text).text
+        if completion.is_cut_off and not said:
             raise AnnotatorError(
                 f"The model wrote {completion.completion_tokens} tokens and no answer yet. A reasoning model needs "
                 f"more than max_tokens={max_tokens}: try 4000, or make it think less (extra_body, where it has one)."
             )
-        return Trial(completion.text, has_logprobs=any(token.alternatives for token in completion.tokens))
+        return Trial(said, has_logprobs=any(token.alternatives for token in completion.tokens))
 
     try:
         return await find_footing(call, want_logprobs=want_logprobs)
@@ -280,10 +281,12 @@ def _read_label(completion: Completion, task: Task, coded: bool) -> Annotation:
     codes = label_codes(task, coded)
     label, unusable = parse_answer(completion.text, task, coded=coded)
     probabilities = confidence = None
-    if label != NO_LABEL and completion.tokens:
-        if codes != task.label_names:
-            probabilities = code_probabilities(completion.tokens, codes)
-        confidence = probabilities[label] if probabilities else name_probability(completion.tokens, codes[label])
+    tokens = tokens_of(completion.tokens, final_answer(completion.text).text) if label != NO_LABEL else ()
+    if tokens and codes != task.label_names:
+        probabilities = code_probabilities(tokens, codes)
+        confidence = probabilities[label] if probabilities else None
+    elif tokens:
+        confidence = name_probability(tokens, codes[label], codes)
     reason: Reason | None = "cut-off answer" if unusable and completion.is_cut_off else unusable
     if label == NO_LABEL and completion.is_filtered:
         reason = "content filter"

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest
 from freeal_hf.annotation.calls import UnusableAnswer
-from freeal_hf.annotation.prompts import LONGEST_SHOT, Message, cut_text, quoted, without_thoughts
+from freeal_hf.annotation.final_answer import final_answer
+from freeal_hf.annotation.prompts import LONGEST_SHOT, Message, cut_text, quoted
 from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
 
 LONGEST_PASSAGE = 3000
@@ -105,9 +106,9 @@ def parse_entities(answer: str | None, task: TokenClassification) -> ParsedEntit
         answer (`str`, *optional*): What the model said.
         task (`TokenClassification`): The task; case does not count in the names of its types.
     """
-    text = without_thoughts(answer or "")
+    text, is_cut_off = final_answer(answer)
     if not text:
-        return ParsedEntities((), 0, "empty answer")
+        return ParsedEntities((), 0, "cut-off answer" if is_cut_off else "empty answer")
     try:
         named = _named(_json(text))
     except (ValueError, KeyError, TypeError):
@@ -141,7 +142,7 @@ def _entity_list(task: TokenClassification) -> dict[str, Any]:
 
 
 def _json(answer: str | None) -> Any:
-    text = without_thoughts(answer or "")
+    text = final_answer(answer).text
     return json.loads(text[text.find("{") : text.rfind("}") + 1])
 
 

@@ -5,8 +5,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-_VALUE = re.compile(r'"label"\s*:\s*"')
+LEAST_MASS = 0.5
+"""Probability mass that the labels must hold together for a confidence. Some servers report the probabilities from
+before the grammar mask: a forced label then has next to no mass, and normalised it would look certain. With at least
+half of the mass, normalising at most doubles the probability that the model itself gives to a label."""
+
+_VALUE = re.compile(r"[\"']label[\"']\s*:\s*[\"']")
 _AROUND = " \t\n\"'{}:.)*`▁Ġ"  # what a token may hold beside a code; the last two are how vocabularies show a space
+
+_SHOWN = str.maketrans("▁ĠĊ", "  \n")
 
 
 class TokenLogprobs(NamedTuple):
@@ -15,6 +22,26 @@ class TokenLogprobs(NamedTuple):
     text: str
     logprob: float
     alternatives: Mapping[str, float]
+
+
+def tokens_of(tokens: Sequence[TokenLogprobs], answer: str) -> tuple[TokenLogprobs, ...]:
+    """The tokens of the final answer, without those of the reasoning before it.
+
+    Args:
+        tokens (`Sequence[TokenLogprobs]`): All tokens that the model wrote, in order.
+        answer (`str`): The final answer.
+
+    Returns:
+        `tuple[TokenLogprobs, ...]`: From the token in which the answer begins; none if it is not in the tokens.
+    """
+    # The vocabularies of some servers show blanks and line ends as letters.
+    start = "".join(token.text for token in tokens).translate(_SHOWN).rfind(answer)
+    end = 0
+    for i, token in enumerate(tokens):
+        end += len(token.text)
+        if 0 <= start < end:
+            return tuple(tokens[i:])
+    return ()
 
 
 def code_probabilities(tokens: Sequence[TokenLogprobs], codes: Sequence[str]) -> tuple[float, ...] | None:
@@ -28,7 +55,8 @@ def code_probabilities(tokens: Sequence[TokenLogprobs], codes: Sequence[str]) ->
         codes (`Sequence[str]`): The code of each label, in the order of the ids.
 
     Returns:
-        `tuple[float, ...]` of one probability a label, or `None` where the answer holds no code.
+        `tuple[float, ...]` of one probability a label, or `None` if the answer has no code, or if the codes together
+        have less than `LEAST_MASS`.
     """
     place = _value_start(tokens)
     if place is None:
@@ -36,34 +64,59 @@ def code_probabilities(tokens: Sequence[TokenLogprobs], codes: Sequence[str]) ->
     token, before = tokens[place[0]], place[1]
     prefix = token.text[:before]
     mass = dict.fromkeys(codes, 0.0)
-    for text, logprob in {token.text: token.logprob, **token.alternatives}.items():
+    for text, probability in _probabilities(token).items():
         code = text.removeprefix(prefix).strip(_AROUND)
         if code in mass:
-            mass[code] += math.exp(logprob)
+            mass[code] += probability
     total = sum(mass.values())
-    return tuple(mass[code] / total for code in codes) if total > 0 else None
+    return tuple(mass[code] / total for code in codes) if total >= LEAST_MASS else None
 
 
-def name_probability(tokens: Sequence[TokenLogprobs], name: str) -> float | None:
+def name_probability(tokens: Sequence[TokenLogprobs], name: str, names: Sequence[str]) -> float | None:
     """Probability of a label that was answered by name: the product over the tokens of the name.
 
     Args:
         tokens (`Sequence[TokenLogprobs]`): The whole answer, in order.
         name (`str`): The label's name as it stands in the answer.
+        names (`Sequence[str]`): The names of all labels.
 
     Returns:
-        `float` in [0, 1], or `None` where the name does not stand in the answer word for word.
+        `float` in [0, 1], or `None` if the name does not stand in the answer word for word, or if all names together
+        have less than `LEAST_MASS` at one of the name's tokens.
     """
     answer = "".join(token.text for token in tokens)
-    start = answer.find(name)
+    field = _VALUE.search(answer)
+    start = answer.find(name, field.end() if field else 0)
     if start < 0:
         return None
-    total, end = 0.0, 0
+    product, end = 1.0, 0
     for token in tokens:
         begin, end = end, end + len(token.text)
-        if begin < start + len(name) and end > start:
-            total += token.logprob
-    return min(1.0, math.exp(total))
+        if not (begin < start + len(name) and end > start):
+            continue
+        before, said = token.text[: max(0, start - begin)], answer[start : max(start, begin)]
+        found = _probabilities(token)
+        mass = sum(
+            probability
+            for text, probability in found.items()
+            if text.startswith(before) and _leads_to(said + text.removeprefix(before), names)
+        )
+        if not mass >= LEAST_MASS:
+            return None
+        product *= found[token.text]
+    return min(1.0, product)
+
+
+def _leads_to(text: str, names: Sequence[str]) -> bool:
+    """Whether a name begins with a text, or a text with a name."""
+    text = text.lstrip(_AROUND)
+    return bool(text) and any(name.startswith(text) or text.startswith(name) for name in names)
+
+
+def _probabilities(token: TokenLogprobs) -> dict[str, float]:
+    """Probabilities of a token and its alternatives; what is not a number counts as nothing."""
+    logprobs = {token.text: token.logprob, **token.alternatives}
+    return {text: math.exp(min(0.0, value)) if not math.isnan(value) else 0.0 for text, value in logprobs.items()}
 
 
 def _value_start(tokens: Sequence[TokenLogprobs]) -> tuple[int, int] | None:

@@ -1,15 +1,15 @@
-"""What an LLM is asked and how its answer is read: messages, schema, parsing. Pure functions, no model in sight."""
+"""What an LLM is asked, and how the texts and numbers in its answer are read. No function here calls a model."""
 
 import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from string import ascii_uppercase
-from typing import Any, NamedTuple
+from typing import Any
 
 from freeal_hf.annotation.annotator import AnnotationRequest, ChoiceRequest, GenerationRequest
-from freeal_hf.annotation.calls import UnusableAnswer
-from freeal_hf.tasks import NO_LABEL, Task
+from freeal_hf.annotation.final_answer import final_answer
+from freeal_hf.tasks import Task
 
 Message = dict[str, str]
 
@@ -32,19 +32,9 @@ _ADVICE = (
     "- No group of people and no source should stand out by the choice.",
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s)|\n")
-_FLAT_OBJECT = re.compile(r"\{[^{}]*\}")
-_NEGATION = re.compile(r"(?:\b(?:not|no|nor|neither|never|without|cannot)|n['’]t)\s+(?:an?\s+|the\s+)?[\"'`*“]*$")
 _NUMBERS_FIELD = re.compile(r'"ids"\s*:\s*\[([^\[\]]*)(\]?)')
 _NUMBERS = re.compile(r"\d+(?:\s*,\s*\d+)*")
-_LETTER = re.compile(r"\W*([a-z])(?:[.):](?:\s.*)?|\W*)", re.DOTALL)
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+(.+)$", re.MULTILINE)
-
-
-class ParsedAnswer(NamedTuple):
-    """A label id, or -1 and the reason why there is none."""
-
-    label: int
-    reason: UnusableAnswer | None
 
 
 def label_codes(task: Task, coded: bool) -> list[str]:
@@ -210,36 +200,9 @@ def choice_schema(with_explanation: bool) -> dict[str, Any]:
     }
 
 
-def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> ParsedAnswer:
-    """Reads the label out of an answer, however much the model says around it.
-
-    `{"label": ...}` counts first. Failing that, an answer that names exactly one label ("Sure! Here is the label:
-    terminate_account") has that label, unless it is negated; an answer that names two has none. Nothing is guessed
-    from an answer that breaks off.
-
-    Args:
-        answer (`str`, *optional*): What the model said.
-        task (`Task`): The task.
-        coded (`bool`, *optional*, defaults to `False`): Whether labels were asked for as letters.
-    """
-    said = answer or ""
-    text = without_thoughts(said)
-    if not text:
-        return ParsedAnswer(
-            NO_LABEL, "cut-off answer" if said.count("<think>") > said.count("</think>") else "empty answer"
-        )
-    values = _json_labels(text)
-    if "{" in text and "}" not in text:
-        return ParsedAnswer(NO_LABEL, "cut-off answer")
-    found = set.union(*(_labels_in(value, task, coded) for value in values or [text]))
-    if len(found) == 1:
-        return ParsedAnswer(found.pop(), None)
-    return ParsedAnswer(NO_LABEL, "several labels" if found else "not a label")
-
-
 def parse_texts(answer: str | None) -> tuple[str, ...]:
     """Reads the texts out of an answer to `generation_messages`: JSON, or a numbered or bulleted list."""
-    text = without_thoughts(answer or "")
+    text = final_answer(answer).text
     start, end = text.find("{"), text.rfind("}")
     try:
         written = json.loads(text[start : end + 1])["texts"]
@@ -255,18 +218,13 @@ def parse_numbers(answer: str | None) -> tuple[int, ...]:
     Whether they are candidates' is for the caller to see. Of a list that breaks off, the last number may be a part of
     another one, and is left out.
     """
-    text = without_thoughts(answer or "")
+    text = final_answer(answer).text
     fields = list(_NUMBERS_FIELD.finditer(text))
     if fields:
         found = re.findall(r"\d+", fields[-1][1])
         return tuple(map(int, found if fields[-1][2] else found[:-1]))
     lists = _NUMBERS.findall(text)
     return tuple(map(int, re.findall(r"\d+", lists[-1]))) if lists else ()
-
-
-def without_thoughts(answer: str) -> str:
-    """What a reasoning model says after `</think>`, and before a `<think>` that broke off."""
-    return answer.rpartition("</think>")[2].partition("<think>")[0].strip()
 
 
 def quoted(text: str) -> str:
@@ -338,39 +296,3 @@ def _shown_shot(text: str) -> str:
 
 def _message(role: str, content: str) -> Message:
     return {"role": role, "content": content}
-
-
-def _json_labels(text: str) -> list[str]:
-    values = []
-    for found in _FLAT_OBJECT.findall(text):
-        try:
-            value = json.loads(found).get("label")
-        except ValueError:
-            continue
-        if isinstance(value, str):
-            values.append(value)
-    return values
-
-
-def _labels_in(text: str, task: Task, coded: bool) -> set[int]:
-    said = _plain(text)
-    codes = label_codes(task, coded)
-    letter = _LETTER.fullmatch(said) if codes != task.label_names else None
-    if letter and letter[1].upper() in codes:
-        return {codes.index(letter[1].upper())}
-    literal = {i for i, name in enumerate(task.label_names) if name.casefold() == text.strip().casefold()}
-    exact = {i for i, name in enumerate(task.label_names) if _plain(name) == said.strip("\"'`*. ")}
-    if literal or exact:
-        return literal or exact  # "B-" is not "B"
-    found: set[int] = set()
-    names = [_plain(name) for name in task.label_names]
-    for name in sorted(set(names), key=len, reverse=True):  # "not spam" before "spam", and its place is then taken
-        for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", said):
-            if not _NEGATION.search(said[: match.start()]):
-                found.update(i for i, other in enumerate(names) if other == name)
-        said = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda match: "\0" * len(match[0]), said)
-    return found
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[_\-\s]+", " ", text.casefold()).split())

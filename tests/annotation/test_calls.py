@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from freeal_hf.annotation.calls import Pace, RefusedError, TransientError, ask
+from freeal_hf.annotation.calls import Pace, RefusedError, TransientError, ask, kind_of_reason, with_answer
 from freeal_hf.errors import AnnotatorError
 
 
@@ -131,3 +131,20 @@ def test_a_cancelled_wait_gives_its_place_back() -> None:
         await asyncio.wait_for(pace.acquire(2), 1)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("reason", ["not a label", "several labels", "cut-off answer"])
+def test_the_reason_of_an_unusable_answer_shows_its_start_and_keeps_its_kind(reason: str) -> None:
+    shown = with_answer(reason, "Non-spam (answer: " + "x" * 100)
+    assert shown is not None
+    assert shown.startswith(f"{reason} (answer: 'Non-spam")
+    assert len(shown) < 120
+    assert kind_of_reason(shown) == reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "answer"),
+    [("column 'gold': not a label", "secret"), ("empty answer", ""), ("timeout", None), (None, "A")],
+)
+def test_any_other_reason_shows_no_answer(reason: str | None, answer: str | None) -> None:
+    assert with_answer(reason, answer) == reason

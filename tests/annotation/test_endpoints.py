@@ -167,6 +167,64 @@ def test_an_alternative_of_no_probability_may_be_null(task: TextClassification, 
     assert annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")[0].probabilities is not None
 
 
+def before_the_mask(letter_mass: float) -> Callable[[dict[str, Any]], object]:
+    """Makes a server report the log-probabilities of a model that wanted to say something else than a letter."""
+
+    def change(choice: dict[str, Any]) -> None:
+        for token in tokens(choice):
+            if len(token.get("top_logprobs", ())) > 1:
+                token["logprob"] = math.log(letter_mass)
+                wanted = {"token": "Sure", "logprob": math.log(1 - letter_mass)}
+                token["top_logprobs"] = [{"token": token["token"], "logprob": token["logprob"]}, wanted]
+
+    return of_first_choice(change)
+
+
+@pytest.mark.parametrize(("mass", "confidence"), [(0.0006, None), (0.3, None), (0.9, 1.0)])
+def test_a_letter_that_only_the_grammar_forced_has_no_confidence(
+    mass: float, confidence: float | None, task: TextClassification, start: Start
+) -> None:
+    server = start(spoil=before_the_mask(mass))
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert (annotation.label, annotation.confidence) == (by_hash("a parcel", 3), confidence)
+
+
+def test_reasoning_in_the_content_changes_neither_label_nor_confidence(task: TextClassification, start: Start) -> None:
+    thought = '<think>{"label": "A"} or {"label": "B"}?</think>'
+
+    def think(choice: dict[str, Any]) -> None:
+        choice["message"]["content"] = thought + choice["message"]["content"]
+        if "logprobs" in choice:
+            shown = [{"token": piece, "logprob": -9.0, "top_logprobs": []} for piece in thought]
+            choice["logprobs"]["content"] = shown + choice["logprobs"]["content"]
+
+    server = start(spoil=of_first_choice(think), confidence=0.8)
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert annotation.label == by_hash("a parcel", 3)
+    assert annotation.confidence == pytest.approx(0.8 / 0.9)
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_an_answer_in_the_field_of_reasoning_is_used(field: str, task: TextClassification, start: Start) -> None:
+    def move(choice: dict[str, Any]) -> None:
+        choice["message"] = {"role": "assistant", "content": None, field: choice["message"]["content"]}
+
+    server = start(spoil=of_first_choice(move))
+    [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert annotation.label == by_hash("a parcel", 3)
+
+
+def test_a_refusal_is_a_filtered_answer(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url)
+    annotate(annotator, task, "warm up the canary")
+    server.behaviour.spoil = of_first_choice(
+        lambda choice: choice.update(message={"content": None, "refusal": "I cannot help with that."})
+    )
+    [annotation] = annotate(annotator, task, "a parcel")
+    assert (annotation.label, annotation.reason) == (NO_LABEL, "content filter")
+
+
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "12", "completion_tokens": None}], ids=str)
 def test_a_count_of_tokens_that_makes_no_sense_is_estimated(
     usage: object, task: TextClassification, start: Start
@@ -182,9 +240,8 @@ def test_a_count_of_tokens_that_makes_no_sense_is_estimated(
         lambda completion: completion.update(choices=[]),
         lambda completion: completion.clear(),
         lambda completion: completion["choices"][0].update(message=None),
-        lambda completion: completion["choices"][0]["message"].update(content=["A"]),
     ],
-    ids=["no choice", "nothing", "no message", "content in parts"],
+    ids=["no choice", "nothing", "no message"],
 )
 def test_an_answer_that_is_no_chat_completion_ends_the_run_with_what_was_wrong(
     change: Callable[[dict[str, Any]], object], task: TextClassification, start: Start
@@ -454,6 +511,18 @@ def test_calls_under_way_settle_below_what_the_server_takes(task: TextClassifica
 
 def test_a_reasoning_model_that_is_given_too_few_tokens_ends_the_run(task: TextClassification, start: Start) -> None:
     server = start(always="cut", free_text="<think>Hm, let me see. The text says" * 2)
+    with pytest.raises(AnnotatorError, match="max_tokens=64"):
+        annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert len(server.stats.bodies) == 1
+
+
+def test_reasoning_in_a_field_of_its_own_that_is_cut_ends_the_run_like_that(
+    task: TextClassification, start: Start
+) -> None:
+    server = start(
+        always="cut",
+        spoil=of_first_choice(lambda choice: choice.update(message={"content": "", "reasoning": "Hm, let me see"})),
+    )
     with pytest.raises(AnnotatorError, match="max_tokens=64"):
         annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     assert len(server.stats.bodies) == 1

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability
+from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability, tokens_of
 
 
 def token(text: str, **alternatives: float) -> TokenLogprobs:
@@ -46,7 +46,7 @@ def test_a_letter_outside_the_alternatives_has_no_probability() -> None:
 
 
 def test_other_words_among_the_alternatives_do_not_count() -> None:
-    assert code_probabilities([token("A", A=0.4, Sure=0.5, B=0.1)], ["A", "B"]) == pytest.approx((0.8, 0.2))
+    assert code_probabilities([token("A", A=0.48, Sure=0.4, B=0.12)], ["A", "B"]) == pytest.approx((0.8, 0.2))
 
 
 @pytest.mark.parametrize("tokens", [[], [token("Sure")], [token("")]])
@@ -54,12 +54,59 @@ def test_an_answer_without_a_letter_has_no_probabilities(tokens: list[TokenLogpr
     assert code_probabilities(tokens, ["A", "B"]) is None
 
 
-def test_the_probability_of_a_name_is_the_product_over_its_tokens() -> None:
-    tokens = [
-        TokenLogprobs(text, math.log(p), {}) for text, p in [('{"label": "', 0.5), ("pos", 0.8), ('itive"}', 0.5)]
+@pytest.mark.parametrize("forced", [math.log(0.0006), -20.0, -9999.0, -math.inf, math.nan])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_letter_that_only_a_grammar_made_the_model_say_has_no_probability(forced: float, listed: bool) -> None:
+    # The log-probabilities are from before the mask: the model wanted to say something else.
+    alternatives = {"A": forced, "Sure": math.log(0.9)} if listed else {"A": forced}
+    assert code_probabilities([TokenLogprobs("A", forced, alternatives)], ["A", "B"]) is None
+
+
+def test_an_alternative_that_is_not_a_number_counts_as_nothing() -> None:
+    tokens = [TokenLogprobs("A", math.log(0.8), {"A": math.log(0.8), "B": math.nan})]
+    assert code_probabilities(tokens, ["A", "B"]) == (1.0, 0.0)
+
+
+def named(*pieces: tuple[str, dict[str, float]]) -> list[TokenLogprobs]:
+    return [
+        TokenLogprobs(text, math.log(found[text]), {other: math.log(p) for other, p in found.items()})
+        for text, found in pieces
     ]
-    assert name_probability(tokens, "positive") == pytest.approx(0.4)
+
+
+NAMES = ["positive", "negative", "post"]
+
+
+def test_the_probability_of_a_name_is_the_product_over_its_tokens() -> None:
+    tokens = named(
+        ('{"label": "', {'{"label": "': 0.5}),
+        ("pos", {"pos": 0.8, "neg": 0.2}),
+        ('itive"}', {'itive"}': 0.5, 't"}': 0.4}),
+    )
+    assert name_probability(tokens, "positive", NAMES) == pytest.approx(0.4)
+
+
+def test_a_name_that_only_a_grammar_made_the_model_say_has_no_probability() -> None:
+    first = named(("pos", {"pos": 0.001, "Sure": 0.9, "neg": 0.01}), ("itive", {"itive": 1.0}))
+    later = named(("pos", {"pos": 0.9}), ("itive", {"itive": 0.001, "sible": 0.9}))
+    assert name_probability(first, "positive", NAMES) is None
+    assert name_probability(later, "positive", NAMES) is None
+
+
+def test_the_name_is_not_taken_from_the_name_of_the_field() -> None:
+    tokens = named(('{"label": "', {'{"label": "': 0.01}), ("be", {"be": 0.7, "do": 0.3}), ('"}', {'"}': 1.0}))
+    assert name_probability(tokens, "be", ["be", "do"]) == pytest.approx(0.7)
 
 
 def test_a_name_that_was_not_said_has_no_probability() -> None:
-    assert name_probability([token("negative")], "positive") is None
+    assert name_probability([token("negative")], "positive", NAMES) is None
+
+
+def test_the_tokens_of_reasoning_are_left_out() -> None:
+    pieces = ["<think>", '{"label": "A"}', "?", "</think>", "Ġ", '{"label": "', "B", '"}', "<|im_end|>"]
+    tokens = [TokenLogprobs(piece, SURE, {piece: SURE}) for piece in pieces]
+    assert [token.text for token in tokens_of(tokens, '{"label": "B"}')] == pieces[5:]
+
+
+def test_an_answer_that_is_not_in_the_tokens_has_none() -> None:
+    assert tokens_of([TokenLogprobs("spam", SURE, {})], "ham") == ()

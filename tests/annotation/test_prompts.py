@@ -17,11 +17,10 @@ from freeal_hf.annotation.prompts import (
     cut_text,
     generation_messages,
     label_codes,
-    parse_answer,
     parse_texts,
     quoted,
 )
-from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.tasks import Demonstration, TextClassification
 
 TASK = TextClassification(
     {"close_account": "wants to leave", "not spam": "a real letter", "spam": "unasked-for", "Billing": "money"},
@@ -177,106 +176,7 @@ def test_the_regular_expression_allows_each_answer_and_nothing_else() -> None:
     assert not re.fullmatch(answer_regex(names), answer_text("axb (c)"))
 
 
-# ---- Reading answers ----
-
-
-@pytest.mark.parametrize(
-    ("answer", "label"),
-    [
-        ('{"label": "spam"}', SPAM),
-        ('{"label":"not spam"}', NOT_SPAM),
-        ('  {"label": "SPAM"}\n', SPAM),
-        ('```json\n{"label": "Billing"}\n```', BILLING),
-        ('Sure! {"label": "spam"} Anything else?', SPAM),
-        ('{"reason": "not spam, but close_account", "label": "spam"}', SPAM),
-        ("spam", SPAM),
-        ("Spam.", SPAM),
-        ("**billing**", BILLING),
-        ("Close account", CLOSE),
-        ("close-account", CLOSE),
-        ("Sure! Here is the label: close_account", CLOSE),
-        ("This is not spam at all.", NOT_SPAM),
-        ('{"category": "Billing"}', BILLING),
-        ('<think>spam or billing?</think>{"label": "spam"}', SPAM),
-        ("Spam or billing? I say spam.</think>Billing", BILLING),
-    ],
-)
-def test_an_answer_that_names_one_label_has_it(answer: str, label: int) -> None:
-    assert parse_answer(answer, TASK) == (label, None)
-
-
-@pytest.mark.parametrize(
-    ("answer", "label"),
-    [
-        ("B-", 1),
-        ('{"label": "B"}', 0),
-        ('{"label": "b-"}', 1),
-        ("a_b", 2),
-        ("a b", 3),
-        ("It deserves a B-.", NO_LABEL),
-    ],
-)
-def test_labels_that_punctuation_tells_apart_are_told_apart_where_nothing_else_is_said(
-    answer: str, label: int
-) -> None:
-    grades = TextClassification(["B", "B-", "a_b", "a b"])
-    assert parse_answer(answer, grades).label == label
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (None, "empty answer"),
-        ("", "empty answer"),
-        (" \n", "empty answer"),
-        ("<think>spam?</think>", "empty answer"),
-        ("<think>spam? or", "cut-off answer"),
-        ('{"label": "sp', "cut-off answer"),
-        ('{"label": "spam', "cut-off answer"),
-        ("I cannot help with that.", "not a label"),
-        ('{"label": "unknown"}', "not a label"),
-        ('{"label": null}', "not a label"),
-        ("spammer", "not a label"),
-        ("It isn't Billing.", "not a label"),
-        ("Either spam or billing", "several labels"),
-        ('{"label": "spam"} {"label": "Billing"}', "several labels"),
-    ],
-)
-def test_an_answer_that_names_none_or_two_has_no_label_and_a_reason(answer: str | None, reason: str) -> None:
-    assert parse_answer(answer, TASK) == (NO_LABEL, reason)
-
-
-@pytest.mark.parametrize(
-    ("answer", "label"),
-    [
-        ('{"label": "A"}', 0),
-        ("B", 1),
-        ("c.", 2),
-        ("(D)", 3),
-        ("B. not spam", 1),
-        ("spam", 2),
-        ('{"label": "spam"}', 2),
-    ],
-)
-def test_a_letter_or_a_name_is_read_when_letters_were_asked_for(answer: str, label: int) -> None:
-    assert parse_answer(answer, TASK, coded=True) == (label, None)
-
-
-@pytest.mark.parametrize("answer", ["a bill of goods", "E", "AB", '{"label": "Z"}'])
-def test_other_words_are_no_letter(answer: str) -> None:
-    assert parse_answer(answer, TASK, coded=True).label == NO_LABEL
-
-
-@given(st.sampled_from(TASK.label_names), st.booleans())
-def test_the_answer_that_is_asked_for_is_understood(name: str, coded: bool) -> None:
-    label = TASK.label2id[name]
-    assert parse_answer(answer_text(label_codes(TASK, coded)[label]), TASK, coded=coded) == (label, None)
-
-
-@given(st.text())
-def test_any_answer_is_read_without_error(answer: str) -> None:
-    parsed = parse_answer(answer, TASK)
-    assert (parsed.label == NO_LABEL) == (parsed.reason is not None)
+# ---- Reading texts ----
 
 
 @pytest.mark.parametrize(

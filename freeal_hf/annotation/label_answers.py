@@ -1,0 +1,302 @@
+"""Reads the label out of an LLM's answer. An answer that is not clear has no label, never a wrong one."""
+
+import ast
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from freeal_hf.annotation.calls import UnusableAnswer
+from freeal_hf.annotation.final_answer import final_answer
+from freeal_hf.annotation.prompts import label_codes
+from freeal_hf.tasks import NO_LABEL, Task
+
+# The only words that may stand beside a label. No sentence of these words and one label denies the label. Any other
+# word can be a negation in some language, a part of a compound, or a condition.
+_NEUTRAL = frozenset(
+    """a about absolutely am an annotation answer appears article as assign assigned be believe belongs best category
+    certainly choice choose chosen class classification classified classify clearly comment conclusion content correct
+    course decision definitely description detected document email falls final fits following for given has have hello
+    here here's hi i i'd i'll i'm intent is it it's json label labeled labelled letter likely mail main matches message
+    most my now of ok okay option output paragraph passage piece post predict predicted prediction primary request
+    response result review right say seems select selected sentence sentiment should snippet statement sure tag text
+    that that's the think this title to topic tweet type under utterance very would""".split()  # noqa: SIM905 - a list would have a line for each
+)
+
+# "The category is X" in other languages. What follows must be the label and nothing else.
+_FOREIGN_FRAME = re.compile(
+    r"[\s*_\"'`#]*(?:"
+    r"(?:(?:das|die|der|la|le|el|il|lo|o|a|het|de|l['’])\s*)?"
+    r"(?:antwort|label|klasse|kategorie|etikett|bezeichnung|ergebnis|thema|réponse|étiquette|catégorie|classe|sujet"
+    r"|respuesta|etiqueta|categoría|clase|tema|risposta|etichetta|categoria|resposta|rótulo|antwoord|categorie"
+    r"|odpowiedź|etykieta|kategoria|ответ|метка|категория|класс|cevap|etiket|kategori|sınıf|svar"
+    r"|الإجابة|التصنيف|الفئة)\b"
+    r"(?:\s+(?:ist|lautet|est|es|è|é|is|to|jest|är|er|هي|هو)\b)?"
+    r"|(?:答案|标签|類別|类别|分类|回答|ラベル|カテゴリー?|답변|라벨|레이블|분류|카테고리)(?:是|为|は)?"
+    r")[\s*_\"'`]*[:：]?\s*",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(
+    r"(?:is\s+there\s+|do\s+you\s+need\s+)?anything\s+else(?:\s+i\s+can\s+help\s+(?:you\s+)?with)?\s*\?"
+    r"|(?:please\s+)?let\s+me\s+know\s+if\s+you\s+(?:need\s+(?:anything\s+else|more\s+help|further\s+assistance)"
+    r"|have\s+(?:any\s+)?(?:other|more|further)\s+questions)\s*[.!]"
+    r"|(?:i\s+)?hope\s+(?:this|that)\s+helps\s*[.!]|you(?:'re|\s+are)\s+welcome\s*[.!]",
+    re.IGNORECASE,
+)
+# An explanation may follow the JSON object that was asked for, if it names no label and denies nothing.
+_EXPLANATION = re.compile(
+    r"[\s`]*\n[\s*_#`]*(?:explanation|reason|reasoning|rationale|justification|erklärung|begründung|explication"
+    r"|explicación|spiegazione)[*_\s]*:",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(
+    r"n't\b|[?¿？؟]|\b(?:not?|nor|none|neither|never|nothing|nobody|without|cannot|wrong\w*|incorrect\w*|inaccura\w*"
+    r"|mis\w+|errors?|erroneous\w*|false\w*|untrue|instead|rather|except\w*|but|however|although|though|actually|wait"
+    r"|correct(?:ion|ed|ing)|sorry|apolog\w+|opposite|contrary|revers\w+|invers\w+|invert\w+|kidding|jok\w+|lies?|lying"
+    r"|lied|hardly|scarcely|barely|unlikely|doubt\w*|ignor\w+|disregard\w*|exclu\w+|rul(?:e|ed|ing)|reject\w*|refus\w+"
+    r"|den(?:y|ies|ied)|lack\w*|fail\w*|far|else|other\w*|sarcas\w*|iron\w*|pretend\w*|fake\w*|random\w*|guess\w*"
+    r"|kein\w*|nicht|nie|niemals|falsch\w*|sondern|aber|ne|pas|jamais|non|sans|faux|mais|ni|nunca|jamás|sin|falso|pero"
+    r"|não|nem|mai|senza|ma|però|niet|geen|nooit|nigdy|bez)\b",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"\A\s*```[a-z]*\s*(.*?)\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
+_FLAT_OBJECT = re.compile(r"\{[^{}]*\}")
+_LABEL_FIELDS = ("label", "labels", "category", "class", "answer", "classification", "prediction", "predicted_label")
+_NEXT_QUESTION = re.compile(r'\n\s*Text: "')
+
+_QUOTES = "\"'`“”‘’„«»‹›「」『』*"
+_OPENERS, _CLOSERS = f"{_QUOTES}([{{#>", f"{_QUOTES}.,:)]}}!。．：，、！"
+# Marks that deny nothing. An exclamation mark must follow a word: "!spam" and "label != spam" are negations.
+_MARKS = (frozenset(f"{_OPENERS}{_CLOSERS}=→–—- \t\r\n")) - {"!"}
+_EXCLAMATION = re.compile(r"(?<=\w)!+(?=[\s\"'*]|\Z)")
+_JOINED = re.compile(r"\S[-–—]|[-–—]\S")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_SEPARATORS = re.compile(r"[_\-\s]+")
+_LETTER_AND_NAME = re.compile(r"([A-Za-z])\s*[.):\-–—]?[\s(]+(.+)", re.DOTALL)
+_MENTION = "\0"
+
+
+class ParsedAnswer(NamedTuple):
+    """A label id, or -1 and the reason why there is none."""
+
+    label: int
+    reason: UnusableAnswer | None
+
+
+def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> ParsedAnswer:
+    """Reads the label out of an answer.
+
+    An answer has a label if it names one label and nothing in it can deny that:
+
+    - the JSON object that was asked for;
+    - the name or the letter of a label, also in quotes, in bold or with a full stop;
+    - a sentence that has one label and otherwise only words of a short list: "Sure! Here is the label: sports", "The
+      text is about sports."
+
+    Any other word means "no label", because it can be a negation in a language that nobody thought of: "non-sports",
+    "hardly sports", "kein sports". A lost label costs less than an inverted one.
+
+    Args:
+        answer (`str`, *optional*): What the model said, with its reasoning.
+        task (`Task`): The task.
+        coded (`bool`, *optional*, defaults to `False`): Whether labels were asked for as letters.
+
+    Example:
+
+        >>> from freeal_hf.tasks import TextClassification
+        >>> task = TextClassification(["ham", "spam"])
+        >>> parse_answer("The label is: **Spam**.", task), parse_answer("Non-spam", task)
+        (ParsedAnswer(label=1, reason=None), ParsedAnswer(label=-1, reason='not a label'))
+    """
+    said, is_cut_off = final_answer(answer)
+    text = unicodedata.normalize("NFC", said).replace("’", "'").replace(_MENTION, " ").strip()
+    if not text:
+        return ParsedAnswer(NO_LABEL, "cut-off answer" if is_cut_off else "empty answer")
+    names = _Names(task, coded)
+    if (label := names.whole(text)) != NO_LABEL:
+        return ParsedAnswer(label, None)
+    fenced = _FENCE.match(text)
+    if (values := _json_labels(fenced[1] if fenced else text)) is not None:
+        return _parsed(names.all_in(values))
+    values, rest = _embedded_labels(text)
+    if not values:
+        if "{" in text and "}" not in text:
+            return ParsedAnswer(NO_LABEL, "cut-off answer")
+        return _parsed(names.all_in([text]))
+    found = names.all_in(values)
+    before, _, after = rest.partition(_MENTION)
+    if not before.replace("json", "").strip(" \t\r\n`") and _EXPLANATION.match(after):
+        denied = bool(_DENIAL.search(after)) or names.is_any_in(after)
+        return _parsed(set() if denied else found)
+    if _is_neutral(_COURTESY.sub(" ", rest)):
+        return _parsed(found)
+    return ParsedAnswer(NO_LABEL, "several labels" if len(found) > 1 else "not a label")
+
+
+class _Names:
+    """The names of a task's labels, and the letters that stand for them."""
+
+    def __init__(self, task: Task, coded: bool) -> None:
+        self.task = task
+        codes = label_codes(task, coded)
+        self.codes = codes if codes != task.label_names else []
+        self.plain = [_plain(name) for name in task.label_names]
+
+    def whole(self, text: str) -> int:
+        """The label that a text is, and nothing else; -1 if it is none."""
+        for body in dict.fromkeys((text.strip(), _bare(text))):
+            if len(body) == 1 and body.upper() in self.codes:
+                return self.codes.index(body.upper())
+            if (label := self.task.label_of(body)) != NO_LABEL:
+                return label
+            if body and body[0] not in "_-" and body[-1] not in "_-" and self.plain.count(_plain(body)) == 1:
+                return self.plain.index(_plain(body))
+            pair = _LETTER_AND_NAME.fullmatch(body) if self.codes else None
+            if pair and pair[1] in self.codes and self._name(pair[2]) == self.codes.index(pair[1]):
+                return self.codes.index(pair[1])
+        return NO_LABEL
+
+    def all_in(self, values: Sequence[str]) -> set[int]:
+        """The labels that some values name; none if one of the values is not clear."""
+        found = [self._in(unicodedata.normalize("NFC", value).replace("’", "'")) for value in values]
+        return set().union(*found) if all(found) else set()
+
+    def is_any_in(self, text: str) -> bool:
+        """Whether the name of any label stands in a text."""
+        return any(
+            re.search(rf"(?<!\w){_flexible(name)}(?!\w)", text, re.IGNORECASE) for name in self._longest_first()
+        )
+
+    def _in(self, value: str) -> set[int]:
+        if (label := self.whole(value)) != NO_LABEL:
+            return {label}
+        rest = value
+        for _ in range(2):  # "Antwort: Label: X"
+            if not (frame := _FOREIGN_FRAME.match(rest)):
+                break
+            rest = rest[frame.end() :]
+            if (label := self.whole(rest)) != NO_LABEL:
+                return {label}
+        return self._in_sentence(_COURTESY.sub(" ", value))
+
+    def _in_sentence(self, text: str) -> set[int]:
+        # A name or letter begins after a blank, so that "Label:X" needs one.
+        rest = re.sub(r"([:：])(?=[^\s\"'`*])", r"\1 ", text)
+        clear: set[int] = set()
+        unclear: set[int] = set()
+        for name in self._longest_first():  # "not spam" before "spam", and its place is then taken
+            label = self.task.label2id[name]
+            words = _WORD.findall(name.casefold())
+            is_word = bool(words) and _NEUTRAL.issuperset(words)
+            is_common = is_word or len(name) == 1 or name.isdecimal()  # "It is sales", "the text has 1 label"
+
+            def mention(
+                match: re.Match[str], label: int = label, word: bool = is_word, common: bool = is_common
+            ) -> str:
+                is_quoted = bool(set(_QUOTES) & set(match["open"]) and set(_QUOTES) & set(match["close"]))
+                is_last = not match.string[match.end() :].strip()
+                is_answer = is_last and (not word or match.string[: match.start()].rstrip().endswith(":"))
+                (unclear if common and not is_quoted and not is_answer else clear).add(label)
+                return f" {_MENTION} "
+
+            rest = re.sub(_standing(_flexible(name)), mention, rest, flags=re.IGNORECASE)
+        for code in self.codes:
+            # "A" and "I" are words, too: "A text about sports", "I say".
+            pattern = _standing(code) + (r"(?!\s*[^\W\dA-Z_])" if code in "AI" else "")
+            rest, count = re.subn(pattern, f" {_MENTION} ", rest)
+            if count:
+                clear.add(self.codes.index(code))
+        if len(found := clear | unclear) > 1:
+            return found
+        return clear if clear and _is_neutral(rest) else set()
+
+    def _name(self, text: str) -> int:
+        bare = _bare(text)
+        label = self.task.label_of(bare)
+        return self.plain.index(_plain(bare)) if label == NO_LABEL and self.plain.count(_plain(bare)) == 1 else label
+
+    def _longest_first(self) -> list[str]:
+        return sorted(self.task.label_names, key=len, reverse=True)
+
+
+def _parsed(found: set[int]) -> ParsedAnswer:
+    if len(found) == 1:
+        return ParsedAnswer(next(iter(found)), None)
+    return ParsedAnswer(NO_LABEL, "several labels" if found else "not a label")
+
+
+def _json_labels(text: str) -> list[str] | None:
+    """The values of the label field of a JSON object; `None` if the text is no such object."""
+
+    def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for name, value in pairs:
+            fields[name.casefold()] = [*fields[name.casefold()], value] if name.casefold() in fields else [value]
+        return fields
+
+    try:
+        fields = json.loads(text, object_pairs_hook=collected)
+    except (ValueError, RecursionError):
+        fields = _python_dict(text)
+    if not isinstance(fields, dict):
+        return None
+    for name in _LABEL_FIELDS:
+        values = [one for value in fields.get(name, ()) for one in (value if isinstance(value, list) else [value])]
+        if values and not any(isinstance(one, dict) for one in values):
+            return [one if isinstance(one, str) else json.dumps(one) for one in values if one is not None] or [""]
+    return None
+
+
+def _python_dict(text: str) -> dict[str, list[Any]] | None:
+    """A dictionary as Python writes it, with single quotes: small models answer like that."""
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+    return {str(name).casefold(): [one] for name, one in value.items()} if isinstance(value, dict) else None
+
+
+def _embedded_labels(text: str) -> tuple[list[str], str]:
+    """The values of the JSON objects in a text, and the text with marks in their places."""
+    values: list[str] = []
+
+    def mention(match: re.Match[str]) -> str:
+        found = _json_labels(match[0])
+        values.extend(found or ())
+        return match[0] if found is None else f" {_MENTION} "
+
+    rest = _FLAT_OBJECT.sub(mention, text)
+    if (following := _NEXT_QUESTION.search(rest)) and rest[: following.start()].strip() == _MENTION:
+        # The model went on with a next question of its own.
+        return values[:1], _MENTION
+    return values, rest
+
+
+def _bare(text: str) -> str:
+    """A text without the quotes, brackets and emphasis around it, and without its final punctuation."""
+    return text.strip(" \t\r\n").lstrip(f"{_OPENERS} \t\r\n").rstrip(f"{_CLOSERS} \t\r\n")
+
+
+def _standing(pattern: str) -> str:
+    """A pattern that stands by itself: no letter, hyphen or other mark joins it to something."""
+    opening, closing = re.escape(_OPENERS), re.escape(_CLOSERS)
+    return rf"(?:(?<=[\s{_MENTION}])|\A)(?P<open>[{opening}]*){pattern}(?P<close>[{closing}]*)(?=[\s{_MENTION}]|\Z)"
+
+
+def _flexible(name: str) -> str:
+    """A pattern of a name in which blanks, hyphens and underscores are the same."""
+    return r"[\s_\-]+".join(re.escape(part) for part in _SEPARATORS.split(name) if part) or re.escape(name)
+
+
+def _is_neutral(rest: str) -> bool:
+    """Whether a text, beside the places of its labels, has only words and marks that deny nothing."""
+    rest = _EXCLAMATION.sub(" ", rest.replace(_MENTION, " "))
+    if _JOINED.search(rest):
+        return False
+    left = _WORD.sub(lambda word: " " if word[0].casefold() in _NEUTRAL else word[0], rest)
+    return _MARKS.issuperset(left)
+
+
+def _plain(text: str) -> str:
+    return " ".join(_SEPARATORS.sub(" ", text.casefold()).split())
