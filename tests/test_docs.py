@@ -59,7 +59,7 @@ def test_the_ladder_is_printed_as_it_is_shown(task, caplog, monkeypatch):
     shown = re.search(r"<!-- the ladder.*?-->\n((?:    .*\n)+)", ANNOTATORS)[1].splitlines()
     with (
         serve(ChatServer(Behaviour(constraints=("structured_outputs",)))) as server,
-        caplog.at_level(logging.INFO, logger="freeal_hf.annotation.constraints"),
+        caplog.at_level(logging.INFO, logger="freeal_hf.annotation.features"),
     ):
         list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("plum")]))
     assert caplog.messages == [line.strip() for line in shown]

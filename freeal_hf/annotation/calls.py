@@ -81,6 +81,13 @@ class RefusedError(Exception):
         self.reason = reason
 
 
+class RejectedError(AnnotatorError):
+    """A call that the server rejects as a whole (403, 404).
+
+    It ends the run, unless the server answers the same question in a plainer form.
+    """
+
+
 class Pace:
     """How many calls may be under way: doubles each round trip while the server keeps up, halves on overload.
 
@@ -226,6 +233,6 @@ def _overdue(timeout: float | None) -> TransientError:
 
 
 def _backoff(attempt: int, failure: TransientError) -> float:
-    if failure.retry_after:  # the pace holds every call back for that long already
-        return 0.0
+    if failure.retry_after:  # after an overload the pace holds every call back for that long already
+        return 0.0 if failure.overloaded else failure.retry_after
     return random.uniform(0.5, 1.0) * min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (attempt - 1))

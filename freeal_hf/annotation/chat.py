@@ -10,12 +10,13 @@ from huggingface_hub import AsyncInferenceClient
 from freeal_hf.annotation.calls import TransientError
 from freeal_hf.annotation.completions import Completion
 from freeal_hf.annotation.final_answer import said_in
-from freeal_hf.annotation.http_errors import HTTP_ERRORS, blotted, explained
+from freeal_hf.annotation.http_errors import HTTP_ERRORS, blotted, error_object, explained
 from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import Message
 from freeal_hf.errors import AnnotatorError
 
 _OURS = "freeal"
+_MOST_SHOWN = 100  # characters of a body that is not JSON
 _SHORTEST_KEY = 16  # characters; shorter ones ("none", "EMPTY") are no secret, and may be a label
 
 
@@ -51,7 +52,7 @@ async def complete(
         messages (`Sequence[Mapping[str, str]]`): The chat.
         model (`str`, *optional*): Name of the model in the request.
         extra (`Mapping`): Further fields of the request, `response_format` among them.
-        **sampling: `max_tokens`, `temperature`, `seed`, `logprobs`, `top_logprobs`.
+        **sampling: `max_tokens`, `temperature`, `seed`, `logprobs`, `top_logprobs`; `None` leaves one out.
 
     Raises:
         TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotation.http_errors.explained`.
@@ -61,14 +62,22 @@ async def complete(
         output: dict[str, Any] = await client.chat_completion(
             list(messages), model=model, extra_body=fields, **sampling
         )
-        answer = _answer(output.get(_OURS, output), messages)
+        payload = output.get(_OURS, output)
+        if (failure := error_object(payload, str(client.model), client.token)) is not None:
+            raise failure
+        answer = _answer(payload, messages)
         if len(client.token or "") < _SHORTEST_KEY:
             return answer
         # Some gateways answer 200 and an error in plain words, with the key in it.
         return answer._replace(text=blotted(answer.text, client.token))
     except HTTP_ERRORS as error:
         raise explained(error, str(client.model), client.token) from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except json.JSONDecodeError as error:
+        start = blotted(" ".join(error.doc[:_MOST_SHOWN].split()), client.token)
+        begins = f"begins with {start!r}" if start else "is empty"
+        detail = f"the server's answer is not a chat completion: its body is not JSON and {begins}"
+        raise TransientError("broken response", detail) from error
+    except (UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
         detail = f"the server's answer is not a chat completion ({type(error).__name__}: {error})"
         raise TransientError("broken response", detail) from error
     except ValueError as error:  # huggingface_hub's own: no token, no such provider

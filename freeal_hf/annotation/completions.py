@@ -1,7 +1,8 @@
 """How a label, or texts, are asked of a language model behind HTTP, whichever protocol carries the question."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from freeal_hf.annotation.annotator import (
@@ -12,8 +13,8 @@ from freeal_hf.annotation.annotator import (
     Generation,
     GenerationRequest,
 )
-from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
-from freeal_hf.annotation.constraints import Footing, Trial, constraint_fields, find_footing, schema_fields
+from freeal_hf.annotation.calls import Reason, RefusedError
+from freeal_hf.annotation.constraints import Constrain, constraint_fields, schema_fields
 from freeal_hf.annotation.entities import (
     LONGEST_PASSAGE,
     entity_messages,
@@ -41,14 +42,11 @@ from freeal_hf.annotation.prompts import (
     parse_numbers,
     parse_texts,
 )
-from freeal_hf.errors import AnnotatorError
 from freeal_hf.spans import Span
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 SMALLEST_CUT = 200
 """Characters; a text that does not fit then never will."""
-
-_CANARY_ATTEMPTS = 4
 
 
 class Completion(NamedTuple):
@@ -65,8 +63,8 @@ class Completion(NamedTuple):
     completion_tokens: int
 
 
-Complete = Callable[[Sequence[Message], Mapping[str, Any], int], Awaitable[Completion]]
-"""Answers a chat: messages, the fields of `constraint_fields`, number of log-probabilities a token (0: none)."""
+Complete = Callable[[Sequence[Message], Constrain, int], Awaitable[Completion]]
+"""Answers a chat: messages, what holds the answer, and how many log-probabilities of each token are of use."""
 
 
 def label_request(
@@ -119,7 +117,6 @@ def choice_request(task: Task, request: ChoiceRequest, *, max_tokens: int) -> di
 
 async def ask_label(
     complete: Complete,
-    footing: Footing,
     task: Task,
     request: AnnotationRequest,
     *,
@@ -130,20 +127,19 @@ async def ask_label(
 
     Args:
         complete (`Complete`): Makes the call.
-        footing (`Footing`): How the server is held to the labels.
         task, request, coded, max_text_length: As in `label_request`.
 
     Raises:
         TransientError, RefusedError, AnnotatorError: What `complete` raises.
     """
     codes = label_codes(task, coded)
-    fields = constraint_fields(footing.constraint, codes)
+    constrain = partial(constraint_fields, codes=codes)
     # a few more than there are labels: a letter may come with and without a space or a quote
-    top_logprobs = min(footing.top_logprobs, len(codes) + 3)
+    top_logprobs = len(codes) + 3
     length = max_text_length
     while True:
         try:
-            completion = await complete(_messages(task, request, coded, length), fields, top_logprobs)
+            completion = await complete(_messages(task, request, coded, length), constrain, top_logprobs)
             break
         except RefusedError as error:
             length = min(length, len(request.text)) // 2
@@ -163,21 +159,18 @@ def entity_request(task: TokenClassification, request: AnnotationRequest, *, max
     }
 
 
-async def ask_entities(
-    complete: Complete, footing: Footing, task: TokenClassification, request: AnnotationRequest
-) -> Annotation:
+async def ask_entities(complete: Complete, task: TokenClassification, request: AnnotationRequest) -> Annotation:
     """Asks for the entities of one text, passage by passage, and finds them in its words.
 
     Args:
         complete (`Complete`): Makes the call.
-        footing (`Footing`): How the server is held to a schema.
         task (`TokenClassification`): What is sought.
         request (`AnnotationRequest`): The text, its words and its demonstrations.
 
     Raises:
         TransientError, RefusedError, AnnotatorError: What `complete` raises.
     """
-    fields = schema_fields(footing.constraint, "entities", entity_schema(task))
+    constrain = partial(schema_fields, name="entities", schema=entity_schema(task))
     bounds = passages(request.words)
     spans: list[Span] = []
     answers, num_dropped, prompt_tokens, completion_tokens = [], 0, 0, 0
@@ -185,7 +178,7 @@ async def ask_entities(
     for start, end in bounds:
         words = request.words[start:end]
         text = request.text if len(bounds) == 1 else " ".join(words)
-        completion = await complete(entity_messages(task, replace(request, text=text)), fields, 0)
+        completion = await complete(entity_messages(task, replace(request, text=text)), constrain, 0)
         answers.append(completion.text)
         prompt_tokens += completion.prompt_tokens
         completion_tokens += completion.completion_tokens
@@ -224,52 +217,6 @@ def read_choice(completion: Completion) -> Choice:
     numbers = parse_numbers(completion.text)
     tokens = completion.prompt_tokens, completion.completion_tokens
     return Choice(numbers, None if numbers else "no ids", *tokens, answer=completion.text)
-
-
-async def send_canary(
-    complete: Complete, paid: list[Completion], *, timeout: float, max_tokens: int, want_logprobs: bool
-) -> Footing:
-    """Finds out, before the bulk is spent, how the server can be held to the labels.
-
-    Args:
-        complete (`Complete`): Makes a call.
-        paid (`list[Completion]`): Takes the answers, which cost tokens as any other.
-        timeout (`float`): Seconds for one call.
-        max_tokens (`int`): Most tokens of an answer, for the error message.
-        want_logprobs (`bool`): Whether to try for log-probabilities.
-
-    Returns:
-        `Footing`: See `freeal_hf.annotation.constraints.find_footing`.
-
-    Raises:
-        AnnotatorError: If the server does not answer, refuses a plain question, or only thinks.
-    """
-    pace = Pace(1)
-
-    async def call(messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int) -> Trial:
-        completion, _ = await ask(
-            lambda: complete(messages, fields, top_logprobs),
-            pace=pace,
-            order=0,
-            timeout=timeout,
-            max_attempts=_CANARY_ATTEMPTS,
-            on_retry=lambda: None,
-        )
-        paid.append(completion)
-        said = final_answer(completion.text).text
-        if completion.is_cut_off and not said:
-            raise AnnotatorError(
-                f"The model wrote {completion.completion_tokens} tokens and no answer yet. A reasoning model needs "
-                f"more than max_tokens={max_tokens}: try 4000, or make it think less (extra_body, where it has one)."
-            )
-        return Trial(said, has_logprobs=any(token.alternatives for token in completion.tokens))
-
-    try:
-        return await find_footing(call, want_logprobs=want_logprobs)
-    except TransientError as error:
-        raise AnnotatorError(
-            f"The annotator did not answer its first call, tried {_CANARY_ATTEMPTS} times: {error}"
-        ) from error
 
 
 def _messages(task: Task, request: AnnotationRequest, coded: bool, length: int) -> list[Message]:

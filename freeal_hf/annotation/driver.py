@@ -378,7 +378,10 @@ class _Worker(Generic[Request, Answer]):
             )
 
     async def _call(self, jobs: Sequence[_Job[Request]]) -> list[Answer]:
-        answers = list(await self.work.call([job.request for job in jobs]))
+        try:
+            answers = list(await self.work.call([job.request for job in jobs]))
+        finally:
+            self._book_own_calls()
         if len(answers) != len(jobs):
             name = type(self.work.annotator).__name__
             raise AnnotatorError(f"{name} gave {len(answers)} answers to {len(jobs)} requests; it must give one each.")

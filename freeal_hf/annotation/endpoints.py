@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from huggingface_hub.utils import get_session
@@ -18,6 +19,7 @@ from freeal_hf.annotation.annotator import (
     Generation,
     GenerationRequest,
 )
+from freeal_hf.annotation.calls import TransientError
 from freeal_hf.annotation.chat import ChatClient, complete
 from freeal_hf.annotation.completions import (
     Completion,
@@ -28,19 +30,20 @@ from freeal_hf.annotation.completions import (
     label_request,
     read_choice,
     read_texts,
-    send_canary,
     texts_request,
     writing,
 )
-from freeal_hf.annotation.constraints import Footing, json_schema_format
+from freeal_hf.annotation.constraints import Constrain, schema_fields
 from freeal_hf.annotation.dedicated import DedicatedEndpoint
+from freeal_hf.annotation.features import TOP_LOGPROBS, Features, Form, Question
 from freeal_hf.annotation.http_errors import HTTP_ERRORS, public_url
 from freeal_hf.annotation.prompts import (
     Message,
     choice_messages,
     choice_schema,
 )
-from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
+from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, chosen_model, given_key
+from freeal_hf.annotation.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import Task, TokenClassification
 
@@ -51,16 +54,11 @@ _NO_KEY = "none"
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 
-class _Ready(NamedTuple):
-    client: ChatClient
-    footing: Footing
-
-
 class InferenceEndpointsAnnotator:
     """Labels and writes texts through huggingface_hub's asynchronous chat client.
 
-    Before the first call of a run a canary finds out how the server can be held to the labels, and whether it returns
-    log-probabilities; see `freeal_hf.annotation.constraints`.
+    Before the first call of a run a canary finds out how the server can be held to the labels, whether it returns
+    log-probabilities, and which other optional features it takes; see `freeal_hf.annotation.features`.
 
     Args:
         model (`str`):
@@ -158,10 +156,13 @@ class InferenceEndpointsAnnotator:
         self._endpoint = (
             DedicatedEndpoint(model, namespace, self._key, wait_seconds=wake_timeout) if is_endpoint else None
         )
-        self._served_model: str | None = None
+        self._served_model = self.model
+        self._asks_for_model = (self.base_url is not None and self.model is None) or is_endpoint
+        self._chosen_model: str | None = None  # of several that the server has
         self._client: ChatClient | None = None
-        self._footing: Footing | None = None
         self.own_calls: list[Completion] = []
+        form = Form(top_logprobs=TOP_LOGPROBS if probabilities else 0, extra=tuple(self.extra_body))
+        self._features = Features(self._send, self.own_calls, form)
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: messages, schema, model, sampling."""
@@ -191,14 +192,12 @@ class InferenceEndpointsAnnotator:
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, one call each."""
-        client, footing = self._ready()
         if isinstance(task, TokenClassification):
-            call = partial(self._entity_call, client)
-            return list(await asyncio.gather(*(ask_entities(call, footing, task, request) for request in requests)))
+            call = partial(self._call, "entities", self.generation_max_tokens)
+            return list(await asyncio.gather(*(ask_entities(call, task, request) for request in requests)))
         ask = partial(
             ask_label,
-            partial(self._label_call, client),
-            footing,
+            partial(self._call, "label", self.max_tokens),
             task,
             coded=self.probabilities,
             max_text_length=self.max_text_length,
@@ -207,38 +206,32 @@ class InferenceEndpointsAnnotator:
 
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
         """Writes texts for one label; in an entity task with what they name."""
-        client, footing = self._ready()
         messages, schema = writing(task, request)
-        held = footing.constraint == "json_schema"
-        completion = await self._complete(
-            client,
+        question = Question(
+            "texts",
             messages,
-            {"response_format": json_schema_format("texts", schema)} if held else {},
-            temperature=self.generation_temperature,
+            partial(schema_fields, name="texts", schema=schema),
+            top_logprobs=0,
             max_tokens=self.generation_max_tokens,
+            timeout=self.generation_timeout,
+            temperature=self.generation_temperature,
             seed=request.seed,
         )
-        return read_texts(completion, task, request)
+        return read_texts(await self._features.complete(question), task, request)
 
     async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label."""
-        client, footing = self._ready()
-        held = footing.constraint == "json_schema"
-        schema = choice_schema(request.with_explanation)
-        completion = await self._complete(
-            client,
-            choice_messages(task, request),
-            {"response_format": json_schema_format("ids", schema)} if held else {},
-            temperature=self.temperature,
-            max_tokens=self.generation_max_tokens,
-            seed=self.seed,
-        )
-        return read_choice(completion)
+        constrain = partial(schema_fields, name="ids", schema=choice_schema(request.with_explanation))
+        messages = choice_messages(task, request)
+        return read_choice(await self._call("ids", self.generation_max_tokens, messages, constrain, 0))
 
     def open(self) -> None:
-        """Wakes the dedicated endpoint, if it is one and sleeps."""
+        """Wakes the dedicated endpoint, if it is one and sleeps; asks a server of several models which to use."""
         if self._endpoint is not None:
             self.base_url = self._endpoint.open()
+        if self._asks_for_model:
+            with ThreadPoolExecutor(1) as executor:  # a thread, because a loop may be running in this one
+                executor.submit(asyncio.run, self._choose_model()).result()
 
     def close(self) -> None:
         """Puts the dedicated endpoint to sleep again, if it was woken here."""
@@ -246,91 +239,121 @@ class InferenceEndpointsAnnotator:
             self._endpoint.close()
 
     async def __aenter__(self) -> "InferenceEndpointsAnnotator":
-        client = ChatClient(
-            self.base_url or self.model,
-            provider=self.provider,  # type: ignore[arg-type] # huggingface_hub lists them, and the list grows
-            token=self._key,
-            timeout=self.generation_timeout,
-        )
+        if self._asks_for_model:
+            await self._choose_model()
+        self._client = self._new_client()
         try:
-            self._served_model = await self._model_served()
-            if self._footing is None:
-                self._footing = await send_canary(
-                    partial(self._label_call, client),
-                    self.own_calls,
-                    timeout=self.timeout,
-                    max_tokens=self.max_tokens,
-                    want_logprobs=self.probabilities,
-                )
+            await self._features.enter(
+                max_tokens=self.max_tokens, timeout=self.timeout, temperature=self.temperature, seed=self.seed
+            )
         except BaseException:
-            await client.close()
+            await self._client.close()
+            self._client = None
             raise
-        self._client = client
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        client, self._client = self._ready().client, None
-        await client.close()
+        await self._features.leave()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
-    def _ready(self) -> "_Ready":
-        if self._client is None or self._footing is None:
+    def _new_client(self) -> ChatClient:
+        return ChatClient(
+            self.base_url or self.model,
+            provider=self.provider,  # type: ignore[arg-type] # huggingface_hub lists them, and the list grows
+            token=self._key,
+            timeout=self.generation_timeout,
+        )
+
+    async def _call(
+        self, kind: str, max_tokens: int, messages: Sequence[Message], constrain: Constrain, top_logprobs: int
+    ) -> Completion:
+        question = Question(
+            kind,
+            messages,
+            constrain,
+            top_logprobs=top_logprobs,
+            max_tokens=max_tokens,
+            timeout=self.generation_timeout if kind == "ids" else self.timeout,
+            temperature=self.temperature,
+            seed=self.seed,
+        )
+        return await self._features.complete(question)
+
+    async def _send(self, question: Question, form: Form) -> Completion:
+        if self._client is None:
             raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
-        return _Ready(self._client, self._footing)
-
-    async def _label_call(
-        self, client: ChatClient, messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int
-    ) -> Completion:
-        sampling: dict[str, Any] = {"logprobs": True, "top_logprobs": top_logprobs} if top_logprobs else {}
-        return await self._complete(
-            client,
+        messages = question.messages
+        if not form.system_role and messages[0]["role"] == "system":
+            messages = without_system_role(messages)
+        extra = {name: self.extra_body[name] for name in form.extra} | dict(question.constrain(form.constraint))
+        if form.length_field == "max_completion_tokens":
+            extra.setdefault("max_completion_tokens", question.max_tokens)
+        return await complete(
+            self._client,
             messages,
-            fields,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            seed=self.seed,
-            **sampling,
+            model=self._served_model,
+            extra=extra,
+            max_tokens=question.max_tokens if form.length_field == "max_tokens" else None,
+            temperature=question.temperature if form.temperature else None,
+            seed=question.seed if form.seed else None,
+            logprobs=True if form.top_logprobs else None,
+            top_logprobs=form.top_logprobs or None,
         )
 
-    async def _entity_call(
-        self, client: ChatClient, messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int
-    ) -> Completion:
-        return await self._complete(
-            client,
-            messages,
-            fields,
-            temperature=self.temperature,
-            max_tokens=self.generation_max_tokens,
-            seed=self.seed,
-        )
+    async def _choose_model(self) -> None:
+        """Learns the model's name in a request from the server, where only its address is known."""
+        names = await asyncio.to_thread(self._listed_models)
+        if len(names) > 1:
+            client = self._new_client()
 
-    async def _complete(
-        self, client: ChatClient, messages: Sequence[Message], fields: Mapping[str, Any], **sampling: Any
-    ) -> Completion:
-        extra = {**self.extra_body, **fields}
-        return await complete(client, messages, model=self._served_model, extra=extra, **sampling)
+            async def answers(name: str) -> None:
+                question = [{"role": "user", "content": "Answer in one word: what colour is a ripe banana?"}]
+                extra = dict(self.extra_body)
+                completion = await complete(client, question, model=name, extra=extra, max_tokens=self.max_tokens)
+                self.own_calls.append(completion)
+                if not completion.text.strip() and not completion.is_cut_off:
+                    raise TransientError("broken response", "an empty answer")
 
-    async def _model_served(self) -> str | None:
-        """The model's name in a request; asked of the server where only its address is known."""
-        if self.base_url is None or (self.model is not None and self._endpoint is None):
-            return self.model
+            try:
+                self._chosen_model = await chosen_model(names, answers, timeout=self.timeout)
+            finally:
+                await client.close()
+            logger.warning(
+                "The server has %d models; %r answers, and is used. Another one is named in the annotator: "
+                "endpoint:MODEL@%s",
+                len(names),
+                self._chosen_model,
+                public_url(self.base_url or ""),
+            )
+        self._served_model = self._chosen_model or next(iter(names), None)
+        self._asks_for_model = False
+
+    def _listed_models(self) -> list[str]:
+        """The models that the server has; none where it does not say."""
+        assert self.base_url is not None
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         address = self.base_url.partition("/chat/completions")[0].removesuffix("/").removesuffix("/v1") + "/v1/models"
         try:
-            response = await asyncio.to_thread(get_session().get, address, headers=headers, timeout=30)
-            return str(response.json()["data"][0]["id"])
+            response = get_session().get(address, headers=headers, timeout=30)
+            return list(dict.fromkeys(str(model["id"]) for model in response.json()["data"]))
         except _NO_MODELS_LIST as error:
             logger.info("The server does not tell its model's name (%s); asking without one.", type(error).__name__)
-            return None
+            return []
 
     def _source(self) -> dict[str, Any]:
+        # One model of several is not told by the address.
+        served = {"served_model": self._chosen_model} if self._chosen_model else {}
         return {
             "annotator": "chat-completions",
             "model": self.model,
             "provider": self.provider,
             "url": None if self._endpoint or self.base_url is None else public_url(self.base_url),
             "extra_body": self.extra_body,
+            **served,
         }
 
 

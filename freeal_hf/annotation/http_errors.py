@@ -1,8 +1,11 @@
-"""What an HTTP failure means: try again, give this text up, or end the run; and how to mend it."""
+"""What an HTTP failure means: try again, give this text up, or end the run; and how to fix it."""
 
 import importlib
+import json
 import re
 import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
@@ -10,12 +13,48 @@ from urllib.parse import urlsplit
 
 from huggingface_hub.errors import InferenceTimeoutError, OfflineModeIsEnabled
 
-from freeal_hf.annotation.calls import RefusedError, TransientError
+from freeal_hf.annotation.calls import RefusedError, RejectedError, TransientError
 from freeal_hf.errors import AnnotatorError
 
 _TOO_LONG = re.compile(r"context.{0,20}(?:length|window|size)|too (?:long|large)|inputs?\W{0,2} tokens", re.I)
 _FILTERED = re.compile(r"content.?(?:filter|policy|management)|moderation|safety", re.I)
-_NO_QUOTA = re.compile(r"insufficient_quota|exceeded your (?:current quota|monthly)|billing", re.I)
+_NO_CREDIT = re.compile(r"insufficient[ _](?:quota|credit|balance|funds)|payment required", re.I)
+# A server that names a time to wait means a limit that passes, whatever else it says.
+_NO_QUOTA = re.compile(
+    r"(?:exceeded|used up|exhausted)\W+(?:\w+\W+){0,5}?(?:quota|monthly|credits?)|billing|quota exceeded|"
+    r"\bcredits?\b|per[ -]?day|\bdaily\b|per[ -]?month|\bmonthly\b",
+    re.I,
+)
+_RATE_LIMIT = re.compile(r"rate[ _-]?limit|too many requests", re.I)
+_WAIT_WORDS = re.compile(
+    r"(?:try(?:ing)?(?: again)?|wait|retrydelay\\?\":)(?: for| in| after)*[ \\\"]+"
+    r"((?:\d+(?:\.\d+)?\s?(?:ms|milliseconds?|hours?|h|minutes?|min|m|seconds?|sec|s)\b\s?)+|(?:\d+(?:\.\d+)?(?:ms|h|m|s))+)",
+    re.I,
+)
+_STATUS_WORDS = (
+    (re.compile(r"insufficient[ _](?:quota|credit|balance|funds)|payment required", re.I), 402),
+    (_RATE_LIMIT, 429),
+    (re.compile(r"overloaded|at capacity|loading", re.I), 503),
+    (re.compile(r"invalid.?api.?key|incorrect api key|unauthori[sz]ed|authentication", re.I), 401),
+    (re.compile(r"permission|forbidden", re.I), 403),
+    (re.compile(r"not.?found|no such model", re.I), 404),
+    (
+        re.compile(
+            r"invalid.?request|unsupported|not.{0,10}support|unknown|unrecogni[sz]ed|not permitted|extra_forbidden|"
+            r"bad.?request|validation|context.{0,20}(?:length|window|size)",
+            re.I,
+        ),
+        400,
+    ),
+)
+"""What stands for a status in an error object without a number."""
+
+_CODES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode")
+_WORDS = ("error", "message", "detail", "errors", "error_message", "msg", "title")
+_KEY = re.compile(r"\b(?:hf|sk|gsk|pk|xai|r8|ghp)[-_][A-Za-z0-9_-]{12,}|(?<=Bearer )[^\s\"']{8,}")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s?(ms|h|m|s)", re.I)
 _MOST_SAID = 300  # characters of a server's message that are worth showing
 
 
@@ -44,7 +83,6 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
     """
     place = public_url(url)
     status, headers, said = _response(error)
-    said = " ".join(blotted(said, secret).split())[:_MOST_SAID]
     if isinstance(error, OfflineModeIsEnabled):
         return AnnotatorError(
             f"huggingface_hub is in offline mode and makes no call, not even to {place}: unset HF_HUB_OFFLINE."
@@ -56,41 +94,128 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
             "connection failed",
             f"{place} cannot be reached ({type(error).__name__}); check the address and the network",
         )
+    return _meaning(status, place, _shown(_message(said), secret), said, requested_wait(headers, said))
+
+
+def error_object(payload: Any, url: str, secret: str | None) -> Exception | None:
+    """The driver's error for an error that a server sends with status 200.
+
+    Args:
+        payload (`Any`): The body of the response, read as JSON.
+        url (`str`), secret (`str`, *optional*): As in `explained`.
+
+    Returns:
+        `TransientError`, `RefusedError` or `AnnotatorError`, or `None` where the body is no error object.
+    """
+    if (found := _error_in(payload)) is None:
+        return None
+    text = json.dumps(found, ensure_ascii=False)
+    status = _status_of(found)
+    metadata = found.get("metadata")  # OpenRouter's
+    headers = metadata.get("headers") if isinstance(metadata, Mapping) else None
+    told = headers if isinstance(headers, Mapping) else {}
+    wait = requested_wait({str(name).lower(): str(value) for name, value in told.items()}, text)
+    return _meaning(status, public_url(url), _shown(_message(text), secret), text, wait)
+
+
+def _meaning(status: int, place: str, shown: str, said: str, wait: float | None) -> Exception:
+    """The driver's error for a status, from what the server said in full and from what is shown of it."""
     if status == 401:
         return AnnotatorError(
-            f"{place} refused the key (401): {said} Give a valid one: `hf auth login`, HF_TOKEN, or the environment "
+            f"{place} refused the key (401): {shown} Give a valid one: `hf auth login`, HF_TOKEN, or the environment "
             "variable that api_key_env names."
         )
-    if status in (402, 403) or (status == 429 and _NO_QUOTA.search(said)):
+    is_limit = status == 429 or (status >= 500 and _RATE_LIMIT.search(said))
+    no_quota = is_limit and (_NO_CREDIT.search(said) or (wait is None and _NO_QUOTA.search(said)))
+    if status == 402 or no_quota:
         return AnnotatorError(
-            f"{place} does not let this key use the model ({status}): {said} Accept the model's terms, add credit, or "
-            "use a key with the right to make inference calls."
+            f"{place} says that the quota is used up ({status}): {shown} Every answer so far is kept. Add credit, or "
+            "start the same command again when the quota is renewed."
+        )
+    if status == 403:
+        return RejectedError(
+            f"{place} does not let this key use the model (403): {shown} Accept the model's terms, or use a key with "
+            "the right to make inference calls."
         )
     if status == 404:
-        return AnnotatorError(
-            f"{place} knows no such model or path (404): {said} Check the model's name, and that the address ends "
+        return RejectedError(
+            f"{place} knows no such model or path (404): {shown} Check the model's name, and that the address ends "
             "where `/v1/chat/completions` begins."
         )
-    if status == 429:
-        return TransientError(
-            "rate limited", f"{place}: {status} {said}", retry_after=_retry_after(headers), overloaded=True
-        )
+    said_so = f"{place}: {status} {shown}"
+    if is_limit:
+        return TransientError("rate limited", said_so, retry_after=wait, overloaded=True)
     if status in (503, 529):
-        return TransientError(
-            "server error", f"{place}: {status} {said}", retry_after=_retry_after(headers), overloaded=True
-        )
-    if status >= 500 or status in (408, 409, 425):
-        return TransientError("server error", f"{place}: {status} {said}", retry_after=_retry_after(headers))
+        return TransientError("server error", said_so, retry_after=wait, overloaded=True)
     if status == 413 or _TOO_LONG.search(said):
-        return RefusedError("text too long", f"{place}: {status} {said}")
+        return RefusedError("text too long", said_so)
+    if (status >= 500 and status != 501) or status in (408, 409, 425):
+        return TransientError("server error", said_so, retry_after=wait)
     if _FILTERED.search(said):
-        return RefusedError("content filter", f"{place}: {status} {said}")
-    return RefusedError("request refused", f"{place}: {status} {said}")
+        return RefusedError("content filter", said_so)
+    return RefusedError("request refused", said_so)
+
+
+def _error_in(payload: Any) -> Mapping[str, Any] | None:
+    """The error object of a body without a completion, in any of the forms that servers use."""
+    if isinstance(payload, list) and payload:  # Google's list of one
+        payload = payload[0]
+    if not isinstance(payload, Mapping):
+        return None
+    choices = payload.get("choices")
+    if isinstance(choices, list) and choices:
+        first = choices[0]
+        error = first.get("error") if isinstance(first, Mapping) else None
+    else:
+        error = payload.get("error") or payload.get("errors") or payload.get("detail")
+        if not error and (payload.get("object") == "error" or "message" in payload):
+            error = payload
+    if isinstance(error, list) and len(error) == 1 and isinstance(error[0], Mapping):
+        error = error[0]
+    if not error:
+        return None
+    # Some servers put the code beside the message instead of with it.
+    beside = {name: payload[name] for name in (*_CODES, "type") if name in payload}
+    return {**beside, **error} if isinstance(error, Mapping) else {**beside, "message": error}
+
+
+def _status_of(error: Mapping[str, Any]) -> int:
+    """The HTTP status that an error object stands for; 500, which is tried again, where it does not say."""
+    for name in _CODES:
+        if str(error.get(name, "")).isdecimal() and 400 <= int(error[name]) < 600:
+            return int(error[name])
+    text = json.dumps(error, ensure_ascii=False)
+    return next((status for pattern, status in _STATUS_WORDS if pattern.search(text)), 500)
+
+
+def _message(said: str) -> str:
+    """The message in what a server said, which is mostly a JSON object around it; else all of it."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return said
+    while isinstance(found, Mapping | list) and found:
+        if isinstance(found, list):
+            if len(found) > 1 or not isinstance(found[0], Mapping):
+                break
+            found = found[0]
+        elif (name := next((name for name in _WORDS if found.get(name)), None)) is not None:
+            if name == "msg" and "loc" in found:  # of pydantic: without the place the message says nothing
+                break
+            found = found[name]
+        else:
+            break
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+
+def _shown(said: str, secret: str | None) -> str:
+    text = " ".join(blotted(said, secret).split())[:_MOST_SAID]
+    return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def blotted(text: str, secret: str | None) -> str:
-    """What a server said, without the key that was sent to it."""
-    return text.replace(secret, "***") if secret else text
+    """What a server said, without the key that was sent to it and without anything else that looks like a key."""
+    return _KEY.sub("***", text.replace(secret, "***") if secret else text)
 
 
 @lru_cache(maxsize=16)
@@ -111,15 +236,54 @@ def _response(error: Any) -> tuple[int | None, Any, str]:
     return None, {}, ""
 
 
-def _retry_after(headers: Any) -> float | None:
-    value = headers.get("Retry-After")
-    if not value:
-        return None
+def requested_wait(headers: Any, said: str) -> float | None:
+    """Seconds that a server asks to wait, from its headers or its message; `None` if it does not say.
+
+    Args:
+        headers (`Mapping`): Headers of the response: `Retry-After` in seconds or as a date, `retry-after-ms`,
+            `RateLimit`, `x-ratelimit-reset` and its variants for requests and tokens.
+        said (`str`): What the server said.
+    """
+    value = str(headers.get("retry-after-ms") or "")
+    if _NUMBER.fullmatch(value):
+        return float(value) / 1000
+    value = str(headers.get("retry-after") or headers.get("Retry-After") or "").strip()
+    if value and (wait := _seconds(value)) is not None:
+        return wait
+    limits = {str(name).lower(): str(content) for name, content in headers.items()}
+    if found := re.search(r"\b(?:t|reset)=(\d+)", limits.get("ratelimit", "")):
+        return float(found[1])
+    waits = {
+        name: wait
+        for name, content in limits.items()
+        if "ratelimit" in name and "reset" in name and (wait := _seconds(content)) is not None
+    }
+    used_up = [wait for name, wait in waits.items() if limits.get(name.replace("reset", "remaining")) == "0"]
+    if waits:
+        return max(used_up) if used_up else min(waits.values())
+    if found := _WAIT_WORDS.search(said):
+        return sum(float(part[1]) * _UNITS[part[2].lower()] for part in _DURATION.finditer(found[1]))
+    return None
+
+
+def _seconds(value: str) -> float | None:
+    """Seconds from now: a number of them, `6m0s`, `20ms`, a date, or a time since 1970 in seconds or milliseconds."""
+    value = value.strip()
+    if _NUMBER.fullmatch(value):
+        number = float(value)
+        if number > 1e11:
+            number /= 1000
+        return max(0.0, number - time.time() if number > 1e9 else number)
+    parts = list(_DURATION.finditer(value.lower()))
+    if parts and "".join(part[0] for part in parts) == value.lower():
+        return sum(float(part[1]) * _UNITS[part[2]] for part in parts)
     try:
-        return max(0.0, float(value))
+        date = parsedate_to_datetime(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            date = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError:
+            return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=timezone.utc)
+    return max(0.0, date.timestamp() - time.time())

@@ -1,11 +1,26 @@
 """What a user says of a server: its address, its key, and limits for the calls."""
 
+import asyncio
+import logging
 import os
 import re
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
+from freeal_hf.annotation.calls import RefusedError, RejectedError, TransientError
 from freeal_hf.annotation.http_errors import public_url
 from freeal_hf.errors import AnnotatorError, InputError
+
+logger = logging.getLogger(__name__)
+
+_NO_CHAT = re.compile(
+    r"embed|rerank|\b(?:bge|gte|e5|minilm|clip|sdxl|flux)\b|whisper|\btts\b|speech|audio|dall-?e|diffusion|"
+    r"moderation|guard|\bocr\b",
+    re.IGNORECASE,
+)
+"""Names of models that hardly chat; they are tried last."""
+
+_MOST_TRIED = 8
 
 _KEY_IN_QUERY = re.compile(r"(?:^|&)[^=]*(?:key|token|secret|password|sig)[^=]*=", re.IGNORECASE)
 
@@ -77,3 +92,32 @@ def check_temperatures(**values: object) -> None:
     for name, value in values.items():
         if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
             raise InputError(f"{name} is {value!r}; it must be a number of at least zero.")
+
+
+async def chosen_model(names: Sequence[str], answers: Callable[[str], Awaitable[None]], *, timeout: float) -> str:
+    """The first of a server's models that answers a plain question.
+
+    Those whose names tell of another use (embeddings, speech, images) are tried last.
+
+    Args:
+        names (`Sequence[str]`): The models, as the server lists them.
+        answers (`Callable`): Puts a plain question to a model, and raises what goes wrong.
+        timeout (`float`): Seconds that an answer may take.
+
+    Raises:
+        AnnotatorError: If none of the first ones answers, or the server refuses the key.
+    """
+    said: Exception | None = None
+    tried = sorted(names, key=lambda name: bool(_NO_CHAT.search(name)))[:_MOST_TRIED]
+    for name in tried:
+        try:
+            await asyncio.wait_for(answers(name), timeout)
+            return name
+        except (TransientError, RefusedError, RejectedError, asyncio.TimeoutError) as error:
+            logger.info("Model %s: no answer (%s).", name, error or type(error).__name__)
+            said = said or error
+    raise AnnotatorError(
+        f"The server has {len(names)} models, and none of the {len(tried)} that were tried answered a plain question "
+        f"(the first, {tried[0]!r}: {said or type(said).__name__}). Name one in the annotator: endpoint:MODEL@URL. It "
+        f"has {', '.join(map(repr, names[:20]))}{' and more' if len(names) > 20 else ''}."
+    ) from said

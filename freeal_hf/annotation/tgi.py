@@ -24,10 +24,10 @@ from freeal_hf.annotation.completions import (
     label_request,
     read_choice,
     read_texts,
-    send_canary,
     texts_request,
 )
-from freeal_hf.annotation.constraints import Footing
+from freeal_hf.annotation.constraints import Constrain, schema_fields
+from freeal_hf.annotation.features import TOP_LOGPROBS, Features, Form, Question
 from freeal_hf.annotation.http_errors import public_url
 from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import (
@@ -53,7 +53,7 @@ class TextGenerationAnnotator:
 
     The server's grammar holds each answer to the labels, and the log-probabilities of its tokens give the probability
     of each label. A canary finds out, before the first call of a run, whether it really does both; see
-    `freeal_hf.annotation.constraints`. `/generate` takes a raw prompt: the model's chat template is learnt from the
+    `freeal_hf.annotation.features`. `/generate` takes a raw prompt: the model's chat template is learnt from the
     server's `/chat_tokenize`, once for each shape of chat, and filled in here.
 
     Args:
@@ -120,8 +120,10 @@ class TextGenerationAnnotator:
         self.generation_timeout = generation_timeout
         self._client = TGIClient(self.base_url, given_key(token, api_key_env), generation_timeout)
         self._model: dict[str, Any] = {}
-        self._footing: Footing | None = None
         self.own_calls: list[Completion] = []
+        # The chat template tells whether there is a system role, and `max_new_tokens` is always known.
+        form = Form(top_logprobs=TOP_LOGPROBS if probabilities else 0, system_role=False, length_field=None)
+        self._features = Features(self._send, self.own_calls, form)
         self._has_system_role = True
         self._templates: dict[tuple[str, ...], list[str]] = {}
 
@@ -155,8 +157,7 @@ class TextGenerationAnnotator:
         """
         ask = partial(
             ask_label,
-            self._label_call,
-            self._ready(),
+            partial(self._call, "label", self.max_tokens),
             task,
             coded=self.probabilities,
             max_text_length=self.max_text_length,
@@ -169,16 +170,17 @@ class TextGenerationAnnotator:
         Raises:
             TransientError, RefusedError, AnnotatorError: As the driver expects them.
         """
-        held = {"grammar": _json_grammar(generation_schema())} if self._ready().constraint != "none" else {}
-        completion = await self._complete(
+        question = Question(
+            "texts",
             generation_messages(task, request),
-            max_new_tokens=self.generation_max_tokens,
-            do_sample=True,
+            partial(schema_fields, name="texts", schema=generation_schema()),
+            top_logprobs=0,
+            max_tokens=self.generation_max_tokens,
+            timeout=self.generation_timeout,
             temperature=self.generation_temperature,
             seed=request.seed,
-            **held,
         )
-        return read_texts(completion, task, request)
+        return read_texts(await self._features.complete(question), task, request)
 
     async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label.
@@ -186,12 +188,9 @@ class TextGenerationAnnotator:
         Raises:
             TransientError, RefusedError, AnnotatorError: As the driver expects them.
         """
-        held = self._ready().constraint != "none"
-        grammar = {"grammar": _json_grammar(choice_schema(request.with_explanation))} if held else {}
-        completion = await self._complete(
-            choice_messages(task, request), max_new_tokens=self.generation_max_tokens, **grammar
-        )
-        return read_choice(completion)
+        constrain = partial(schema_fields, name="ids", schema=choice_schema(request.with_explanation))
+        messages = choice_messages(task, request)
+        return read_choice(await self._call("ids", self.generation_max_tokens, messages, constrain, 0))
 
     def open(self) -> None:
         """Asks the server which model it runs: answers are kept under its name."""
@@ -212,14 +211,7 @@ class TextGenerationAnnotator:
     async def __aenter__(self) -> "TextGenerationAnnotator":
         await self._client.__aenter__()
         try:
-            if self._footing is None:
-                self._footing = await send_canary(
-                    self._label_call,
-                    self.own_calls,
-                    timeout=self.timeout,
-                    max_tokens=self.max_tokens,
-                    want_logprobs=self.probabilities,
-                )
+            await self._features.enter(max_tokens=self.max_tokens, timeout=self.timeout)
         except BaseException:
             await self._client.__aexit__()
             raise
@@ -228,20 +220,29 @@ class TextGenerationAnnotator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._features.leave()
         await self._client.__aexit__()
 
-    async def _label_call(
-        self, messages: Sequence[Message], fields: Mapping[str, Any], top_logprobs: int
+    async def _call(
+        self, kind: str, max_tokens: int, messages: Sequence[Message], constrain: Constrain, top_logprobs: int
     ) -> Completion:
-        return await self._complete(
-            messages,
-            max_new_tokens=self.max_tokens,
-            top_n_tokens=top_logprobs or None,
-            grammar=_grammar(fields),
+        timeout = self.generation_timeout if kind == "ids" else self.timeout
+        question = Question(
+            kind, messages, constrain, top_logprobs=top_logprobs, max_tokens=max_tokens, timeout=timeout
         )
+        return await self._features.complete(question)
 
-    async def _complete(self, messages: Sequence[Message], **parameters: Any) -> Completion:
-        response, prompt_tokens = await self._client.complete(await self._prompt(messages), **parameters)
+    async def _send(self, question: Question, form: Form) -> Completion:
+        sampled = question.temperature is not None
+        response, prompt_tokens = await self._client.complete(
+            await self._prompt(question.messages),
+            max_new_tokens=question.max_tokens,
+            do_sample=sampled,
+            temperature=question.temperature if form.temperature else None,
+            seed=question.seed if form.seed else None,
+            top_n_tokens=form.top_logprobs or None,
+            grammar=_grammar(question.constrain(form.constraint)),
+        )
         return Completion(
             text=response.generated_text,
             is_cut_off=response.details.finish_reason == "length",
@@ -288,11 +289,6 @@ class TextGenerationAnnotator:
                     f"The server has no chat template to apply; serve a chat model: {error}"
                 ) from error
 
-    def _ready(self) -> Footing:
-        if self._footing is None:
-            raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
-        return self._footing
-
     def _source(self) -> dict[str, Any]:
         return {
             "annotator": "text-generation",
@@ -322,14 +318,8 @@ def _grammar(fields: Mapping[str, Any]) -> Any:
     if "regex" in fields:
         return Grammar(type=GrammarType.Regex, value=fields["regex"])
     if "value" in fields.get("response_format", {}):
-        return _json_grammar(fields["response_format"]["value"])
+        return Grammar(type=GrammarType.Json, value=dict(fields["response_format"]["value"]))
     raise RefusedError("request refused", "TGI's own protocol has a JSON schema and a regular expression")
-
-
-def _json_grammar(schema: Mapping[str, Any]) -> Any:
-    from text_generation.types import Grammar, GrammarType
-
-    return Grammar(type=GrammarType.Json, value=dict(schema))
 
 
 def _tokens(response: "Response") -> tuple[TokenLogprobs, ...]:

@@ -10,7 +10,7 @@ from text_generation import AsyncClient
 from text_generation.types import Parameters, Request, Response
 
 from freeal_hf.annotation.calls import RefusedError, TransientError
-from freeal_hf.annotation.http_errors import explained
+from freeal_hf.annotation.http_errors import error_object, explained
 from freeal_hf.annotation.prompts import Message
 from freeal_hf.errors import AnnotatorError
 
@@ -56,6 +56,8 @@ class TGIClient(AsyncClient):
         """
         request = Request(inputs=prompt, parameters=Parameters(details=True, **parameters))
         payload, headers = await self._call("POST", "/generate", request.model_dump())
+        if (failure := error_object(payload, f"{self.base_url}/generate", self._key)) is not None:
+            raise failure
         try:
             return Response(**payload), int(headers.get("x-prompt-tokens", 0))
         except (ValidationError, TypeError) as error:

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from freeal_hf.annotation.annotator import (
     run_annotation,
     run_generation,
 )
+from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
 from freeal_hf.annotation.ledger import Ledger
 from freeal_hf.errors import AnnotatorError, InputError
@@ -87,8 +89,9 @@ def test_the_ladder_is_told(task: TextClassification, start: Start, caplog: pyte
         annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     said = [record.getMessage() for record in caplog.records if "onstraint" in record.getMessage()]
     assert said[0] == "Constraint json_schema: accepted but not enforced."
-    assert said[1].startswith("Constraint tgi_schema: refused")
-    assert said[2] == "Constraint choice: enforced."
+    assert said[1].startswith("Constraint json_object: refused")
+    assert said[2].startswith("Constraint tgi_schema: refused")
+    assert said[3] == "Constraint choice: enforced."
 
 
 def test_the_canary_is_sent_once_for_an_annotator(task: TextClassification, start: Start) -> None:
@@ -284,6 +287,58 @@ def test_a_model_that_is_not_named_is_asked_of_the_server(task: TextClassificati
     server = start()
     annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     assert bulk(server)[0]["model"] == MODEL
+
+
+@pytest.mark.parametrize(
+    ("listed", "answering"),
+    [
+        (("nomic-embed-text", "whisper-1", "qwen"), "qwen"),
+        (("aaa", "qwen"), "qwen"),
+        (("qwen", "mistral"), "qwen"),
+        (("bge-reranker", "text-embedding-chat"), "text-embedding-chat"),
+    ],
+    ids=str,
+)
+def test_of_several_models_one_that_answers_is_used_and_named(
+    listed: tuple[str, ...], answering: str, task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start(listed=listed, models=(answering,))
+    annotator = InferenceEndpointsAnnotator(server.url)
+    assert annotate(annotator, task, "a parcel")[0].label == by_hash("a parcel", 3)
+    assert bulk(server)[0]["model"] == answering
+    assert f"{answering!r} answers" in caplog.text and f"endpoint:MODEL@{server.url}" in caplog.text
+
+
+def test_a_server_none_of_whose_models_answers_is_reported_with_their_names(
+    task: TextClassification, start: Start
+) -> None:
+    server = start(listed=("one", "two"), models=())
+    with pytest.raises(AnnotatorError, match=r"2 models.*no model one.*'one', 'two'"):
+        annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+
+
+def test_at_most_a_few_of_many_models_are_tried(task: TextClassification, start: Start) -> None:
+    server = start(listed=tuple(f"m{i}" for i in range(300)), models=())
+    with pytest.raises(AnnotatorError, match="300 models"):
+        annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+    assert len(server.stats.bodies) <= 10
+
+
+def test_the_models_that_are_tried_are_paid_for(task: TextClassification, start: Start) -> None:
+    server, ledger = start(listed=("one", MODEL)), Ledger()
+    list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("x")], ledger=ledger))
+    assert ledger.calls == server.stats.answered.total()
+
+
+def test_answers_of_one_of_several_models_are_kept_under_its_name(task: TextClassification, start: Start) -> None:
+    server, request = start(listed=("one", "two"), models=("one", "two")), AnnotationRequest("x")
+    fingerprints = []
+    for models in (("one", "two"), ("two",)):
+        server.behaviour.models = models
+        annotator = InferenceEndpointsAnnotator(server.url)
+        annotate(annotator, task, "a parcel")
+        fingerprints.append(annotator.fingerprint(task, request))
+    assert fingerprints[0] != fingerprints[1]
 
 
 def test_further_fields_are_sent_along(task: TextClassification, start: Start) -> None:
@@ -498,6 +553,56 @@ def test_retry_after_is_waited_for(task: TextClassification, start: Start) -> No
     list(run_annotation(annotator, task, [AnnotationRequest(str(i)) for i in range(20)], ledger=ledger))
     assert ledger.retries > 0
     assert ledger.seconds > 0.2
+
+
+def test_an_error_object_with_status_200_is_shown_in_the_servers_words(task: TextClassification, start: Start) -> None:
+    server = start(spoil=error_object("You need more credits.", 402))
+    with pytest.raises(AnnotatorError, match=r"quota.*You need more credits\."):
+        annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
+
+
+def test_what_was_answered_before_the_quota_ended_is_kept(
+    task: TextClassification, start: Start, tmp_path: Path
+) -> None:
+    server = start()
+    annotator = InferenceEndpointsAnnotator(server.url, concurrency=1)
+    texts = [AnnotationRequest(f"parcel {i}") for i in range(20)]
+
+    def spoil(completion: dict[str, Any]) -> None:
+        if server.stats.answered.total() > 12:
+            error_object("Daily limit reached.", 429)(completion)
+
+    server.behaviour.spoil = spoil
+    with AnswerCache(tmp_path / "cache.sqlite") as cache:
+        with pytest.raises(AnnotatorError, match="Daily limit reached"):
+            list(run_annotation(annotator, task, texts, cache=cache))
+        assert len(cache) > 5
+
+
+def test_a_rate_limit_with_status_200_is_waited_for(task: TextClassification, start: Start) -> None:
+    server = start()
+    annotator, ledger = InferenceEndpointsAnnotator(server.url, concurrency=2), Ledger()
+    annotate(annotator, task, "warm up the canary")
+    limited = iter([True] * 3)
+
+    def spoil(completion: dict[str, Any]) -> None:
+        if next(limited, False):
+            error_object("Rate limit reached. Please try again in 200ms.", 429)(completion)
+
+    server.behaviour.spoil = spoil
+    results = dict(run_annotation(annotator, task, [AnnotationRequest(str(i)) for i in range(9)], ledger=ledger))
+    assert all(answer.is_labelled for answer in results.values())
+    assert ledger.retries == 3 and ledger.seconds > 0.2
+
+
+def error_object(message: str, code: int) -> Callable[[dict[str, Any]], None]:
+    """Makes a completion into an error."""
+
+    def spoil(completion: dict[str, Any]) -> None:
+        completion.clear()
+        completion["error"] = {"message": message, "code": code}
+
+    return spoil
 
 
 def test_calls_under_way_settle_below_what_the_server_takes(task: TextClassification, start: Start) -> None:

@@ -90,7 +90,7 @@ def test_a_text_that_the_model_cannot_answer_ends_with_a_reason(annotator):
 
 def test_a_constraint_that_the_server_ignores_is_not_relied_on(annotator):
     label(annotator, ["Never dull."])
-    assert annotator._footing.constraint == "none"
+    assert annotator._features.form.constraint == "none"
 
 
 def test_no_confidence_is_claimed_without_log_probabilities(annotator):

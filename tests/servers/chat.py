@@ -39,15 +39,41 @@ def first_candidates(numbers: list[int], wanted: int) -> str:
     return json.dumps({"explanation": "the first ones", "ids": numbers[:wanted]})
 
 
+def _json(content: object, status: int = 200) -> web.Response:
+    return web.json_response(content, status=status)
+
+
+REFUSALS: dict[str, Callable[[str], web.Response]] = {
+    **{
+        str(status): (lambda said, status=status: _json({"error": {"message": said}}, status))  # type: ignore[misc]
+        for status in (400, 403, 404, 415, 422, 500, 501)
+    },
+    "pydantic": lambda said: _json({"detail": [{"loc": ["body", "field"], "msg": said, "input": 0}]}, 422),
+    "error object": lambda said: _json({"error": {"message": said, "code": 400}}),
+    "error text": lambda said: _json({"error": said}),
+    "detail": lambda said: _json({"detail": said}),
+    "object error": lambda said: _json({"object": "error", "message": said, "code": 40001}),
+    "list": lambda said: _json([{"error": {"code": 400, "message": said, "status": "INVALID_ARGUMENT"}}]),
+    "error in choice": lambda said: _json({"choices": [{"error": {"message": said, "code": 502}, "message": None}]}),
+    "no choices": lambda said: _json({"choices": [], "usage": {}}),
+    "null": lambda said: _json(None),
+    "empty": lambda said: web.Response(text="", content_type="application/json"),
+    "page": lambda said: web.Response(text=f"<html>{said}</html>", content_type="text/html"),
+}
+"""How servers refuse what they do not support."""
+
+
 @dataclass
 class Behaviour:
     """How the server behaves.
 
     Args:
         latency: Seconds until an answer.
-        constraints: Fields that it enforces: `json_schema`, `tgi` (`response_format.value`), `structured_outputs`,
-            `guided_choice`, `regex`. Others are silently ignored, as vLLM does.
-        rejected: Fields that it answers with 400.
+        constraints: Fields that it enforces: `json_schema`, `json_object` (`response_format.schema`), `tgi`
+            (`response_format.value`), `structured_outputs`, `guided_choice`, `regex`. Others are silently ignored, as
+            vLLM does.
+        rejected: Features that it refuses: names of fields, types of `response_format`, or `system` for the role.
+        refusal: How it refuses them; a key of `REFUSALS`.
         logprobs: Whether log-probabilities are returned.
         usage: Whether it counts tokens.
         token: The bearer token that it wants.
@@ -58,7 +84,8 @@ class Behaviour:
             `empty`, `400`, `filter`, `broken`.
         seed: Of the faults; a text's nth request always meets the same one.
         confidence: Probability of the label that is answered; the others share the rest.
-        models: Names of models that it has.
+        models: Names of models that answer.
+        listed: Names of the models that `/v1/models` gives.
         context: Characters of a prompt beyond which it answers 400.
         free_text: What it says when nothing constrains it; `{}` stands for the label.
         oracle: The rule: text and number of labels to label id.
@@ -71,6 +98,7 @@ class Behaviour:
     latency: float = 0.0
     constraints: tuple[str, ...] = ("json_schema",)
     rejected: tuple[str, ...] = ()
+    refusal: str = "400"
     logprobs: bool = True
     usage: bool = True
     token: str | None = None
@@ -81,6 +109,7 @@ class Behaviour:
     seed: int = 0
     confidence: float = 0.8
     models: tuple[str, ...] = (MODEL, "dummy")
+    listed: tuple[str, ...] = (MODEL,)
     context: int = 10**9
     free_text: str = "{}"
     oracle: Callable[[str, int], int] = by_hash
@@ -131,7 +160,7 @@ class ChatServer:
         return app
 
     async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": MODEL, "max_model_len": 4096}]})
+        return web.json_response({"data": [{"id": name, "max_model_len": 4096} for name in self.behaviour.listed]})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -146,7 +175,8 @@ class ChatServer:
                 return fault
             missing = [name for name in self.behaviour.rejected if _asks_for(body, name)]
             if missing:
-                return web.json_response({"error": {"message": f"unknown field {missing[0]}"}}, status=400)
+                self.stats.met["refusal"] += 1
+                return REFUSALS[self.behaviour.refusal](f"unknown field {missing[0]}")
             if sum(len(message["content"]) for message in body["messages"]) > self.behaviour.context:
                 message = f"This model's maximum context length is {self.behaviour.context} characters."
                 return web.json_response({"error": {"message": message}}, status=400)
@@ -228,7 +258,7 @@ class ChatServer:
             taken = set(map(int, chosen[1].split(","))) if chosen else set()
             numbers = map(int, re.findall(r'^(\d+): "', prompt, re.MULTILINE))
             answer = self.behaviour.chooser([n for n in numbers if n not in taken], int(wanted[1]))
-        elif prompt.startswith("Examples from the collection:"):
+        elif "Examples from the collection:" in prompt:
             answer = json.dumps({"texts": [f"written {i} like {prompt[-60:-20]!r}" for i in range(5)]})
         else:
             answer = self.behaviour.free_text
@@ -299,12 +329,15 @@ def text_of(prompt: str) -> str:
 
 
 def _asks_for(body: dict[str, Any], name: str) -> bool:
+    if name == "system":
+        return any(message["role"] == "system" for message in body["messages"])
     return (body.get("response_format") or {}).get("type") == name or name in body
 
 
 def _asks_for_list(body: dict[str, Any], name: str) -> bool:
     form = body.get("response_format") or {}
-    return name in form.get("json_schema", {}).get("schema", {}).get("properties", {})
+    schema = form.get("schema") or form.get("json_schema", {}).get("schema", {})
+    return name in schema.get("properties", {})
 
 
 def _choices(body: dict[str, Any], constraints: tuple[str, ...]) -> list[str] | None:
@@ -312,6 +345,8 @@ def _choices(body: dict[str, Any], constraints: tuple[str, ...]) -> list[str] | 
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema" and "json_schema" in constraints:
         return _enum(form["json_schema"]["schema"])
+    if "schema" in form and "json_object" in constraints:
+        return _enum(form["schema"])
     if "value" in form and "tgi" in constraints:
         return _enum(form["value"])
     if "structured_outputs" in body and "structured_outputs" in constraints:
