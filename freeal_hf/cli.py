@@ -21,11 +21,13 @@ from freeal_hf.cli_options import (
     add_data_options,
     add_field,
     add_task_options,
+    add_test_options,
     annotator_options,
     data_source,
     quiet_libraries,
     reading,
     task_of,
+    test_reading,
 )
 from freeal_hf.cli_predict import add_predict, predict
 from freeal_hf.cli_select import add_select, select
@@ -49,7 +51,12 @@ _SOURCE_OPTIONS = (
     "split",
     "delimiter",
     "encoding",
+    "quoting",
     "test_data",
+    "test_split",
+    "test_delimiter",
+    "test_encoding",
+    "test_quoting",
     "human_labels",
 )
 
@@ -126,6 +133,7 @@ def _add_run(commands: Any) -> None:
         "overwritten; repeatable",
     )
     data.add_argument("--test-data", metavar="PATH", help="texts with gold labels that the loop never sees")
+    add_test_options(data)
 
     task = run.add_argument_group("task")
     add_task_options(task)
@@ -258,7 +266,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
 
     annotator = str(values.get("annotator", "embedding"))
     refiner = values.get("refine_annotator")
-    columns = reading(values)
+    columns = reading(values, is_read=dataset is None)
     try:
         args = FreeALConfig(output_dir=str(values.get("output_dir", _DEFAULT_OUTPUT_DIR)), **training)
     except ValueError as error:
@@ -295,7 +303,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     files = {name: columns[name] for name in ("text_columns", "delimiter", "encoding") if name in columns}
     human_labels = read_human_labels(values.get("human_labels") or (), task, **files)
     if values.get("test_data"):
-        test = read_rows(values["test_data"], task, gold_column=gold, **columns)
+        test = read_rows(values["test_data"], task, gold_column=gold, **{**columns, **test_reading(values)})
     for which, spec in enumerate(specs):
         if only_estimate or not spec.startswith(_FREE_ANNOTATORS):
             of = f" of {spec}" if len(specs) > 1 else ""

@@ -67,15 +67,15 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
 
     from freeal_hf.inputs import AUGMENTED_COLUMN, is_usable, read_data
     from freeal_hf.run_folder import write_atomically
-    from freeal_hf.tables import read_tables
+    from freeal_hf.tables import raw_table
     from freeal_hf.training.augmentation import augment as augment_texts
 
     columns = reading(values)
     data = read_data(source, **columns)
     del columns["text_columns"]
     columns.pop("id_column", None)
-    table = dict(next(read_tables(source, **columns)[0]))
-    if AUGMENTED_COLUMN in table:
+    table = raw_table(source, **columns)
+    if AUGMENTED_COLUMN in table.names:
         raise InputError(f"{source} has a column {AUGMENTED_COLUMN!r} already; remove or rename it to make new views.")
     usable = [row for row, note in enumerate(data["note"]) if is_usable(note)]
     texts = data.select(usable)["text"][:]
@@ -89,13 +89,12 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
         views = [""] * len(data)
         for row, view in zip(usable, found.views, strict=True):
             views[row] = view
-        table[AUGMENTED_COLUMN] = views
 
         def write(partial: Path) -> None:
             with partial.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(table)
-                writer.writerows(zip(*table.values(), strict=True))
+                writer.writerow([*table.names, AUGMENTED_COLUMN])
+                writer.writerows([*row, view] for row, view in zip(table.rows, views, strict=True))
 
         write_atomically(output, write)
         journal.unlink()

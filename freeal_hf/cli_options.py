@@ -1,15 +1,17 @@
 """What the commands have in common: options of the data and the task, and how they are understood."""
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Collection, Mapping
 from dataclasses import Field
 from typing import Any
 
 import yaml
 
 from freeal_hf.errors import InputError
+from freeal_hf.layouts import QUOTINGS
 from freeal_hf.tasks import TextClassification, TokenClassification, load_task, task_from_dict
 
-READING_OPTIONS = ("id_column", "split", "delimiter", "encoding")
+READING_OPTIONS = ("id_column", "split", "delimiter", "encoding", "quoting")
 """Options that go to the reader as they are, where they are given."""
 
 
@@ -22,13 +24,36 @@ def add_data_options(group: Any) -> None:
     group.add_argument(
         "--data",
         metavar="PATH",
-        help="CSV, TSV, JSON(L) or Parquet file, a folder, pattern or fsspec address of these, or a Hub data set id",
+        help="CSV, TSV, JSON(L) or Parquet file, a folder, pattern or fsspec address of these, or a Hub dataset id",
     )
-    group.add_argument("--text-columns", metavar="A,B,...", help="column(s) of the text (default: text)")
+    group.add_argument(
+        "--text-columns",
+        action="append",
+        metavar="A,B,...",
+        help="column(s) of the text (default: text); repeatable. A name that contains commas is given as it is",
+    )
     group.add_argument("--id-column", metavar="NAME", help="column of unique ids (default: made from the text)")
-    group.add_argument("--split", metavar="NAME", help="split of a Hub data set (default: train)")
-    group.add_argument("--delimiter", metavar="X", help="field separator of a CSV file")
-    group.add_argument("--encoding", metavar="NAME", help="encoding of a text file (default: utf-8)")
+    group.add_argument("--split", metavar="NAME", help="split of data that has several (default: train)")
+    group.add_argument("--delimiter", metavar="X", help="field separator of a CSV file (default: detected)")
+    group.add_argument("--encoding", metavar="NAME", help="encoding of a text file (default: detected)")
+    group.add_argument(
+        "--quoting",
+        choices=QUOTINGS,
+        help="whether quotes mark the cells of a CSV file, or are part of its texts (default: csv; files in which "
+        "quotes may join rows are refused)",
+    )
+
+
+def add_test_options(group: Any) -> None:
+    """Adds how the test data are read.
+
+    Args:
+        group: Argument group of a parser.
+    """
+    group.add_argument("--test-split", metavar="NAME", help="their split, where they have several (default: --split)")
+    group.add_argument("--test-delimiter", metavar="X", help="their field separator (default: detected)")
+    group.add_argument("--test-encoding", metavar="NAME", help="their encoding (default: detected)")
+    group.add_argument("--test-quoting", choices=QUOTINGS, help="what quotes are in them (default: csv, as --quoting)")
 
 
 def add_task_options(group: Any) -> None:
@@ -70,19 +95,60 @@ def data_source(values: Mapping[str, Any]) -> Any:
     return values["data"]
 
 
-def reading(values: Mapping[str, Any], text_columns: Any = "text") -> dict[str, Any]:
+def reading(values: Mapping[str, Any], text_columns: Any = "text", *, is_read: bool = True) -> dict[str, Any]:
     """Keyword arguments of `read_data` and `stream_texts`.
 
     Args:
         values (`Mapping`): Options by name.
         text_columns (`str` or `list[str]`): Columns of the text where no option names them.
+        is_read (`bool`, defaults to `True`): Whether the data is still to be read. If not, a list of columns is taken
+            as it is.
+
+    Raises:
+        InputError: If the data must be opened to understand the names of columns, and cannot be.
     """
-    columns = values.get("text_columns", text_columns)
-    columns = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else list(columns)
     given = {name: values[name] for name in READING_OPTIONS if values.get(name)}
     if "delimiter" in given:
         given["delimiter"] = given["delimiter"].replace("\\t", "\t")
-    return {"text_columns": columns, **given}
+    columns = values.get("text_columns", text_columns)
+    if isinstance(columns, str):
+        columns = [columns]
+    elif not is_read:
+        return {"text_columns": list(columns), **given}
+    names: Collection[str] = ()
+    if any("," in column for column in columns) and values.get("data") is not None:
+        from freeal_hf.tables import open_table
+
+        names = open_table(values["data"], **{name: given[name] for name in given if name != "id_column"}).names
+    return {"text_columns": [name for column in columns for name in _column_names(column, names)], **given}
+
+
+def _column_names(given: str, names: Collection[str]) -> list[str]:
+    """The columns that `A,B` means: one of that name if there is one, else several, quoted as in a CSV file."""
+    if given in names:
+        return [given]
+    try:
+        (cells,) = csv.reader([given], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError):
+        cells = given.split(",")
+    return [cell.strip() for cell in cells]
+
+
+def test_reading(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of `read_data` for the test data; layout and split are its own.
+
+    Args:
+        values (`Mapping`): Options by name.
+
+    Raises:
+        InputError: If the test data are the data themselves.
+    """
+    given = {name: values.get(f"test_{name}") for name in ("split", "delimiter", "encoding", "quoting")}
+    split = given["split"] or values.get("split")
+    if values["test_data"] == values.get("data") and split == values.get("split"):
+        raise InputError("--test-data are the same texts as --data; name other ones, or their split (--test-split).")
+    delimiter = given["delimiter"]
+    return {**given, "split": split, "delimiter": delimiter.replace("\\t", "\t") if delimiter else None}
 
 
 def task_of(values: Mapping[str, Any]) -> TextClassification | TokenClassification:

@@ -36,6 +36,11 @@ _PRIVATE_OPTIONS = {
     "split",
     "delimiter",
     "encoding",
+    "quoting",
+    "test_split",
+    "test_delimiter",
+    "test_encoding",
+    "test_quoting",
     "output_dir",
     "prices",
 }

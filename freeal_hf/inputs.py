@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from freeal_hf.arrow_tables import PIECE, dataset_of, spooled
 from freeal_hf.errors import InputError
-from freeal_hf.tables import Table, missing_column, read_tables
+from freeal_hf.tables import OpenTable, Table, open_table
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
 if TYPE_CHECKING:
@@ -34,9 +33,10 @@ def read_data(
     id_column: str | None = None,
     augmented_column: str | None = None,
     extra_columns: Sequence[str] = (),
-    split: str = "train",
+    split: str | None = None,
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    quoting: str | None = None,
     max_characters: int = MAX_CHARACTERS,
 ) -> "Dataset":
     """Reads texts and, if there are any, gold labels.
@@ -45,7 +45,8 @@ def read_data(
 
     Args:
         source (`str`, `Path`, `Dataset` or `DataFrame`):
-            A CSV, TSV, JSON, JSON-lines or Parquet file, a Hub data set id, or data that is loaded already.
+            A CSV, TSV, JSON, JSON-lines or Parquet file, a folder of them, a dataset id of the Hub, or data that is
+            loaded already: anything that `open_table` opens.
         task (`TextClassification`, *optional*): The task, needed to read gold labels.
         text_columns (`Sequence[str]`, defaults to `("text",)`):
             Column of the text; several are joined as `name: value, name: value` with empty values left out.
@@ -56,9 +57,9 @@ def read_data(
         augmented_column (`str`, *optional*):
             Column with a paraphrase of each text; `augmented_text` is taken when it is there.
         extra_columns (`Sequence[str]`): Further columns to keep as strings, for instance another system's labels.
-        split (`str`, defaults to `"train"`): Split of a Hub data set.
-        delimiter (`str`, *optional*): Field separator of a CSV file.
-        encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.
+        split (`str`, *optional*): Split of a source that has several; `train` by default.
+        delimiter, encoding (`str`, *optional*): Layout of a text file; by default it is found in the file.
+        quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts.
         max_characters (`int`): Longer texts are cut, and their `note` says so.
 
     Returns:
@@ -75,10 +76,12 @@ def read_data(
     _check_text_columns(text_columns)
     if gold_column is not None and task is None:
         raise InputError(f"Reading the gold column {gold_column!r} needs the task whose labels it holds.")
-    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding, rows=PIECE)
-    first = next(tables)
-    if augmented_column is None and AUGMENTED_COLUMN in list(first):
+    opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)
+    origin = opened.origin
+    if augmented_column is None and AUGMENTED_COLUMN in opened.names:
         augmented_column = AUGMENTED_COLUMN
+    wanted = [*text_columns, gold_column, id_column, augmented_column, *extra_columns]
+    tables = opened.read([column for column in wanted if column is not None], rows=PIECE)
     names = ["text", "note", *([AUGMENTED_COLUMN] if augmented_column else []), *extra_columns]
     features: dict[str, Any] = dict.fromkeys(names, Value("string"))
     if gold_column is not None:
@@ -86,14 +89,12 @@ def read_data(
         features["gold"] = class_label(task)
     schema = Features(features).arrow_schema
     ids: list[pa.Array] = []
-    usable = _Usable(origin, text_columns)
+    usable = _Usable(opened, text_columns)
 
     def pieces() -> Iterator[pa.Table]:
-        for table in chain([first], tables):
-            wanted = [*text_columns, gold_column, id_column, augmented_column, *extra_columns]
-            check_columns(table, wanted, origin, delimiter)
+        for table in tables:
             texts, notes = _read_texts(table, text_columns, max_characters)
-            usable.saw(notes, list(table))
+            usable.saw(notes)
             ids.append(pa.array(_named(table, id_column, texts), pa.string()))
             columns: dict[str, Any] = {"text": texts, "note": notes}
             if augmented_column is not None:
@@ -114,18 +115,16 @@ def read_data(
 class _Usable:
     """Whether there is any text that can be labelled."""
 
-    def __init__(self, origin: str, columns: Sequence[str]) -> None:
-        self.origin, self.columns = origin, columns
+    def __init__(self, table: OpenTable, columns: Sequence[str]) -> None:
+        self.origin, self.columns, self.names = table.origin, columns, table.names
         self.found, self.count = False, 0
         self.first_note: str | None = None
-        self.names: list[str] = []
 
-    def saw(self, notes: Sequence[str | None], names: list[str]) -> None:
-        """Notes what was read of some rows, and the columns that there are."""
+    def saw(self, notes: Sequence[str | None]) -> None:
+        """Notes what was read of some rows."""
         self.found = self.found or any(map(is_usable, notes))
         self.first_note = self.first_note or next(iter(notes), None)
         self.count += len(notes)
-        self.names = names
 
     def check(self) -> None:
         """Refuses a table without rows, or with none that has a text."""
@@ -152,16 +151,17 @@ def stream_texts(
     *,
     text_columns: Sequence[str] = ("text",),
     id_column: str | None = None,
-    split: str = "train",
+    split: str | None = None,
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    quoting: str | None = None,
     max_characters: int = MAX_CHARACTERS,
     rows: int = 4096,
 ) -> Iterator[list[TextRow]]:
     """Reads texts as `read_data` does, some rows at a time, from files that may be larger than memory.
 
     Args:
-        source, text_columns, split, delimiter, encoding, max_characters: As in `read_data`.
+        source, text_columns, split, delimiter, encoding, quoting, max_characters: As in `read_data`.
         id_column (`str`, *optional*):
             Column of ids. Without it an id is made from the text; equal texts have equal ids here, since telling them
             apart would take memory for all rows.
@@ -174,12 +174,11 @@ def stream_texts(
         InputError: As `read_data` does, for what is wrong in later rows only when it comes to them.
     """
     _check_text_columns(text_columns)
-    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding, rows=rows)
-    usable = _Usable(origin, text_columns)
-    for table in tables:
-        check_columns(table, [*text_columns, id_column], origin, delimiter)
+    opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)
+    usable = _Usable(opened, text_columns)
+    for table in opened.read([*text_columns, *([id_column] if id_column else [])], rows=rows):
         texts, notes = _read_texts(table, text_columns, max_characters)
-        usable.saw(notes, list(table))
+        usable.saw(notes)
         yield [TextRow(*row) for row in zip(_named(table, id_column, texts), texts, notes, strict=True)]
     usable.check()
 
@@ -204,13 +203,6 @@ def _check_text_columns(columns: Sequence[str]) -> None:
         raise InputError(f"text_columns must be a non-empty list of column names, not {columns!r}.")
 
 
-def check_columns(table: Table, columns: Sequence[str | None], origin: str, delimiter: str | None) -> None:
-    """Refuses a table that lacks one of the columns (`None` is none)."""
-    for column in columns:
-        if column is not None and column not in table:
-            raise InputError(missing_column(column, list(table), origin, delimiter))
-
-
 def _read_texts(table: Table, columns: Sequence[str], limit: int) -> tuple[list[str], list[str | None]]:
     texts, notes = [], []
     for values in zip(*(table[column] for column in columns), strict=True):
@@ -221,7 +213,7 @@ def _read_texts(table: Table, columns: Sequence[str], limit: int) -> tuple[list[
 
 
 def _usable_text(value: Any, limit: int) -> tuple[str, str | None]:
-    if value is None or (isinstance(value, float) and value != value):
+    if value is None:
         return "", "the text is missing"
     if not isinstance(value, str):
         return str(value)[:limit], f"the text is a {type(value).__name__}, not a string"
@@ -242,7 +234,7 @@ def _was_cut(note: str) -> bool:
 
 
 def _as_string(value: Any) -> str:
-    return "" if value is None or (isinstance(value, float) and value != value) else str(value)
+    return "" if value is None else str(value)
 
 
 def read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin: str) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import check_columns, is_usable, read_ids
+from freeal_hf.inputs import is_usable, read_ids
 from freeal_hf.spans import OUTSIDE, Span, invalid_position
-from freeal_hf.tables import read_tables
+from freeal_hf.tables import open_table
 from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ def read_sentences(
     gold_column: str | None = None,
     id_column: str | None = None,
     extra_columns: Sequence[str] = (),
-    split: str = "train",
+    split: str | None = None,
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    quoting: str | None = None,
 ) -> "Dataset":
     """Reads sentences and, if there are any, gold tags.
 
@@ -42,7 +43,7 @@ def read_sentences(
         gold_column (`str`, *optional*): Column of the true BIO tags, one for each word. It is only scored against.
         id_column (`str`, *optional*): Column of unique ids. Without it an id is made from the text itself.
         extra_columns (`Sequence[str]`): Further columns of tags, kept as JSON: another system's, for instance.
-        split, delimiter, encoding (`str`): As in `read_data`.
+        split, delimiter, encoding, quoting (`str`, *optional*): As in `read_data`.
 
     Returns:
         `Dataset`: Columns `id`, `text`, `tokens`, `token_starts` (where each word starts in `text`, in characters),
@@ -56,13 +57,14 @@ def read_sentences(
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Sequence as ListFeature
 
-    tables, origin = read_tables(source, split=split, delimiter=delimiter, encoding=encoding)
-    table = next(tables)
-    has_words = TOKENS in table
+    opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)
+    origin = opened.origin
+    has_words = TOKENS in opened.names
     if not has_words and len(text_columns) != 1:
         raise InputError(f"{origin}: entities have places in one text; name one column of it, not {text_columns}.")
     column = TOKENS if has_words else text_columns[0]
-    check_columns(table, [column, gold_column, id_column, *extra_columns], origin, delimiter)
+    wanted = [column, gold_column, id_column, *extra_columns]
+    table = next(opened.read([name for name in wanted if name is not None]))
     values = table[column]
     if not len(values):
         raise InputError(f"{origin} has no rows; there is nothing to label.")

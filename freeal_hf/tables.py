@@ -1,77 +1,181 @@
-"""Reads tables: CSV, TSV, JSON, JSON lines, Parquet, Hub data sets, data in memory; whole or some rows at a time."""
+"""Reads tables: CSV, TSV, JSON, JSON lines, Parquet, Hub datasets, data in memory; whole or some rows at a time."""
 
-import csv
 import json
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections import Counter
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from freeal_hf.arrow_tables import PIECE
+from freeal_hf.cells import cell_text, normal_cell
 from freeal_hf.errors import InputError
+from freeal_hf.folders import chosen_files
+from freeal_hf.layouts import SUFFIXES, delimiter_hint, format_of, table_suffix, text_file
+from freeal_hf.tasks import normal_form
+from freeal_hf.text_tables import Columns, Pieces, open_text_table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from datasets import Dataset
+    import pyarrow as pa
+    from datasets import Dataset, DatasetDict
 
 Table = Mapping[str, Sequence[Any]]
 """Column name to values. Not yet a `Dataset`, whose columns cannot hold values of several types."""
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = {".jsonl", ".ndjson"}
-_SUFFIXES = [*_DELIMITERS, ".json", *sorted(_JSON_LINES), ".parquet"]
+
+@dataclass(frozen=True)
+class OpenTable:
+    """A table whose columns are known. Its rows can be read more than once.
+
+    Args:
+        origin (`str`): How to call the table in messages.
+        names (`list[str]`): The column names in their order. They may repeat or be empty.
+        pieces (`Callable`): Gives columns by their positions, some rows at a time.
+        delimiter (`str`, *optional*): The separator of the cells of a CSV file.
+    """
+
+    origin: str
+    names: list[str]
+    pieces: Pieces
+    delimiter: str | None = None
+
+    def read(self, columns: Sequence[str] | None = None, *, rows: int | None = None) -> Iterator[Table]:
+        """Reads columns; nothing that is in other columns matters.
+
+        Args:
+            columns (`Sequence[str]`, *optional*): Their names; all columns by default.
+            rows (`int`, *optional*): Most rows of a piece; by default all come in one.
+
+        Returns:
+            `Iterator[Table]`: The pieces, at least one, with the values as `normal_cell` gives them.
+
+        Raises:
+            InputError: At once if a column is missing or not the only one of its name; from the iterator if rows
+                cannot be read.
+        """
+        names = list(dict.fromkeys(self.names if columns is None else columns))
+        positions = [self._position(name) for name in names]
+        return self._tables(names, positions, rows)
+
+    def texts(self, *, rows: int = 1000) -> Iterator[list[str]]:
+        """Reads every column as strings, for writing the table again.
+
+        Args:
+            rows (`int`, defaults to 1000): Number of rows in memory at a time.
+
+        Yields:
+            `list[str]`: The cells of a row, as many as there are `names`. Cells of a CSV file are as they stand in it.
+
+        Raises:
+            InputError: If rows cannot be read.
+        """
+        for piece in self.pieces(range(len(self.names)), rows, False):
+            for row in zip(*piece, strict=True):
+                yield [cell_text(value) for value in row]
+
+    def _tables(self, names: Sequence[str], positions: Sequence[int], rows: int | None) -> Iterator[Table]:
+        joined: dict[str, list[Any]] = {name: [] for name in names}
+        is_empty = True
+        for piece in self.pieces(positions, rows or PIECE, True):
+            table = {name: list(map(normal_cell, values)) for name, values in zip(names, piece, strict=True)}
+            if rows is not None:
+                is_empty = False
+                yield table
+            else:
+                for name, values in table.items():
+                    joined[name] += values
+        if rows is None or is_empty:
+            yield joined
+
+    def _position(self, column: str) -> int:
+        found = [i for i, name in enumerate(self.names) if name == column]
+        found = found or [i for i, name in enumerate(self.names) if normal_form(name) == normal_form(column)]
+        if not found:
+            raise InputError(missing_column(column, self.names, self.origin, self.delimiter))
+        if len(found) > 1:
+            raise InputError(f"{self.origin} has {len(found)} columns named {column!r}; rename all but one.")
+        return found[0]
+
+
+def open_table(
+    source: "str | Path | Dataset | DatasetDict | pd.DataFrame | pd.Series[Any]",
+    *,
+    split: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    quoting: str | None = None,
+) -> OpenTable:
+    """Opens a table and reads the names of its columns.
+
+    Args:
+        source (`str`, `Path`, `Dataset`, `DatasetDict`, `DataFrame` or `Series`):
+            A CSV, TSV, JSON, JSON-lines or Parquet file (all but Parquet may be compressed), a folder of such files, a
+            pattern of their names or their address as fsspec knows it (`"s3://bucket/texts/*.parquet"`), a folder that
+            `save_to_disk` wrote, a dataset id of the Hub, or data that is loaded already.
+        split (`str`, *optional*): The split of a source that has several; `train` by default.
+        delimiter, encoding (`str`, *optional*): The layout of a text file. By default it is found in each file.
+        quoting (`str`, *optional*):
+            `"csv"` if quotes in a CSV file mark cells, `"none"` if they are part of the texts. By default they mark
+            cells, and a file is refused where they may join rows that have nothing to do with each other.
+
+    Returns:
+        `OpenTable`: The table. JSON lines are read once to find their columns: any line may bring one.
+
+    Raises:
+        InputError: If there is no such source, or it is empty or cannot be read.
+    """
+    from datasets import Dataset, DatasetDict, IterableDataset
+
+    if isinstance(source, Dataset):
+        return _open_dataset(source, "The dataset")
+    if isinstance(source, DatasetDict):
+        return _open_dataset(_chosen_split(source, split), "The dataset")
+    if isinstance(source, IterableDataset):
+        raise InputError("Give a Dataset, not an IterableDataset: load it without streaming=True.")
+    if isinstance(source, Mapping):
+        raise InputError(f"Give one Dataset, not a {type(source).__name__}; choose a split, say data['train'].")
+    if not isinstance(source, (str, Path)):
+        return _open_loaded(source)
+    layout = _Layout(delimiter, encoding, quoting)
+    path = Path(source)
+    if path.is_file():
+        return _open_file(path, layout)
+    if path.is_dir() or "://" in str(source) or _is_pattern(str(source)):
+        return _open_folder(str(source), split, layout)
+    if path.exists() or table_suffix(path.name) or str(source).count("/") > 1 or not str(source).strip():
+        raise InputError(f"There is no data file {str(source)!r}; give a {', '.join(SUFFIXES)} file or a Hub id.")
+    return _open_dataset(_load_from_hub(str(source), split or "train"), f"Hub dataset {str(source)!r}")
 
 
 def read_tables(
-    source: "str | Path | Dataset | pd.DataFrame",
+    source: "str | Path | Dataset | DatasetDict | pd.DataFrame | pd.Series[Any]",
     *,
-    split: str = "train",
-    delimiter: str | None = None,
-    encoding: str = "utf-8",
+    columns: Sequence[str] | None = None,
     rows: int | None = None,
+    **layout: Any,
 ) -> tuple[Iterator[Table], str]:
     """Reads a table, whole or in pieces.
 
     Args:
-        source (`str`, `Path`, `Dataset` or `DataFrame`):
-            A CSV, TSV, JSON, JSON-lines or Parquet file, a folder of such files, a pattern of their names or their
-            address as fsspec knows it (`"s3://bucket/texts/*.parquet"`), a Hub data set id, or data that is loaded
-            already.
-        split (`str`, defaults to `"train"`): Split of a Hub data set.
-        delimiter (`str`, *optional*): Field separator of a CSV file.
-        encoding (`str`, defaults to `"utf-8"`): Encoding of a text file.
+        source: As in `open_table`.
+        columns (`Sequence[str]`, *optional*): The columns to read; all by default.
         rows (`int`, *optional*):
             Most rows of a piece; by default all come in one. In pieces a file may be larger than memory, unless it is
-            `.json`, one value that can only be read whole. JSON lines are read twice: any line may bring a column.
+            a JSON list, one value that can only be read whole.
+        layout: `split`, `delimiter`, `encoding` and `quoting` as in `open_table`.
 
     Returns:
         `tuple[Iterator[Table], str]`: The pieces, at least one, and how to call the source in messages.
 
     Raises:
-        InputError: At once if there is no such source; from the iterator if it is empty or cannot be read.
+        InputError: As `open_table` and `OpenTable.read` do.
     """
-    from datasets import Dataset, DatasetDict, IterableDataset
-
-    if isinstance(source, Dataset):
-        return _dataset_tables(source, rows), "The data set"
-    if isinstance(source, (DatasetDict, IterableDataset, Mapping)):
-        raise InputError(f"Give one Dataset, not a {type(source).__name__}; choose a split, say data['train'].")
-    if not isinstance(source, (str, Path)):
-        if type(source).__module__.split(".")[0] == "pandas":
-            table = {str(name): source[name].tolist() for name in source}
-            return iter([table]), "The data frame"
-        raise InputError(f"Cannot read data from a {type(source).__name__}; give a path, a Dataset or a DataFrame.")
-    path = Path(source)
-    if path.is_file():
-        return _file_tables(path, delimiter, encoding, rows), str(path)
-    if path.is_dir() or "://" in str(source) or "*" in str(source):
-        shards = _shard_tables(str(source), delimiter, encoding, rows)
-        return (shards if rows else iter([_joined(shards)])), str(source)
-    if path.exists() or path.suffix.lower() in _SUFFIXES or str(source).count("/") > 1 or not str(source).strip():
-        raise InputError(f"There is no data file {str(source)!r}; give a {', '.join(_SUFFIXES)} file or a Hub id.")
-    return _dataset_tables(_load_from_hub(str(source), split), rows), f"Hub data set {str(source)!r}"
+    table = open_table(source, **layout)
+    return table.read(columns, rows=rows), table.origin
 
 
 class RawTable(NamedTuple):
@@ -89,40 +193,20 @@ class RawTable(NamedTuple):
 
 
 def raw_table(
-    source: "str | Path | Dataset | pd.DataFrame",
-    *,
-    split: str = "train",
-    delimiter: str | None = None,
-    encoding: str = "utf-8",
-    rows: int = 1000,
+    source: "str | Path | Dataset | DatasetDict | pd.DataFrame | pd.Series[Any]", *, rows: int = 1000, **layout: Any
 ) -> RawTable:
     """Reads every column of a table as strings. Cells of CSV files are not changed.
 
     Args:
-        source, split, delimiter, encoding: As in `read_tables`.
+        source: As in `open_table`.
         rows (`int`, defaults to 1000): Number of rows in memory at a time.
+        layout: `split`, `delimiter`, `encoding` and `quoting` as in `open_table`.
 
     Raises:
         InputError: As in `read_tables`.
     """
-    tables, _ = read_tables(source, split=split, delimiter=delimiter, encoding=encoding, rows=rows)
-    first = next(tables)
-    suffix = Path(source).suffix.lower() if isinstance(source, (str, Path)) else ""
-    cells = (
-        [cell_text(value) for value in row]
-        for table in chain([first], tables)
-        for row in zip(*table.values(), strict=True)
-    )
-    return RawTable(list(first), cells, delimiter or _DELIMITERS.get(suffix, ","))
-
-
-def cell_text(value: Any) -> str:
-    """The value of a cell as a string: empty if it is missing, JSON for lists and objects."""
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    table = open_table(source, **layout)
+    return RawTable(table.names, table.texts(rows=rows), table.delimiter or ",")
 
 
 def missing_column(column: str, names: Sequence[str], origin: str, delimiter: str | None) -> str:
@@ -131,34 +215,176 @@ def missing_column(column: str, names: Sequence[str], origin: str, delimiter: st
     hint = (
         " Words in 'tokens' are read for entity tasks only (type: token-classification)." if "tokens" in names else ""
     )
-    hint = hint or _delimiter_hint(names, delimiter)
+    hint = hint or delimiter_hint(names, delimiter)
     if column == "text" and not hint:
         hint = " Name the one that holds the texts (--text-columns)."
     return f"{origin} has no column {column!r}; its columns are {listed}.{hint}"
 
 
-def _dataset_tables(dataset: "Dataset", rows: int | None) -> Iterator[Table]:
-    step = rows or max(1, len(dataset))
-    for start in range(0, max(1, len(dataset)), step):
-        yield _columns_of(dataset.select(range(start, min(start + step, len(dataset)))) if rows else dataset)
+class _Layout(NamedTuple):
+    """The options of text files."""
+
+    delimiter: str | None
+    encoding: str | None
+    quoting: str | None
 
 
-def _columns_of(dataset: "Dataset") -> Table:
-    """The columns of a data set, label ids as label names; of words' tags too."""
-    columns = {name: dataset[name] for name in dataset.column_names}
-    for name, feature in dataset.features.items():
-        labels = getattr(getattr(feature, "feature", feature), "names", None)
-        if labels is not None:
-            columns[name] = [_named(value, labels) for value in dataset[name]]
-    return columns
+# ---- Files ----
 
 
-def _named(value: Any, labels: Sequence[str]) -> Any:
-    """The name of a label id or the names of several; `None` where one is missing."""
-    ids = value if isinstance(value, list) else [value]
-    if value is None or any(i is None or i < 0 for i in ids):
-        return None
-    return [labels[i] for i in ids] if isinstance(value, list) else labels[value]
+def _open_file(path: Path, layout: _Layout) -> OpenTable:
+    suffix = format_of(path)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty; there is nothing to label.")
+    if suffix == ".parquet":
+        return _open_parquet(path)
+    file = text_file(path, layout.encoding)
+    names, pieces, delimiter = open_text_table(file, suffix, layout.delimiter, layout.quoting)
+    return OpenTable(str(path), names, pieces, delimiter)
+
+
+def _is_pattern(source: str) -> bool:
+    return any(mark in source for mark in ("*" if "://" in source else "*?["))
+
+
+def _open_folder(source: str, split: str | None, layout: _Layout) -> OpenTable:
+    """Opens the files of a folder, a pattern or an address, in the order of their names."""
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
+    try:
+        files, root = fsspec.core.url_to_fs(source)
+        found = files.glob(root) if _is_pattern(source) else files.find(root)
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{source!r} cannot be read: {error}") from error
+    is_local = isinstance(files, LocalFileSystem)
+    if found == [root]:
+        chosen = found
+    elif _is_pattern(source):
+        start = len(re.split(r"[*?\[]", root)[0].rpartition("/")[0])
+        chosen = chosen_files(sorted(found), start, source, split, has_splits=split is not None)
+    else:
+        folder = root.rstrip("/")
+        if {f"{folder}/dataset_dict.json", f"{folder}/state.json"} & set(found):
+            return _open_saved(source, split)
+        readme = Path(folder, "README.md") if is_local else None
+        chosen = chosen_files(sorted(found), len(folder), source, split, readme=readme)
+    fetch = _local_file if is_local else partial(_fetched, files)
+    # Of remote files only the first is looked at before it is its turn.
+    tables = []
+    for name in chosen if is_local else chosen[:1]:
+        with fetch(name) as path:
+            tables.append(_open_file(path, layout))
+    numbered = list(dict.fromkeys(column for table in tables for column in _numbered(table.names)))
+
+    def pieces(positions: Sequence[int], rows: int, are_needed: bool) -> Iterator[Columns]:
+        for name in chosen:
+            with fetch(name) as path:
+                table = tables[chosen.index(name)] if is_local else _open_file(path, layout)
+                yield from _of_file(table, name, [numbered[i] for i in positions], numbered, rows, are_needed)
+
+    return OpenTable(source, [name for name, _ in numbered], pieces, tables[0].delimiter)
+
+
+def _of_file(
+    table: OpenTable,
+    name: str,
+    wanted: Sequence[tuple[str, int]],
+    known: Sequence[tuple[str, int]],
+    rows: int,
+    are_needed: bool,
+) -> Iterator[Columns]:
+    """The columns of one file of several; where they are not needed, those that it lacks are empty."""
+    places = {column: i for i, column in enumerate(_numbered(table.names))}
+    # A remote file may have columns that the first did not have.
+    if not set(wanted) <= places.keys() if are_needed else not places.keys() <= set(known):
+        raise InputError(
+            f"{name} has the columns {table.names}, the files before it {[column for column, _ in known]}; all files "
+            "must have the columns that are read."
+        )
+    present = [column for column in wanted if column in places]
+    for piece in table.pieces([places[column] for column in present], rows, are_needed):
+        values = dict(zip(present, piece, strict=True))
+        count = len(piece[0]) if piece else 0
+        yield [values.get(column, [None] * count) for column in wanted]
+
+
+def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
+    """Column names that may repeat, each with how often it came before."""
+    return [(name, names[:i].count(name)) for i, name in enumerate(names)]
+
+
+@contextmanager
+def _local_file(name: str) -> Iterator[Path]:
+    yield Path(name)
+
+
+@contextmanager
+def _fetched(files: Any, name: str) -> Iterator[Path]:
+    """A remote file, on this disk while it is read."""
+    with TemporaryDirectory(prefix="freeal-") as folder:
+        path = Path(folder, Path(name).name)
+        try:
+            files.get(name, str(path))
+        except OSError as error:
+            raise InputError(f"{name!r} cannot be read: {error}") from error
+        yield path
+
+
+def _open_parquet(path: Path) -> OpenTable:
+    import pyarrow.parquet as pq
+
+    with _refusing_parquet(path), pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+
+    def pieces(positions: Sequence[int], rows: int, are_needed: bool) -> Iterator[Columns]:
+        names = [schema.names[i] for i in positions]
+        label_names = _stored_label_names(schema.metadata, names)
+        # Equal names can only be told apart by their places among all columns.
+        chosen = names if all(schema.names.count(name) == 1 for name in names) else None
+        with _refusing_parquet(path), pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=rows, columns=chosen):
+                found = [batch.column(name if chosen else i) for name, i in zip(names, positions, strict=True)]
+                yield [
+                    _named_labels(_values(column), label_names.get(name))
+                    for name, column in zip(names, found, strict=True)
+                ]
+
+    return OpenTable(str(path), list(schema.names), pieces)
+
+
+@contextmanager
+def _refusing_parquet(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+
+
+# ---- Datasets and data in memory ----
+
+
+def _open_saved(source: str, split: str | None) -> OpenTable:
+    """Opens what `save_to_disk` wrote."""
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        saved = load_from_disk(source)
+    except Exception as error:  # datasets raises many types
+        raise InputError(f"{source!r} was written by save_to_disk and cannot be read: {error}") from error
+    return _open_dataset(_chosen_split(saved, split) if isinstance(saved, DatasetDict) else saved, source)
+
+
+def _chosen_split(splits: "DatasetDict", split: str | None) -> "Dataset":
+    name = split or (next(iter(splits)) if len(splits) == 1 else None)
+    if name not in splits:
+        raise InputError(
+            f"The dataset has the splits {', '.join(map(repr, splits))}; choose a split, say data['train'] or "
+            "--split train."
+        )
+    return splits[name]
 
 
 def _load_from_hub(name: str, split: str) -> "Dataset":
@@ -168,184 +394,119 @@ def _load_from_hub(name: str, split: str) -> "Dataset":
         return load_dataset(name, split=split)
     except Exception as error:  # datasets wraps what its readers and the network raise in many types
         raise InputError(
-            f"There is no file {name!r}, and loading split {split!r} of it as a Hub data set failed: "
+            f"There is no file {name!r}, and loading split {split!r} of it as a Hub dataset failed: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
         ) from error
 
 
-def _file_tables(path: Path, delimiter: str | None, encoding: str, rows: int | None) -> Iterator[Table]:
-    suffix = path.suffix.lower()
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty; there is nothing to label.")
-    try:
-        if suffix == ".parquet":
-            yield from _parquet_tables(path, rows)
-        elif suffix in _DELIMITERS:
-            yield from _csv_tables(path, delimiter or _DELIMITERS[suffix], encoding, rows)
-        elif suffix == ".json":
-            yield _json_table(path, encoding)
-        elif suffix in _JSON_LINES:
-            yield from _json_lines_tables(path, encoding, rows)
-        else:
-            raise InputError(f"{path}: cannot tell the format from {suffix!r}; save it as {', '.join(_SUFFIXES)}.")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not {error.encoding}: byte {error.object[error.start]:#04x} cannot be decoded. Save it as "
-            f"UTF-8, or name its encoding (--encoding {_likely_encoding(error.object)}, for instance)."
-        ) from error
-    except LookupError as error:
-        raise InputError(f"Encoding {encoding!r} is unknown; use utf-8, cp1252, latin-1, utf-16, ...") from error
+def _open_dataset(dataset: "Dataset", origin: str) -> OpenTable:
+    if dataset.format["type"] == "custom":
+        return _open_transformed(dataset, origin)
+    names = list(dataset.column_names)
+    label_names = {name: _label_names(feature) for name, feature in dataset.features.items()}
+
+    def pieces(positions: Sequence[int], rows: int, _: bool) -> Iterator[Columns]:
+        wanted = [names[i] for i in positions]
+        chosen = dataset.select_columns(wanted).with_format("arrow")
+        for start in range(0, len(dataset), rows):
+            table = chosen[start : start + rows]
+            yield [_named_labels(_values(table.column(name)), label_names[name]) for name in wanted]
+
+    return OpenTable(origin, names, pieces)
 
 
-def _shard_tables(source: str, delimiter: str | None, encoding: str, rows: int | None) -> Iterator[Table]:
-    """The tables of all files of a folder, in the order of their names; a remote one is on this disk while it is read.
+def _open_transformed(dataset: "Dataset", origin: str) -> OpenTable:
+    """Opens a dataset with a transform, which decides about columns and values."""
+    names = list(dataset[:1]) if len(dataset) else list(dataset.column_names)
+    label_names = {name: _label_names(feature) for name, feature in dataset.features.items()}
 
-    Raises:
-        InputError: If there is no such place, no table in it, or a file has other columns than the first.
-    """
-    import fsspec
-    from fsspec.implementations.local import LocalFileSystem
+    def pieces(positions: Sequence[int], rows: int, _: bool) -> Iterator[Columns]:
+        for start in range(0, len(dataset), rows):
+            batch = dataset[start : start + rows]
+            yield [
+                _named_labels(list(map(normal_cell, batch[names[i]])), label_names.get(names[i])) for i in positions
+            ]
 
-    try:
-        files, root = fsspec.core.url_to_fs(source)
-        found = files.glob(root) if "*" in root else files.find(root)
-        names = [name for name in sorted(found) if Path(name).suffix.lower() in _SUFFIXES]
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{source!r} cannot be read: {error}") from error
-    if not names:
-        raise InputError(
-            f"{source!r} holds no table; give a file, or a folder or a pattern of {', '.join(_SUFFIXES)} files."
-        )
-    columns: list[str] = []
-    with TemporaryDirectory(prefix="freeal-") as folder:
-        for name in names:
-            path = Path(name) if isinstance(files, LocalFileSystem) else Path(folder, Path(name).name)
-            if not path.exists():
-                files.get(name, str(path))
-            for table in _file_tables(path, delimiter, encoding, rows):
-                columns = columns or list(table)
-                if set(table) != set(columns):
-                    raise InputError(f"{name} has the columns {list(table)}, the files before it {columns}.")
-                yield table
-            if path.parent == Path(folder):
-                path.unlink()
+    return OpenTable(origin, names, pieces)
 
 
-def _joined(tables: Iterator[Table]) -> Table:
-    parts = list(tables)
-    return {name: [value for part in parts for value in part[name]] for name in parts[0]}
-
-
-def _parquet_tables(path: Path, rows: int | None) -> Iterator[Table]:
+def _open_loaded(source: Any) -> OpenTable:
+    """Opens a pandas or polars object or an Arrow table."""
+    import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
-    from datasets import Dataset
+
+    if isinstance(source, pd.Series):
+        source = source.to_frame("text" if source.name is None else source.name)
+    if isinstance(source, pd.DataFrame):
+        frame = source
+
+        def pieces(positions: Sequence[int], rows: int, _: bool) -> Iterator[Columns]:
+            for start in range(0, len(frame), rows):
+                yield [frame.iloc[start : start + rows, i].tolist() for i in positions]
+
+        return OpenTable("The data frame", list(map(str, frame.columns)), pieces)
+    if type(source).__module__.partition(".")[0] == "polars":
+        source = _of_polars(source)
+    if isinstance(source, pa.Table):
+        table = source
+
+        def of_table(positions: Sequence[int], rows: int, _: bool) -> Iterator[Columns]:
+            for start in range(0, len(table), rows):
+                yield [_values(table.column(i).slice(start, rows)) for i in positions]
+
+        return OpenTable("The table", list(table.column_names), of_table)
+    raise InputError(f"Cannot read data from a {type(source).__name__}; give a path, a Dataset or a DataFrame.")
+
+
+def _of_polars(source: Any) -> Any:
+    import polars
+
+    if isinstance(source, polars.Series):
+        source = source.to_frame(source.name or "text")
+    if isinstance(source, polars.LazyFrame):
+        source = source.collect()
+    return source.to_arrow() if isinstance(source, polars.DataFrame) else source
+
+
+def _values(column: "pa.ChunkedArray | pa.Array[Any]") -> list[Any]:
+    """The values of an Arrow column; strings where Python has no value for them."""
+    import pyarrow as pa
 
     try:
-        if rows is None or pq.read_metadata(path).num_rows == 0:
-            yield _columns_of(Dataset(pq.read_table(path)))
-            return
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=rows):
-                yield _columns_of(Dataset(pa.Table.from_batches([batch])))
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+        return column.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException):  # a date beyond the year 9999, for instance
+        return column.cast(pa.string()).to_pylist()
 
 
-def _csv_tables(path: Path, delimiter: str, encoding: str, rows: int | None) -> Iterator[Table]:
-    if len(delimiter) != 1:
-        raise InputError(f"The delimiter {delimiter!r} is not one character; columns are separated by , ; | or \\t.")
-    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses what a cut at the longest text will shorten
-    header: list[str] = []
-    with path.open(encoding=_with_bom(encoding), newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, [])
-            _check_header(header, path)
-            records = _csv_records(reader, len(header))
-            piece = list(islice(records, rows))
-            yield _transposed(header, piece)  # without rows too: the columns are known
-            while rows and len(piece) == rows and (piece := list(islice(records, rows))):
-                yield _transposed(header, piece)
-        except csv.Error as error:
-            raise InputError(
-                f"{path}, line {reader.line_num}: not a table separated by {delimiter!r}: {error}. Quote cells that "
-                f"contain the separator or a line break.{_delimiter_hint(header, delimiter)}"
-            ) from error
+def _label_names(feature: Any) -> list[str] | None:
+    """The names behind label ids, also behind those of words."""
+    from datasets import ClassLabel, LargeList, List
+
+    if isinstance(feature, (List, LargeList)):
+        feature = feature.feature
+    return feature.names if isinstance(feature, ClassLabel) else None
 
 
-def _csv_records(reader: Iterator[list[str]], width: int) -> Iterator[list[str | None]]:
-    for row in reader:
-        # csv gives [] for a blank line, which is a row only where there is a single column.
-        if row or width == 1:
-            if len(row) > width:
-                raise csv.Error(f"{len(row)} cells under a header of {width}")
-            yield [*row, *[None] * (width - len(row))]
+def _stored_label_names(metadata: Mapping[bytes, bytes] | None, columns: Sequence[str]) -> dict[str, list[str] | None]:
+    """The label names of the columns of a Parquet file that datasets wrote."""
+    from datasets import Features
+
+    stored = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    features = Features.from_dict({name: stored[name] for name in columns if name in stored})
+    return {name: _label_names(feature) for name, feature in features.items()}
 
 
-def _check_header(header: Sequence[str], path: Path) -> None:
-    repeated, count = Counter(header).most_common(1)[0] if header else ("", 0)
-    if count > 1:
-        raise InputError(f"{path} has {count} columns named {repeated!r}; rename all but one.")
+def _named_labels(values: Sequence[Any], names: Sequence[str] | None) -> Sequence[Any]:
+    return values if names is None else [_named(value, names) for value in values]
 
 
-def _transposed(header: Sequence[str], records: Sequence[Sequence[Any]]) -> Table:
-    return {name: [record[i] for record in records] for i, name in enumerate(header)}
-
-
-def _with_bom(encoding: str) -> str:
-    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-
-
-def _likely_encoding(content: bytes) -> str:
-    return "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "cp1252"
-
-
-def _delimiter_hint(header: Sequence[str], delimiter: str | None) -> str:
-    other = next((mark for mark in (";", "\t", "|", ",") if len(header) == 1 and mark in header[0]), None)
-    return "" if other in (None, delimiter) else f" It looks separated by {other!r}: try --delimiter {other!r}."
-
-
-def _json_table(path: Path, encoding: str) -> Table:
-    rows = _parsed(path.read_text(encoding=_with_bom(encoding)), path, 1)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _not_objects(path)
-    if not rows:
-        raise InputError(f"{path} is empty; there is nothing to label.")
-    return _table_of_objects(rows, dict.fromkeys(name for row in rows for name in row))
-
-
-def _json_lines_tables(path: Path, encoding: str, rows: int | None) -> Iterator[Table]:
-    # Lines end at \n and nowhere else: JSON strings may hold other line separators.
-    with path.open(encoding=_with_bom(encoding), newline="\n") as file:
-        names = dict.fromkeys(name for one in _json_lines(file, path) for name in one)
-        if not names:
-            raise InputError(f"{path} is empty; there is nothing to label.")
-        file.seek(0)
-        objects = _json_lines(file, path)
-        while piece := list(islice(objects, rows)):
-            yield _table_of_objects(piece, names)
-
-
-def _json_lines(file: TextIO, path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, start=1):
-        if line.strip():
-            value = _parsed(line.removesuffix("\n"), path, number)
-            if not isinstance(value, dict):
-                raise _not_objects(path)
-            yield value
-
-
-def _parsed(document: str, path: Path, line: int) -> Any:
-    try:
-        return json.loads(document)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {line + error.lineno - 1}: not valid JSON: {error.msg}.") from error
-
-
-def _not_objects(path: Path) -> InputError:
-    return InputError(f"{path} must hold a list of objects, or one object a line with the ending .jsonl.")
-
-
-def _table_of_objects(rows: Sequence[Mapping[str, Any]], names: Mapping[str, None]) -> Table:
-    return {name: [row.get(name) for row in rows] for name in names}
+def _named(value: Any, names: Sequence[str]) -> Any:
+    """The name of a label id or the names of several; `None` where one is missing."""
+    if isinstance(value, list):
+        found = [_named(one, names) for one in value]
+        return None if None in found else found
+    if value is None or isinstance(value, str):
+        return value
+    if value >= len(names):
+        raise InputError(f"A column of label ids holds {value}, and there are names for {len(names)} labels only.")
+    return None if value < 0 else names[int(value)]

@@ -1,0 +1,103 @@
+"""The values of cells, in one form whatever they were read from."""
+
+import datetime
+import json
+import uuid
+from collections.abc import Mapping, Set
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+_MISSING = {"NAType", "NaTType"}  # of pandas, by name: pandas need not be imported for a CSV file
+_KEPT = (Decimal, datetime.date, datetime.time, datetime.timedelta, uuid.UUID)
+_TENSORS = {"torch", "jax", "jaxlib", "tensorflow"}
+
+
+def normal_cell(value: Any) -> Any:
+    """The value of a cell as a plain Python object.
+
+    Args:
+        value: What a reader found: a Python, NumPy, pandas or Arrow value.
+
+    Returns:
+        `None` if the value is missing (`None`, NaN, `pd.NA`, NaT); a string that can be encoded (lone surrogates are
+        replaced by U+FFFD); bytes as a string if they are UTF-8; a bool, an int, a float, a Decimal, a date, a time or
+        a UUID; a list or a dict of such values. Anything else becomes its string.
+    """
+    if type(value) is str:
+        return value if value.isascii() else _encodable(value)
+    if value is None or type(value) in (bool, int):
+        return value
+    if isinstance(value, np.generic):
+        return _of_numpy(value)
+    if isinstance(value, (float, Decimal)):
+        return None if value != value else value
+    if isinstance(value, str):
+        return _encodable(str.__str__(value))
+    if type(value).__name__ in _MISSING:
+        return None
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _decoded(bytes(value))
+    if isinstance(value, Mapping):
+        return {str(normal_cell(name)): normal_cell(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple, Set)):
+        return [normal_cell(item) for item in value]
+    if isinstance(value, np.ndarray) or _library(value) in _TENSORS:
+        return normal_cell(value.tolist())
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, _KEPT):
+        return value
+    return _of_table_library(value)
+
+
+def cell_text(value: Any) -> str:
+    """The value of a cell as a string: empty if it is missing, JSON for lists and objects.
+
+    Args:
+        value: What a reader found.
+    """
+    value = normal_cell(value)
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else str(value)
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Two surrogates that belong together become their character.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _of_numpy(value: "np.generic[Any]") -> Any:
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return None if np.isnat(value) else str(value)
+    return normal_cell(value.item())
+
+
+def _of_table_library(value: Any) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(value, pa.Scalar):
+        return normal_cell(value.as_py())
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        return normal_cell(value.to_pylist())
+    if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return normal_cell(list(value))
+    return _encodable(str(value))
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]

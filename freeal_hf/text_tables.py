@@ -1,0 +1,320 @@
+"""Tables in text files: CSV and TSV, JSON and JSON lines."""
+
+import csv
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from freeal_hf.errors import InputError
+from freeal_hf.layouts import DELIMITERS, JSON_LINES, CellLayout, TextFile, cell_layout, delimiter_hint
+
+logger = logging.getLogger(__name__)
+
+Columns = list[Sequence[Any]]
+"""Some rows of some columns, one sequence for each column."""
+
+Pieces = Callable[[Sequence[int], int, bool], Iterator[Columns]]
+"""Gives the columns at some positions, at most so many rows at a time, and may be called more than once.
+
+If the last argument is true, the columns are needed: each must be there, once, in all parts of the table."""
+
+
+def open_text_table(
+    file: TextFile, suffix: str, delimiter: str | None, quoting: str | None
+) -> tuple[list[str], Pieces, str | None]:
+    """The column names of a text file, what reads its rows, and the separator of its cells.
+
+    Args:
+        file (`TextFile`): The file.
+        suffix (`str`): The ending that tells its format.
+        delimiter, quoting (`str`, *optional*): The layout of a CSV file, where the user named it.
+
+    Raises:
+        InputError: If it is empty or cannot be read; for what is wrong in a CSV file's rows, when they are read.
+    """
+    if suffix in DELIMITERS:
+        layout = cell_layout(file, DELIMITERS[suffix], delimiter, quoting)
+        return *_open_csv(file, layout), layout.delimiter
+    return *_open_json(file, has_lines=suffix in JSON_LINES), None
+
+
+# ---- CSV ----
+
+
+def _open_csv(file: TextFile, layout: CellLayout) -> tuple[list[str], Pieces]:
+    with file.open(layout.newline) as lines:
+        header = next(_csv_records(lines, file.path, layout), None)
+    if header is None:
+        raise InputError(f"{file.path} is empty; there is nothing to label.")
+    names = [header[0].removeprefix("\ufeff"), *header[1:]]
+    short_rows_told = False
+
+    def pieces(positions: Sequence[int], rows: int, are_needed: bool) -> Iterator[Columns]:
+        nonlocal short_rows_told
+        with file.open(layout.newline) as lines:
+            counted = _ShortRows(len(names))
+            records = counted.checked(_csv_records(lines, file.path, layout))
+            next(records)
+            while piece := list(islice(records, rows)):
+                yield [[row[i] if i < len(row) else None for row in piece] for i in positions]
+        if counted.number and not short_rows_told:
+            short_rows_told = True
+            logger.warning(
+                "%s: %d rows have fewer cells than the header, the first of them row %d; the missing cells count as "
+                "empty. A cell that contains a line break must be quoted.",
+                file.path,
+                counted.number,
+                counted.first,
+            )
+
+    return names, pieces
+
+
+class _ShortRows:
+    """Counts the records that have fewer cells than the header."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.number = self.first = 0
+
+    def checked(self, records: Iterable[list[str]]) -> Iterator[list[str]]:
+        """The records."""
+        for number, record in enumerate(records):
+            if len(record) < self.width:
+                self.number += 1
+                self.first = self.first or number
+            yield record
+
+
+def _csv_records(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[list[str]]:
+    """The header and the rows.
+
+    Raises:
+        InputError: If a row has more cells than the header, or quotes cannot be understood.
+    """
+    split = _split_lines if layout.quoting == "none" else _split_quoted
+    width = None
+    for number, last, record in split(lines, path, layout):
+        if not number > layout.skipped:
+            continue
+        if width is None:
+            if not record:
+                continue
+            width = len(record)
+        elif width > 1 and (not record or (len(record) == 1 and not record[0].strip())):
+            continue  # a blank line is a row only where there is a single column
+        elif len(record) > width:
+            where = f"line {number}" if number == last else f"lines {number} to {last}"
+            raise InputError(
+                f"{path}, {where}: not a table separated by {layout.delimiter!r}: {len(record)} cells under a header "
+                f"of {width}. {_TOO_MANY[layout.quoting == 'none']}"
+            )
+        yield record
+
+
+_TOO_MANY = (
+    "Quote cells that contain the separator or a line break. If every line is one text, give a --delimiter that is in "
+    "none of them.",
+    "Without quoting no cell can contain the separator.",
+)
+
+
+def _split_lines(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[tuple[int, int, list[str]]]:
+    """First line, last line and cells of each record of a file in which quotes have no meaning."""
+    for number, line in enumerate(lines, start=1):
+        line = line.removesuffix("\n").removesuffix("\r")
+        yield number, number, line.split(layout.delimiter) if line else []
+
+
+def _split_quoted(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[tuple[int, int, list[str]]]:
+    """First line, last line and cells of each record of a file in which quotes mark cells."""
+    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses what a cut at the longest text will shorten
+    of_record: list[str] = []
+
+    def remembered() -> Iterator[str]:
+        for line in lines:
+            of_record.append(line)
+            yield line
+
+    reader = csv.reader(remembered(), delimiter=layout.delimiter, strict=True)
+    doubt = _Doubt(layout) if layout.quoting is None else None
+    while True:
+        of_record.clear()
+        first = reader.line_num + 1
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {first if 'end of data' in str(error) else reader.line_num}: not a table separated by "
+                f"{layout.delimiter!r}: {_REASONS.get(_key(error), str(error))}. If quotes are part of the texts, "
+                "give --quoting none; else quote cells that contain the separator or a line break, and write a quote "
+                f"inside of them twice.{delimiter_hint([of_record[0].strip()] if first == 1 else [], None)}"
+            ) from error
+        if record is None:
+            return
+        if doubt is not None and first > layout.skipped and doubt.about(record, of_record):
+            where = f"lines {first} to {reader.line_num}" if len(of_record) > 1 else f"line {first}"
+            raise InputError(
+                f"{path}, {where}: a quote joins what also reads as "
+                f"{'rows of their own' if len(of_record) > 1 else 'two cells'}: {of_record[0].strip()[:80]!r}. If "
+                "quotes are part of the texts, give --quoting none. If they mark cells, give --quoting csv."
+            )
+        yield first, reader.line_num, record
+
+
+_REASONS = {
+    "unexpected end of data": "a quote is opened here and never closed",
+    "expected after": "text follows a closing quote",
+    "new-line character": "a carriage return stands in a cell without quotes",
+}
+
+
+def _key(error: csv.Error) -> str:
+    return next((key for key in _REASONS if key in str(error)), "")
+
+
+class _Doubt:
+    """Whether quotes mark cells in a file, or are part of its texts and join rows that have nothing to do with it.
+
+    Rows are in doubt if each line of a quoted cell that has several also reads as a row. Once a quoted cell contains a
+    separator or a line break that can only be part of it, quotes are known to mark cells.
+
+    Args:
+        layout (`CellLayout`): The layout of the file.
+    """
+
+    def __init__(self, layout: CellLayout) -> None:
+        self.delimiter = layout.delimiter
+        self.width: int | None = None
+        self.are_quotes = False
+
+    def about(self, record: Sequence[str], lines: Sequence[str]) -> bool:
+        """Whether a record is in doubt.
+
+        Args:
+            record (`Sequence[str]`): Its cells, read with quotes.
+            lines (`Sequence[str]`): Its lines.
+        """
+        if self.width is None:
+            self.width = len(record) or None
+            return False
+        if self.are_quotes or (len(lines) == 1 and '"' not in lines[0]):
+            return False
+        if len(lines) == 1:
+            cells = lines[0].count(self.delimiter) + 1
+            self.are_quotes = len(record) == self.width < cells
+            return len(record) < self.width == cells
+        # A comma is frequent in texts, so that every line must look like a row.
+        looked_at = lines if self.delimiter == "," else (lines[0], lines[-1])
+        if self.width > 1 and all(map(self._looks_like_a_row, looked_at)):
+            return True
+        self.are_quotes = len(record) == self.width > 1
+        return False
+
+    def _looks_like_a_row(self, line: str) -> bool:
+        line = line.rstrip("\r\n")
+        cells = line.split(self.delimiter)
+        # After a comma in a text there is a blank or the end of the line.
+        is_prose = self.delimiter == "," and any(not cell or cell[0].isspace() for cell in cells[1:])
+        return len(cells) == self.width and not is_prose
+
+
+# ---- JSON ----
+
+
+class _Object(dict[str, Any]):
+    """An object of a JSON file, with the names that it has more than once."""
+
+    repeated: frozenset[str] = frozenset()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    found = _Object(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        found.repeated = frozenset(name for name in names if names.count(name) > 1)
+    return found
+
+
+def _open_json(file: TextFile, *, has_lines: bool) -> tuple[list[str], Pieces]:
+    """Opens JSON lines or a list of objects, whichever it is; the ending only decides about a single object."""
+    with file.open() as lines:
+        filled = (line for line in lines if line.strip())
+        start, follows = next(filled, "").lstrip(), next(filled, None) is not None
+    read = _listed_objects if _is_document(start, follows, has_lines) else _lines_of_objects
+    names: dict[str, None] = {}
+    count = 0
+    for one in read(file):
+        names.update(dict.fromkeys(one))
+        count += 1
+    if not count:
+        raise InputError(f"{file.path} is empty; there is nothing to label.")
+    if not names or (count == 1 and not has_lines and read is _lines_of_objects and _holds_columns(one)):
+        raise _not_objects(file.path)
+    listed = list(names)
+
+    def pieces(positions: Sequence[int], rows: int, are_needed: bool) -> Iterator[Columns]:
+        wanted = [listed[i] for i in positions]
+        objects = read(file)
+        number = 0
+        while piece := list(islice(objects, rows)):
+            for row, one in enumerate(piece, start=number + 1):
+                if are_needed and one.repeated and (twice := one.repeated.intersection(wanted)):
+                    raise InputError(f"{file.path}, row {row}: it has {sorted(twice)[0]!r} more than once; keep one.")
+            number += len(piece)
+            yield [[one.get(name) for one in piece] for name in wanted]
+
+    return listed, pieces
+
+
+def _is_document(start: str, follows: bool, has_lines: bool) -> bool:
+    """Whether a file is one JSON value, by its first line that is not blank and by whether others follow."""
+    if not start.startswith("[" if has_lines else ("[", "{")):
+        return False
+    try:
+        return not follows and json.loads(start) is not None and start.startswith("[")
+    except (ValueError, RecursionError):
+        return True
+
+
+def _holds_columns(one: Mapping[str, Any]) -> bool:
+    """Whether a single object holds a table as columns, or the table as one of its values."""
+    return all(isinstance(value, (list, dict)) for value in one.values())
+
+
+def _listed_objects(file: TextFile) -> Iterator[_Object]:
+    with file.open() as lines:
+        rows = _parsed(lines.read(), file.path, 1)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _not_objects(file.path)
+    yield from rows
+
+
+def _lines_of_objects(file: TextFile) -> Iterator[_Object]:
+    # Lines end at \n and nowhere else: JSON strings may hold other line separators.
+    with file.open() as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                value = _parsed(line.removesuffix("\n"), file.path, number)
+                if not isinstance(value, _Object):
+                    raise _not_objects(file.path)
+                yield value
+
+
+def _parsed(document: str, path: Path, line: int) -> Any:
+    try:
+        return json.loads(document.removeprefix("\ufeff"), object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {line + error.lineno - 1}: not valid JSON: {error.msg}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise InputError(f"{path}, line {line}: JSON that cannot be read: {error}.") from error
+
+
+def _not_objects(path: Path) -> InputError:
+    return InputError(
+        f"{path} must hold a list of objects ([{{...}}, {{...}}]), or one object a line; pandas writes them with "
+        'orient="records".'
+    )
