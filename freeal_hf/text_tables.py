@@ -275,9 +275,10 @@ def _is_document(start: str, follows: bool, has_lines: bool) -> bool:
     if not start.startswith("[" if has_lines else ("[", "{")):
         return False
     try:
-        return not follows and json.loads(start) is not None and start.startswith("[")
+        json.loads(start)
     except (ValueError, RecursionError):
         return True
+    return start.startswith("[") and not follows
 
 
 def _holds_columns(one: Mapping[str, Any]) -> bool:
