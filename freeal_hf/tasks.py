@@ -23,6 +23,7 @@ NO_LABEL = -1
 Named = tuple[tuple[str, str], ...]
 """Entities as they are written, each with its type."""
 
+_NAME_KEYS = ("name", "label")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII)
 
 
@@ -67,8 +68,10 @@ class Task:
     """A description and named, described labels: what both kinds of task share.
 
     Args:
-        labels (`Sequence[str]` or `Mapping[str, str]`):
-            The label names, in the order of their ids, or a mapping of label name to description.
+        labels (`Sequence` or `Mapping`):
+            The label names in the order of their ids, or a mapping of label name to description. An item of the list
+            may also be a mapping with `name` (or `label`) and, optionally, `description` and `id`, or with the label
+            name as its only key; a description in the mapping may also be a mapping with `description`.
         description (`str`, *optional*, defaults to `""`): What is to be decided.
 
     Raises:
@@ -79,7 +82,7 @@ class Task:
     type: ClassVar[str]
     fewest_labels: ClassVar[int]
 
-    def __init__(self, labels: Sequence[str] | Mapping[str, str], description: str = "") -> None:
+    def __init__(self, labels: Sequence[Any] | Mapping[str, Any], description: str = "") -> None:
         descriptions = _described(labels)
         _check_label_names(list(descriptions), self.fewest_labels)
         if not isinstance(description, str):
@@ -266,18 +269,53 @@ def load_task(path: str | Path) -> TextClassification | TokenClassification:
         raise InputError(f"{path}: {error}") from error
 
 
-def _described(labels: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+def _described(labels: Sequence[Any] | Mapping[str, Any]) -> dict[str, str]:
+    """Label name to description, from any of the ways in which labels are written."""
     if isinstance(labels, Mapping):
-        for name, text in labels.items():
-            if text is not None and not isinstance(text, str):
-                raise InputError(f"The description of label {name!r} is {text!r}; it must be a string.")
-        return {name: text or "" for name, text in labels.items()}
+        return {name: _description(name, text) for name, text in labels.items()}
     if isinstance(labels, str) or not isinstance(labels, Sequence):
         raise InputError(f"Labels must be a list of names or a mapping of name to description, not {labels!r}.")
-    for name in labels:
-        if labels.count(name) > 1:
-            raise InputError(f"Label {name!r} is given {labels.count(name)} times; name every label once.")
-    return dict.fromkeys(labels, "")
+    described = [_listed_label(item, i) for i, item in enumerate(labels)]
+    names = [name for name, _ in described]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"Label {name!r} is given {names.count(name)} times; name every label once.")
+    return dict(described)
+
+
+def _listed_label(item: Any, position: int) -> tuple[Any, str]:
+    """The name and the description of a label in a list of labels."""
+    if not isinstance(item, Mapping):
+        if isinstance(item, list | tuple | set):
+            raise InputError(f"Label {item!r} is a list; write each label as a name, or as `name` and `description`.")
+        return item, ""
+    named = [key for key in _NAME_KEYS if key in item]
+    if len(item) == 1 and not named:
+        ((name, text),) = item.items()
+        return name, _description(name, text)
+    unknown = [key for key in item if key not in (*_NAME_KEYS, "description", "id")]
+    if unknown or len(named) != 1:
+        problem = f"has an unknown field {unknown[0]!r}" if unknown else f"has {len(named)} names"
+        raise InputError(
+            f"Label {position + 1}, {dict(item)!r}, {problem}; write `name` and, if you like, `description` and `id`."
+        )
+    name = item[named[0]]
+    if isinstance(name, list | tuple | set | Mapping):
+        raise InputError(f"The name of label {position + 1} is {name!r}; it must be a string.")
+    if item.get("id", position) != position:
+        raise InputError(
+            f"Label {name!r} has the id {item['id']!r} but is number {position} of the list, counted from 0. Sort the "
+            "labels by id, without gaps, or leave `id` out."
+        )
+    return name, _description(name, item.get("description"))
+
+
+def _description(name: Any, value: Any) -> str:
+    if isinstance(value, Mapping) and set(value) <= {"description"}:
+        value = value.get("description")
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"The description of label {name!r} is {value!r}; it must be a string.")
+    return value or ""
 
 
 def _key(name: str) -> str:

@@ -25,6 +25,23 @@ def test_a_mapping_gives_descriptions():
     assert task.descriptions == {"yes": "the writer agrees", "no": ""}
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "[{name: ham, description: from a friend}, {name: spam}]",
+        "[{label: ham, description: from a friend}, spam]",
+        "[{id: 0, name: ham, description: from a friend}, {id: 1, name: spam, description: }]",
+        "[{ham: from a friend}, {spam: }]",
+        "{ham: {description: from a friend}, spam: {}}",
+        "{ham: from a friend, spam: }",
+    ],
+)
+def test_labels_are_written_in_any_of_the_usual_ways(labels, tmp_path):
+    path = tmp_path / "task.yaml"
+    path.write_text(f"labels: {labels}\n")
+    assert load_task(path).descriptions == {"ham": "from a friend", "spam": ""}
+
+
 @given(names=NAMES, description=st.text(max_size=40))
 def test_a_task_survives_the_trip_through_yaml(names, description, tmp_path_factory):
     task = TextClassification({name: name * 2 for name in names}, description=description)
@@ -47,6 +64,16 @@ def test_a_task_survives_the_trip_through_yaml(names, description, tmp_path_fact
         ({True: "", False: ""}, "not a string"),
         ("positive", "must be a list"),
         ({"a": 3, "b": ""}, "description of label 'a'"),
+        ([{"name": "a"}, {"name": "a"}], "'a' is given 2 times"),
+        ([{"name": "a", "text": "x"}, "b"], "Label 1, .*unknown field 'text'"),
+        ([{"description": "x", "id": 0}, "b"], "Label 1, .*has 0 names"),
+        ([{"name": "a", "label": "b"}, "b"], "Label 1, .*has 2 names"),
+        ([{"name": "a", "id": 1}, {"name": "b", "id": 2}], "'a' has the id 1 but is number 0"),
+        ([{"name": "a", "description": ["x"]}, "b"], "description of label 'a'"),
+        ([{"name": 1}, {"name": 2}], "not a string"),
+        ([["a", "b"]], "is a list"),
+        ([{"name": ["a"]}, "b"], "name of label 1"),
+        ({"a": {"description": "x", "examples": "y"}, "b": ""}, "description of label 'a'"),
     ],
 )
 def test_unusable_labels_are_refused_with_their_name(labels, message):
