@@ -20,10 +20,12 @@ from freeal_hf.cli_augment import add_augment, augment
 from freeal_hf.cli_options import (
     add_data_options,
     add_field,
+    add_human_options,
     add_task_options,
     add_test_options,
     annotator_options,
     data_source,
+    human_reading,
     quiet_libraries,
     reading,
     task_of,
@@ -58,6 +60,10 @@ _SOURCE_OPTIONS = (
     "test_encoding",
     "test_quoting",
     "human_labels",
+    "human_delimiter",
+    "human_encoding",
+    "examples",
+    "allow_new_texts",
 )
 
 
@@ -126,12 +132,23 @@ def _add_run(commands: Any) -> None:
     data.add_argument("--augmented-column", metavar="NAME", help="column with a paraphrase of each text")
     data.add_argument(
         "--human-labels",
-        "--examples",
         action="append",
         metavar="PATH",
         help="labels that people gave (id or text, and label; of entities tags or spans): always clean, never "
         "overwritten; repeatable",
     )
+    data.add_argument(
+        "--examples",
+        action="append",
+        metavar="PATH",
+        help="the same, of texts that need not be in the data; repeatable",
+    )
+    data.add_argument(
+        "--allow-new-texts",
+        action="store_true",
+        help="take human labels of texts that are not in the data as examples (default: refuse them)",
+    )
+    add_human_options(data)
     data.add_argument("--test-data", metavar="PATH", help="texts with gold labels that the loop never sees")
     add_test_options(data)
 
@@ -300,8 +317,11 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
             extra_columns=columns_of([annotator, *([refiner] if refiner else [])]),
             **columns,
         )
-    files = {name: columns[name] for name in ("text_columns", "delimiter", "encoding") if name in columns}
-    human_labels = read_human_labels(values.get("human_labels") or (), task, **files)
+    files = {"text_columns": columns["text_columns"], **human_reading(values)}
+    allow_new_texts = bool(values.get("allow_new_texts"))
+    human_labels = read_human_labels(
+        values.get("human_labels") or (), task, **files, allow_new_texts=allow_new_texts
+    ) + read_human_labels(values.get("examples") or (), task, **files, allow_new_texts=True)
     if values.get("test_data"):
         test = read_rows(values["test_data"], task, gold_column=gold, **{**columns, **test_reading(values)})
     for which, spec in enumerate(specs):

@@ -56,6 +56,29 @@ def add_test_options(group: Any) -> None:
     group.add_argument("--test-quoting", choices=QUOTINGS, help="what quotes are in them (default: csv, as --quoting)")
 
 
+def add_human_options(group: Any) -> None:
+    """Adds how files with labels that people gave are read.
+
+    Args:
+        group: Argument group of a parser.
+    """
+    group.add_argument("--human-delimiter", metavar="X", help="their field separator (default: detected)")
+    group.add_argument("--human-encoding", metavar="NAME", help="their encoding (default: detected)")
+
+
+def human_reading(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of `read_human_labels`.
+
+    Args:
+        values (`Mapping`): Options by name.
+    """
+    delimiter = values.get("human_delimiter")
+    return {
+        "delimiter": delimiter.replace("\\t", "\t") if delimiter else None,
+        "encoding": values.get("human_encoding"),
+    }
+
+
 def add_task_options(group: Any) -> None:
     """Adds what is to be decided about a text.
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli_options import (
     add_data_options,
+    add_human_options,
     add_task_options,
     annotator_options,
     data_source,
+    human_reading,
     quiet_libraries,
     reading,
     task_of,
@@ -62,6 +64,10 @@ def add_select(commands: Any) -> None:
         help=f"{', '.join(STRATEGIES)} (default: llm). From entropy to contrastive they need --labelled.",
     )
     select.add_argument("--labelled", metavar="FILE", help="labels of people so far: columns id or text, and label")
+    select.add_argument(
+        "--allow-new-texts", action="store_true", help="take labels of texts that are not in the data, too"
+    )
+    add_human_options(select)
     select.add_argument("--student", default=EMBEDDED_MODEL, metavar="MODEL", help="encoder that reads the texts")
     select.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all that is drawn (default: 0)")
     add_data_options(select.add_argument_group("data"))
@@ -143,8 +149,16 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
 
     corpus = distinct_texts(data)
     if task is not None and "labelled" in values:
-        columns = {name: value for name, value in reading(values).items() if name in ("text_columns", "encoding")}
-        corpus = with_human_labels(corpus, data, task, read_human_labels(values["labelled"], task, **columns))
+        said = read_human_labels(
+            values["labelled"],
+            task,
+            text_columns=reading(values)["text_columns"],
+            allow_new_texts=bool(values.get("allow_new_texts")),
+            **human_reading(values),
+        )
+        corpus = with_human_labels(corpus, data, task, said)
+        matched, others = corpus.human_rows
+        print(f"{matched} of {len(said)} labels of people match a text of the data; {others} do not.")
     return Pool(list(corpus.texts), corpus.human), list(corpus.ids)
 
 

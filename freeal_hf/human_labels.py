@@ -1,17 +1,17 @@
 """Labels that people gave: read once, always clean, never overwritten."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.errors import InputError
 from freeal_hf.inputs import MAX_CHARACTERS, join_columns, label_ids
-from freeal_hf.sentences import SPANS, TOKENS, split_words
-from freeal_hf.tables import Table, read_tables
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
+from freeal_hf.joins import names_column
+from freeal_hf.sentences import SPANS, TOKENS, read_list, split_words
+from freeal_hf.tables import Table, open_table
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, normal_form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +36,14 @@ class HumanLabel:
         id (`str`, *optional*): Id of the labelled row.
         text (`str`, *optional*): The labelled text, where it is not named by an id.
         origin (`str`): Where it stands, for errors.
+        may_be_new (`bool`): Whether the text may be one that is not in the data.
     """
 
     label: int
     id: str | None = None
     text: str | None = None
     origin: str = field(default="", compare=False)
+    may_be_new: bool = field(default=False, compare=False)
 
 
 class MarkedSpan(NamedTuple):
@@ -64,6 +66,7 @@ class HumanEntities:
         text (`str`, *optional*): The sentence, where it is not named by an id, nor by its words.
         words (`tuple[str, ...]`, *optional*): Its words.
         origin (`str`): Where it stands, for errors.
+        may_be_new (`bool`): Whether the sentence may be one that is not in the data.
     """
 
     tags: tuple[str, ...] | None = None
@@ -72,6 +75,7 @@ class HumanEntities:
     text: str | None = None
     words: tuple[str, ...] | None = None
     origin: str = field(default="", compare=False)
+    may_be_new: bool = field(default=False, compare=False)
 
 
 def has_human_label(note: str | None) -> bool:
@@ -85,7 +89,8 @@ def read_human_labels(
     *,
     text_columns: Sequence[str] = ("text",),
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    allow_new_texts: bool = False,
 ) -> list[Any]:
     """Reads labels that people gave.
 
@@ -97,8 +102,11 @@ def read_human_labels(
             and `type`, as `freeal-hf run` and `predict` write them); in CSV files as JSON.
         task (`Task`): Whose labels they are.
         text_columns (`Sequence[str]`, defaults to `("text",)`): Column(s) of the text, as in the corpus.
-        delimiter (`str`, *optional*), encoding (`str`, defaults to `"utf-8"`):
-            Those of the corpus. A CSV file may have them, or commas and UTF-8, as what freeal-hf writes.
+        delimiter (`str`, *optional*), encoding (`str`, *optional*):
+            Those of the CSV files with labels, which may differ from those of the corpus; by default they are detected
+            for each file.
+        allow_new_texts (`bool`, defaults to `False`):
+            Whether labels may be about texts that are not in the data: examples from elsewhere.
 
     Returns:
         `list[HumanLabel]`, or `list[HumanEntities]` in an entity task: In the order of the rows. Sequences of them
@@ -111,26 +119,32 @@ def read_human_labels(
     if isinstance(source, Sequence) and not isinstance(source, str):
         found: list[Any] = []
         for part in source:
-            more = [part] if isinstance(part, HumanLabel | HumanEntities) else None
-            found += more or read_human_labels(
-                part, task, text_columns=text_columns, delimiter=delimiter, encoding=encoding
-            )
+            if isinstance(part, HumanLabel | HumanEntities):
+                found.append(replace(part, may_be_new=part.may_be_new or allow_new_texts))
+            else:
+                found += read_human_labels(
+                    part,
+                    task,
+                    text_columns=text_columns,
+                    delimiter=delimiter,
+                    encoding=encoding,
+                    allow_new_texts=allow_new_texts,
+                )
         return found
-    if isinstance(source, str | Path) and Path(source).is_file() and Path(source).suffix.lower() == ".csv":
-        delimiter, encoding = _layout(Path(source), delimiter, encoding)
-    tables, origin = read_tables(source, delimiter=delimiter, encoding=encoding)
-    table = next(tables)
-    names = list(table)
-    if "label_confidence" in names:
+    opened = open_table(source, delimiter=delimiter, encoding=encoding)
+    names, origin = opened.names, opened.origin
+    if any(normal_form(name).endswith("label_confidence") for name in names):
         raise InputError(
             f"{origin} holds the labels of a run, which nobody has checked. Keep the rows that a person has checked, "
             "with the columns id and label only."
         )
+    wanted = ("id", *_TAG_COLUMNS, *_SPAN_COLUMNS, TOKENS, *text_columns)
+    table = next(opened.read([name for name in wanted if names_column(name, names)]))
     if isinstance(task, TokenClassification):
-        return _human_entities(table, text_columns, origin)
-    if LABEL_COLUMN not in names:
+        return _human_entities(table, names, text_columns, origin, allow_new_texts)
+    if LABEL_COLUMN not in table:
         raise InputError(f"{origin} has no column 'label' with what people said; its columns are {_quoted(names)}.")
-    if "id" not in names and not set(text_columns) <= set(names):
+    if "id" not in table and not set(text_columns) <= set(table):
         raise InputError(
             f"{origin} needs a column 'id', or {_quoted(text_columns)}, to say which text a label belongs to; its "
             f"columns are {_quoted(names)}."
@@ -139,20 +153,10 @@ def read_human_labels(
     if labels and all(label == NO_LABEL for label in labels):
         logger.warning("%s: the column 'label' is empty in every row, so that it brings no label; fill it in.", origin)
     return [
-        _human_label(table, row, label, text_columns, f"{origin}, row {row + 1}")
+        replace(_human_label(table, row, label, text_columns, f"{origin}, row {row + 1}"), may_be_new=allow_new_texts)
         for row, label in enumerate(labels)
         if label != NO_LABEL
     ]
-
-
-def _layout(path: Path, delimiter: str | None, encoding: str) -> tuple[str | None, str]:
-    """Separator and encoding of a CSV file that has those of the corpus, or commas and UTF-8."""
-    content = path.read_bytes()
-    try:
-        header = content.decode("utf-8").partition("\n")[0]
-    except UnicodeDecodeError:
-        return delimiter, encoding
-    return (delimiter if delimiter and delimiter in header else None), "utf-8"
 
 
 def _human_label(
@@ -168,28 +172,30 @@ def _human_label(
     return HumanLabel(label, text=text[:MAX_CHARACTERS], origin=origin)
 
 
-def _human_entities(table: Table, text_columns: Sequence[str], origin: str) -> list[HumanEntities]:
+def _human_entities(
+    table: Table, names: Sequence[str], text_columns: Sequence[str], origin: str, allow_new_texts: bool
+) -> list[HumanEntities]:
     given = [name for name in (*_TAG_COLUMNS, *_SPAN_COLUMNS) if name in table]
     if len(given) != 1:
         raise InputError(
             f"{origin} needs one column of what people marked, 'tags' (a BIO tag for each word) or 'spans' (start, "
             f"end and type of each entity), and has {_quoted(given) or 'none'}. Its columns are "
-            f"{_quoted(list(table))}."
+            f"{_quoted(names)}."
         )
     known = [name for name in ("id", TOKENS, *text_columns) if name in table]
     if not known:
         raise InputError(
             f"{origin} needs a column 'id', 'tokens' or {_quoted(text_columns)}, to say which sentence entities "
-            f"belong to; its columns are {_quoted(list(table))}."
+            f"belong to; its columns are {_quoted(names)}."
         )
     found = []
     for row, value in enumerate(table[given[0]]):
         where = f"{origin}, row {row + 1}"
-        marked = _listed(value, f"{where}, column {given[0]!r}")
+        marked = read_list(value, f"{where}, column {given[0]!r}")
         if marked is None:
             continue
         cells = {name: table[name][row] for name in known}
-        words = _listed(cells.get(TOKENS), f"{where}, column {TOKENS!r}")
+        words = read_list(cells.get(TOKENS), f"{where}, column {TOKENS!r}")
         text = next((str(cells[name]) for name in text_columns if cells.get(name)), None)
         sample = cells.get("id")
         if "id" in cells and sample in (None, ""):
@@ -207,26 +213,10 @@ def _human_entities(table: Table, text_columns: Sequence[str], origin: str) -> l
                 text=text,
                 words=tuple(map(str, words)) if words else None,
                 origin=where,
+                may_be_new=allow_new_texts,
             )
         )
     return found
-
-
-def _listed(value: Any, where: str) -> list[Any] | None:
-    """A list, also where it stands as JSON in a cell; `None` where there is nothing."""
-    is_empty = not value.strip() if isinstance(value, str) else value is None or isinstance(value, float)
-    if is_empty:
-        return None
-    refusal = InputError(f'{where}: {value!r} is no list; write one, in a CSV file as JSON: ["O", "B-..."].')
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise refusal from error
-    if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
-        raise refusal
-    found = list(value)
-    return None if found and all(item is None for item in found) else found
 
 
 def _span(value: Any, where: str) -> MarkedSpan:

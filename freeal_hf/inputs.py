@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from freeal_hf.arrow_tables import PIECE, dataset_of, spooled
+from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.errors import InputError
+from freeal_hf.joins import former_id
 from freeal_hf.tables import OpenTable, Table, open_table
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
@@ -22,6 +23,7 @@ MAX_CHARACTERS = 20_000
 """Longer texts are cut here before anything reads them: no student and few annotators look further."""
 
 AUGMENTED_COLUMN = "augmented_text"
+_OWN_COLUMNS = {"id", "text", "note", "gold", "tokens", "token_starts", AUGMENTED_COLUMN}
 
 
 def read_data(
@@ -56,7 +58,9 @@ def read_data(
             move or other rows come and go.
         augmented_column (`str`, *optional*):
             Column with a paraphrase of each text; `augmented_text` is taken when it is there.
-        extra_columns (`Sequence[str]`): Further columns to keep as strings, for instance another system's labels.
+        extra_columns (`Sequence[str]`):
+            Further columns to keep as strings, for instance another system's labels. One that has the name of a column
+            of the result is called `column:NAME` there: it may also be the column of the gold labels.
         split (`str`, *optional*): Split of a source that has several; `train` by default.
         delimiter, encoding (`str`, *optional*): Layout of a text file; by default it is found in the file.
         quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts.
@@ -82,7 +86,7 @@ def read_data(
         augmented_column = AUGMENTED_COLUMN
     wanted = [*text_columns, gold_column, id_column, augmented_column, *extra_columns]
     tables = opened.read([column for column in wanted if column is not None], rows=PIECE)
-    names = ["text", "note", *([AUGMENTED_COLUMN] if augmented_column else []), *extra_columns]
+    names = ["text", "note", *([AUGMENTED_COLUMN] if augmented_column else []), *map(extra_name, extra_columns)]
     features: dict[str, Any] = dict.fromkeys(names, Value("string"))
     if gold_column is not None:
         assert task is not None
@@ -100,7 +104,7 @@ def read_data(
             if augmented_column is not None:
                 columns[AUGMENTED_COLUMN] = [_as_string(value)[:max_characters] for value in table[augmented_column]]
             for column in extra_columns:
-                columns[column] = [_as_string(value) for value in table[column]]
+                columns[extra_name(column)] = [_as_string(value) for value in table[column]]
             if gold_column is not None:
                 assert task is not None
                 columns["gold"] = label_ids(table, gold_column, task, f"{origin}: gold value")
@@ -181,6 +185,11 @@ def stream_texts(
         usable.saw(notes)
         yield [TextRow(*row) for row in zip(_named(table, id_column, texts), texts, notes, strict=True)]
     usable.check()
+
+
+def extra_name(column: str) -> str:
+    """The name under which `read_data` keeps an extra column; one of its own names is not used for two columns."""
+    return f"column:{column}" if column in _OWN_COLUMNS else column
 
 
 def class_label(task: TextClassification) -> Any:
@@ -284,7 +293,45 @@ def _numbered(digests: Iterable[str]) -> Iterator[str]:
 
 
 def _content_id(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    # Without the letter a spreadsheet takes an id of digits, or of digits and one e, for a number.
+    return "t" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def fingerprint(dataset: "Dataset") -> str:
+    """What tells one data set from another in a run's folder: a digest of the ids.
+
+    Args:
+        dataset (`Dataset`): What `read_data` or `read_sentences` returned.
+    """
+    return _fingerprint(StringColumn(table_of(dataset)["id"], np.arange(len(dataset))))
+
+
+def with_stored_ids(dataset: "Dataset", stored: str | None) -> "Dataset":
+    """The data set with the ids under which a run's folder knows it.
+
+    A run that was begun when ids made from texts had no letter goes on with those.
+
+    Args:
+        dataset (`Dataset`): What `read_data` or `read_sentences` returned.
+        stored (`str`, *optional*): Its fingerprint as the run's folder has it.
+    """
+    import pyarrow as pa
+
+    if stored is None or stored == fingerprint(dataset):
+        return dataset
+    table = table_of(dataset)
+    former = [former_id(sample) for sample in StringColumn(table["id"], np.arange(len(dataset)))]
+    if None in former or _fingerprint(former) != stored:
+        return dataset
+    place = table.column_names.index("id")
+    return dataset_of(table.set_column(place, table.schema.field("id"), pa.array(former, pa.string())))
+
+
+def _fingerprint(ids: Iterable[str | None]) -> str:
+    digest = hashlib.sha256()
+    for number, sample in enumerate(ids):
+        digest.update(f"\n{sample}".encode() if number else str(sample).encode())
+    return digest.hexdigest()[:16]
 
 
 def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:

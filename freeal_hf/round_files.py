@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,20 @@ from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, tab
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import HUMAN_NOTE, HumanLabel
 from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usable
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
+from freeal_hf.joins import explain_unknown_id, rows_of_ids, rows_of_texts, shown
+from freeal_hf.spreadsheets import restored
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification, normal_form
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
+
+
+class HumanRows(NamedTuple):
+    """How many of the rows that people gave are about texts of the data, and how many are about other texts."""
+
+    matched: int
+    not_matched: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Corpus:
         index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 where a row has no usable text.
         human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
         human_labels (`list[HumanLabel]` or `list[HumanEntities]`): What people said, once for each such text.
+        human_rows (`HumanRows`): How many of the rows that people gave are about texts of the data.
     """
 
     ids: StringColumn
@@ -43,6 +53,7 @@ class Corpus:
     index_of_row: np.ndarray
     human: np.ndarray
     human_labels: list[Any] = field(default_factory=list)
+    human_rows: HumanRows = field(default=HumanRows(0, 0))
 
     @property
     def is_human(self) -> np.ndarray:
@@ -60,8 +71,7 @@ class Corpus:
 
     def index_of(self, ids: Iterable[str]) -> dict[str, int]:
         """Where the texts with some ids are."""
-        wanted = set(ids)
-        return {sample: i for i, sample in enumerate(self.ids) if sample in wanted}
+        return rows_of_ids(set(ids), self.ids)
 
     def training_labels(self, answers: "Answers") -> np.ndarray:
         """What the student learns from: a person's label where there is one, else the annotator's; shape `(n,)`."""
@@ -106,8 +116,9 @@ def with_human_labels(
 ) -> Corpus:
     """Enters the labels that people gave.
 
-    A text that is not in the data (an example from elsewhere) is added at the end: it trains the student and may be a
-    demonstration, but no row of the output has it.
+    Texts are compared in their normal form, and all that have the same one get the label. A text that is not in the
+    data is added at the end, if its label may be about a new text (an example from elsewhere): it trains the student
+    and may be a demonstration, but no row of the output has it.
 
     Args:
         corpus (`Corpus`): What `distinct_texts` collected.
@@ -117,29 +128,40 @@ def with_human_labels(
         known (`Sequence[HumanLabel]`): What an earlier call left in `human_labels`; a newer label takes its place.
 
     Raises:
-        InputError: If an id is not in the data or its row has no text, or two of `given` contradict each other.
+        InputError: If an id is not in the data or its row has no text, if a text is not in the data and its label may
+            not be about a new one, or if two of `given` contradict each other.
     """
-    ids, texts = {item.id for item in [*given, *known]}, {item.text for item in [*given, *known]}
-    row_of = {sample: row for row, sample in enumerate(dataset["id"]) if sample in ids} if ids else {}
-    index_of = {text: i for i, text in enumerate(corpus.texts) if text in texts} if texts else {}
+    items = [*known, *given]
+    row_of = ids_of_labels(items, dataset)
     count = len(corpus.texts)
+    places = rows_of_texts((form for item in items for form in _forms(item.text)), corpus.texts)
     added: list[str] = []
+    is_new: list[HumanLabel] = []
 
-    def index(item: HumanLabel) -> int:
+    def indices(item: HumanLabel, *, may_be_new: bool) -> list[int]:
         if item.id is not None:
-            return int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])
-        text = str(item.text)
-        if text not in index_of:
-            index_of[text] = count + len(added)
-            added.append(text)
-        return index_of[text]
+            return [int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])]
+        keys = list(map(normal_form, _forms(item.text)))
+        found = next((places[key] for key in keys if key in places), None)
+        if found is None:
+            if not may_be_new:
+                is_new.append(item)
+                return []
+            found = places[keys[0]] = [count + len(added)]
+            added.append(str(item.text))
+        return found
 
-    found = {index(item): item.label for item in known}
+    found = {i: item.label for item in known for i in indices(item, may_be_new=True)}
     new: dict[int, HumanLabel] = {}
+    matched = 0
     for item in given:
-        other = new.setdefault(index(item), item)
-        if other.label != item.label:
-            raise InputError(f"{other.origin} and {item.origin} give the same text two labels; keep one of them.")
+        about = indices(item, may_be_new=item.may_be_new)
+        matched += any(i < count for i in about)
+        for i in about:
+            other = new.setdefault(i, item)
+            if other.label != item.label:
+                raise InputError(f"{other.origin} and {item.origin} give the same text two labels; keep one of them.")
+    refuse_new_texts(is_new, len(given))
     found |= {i: item.label for i, item in new.items()}
     human = np.full(count + len(added), NO_LABEL)
     human[list(found)] = list(found.values())
@@ -153,7 +175,23 @@ def with_human_labels(
             HumanLabel(label, id=corpus.ids[i]) if i < count else HumanLabel(label, text=added[i - count])
             for i, label in found.items()
         ],
+        human_rows=HumanRows(matched, len(given) - matched),
     )
+
+
+def _forms(text: str | None) -> list[str]:
+    """A text as it was given, and as it was before it was written to a file for spreadsheets."""
+    return [] if text is None else list(dict.fromkeys((text, restored(text))))
+
+
+def ids_of_labels(items: Sequence[Any], dataset: "Dataset") -> dict[str, int]:
+    """Row of the data by the id that somebody gave.
+
+    Args:
+        items (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people said.
+        dataset (`Dataset`): The data.
+    """
+    return rows_of_ids({item.id for item in items if item.id is not None}, _ids(dataset))
 
 
 def labelled_row(item: Any, corpus: Corpus, dataset: "Dataset", row_of: Mapping[str, int]) -> int:
@@ -169,13 +207,36 @@ def labelled_row(item: Any, corpus: Corpus, dataset: "Dataset", row_of: Mapping[
     """
     if item.id not in row_of:
         raise InputError(
-            f"{item.origin}: no row of the data has the id {item.id!r}. Give ids as in labels.csv (those of "
-            "your data, if --id-column names their column), or leave the column 'id' out and give the texts."
+            f"{item.origin}: no row of the data has the id {item.id!r}. {explain_unknown_id(item.id, _ids(dataset))}"
         )
     row = row_of[item.id]
     if corpus.index_of_row[row] < 0:
         raise InputError(f"{item.origin}: row {item.id!r} cannot be labelled: {dataset['note'][row]}.")
     return row
+
+
+def refuse_new_texts(items: Sequence[Any], count: int) -> None:
+    """Refuses labels about texts that are not in the data.
+
+    Args:
+        items (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people said of such texts.
+        count (`int`): How many labels people gave in all.
+
+    Raises:
+        InputError: If there are any.
+    """
+    if items:
+        texts = [item.text if item.text is not None else " ".join(item.words) for item in items]
+        raise InputError(
+            f"{items[0].origin}: {len(items)} of {count} human labels match no text of the data, for example "
+            f"{shown(texts)}. Give each text as it is in the data (blanks, line ends and the Unicode form do not "
+            "matter) or its id. If they are examples that are not in the data, give them with --examples, or add "
+            "--allow-new-texts (in Python: allow_new_texts=True)."
+        )
+
+
+def _ids(dataset: "Dataset") -> StringColumn:
+    return StringColumn(table_of(dataset)["id"], np.arange(len(dataset)))
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """The corridor between both halves: rounds of annotate, train, feed back and refine, each of them on disk."""
 
 import copy
-import hashlib
 import logging
 import math
 import time
@@ -21,7 +20,6 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.estimate import Estimate, estimate_annotation
 from freeal_hf.annotation.ledger import Budget
 from freeal_hf.annotation.prices import load_prices
-from freeal_hf.arrow_tables import StringColumn, table_of
 from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, annotate, forget_unfinished, votes_of
 from freeal_hf.configuration import (
     EngineConfig,
@@ -33,8 +31,9 @@ from freeal_hf.configuration import (
 )
 from freeal_hf.counts import count_rows, describe_counts, loss_warning
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
-from freeal_hf.errors import InputError
+from freeal_hf.errors import InputError, RunError
 from freeal_hf.human_labels import read_human_labels
+from freeal_hf.inputs import fingerprint, with_stored_ids
 from freeal_hf.kinds import kind_of, read_rows, score
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
@@ -42,6 +41,7 @@ from freeal_hf.questions import SELECTION, foreseen
 from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
+from freeal_hf.sentences import TOKENS
 from freeal_hf.stopping import convergence_figures, stopping_rule
 from freeal_hf.tasks import Demonstration, Task
 from freeal_hf.voters import Asking, Voter, voters_of
@@ -125,6 +125,7 @@ class FreeAL:
         test_dataset: "str | Path | Dataset | pd.DataFrame | None" = None,
         *,
         human_labels: Any = (),
+        allow_new_texts: bool = False,
         resume: bool = False,
         overwrite: bool = False,
         source: Mapping[str, Any] | None = None,
@@ -140,6 +141,9 @@ class FreeAL:
                 What `read_human_labels` returned, or anything it reads: labels that people gave. They are always
                 clean, never overwritten, and candidates for demonstrations. A run remembers them; newer ones for the
                 same texts take their place.
+            allow_new_texts (`bool`):
+                Whether human labels may be about texts that are not in the data. Such examples are shown to the
+                annotator and train the student.
             resume (`bool`): Go on in the run's folder although the configuration differs.
             overwrite (`bool`): Start the run in this folder anew.
             source (`Mapping`, *optional*): Where the data came from, noted in `config.yaml`.
@@ -158,7 +162,10 @@ class FreeAL:
 
         with without_bars() if self.args.disable_tqdm else nullcontext():
             if self.processes.is_main:
-                self._run(dataset, test_dataset, human_labels, resume=resume, overwrite=overwrite, source=source)
+                given = read_human_labels(
+                    human_labels, self.task, text_columns=self.text_columns, allow_new_texts=allow_new_texts
+                )
+                self._run(dataset, test_dataset, given, resume=resume, overwrite=overwrite, source=source)
             else:
                 self.assist()
         return load_result(self.folder.path)
@@ -167,7 +174,7 @@ class FreeAL:
         self,
         dataset: Any,
         test_dataset: Any,
-        human_labels: Any,
+        given: Sequence[Any],
         *,
         resume: bool,
         overwrite: bool,
@@ -175,10 +182,18 @@ class FreeAL:
     ) -> None:
         dataset = self._prepared(dataset, asked=True)
         test = self._prepared(test_dataset) if test_dataset is not None else None
+        if not overwrite:
+            dataset = with_stored_ids(dataset, self.folder.config().get("data_fingerprint"))
         texts = self.kind.collect(dataset)
-        given = read_human_labels(human_labels, self.task, text_columns=self.text_columns)
         # Refuses what cannot be used before anything is written.
-        self.kind.with_human_labels(texts, dataset, self.task, given)
+        rows = self.kind.with_human_labels(texts, dataset, self.task, given).human_rows
+        if given:
+            logger.info(
+                "Human labels: %d of %d match a text of the data; %d do not and are added as examples.",
+                rows.matched,
+                len(given),
+                rows.not_matched,
+            )
         self._check(texts, test)
         voters, refiners = self._voters(self.annotator, dataset), self._voters(self.refine_annotator, dataset)
         budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
@@ -193,6 +208,7 @@ class FreeAL:
         ):
             for voter in (*voters, *refiners):
                 sessions.enter_context(session(voter.annotator))
+            self._refuse_other_words(dataset)
             write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
             corpus = self.kind.with_human_labels(texts, dataset, self.task, given, self._known_human_labels())
             self._refuse_late(corpus.human_labels)
@@ -307,6 +323,21 @@ class FreeAL:
                 f"Add a round for them: --num-rounds {self.loop.num_rounds + 1}."
             )
 
+    def _refuse_other_words(self, dataset: "Dataset") -> None:
+        """Refuses to go on with sentences whose answers are about other words."""
+        stored = self.folder / run_folder.INPUT
+        if TOKENS not in dataset.column_names or not stored.is_file():
+            return
+        if not any((self.folder / f"round-{i}" / ANNOTATIONS).is_file() for i in range(self.loop.num_rounds)):
+            return
+        before = read_labels(stored)
+        if list(before["id"]) == list(dataset["id"]) and list(before[TOKENS]) != list(dataset[TOKENS]):
+            raise RunError(
+                f"The run in {str(self.folder.path)!r} was begun by a version of freeal-hf that split its texts into "
+                "other words. Start it anew with --overwrite, which keeps the answers that were paid for, or choose "
+                "another --output-dir."
+            )
+
     def _voters(self, named: Any, dataset: "Dataset") -> tuple[Voter, ...]:
         prices = load_prices(self.loop.prices) if self.loop.prices else None
         is_alone = self.refine_annotator is None
@@ -327,15 +358,12 @@ class FreeAL:
         )
 
     def _config(self, dataset: "Dataset", source: Mapping[str, Any] | None) -> dict[str, Any]:
-        ids = hashlib.sha256()
-        for number, sample in enumerate(StringColumn(table_of(dataset)["id"], np.arange(len(dataset)))):
-            ids.update(f"\n{sample}".encode() if number else sample.encode())
         annotator, refiner = (describe_annotators(named) for named in (self.annotator, self.refine_annotator))
         return {
             "freeal_hf": freeal_hf.__version__,
             **(source or {}),
             **({"text_columns": self.text_columns} if self.text_columns != ["text"] else {}),
-            "data_fingerprint": ids.hexdigest()[:16],
+            "data_fingerprint": fingerprint(dataset),
             "task": self.task.to_dict(),
             "annotator": annotator,
             **({"refine_annotator": refiner} if refiner else {}),

@@ -35,6 +35,10 @@ _MAY_CHANGE = {
     "max_tokens",
     "prices",
     "human_labels",
+    "human_delimiter",
+    "human_encoding",
+    "examples",
+    "allow_new_texts",
 }
 _MAY_CHANGE_STARTS = ("hub_", "push_")
 
@@ -125,6 +129,11 @@ class RunFolder:
         path = self.path / f"round-{number}" / METRICS
         return read_json(path) if path.is_file() else None
 
+    def config(self) -> dict[str, Any]:
+        """What `config.yaml` says of the run; empty where there is none."""
+        path = self / CONFIG
+        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+
     @contextmanager
     def open(self, config: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
         """Claims the folder for a run with this configuration, for as long as the context lasts.
@@ -173,7 +182,7 @@ class RunFolder:
             if foreign and not resume and not set(foreign) <= {CACHE}:
                 raise RunError(f"{str(self.path)!r} holds {foreign[0]!r} but no run of freeal-hf; {remedy}.")
             return
-        stored = yaml.safe_load((self / CONFIG).read_text(encoding="utf-8")) or {}
+        stored = self.config()
         # Through YAML and back, so that tuples and lists compare equal.
         wanted = yaml.safe_load(yaml.safe_dump(dict(config)))
         differing = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]

@@ -1,12 +1,20 @@
 """Reads sentences of words: any table becomes one data set of `id`, `text`, `tokens`, `token_starts` and `note`."""
 
+import ast
+import io
 import json
+import tokenize
 from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import regex
+
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import is_usable, read_ids
+from freeal_hf.inputs import extra_name, is_usable, read_ids
+from freeal_hf.joins import names_column
 from freeal_hf.spans import OUTSIDE, Span, invalid_position
 from freeal_hf.tables import open_table
 from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
@@ -16,6 +24,28 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TOKENS, SPANS = "tokens", "spans"
+
+# Scripts in which a blank does not separate every word: those written without blanks, and Korean, which attaches
+# particles to words.
+_UNSPACED_SCRIPTS = (
+    "Han",
+    "Hiragana",
+    "Katakana",
+    "Bopomofo",
+    "Hangul",
+    "Yi",
+    "Thai",
+    "Lao",
+    "Khmer",
+    "Myanmar",
+    "Tai_Le",
+    "New_Tai_Lue",
+    "Tai_Tham",
+    "Tai_Viet",
+    "Tibetan",
+    "Javanese",
+    "Balinese",
+)
 
 
 def read_sentences(
@@ -33,14 +63,16 @@ def read_sentences(
 ) -> "Dataset":
     """Reads sentences and, if there are any, gold tags.
 
-    A column `tokens` holds the words of a sentence as a list; without it the text of `text_columns` is split at spaces
-    and punctuation, and every word remembers where it stands. No row is dropped, and no sentence is cut.
+    A column `tokens` holds the words of a sentence as a list, in CSV files as JSON or as a Python list; without it the
+    text of `text_columns` is split as `split_words` does, and every word remembers where it stands. No row is dropped,
+    and no sentence is cut.
 
     Args:
         source (`str`, `Path`, `Dataset` or `DataFrame`): As in `read_data`.
         task (`TokenClassification`, *optional*): The task, needed to read gold tags.
         text_columns (`Sequence[str]`, defaults to `("text",)`): Column of the text, if there is no column `tokens`.
-        gold_column (`str`, *optional*): Column of the true BIO tags, one for each word. It is only scored against.
+        gold_column (`str`, *optional*):
+            Column of the true BIO tags, one for each word, written as `tokens` is. It is only scored against.
         id_column (`str`, *optional*): Column of unique ids. Without it an id is made from the text itself.
         extra_columns (`Sequence[str]`): Further columns of tags, kept as JSON: another system's, for instance.
         split, delimiter, encoding, quoting (`str`, *optional*): As in `read_data`.
@@ -59,7 +91,7 @@ def read_sentences(
 
     opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)
     origin = opened.origin
-    has_words = TOKENS in opened.names
+    has_words = names_column(TOKENS, opened.names)
     if not has_words and len(text_columns) != 1:
         raise InputError(f"{origin}: entities have places in one text; name one column of it, not {text_columns}.")
     column = TOKENS if has_words else text_columns[0]
@@ -72,6 +104,10 @@ def read_sentences(
     texts, words, starts, notes = (list(column) for column in zip(*rows, strict=True))
     if not any(map(is_usable, notes)):
         raise InputError(f"{origin} has no usable text in {column!r}: in the first of its rows {notes[0]}.")
+
+    def tags_of_rows(name: str) -> list[list[Any] | None]:
+        return [read_list(cell, f"{origin}, row {row}, {name!r}") for row, cell in enumerate(table[name], start=1)]
+
     columns: dict[str, Any] = {
         "id": read_ids(table, id_column, texts, origin),
         "text": texts,
@@ -91,15 +127,16 @@ def read_sentences(
             raise InputError(f"{origin}: gold tags in {gold_column!r} need the words that they belong to (`tokens`).")
         columns["gold"] = [
             read_tags(tags, len(words[row]), task, f"{origin}, row {row + 1}, {gold_column!r}")
-            for row, tags in enumerate(table[gold_column])
+            for row, tags in enumerate(tags_of_rows(gold_column))
         ]
         features["gold"] = ListFeature(ClassLabel(names=task.tags))
     for name in extra_columns:
-        for row, tags in enumerate(table[name]):
+        found = tags_of_rows(name)
+        for row, tags in enumerate(found):
             if tags is not None:
                 _check_tags(tags, len(words[row]), task, f"{origin}, row {row + 1}, {name!r}")
-        columns[name] = ["" if tags is None else json.dumps(list(tags)) for tags in table[name]]
-        features[name] = Value("string")
+        columns[extra_name(name)] = ["" if tags is None else json.dumps(tags, ensure_ascii=False) for tags in found]
+        features[extra_name(name)] = Value("string")
     return Dataset.from_dict(columns, features=Features({name: features[name] for name in columns}))
 
 
@@ -127,19 +164,86 @@ def read_tags(tags: Any, length: int, task: TokenClassification, where: str) -> 
     return [ids[tag] for tag in tags]
 
 
+def read_list(value: Any, where: str) -> list[Any] | None:
+    """The items of a cell that holds a list.
+
+    Args:
+        value: A sequence, or a string with a list as JSON (`["a", "b"]`) or as Python writes it (`['a', 'b']`).
+        where (`str`): Where the cell is, for the error.
+
+    Returns:
+        `list`, *optional*: The items; `None` for a missing value, an empty string and a list of missing values only.
+
+    Raises:
+        InputError: If the cell holds something else.
+    """
+    if isinstance(value, str):
+        if not value.strip():
+            return None
+        items = _parsed_list(value)
+    else:
+        if value is None or (isinstance(value, float) and value != value):
+            return None
+        items = value
+    if items is None or isinstance(items, (str, bytes, Mapping)) or not hasattr(items, "__iter__"):
+        raise InputError(f'{where}: {value!r} is not a list; write one, in a CSV file as JSON: ["...", "..."].')
+    found = list(items)
+    return None if found and all(item is None for item in found) else found
+
+
+def _parsed_list(text: str) -> list[Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = _python_list(text)
+    return found if isinstance(found, list) else None
+
+
+def _python_list(text: str) -> Any:
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(text.strip()).readline))
+        # NumPy prints no commas; Python would join the strings that follow each other.
+        if any(one.type == other.type == tokenize.STRING for one, other in pairwise(tokens)):
+            return None
+        found = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError):
+        return None
+    return None if isinstance(found, list) and ... in found else found
+
+
 def split_words(text: str) -> tuple[list[str], list[int]]:
-    """Splits a text at spaces and punctuation, as BERT does before it makes sub-words.
+    """Splits a text at blanks and punctuation, as BERT does before it makes sub-words.
+
+    Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese and other scripts whose words are not all separated by blanks
+    are split into characters; marks stay with the character before them.
 
     Args:
         text (`str`): The text.
 
     Returns:
         The words, and where each of them starts, in characters.
+
+    Example:
+
+        >>> split_words("Anna 住在北京。")
+        (['Anna', '住', '在', '北', '京', '。'], [0, 5, 6, 7, 8, 9])
     """
     from tokenizers.pre_tokenizers import BertPreTokenizer
 
-    found = BertPreTokenizer().pre_tokenize_str(text)
-    return [text[start:end] for _, (start, end) in found], [start for _, (start, _) in found]
+    words, starts = [], []
+    for _, (start, end) in BertPreTokenizer().pre_tokenize_str(text):
+        for part in _word_parts().finditer(text, start, end):
+            words.append(part.group())
+            starts.append(part.start())
+    return words, starts
+
+
+@cache
+def _word_parts() -> "regex.Pattern[str]":
+    """Finds each character of an unspaced script with its marks, and each run of other characters."""
+    unspaced = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)
+    character = rf"[[{unspaced}]--[\p{{N}}\p{{P}}\p{{M}}]]"
+    return regex.compile(rf"{character}\p{{M}}*|(?:(?!{character})[\s\S])+", regex.VERSION1)
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[int]]:
@@ -202,13 +306,17 @@ Row = tuple[str, list[str], list[int], str | None]
 
 
 def _given(value: Any, origin: str, row: int) -> Row:
-    if value is None:
+    found = read_list(value, f"{origin}, row {row}, 'tokens'")
+    if found is None:
+        is_missing = value is None or isinstance(value, (str, float))
+        if not is_missing:
+            raise InputError(f"{origin}, row {row}: 'tokens' holds a missing value; a word must be a string.")
         return "", [], [], "the sentence is missing"
-    if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
-        raise InputError(f"{origin}, row {row}: `tokens` is {value!r}, not a list of words.")
-    if any(word is None for word in value):
-        raise InputError(f"{origin}, row {row}: `tokens` holds an empty value; a word must be a string.")
-    words = [str(word) for word in value]
+    if any(word is None for word in found):
+        raise InputError(f"{origin}, row {row}: 'tokens' holds a missing value; a word must be a string.")
+    if any(isinstance(word, (list, dict)) for word in found):
+        raise InputError(f"{origin}, row {row}: 'tokens' is {value!r}, not a list of words.")
+    words = [str(word) for word in found]
     text, starts = join_words(words)
     return text, words, starts, None if text.strip() else "the sentence has no words"
 

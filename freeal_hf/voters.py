@@ -11,6 +11,7 @@ from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import price_of
 from freeal_hf.configuration import EngineConfig, LoopConfig, each_annotator
 from freeal_hf.errors import InputError
+from freeal_hf.inputs import extra_name
 from freeal_hf.progress import Progress
 from freeal_hf.tasks import Task, TokenClassification
 
@@ -88,12 +89,12 @@ def voters_of(
     from freeal_hf.annotation.specs import build_annotator, split_specs
 
     def column(name: str) -> dict[str, str]:
-        if name not in dataset.column_names:
+        if extra_name(name) not in dataset.column_names:
             raise InputError(
                 f"column:{name} needs the column {name!r} in the data; read them with "
                 f"read_data(..., extra_columns=[{name!r}]). There are {', '.join(map(repr, dataset.column_names))}."
             )
-        values = dict(zip(dataset["id"], map(str, dataset[name]), strict=True))
+        values = dict(zip(dataset["id"], map(str, dataset[extra_name(name)]), strict=True))
         check_names_labels(values, name, task)
         return values
 

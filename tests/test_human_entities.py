@@ -31,11 +31,11 @@ def annotator():
 
 @pytest.fixture
 def run(sentences, annotator, student_folder, tmp_path):
-    def run(human_labels=(), *, num_rounds=1):
+    def run(human_labels=(), *, num_rounds=1, **options):
         args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
         data = read_rows(sentences, TASK, gold_column="gold")
         loop = FreeAL(TASK, annotator, str(student_folder), args, LoopConfig(num_rounds=num_rounds, refine="all"))
-        return loop.run(data, human_labels=human_labels)
+        return loop.run(data, human_labels=human_labels, **options)
 
     return run
 
@@ -118,7 +118,7 @@ def test_a_finished_run_asks_for_a_round_to_put_new_marks_to_use(run, said):
 def test_an_example_from_elsewhere_is_shown_and_learnt_from_but_is_no_row_of_the_output(run, sentences, annotator):
     places = [{"start": 9, "end": 14, "type": "fruit", "text": "melon", "confidence": 0.9}]
     examples = Dataset.from_dict({"text": ["we ate a melon!", "nothing here"], "spans": [places, []]})
-    result = run(examples, num_rounds=2)
+    result = run(examples, num_rounds=2, allow_new_texts=True)
     assert len(result.dataset) == len(sentences)
     shown = {(shot.text, shot.entities) for shot in annotator.asked[0].demonstrations}
     assert shown == {("we ate a melon!", (("melon", "fruit"),)), ("nothing here", ())}
@@ -129,7 +129,7 @@ def test_an_example_from_elsewhere_is_shown_and_learnt_from_but_is_no_row_of_the
 
 def test_a_sentence_longer_than_a_demonstration_is_learnt_from_but_not_shown(run, annotator):
     tokens = ["the"] * 600 + ["apple"]
-    run(Dataset.from_dict({"tokens": [tokens], "tags": [["O"] * 600 + ["B-fruit"]]}))
+    run(Dataset.from_dict({"tokens": [tokens], "tags": [["O"] * 600 + ["B-fruit"]]}), allow_new_texts=True)
     assert annotator.asked[0].demonstrations == ()
 
 
@@ -169,6 +169,26 @@ def test_tags_and_places_are_read_by_id_text_or_words_from_lists_and_from_json(c
     assert marked(columns).marked == [[Span(2, 3, "fruit")], None]
 
 
+@pytest.mark.parametrize(
+    ("text", "start", "end"), [("the old saw\r\n", 8, 11), ("  the  old\tsaw", 11, 14), ("the\u00a0old saw", 8, 11)]
+)
+def test_places_are_counted_in_the_given_text_whatever_its_blanks(text, start, end):
+    columns = {"text": [text], "spans": [[{"start": start, "end": end, "type": "tool"}]]}
+    assert marked(columns).marked == [None, [Span(2, 3, "tool")]]
+
+
+def test_all_sentences_with_the_same_normal_form_are_marked():
+    data = Dataset.from_dict({"id": ["1", "2", "3"], "text": ["caf\u00e9 saw", "cafe\u0301  saw", "cafe saw"]})
+    columns = {"text": [" caf\u00e9 saw "], "tags": [["O", "B-tool"]]}
+    assert marked(columns, data).marked == [[Span(1, 2, "tool")], [Span(1, 2, "tool")], None]
+
+
+@pytest.mark.parametrize("columns", [{"text": ["new saw"]}, {"tokens": [["new", "saw"]]}])
+def test_a_sentence_that_is_not_in_the_data_is_refused_unless_new_ones_are_allowed(columns):
+    with pytest.raises(InputError, match=r"1 of 1 human labels match no text.*'new saw'.*--allow-new-texts"):
+        marked({**columns, "tags": [["O", "B-tool"]]})
+
+
 def test_the_files_of_a_run_are_read_once_a_person_has_taken_the_confidences_out(run, tmp_path):
     result = run()
     labels = read_labels(result.output_dir / "labels.parquet")
@@ -190,7 +210,7 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"id": ["1"], "label": ["fruit"]}, "row 1, column 'label': 'fruit' is no list"),
+        ({"id": ["1"], "label": ["fruit"]}, "row 1, column 'label': 'fruit' is not a list"),
         ({"id": ["1"], "answer": ["x"]}, "needs one column of what people marked.*has none"),
         ({"id": ["1"], "tags": [["O"]], "spans": [[]]}, "needs one column.*has 'tags', 'spans'"),
         ({"body": ["a"], "tags": [["O"]]}, "needs a column 'id', 'tokens' or 'text'"),
@@ -206,7 +226,7 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
             {"id": ["3"], "tokens": [["an", "old", "saw"]], "tags": [["O"] * 3]},
             "its words .* are not those of the data",
         ),
-        ({"id": ["3"], "text": ["the old saw"], "spans": [[]]}, "its text 'the old saw' is not that of the data"),
+        ({"id": ["3"], "text": ["an old saw"], "spans": [[]]}, "its text 'an old saw' is not that of the data"),
         ({"id": ["3"], "spans": [[{"start": 9, "end": 12, "type": "stone"}]]}, "of the type 'stone'"),
         ({"id": ["3"], "spans": [[{"start": 9, "end": 99, "type": "tool"}]]}, r"'saw' \(9 to 99\) does not begin and"),
         ({"id": ["3"], "spans": [[{"start": 6, "end": 12, "type": "tool"}]]}, "'ld saw' .* does not begin and end"),
@@ -231,7 +251,7 @@ def test_what_cannot_be_used_is_refused_with_its_place_and_the_remedy(columns, m
 
 def test_bad_marks_are_refused_before_anything_is_asked_or_written(run, annotator, tmp_path):
     with pytest.raises(InputError, match="1 tags for 2 words"):
-        run(Dataset.from_dict({"tokens": [["old", "saw"]], "tags": [["O"]]}))
+        run(Dataset.from_dict({"tokens": [["old", "saw"]], "tags": [["O"]]}), allow_new_texts=True)
     assert annotator.asked == []
     assert not (tmp_path / "run").exists()
 

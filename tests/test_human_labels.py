@@ -1,23 +1,30 @@
 import json
+import re
+import unicodedata
 
 import numpy as np
 import pytest
+import yaml
 from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
 from freeal_hf.cli import main
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import read_human_labels
-from freeal_hf.round_files import read_labels
+from freeal_hf.inputs import fingerprint
+from freeal_hf.round_files import distinct_texts, read_labels, with_human_labels
+from freeal_hf.run_folder import RunFolder
 from tests.conftest import QUICK_TRAINING
 
 
 @pytest.fixture
 def run(task, annotator, student_folder, tmp_path):
-    def run(data, human_labels=(), *, annotator=annotator, num_rounds=1, **loop):
+    def run(data, human_labels=(), *, annotator=annotator, num_rounds=1, allow_new_texts=False, **loop):
         args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
         loop = FreeAL(task, annotator, str(student_folder), args, LoopConfig(num_rounds=num_rounds, **loop))
-        return loop.run(data, human_labels=human_labels)
+        return loop.run(data, human_labels=human_labels, allow_new_texts=allow_new_texts)
 
     return run
 
@@ -79,7 +86,7 @@ def test_a_newer_human_label_takes_the_place_of_an_older_one(run, corpus, said):
 
 def test_an_example_from_elsewhere_is_shown_but_is_no_row_of_the_output(run, corpus, annotator):
     examples = Dataset.from_dict({"text": ["melon near the door", "old saw"], "label": ["fruit", "tool"]})
-    result = run(corpus, examples, num_rounds=2)
+    result = run(corpus, examples, num_rounds=2, allow_new_texts=True)
     assert len(result.dataset) == len(corpus)
     assert {shot.text for shot in annotator.asked[0].demonstrations} == set(examples["text"])
     selected = [json.loads(line) for line in (result.output_dir / "round-0/demonstrations.jsonl").open()]
@@ -119,7 +126,7 @@ def test_a_file_that_cannot_be_used_is_refused(task, columns, message):
     ("columns", "message"),
     [
         ({"id": ["77"], "label": ["tool"]}, "row 1: no row of the data has the id '77'"),
-        ({"text": ["a", "a"], "label": ["tool", "fruit"]}, "row 1 and .* row 2 give the same text two labels"),
+        ({"text": ["a", "b"], "label": ["tool", "fruit"]}, "row 1: 2 of 2 human labels match no text.*'a', 'b'"),
     ],
 )
 def test_labels_that_do_not_fit_the_data_are_refused_before_anything_is_asked(
@@ -160,13 +167,122 @@ def test_a_table_that_nobody_has_filled_in_is_told_so(task, caplog):
 @pytest.mark.parametrize(
     ("content", "encoding"),
     [
-        ("text,label\nschön,fruit\n", "utf-8"),  # as freeal-hf writes it
-        ("text;label\nschön;fruit\n", "utf-8"),
+        ("text,label\nschön,fruit\n", "utf-8"),
+        ("\ufefftext;label\r\nschön;fruit\r\n", "utf-8"),
         ("text;label\nschön;fruit\n", "cp1252"),
+        ("text\tlabel\nschön\tfruit\n", "utf-16"),
+        ('"text ";"label"\n"schön";"fruit"\n', "cp1252"),
     ],
 )
-def test_a_file_has_the_separator_and_encoding_of_the_corpus_or_our_own(content, encoding, task, tmp_path):
+def test_a_csv_file_is_read_in_its_own_layout(content, encoding, task, tmp_path):
     path = tmp_path / "said.csv"
     path.write_bytes(content.encode(encoding))
-    [label] = read_human_labels(path, task, delimiter=";", encoding="cp1252")
+    [label] = read_human_labels(path, task)
     assert (label.text, task.label_names[label.label]) == ("schön", "fruit")
+
+
+def test_a_layout_that_cannot_be_detected_can_be_named(task, tmp_path):
+    path = tmp_path / "said.csv"
+    path.write_bytes("text:label\nтекст:fruit\n".encode("cp1251"))
+    [label] = read_human_labels(path, task, delimiter=":", encoding="cp1251")
+    assert label.text == "текст"
+
+
+# ---- Which text a label is about ----
+
+
+def entered(task, texts, columns, **options):
+    rows = read_data(Dataset.from_dict({"text": texts}))
+    said = read_human_labels(Dataset.from_dict(columns), task, **options)
+    return with_human_labels(distinct_texts(rows), rows, task, said)
+
+
+BLANKS = st.text(" \t\r\n\u00a0\u2003\u3000", min_size=1, max_size=3)
+
+
+@given(
+    words=st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1), min_size=1, max_size=5),
+    blanks=st.lists(BLANKS, min_size=6, max_size=6),
+    form=st.sampled_from(["NFC", "NFD"]),
+)
+def test_a_text_is_found_whatever_its_blanks_line_ends_and_unicode_form(words, blanks, form):
+    changed = blanks[0] + "".join(word + blank for word, blank in zip(words, blanks[1:], strict=False))
+    columns = {"text": [unicodedata.normalize(form, changed)], "label": ["fruit"]}
+    corpus = entered(TextClassification(["fruit", "tool"]), [" ".join(words), "another text\x00"], columns)
+    assert corpus.human.tolist() == [0, -1]
+    assert corpus.human_rows == (1, 0)
+
+
+def test_texts_with_the_same_normal_form_all_get_the_label(task):
+    columns = {"text": ["old saw"], "label": ["tool"]}
+    assert entered(task, ["old saw", "old  saw\r\n", "Old saw"], columns).human.tolist() == [1, 1, -1]
+
+
+def test_two_labels_of_texts_with_the_same_normal_form_are_refused(task):
+    with pytest.raises(InputError, match=r"row 1 and .* row 2 give the same text two labels"):
+        entered(task, ["old saw", "old  saw"], {"text": ["old saw", "old  saw "], "label": ["tool", "fruit"]})
+
+
+def test_a_text_that_is_not_in_the_data_is_an_example_only_if_that_is_allowed(task):
+    columns = {"text": ["old saw", "melon"], "label": ["tool", "fruit"]}
+    with pytest.raises(InputError, match=r"row 2: 1 of 2 human labels match no text.*'melon'.*--allow-new-texts"):
+        entered(task, ["old saw"], columns)
+    corpus = entered(task, ["old saw"], columns, allow_new_texts=True)
+    assert list(corpus.texts) == ["old saw", "melon"]
+    assert corpus.human_rows == (1, 1)
+
+
+def test_a_text_that_was_made_harmless_for_spreadsheets_is_found(task):
+    assert entered(task, ["-saw", "x"], {"text": ["'-saw"], "label": ["tool"]}).human.tolist() == [1, -1]
+
+
+def test_the_command_line_says_how_many_labels_match_and_takes_new_texts_only_on_request(
+    corpus, student_folder, tmp_path, capsys, caplog
+):
+    corpus.select_columns(["text"]).to_csv(tmp_path / "data.csv")
+    content = f"text;label\r\n{corpus['text'][0]} ;fruit\r\nsäge;tool\r\n"
+    (tmp_path / "said.csv").write_bytes(content.encode("cp1252"))
+    training = [f"--{key.replace('_', '-')}={value}" for key, value in QUICK_TRAINING.items()]
+    command = [
+        *("run", "--data", str(tmp_path / "data.csv"), "--labels", "fruit,tool", "--num-rounds", "1"),
+        *("--human-labels", str(tmp_path / "said.csv"), "--student", str(student_folder)),
+        *("--output-dir", str(tmp_path / "run"), *training),
+    ]
+    assert main(command) == 1
+    assert "1 of 2 human labels match no text of the data, for example 'säge'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    with caplog.at_level("INFO"):
+        assert main([*command, "--allow-new-texts"]) == 0
+    assert "Human labels: 1 of 2 match a text of the data; 1 do not" in caplog.text
+    assert RunFolder(tmp_path / "run").config()["allow_new_texts"] is True
+
+
+def as_former(result):
+    """Makes a run's folder what it was when ids made from texts had no letter before them."""
+    config = yaml.safe_load((result.output_dir / "config.yaml").read_text())
+    for path in result.output_dir.rglob("*.parquet"):
+        rows = read_labels(path)
+        ids = [sample.removeprefix("t") for sample in rows["id"]]
+        rows.remove_columns("id").add_column("id", ids).to_parquet(str(path))
+        if path.name == "input.parquet":
+            config["data_fingerprint"] = fingerprint(Dataset.from_dict({"id": ids}))
+    for path in [*result.output_dir.rglob("annotations.json"), *result.output_dir.rglob("demonstrations.jsonl")]:
+        path.write_text(re.sub(r'"id": "t([0-9a-f]{16})', r'"id": "\1', path.read_text()))
+    (result.output_dir / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def test_a_run_begun_when_ids_had_no_letter_goes_on_with_its_ids(run, corpus, said, annotator):
+    examples = Dataset.from_dict({"text": ["melon near the door", "old saw"], "label": ["fruit", "tool"]})
+    data = corpus.remove_columns([name for name in ("id", "note") if name in corpus.column_names])
+    first = run(data, examples, num_rounds=1, allow_new_texts=True)
+    assert all(sample.startswith("t") for sample in first.dataset["id"])
+    as_former(first)
+    ids = read_labels(first.output_dir / "labels.parquet")["id"][:]
+    by_id = Dataset.from_dict(
+        {"id": [ids[data["text"][:].index(text)] for text in said["text"]], "label": said["label"]}
+    )
+    result = run(data, by_id, num_rounds=2)
+    assert result.dataset["id"][:] == ids
+    assert not any(sample.startswith("t") for sample in ids)
+    assert {row["note"] for row in rows_of(result, said["text"])} == {"labelled by a person"}
+    assert len(result.rounds) == 2

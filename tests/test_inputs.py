@@ -267,3 +267,21 @@ def test_a_folder_that_is_no_table_is_refused(content, tmp_path):
         (tmp_path / name).write_text(lines)
     with pytest.raises(InputError, match="holds no table" if not content else "has the columns"):
         read_data(str(tmp_path))
+
+
+def test_one_column_can_be_text_id_gold_and_annotator():
+    data = read_data(
+        Dataset.from_dict({"text": ["good", "bad"]}),
+        TASK,
+        gold_column="text",
+        id_column="text",
+        extra_columns=["text", "text"],
+    )
+    expected = {"id": ["good", "bad"], "text": ["good", "bad"], "note": [None, None], "gold": [0, 1]}
+    assert data.to_dict() == {**expected, "column:text": ["good", "bad"]}
+
+
+def test_columns_are_found_by_their_names_in_normal_form():
+    rows = Dataset.from_dict({" my  text ": ["a", "b"], "Pru\u0308fung": ["good", "bad"], "text": ["x", "y"]})
+    data = read_data(rows, TASK, text_columns=["my text"], gold_column="Pr\u00fcfung")
+    assert (data["text"][:], data["gold"][:]) == (["a", "b"], [0, 1])

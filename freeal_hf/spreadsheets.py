@@ -1,0 +1,32 @@
+"""Cells that a spreadsheet would execute are written with an apostrophe before them, and read without it."""
+
+import re
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?%?", re.ASCII | re.IGNORECASE)
+
+
+def harmless(cell: str) -> str:
+    """A cell as a spreadsheet may open it: an apostrophe keeps it from being executed as a formula.
+
+    Numbers such as `-1` and `+3.5` stay as they are. A cell that begins with an apostrophe before such a character
+    gets another one, so that `restored` gives back every cell.
+
+    Args:
+        cell (`str`): The cell.
+
+    Example:
+
+        >>> harmless("=1+1"), harmless("-1"), harmless("- a list")
+        ("'=1+1", '-1', "'- a list")
+    """
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def restored(cell: str) -> str:
+    """The cell that `harmless` was given.
+
+    Args:
+        cell (`str`): What it made of the cell.
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
