@@ -99,7 +99,9 @@ def explain_unknown_id(sample: str, ids: Iterable[str]) -> str:
         cause = "A spreadsheet has turned the id into a number and rounded it"
         rounded = plain.replace(",", ".").upper()
         size = len(rounded.partition("E")[0].partition(".")[2])
-        alike = [one for one in ids if _integer(one) and f"{float(one):.{size}E}" == f"{float(rounded):.{size}E}"]
+        numbers = ((one, _integer(former_id(one) or one)) for one in ids)
+        wanted = f"{float(rounded):.{size}E}"
+        alike = [one for one, number in numbers if number and f"{float(number):.{size}E}" == wanted]
     elif digits.isdecimal() and len(digits) > _MOST_DIGITS and not digits[_MOST_DIGITS:].strip("0"):
         cause = f"A spreadsheet has turned the id into a number and kept {_MOST_DIGITS} of its digits"
         alike = [one for one in ids if len(one) == len(plain) and one.startswith(plain[: -len(digits) + _MOST_DIGITS])]

@@ -208,7 +208,7 @@ def files(sentences, tmp_path):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("run --annotator column:noisy --human-labels human.csv", "column 'label': 'fruit' is no list"),
+        ("run --annotator column:noisy --human-labels human.csv", "column 'label': 'fruit' is not a list"),
         ("run --annotator column:noisy --augmented-column tokens", "takes no augmented_column"),
         ("select --annotator endpoint:http://127.0.0.1:9 --budget 3 --output chosen.csv", "cannot choose for one"),
         ("select --strategy random --budget 3 --output chosen.csv", "read for entity tasks only"),
