@@ -374,6 +374,7 @@ def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
         "task",
         "labels",
         "description",
+        "label_map",
         "annotator",
         "refine_annotator",
         "annotator_option",

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from freeal_hf.errors import InputError
+from freeal_hf.label_columns import load_label_map
 from freeal_hf.layouts import QUOTINGS
 from freeal_hf.tasks import TextClassification, TokenClassification, load_task, task_from_dict
 
@@ -88,6 +89,11 @@ def add_task_options(group: Any) -> None:
     group.add_argument("--task", metavar="FILE", help="YAML file with labels, their descriptions, a description")
     group.add_argument("--labels", metavar="A,B,...", help="label names, in place of --task")
     group.add_argument("--description", metavar="TEXT", help="what is to be decided about a text")
+    group.add_argument(
+        "--label-map",
+        metavar="FILE",
+        help="which label another value of a column of labels means: YAML or JSON (value: label) or CSV (value,label)",
+    )
 
 
 def add_field(group: Any, item: Field[Any]) -> None:
@@ -175,11 +181,20 @@ def test_reading(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def task_of(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
-    """The task that `--task`, or `--labels` and `--description`, name.
+    """The task that `--task`, or `--labels` and `--description`, name, with the values of `--label-map`.
 
     Raises:
         InputError: If neither or both are given, or they describe no task.
     """
+    task, label_map = _named_task(values), values.get("label_map")
+    if label_map is None:
+        return task
+    if isinstance(task, TokenClassification):
+        raise InputError("--label-map is for labels of texts; in an entity task columns hold BIO tags of the task.")
+    return task.with_label_map(label_map if isinstance(label_map, Mapping) else load_label_map(label_map))
+
+
+def _named_task(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
     given = values.get("task")
     if given is not None and values.get("labels") is not None:
         raise InputError("Give either --task or --labels, not both.")

@@ -149,7 +149,7 @@ def read_human_labels(
             f"{origin} needs a column 'id', or {_quoted(text_columns)}, to say which text a label belongs to; its "
             f"columns are {_quoted(names)}."
         )
-    labels = label_ids(table, LABEL_COLUMN, task, f"{origin}: value")
+    labels = label_ids(table, LABEL_COLUMN, task, f"{origin}, column")
     if labels and all(label == NO_LABEL for label in labels):
         logger.warning("%s: the column 'label' is empty in every row, so that it brings no label; fill it in.", origin)
     return [

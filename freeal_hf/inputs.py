@@ -11,8 +11,9 @@ import numpy as np
 from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.errors import InputError
 from freeal_hf.joins import former_id
+from freeal_hf.label_columns import LabelColumn
 from freeal_hf.tables import OpenTable, Table, open_table
-from freeal_hf.tasks import NO_LABEL, Task, TextClassification
+from freeal_hf.tasks import Task, TextClassification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,8 @@ def read_data(
 
     Raises:
         InputError: If the file or a column is missing, nothing is in it, it cannot be decoded or parsed, ids repeat,
-            or a gold value is no label of the task.
+            or nearly no gold value is a label of the task. Some gold values that are none count as missing, with a
+            warning.
     """
     import pyarrow as pa
     from datasets import Features, Value
@@ -92,6 +94,7 @@ def read_data(
         assert task is not None
         features["gold"] = class_label(task)
     schema = Features(features).arrow_schema
+    gold = LabelColumn(task, f"{origin}, gold column {gold_column!r}") if task is not None and gold_column else None
     ids: list[pa.Array] = []
     usable = _Usable(opened, text_columns)
 
@@ -106,12 +109,14 @@ def read_data(
             for column in extra_columns:
                 columns[extra_name(column)] = [_as_string(value) for value in table[column]]
             if gold_column is not None:
-                assert task is not None
-                columns["gold"] = label_ids(table, gold_column, task, f"{origin}: gold value")
+                assert gold is not None
+                columns["gold"] = gold.ids(table[gold_column])
             yield pa.table(columns, schema=schema)
 
     texts = spooled(pieces())
     usable.check()
+    if gold is not None:
+        gold.check()
     columns = [_unique(pa.chunked_array(ids), id_column, origin), *texts.columns]
     return dataset_of(pa.Table.from_arrays(columns, schema=Features({"id": Value("string"), **features}).arrow_schema))
 
@@ -340,25 +345,13 @@ def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:
     Args:
         table (`Table`): Columns by name.
         column (`str`): The column.
-        task (`TextClassification`): Whose labels they are; case and blanks around them do not count.
-        what (`str`): Where a value stands and what it is, for the error.
+        task (`TextClassification`): Whose labels they are; see `Task.label_of`.
+        what (`str`): Where the column stands, for the error.
 
     Raises:
         InputError: If a value is no label of the task.
     """
-    ids = {name.strip().casefold(): i for name, i in task.label2id.items()}
-    found: list[int] = []
-    unknown: Counter[str] = Counter()
-    for value in table[column]:
-        name = _as_string(value).strip()
-        label = ids.get(name.casefold(), NO_LABEL)
-        if name and label == NO_LABEL:
-            unknown[name] += 1
-        found.append(label)
-    if unknown:
-        name, count = unknown.most_common(1)[0]
-        raise InputError(
-            f"{what} {name!r} (in {count} rows of column {column!r}) is no label of the task; its labels are "
-            f"{', '.join(map(repr, task.label_names))}. Rename one or the other."
-        )
+    labels = LabelColumn(task, f"{what} {column!r}")
+    found = labels.ids(table[column])
+    labels.check_all()
     return found

@@ -24,6 +24,7 @@ Named = tuple[tuple[str, str], ...]
 """Entities as they are written, each with its type."""
 
 _NAME_KEYS = ("name", "label")
+_TRUTH = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII)
 
 
@@ -73,16 +74,23 @@ class Task:
             may also be a mapping with `name` (or `label`) and, optionally, `description` and `id`, or with the label
             name as its only key; a description in the mapping may also be a mapping with `description`.
         description (`str`, *optional*, defaults to `""`): What is to be decided.
+        label_map (`Mapping[str, str]`, *optional*):
+            Other values that columns of labels may have, each with the name of the label that it means.
 
     Raises:
         InputError: If there are too few labels, or names that are empty, not strings, doubled, or that differ only in
-            case or white space.
+            case or white space; or if `label_map` has an unknown label, or maps one label to another.
     """
 
     type: ClassVar[str]
     fewest_labels: ClassVar[int]
 
-    def __init__(self, labels: Sequence[Any] | Mapping[str, Any], description: str = "") -> None:
+    def __init__(
+        self,
+        labels: Sequence[Any] | Mapping[str, Any],
+        description: str = "",
+        label_map: Mapping[str, str] | None = None,
+    ) -> None:
         descriptions = _described(labels)
         _check_label_names(list(descriptions), self.fewest_labels)
         if not isinstance(description, str):
@@ -91,6 +99,8 @@ class Task:
             " ".join(name.split()): _plain_lines(text) for name, text in descriptions.items()
         }
         self.description = _plain_lines(description)
+        self.label_map: dict[str, str] = {}
+        self._add_to_map(label_map or {})
 
     @property
     def label_names(self) -> list[str]:
@@ -120,8 +130,8 @@ class Task:
     def label_of(self, value: str) -> int:
         """The id of the label that a value of a column names.
 
-        A value names a label if both have the same normal form but for case, or if both are the same number (`1.0`
-        names the label `1`). A label is never searched for inside a value.
+        A value names a label if both have the same normal form but for case, if both are the same number (`1.0` and
+        `True` name the label `1`), or if `label_map` says so. A label is never searched for inside a value.
 
         Args:
             value (`str`): The value.
@@ -131,11 +141,40 @@ class Task:
 
         Example:
 
-            >>> task = TextClassification(["very good", "bad"])
-            >>> task.label_of(" Very  GOOD "), task.label_of("not bad")
-            (0, -1)
+            >>> task = TextClassification(["very good", "bad"], label_map={"5 stars": "very good"})
+            >>> task.label_of(" Very  GOOD "), task.label_of("5 stars"), task.label_of("not bad")
+            (0, 0, -1)
         """
         return self._ids_by_key.get(_key(value), self._ids_by_number.get(_number(value), NO_LABEL))
+
+    def with_label_map(self, label_map: Mapping[str, str]) -> "Self":
+        """The same task, for which more values mean a label.
+
+        Raises:
+            InputError: If a label is unknown, or a value means two.
+        """
+        return type(self)(self.descriptions, self.description, {**self.label_map, **label_map})
+
+    def _add_to_map(self, label_map: Mapping[str, str]) -> None:
+        if not isinstance(label_map, Mapping):
+            raise InputError(f"The label map is {label_map!r}; it must be a mapping of value to label name.")
+        targets = {str(value): self._ids_by_key.get(_key(str(name)), NO_LABEL) for value, name in label_map.items()}
+        unknown = [str(label_map[value]) for value, label in targets.items() if label == NO_LABEL]
+        if unknown:
+            raise InputError(
+                f"The label map has the label {', '.join(map(repr, dict.fromkeys(unknown)))}, which the task has not; "
+                f"its labels are {', '.join(map(repr, self.descriptions))}."
+            )
+        for value, label in targets.items():
+            if self.label_of(value) not in (NO_LABEL, label):
+                raise InputError(
+                    f"The label map gives {value!r} the label {self.label_names[label]!r}, but that value means "
+                    f"{self.label_names[self.label_of(value)]!r} already."
+                )
+            self.label_map[normal_form(value)] = self.label_names[label]
+            self._ids_by_key.setdefault(_key(value), label)
+            if (number := _number(value)) is not None:
+                self._ids_by_number.setdefault(number, label)
 
     @cached_property
     def _ids_by_key(self) -> dict[str, int]:
@@ -148,7 +187,8 @@ class Task:
 
     def to_dict(self) -> dict[str, Any]:
         """The task as plain YAML-able values; `from_dict` reads it back."""
-        return {"type": self.type, "description": self.description, "labels": dict(self.descriptions)}
+        values = {"type": self.type, "description": self.description, "labels": dict(self.descriptions)}
+        return {**values, "label_map": dict(self.label_map)} if self.label_map else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Self":
@@ -157,14 +197,16 @@ class Task:
         Raises:
             InputError: If a key is missing or unknown.
         """
-        unknown = sorted(set(map(str, values)) - {"type", "description", "labels"})
+        unknown = sorted(set(map(str, values)) - {"type", "description", "labels", "label_map"})
         if unknown:
-            raise InputError(f"A task has no field {unknown[0]!r}; its fields are type, description and labels.")
+            raise InputError(
+                f"A task has no field {unknown[0]!r}; its fields are type, description, labels and label_map."
+            )
         if values.get("type", cls.type) != cls.type:
             raise InputError(f"Task type {values['type']!r} is not supported; use {cls.type!r}.")
         if "labels" not in values:
             raise InputError("The task has no `labels`; give a list of names, or a mapping of name to description.")
-        return cls(values["labels"], description=values.get("description") or "")
+        return cls(values["labels"], values.get("description") or "", values.get("label_map"))
 
     def save(self, path: str | Path) -> None:
         """Writes the task as YAML."""
@@ -324,6 +366,7 @@ def _key(name: str) -> str:
 
 def _number(text: str) -> Decimal | None:
     plain = text.strip().lower()
+    plain = _TRUTH.get(plain, plain)
     return Decimal(plain) if _NUMBER.fullmatch(plain) else None
 
 

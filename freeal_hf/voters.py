@@ -85,8 +85,11 @@ def voters_of(
     Raises:
         InputError: If there is no such annotator or column, or one finds no entities where it should.
     """
+    from datasets import ClassLabel
+
     from freeal_hf.annotation.columns import check_names_labels
     from freeal_hf.annotation.specs import build_annotator, split_specs
+    from freeal_hf.cells import cell_text
 
     def column(name: str) -> dict[str, str]:
         if extra_name(name) not in dataset.column_names:
@@ -94,7 +97,10 @@ def voters_of(
                 f"column:{name} needs the column {name!r} in the data; read them with "
                 f"read_data(..., extra_columns=[{name!r}]). There are {', '.join(map(repr, dataset.column_names))}."
             )
-        values = dict(zip(dataset["id"], map(str, dataset[extra_name(name)]), strict=True))
+        cells, feature = dataset[extra_name(name)], dataset.features[extra_name(name)]
+        if isinstance(feature, ClassLabel):
+            cells = [None if cell is None or cell < 0 else feature.names[cell] for cell in cells]
+        values = dict(zip(dataset["id"], map(cell_text, cells), strict=True))
         check_names_labels(values, name, task)
         return values
 

@@ -78,7 +78,7 @@ def test_options_win_over_the_configuration_file(finished, tmp_path):
         (["--task", "nowhere.yaml"], "either --task or --labels"),
         (["--annotator", "oracle"], "no annotator 'oracle'"),
         (["--annotator", "column:gpt"], "no column 'gpt'"),
-        (["--labels", "apple,saw"], "Column 'llm': no value names a label of the task ('fruit' stands in "),
+        (["--labels", "apple,saw"], "Column 'llm': none of 80 values names a label of the task"),
         (["--text-columns", "body"], "no column 'body'"),
         (["--num-rounds", "0"], "num_rounds is 0"),
         (["--delimiter", "ab"], "delimiter 'ab' is not one character"),
@@ -153,3 +153,14 @@ def test_a_full_disk_ends_with_the_remedy_and_the_run_goes_on_afterwards(data, s
     assert full.stderr.splitlines()[-1].startswith("freeal-hf: error: ")
     assert "start the same command again" in full.stderr
     assert main(command[3:]) == 0
+
+
+def test_a_label_map_is_applied_to_every_column_and_kept_in_the_configuration(data, student_folder, tmp_path):
+    label_map = tmp_path / "map.csv"
+    label_map.write_text("value,label\nfruit,apple\ntool,saw\n", encoding="utf-8")
+    run = tmp_path / "run"
+    more = ["--labels", "apple,saw", "--label-map", str(label_map), "--gold-column", "gold"]
+    assert main(arguments(data, student_folder, run, *more)) == 0
+    [record] = json.loads((run / "metrics.json").read_text())[:1]
+    assert record["annotator_accuracy"] == pytest.approx(71 / 80)
+    assert yaml.safe_load((run / "config.yaml").read_text())["task"]["label_map"] == {"fruit": "apple", "tool": "saw"}

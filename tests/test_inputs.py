@@ -138,7 +138,12 @@ def test_a_second_view_is_kept_under_its_name():
         ("x.csv", "text,gold\nhello, you,good\n", {}, "line 2.*3 cells under a header of 2"),
         ("x.csv", 'text\n"hello\n', {}, "line 2"),
         ("x.csv", "text,text\na,b\n", {}, "2 columns named 'text'"),
-        ("x.csv", "text,gold\nhello,great\n", {"gold_column": "gold"}, "gold value 'great'.*'good', 'bad'"),
+        (
+            "x.csv",
+            "text,gold\nhello,great\n",
+            {"gold_column": "gold"},
+            "gold column 'gold': none of 1 values.*'great' .1 rows..*'good', 'bad'.*--label-map",
+        ),
         ("x.csv", "text,gold\nhello,good\n", {"gold_column": "label"}, "no column 'label'"),
         ("x.csv", "text,n\na,1\nb,1\n", {"id_column": "n"}, "id '1' stands in 2 rows"),
         ("x.csv", "text,n\na,1\nb,\n", {"id_column": "n"}, "row 2 has no id"),

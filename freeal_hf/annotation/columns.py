@@ -1,12 +1,12 @@
 """The annotator that reads labels which another system has already put into a column."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
 from freeal_hf.annotation.ledger import Price
 from freeal_hf.errors import InputError
+from freeal_hf.label_columns import LabelColumn, is_no_answer
 from freeal_hf.spans import spans_of
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
@@ -37,11 +37,11 @@ class ColumnAnnotator:
 
     def _annotation(self, task: Task, sample: str | None) -> Annotation:
         value = (self.answers.get(sample) if sample is not None else None) or ""
-        if not value.strip():
+        label = NO_LABEL if isinstance(task, TokenClassification) else task.label_of(value)
+        if label == NO_LABEL and is_no_answer(value):
             return Annotation(NO_LABEL, reason=f"column {self.name!r} is empty")
         if isinstance(task, TokenClassification):
             return self._entities(task, value, sample)
-        label = task.label_of(value)
         return Annotation(
             label, answer=value, reason=f"column {self.name!r}: not a label" if label == NO_LABEL else None
         )
@@ -58,7 +58,7 @@ class ColumnAnnotator:
 
 
 def check_names_labels(answers: Mapping[str, str], name: str, task: Task) -> None:
-    """Refuses a column in which no value names a label: a student would learn nothing from it.
+    """Says which values of a column name no label, and refuses a column in which nearly none does.
 
     Args:
         answers (`Mapping[str, str]`): Value of the column by sample id.
@@ -66,15 +66,12 @@ def check_names_labels(answers: Mapping[str, str], name: str, task: Task) -> Non
         task (`Task`): The task; tags of entities are checked where they are read.
 
     Raises:
-        InputError: If no value names a label of the task.
+        InputError: If nearly no value names a label of the task, or the column is empty.
     """
     if isinstance(task, TokenClassification):
         return
-    values = Counter(value.strip() for value in answers.values() if value.strip())
-    if any(task.label_of(value) != NO_LABEL for value in values):
-        return
-    found = "it is empty" if not values else "{!r} stands in {} rows".format(*values.most_common(1)[0])
-    raise InputError(
-        f"Column {name!r}: no value names a label of the task ({found}); its labels are "
-        f"{', '.join(map(repr, task.label_names))}. Rename one or the other."
-    )
+    if all(map(is_no_answer, answers.values())):
+        raise InputError(f"Column {name!r} is empty; name another one, or fill it in.")
+    labels = LabelColumn(task, f"Column {name!r}")
+    labels.ids(answers.values())
+    labels.check()

@@ -23,7 +23,8 @@ def test_a_value_that_names_a_label_has_it(value: str, task: TextClassification)
     [
         ("", "column 'gpt_label' is empty"),
         ("  ", "column 'gpt_label' is empty"),
-        ("nan", "column 'gpt_label': not a label"),
+        ("nan", "column 'gpt_label' is empty"),
+        ("None", "column 'gpt_label' is empty"),
         ("shipping or billing", "column 'gpt_label': not a label"),
         ("The label is: shipping.", "column 'gpt_label': not a label"),
         ("non-shipping", "column 'gpt_label': not a label"),

@@ -1,0 +1,139 @@
+"""Turns the values of a column into labels, and says which values name no label."""
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from freeal_hf.cells import cell_text
+from freeal_hf.errors import InputError
+from freeal_hf.tasks import NO_LABEL, Task
+
+logger = logging.getLogger(__name__)
+
+_FEWEST = 0.1  # a column of which a smaller share of the values names a label is another column than was meant
+_MOST_KEPT, _MOST_SHOWN, _LONGEST_SHOWN = 1000, 5, 60
+_NO_ANSWER = frozenset(("", "nan", "none", "null", "<na>", "nat"))  # how libraries write a missing value as text
+
+
+class LabelColumn:
+    """The labels that the values of a column name, read piece by piece.
+
+    Args:
+        task (`Task`): Whose labels they are. A value names a label as `Task.label_of` says.
+        what (`str`): How to call the column in messages.
+    """
+
+    def __init__(self, task: Task, what: str) -> None:
+        self.task, self.what = task, what
+        self._num_matched = self._num_unknown = 0
+        self._unknown: Counter[str] = Counter()
+
+    def ids(self, values: Iterable[Any]) -> list[int]:
+        """The label ids of some values, -1 for a value that is missing or names no label."""
+        found = []
+        for value in values:
+            text = cell_text(value)
+            label = self.task.label_of(text)
+            found.append(label)
+            if label != NO_LABEL:
+                self._num_matched += 1
+            elif not is_no_answer(text):
+                self._num_unknown += 1
+                if text in self._unknown or len(self._unknown) < _MOST_KEPT:
+                    self._unknown[text] += 1
+        return found
+
+    def check(self) -> None:
+        """Says which values name no label.
+
+        Raises:
+            InputError: If nearly no value names a label.
+        """
+        if not self._num_unknown:
+            return
+        total = self._num_matched + self._num_unknown
+        if self._num_matched < _FEWEST * total:
+            count = f"only {self._num_matched:,}" if self._num_matched else "none"
+            raise InputError(
+                f"{self.what}: {count} of {total:,} values names a label of the task. The values are {self._shown}; "
+                f"{self._remedy}"
+            )
+        count = f"{self._num_unknown:,} of {total:,} values name no label of the task and count as missing"
+        logger.warning("%s: %s: %s; %s", self.what, count, self._shown, self._remedy)
+
+    def check_all(self) -> None:
+        """Refuses values that name no label.
+
+        Raises:
+            InputError: If there is one.
+        """
+        if self._num_unknown:
+            raise InputError(f"{self.what}: {self._shown} is no label of the task; {self._remedy}")
+
+    @property
+    def _shown(self) -> str:
+        """The most frequent values that name no label, with their counts."""
+        shown = [
+            f"{value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + '...'!r} ({count:,} rows)"
+            for value, count in self._unknown.most_common(_MOST_SHOWN)
+        ]
+        return ", ".join([*shown, *(["others"] if len(self._unknown) > _MOST_SHOWN else [])])
+
+    @property
+    def _remedy(self) -> str:
+        names = ", ".join(map(repr, self.task.label_names))
+        return f"the labels are {names}. Rename them, or say in a file for --label-map which label a value means."
+
+
+def is_no_answer(text: str) -> bool:
+    """Whether the text of a cell stands for a missing value."""
+    return text.strip().casefold() in _NO_ANSWER
+
+
+def load_label_map(path: str | Path) -> dict[str, str]:
+    """Reads which label a value of a column means.
+
+    Args:
+        path (`str` or `Path`):
+            A YAML or JSON file with a mapping of value to label name, or a CSV or TSV file with two columns, value and
+            label name, and an optional header `value,label`.
+
+    Raises:
+        InputError: If the file cannot be read, or has another form.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"The label map {str(path)!r} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The label map {str(path)!r} is not UTF-8 text; save it as UTF-8.") from error
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _csv_map(text, path)
+    try:
+        found = yaml.load(text, Loader=yaml.BaseLoader)  # keeps every scalar as it is written: no, 1.0, true
+    except yaml.YAMLError as error:
+        raise InputError(f"The label map {str(path)!r} is not valid YAML or JSON: {error}") from error
+    if not isinstance(found, Mapping) or not all(isinstance(one, str) for pair in found.items() for one in pair):
+        raise InputError(f"The label map {str(path)!r} must have a line `value: label` for each value.")
+    return dict(found)
+
+
+def _csv_map(text: str, path: Path) -> dict[str, str]:
+    header = text.partition("\n")[0]
+    delimiter = max("\t;,", key=header.count)
+    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    if rows and [cell.strip().casefold() for cell in rows[0]] == ["value", "label"]:
+        rows = rows[1:]
+    found: dict[str, str] = {}
+    for row in rows:
+        if len(row) != 2:
+            raise InputError(f"The label map {str(path)!r} must have two columns, value and label; a row is {row!r}.")
+        if found.setdefault(row[0], row[1]) != row[1]:
+            raise InputError(f"The label map {str(path)!r} gives the value {row[0]!r} two labels.")
+    return found
