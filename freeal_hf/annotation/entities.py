@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest
 from freeal_hf.annotation.calls import UnusableAnswer
 from freeal_hf.annotation.final_answer import final_answer
+from freeal_hf.annotation.label_answers import denies
 from freeal_hf.annotation.prompts import LONGEST_SHOT, Message, cut_text, quoted
 from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
 
@@ -113,6 +114,8 @@ def parse_entities(answer: str | None, task: TokenClassification) -> ParsedEntit
         named = _named(_json(text))
     except (ValueError, KeyError, TypeError):
         return ParsedEntities((), 0, "not a label" if "}" in text.partition("{")[2] else "cut-off answer")
+    if denies(text.partition("{")[0]):  # "These are not in the text: ..."
+        return ParsedEntities((), 0, "not a label")
     known = _known(named, task)
     return ParsedEntities(known, len(named) - len(known), None)
 
@@ -151,8 +154,8 @@ def _named(value: Any) -> Named:
 
 
 def _known(named: Named, task: TokenClassification) -> Named:
-    types = {name.casefold(): name for name in task.label_names}
-    return tuple((text, types[name.casefold()]) for text, name in named if name.casefold() in types)
+    found = ((text, task.label_of(name)) for text, name in named)
+    return tuple((text, task.label_names[label]) for text, label in found if label != NO_LABEL)
 
 
 def _described(task: TokenClassification) -> list[str]:

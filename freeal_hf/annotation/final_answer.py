@@ -10,6 +10,10 @@ _THOUGHT = (
     r"(?:think|thinking|thought|thoughts|thought_process|reasoning|reason|reflection|analysis|rationale|scratchpad"
     r"|inner_monologue|inner_thoughts|internal_monologue|deliberation|chain_of_thought|cot)"
 )
+_GRANITE = re.compile(
+    r"\A\s*here(?:['’]s| is) my thought process:(?P<thought>.*?)(?:here(?:['’]s| is) my response:(?P<answer>.*))?\Z",
+    re.DOTALL | re.IGNORECASE,
+)
 # Opening and closing marks: tags (DeepSeek, Qwen, EXAONE, Seed), [THINK] (Mistral), ◁think▷ (Kimi),
 # <|START_THINKING|> (Cohere), <|think|> (Solar), <|inner_prefix|> (Apertus) and <|channel>thought ... <channel|>
 # (Gemma 4).
@@ -29,7 +33,11 @@ _CHANNEL = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 # The same after a server has left out the special tokens.
-_BARE_CHANNEL = re.compile(r"\A\s*(?:assistant)?(?:analysis|commentary|final)(?=[A-Z{\"*`])")
+_BARE_CHANNEL = re.compile(
+    r"\A\s*(?:assistant(?:analysis|commentary|final)|(?:analysis|commentary)(?=[A-Z{\"*`]|.*assistantfinal)"
+    r"|final(?=[A-Z{\"*`]))",
+    re.DOTALL,
+)
 _BARE_FINAL = re.compile(r"(?:assistant|\A\s*)final(?:\s*json(?=\s*\{))?")
 
 _TURN_START = re.compile(
@@ -93,6 +101,8 @@ def final_answer(said: str | None) -> FinalAnswer:
     if _BARE_CHANNEL.match(text):
         finals = list(_BARE_FINAL.finditer(text))
         return FinalAnswer(_unwrapped(text[finals[-1].end() :]) if finals else "", is_cut_off=not finals)
+    if granite := _GRANITE.match(text):
+        return FinalAnswer(_unwrapped(granite["answer"] or ""), is_cut_off=granite["answer"] is None)
     outside, is_open = _outside_thoughts(text)
     return FinalAnswer(_unwrapped(outside), is_cut_off=is_open and not outside.strip())
 

@@ -5,6 +5,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from freeal_hf.annotation.calls import UnusableAnswer
@@ -113,7 +114,7 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> Pars
     text = unicodedata.normalize("NFC", said).replace("’", "'").replace(_MENTION, " ").strip()
     if not text:
         return ParsedAnswer(NO_LABEL, "cut-off answer" if is_cut_off else "empty answer")
-    names = _Names(task, coded)
+    names = _names(task, coded)
     if (label := names.whole(text)) != NO_LABEL:
         return ParsedAnswer(label, None)
     fenced = _FENCE.match(text)
@@ -127,11 +128,16 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> Pars
     found = names.all_in(values)
     before, _, after = rest.partition(_MENTION)
     if not before.replace("json", "").strip(" \t\r\n`") and _EXPLANATION.match(after):
-        denied = bool(_DENIAL.search(after)) or names.is_any_in(after)
+        denied = denies(after) or names.is_any_in(after)
         return _parsed(set() if denied else found)
     if _is_neutral(_COURTESY.sub(" ", rest)):
         return _parsed(found)
     return ParsedAnswer(NO_LABEL, "several labels" if len(found) > 1 else "not a label")
+
+
+def denies(text: str) -> bool:
+    """Whether a text has a word that can deny what stands beside it, in the languages of a list."""
+    return bool(_DENIAL.search(text))
 
 
 class _Names:
@@ -218,6 +224,11 @@ class _Names:
 
     def _longest_first(self) -> list[str]:
         return sorted(self.task.label_names, key=len, reverse=True)
+
+
+@lru_cache(maxsize=16)
+def _names(task: Task, coded: bool) -> _Names:
+    return _Names(task, coded)
 
 
 def _parsed(found: set[int]) -> ParsedAnswer:

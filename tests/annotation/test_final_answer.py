@@ -42,6 +42,9 @@ WRAPPED = [
     "<|channel|>analysis<|message|>{}<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>{}",
     "<|channel|>commentary<|message|>{}<|end|><|start|>assistant<|channel|>final<|message|>{}",
     "analysisWell, {}assistantfinal{}",
+    "analysis well, {}assistantfinal{}",
+    "assistantanalysiswell, {}assistantcommentaryHm.assistantfinal{}",
+    "Here is my thought process: {}\n\nHere is my response: {}",
     "<think>{}</think><|begin_of_box|>{}<|end_of_box|>",
     "<think>{}</think>{}<|im_end|>",
     "<think>{}</think>{}<|eot_id|><|start_header_id|>user<|end_header_id|>ham",
@@ -62,11 +65,12 @@ def test_the_answer_follows_the_reasoning(form: str, thought: str, answer: str) 
     assert parse_answer(said, TASK) == (SPAM, None)
 
 
-@given(st.sampled_from(WRAPPED), st.sampled_from(THOUGHTS))
-def test_reasoning_that_breaks_off_is_a_cut_off_answer(form: str, thought: str) -> None:
-    opening = form.partition("{}")[0]
-    if not opening:  # the template wrote the opening mark: nothing tells the reasoning from an answer
-        return
+# Forms whose beginning tells the reasoning from an answer.
+OPENINGS = [form.partition("{}")[0] for form in WRAPPED if not form.startswith(("{}", "analysis well"))]
+
+
+@given(st.sampled_from(OPENINGS), st.sampled_from(THOUGHTS))
+def test_reasoning_that_breaks_off_is_a_cut_off_answer(opening: str, thought: str) -> None:
     assert final_answer(opening + thought) == ("", True)
     assert parse_answer(opening + thought, TASK) == (NO_LABEL, "cut-off answer")
 

@@ -186,3 +186,16 @@ def test_a_long_text_is_asked_about_in_passages_that_hold_every_word():
     assert bounds[-1][1] == 5000
     assert all(first[1] == second[0] for first, second in pairwise(bounds))
     assert len(bounds) > 1
+
+
+@pytest.mark.parametrize("before", ["These entities are not in the text: ", "It would be wrong to answer\n"])
+def test_an_answer_that_is_denied_names_no_entities(before):
+    answer = before + json.dumps({"entities": [{"text": "Anna", "type": "PER"}]})
+    assert parse_entities(answer, TASK).reason == "not a label"
+
+
+@pytest.mark.parametrize("name", ["non-PER", "not PER", "PER or LOC", "person"])
+def test_a_type_is_never_found_inside_another_name(name):
+    answer = json.dumps({"entities": [{"text": "Anna", "type": name}, {"text": "Lee", "type": " per "}]})
+    parsed = parse_entities(answer, TASK)
+    assert (parsed.entities, parsed.num_unknown) == ((("Lee", "PER"),), 1)
