@@ -272,7 +272,9 @@ def train_plain(corpus: Corpus, tags: Tags, epochs: int, seed: int) -> Trainer:
     trainer = PlainTrainer(
         model=model,
         args=TrainingArguments(**common_arguments(epochs, seed)),
-        train_dataset=tokenize_words(corpus.dataset(corpus.words, tags), tokenizer, 128, EVAL_COLUMNS)[0],
+        train_dataset=tokenize_words(
+            corpus.dataset(corpus.words, tags), tokenizer, 128, EVAL_COLUMNS, num_classes=len(bio_tags(corpus.types))
+        )[0],
         data_collator=TwoViewCollator(tokenizer),
     )
     trainer.train()
@@ -295,7 +297,7 @@ def predict(trainer: Trainer, corpus: Corpus, words: Tags) -> Tags:
     names, order = bio_tags(corpus.types), np.argsort([len(row) for row in words], kind="stable")
     blank = corpus.dataset([words[i] for i in order], [["O"] * len(words[i]) for i in order])
     tokenizer = AutoTokenizer.from_pretrained(STUDENT)
-    windows, sentences = tokenize_words(blank, tokenizer, 128, EVAL_COLUMNS)
+    windows, sentences = tokenize_words(blank, tokenizer, 128, EVAL_COLUMNS, num_classes=0)
     output = trainer.predict(windows)
     tags: Tags = [[] for _ in words]
     for window, sentence in enumerate(sentences):

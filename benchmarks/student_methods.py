@@ -194,7 +194,8 @@ def train_plain(corpus: Corpus, rows: np.ndarray, cell: Cell, folder: str, stop_
         }
 
     def prepare(chosen: np.ndarray) -> Dataset:
-        return tokenize(corpus.dataset(corpus.labelled(chosen)), tokenizer, 128, EVAL_COLUMNS)
+        texts = corpus.dataset(corpus.labelled(chosen))
+        return tokenize(texts, tokenizer, 128, EVAL_COLUMNS, num_classes=len(corpus.names))
 
     trainer = PlainTrainer(
         model=model,
@@ -276,7 +277,7 @@ def predict(trainer: Trainer, dataset: Dataset) -> np.ndarray:
     tokenizer = transformers.AutoTokenizer.from_pretrained(STUDENT)
     order = np.argsort([len(text) for text in dataset["text"]], kind="stable")
     # Without labels: some rows have none, of which a plain Trainer cannot take a loss.
-    prepared = tokenize(dataset.select(order).remove_columns("label"), tokenizer, 128, EVAL_COLUMNS)
+    prepared = tokenize(dataset.select(order).remove_columns("label"), tokenizer, 128, EVAL_COLUMNS, num_classes=0)
     return trainer.predict(prepared).predictions[np.argsort(order)]
 
 

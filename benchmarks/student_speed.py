@@ -99,7 +99,7 @@ def plain(data: Path, rows: int) -> dict[str, float]:
     trainer = PlainTrainer(
         model=build_student(STUDENT, NAMES),
         args=TrainingArguments(**arguments()),
-        train_dataset=tokenize(dataset, tokenizer, 128, EVAL_COLUMNS),
+        train_dataset=tokenize(dataset, tokenizer, 128, EVAL_COLUMNS, num_classes=len(NAMES)),
         data_collator=TwoViewCollator(tokenizer),
         callbacks=[clock],
     )

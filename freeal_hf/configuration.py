@@ -207,6 +207,8 @@ def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
         if item.init and item.name not in _NEVER_WRITTEN and value != default:
             value = value.value if isinstance(value, Enum) else value
             changed[item.name] = value if isinstance(value, _PLAIN) else str(value)
+    if args.epochs_are_given:  # as many as by default, but no corpus is small enough to change that
+        changed["num_train_epochs"] = args.num_train_epochs
     return changed
 
 

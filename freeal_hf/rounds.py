@@ -444,6 +444,7 @@ class FreeAL:
         from datasets import load_from_disk
 
         from freeal_hf.terminal import hide_figures
+        from freeal_hf.training.checkpoints import has_checkpoint
         from freeal_hf.training.diagnostics import DiagnosticsCallback
         from freeal_hf.training.trainer import FreeALTrainer
 
@@ -462,10 +463,7 @@ class FreeAL:
         if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
             trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
         first_embeddings = trainer.first_embeddings()
-        try:
-            trainer.train(resume_from_checkpoint=True)
-        except FileNotFoundError:
-            trainer.train()
+        trainer.train(resume_from_checkpoint=has_checkpoint(folder / CHECKPOINTS))
         if self.processes.is_main:
             write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
         else:
@@ -473,12 +471,15 @@ class FreeAL:
         return trainer, first_embeddings
 
     def _student_args(self, checkpoints: Path, num_samples: int) -> "FreeALConfig":
+        from freeal_hf.training.config import DEFAULT_EPOCHS
+
         args = copy.copy(self.args)
-        if args.num_train_epochs == type(args).num_train_epochs:
+        if not args.epochs_are_given and args.num_train_epochs == DEFAULT_EPOCHS:
             per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
             steps = math.ceil(num_samples / per_step)
             args.num_train_epochs = max(args.num_train_epochs, math.ceil(self.loop.min_train_steps / steps))
         args.output_dir = str(checkpoints)
+        args.use_standard_columns()  # the training set is the loop's own
         args.push_to_hub = False
         # Without an accelerator torch warns, once an epoch, that it cannot pin.
         args.dataloader_pin_memory = args.dataloader_pin_memory and args.device.type != "cpu"

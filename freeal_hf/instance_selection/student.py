@@ -96,9 +96,7 @@ def _trained(pool: Pool, task: Task, student: str, epochs: float, max_length: in
             seed=seed,
         )
         try:
-            trainer = FreeALTrainer(
-                resolve_model(student), args, Dataset.from_dict(rows), label_names=task.label_names
-            )
+            trainer = FreeALTrainer(student, args, train_dataset=Dataset.from_dict(rows), class_names=task.label_names)
         except OSError as error:
             raise _no_encoder(student, error) from error
         hide_figures(trainer)

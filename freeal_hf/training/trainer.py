@@ -1,6 +1,6 @@
 """FreeALTrainer: a Trainer whose student learns from noisy labels and says which of them it trusts."""
 
-from collections import defaultdict
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,177 +8,233 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import (
-    AutoTokenizer,
     EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 from transformers.trainer_utils import TrainOutput
 
+from freeal_hf.errors import InputError
 from freeal_hf.spans import OUTSIDE
+from freeal_hf.training.callbacks import TrainingHooks
 from freeal_hf.training.card import write_card
-from freeal_hf.training.checkpoints import last_complete_checkpoint, load_selection, save_selection
-from freeal_hf.training.config import FreeALConfig
+from freeal_hf.training.checkpoints import (
+    checkpoint_to_resume,
+    gathered_weights,
+    load_selection,
+    save_selection,
+)
+from freeal_hf.training.config import FreeALConfig, as_freeal_config
 from freeal_hf.training.data import (
-    EVAL_COLUMNS,
     IGNORED,
+    NO_LABEL,
     TRAIN_COLUMNS,
     LengthGroupedSampler,
     TwoViewCollator,
     label_names_of,
-    tokenize,
+    with_standard_columns,
 )
-from freeal_hf.training.losses import (
-    HiddenMixup,
-    mixed_samples,
-    mixup_pairs,
-    ramp_up,
-    soft_cross_entropy,
-    symmetric_kl,
-)
+from freeal_hf.training.deprecated import class_names_of, data_in_former_order
+from freeal_hf.training.loss_parts import LossParts
+from freeal_hf.training.objectives import Objective, objective_named
+from freeal_hf.training.scoring import score_training_set
 from freeal_hf.training.selection import Selection
-from freeal_hf.training.student import build_student, encoder_of, is_sharded
+from freeal_hf.training.step import TrainingStep
+from freeal_hf.training.student import encoder_of, load_student, max_length_of
 from freeal_hf.training.targets import Targets
-from freeal_hf.training.token_data import has_words, tokenize_words
-from freeal_hf.training.training_set import prepare_training_set
+from freeal_hf.training.token_data import has_words
+from freeal_hf.training.training_set import checked_training_set, prepare_evaluation_set, prepare_training_set
 
 
 class FreeALTrainer(Trainer):
-    """Train a student on noisy labels: warm-up, small-loss selection every epoch, soft targets, mixup, consistency.
+    """Train a student on noisy labels: warm-up, small-loss selection every epoch, and a loss that follows from it.
 
     Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3. Unlike there, losses are measured on predictions averaged
-    over epochs, which training makes anyway, and a label is mixed with that average as far as it is trusted.
+    over epochs, which training makes anyway, and by default a label is mixed with that average as far as it is
+    trusted.
 
     A training set with `tokens` in place of `text` makes it a token classifier: every word is a sample then, and a
     sentence that is longer than `max_length` is read in overlapping windows.
 
     Args:
-        model: A sequence or token classifier, or the name or folder of an encoder to build one from.
-        args: How to train.
-        train_dataset: Columns `text` (or ready `input_ids`) and noisy `label` (-1 = none), or `tokens` (a list of
-            words) and `label` (one for each word); optional `augmented_text` (a second view, such as a
-            back-translation), `id` and `is_trusted` (true where the label is never doubted, such as a person's).
-            Other columns are ignored.
-        eval_dataset: Columns `text` (or `input_ids`, or `tokens`) and `label`; one data set or several by name.
-        processing_class: The tokenizer; by default the one that belongs to `model` when that is a name.
-        compute_metrics: As in [`~transformers.Trainer`].
-        callbacks: As in [`~transformers.Trainer`].
-        label_names: Names of the classes; by default those of the `ClassLabel` column `label`.
-        **kwargs: Further arguments of [`~transformers.Trainer`].
+        model (`str`, `Path` or `PreTrainedModel`, *optional*): A sequence or token classifier, or the name or folder
+            of an encoder to build one from.
+        args (`TrainingArguments`, *optional*): How to train; plain [`~transformers.TrainingArguments`] keep their
+            values, and what only [`FreeALConfig`] has gets its defaults.
+        data_collator (`Callable`, *optional*): As in [`~transformers.Trainer`]; it is given rows with `input_ids`,
+            `attention_mask` and `labels`, second views among them.
+        train_dataset (`Dataset`, *optional*): Columns `text` (or ready `input_ids`) and noisy `label` (`None`, -1 or
+            -100 = none), or `tokens` (a list of words) and `label` (one for each word); optional `augmented_text` (a
+            second view, such as a back-translation), `id` and `is_trusted` (true where the label is never doubted,
+            such as a person's). Other columns are ignored. [`FreeALConfig`] can name the columns otherwise.
+        eval_dataset (`Dataset`, `IterableDataset` or `dict`, *optional*): Columns `text` (or `input_ids`, or `tokens`)
+            and `label`; one data set or several by name.
+        processing_class (`PreTrainedTokenizerBase`, *optional*): The tokenizer; by default the one that belongs to
+            `model` when that is a name.
+        model_init (`Callable`, *optional*): As in [`~transformers.Trainer`], for `hyperparameter_search`.
+        compute_loss_func (`Callable`, *optional*): As in [`~transformers.Trainer`]; it replaces the objective, and the
+            selection is only made and reported.
+        compute_metrics (`Callable`, *optional*): As in [`~transformers.Trainer`].
+        callbacks (`list[TrainerCallback]`, *optional*): As in [`~transformers.Trainer`]. In `on_train_end` the
+            trainer's `selection` is there.
+        optimizers (`tuple`, *optional*): As in [`~transformers.Trainer`].
+        optimizer_cls_and_kwargs (`tuple`, *optional*): As in [`~transformers.Trainer`].
+        preprocess_logits_for_metrics (`Callable`, *optional*): As in [`~transformers.Trainer`].
+        class_names (`Sequence[str]`, *optional*): Names of the classes; by default those of the `ClassLabel` column
+            `label`.
+        objective (`Objective` or `str`, *optional*): The loss recipe; by default the one that `args` name.
+        label_names (`Sequence[str]`, *optional*): Deprecated name of `class_names`.
 
     Raises:
-        TypeError: A data set has no length or no random access.
-        ValueError: The classes' names, a column or the tokenizer are missing, or labels do not fit the classes.
+        TypeError: The training set has no length or no random access.
+        InputError: Names of classes, a column, a text or the tokenizer are missing, or labels do not fit the classes.
     """
 
     args: FreeALConfig
 
     def __init__(
         self,
-        model: str | Path | PreTrainedModel,
-        args: FreeALConfig,
+        model: str | Path | PreTrainedModel | nn.Module | None = None,
+        args: TrainingArguments | None = None,
+        data_collator: Callable[[list[Any]], Any] | None = None,
         train_dataset: Dataset | None = None,
-        eval_dataset: Dataset | dict[str, Dataset] | None = None,
+        eval_dataset: Dataset | IterableDataset | dict[str, Any] | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
+        model_init: Callable[..., PreTrainedModel] | None = None,
+        compute_loss_func: Callable[..., Tensor] | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        optimizer_cls_and_kwargs: tuple[Any, dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[[Tensor, Tensor], Tensor] | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        objective: Objective | str | None = None,
         label_names: Sequence[str] | None = None,
-        **kwargs: Any,
     ) -> None:
-        if train_dataset is not None and not isinstance(train_dataset, Dataset):
-            raise TypeError(
-                f"train_dataset is a {type(train_dataset).__name__}: the selection needs a datasets.Dataset, whose "
-                "length is known and whose rows can be had in any order; Dataset.from_generator makes one of a stream"
-            )
-        names = list(label_names or (train_dataset and label_names_of(train_dataset)) or [])
-        self._labels_words = isinstance(train_dataset, Dataset) and has_words(train_dataset)
+        data_collator, train_dataset, eval_dataset = data_in_former_order(data_collator, train_dataset, eval_dataset)
+        self._class_names = class_names_of(class_names, label_names)
+        args = as_freeal_config(args)
+        if objective is not None and compute_loss_func is not None:
+            raise InputError("give either an objective or a compute_loss_func: each of them is the loss")
+        self.args = args
+        named = objective or args.objective
+        self.objective: Objective = objective_named(named) if isinstance(named, str) else named
+        if train_dataset is not None:
+            train_dataset = checked_training_set(train_dataset, args)
+            self._class_names = self._class_names or label_names_of(train_dataset) or []
+        self._labels_words = train_dataset is not None and has_words(train_dataset)
         if isinstance(model, (str, Path)):
-            if not names:
-                raise ValueError(
-                    "a student built from a name needs the names of the classes: "
-                    "make `label` a ClassLabel column or pass label_names="
-                )
-            if processing_class is None:
-                processing_class = AutoTokenizer.from_pretrained(model)
-            model = build_student(model, names, args.dropout, args.seed, labels_words=self._labels_words)
+            model, processing_class = load_student(
+                model, self._class_names, args, processing_class, labels_words=self._labels_words
+            )
         if args.n_gpu > 1:
             # DataParallel would tear the two views apart; torchrun or accelerate launch use every GPU.
             args._n_gpu = 1
-        if args.freeze_embeddings:
-            for parameter in model.get_input_embeddings().parameters():
-                parameter.requires_grad_(False)
-        self.num_labels = len(model.config.id2label or ())
-        self._outside = (model.config.label2id or {}).get(OUTSIDE, -1)
         self.selection: Selection | None = None
-        self._first_embeddings: NDArray[np.float32] | None = None
-        self._tokenizer, self._class_names = processing_class, names
-        self._max_length = min(
-            args.max_length, getattr(model.config, "max_position_embeddings", None) or args.max_length
-        )
-        self._encoder = encoder_of(model)
-        self._mixup = HiddenMixup(self._encoder)
-        self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
-        if train_dataset is not None:
-            # Of a data set on disk the first process tokenizes, and the others map what it wrote.
-            with args.main_process_first(desc="tokenizing"):
-                self._samples = prepare_training_set(
-                    train_dataset,
-                    processing_class,
-                    model.config.id2label or {},
-                    max_length=self._max_length,
-                    second_view=args.second_view,
-                )
-            train_dataset, self._lengths = self._samples.rows, self._samples.lengths
+        self._checkpoint: Path | None = None
+        self._sampler: LengthGroupedSampler | None = None
+        self._parts = LossParts()
+        self._tokenizer = processing_class
+        self._collator = TwoViewCollator(processing_class, data_collator)
         super().__init__(
             model=model,
             args=args,
-            data_collator=TwoViewCollator(processing_class),
+            data_collator=self._collator,
             train_dataset=train_dataset,
-            eval_dataset=self._prepare_eval(eval_dataset),
+            eval_dataset=eval_dataset,
             processing_class=processing_class,
+            model_init=model_init,
+            compute_loss_func=compute_loss_func,
             compute_metrics=compute_metrics,
-            callbacks=callbacks,
-            **kwargs,
+            # Before the user's own, which may read the selection.
+            callbacks=[
+                TrainingHooks(self._begin_training, self._begin_epoch, self._finish_training),
+                *(callbacks or []),
+            ],
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         )
+        if model_init is None:
+            self._adopt(self.model)
         self.label_names = ["labels"]
         # The loss below divides by the rows of the whole accumulated batch itself.
         self.model_accepts_loss_kwargs = True
         if train_dataset is not None:
-            self.targets = Targets(self._samples, self.num_labels, self.args)
-        self.add_callback(_SelectionCallback(self))
+            config: Any = self.model.config  # type: ignore[union-attr]
+            # Of a data set on disk the first process tokenizes, and the others map what it wrote.
+            with args.main_process_first(desc="tokenizing"):
+                own_loss = compute_loss_func is not None
+                reads_second_view = args.second_view != "none" and self.objective.reads_second_view and not own_loss
+                self._samples = prepare_training_set(
+                    train_dataset,
+                    processing_class,
+                    config.id2label,
+                    max_length=self._max_length,
+                    reads_second_view=reads_second_view,
+                    # Trainer counts the labels that a loss of the user's is divided by.
+                    no_label=IGNORED if own_loss else NO_LABEL,
+                )
+            self.train_dataset = self._samples.rows
+            self.targets = Targets(self._samples, self.num_labels, args, self.objective)
+        self.eval_dataset = self._prepare_eval(eval_dataset)
+
+    # ---- Model ----
+
+    def call_model_init(self, trial: Any = None) -> nn.Module:
+        """As in Trainer; the new student is watched for mixup and embeddings like the first one."""
+        model = super().call_model_init(trial)
+        self._adopt(model)
+        return model
+
+    def _adopt(self, model: Any) -> None:
+        config = model.config
+        self.num_labels = len(config.id2label or ())
+        if self._class_names and len(self._class_names) != self.num_labels:
+            raise InputError(
+                f"the student has {self.num_labels} classes, but there are {len(self._class_names)} names of classes "
+                f"({', '.join(self._class_names)}): build the model with num_labels={len(self._class_names)}"
+            )
+        self._max_length = max_length_of(config, self.args.max_length)
+        self._first_embeddings: NDArray[np.float32] | None = None
+        if self.args.freeze_embeddings:
+            for parameter in model.get_input_embeddings().parameters():
+                parameter.requires_grad_(False)
+        self._encoder = encoder_of(model)
+        self._step = TrainingStep(
+            self._encoder,
+            self.objective,
+            self.args,
+            outside=(config.label2id or {}).get(OUTSIDE, -1),
+            pads_left=self._collator.pads_left,
+        )
 
     # ---- Data ----
 
     def _prepare_eval(self, dataset: Any) -> Any:
         if isinstance(dataset, dict):
             return {name: self._prepare_eval(part) for name, part in dataset.items()}
-        if isinstance(dataset, Dataset):
-            names = label_names_of(dataset)
-            if names and self._class_names and names != self._class_names:
-                raise ValueError(
-                    f"the data set numbers its classes {names}, the training set {self._class_names}: "
-                    "dataset.cast_column('label', ClassLabel(names=[...])) makes them alike"
-                )
-            if has_words(dataset):
-                return tokenize_words(dataset, self._tokenizer, self._max_length, EVAL_COLUMNS)[0]
-            return tokenize(dataset, self._tokenizer, self._max_length, EVAL_COLUMNS)
-        return dataset
+        if not isinstance(dataset, (Dataset, IterableDataset)):
+            return dataset
+        dataset = with_standard_columns(dataset, self.args)
+        return prepare_evaluation_set(
+            dataset, self._tokenizer, self._max_length, num_classes=self.num_labels, class_names=self._class_names
+        )
 
-    def get_eval_dataloader(self, eval_dataset: str | Dataset | None = None) -> Any:
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """As in Trainer; a data set of texts is tokenized."""
         return super().get_eval_dataloader(self._prepare_eval(eval_dataset))
 
-    def get_test_dataloader(self, test_dataset: Dataset) -> Any:
+    def get_test_dataloader(self, test_dataset: Any) -> Any:
         """As in Trainer; a data set of texts is tokenized."""
         return super().get_test_dataloader(self._prepare_eval(test_dataset))
 
@@ -190,17 +246,13 @@ class FreeALTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         args = self.args
-        if args.groups_by_length:
-            rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-            seed = args.seed if args.data_seed is None else args.data_seed
-            return LengthGroupedSampler(self._padded_lengths(), rows, seed)
-        return super()._get_train_sampler(train_dataset)
-
-    def _padded_lengths(self) -> list[int]:
-        """Tokens of each sample's longest view, to which a batch pads both."""
-        dataset: Any = self.train_dataset
-        views = [dataset[name] for name in ("input_ids", "augmented_input_ids") if name in dataset.column_names]
-        return [max(len(ids) for ids in sample) for sample in zip(*views, strict=True)]
+        self._sampler = None
+        if not args.groups_by_length:
+            return super()._get_train_sampler(train_dataset)
+        rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        seed = args.seed if args.data_seed is None else args.data_seed
+        self._sampler = LengthGroupedSampler(self._samples.padded_lengths, rows, seed)
+        return self._sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
         # Trainer would group evaluation rows by length, too, and so return predictions in another order.
@@ -215,7 +267,7 @@ class FreeALTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Plain cross-entropy while evaluating; the method's loss while training.
+        """Plain cross-entropy while evaluating, the objective's loss while training, or `compute_loss_func` in both.
 
         Args:
             model: The student, however wrapped.
@@ -227,139 +279,51 @@ class FreeALTrainer(Trainer):
             The loss, a mean over texts (or words), or the loss and the output.
         """
         labels = inputs.pop("labels")
-        if not model.training:
+        # Gradients are averaged over the processes, whose rows have all been counted.
+        scale: Any = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
+        scale = 1 if num_items_in_batch is None else scale
+        if self.compute_loss_func is not None:
+            loss, outputs = self._loss_of_user(model, inputs, labels, num_items_in_batch)
+            loss = loss * scale
+        elif not model.training:
             outputs, known = model(**inputs), labels >= 0
             losses = F.cross_entropy(outputs.logits[known].float(), labels[known], reduction="sum")
             loss = losses / known.sum().clamp_min(1)
-            return (loss, outputs) if return_outputs else loss
-        loss, outputs = self._training_loss(model, inputs)
-        loss = loss / ((labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
-        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-            # Gradients are averaged over the processes, whose rows have all been counted.
-            loss = loss * self.accelerator.num_processes
+        else:
+            if num_items_in_batch is None:
+                num_items_in_batch = (labels != IGNORED).sum()
+            sums, outputs = self._step(model, inputs, self.targets, self.state.epoch or 0.0)
+            self._parts.add({name: part / num_items_in_batch * scale for name, part in sums.items()})
+            loss = torch.stack(list(sums.values())).sum() / num_items_in_batch * scale
         return (loss, outputs) if return_outputs else loss
 
-    def _training_loss(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, Any]:
-        """Sum of the loss over the samples (texts, or words) of a batch, and the output for their first views."""
-        args, places = self.args, inputs.pop("sample_index")
-        rows, is_sample = len(places), places >= 0
-        index = places[is_sample]
-        is_clean, targets, ramp = self.targets.is_clean[index], self.targets.distributions[index], self._ramp()
-        inputs = self._with_second_view(inputs, rows, places)
-        views = len(inputs["input_ids"]) // rows
-        weights = self.targets.weights[index] * torch.where(is_clean, 1.0, ramp)
-        pairs = self._pairs(is_clean, is_sample) if ramp > 0 else None
-        if pairs is not None:
-            inputs = self._mixup.arm(inputs, pairs)
+    def _loss_of_user(
+        self, model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: Any
+    ) -> tuple[Tensor, Any]:
+        places = inputs.pop("sample_index", None)
         outputs = model(**inputs)
-        self._mixup.disarm()
-        logits = outputs.logits.float()
-        by_view = logits[: views * rows].unflatten(0, (views, rows))[:, is_sample]
-        self.targets.memory.record(index, by_view.detach().softmax(-1).mean(0))
-        supervised = sum(soft_cross_entropy(view, targets) for view in by_view) / views
-        parts = {"supervised_loss": (weights * supervised).sum()}
-        if views > 1 and ramp * args.consistency_weight > 0:
-            divergence = symmetric_kl(by_view[0], by_view[1], args.guess_temperature)
-            parts["consistency_loss"] = args.consistency_weight * ramp * divergence[~is_clean].sum()
-        if pairs is not None:
-            first, second, share, both = mixed_samples(pairs, is_sample)
-            mixed = share[:, None] * targets[first] + (1 - share)[:, None] * targets[second]
-            losses = soft_cross_entropy(logits[views * rows :][both], mixed)
-            parts["mixup_loss"] = args.mixup_weight * ramp * (self.targets.weights[index[first]] * losses).sum()
-        for name, part in parts.items():
-            self._parts[name].append(part.detach() / len(index))
-        outputs.logits = logits[:rows]
-        return torch.stack(list(parts.values())).sum(), outputs
-
-    def _ramp(self) -> float:
-        """Weight of all that rests on the selection: 0 in warm-up."""
-        if self.targets.memory.epochs < self.targets.warm_up_epochs:
-            return 0.0
-        # Counted from the epoch before, so that the first selection takes effect at once.
-        progress = (self.state.epoch or 0.0) - self.targets.warm_up_epochs + 1
-        return ramp_up(progress, self.args.ramp_up_epochs)
-
-    def _pairs(self, is_clean: Tensor, is_sample: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-        if self.args.mixup_alpha <= 0 or self.args.mixup_weight <= 0:
-            return None
-        rows = torch.arange(len(is_sample), device=is_sample.device)
-        if self.args.mixup_clean_only:
-            row_of_sample = is_sample.nonzero()[:, 0]
-            rows = rows[~torch.isin(rows, row_of_sample[~is_clean])]
-        return mixup_pairs(rows, self.args.mixup_alpha) if len(rows) else None
-
-    def _with_second_view(self, inputs: dict[str, Tensor], rows: int, index: Tensor) -> dict[str, Tensor]:
-        """Append the same texts as a second view where the data brought none and one is wanted."""
-        if self.args.second_view in ("augmented", "none") or len(inputs["input_ids"]) > rows:
-            return inputs
-        mask = inputs["attention_mask"]
-        hidden = torch.zeros_like(mask, dtype=torch.bool)
-        if self.args.second_view == "token_dropout":
-            hidden = torch.rand(mask.shape, device=mask.device) < self.args.token_dropout
-            hidden[:, 0] = False  # the head may read the first token
-            if self._labels_words:
-                hidden &= ~self._stands_in_entity(index)
-        return {
-            "input_ids": inputs["input_ids"].repeat(2, 1),
-            "attention_mask": torch.cat([mask, mask.masked_fill(hidden, 0)]),
-        }
-
-    def _stands_in_entity(self, index: Tensor) -> Tensor:
-        """Whether a sub-word belongs to a word whose target is no O; shape `[rows, length]` as the words' numbers."""
-        word = index.cummax(dim=1).values  # the pieces that follow a word's first one carry -1
-        return (self.targets.distributions[word.clamp_min(0)].argmax(-1) != self._outside) & (word >= 0)
+        if places is not None and model.training:
+            seen = places >= 0
+            self.targets.memory.record(places[seen], outputs.logits[seen].detach().float().softmax(-1))
+        assert self.compute_loss_func is not None
+        return self.compute_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch), outputs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in Trainer, with the parts of the training loss beside their sum."""
-        if "loss" in logs:
-            logs.update({name: torch.stack(values).mean().item() for name, values in self._parts.items()})
-            self._parts.clear()
+        """As in Trainer, with the parts of the loss beside their sum, and the last selection before the summary.
+
+        Args:
+            logs: Values by name.
+            start_time: As in [`~transformers.Trainer.log`].
+        """
+        if self.is_in_train and "train_loss" in logs:
+            # The summary closes the training: trackers end their runs after it, so it has to come last.
+            self.targets.memory.finish_epoch(self._sum_over_processes)
+            super().log(self.targets.select())
+        elif self.is_in_train and "loss" in logs:
+            logs.update(self._parts.means(self.state.global_step, self.args.world_size))
         super().log(logs, start_time)
 
     # ---- Selection ----
-
-    @torch.no_grad()
-    def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities and embeddings of all training texts, in the data set's order."""
-        args, dataset = self.args, self.train_dataset
-        model: Any = self.accelerator.unwrap_model(self.model)
-        assert isinstance(dataset, Dataset)  # __init__ saw to it
-        if not is_sharded(model):
-            model.to(args.device)  # Trainer leaves that to FSDP, which only begins with the training
-        was_training = model.training
-        model.eval()
-        count = len(self._lengths)
-        batches = np.split(
-            np.argsort(self._lengths, kind="stable"), range(args.eval_batch_size, count, args.eval_batch_size)
-        )
-        hidden: list[Tensor] = []
-        hook = self._encoder.register_forward_hook(lambda module, inputs, output: hidden.append(output[0]))
-        probabilities = torch.zeros(len(self._samples.labels), self.num_labels, device=args.device)
-        embeddings = torch.zeros(len(self._samples.ids), model.config.hidden_size, device=args.device)
-        texts = dataset.select_columns(["input_ids", "attention_mask", "sample_index"])
-        # Sharded weights (FSDP) are gathered by all processes together, so each calls the model equally often.
-        for number in range(
-            args.process_index, -(-len(batches) // args.world_size) * args.world_size, args.world_size
-        ):
-            batch = batches[min(number, len(batches) - 1)]
-            columns = texts[batch.tolist()]
-            rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-            inputs = self._prepare_inputs(self.data_collator(rows))
-            index = inputs.pop("sample_index")
-            with self.compute_loss_context_manager(), self.accelerator.autocast():
-                logits = model(**inputs).logits
-            states, mask = hidden.pop().float(), inputs["attention_mask"].unsqueeze(-1)
-            if number >= len(batches):
-                continue
-            probabilities[index[index >= 0]] = logits[index >= 0].float().softmax(-1)
-            samples = torch.from_numpy(self._samples.text_of_row[batch]).to(args.device)
-            embeddings.index_add_(0, samples, (states * mask).sum(1) / mask.sum(1))
-        hook.remove()
-        model.train(was_training)
-        # Each row was scored by one process and is zero on all others: the sum loses and doubles none.
-        probabilities, embeddings = self._sum_over_processes(probabilities), self._sum_over_processes(embeddings)
-        num_windows = torch.from_numpy(np.bincount(self._samples.text_of_row)).to(args.device)
-        return probabilities.cpu().numpy(), (embeddings / num_windows[:, None]).cpu().numpy()
 
     def first_embeddings(self) -> NDArray[np.float32]:
         """Embeddings of all training texts by the student as it came, before any training; computed once.
@@ -368,35 +332,36 @@ class FreeALTrainer(Trainer):
             Mean of the last hidden state over each text's tokens, in the data set's order, shape `[n, hidden size]`.
         """
         if self._first_embeddings is None:
-            self._first_embeddings = self._score_training_set()[1]
+            self._first_embeddings = score_training_set(self, self._samples, self._encoder, self.num_labels)[1]
         return self._first_embeddings
 
     def _sum_over_processes(self, value: Tensor) -> Tensor:
         return self.accelerator.reduce(value.clone(), reduction="sum")
 
+    def _begin_training(self) -> None:
+        # Made anew each time: a second training forgets the first, a search has changed the arguments.
+        self.targets = Targets(self._samples, self.num_labels, self.args, self.objective)
+        self._parts.begin(self.state.global_step)
+        if self._checkpoint is not None:
+            state = load_selection(self._checkpoint, len(self._samples.labels))
+            self.targets.load(state, self.args.process_index == 0)
+        elif self.args.start_with_probe and self.objective.starts_with_probe and not self._labels_words:
+            self.targets.begin(self.first_embeddings(), self._sum_over_processes)
+
     def _begin_epoch(self) -> None:
         # Called once more when a run is resumed in the middle of an epoch: then there is nothing to fold in.
         completed = int(round(self.state.epoch or 0.0, 6))
+        if self._sampler is not None:
+            # Accelerate does not reach the sampler through the batches that a resumed run skips on several processes.
+            self._sampler.set_epoch(completed)
         if completed > self.targets.memory.epochs:
             self.targets.memory.finish_epoch(self._sum_over_processes)
             if self.targets.memory.epochs >= self.targets.warm_up_epochs:
                 self.log(self.targets.select())
 
     def _finish_training(self) -> None:
-        self.targets.memory.finish_epoch(self._sum_over_processes)
-        self.log(self.targets.select())
-        probabilities, embeddings = self._score_training_set()
-        self.selection = Selection(
-            ids=self._samples.ids,
-            labels=self._samples.labels,
-            losses=self.targets.losses,
-            posterior=self.targets.posterior,
-            is_clean=self.targets.is_clean.cpu().numpy(),
-            predictions=probabilities.argmax(-1),
-            probabilities=probabilities,
-            embeddings=embeddings,
-            num_words=None if self._samples.words is None else self._samples.words.num_words,
-        )
+        found = score_training_set(self, self._samples, self._encoder, self.num_labels)
+        self.selection = self.targets.selection(*found)
 
     # ---- Card ----
 
@@ -439,22 +404,14 @@ class FreeALTrainer(Trainer):
             Steps, mean training loss and metrics.
 
         Raises:
-            FileNotFoundError: There is no complete checkpoint to resume from.
-            ValueError: There is no training set, or the checkpoint was saved for another one.
+            NoCheckpointError: There is no complete checkpoint to resume from; a `ValueError`, as in Trainer.
+            InputError: The checkpoint was saved for another training set.
         """
-        if self.train_dataset is None:
-            raise ValueError("train() needs a train_dataset")
-        self.targets = Targets(self._samples, self.num_labels, self.args)
-        if resume_from_checkpoint:
-            folder = (
-                last_complete_checkpoint(Path(str(self.args.output_dir)))
-                if resume_from_checkpoint is True
-                else Path(resume_from_checkpoint)
-            )
-            self.targets.load(load_selection(folder, len(self._samples.labels)), self.args.process_index == 0)
-            resume_from_checkpoint = str(folder)
-        elif self.args.start_with_probe and not self._labels_words:
-            self.targets.begin(self.first_embeddings(), self._sum_over_processes)
+        self._checkpoint = None
+        if self.train_dataset is not None and resume_from_checkpoint:
+            self._checkpoint = checkpoint_to_resume(resume_from_checkpoint, Path(str(self.args.output_dir)))
+            load_selection(self._checkpoint, len(self._samples.labels))  # before anything is changed
+            resume_from_checkpoint = str(self._checkpoint)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -464,16 +421,8 @@ class FreeALTrainer(Trainer):
             output_dir: Folder of the model.
             _internal_call: As in Trainer.
         """
-        plugin = getattr(self.accelerator.state, "fsdp_plugin", None)
-        if plugin is None or _internal_call:
+        with contextlib.nullcontext() if _internal_call else gathered_weights(self.accelerator):
             super().save_model(output_dir, _internal_call)
-            return
-        kind = plugin.state_dict_type
-        plugin.set_state_dict_type("FULL_STATE_DICT")  # of another kind Trainer would write nothing
-        try:
-            super().save_model(output_dir)
-        finally:
-            plugin.set_state_dict_type(kind)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         state = self.targets.state(self._sum_over_processes)
@@ -485,16 +434,3 @@ class FreeALTrainer(Trainer):
         super()._save_rng_state(output_dir)
         # The trainer state comes next and says that the checkpoint is complete: each process's part must be there.
         self.accelerator.wait_for_everyone()
-
-
-class _SelectionCallback(TrainerCallback):
-    """Tells the trainer when an epoch begins and when training is over."""
-
-    def __init__(self, trainer: FreeALTrainer) -> None:
-        self.trainer = trainer
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.trainer._begin_epoch()
-
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.trainer._finish_training()

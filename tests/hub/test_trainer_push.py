@@ -20,7 +20,7 @@ args = FreeALConfig(
     output_dir=folder, num_train_epochs=2, warm_up_epochs=1, learning_rate=2e-3, disable_tqdm=True, report_to="none"
 )
 trainer = FreeALTrainer(
-    student, args, rows, rows.select(range(20)),
+    student, args, train_dataset=rows, eval_dataset=rows.select(range(20)),
     compute_metrics=lambda found: {"accuracy": accuracy(found.predictions.argmax(1), found.label_ids)},
 )
 trainer.train()

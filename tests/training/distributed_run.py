@@ -29,7 +29,7 @@ def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int) ->
     )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
     texts = make_texts(count, flips=0.2, augmented=True)
-    trainer = FreeALTrainer(tiny_student(), args, texts, processing_class=tokenizer)
+    trainer = FreeALTrainer(tiny_student(), args, train_dataset=texts, processing_class=tokenizer)
     trainer.train()
     if trainer.is_world_process_zero():
         found = trainer.selection

@@ -19,7 +19,7 @@ STEPS_IN_EPOCH = 6
 
 def make_trainer(tokenizer: PreTrainedTokenizerFast, args: FreeALConfig, count: int = 48) -> FreeALTrainer:
     texts = make_texts(count, flips=0.2, augmented=True)
-    return FreeALTrainer(tiny_student(dropout=0.1), args, texts, processing_class=tokenizer)
+    return FreeALTrainer(tiny_student(dropout=0.1), args, train_dataset=texts, processing_class=tokenizer)
 
 
 def assert_same(first: FreeALTrainer, second: FreeALTrainer) -> None:

@@ -60,7 +60,7 @@ def accuracy(prediction: EvalPrediction) -> dict[str, float]:
 
 def train(tokenizer: Tokenizer, args: FreeALConfig, model: Any = None, **kwargs: Any) -> FreeALTrainer:
     texts = make_texts(flips=0.2, augmented=True)
-    trainer = FreeALTrainer(model or tiny_student(), args, texts, processing_class=tokenizer, **kwargs)
+    trainer = FreeALTrainer(model or tiny_student(), args, train_dataset=texts, processing_class=tokenizer, **kwargs)
     trainer.train()
     return trainer
 
@@ -140,7 +140,7 @@ def test_several_visible_gpus_without_a_launcher_do_not_tear_the_views_apart(
 ) -> None:
     args = configure()
     args._n_gpu = 2  # what Trainer would wrap in DataParallel, splitting each batch in the middle of its views
-    trainer = FreeALTrainer(tiny_student(), args, make_texts(augmented=True), processing_class=tokenizer)
+    trainer = FreeALTrainer(tiny_student(), args, train_dataset=make_texts(augmented=True), processing_class=tokenizer)
     assert trainer.args.n_gpu == 1
 
 

@@ -1,4 +1,4 @@
-"""The default recipe trains the same student as before: labels, losses, selection and probabilities of a seeded run."""
+"""The default recipe trains the same student as before: what a seeded run selects and predicts."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ RUNS = {
 def seeded_run(name, configure, tokenizer):
     """What two epochs leave behind, in plain values."""
     model, dataset = RUNS[name]()
-    trainer = FreeALTrainer(model, configure(num_train_epochs=2), dataset, processing_class=tokenizer)
+    trainer = FreeALTrainer(model, configure(num_train_epochs=2), train_dataset=dataset, processing_class=tokenizer)
     trainer.train()
     found = trainer.selection
     return {

@@ -53,7 +53,7 @@ def test_a_word_that_the_tokenizer_drops_is_scored_all_the_same(pieces):
 
 def test_words_are_numbered_through_all_sentences_and_keep_their_labels(pieces):
     dataset = Dataset.from_dict({"tokens": [["ab", "c"], ["d"]], "label": [[1, -1], [0]]})
-    rows, sentences = tokenize_words(dataset, pieces, 16, TRAIN_COLUMNS)
+    rows, sentences = tokenize_words(dataset, pieces, 16, TRAIN_COLUMNS, num_classes=3, no_label=-1)
     assert rows["sample_index"][:] == [[-1, 0, -1, 1, -1], [-1, 2, -1]]
     assert rows["labels"][:] == [[-100, 1, -100, -1, -100], [-100, 0, -100]]
     assert np.array_equal(sentences, [0, 1])
@@ -65,4 +65,5 @@ def test_words_are_numbered_through_all_sentences_and_keep_their_labels(pieces):
 )
 def test_words_and_labels_that_do_not_go_together_are_refused(words, labels, message, pieces):
     with pytest.raises(ValueError, match=message):
-        tokenize_words(Dataset.from_dict({"tokens": words, "label": labels}), pieces, 16, TRAIN_COLUMNS)
+        rows = Dataset.from_dict({"tokens": words, "label": labels})
+        tokenize_words(rows, pieces, 16, TRAIN_COLUMNS, num_classes=3)

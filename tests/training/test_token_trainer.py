@@ -47,7 +47,7 @@ def make_sentences(count=48, missed=0.0, seed=0):
 @pytest.fixture
 def train(configure, tokenizer):
     def train(dataset, **changes):
-        trainer = FreeALTrainer(tiny_tagger(), configure(**changes), dataset, processing_class=tokenizer)
+        trainer = FreeALTrainer(tiny_tagger(), configure(**changes), train_dataset=dataset, processing_class=tokenizer)
         trainer.train()
         return trainer
 
@@ -88,7 +88,7 @@ def test_words_without_a_label_are_in_no_supervised_loss_before_the_first_select
     dataset = make_sentences(count=8)
     blank = dataset.map(lambda row: {"label": [-1] * len(row["tokens"])}, features=dataset.features)
     trainer = FreeALTrainer(
-        tiny_tagger(), configure(num_train_epochs=1, weight_decay=0.0), blank, processing_class=tokenizer
+        tiny_tagger(), configure(num_train_epochs=1, weight_decay=0.0), train_dataset=blank, processing_class=tokenizer
     )
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.train()
@@ -112,11 +112,11 @@ def test_views_and_mixtures_of_words_can_be_trained_on(changes, train):
 def test_token_dropout_never_hides_an_entity(configure, tokenizer):
     dataset = make_sentences(count=8)
     args = configure(second_view="token_dropout", token_dropout=0.99)
-    trainer = FreeALTrainer(tiny_tagger(), args, dataset, processing_class=tokenizer)
+    trainer = FreeALTrainer(tiny_tagger(), args, train_dataset=dataset, processing_class=tokenizer)
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(8)])
     index = batch.pop("sample_index")
     labels = batch.pop("labels")
-    views = trainer._with_second_view(batch, 8, index)
+    views = trainer._step.with_made_view(batch, index, trainer.targets)
     second = views["attention_mask"][8:]
     assert second[labels > 0].all()
     assert second[labels == 0].float().mean() < 0.5
@@ -124,7 +124,7 @@ def test_token_dropout_never_hides_an_entity(configure, tokenizer):
 
 def test_evaluation_pads_predictions_as_transformers_does(configure, tokenizer):
     dataset = make_sentences(count=10)
-    trainer = FreeALTrainer(tiny_tagger(), configure(), dataset, processing_class=tokenizer)
+    trainer = FreeALTrainer(tiny_tagger(), configure(), train_dataset=dataset, processing_class=tokenizer)
     output = trainer.predict(dataset)
     assert output.predictions.shape[:2] == output.label_ids.shape
     assert (output.label_ids >= 0).sum() == sum(len(row) for row in dataset["tokens"])

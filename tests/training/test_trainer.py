@@ -25,7 +25,7 @@ def with_labels(texts: Dataset, labels: list[int]) -> Dataset:
 
 
 def trained(texts: Dataset, args: FreeALConfig, tokenizer: Tokenizer | None, dropout: float = 0.0) -> FreeALTrainer:
-    trainer = FreeALTrainer(tiny_student(dropout=dropout), args, texts, processing_class=tokenizer)
+    trainer = FreeALTrainer(tiny_student(dropout=dropout), args, train_dataset=texts, processing_class=tokenizer)
     trainer.train()
     return trainer
 
@@ -153,7 +153,7 @@ def test_a_student_built_from_a_name_knows_its_labels(
 ) -> None:
     tiny_student().save_pretrained(tmp_path / "encoder")
     tokenizer.save_pretrained(tmp_path / "encoder")
-    trainer = FreeALTrainer(tmp_path / "encoder", configure(num_train_epochs=1), make_texts())
+    trainer = FreeALTrainer(tmp_path / "encoder", configure(num_train_epochs=1), train_dataset=make_texts())
     trainer.train()
     trainer.save_model()
     saved = AutoModelForSequenceClassification.from_pretrained(str(trainer.args.output_dir))
@@ -195,7 +195,7 @@ def test_texts_are_grouped_by_the_longest_view_to_which_a_batch_is_padded(
     tokenizer: Tokenizer, configure: Configure
 ) -> None:
     texts = Dataset.from_dict({"text": ["w1", "w1 w2"], "label": [0, 1], "augmented_text": ["w1 w2 w3", ""]})
-    trainer = FreeALTrainer(tiny_student(), configure(), texts, processing_class=tokenizer)
+    trainer = FreeALTrainer(tiny_student(), configure(), train_dataset=texts, processing_class=tokenizer)
     sampler = trainer._get_train_sampler()
     assert isinstance(sampler, LengthGroupedSampler)
     assert sampler.lengths == [3, 2]
@@ -204,13 +204,13 @@ def test_texts_are_grouped_by_the_longest_view_to_which_a_batch_is_padded(
 def test_a_stream_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
     stream = make_texts().to_iterable_dataset()
     with pytest.raises(TypeError, match=r"IterableDataset.*from_generator"):
-        FreeALTrainer(tiny_student(), configure(), stream, processing_class=tokenizer)
+        FreeALTrainer(tiny_student(), configure(), train_dataset=stream, processing_class=tokenizer)
 
 
 def test_a_name_without_class_names_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
     texts = Dataset.from_dict({"text": ["w1"], "label": [0]})
-    with pytest.raises(ValueError, match="label_names"):
-        FreeALTrainer("anything", configure(), texts, processing_class=tokenizer)
+    with pytest.raises(ValueError, match="class_names"):
+        FreeALTrainer("anything", configure(), train_dataset=texts, processing_class=tokenizer)
 
 
 def test_an_evaluation_set_that_numbers_its_classes_otherwise_is_refused(
@@ -218,19 +218,21 @@ def test_an_evaluation_set_that_numbers_its_classes_otherwise_is_refused(
 ) -> None:
     other = make_texts().cast_column("label", ClassLabel(names=NAMES[::-1]))
     with pytest.raises(ValueError, match="numbers its classes"):
-        FreeALTrainer(tiny_student(), configure(), make_texts(), other, processing_class=tokenizer)
+        FreeALTrainer(
+            tiny_student(), configure(), train_dataset=make_texts(), eval_dataset=other, processing_class=tokenizer
+        )
 
 
 def test_a_label_that_is_no_class_is_refused(tokenizer: Tokenizer, configure: Configure) -> None:
     texts = Dataset.from_dict({"text": ["w1"], "label": [3]})
     with pytest.raises(ValueError, match=r"between -1 .none. and 2"):
-        FreeALTrainer(tiny_student(), configure(), texts, processing_class=tokenizer)
+        FreeALTrainer(tiny_student(), configure(), train_dataset=texts, processing_class=tokenizer)
 
 
 def test_labels_as_strings_are_refused_with_the_cure(tokenizer: Tokenizer, configure: Configure) -> None:
     texts = Dataset.from_dict({"text": ["w1"], "label": ["alpha"]})
     with pytest.raises(ValueError, match="cast_column"):
-        FreeALTrainer(tiny_student(), configure(), texts, processing_class=tokenizer)
+        FreeALTrainer(tiny_student(), configure(), train_dataset=texts, processing_class=tokenizer)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

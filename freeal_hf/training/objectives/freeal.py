@@ -1,0 +1,72 @@
+"""FreeAL as published: clean samples by their labels, the others by the agreement of two views."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from freeal_hf.training.losses import class_weights, sharpen, soft_cross_entropy, soft_targets, symmetric_kl
+from freeal_hf.training.objectives.base import Batch, Evidence, Objective
+
+if TYPE_CHECKING:
+    from freeal_hf.training.config import FreeALConfig
+
+
+class FreeALObjective(Objective):
+    """Cross-entropy and mixup on clean samples, consistency between two views of noisy and unlabelled ones.
+
+    Losses are those of the last epoch (no average over epochs), a sample is clean above a posterior of 0.7, and the
+    selection gains its full weight over 10 epochs after 3 epochs of warm-up. The published learning rate of 3e-5 and
+    dropout of 0.3 suit RoBERTa-base; give them as `learning_rate` and `dropout`.
+
+    Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3, and its published code.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "warm_up_epochs": 3,
+        "prediction_momentum": 0.0,
+        "clean_threshold": 0.7,
+        "ramp_up_epochs": 10.0,
+    }
+    reads_second_view = True
+    starts_with_probe = False
+
+    def targets(self, known: Evidence, args: "FreeALConfig") -> tuple[Tensor, Tensor]:
+        """See [`Objective.targets`]: clean samples are taught their label, the others get no weight."""
+        trust = known.is_clean.float()
+        distributions = soft_targets(known.labels, sharpen(known.guesses, args.guess_temperature), trust)
+        return distributions, balanced_weights(distributions, known, args) * trust
+
+    def mixes(self, args: "FreeALConfig") -> Literal["none", "clean", "all"]:
+        """See [`Objective.mixes`]."""
+        return "clean" if args.mixup_alpha > 0 and args.mixup_weight > 0 else "none"
+
+    def parts(self, batch: Batch, args: "FreeALConfig") -> dict[str, Tensor]:
+        """See [`Objective.parts`]."""
+        views = len(batch.logits)
+        weights = batch.weights * torch.where(batch.is_clean, 1.0, batch.ramp)
+        supervised = sum(soft_cross_entropy(view, batch.targets) for view in batch.logits) / views
+        parts = {"supervised_loss": (weights * supervised).sum()}
+        if views > 1 and batch.ramp * args.consistency_weight > 0:
+            divergence = symmetric_kl(batch.logits[0], batch.logits[1], args.guess_temperature)
+            parts["consistency_loss"] = args.consistency_weight * batch.ramp * divergence[~batch.is_clean].sum()
+        if batch.mixed is not None:
+            losses = soft_cross_entropy(batch.mixed.logits, batch.mixed.targets)
+            parts["mixup_loss"] = args.mixup_weight * batch.ramp * (batch.mixed.weights * losses).sum()
+        return parts
+
+
+def balanced_weights(distributions: Tensor, known: Evidence, args: "FreeALConfig") -> Tensor:
+    """Weigh samples by the classes that they are taught, against imbalance.
+
+    Args:
+        distributions (`Tensor` of shape `[n, classes]`): What the samples are taught.
+        known (`Evidence`): What the selection found; the classes are counted on its clean labels.
+        args (`FreeALConfig`): `class_balance` is the power of the inverse class frequency.
+
+    Returns:
+        `Tensor` of shape `[n]`: Weights, all 1 when `class_balance` is 0.
+    """
+    balance = class_weights(known.labels[known.is_clean], distributions.shape[-1], args.class_balance)
+    return distributions @ balance

@@ -1,0 +1,40 @@
+"""The default: every label is mixed with the student's averaged guess, as far as the label is trusted."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from freeal_hf.training.losses import sharpen, soft_targets
+from freeal_hf.training.objectives.base import Evidence
+from freeal_hf.training.objectives.freeal import FreeALObjective, balanced_weights
+
+if TYPE_CHECKING:
+    from freeal_hf.training.config import FreeALConfig
+
+
+class SoftTargets(FreeALObjective):
+    """As [`FreeALObjective`], but noisy samples learn too, from the student's own averaged guesses.
+
+    Each sample is taught a mixture of its label and the guess, by the posterior of being clean, and all samples take
+    part in mixup.
+
+    Source: dynamic bootstrapping (Arazo et al., ICML 2019), equation 8; MixMatch (Berthelot et al., NeurIPS 2019).
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {"prediction_momentum": 0.7, "clean_threshold": 0.5, "ramp_up_epochs": 2.0}
+    starts_with_probe = True
+
+    def targets(self, known: Evidence, args: "FreeALConfig") -> tuple[Tensor, Tensor]:
+        """See [`Objective.targets`]."""
+        trust = known.is_clean.float()
+        if args.soft_targets:
+            trust = torch.where(known.is_trusted, 1.0, args.label_trust * known.posterior)
+        distributions = soft_targets(known.labels, sharpen(known.guesses, args.guess_temperature), trust)
+        weights = balanced_weights(distributions, known, args)
+        return distributions, weights * torch.where(known.is_clean, 1.0, args.noisy_weight)
+
+    def mixes(self, args: "FreeALConfig") -> Literal["none", "clean", "all"]:
+        """See [`Objective.mixes`]."""
+        return "all" if super().mixes(args) == "clean" and not args.mixup_clean_only else super().mixes(args)
