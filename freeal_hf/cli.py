@@ -26,6 +26,7 @@ from freeal_hf.cli_options import (
     annotator_options,
     data_source,
     human_reading,
+    options_of,
     quiet_libraries,
     reading,
     task_of,
@@ -62,6 +63,7 @@ _SOURCE_OPTIONS = (
     "human_labels",
     "human_delimiter",
     "human_encoding",
+    "human_quoting",
     "examples",
     "allow_new_texts",
 )
@@ -319,11 +321,14 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
         )
     files = {"text_columns": columns["text_columns"], **human_reading(values)}
     allow_new_texts = bool(values.get("allow_new_texts"))
-    human_labels = read_human_labels(
-        values.get("human_labels") or (), task, **files, allow_new_texts=allow_new_texts
-    ) + read_human_labels(values.get("examples") or (), task, **files, allow_new_texts=True)
+    with options_of("human"):
+        human_labels = read_human_labels(
+            values.get("human_labels") or (), task, **files, allow_new_texts=allow_new_texts
+        ) + read_human_labels(values.get("examples") or (), task, **files, allow_new_texts=True)
     if values.get("test_data"):
-        test = read_rows(values["test_data"], task, gold_column=gold, **{**columns, **test_reading(values)})
+        options = {**columns, **test_reading(values)}
+        with options_of("test"):
+            test = read_rows(values["test_data"], task, gold_column=gold, **options)
     for which, spec in enumerate(specs):
         if only_estimate or not spec.startswith(_FREE_ANNOTATORS):
             of = f" of {spec}" if len(specs) > 1 else ""

@@ -1,7 +1,8 @@
 """What the commands have in common: options of the data and the task, and how they are understood."""
 
-import csv
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import Field
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from freeal_hf.errors import InputError
 from freeal_hf.label_columns import load_label_map
-from freeal_hf.layouts import QUOTINGS
+from freeal_hf.layouts import QUOTINGS, split_names
 from freeal_hf.tasks import TextClassification, TokenClassification, load_task, task_from_dict
 
 READING_OPTIONS = ("id_column", "split", "delimiter", "encoding", "quoting")
@@ -54,7 +55,7 @@ def add_test_options(group: Any) -> None:
     group.add_argument("--test-split", metavar="NAME", help="their split, where they have several (default: --split)")
     group.add_argument("--test-delimiter", metavar="X", help="their field separator (default: detected)")
     group.add_argument("--test-encoding", metavar="NAME", help="their encoding (default: detected)")
-    group.add_argument("--test-quoting", choices=QUOTINGS, help="what quotes are in them (default: csv, as --quoting)")
+    group.add_argument("--test-quoting", choices=QUOTINGS, help="what quotes are in them, as --quoting")
 
 
 def add_human_options(group: Any) -> None:
@@ -65,6 +66,7 @@ def add_human_options(group: Any) -> None:
     """
     group.add_argument("--human-delimiter", metavar="X", help="their field separator (default: detected)")
     group.add_argument("--human-encoding", metavar="NAME", help="their encoding (default: detected)")
+    group.add_argument("--human-quoting", choices=QUOTINGS, help="what quotes are in them, as --quoting")
 
 
 def human_reading(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +79,24 @@ def human_reading(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "delimiter": delimiter.replace("\\t", "\t") if delimiter else None,
         "encoding": values.get("human_encoding"),
+        "quoting": values.get("human_quoting"),
     }
+
+
+@contextmanager
+def options_of(kind: str) -> Iterator[None]:
+    """Lets errors about a file name the options that are for this file.
+
+    Args:
+        kind (`str`): How these options begin, such as `test` for `--test-encoding`.
+
+    Raises:
+        InputError: That of the reader.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(re.sub(r"--(split|delimiter|encoding|quoting)\b", rf"--{kind}-\1", str(error))) from error
 
 
 def add_task_options(group: Any) -> None:
@@ -154,13 +173,7 @@ def reading(values: Mapping[str, Any], text_columns: Any = "text", *, is_read: b
 
 def _column_names(given: str, names: Collection[str]) -> list[str]:
     """The columns that `A,B` means: one of that name if there is one, else several, quoted as in a CSV file."""
-    if given in names:
-        return [given]
-    try:
-        (cells,) = csv.reader([given], skipinitialspace=True, strict=True)
-    except (csv.Error, ValueError):
-        cells = given.split(",")
-    return [cell.strip() for cell in cells]
+    return [given] if given in names else split_names(given)
 
 
 def test_reading(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from freeal_hf.cli_options import (
     annotator_options,
     data_source,
     human_reading,
+    options_of,
     quiet_libraries,
     reading,
     task_of,
@@ -149,13 +150,14 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
 
     corpus = distinct_texts(data)
     if task is not None and "labelled" in values:
-        said = read_human_labels(
-            values["labelled"],
-            task,
-            text_columns=reading(values)["text_columns"],
-            allow_new_texts=bool(values.get("allow_new_texts")),
-            **human_reading(values),
-        )
+        with options_of("human"):
+            said = read_human_labels(
+                values["labelled"],
+                task,
+                text_columns=reading(values)["text_columns"],
+                allow_new_texts=bool(values.get("allow_new_texts")),
+                **human_reading(values),
+            )
         corpus = with_human_labels(corpus, data, task, said)
         matched, others = corpus.human_rows
         print(f"{matched} of {len(said)} labels of people match a text of the data; {others} do not.")

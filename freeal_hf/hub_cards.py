@@ -28,6 +28,7 @@ _NOT_TRAINING = {
     "human_labels",
     "human_delimiter",
     "human_encoding",
+    "human_quoting",
     "examples",
     "allow_new_texts",
     "data_fingerprint",

@@ -35,6 +35,7 @@ _PRIVATE_OPTIONS = {
     "human_labels",
     "human_delimiter",
     "human_encoding",
+    "human_quoting",
     "examples",
     "allow_new_texts",
     "split",

@@ -90,6 +90,7 @@ def read_human_labels(
     text_columns: Sequence[str] = ("text",),
     delimiter: str | None = None,
     encoding: str | None = None,
+    quoting: str | None = None,
     allow_new_texts: bool = False,
 ) -> list[Any]:
     """Reads labels that people gave.
@@ -102,7 +103,7 @@ def read_human_labels(
             and `type`, as `freeal-hf run` and `predict` write them); in CSV files as JSON.
         task (`Task`): Whose labels they are.
         text_columns (`Sequence[str]`, defaults to `("text",)`): Column(s) of the text, as in the corpus.
-        delimiter (`str`, *optional*), encoding (`str`, *optional*):
+        delimiter, encoding, quoting (`str`, *optional*):
             Those of the CSV files with labels, which may differ from those of the corpus; by default they are detected
             for each file.
         allow_new_texts (`bool`, defaults to `False`):
@@ -128,10 +129,11 @@ def read_human_labels(
                     text_columns=text_columns,
                     delimiter=delimiter,
                     encoding=encoding,
+                    quoting=quoting,
                     allow_new_texts=allow_new_texts,
                 )
         return found
-    opened = open_table(source, delimiter=delimiter, encoding=encoding)
+    opened = open_table(source, delimiter=delimiter, encoding=encoding, quoting=quoting)
     names, origin = opened.names, opened.origin
     if any(normal_form(name).endswith("label_confidence") for name in names):
         raise InputError(

@@ -344,6 +344,24 @@ def _detected(sample: str, is_whole: bool, usual: str, quoting: str | None) -> t
     return usual, False
 
 
+def split_names(given: str) -> list[str]:
+    """The names in `A,B`; one that contains a comma is quoted as in a CSV file.
+
+    Args:
+        given (`str`): The names.
+
+    Example:
+
+        >>> split_names('label, "yes, or no"')
+        ['label', 'yes, or no']
+    """
+    try:
+        (names,) = csv.reader([given], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError):  # quotes that mark no name are part of it
+        names = given.split(",")
+    return [name.strip() for name in names]
+
+
 def delimiter_hint(header: Sequence[str], delimiter: str | None) -> str:
     """What to try if a header was not split."""
     other = next((mark for mark in (";", "\t", "|", ",") if len(header) == 1 and mark in header[0]), None)

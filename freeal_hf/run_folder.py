@@ -37,6 +37,7 @@ _MAY_CHANGE = {
     "human_labels",
     "human_delimiter",
     "human_encoding",
+    "human_quoting",
     "examples",
     "allow_new_texts",
 }

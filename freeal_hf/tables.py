@@ -216,6 +216,8 @@ def missing_column(column: str, names: Sequence[str], origin: str, delimiter: st
         " Words in 'tokens' are read for entity tasks only (type: token-classification)." if "tokens" in names else ""
     )
     hint = hint or delimiter_hint(names, delimiter)
+    if not hint and any("," in name for name in names):
+        hint = " A name that contains commas is given alone or quoted (--text-columns '\"a, b\",c')."
     if column == "text" and not hint:
         hint = " Name the one that holds the texts (--text-columns)."
     return f"{origin} has no column {column!r}; its columns are {listed}.{hint}"

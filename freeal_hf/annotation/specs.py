@@ -6,6 +6,7 @@ from typing import Any
 
 from freeal_hf.annotation.annotator import Annotator
 from freeal_hf.errors import FreeALError, InputError
+from freeal_hf.layouts import split_names
 
 FORMS = """\
 embedding                   sentence embeddings, no LLM and no network (embedding:MODEL for another model)
@@ -14,17 +15,26 @@ endpoint:NAME               a dedicated Inference Endpoint, by its name
 endpoint:URL                an OpenAI-compatible server (endpoint:MODEL@URL to name the model there)
 tgi:URL                     a text-generation-inference server
 local:MODEL                 a causal language model in this process
-column:NAME                 labels that stand in a column of the data (column:A,B,C: of several)
+column:NAME                 labels in a column of the data (column:A,"B, C": of several)
 SPEC + SPEC                 several annotators, fused"""
 """What a specification may look like, for help and error messages."""
 
 
 def split_specs(spec: str) -> list[str]:
-    """The single annotators that a specification names: several are joined by ` + `, columns also by commas."""
+    """The single annotators that a specification names.
+
+    Several are joined by ` + `, columns also by commas. A column name that contains a comma is quoted as in a CSV
+    file.
+
+    Example:
+
+        >>> split_specs('embedding + column:label,"yes, or no"')
+        ['embedding', 'column:label', 'column:yes, or no']
+    """
     found = []
     for part in spec.split(" + "):
         kind, _, value = part.strip().partition(":")
-        found += [f"column:{name.strip()}" for name in value.split(",")] if kind == "column" else [part.strip()]
+        found += [f"column:{name}" for name in split_names(value)] if kind == "column" else [part.strip()]
     return found
 
 

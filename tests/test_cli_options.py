@@ -1,0 +1,102 @@
+"""How the options of the commands are understood."""
+
+import pytest
+
+from freeal_hf.annotation.specs import columns_of, split_specs
+from freeal_hf.cli import main
+from freeal_hf.cli_options import reading
+
+QUESTION = "What did you like, and why?"
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text(f'"{QUESTION}",label,"a ""b"""\nthe food,good,x\nthe soup,bad,y\n')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (QUESTION, [QUESTION]),
+        ([QUESTION], [QUESTION]),
+        ([QUESTION, "label"], [QUESTION, "label"]),
+        (f'"{QUESTION}", label', [QUESTION, "label"]),
+        ("label, other", ["label", "other"]),
+        (["label,other", "more"], ["label", "other", "more"]),
+        ('a "b"', ['a "b"']),
+        ('label,a "b"', ["label", 'a "b"']),
+    ],
+)
+def test_a_column_that_exists_is_taken_before_a_name_is_split_at_commas(given, expected, data):
+    assert reading({"data": str(data), "text_columns": given})["text_columns"] == expected
+
+
+def test_columns_that_a_run_recorded_are_taken_as_they_are():
+    values = {"data": "no such.csv", "text_columns": [QUESTION]}
+    assert reading(values, is_read=False)["text_columns"] == [QUESTION]
+
+
+def test_names_without_commas_need_no_look_at_the_data():
+    assert reading({"data": "no such.csv", "text_columns": "text"})["text_columns"] == ["text"]
+
+
+def test_a_column_annotator_may_have_a_name_with_commas():
+    assert split_specs(f'embedding + column:label,"{QUESTION}"') == ["embedding", "column:label", f"column:{QUESTION}"]
+    assert columns_of([f'column:"{QUESTION}"']) == [QUESTION]
+
+
+def run(data, *more):
+    return main(["run", "--data", str(data), "--labels", "good,bad", "--estimate", *map(str, more)])
+
+
+def test_the_remedy_for_a_column_name_with_commas_works(data, capsys):
+    assert run(data, "--text-columns", "What did you like") == 1
+    assert "given alone or quoted (--text-columns" in capsys.readouterr().err
+    assert run(data, "--text-columns", f'"{QUESTION}",label') == 0
+    assert run(data, "--text-columns", QUESTION, "--text-columns", "label") == 0
+
+
+def test_the_layout_options_of_the_corpus_are_not_those_of_the_test_data(tmp_path):
+    data, test = tmp_path / "data.csv", tmp_path / "test.csv"
+    data.write_bytes("text;label\nприем;good\nобед;bad\n".encode("cp1251"))
+    test.write_text("text,label\nsuppe,good\nbrühe,bad\n", encoding="utf-8")
+    options = ("--delimiter", ";", "--encoding", "cp1251", "--gold-column", "label", "--test-data", test)
+    assert run(data, *options) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"), [(("--test-data",), "test"), (("--human-labels",), "human"), (("--examples",), "human")]
+)
+def test_an_error_about_another_file_names_the_option_of_this_file(option, kind, tmp_path, capsys):
+    data, other = tmp_path / "data.csv", tmp_path / "other.csv"
+    data.write_text("text,label\nприем,good\nобед,bad\n", encoding="utf-8")
+    other.write_bytes("text,label\nприем,good\nобед,bad\n".encode("cp1251"))
+    options = (*option, other, "--gold-column", "label")
+    assert run(data, *options) == 1
+    assert f"(--{kind}-encoding" in capsys.readouterr().err
+    assert run(data, *options, f"--{kind}-encoding", "cp1251") == 0
+
+
+def test_quotes_of_test_data_have_an_option_of_their_own(tmp_path, capsys):
+    data, other = tmp_path / "data.csv", tmp_path / "other.tsv"
+    data.write_text("text,label\nsoup,good\nmeal,bad\n")
+    other.write_text('label\ttext\ngood\t"soup\nbad\tmeal"\n')
+    options = ("--test-data", other, "--gold-column", "label")
+    assert run(data, *options) == 1
+    assert "give --test-quoting none" in capsys.readouterr().err
+    assert run(data, *options, "--test-quoting", "none") == 0
+
+
+def test_the_test_data_are_not_the_data(data, capsys):
+    assert run(data, "--text-columns", QUESTION, "--test-data", data) == 1
+    assert "--test-split" in capsys.readouterr().err
+
+
+def test_the_split_of_the_test_data_may_be_another(tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text("text,label\nsoup,good\nmeal,bad\n")
+    options = ("--gold-column", "label", "--test-data", tmp_path)
+    assert run(tmp_path, *options) == 1
+    assert run(tmp_path, *options, "--test-split", "test") == 0
