@@ -21,12 +21,13 @@ import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 from starlette.responses import PlainTextResponse  # noqa: E402
 
+import shown  # noqa: E402
 import step_data  # noqa: E402
 import step_results  # noqa: E402
 import step_run  # noqa: E402
 import step_task  # noqa: E402
 from freeal_hf.ending import Stop, stopping_on_signals  # noqa: E402
-from page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, TASK, Page, Place  # noqa: E402
+from page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, STEPS, TASK, Page, Place, open_tabs  # noqa: E402
 from runner import Runner, files_folder  # noqa: E402
 from store import FINISHED, Run, Store, UnknownRunError  # noqa: E402
 from theme import CSS, THEME  # noqa: E402
@@ -56,19 +57,22 @@ def build(place: Place) -> gr.Blocks:
                 label="Your token",
                 type="password",
                 placeholder="hf_…",
-                info="Kept in memory alone, and only while a run of yours or a push needs it.",
+                info="Kept in memory only, while a run of yours or a push needs it; this field is emptied after use.",
             )
         run_id = gr.Textbox("", visible=False)
         timer = gr.Timer(1.5, active=False)
-        with gr.Walkthrough(selected=DATA) as steps:
-            page = Page(steps, run_id, token, timer)
-            with gr.Step("Data", id=DATA):
+        _add_start_over(place, run_id)
+        # Not a Walkthrough: it closes every step after the one that is looked at.
+        with gr.Tabs(selected=DATA, overflow_behavior="wrap", elem_id="steps") as steps:
+            tabs = {step: gr.Tab(name, id=step, interactive=step == DATA) for step, name in STEPS.items()}
+            page = Page(steps, [tabs[TASK], tabs[RUN], tabs[RESULTS]], run_id, token, timer)
+            with tabs[DATA]:
                 data = step_data.build(place, page)
-            with gr.Step("Task", id=TASK):
-                task = step_task.build(place, page, data)
-            with gr.Step("Run", id=RUN):
+            with tabs[TASK]:
+                task = step_task.build(place, page, data.chosen)
+            with tabs[RUN]:
                 run = step_run.build(place, page, task.described)
-            with gr.Step("Results", id=RESULTS):
+            with tabs[RESULTS]:
                 step_results.build(place, page, run)
 
         def tick(run_id: str) -> tuple[Any, ...]:
@@ -77,7 +81,7 @@ def build(place: Place) -> gr.Blocks:
             except UnknownRunError:  # deleted, perhaps in another tab
                 gr.Warning("This run has been deleted.")
                 return (*run.look(""), gr.skip())
-            return (*run.look(run_id), gr.Walkthrough(selected=RESULTS) if is_done else gr.skip())
+            return (*run.look(run_id), gr.Tabs(selected=RESULTS) if is_done else gr.skip())
 
         timer.tick(
             tick, run_id, [*run.seen, steps], api_visibility="private", show_progress="hidden", trigger_mode="once"
@@ -85,6 +89,11 @@ def build(place: Place) -> gr.Blocks:
         run_id.change(None, run_id, js=REMEMBER, api_visibility="private")
         # A new run in the same tab begins with its own choices, not with what the last one left there.
         run_id.change(run.look, run_id, run.seen, api_visibility="private", show_progress="hidden")
+        data.chosen.success(
+            run.estimate, [run_id, *run.chosen], run.estimated, api_visibility="private", show_progress="hidden"
+        )
+        for fill, fields in ((data.fill, data.fields), (task.fill, task.fields)):
+            run.started.success(fill, run_id, fields, api_visibility="private", show_progress="hidden")
 
         def open_run(request: gr.Request) -> tuple[Any, ...]:
             asked = request.query_params.get("run", "")
@@ -93,12 +102,49 @@ def build(place: Place) -> gr.Blocks:
             except UnknownRunError:
                 gr.Warning("There is no such run any more. Start a new one.")
                 found = None
-            return found.id if found else "", gr.Walkthrough(selected=_step_of(found))
+            return found.id if found else "", gr.Tabs(selected=_step_of(found)), *open_tabs(found)
 
-        page_blocks.load(open_run, None, [run_id, steps], api_visibility="private", show_progress="hidden").then(
-            task.fill, run_id, task.fields, api_visibility="private", show_progress="hidden"
+        loaded = page_blocks.load(
+            open_run, None, [run_id, steps, *page.tabs], api_visibility="private", show_progress="hidden"
         )
+        for fill, inputs, outputs in (
+            (data.fill, [run_id], data.fields),
+            (task.fill, [run_id], task.fields),
+            (run.estimate, [run_id, *run.chosen], run.estimated),
+        ):
+            loaded = loaded.then(fill, inputs, outputs, api_visibility="private", show_progress="hidden")
     return page_blocks
+
+
+def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
+    """Adds a button that leaves the run for a new one, after a question."""
+    start_over = gr.Button("Start over", size="sm", visible=False, elem_id="start-over")
+    with gr.Row(visible=False, elem_id="start-over-question") as question:
+        gr.HTML(
+            shown.note(
+                "Start over with other data? This run stays at its address until it is deleted, "
+                f"{place.settings.keep_hours:g} hours after its last use. Copy the address to come back to it.",
+                "warning",
+            )
+        )
+        confirm = gr.Button("Yes, start over", variant="stop", size="sm", elem_id="start-over-yes")
+        cancel = gr.Button("No, stay here", size="sm", elem_id="start-over-no")
+    run_id.change(
+        lambda known: (gr.update(visible=bool(known)), gr.update(visible=False)),
+        run_id,
+        [start_over, question],
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    for button, is_asked in ((start_over, True), (cancel, False)):
+        button.click(
+            lambda is_asked=is_asked: (gr.update(visible=not is_asked), gr.update(visible=is_asked)),
+            None,
+            [start_over, question],
+            api_visibility="private",
+            show_progress="hidden",
+        )
+    confirm.click(None, js="() => window.location.assign(window.location.pathname)", api_visibility="private")
 
 
 def _step_of(run: Run | None) -> int:

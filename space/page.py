@@ -12,11 +12,12 @@ import gradio as gr
 from freeal_hf.errors import FreeALError
 from runner import BusyError, Runner
 from settings import Settings
-from store import FullError, Store, UnknownRunError
+from store import FullError, Run, Store, UnknownRunError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATA, TASK, RUN, RESULTS = 1, 2, 3, 4
+STEPS = {DATA: "1 Data", TASK: "2 Task", RUN: "3 Run", RESULTS: "4 Results"}
 
 HAS_LOGIN = bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
 """Whether visitors log in with Hugging Face; elsewhere they type a token of their own."""
@@ -52,16 +53,29 @@ class Page:
     """Components that several steps use.
 
     Args:
-        steps (`gr.Walkthrough`): The four steps.
+        steps (`gr.Tabs`): The four steps; those that the run has reached can be opened.
+        tabs (`list[gr.Tab]`): The steps after the first, in their order.
         run_id (`gr.Textbox`): Id of the run that the page shows.
         token (`gr.Textbox`): A token that was typed, where there is no login.
         timer (`gr.Timer`): Ticks while a run is under way.
     """
 
-    steps: gr.Walkthrough
+    steps: gr.Tabs
+    tabs: list[gr.Tab]
     run_id: gr.Textbox
     token: gr.Textbox
     timer: gr.Timer
+
+
+def open_tabs(run: Run | None) -> list[Any]:
+    """Which steps can be opened, for `Page.tabs`."""
+    has_task = run is not None and run.texts.is_file() and bool(run.task)
+    reached = {
+        TASK: run is not None and run.texts.is_file(),
+        RUN: has_task,
+        RESULTS: run is not None and run.has_results,
+    }
+    return [gr.update(interactive=is_reached) for is_reached in reached.values()]
 
 
 def telling(handler: F) -> F:

@@ -1,5 +1,6 @@
 """The first step of the page: bring data, choose its columns, see its problems."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,48 @@ import shown
 import words
 from freeal_hf.errors import InputError
 from freeal_hf.sentences import TOKENS
-from page import Page, Place, own_token, telling
+from page import Page, Place, open_tabs, own_token, telling
 from store import DRAFT, Run
 
 _NO_GOLD = "none"
+_BEGUN = "This run has begun with these data. Press Start over to bring other data."
 
 
-def build(place: Place, page: Page) -> Any:
-    """Adds the step to the page; gives the event after which the columns are chosen."""
+@dataclass(frozen=True)
+class DataStep:
+    """What other steps need of this one.
+
+    Args:
+        chosen (`Any`): The event after which the columns are chosen.
+        fill (`Any`): Function that shows the data of a run again.
+        fields (`list`): The components that it fills.
+    """
+
+    chosen: Any
+    fill: Any
+    fields: list[Any]
+
+
+def build(place: Place, page: Page) -> DataStep:
+    """Adds the step to the page."""
     settings = place.settings
-    gr.HTML(shown.limits(settings))
-    source = gr.Radio(list(reading.SOURCES), value=reading.EXAMPLE, label="Where are your texts?")
-    gr_example = gr.HTML(shown.note("747 messages to a shop's customer service, with six labels; ready to run."))
-    file = gr.File(
-        label="CSV, TSV, JSON, JSON lines or Parquet",
-        file_types=[".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"],
-        visible=False,
-        height=140,
-    )
-    has_header = gr.Checkbox(value=True, label="First line names the columns", visible=False)
-    lines = gr.Textbox(label="One text a line", lines=6, max_lines=12, visible=False)
-    with gr.Row(visible=False) as hub_row:
-        hub_id = gr.Textbox(label="Data set on the Hub", placeholder="owner/name")
-        hub_split = gr.Textbox(label="Split or file", placeholder="train")
-    read = gr.Button("Read the data", variant="primary", elem_id="read")
+    begun = gr.HTML(shown.note(_BEGUN), visible=False)
+    with gr.Column() as bringing:
+        gr.HTML(shown.limits(settings))
+        source = gr.Radio(list(reading.SOURCES), value=reading.EXAMPLE, label="Where are your texts?")
+        gr_example = gr.HTML(shown.note("747 messages to a shop's customer service, with six labels; ready to run."))
+        file = gr.File(
+            label="CSV, TSV, JSON, JSON lines or Parquet",
+            file_types=[".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"],
+            visible=False,
+            height=140,
+        )
+        has_header = gr.Checkbox(value=True, label="First line names the columns", visible=False)
+        lines = gr.Textbox(label="One text a line", lines=6, max_lines=12, visible=False)
+        with gr.Row(visible=False) as hub_row:
+            hub_id = gr.Textbox(label="Data set on the Hub", placeholder="owner/name")
+            hub_split = gr.Textbox(label="Split or file", placeholder="train")
+        read = gr.Button("Read the data", variant="primary", elem_id="read")
 
     with gr.Column(visible=False) as columns:
         with gr.Row():
@@ -65,7 +84,7 @@ def build(place: Place, page: Page) -> Any:
             gr.update(visible=False),
         )
 
-    source.change(
+    source.input(  # not `change`: `fill` changes it too, and then shows the columns
         show_source,
         source,
         [gr_example, file, has_header, lines, hub_row, columns],
@@ -102,7 +121,8 @@ def build(place: Place, page: Page) -> Any:
         gold = "gold" if "gold" in table.columns and chosen == reading.EXAMPLE else _NO_GOLD
         data = {"source": chosen, "file": kept.name, "has_header": named or chosen != reading.FILE}
         uploaded = {Path(path).parent.name} if chosen == reading.FILE and path else set()
-        place.store.update(run.id, data=data, files=sorted({*run.files, *uploaded}))
+        run.texts.unlink(missing_ok=True)  # of data that were read before
+        place.store.update(run.id, data=data, task={}, files=sorted({*run.files, *uploaded}))
         rows, remarks = _look(table, texts, gold)
         return (
             run.id,
@@ -118,6 +138,12 @@ def build(place: Place, page: Page) -> Any:
         [page.run_id, source, file, lines, hub_id, hub_split, has_header, page.token],
         [page.run_id, columns, text_columns, gold_column, preview, problems],
         api_name="read_data",
+    ).success(
+        lambda run_id: open_tabs(place.store.read(run_id)),
+        page.run_id,
+        page.tabs,
+        api_visibility="private",
+        show_progress="hidden",
     )
 
     def _look(table: reading.Table, texts: list[str], gold: str) -> tuple[str, str]:
@@ -159,6 +185,7 @@ def build(place: Place, page: Page) -> Any:
         run = place.store.read(run_id)
         table = _table(place, run)
         _check_columns(table, texts, gold)
+        chosen_columns = [texts, gold]
         column = None if gold == _NO_GOLD else gold
         has_words = reading.holds_words(table.columns[texts[0]])
         if has_words:
@@ -169,11 +196,38 @@ def build(place: Place, page: Page) -> Any:
         else:
             reading.write_texts(table, texts, column, run.texts, settings)
             labels = reading.gold_values(table, column) if column else []
-        chosen = {"text_columns": texts, "gold_column": column, "has_words": has_words}
-        data = {**run.data, **chosen, "labels": labels[: settings.max_labels]}
+        read = {"text_columns": texts, "gold_column": column, "has_words": has_words}
+        data = {**run.data, **read, "chosen_columns": chosen_columns, "labels": labels[: settings.max_labels]}
         place.store.update(run_id, data=data)
 
-    return use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data", preprocess=False)
+    chosen = use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data", preprocess=False)
+    fields = [begun, bringing, source, gr_example, file, has_header, lines, hub_row]
+    fields += [columns, text_columns, gold_column, preview, problems, use]
+
+    @telling
+    def fill(run_id: str) -> tuple[Any, ...]:
+        if not run_id:  # the page has its first values, and a fast visitor may have read data by now
+            return tuple([gr.skip()] * len(fields))
+        run = place.store.read(run_id)
+        brought, is_draft = run.data.get("source", reading.EXAMPLE), run.state == DRAFT
+        head = (gr.update(visible=not is_draft), gr.update(visible=is_draft), brought)
+        if "file" not in run.data:
+            return (*head, *show_source(brought), *[gr.skip()] * 4, gr.update(visible=is_draft))
+        table = _table(place, run)
+        texts, gold = run.data.get("chosen_columns") or (reading.guess_text_columns(table), _NO_GOLD)
+        rows, remarks = _look(table, texts, gold)
+        return (
+            *head,
+            *show_source(brought)[:-1],
+            gr.update(visible=True),
+            gr.update(choices=list(table.columns), value=texts, interactive=is_draft),
+            gr.update(choices=[_NO_GOLD, *table.columns], value=gold, interactive=is_draft),
+            rows,
+            remarks,
+            gr.update(visible=is_draft),
+        )
+
+    return DataStep(chosen, fill, fields)
 
 
 def _draft(place: Place, run_id: str) -> Run:

@@ -12,6 +12,7 @@ import shown
 from freeal_hf.errors import InputError
 from page import HAS_LOGIN, Page, Place, own_token, telling
 from runner import files_folder
+from step_run import forget_secrets
 from store import UNDER_WAY, Run
 
 _PUSH_SECONDS = 900
@@ -59,7 +60,8 @@ def build(place: Place, page: Page) -> None:
             raise InputError("Wait until the run is finished.")
         return shown.notes(_push(place, run, wanted, token), "good")
 
-    push.click(push_run, [page.run_id, name, page.token], pushed, api_name="push")
+    done = push.click(push_run, [page.run_id, name, page.token], pushed, api_name="push")
+    forget_secrets(done, page.token)
     with gr.Accordion("Delete this run now", open=False):
         gr.HTML("<p>Data, labels and student are deleted from this Space at once.</p>")
         delete = gr.Button("Delete", variant="stop", elem_id="delete")

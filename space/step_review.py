@@ -9,7 +9,7 @@ import reviewing
 import shown
 from freeal_hf.errors import InputError
 from page import RUN, Page, Place, own_token, telling
-from step_run import RunStep, key_field, resume, wants_key
+from step_run import RunStep, forget_secrets, key_field, resume, wants_key
 from store import UNDER_WAY, Run
 
 if TYPE_CHECKING:
@@ -117,11 +117,12 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         number = len(reviewing.load_results(run).rounds) + 1
         words = ["--num-rounds", str(number), "--human-labels", str(run.corrections)]
         resume(place, run, own_token(login, typed), secret, words)
-        return (gr.Walkthrough(selected=RUN), *run_step.look(run_id))
+        return (gr.Tabs(selected=RUN), *run_step.look(run_id))
 
-    another.click(
+    started = another.click(
         run_another_round, [page.run_id, key, page.token], [page.steps, *run_step.seen], api_name="another_round"
     )
+    forget_secrets(started, key, page.token)
     return outputs
 
 

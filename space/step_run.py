@@ -1,5 +1,6 @@
 """The third step of the page: whom to ask, what it will take, and the run as it goes on."""
 
+import html
 import json
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import shown
 from freeal_hf.errors import InputError
 from freeal_hf.progress import read_progress
 from freeal_hf.run_folder import METRICS, PROGRESS
-from page import HAS_LOGIN, RESULTS, RUN, Page, Place, own_token, telling
+from page import HAS_LOGIN, RESULTS, RUN, Page, Place, open_tabs, own_token, telling
 from store import DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
 
 _KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning"}
@@ -25,11 +26,19 @@ class RunStep:
     """What other steps need of this one.
 
     Args:
+        started (`Any`): The event after which the run has begun.
+        estimate (`Any`): Function that tells what a run will take.
+        chosen (`list`): The components with what is chosen, which it reads after the id of the run.
+        estimated (`list`): The components that it fills.
         look (`Any`): Function that tells how a run goes on.
         seen (`list`): The components that it fills.
         arrived (`gr.Textbox`): Changes when there are new results, of this run or another.
     """
 
+    started: Any
+    estimate: Any
+    chosen: list[Any]
+    estimated: list[Any]
     look: Any
     seen: list[Any]
     arrived: gr.Textbox
@@ -71,7 +80,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     losses = gr.Plot(show_label=False, visible=False, elem_id="live-losses")
 
     chosen = [annotator, model, url, student, rounds]
-    seen = [choosing, status, bars, losses, stop, go_on, key_again, results, arrived, page.timer]
+    seen = [choosing, status, bars, losses, stop, go_on, key_again, results, arrived, page.timer, *page.tabs]
 
     def show_annotator(kind: str) -> tuple[Any, ...]:
         return (
@@ -102,7 +111,12 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     described.success(
         estimate_run, [page.run_id, *chosen], [estimate, start], api_visibility="private", show_progress="hidden"
-    ).success(lambda: gr.Walkthrough(selected=RUN), None, page.steps, api_visibility="private")
+    ).success(
+        lambda run_id: (gr.Tabs(selected=RUN), *open_tabs(place.store.read(run_id))),
+        page.run_id,
+        [page.steps, *page.tabs],
+        api_visibility="private",
+    )
     gr.on(
         [annotator.change, model.change, url.change, student.change, rounds.change],
         forget_estimate,
@@ -122,7 +136,8 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     @telling
     def look(run_id: str) -> tuple[Any, ...]:
         if not run_id:
-            return (gr.update(visible=True), "", "", *[gr.update(visible=False)] * 5, "", gr.Timer(active=False))
+            hidden = [gr.update(visible=False)] * 5
+            return (gr.update(visible=True), "", "", *hidden, "", gr.Timer(active=False), *open_tabs(None))
         return _seen(place, place.store.read(run_id))
 
     @telling
@@ -150,7 +165,8 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         place.runner.start(run_id, secrets)
         return look(run_id)
 
-    start.click(start_run, [page.run_id, *chosen, key, page.token], seen, api_name="start")
+    started = start.click(start_run, [page.run_id, *chosen, key, page.token], seen, api_name="start")
+    forget_secrets(started, key, page.token)
 
     @telling
     def stop_run(run_id: str) -> tuple[Any, ...]:
@@ -166,8 +182,9 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         resume(place, place.store.read(run_id), own_token(login, typed), secret)
         return look(run_id)
 
-    go_on.click(go_on_with_run, [page.run_id, key_again, page.token], seen, api_name="go_on")
-    results.click(lambda: gr.Walkthrough(selected=RESULTS), None, page.steps, api_visibility="private")
+    gone_on = go_on.click(go_on_with_run, [page.run_id, key_again, page.token], seen, api_name="go_on")
+    forget_secrets(gone_on, key_again, page.token)
+    results.click(lambda: gr.Tabs(selected=RESULTS), None, page.steps, api_visibility="private")
 
     def tell_status(run_id: str) -> str:
         """How the run goes on, as JSON: state, message, runs before it, and the last line of its progress."""
@@ -178,12 +195,36 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         return json.dumps({**told, "progress": events[-1] if events else None})
 
     gr.api(telling(tell_status), api_name="status")
-    return RunStep(look, seen, arrived)
+
+    def estimate_again(run_id: str, *choice: Any) -> tuple[Any, Any]:
+        """The estimate of a run that was set up before the page was opened."""
+        if not run_id:
+            return gr.skip(), gr.skip()
+        run = place.store.read(run_id)
+        if run.state != DRAFT or not run.texts.is_file() or not run.task:
+            return forget_estimate()
+        try:
+            return estimate_run(run_id, *choice)
+        except gr.Error as error:  # no message of its own: nobody asked for an estimate now
+            return shown.note(html.unescape(str(error.message)), "problem"), gr.update(interactive=False)
+
+    return RunStep(started, estimate_again, chosen, [estimate, start], look, seen, arrived)
 
 
 def key_field() -> gr.Textbox:
     """A field for the key of a visitor's endpoint."""
     return gr.Textbox(label="Key of the endpoint, if it wants one", type="password", visible=False)
+
+
+def forget_secrets(used: Any, *fields: gr.Textbox) -> None:
+    """Empties fields with a token or key after the event that used them; Gradio then forgets them too."""
+    used.success(
+        lambda: [""] * len(fields) if len(fields) > 1 else "",
+        None,
+        list(fields),
+        api_visibility="private",
+        show_progress="hidden",
+    )
 
 
 def wants_key(run: Run) -> bool:
@@ -228,6 +269,7 @@ def _seen(place: Place, run: Run) -> tuple[Any, ...]:
         gr.update(visible=run.has_results and not under_way),
         "" if under_way or not run.has_results else f"{run.id} {run.output.joinpath(METRICS).stat().st_mtime_ns}",
         gr.Timer(active=under_way),
+        *open_tabs(run),
     )
 
 
@@ -258,7 +300,7 @@ def _about(kind: str) -> str:
         login = "your own login" if HAS_LOGIN else "your own token"
         said = f"A chat model of the Hugging Face inference providers, paid through {login}. It reads your texts."
     else:
-        said = "Any OpenAI-compatible server on the internet. It reads your texts. Your key is kept in memory alone."
+        said = "Any OpenAI-compatible server on the internet. It reads your texts. Your key is kept in memory only."
     return shown.note(said)
 
 

@@ -11,11 +11,12 @@ import shown
 from asking import read_texts
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, TextClassification, TokenClassification
-from page import TASK, Page, Place, telling
+from page import TASK, Page, Place, open_tabs, telling
 from store import DRAFT, Run
 
 LABELS, ENTITIES = "One label per text", "Named entities in the text"
 
+_BEGUN = "This run has begun with this task. Press Start over to describe another one."
 _EMPTY = [["", "", ""], ["", "", ""]]
 _EXAMPLE_MARKS = {LABELS: " For example: ", ENTITIES: ", such as "}
 
@@ -76,6 +77,7 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         chosen: The event after which the columns are chosen.
     """
     words = _WORDS[LABELS]
+    begun = gr.HTML(shown.note(_BEGUN), visible=False)
     kind = gr.Radio(list(_WORDS), value=LABELS, label="What is to be found?", elem_id="task-kind")
     unused = gr.HTML(visible=False, elem_id="unused-gold")
     description = gr.Textbox(
@@ -98,17 +100,25 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
     add = gr.Button("Add a row", size="sm", elem_id="add-label")
     describe = gr.Button("Next: the run", variant="primary", elem_id="use-task")
     fields = [kind, unused, description, help_text, labels]
+    closing = [begun, add, describe]
 
     def fill(run_id: str) -> tuple[Any, ...]:
         if not run_id:
-            return _fields(LABELS, ("", _EMPTY))
+            return tuple([gr.skip()] * len([*fields, *closing]))
         run = place.store.read(run_id)
+        is_draft = run.state == DRAFT
+        return *described_in(run), gr.update(visible=not is_draft), *[gr.update(visible=is_draft)] * 2
+
+    def described_in(run: Run) -> tuple[Any, ...]:
         finds_entities = run.finds_entities if run.task else run.data.get("has_words", False)
         wanted = ENTITIES if finds_entities else LABELS
         return _fields(wanted, _described(run) if run.task else _proposed(run, wanted), run)
 
-    chosen.success(fill, page.run_id, fields, api_visibility="private", show_progress="hidden").success(
-        lambda: gr.Walkthrough(selected=TASK), None, page.steps, api_visibility="private"
+    chosen.success(fill, page.run_id, [*fields, *closing], api_visibility="private", show_progress="hidden").success(
+        lambda run_id: (gr.Tabs(selected=TASK), *open_tabs(place.store.read(run_id))),
+        page.run_id,
+        [page.steps, *page.tabs],
+        api_visibility="private",
     )
 
     def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> tuple[Any, ...]:
@@ -140,7 +150,7 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         place.store.update(run_id, task=task.to_dict())
 
     described = describe.click(describe_task, [page.run_id, description, labels, kind], api_name="describe_task")
-    return TaskStep(described, fill, fields)
+    return TaskStep(described, fill, [*fields, *closing])
 
 
 def _fields(wanted: str, given: Described, run: Run | None = None) -> tuple[Any, ...]:

@@ -38,11 +38,10 @@ CSS = """
 /* Our remarks stand flush with the fields above and below them. */
 .html-container { padding: 0 !important; }
 .label-wrap > span:first-child { text-align: left; }
-/* Steps to come are grey, and yet to be read. */
-.step-button { opacity: 1 !important; }
-.step-label { color: var(--body-text-color-subdued) !important; opacity: 1 !important; }
-.step-button.active .step-label { color: var(--body-text-color) !important; font-weight: 600; }
-.step-item:last-child .step-label { right: 0; left: auto; }
+/* Steps to come are grey, but can be read. */
+#steps > .tab-wrapper button { font-weight: 600; }
+#steps > .tab-wrapper button:disabled { color: var(--body-text-color-subdued) !important; opacity: 1 !important;
+  font-weight: 400; }
 /* What went wrong stands in a message above; a veil over the form would keep people from mending it. */
 [data-testid="status-tracker"]:has(.error) { display: none !important; }
 footer > .divider:last-of-type { display: none; }
