@@ -1,5 +1,6 @@
 """What the commands have in common: options of the data and the task, and how they are understood."""
 
+import argparse
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -122,6 +123,10 @@ def add_field(group: Any, item: Field[Any]) -> None:
         group: Argument group of a parser.
         item (`Field`): The field, with its `help`.
     """
+    if isinstance(item.default, bool):
+        name, action = f"--{item.name.replace('_', '-')}", argparse.BooleanOptionalAction
+        group.add_argument(name, action=action, help=f"{item.metadata['help'].rstrip('.')} (default: {item.default})")
+        return
     default = item.metadata.get("none", "no limit") if item.default is None else item.default
     group.add_argument(
         f"--{item.name.replace('_', '-')}",

@@ -40,6 +40,9 @@ class LoopConfig:
         min_train_steps (`int`, *optional*, defaults to 120):
             Where the student's `num_train_epochs` is left at its default, a corpus that is too small for so many
             optimizer steps is gone through more often.
+        allow_doubtful_answers (`bool`, *optional*, defaults to `False`):
+            Train although the annotator gave nearly all texts one label, or its answers look independent of the texts:
+            for data that are like that, such as 99 % of one label. See `freeal_hf.doubts`.
         max_cost (`float`, *optional*): Dollars that the annotator may cost in all rounds together.
         max_tokens (`int`, *optional*): Tokens that it may read and write in all rounds together.
         prices (`str`, *optional*): YAML file `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.
@@ -78,6 +81,10 @@ class LoopConfig:
         default=120,
         metadata={"help": "Optimizer steps at least in each training, unless num_train_epochs is given."},
     )
+    allow_doubtful_answers: bool = field(
+        default=False,
+        metadata={"help": "Train although nearly all answers are one label, or look random: where that is right."},
+    )
     max_cost: float | None = field(
         default=None, metadata={"help": "Dollars that the annotator may cost in the whole run.", "type": float}
     )
@@ -110,6 +117,8 @@ class LoopConfig:
             raise InputError(f"candidate_fraction is {self.candidate_fraction!r}; it must be above 0 and at most 1.")
         for item in fields(self):
             value, choices = getattr(self, item.name), item.metadata.get("choices")
+            if isinstance(item.default, bool) and not isinstance(value, bool):
+                raise InputError(f"{item.name} is {value!r}; it must be true or false.")
             if choices and value not in choices:
                 raise InputError(f"{item.name} is {value!r}; choose one of {', '.join(choices)}.")
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from freeal_hf.annotation.calls import kind_of_reason
 from freeal_hf.figures import is_missing
+from freeal_hf.sentences import SPANS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,6 +36,8 @@ def count_rows(dataset: "Dataset", corpus: Any, answers: Any, labels: "Dataset")
         - `rows`: rows read; `texts`: distinct usable texts among them
         - `labelled`: rows with a label by the annotator or a person; `unlabelled`: all other rows, by reason
         - `labelled_by_student`: rows of `unlabelled` whose final label is by the student alone
+        - `most_frequent_label`: the label that most rows of `labelled` have, with its number of `rows`; `None` for
+          none and in an entity task
         - `human_labels`: `matched` texts of the input with a human label, and `new_texts` that human labels added
         - `dropped_entities`: entities of the annotator that do not occur in their sentence (0 for other tasks)
     """
@@ -46,12 +49,14 @@ def count_rows(dataset: "Dataset", corpus: Any, answers: Any, labels: "Dataset")
     notes: Sequence[str | None] = dataset.select(unusable)["note"][:]
     found = [*notes, *(answers.reasons[i] for i in index[unanswered])]
     reasons = Counter(kind_of_reason(reason) if reason else _NO_REASON for reason in found)
+    given = [] if SPANS in labels.column_names else corpus.training_labels(answers)[index[labelled]]
     final = labels.select(unanswered)["label"][:]
     return {
         "rows": len(index),
         "texts": num_texts,
         "labelled": int(labelled.sum()),
-        "unlabelled": _most_frequent(reasons),
+        "unlabelled": _kept(reasons),
+        "most_frequent_label": _most_frequent_label(given, labels),
         "labelled_by_student": sum(not is_missing(label) for label in final),
         "human_labels": {
             "matched": int(corpus.is_human[:num_texts].sum()),
@@ -90,7 +95,31 @@ def loss_warning(counts: Mapping[str, Any]) -> str | None:
     )
 
 
-def _most_frequent(reasons: Counter[str]) -> dict[str, int]:
+def skew_warning(counts: Mapping[str, Any]) -> str | None:
+    """What to warn of: that all but `FEW` of the labelled rows have the same label; `None` otherwise."""
+    most = counts["most_frequent_label"]
+    if most is None or most["rows"] < (1 - FEW) * counts["labelled"]:
+        return None
+    return (
+        f"{most['rows']:,} of {counts['labelled']:,} labelled rows ({most['rows'] / counts['labelled']:.0%}) have the "
+        f"label {most['label']!r}. If the texts are not so alike, take another annotator or describe the labels "
+        "better."
+    )
+
+
+def count_warnings(counts: Mapping[str, Any]) -> list[str]:
+    """All that the counts of a round give reason to warn of."""
+    return [warning for warning in (loss_warning(counts), skew_warning(counts)) if warning is not None]
+
+
+def _most_frequent_label(given: Sequence[int], labels: "Dataset") -> dict[str, Any] | None:
+    if not len(given):
+        return None
+    (label, rows), *_ = Counter(map(int, given)).most_common(1)
+    return {"label": labels.features["label"].names[label], "rows": rows}
+
+
+def _kept(reasons: Counter[str]) -> dict[str, int]:
     kept = dict(reasons.most_common(_REASONS_KEPT))
     rest = reasons.total() - sum(kept.values())
     return {**kept, _OTHER: kept.get(_OTHER, 0) + rest} if rest else kept

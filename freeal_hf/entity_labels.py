@@ -6,6 +6,7 @@ import numpy as np
 
 from freeal_hf.spans import OUTSIDE, Span, spans_of, tags_of
 from freeal_hf.tasks import NO_LABEL
+from freeal_hf.voting import likeliest
 
 
 def fuse_entities(
@@ -43,9 +44,12 @@ def fuse_entities(
 
 
 def valid_tags(probabilities: np.ndarray, num_words: Sequence[int], tags: Sequence[str]) -> np.ndarray:
-    """The student's most probable tags as valid BIO, shape `(words,)`: an entity that goes on from none begins."""
+    """The student's most probable tags as valid BIO, shape `(words,)`: an entity that goes on from none begins.
+
+    A word for which several tags are most probable is outside of entities.
+    """
     number = {tag: i for i, tag in enumerate(tags)}
-    best, found, start = probabilities.argmax(axis=1), [], 0
+    best, found, start = _best_tags(probabilities, tags), [], 0
     for length in num_words:
         spans = spans_of([tags[i] for i in best[start : start + length]])
         found += [number[tag] for tag in tags_of(spans, length)]
@@ -58,6 +62,7 @@ def has_learnt(labels: np.ndarray, student: np.ndarray) -> bool:
 
     It finds at least half of the words that it was shown as entities in some entity, and at least twice as large a
     share of them as of the other words. One that is silent fails the first, one that names everything the second.
+    Where it was shown no entity, it may find none.
 
     Args:
         labels (`np.ndarray` of shape `(words,)`): The tag ids that it was taught, -1 for none.
@@ -65,9 +70,14 @@ def has_learnt(labels: np.ndarray, student: np.ndarray) -> bool:
     """
     shown, others = student[labels > 0] > 0, student[labels == 0] > 0
     if not len(shown):
-        return True
+        return bool(len(others)) and not others.any()
     found, beside = shown.mean(), others.mean() if len(others) else 0.0
     return bool(found >= 0.5 and found >= 2 * beside)
+
+
+def _best_tags(probabilities: np.ndarray, tags: Sequence[str]) -> np.ndarray:
+    best = likeliest(probabilities)
+    return np.where(best == NO_LABEL, tags.index(OUTSIDE), best)
 
 
 def _decide(
@@ -75,7 +85,7 @@ def _decide(
 ) -> list[int]:
     length = len(labels)
     named = spans_of([tags[i] if i != NO_LABEL else OUTSIDE for i in labels])
-    guessed = spans_of([tags[i] for i in probabilities.argmax(axis=1)])
+    guessed = spans_of([tags[i] for i in _best_tags(probabilities, tags)])
 
     def score(span: Span) -> float:
         wanted = [number[tag] for tag in tags_of([span], length)[span.start : span.end]]
@@ -83,7 +93,8 @@ def _decide(
 
     taken: list[Span] = []
     scores = {span: score(span) for span in (*named, *guessed)}
-    for span in sorted(scores, key=lambda span: (-scores[span], span)):
+    # Of equal candidates the annotator's comes first.
+    for span in sorted(scores, key=lambda span: (-scores[span], span not in named, span)):
         outside = float(log_mean[span.start : span.end, number[OUTSIDE]].mean())
         is_free = all(span.end <= other.start or other.end <= span.start for other in taken)
         if is_free and scores[span] > outside:

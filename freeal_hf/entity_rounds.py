@@ -9,6 +9,7 @@ import numpy as np
 
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.demonstrations import choose_demonstrations
+from freeal_hf.doubts import entity_doubt
 from freeal_hf.entity_answers import EntityAnswers, fuse
 from freeal_hf.entity_corpus import Sentences, collect, rarest_types, with_human_labels
 from freeal_hf.entity_labels import fuse_entities, has_learnt, valid_tags
@@ -78,6 +79,13 @@ def training_set(corpus: Sentences, answers: EntityAnswers, task: TokenClassific
     return Dataset.from_dict(columns, features=Features(features))
 
 
+def doubt(dataset: "Dataset", embeddings: np.ndarray, task: TokenClassification, seed: int) -> str | None:
+    """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
+    rows = zip(dataset["label"], dataset["is_trusted"], strict=True)
+    answers = [tags for tags, by_hand in rows if not by_hand and NO_LABEL not in tags]
+    return entity_doubt(np.array([tag > 0 for tags in answers for tag in tags], dtype=bool), len(answers))
+
+
 def choose_pool(
     corpus: Sentences,
     answers: EntityAnswers,
@@ -137,7 +145,7 @@ def label_rows(
 
     Labels are BIO tags, one for each word; confidences and losses are means over the words of a sentence, `is_clean`
     says that it has no noisy entity, and `spans` are the final entities with their place in the text. What a person
-    marked is final.
+    marked is final. Where the student has not learnt, the annotator's entities are final, without a confidence.
     """
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Sequence as ListFeature
@@ -147,8 +155,8 @@ def label_rows(
     final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
     student = valid_tags(selection.probabilities, num_words, tags)
     learnt = has_learnt(given, student)
-    if not learnt:
-        final = np.where(given == NO_LABEL, student, given)
+    if not learnt:  # it is not used: the answers stay, and where there is none there are no tags
+        final, confidence = given, np.full(len(given), np.nan)
     human = np.repeat(corpus.is_human, num_words)
     final, confidence = np.where(human, given, final), np.where(human, 1.0, confidence)
     sure = selection.probabilities[np.arange(len(student)), student]

@@ -226,7 +226,10 @@ def _estimate(record: Mapping[str, Any]) -> str:
     if "label_f1" in record:
         return _entity_estimate(record)
     estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
-    said = "No estimate could be made without gold."
+    said = (
+        "How many of the labels are right is **unknown**: without gold no estimate could be made, because the "
+        "annotator's answers cannot be predicted from the texts better than from the shares of the labels."
+    )
     if estimated is not None:
         low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
         said = (

@@ -29,6 +29,7 @@ class Kind(Protocol):
     found_labels: Callable[[Any, Any, Any], np.ndarray]
     is_noisy: Callable[[Any, Any, Any, Any], np.ndarray]
     training_set: Callable[[Any, Any, Any], "Dataset"]
+    doubt: Callable[["Dataset", np.ndarray, Any, int], str | None]
     choose_pool: Callable[..., Any]
     label_rows: Callable[..., tuple["Dataset", dict[str, Any]]]
     test_rows: Callable[["Dataset", Path, Any, int], "Dataset"]

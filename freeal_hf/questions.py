@@ -61,12 +61,15 @@ def questions(
     else:
         previous = run.round(number - 1)
         selection = Selection.load(previous / SELECTION)
-        record = run.metrics(number - 1) or {}
-        asked = _asked_again(known, selection, corpus, asking, is_heard=record.get("student_has_learnt", True))
+        is_heard = (run.metrics(number - 1) or {}).get("student_has_learnt", True)
+        asked = _asked_again(known, selection, corpus, asking, is_heard=is_heard)
         if asking.refiners:
             losses = kind_of(asking.task).losses(corpus, selection)
             asked = asked[np.argsort(-losses[asked], kind="stable")]
-        shown = _retrieve(previous, corpus, selection, asked, asking)
+        if is_heard:
+            shown = _retrieve(previous, corpus, selection, asked, asking)
+        else:  # neither its choice nor its embeddings are of any use
+            shown = [tuple(_demonstrations_of_round_0(run, corpus, asking))] * len(asked)
     return asked, Questions(corpus, asked, shown)
 
 
@@ -126,6 +129,16 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
         ):
             by_label[shot.label].append(shot)
     return [shot for shots in by_label.values() for shot in shots[:per_label]]
+
+
+def _demonstrations_of_round_0(run: RunFolder, corpus: Corpus, asking: Asking) -> list[Demonstration]:
+    """What round 0 showed, with what people have labelled since; a run that was pulled from the Hub has the latter."""
+    path = run.round(0) / _GENERATED
+    by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
+    for shot in [*corpus.human_demonstrations().values(), *(read_pool(path, asking.task) if path.is_file() else [])]:
+        if shot not in by_label[shot.label]:
+            by_label[shot.label].append(shot)
+    return [shot for shots in by_label.values() for shot in shots[: _shots_per_label(asking.loop, asking.task)]]
 
 
 def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking, *, is_heard: bool) -> np.ndarray:

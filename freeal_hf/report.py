@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf import figures, run_folder
-from freeal_hf.counts import describe_counts, loss_warning
+from freeal_hf.counts import count_warnings, describe_counts
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, write_atomically
 from freeal_hf.sentences import SPANS, tag_names
@@ -18,7 +18,11 @@ from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 if TYPE_CHECKING:
     from datasets import Dataset
 
+UNKNOWN = "unknown"
+"""What stands in place of an estimate that could not be made."""
+
 _DISPUTED_SHOWN = 25
+_ESTIMATE = "estimated_label_accuracy"
 _COLUMNS = {
     "round": "round",
     "annotator_f1": "annotator F1",
@@ -29,7 +33,7 @@ _COLUMNS = {
     "annotator_accuracy": "annotator",
     "student_accuracy": "student",
     "label_accuracy": "final label",
-    "estimated_label_accuracy": "estimated",
+    _ESTIMATE: "estimated",
     "audited_label_accuracy": "audited",
     "clean_fraction": "clean share",
     "clean_accuracy": "clean right",
@@ -41,9 +45,12 @@ _COLUMNS = {
 
 
 def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """The table of the rounds as text, its header first; columns that no round has a value for are left out."""
+    """The table of the rounds as text, its header first.
+
+    Columns that no round has a value for are left out, but for the estimate, which is then unknown.
+    """
     rows = [{**record, "tokens": record["prompt_tokens"] + record["completion_tokens"]} for record in records]
-    shown = [key for key in _COLUMNS if any(row.get(key) is not None for row in rows)]
+    shown = [key for key in _COLUMNS if key == _ESTIMATE or any(row.get(key) is not None for row in rows)]
     return [[_COLUMNS[key] for key in shown], *([_cell(key, row.get(key)) for key in shown] for row in rows)]
 
 
@@ -86,7 +93,7 @@ def write_report(folder: RunFolder, task: Task, records: Sequence[Mapping[str, A
         has_gold=records[-1]["label_accuracy"] is not None,
         num_texts=len(labels),
         losses=describe_counts(records[-1]["counts"]) if "counts" in records[-1] else "",
-        warning=loss_warning(records[-1]["counts"]) if "counts" in records[-1] else None,
+        warnings=count_warnings(records[-1]["counts"]) if "counts" in records[-1] else [],
         counts=_label_counts(labels, task, records[-1]),
         pictures=[figures.as_svg(picture) for picture in pictures],
         disputed=_disputed(labels, task),
@@ -105,7 +112,11 @@ def label_counts(labels: "Dataset") -> Counter[str]:
 def _label_counts(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> list[tuple[str, str, int, str]]:
     estimates = record.get("estimated_label_accuracy_by_label") or {}
     counts = label_counts(labels)
-    return [(name, text, counts[name], _estimate(estimates.get(name))) for name, text in task.descriptions.items()]
+    is_known = record.get(_ESTIMATE) is not None
+    return [
+        (name, text, counts[name], _estimate(estimates.get(name)) if is_known else UNKNOWN)
+        for name, text in task.descriptions.items()
+    ]
 
 
 def _estimate(estimate: Mapping[str, float] | None) -> str:
@@ -130,7 +141,7 @@ def _disputed(labels: "Dataset", task: Task) -> list[dict[str, Any]]:
             "annotator": _shown(row["annotator_label"], row, task),
             "student": _shown(row["student_label"], row, task),
             "label": _shown(row["label"], row, task),
-            "confidence": f"{row['label_confidence']:.2f}",
+            "confidence": UNKNOWN if row["label_confidence"] is None else f"{row['label_confidence']:.2f}",
         }
         for row in labels.select(rows.tolist())
     ]
@@ -146,7 +157,7 @@ def _shown(label: Any, row: Mapping[str, Any], task: Task) -> str:
 
 def _cell(key: str, value: Any) -> str:
     if value is None:
-        return "-"
+        return UNKNOWN if key == _ESTIMATE else "-"
     if key in ("round", "annotator_calls", "tokens"):
         return f"{value:,}"
     if key == "seconds":

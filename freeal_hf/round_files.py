@@ -20,6 +20,7 @@ from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usab
 from freeal_hf.joins import explain_unknown_id, rows_of_ids, rows_of_texts, shown
 from freeal_hf.spreadsheets import restored
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification, normal_form
+from freeal_hf.voting import likeliest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -412,7 +413,7 @@ def label_rows(
     from datasets import Features, Value
 
     human = corpus.is_human
-    student = selection.probabilities.argmax(axis=1)
+    student = likeliest(selection.probabilities)
     certainty, is_trusted = selection.probabilities.max(axis=1), selection.is_clean | human
     table, label, real = table_of(dataset), class_label(task), Value("float64")
     names = {
@@ -481,7 +482,7 @@ def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarr
     corpus, count = distinct_texts(test), len(probabilities)
     none = np.zeros((count, 0))
     selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
-    final, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    final, confidence = likeliest(probabilities), probabilities.max(axis=1)
     return label_rows(test, corpus, task, Answers.none(count), selection, final, confidence, number)
 
 

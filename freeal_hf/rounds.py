@@ -29,9 +29,10 @@ from freeal_hf.configuration import (
     describe_annotators,
     each_annotator,
 )
-from freeal_hf.counts import count_rows, describe_counts, loss_warning
+from freeal_hf.counts import count_rows, count_warnings, describe_counts
+from freeal_hf.doubts import REMEDY
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
-from freeal_hf.errors import InputError, RunError
+from freeal_hf.errors import AnnotatorError, InputError, RunError
 from freeal_hf.human_labels import read_human_labels
 from freeal_hf.inputs import fingerprint, with_stored_ids
 from freeal_hf.kinds import kind_of, read_rows, score
@@ -153,7 +154,8 @@ class FreeAL:
 
         Raises:
             InputError: If the data, the task or a setting cannot be used; nothing was asked or written.
-            AnnotatorError: If the annotator cannot work; all answers received are kept.
+            AnnotatorError: If the annotator cannot work, or its answers are nearly all the same or look random and
+                `loop.allow_doubtful_answers` is not set; all answers received are kept.
             RunError: If the folder belongs to another run or cannot be written.
             HubError: If `args.push_to_hub` is set and the Hub refuses before the first call (nothing was asked) or
                 after the last round (the run is complete in its folder).
@@ -419,7 +421,7 @@ class FreeAL:
         write_json(folder / run_folder.METRICS, record)
         publish(self.folder, self.task, self.loop.num_rounds)
         logger.info("Round %d: %s", number, describe_counts(counts))
-        if warning := loss_warning(counts):
+        for warning in count_warnings(counts):
             logger.warning("Round %d: %s", number, warning)
         return record
 
@@ -463,12 +465,23 @@ class FreeAL:
         if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
             trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
         first_embeddings = trainer.first_embeddings()
+        self._check_answers(number, dataset, first_embeddings)
         trainer.train(resume_from_checkpoint=has_checkpoint(folder / CHECKPOINTS))
         if self.processes.is_main:
             write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
         else:
             trainer.save_model(str(folder / run_folder.STUDENT))  # writes nothing; hands over its part of the weights
         return trainer, first_embeddings
+
+    def _check_answers(self, number: int, dataset: "Dataset", embeddings: np.ndarray) -> None:
+        """Stops before the training, on all processes, where the answers should not be trained on unconfirmed."""
+        reason = self.kind.doubt(dataset, embeddings, self.task, self.args.seed)
+        if reason is None:
+            return
+        if not self.loop.allow_doubtful_answers:
+            raise AnnotatorError(f"{reason} {REMEDY}")
+        if self.processes.is_main:
+            logger.warning("Round %d: %s You confirmed it; there is no estimate of the labels.", number, reason)
 
     def _student_args(self, checkpoints: Path, num_samples: int) -> "FreeALConfig":
         from freeal_hf.training.config import DEFAULT_EPOCHS

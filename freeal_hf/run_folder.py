@@ -31,6 +31,7 @@ _MAY_CHANGE = {
     "output_dir",
     "num_rounds",
     "stop_on",
+    "allow_doubtful_answers",
     "max_cost",
     "max_tokens",
     "prices",

@@ -86,7 +86,13 @@ def stopping_rule(name: str) -> StoppingRule:
         return lambda rounds: None
     if name not in RULES:
         raise InputError(f"There is no stopping rule {name!r}; choose never, {', '.join(RULES)}.")
-    return RULES[name]
+
+    def converged(rounds: Sequence[Mapping[str, Any]]) -> str | None:
+        # A round whose student has not learnt changes no label, which is no sign of convergence.
+        has_learnt = all(record.get("student_has_learnt", True) for record in rounds[-2:])
+        return RULES[name](rounds) if has_learnt else None
+
+    return converged
 
 
 def convergence_figures(labels: "Dataset", previous: "Dataset | None") -> dict[str, float | None]:

@@ -10,11 +10,13 @@ from freeal_hf import round_files
 from freeal_hf.arrow_tables import dataset_of, spooled
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.demonstrations import choose_demonstrations
+from freeal_hf.doubts import answer_doubt
 from freeal_hf.inputs import class_label
 from freeal_hf.labels import estimate_figures, final_labels
 from freeal_hf.round_files import Answers, Corpus, Selection, distinct_texts
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
-from freeal_hf.voting import fuse_votes
+from freeal_hf.training.probe import held_out_probabilities
+from freeal_hf.voting import agreed_labels, fuse_votes, likeliest
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,11 +42,11 @@ def fuse(group: Sequence[Answers], task: TextClassification, human: np.ndarray) 
     if len(group) == 1:
         return Answers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
     votes = np.column_stack([part.labels for part in group])
-    answered = (votes != NO_LABEL).any(axis=1)
-    labels = fuse_votes(votes, task.num_labels, human).probabilities.argmax(axis=1)
+    labels = agreed_labels(votes, fuse_votes(votes, task.num_labels, human).probabilities)
+    answered = labels != NO_LABEL
     reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
     # The fused probabilities are no confidence: voters that err alike make them far too high.
-    return Answers(np.where(answered, labels, NO_LABEL), np.full(len(labels), np.nan), reasons)
+    return Answers(labels, np.full(len(labels), np.nan), reasons)
 
 
 def losses(corpus: Corpus, selection: Selection) -> np.ndarray:
@@ -83,12 +85,21 @@ def training_set(corpus: Corpus, answers: Answers, task: TextClassification) -> 
     return dataset_of(spooled(pieces()))
 
 
+def doubt(dataset: "Dataset", embeddings: np.ndarray, task: TextClassification, seed: int) -> str | None:
+    """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
+    labels = np.array(dataset["label"][:])
+    # What people said trains the classifier, too, and is not judged.
+    held_out = held_out_probabilities(embeddings, labels, task.num_labels, seed=seed)
+    answers = np.where(np.array(dataset["is_trusted"][:]), NO_LABEL, labels)
+    return answer_doubt(answers, held_out, task.label_names)
+
+
 def choose_pool(
     corpus: Corpus, answers: Answers, selection: Selection, task: TextClassification, loop: LoopConfig, seed: int
 ) -> list[Demonstration]:
     """Chooses demonstrations among the clean texts with whose label the student agrees."""
     labels = corpus.training_labels(answers)
-    agrees = selection.probabilities.argmax(axis=1) == labels
+    agrees = likeliest(selection.probabilities) == labels
     return choose_demonstrations(
         corpus.texts,
         corpus.ids,

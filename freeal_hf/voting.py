@@ -6,6 +6,9 @@ import numpy as np
 
 from freeal_hf.tasks import NO_LABEL
 
+TIE = 1e-6
+"""Probabilities that differ by less are equal: the order in which numbers are added changes their last digits."""
+
 _MAX_ITERATIONS = 100
 _TOLERANCE = 1e-4
 # Votes that a matrix is worth before any is seen: spread over a matrix whose diagonal is the voters' mean agreement.
@@ -26,6 +29,53 @@ class Vote:
     probabilities: np.ndarray
     confusions: np.ndarray
     prior: np.ndarray
+
+
+def likeliest(probabilities: np.ndarray, preferred: np.ndarray | None = None) -> np.ndarray:
+    """The most probable label of each row. No label is chosen because of its position.
+
+    Args:
+        probabilities (`np.ndarray` of shape `(n, num_labels)`): Probabilities, or shares of votes.
+        preferred (`np.ndarray` of shape `(n,)`, *optional*):
+            The label to take where it is one of several that are most probable, -1 for none.
+
+    Returns:
+        `np.ndarray` of shape `(n,)`: Label ids; -1 where several labels are most probable and none of them is
+        preferred, or where a probability is NaN.
+    """
+    values = np.asarray(probabilities, dtype=float)
+    is_best = values >= values.max(axis=1, keepdims=True) - TIE  # nowhere in a row with NaN
+    found = np.where(is_best.sum(axis=1) == 1, is_best.argmax(axis=1), NO_LABEL)
+    if preferred is None:
+        return found
+    is_tied = (preferred != NO_LABEL) & is_best[np.arange(len(values)), np.maximum(preferred, 0)]
+    return np.where(is_tied, preferred, found)
+
+
+def agreed_labels(votes: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The label that fused votes come to for each text.
+
+    Of labels that are equally probable it is the one with the most votes, of these the one that the first voter in the
+    order of the columns named.
+
+    Args:
+        votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
+        probabilities (`np.ndarray` of shape `(n, num_labels)`): What `fuse_votes` found.
+
+    Returns:
+        `np.ndarray` of shape `(n,)`: Label ids, -1 where nobody voted.
+    """
+    rows = np.arange(len(votes))
+    is_best = probabilities >= probabilities.max(axis=1, keepdims=True) - TIE
+    shares = np.where(is_best, majority(votes, probabilities.shape[1]), -1.0)
+    is_best = shares >= shares.max(axis=1, keepdims=True) - TIE
+    preferred = np.full(len(votes), NO_LABEL)
+    for vote in votes.T[::-1]:
+        preferred = np.where((vote != NO_LABEL) & is_best[rows, np.maximum(vote, 0)], vote, preferred)
+    # The most probable labels may be tied and named by nobody; then the first answer stays.
+    first = votes[rows, (votes != NO_LABEL).argmax(axis=1)]
+    found = likeliest(probabilities, preferred)
+    return np.where((votes != NO_LABEL).any(axis=1) & (found != NO_LABEL), found, first)
 
 
 def majority(votes: np.ndarray, num_labels: int) -> np.ndarray:

@@ -142,11 +142,13 @@ def _headline(found: reviewing.Results) -> list[tuple[str, str]]:
     if "label_f1" in last:
         tiles = _headline_of_entities(found)
     else:
-        low, high = last["estimated_label_accuracy_range"]
-        tiles = [
-            ("texts labelled", f"{int(labels['label'].notna().sum()):,}"),
-            (f"final labels right, estimated: {low:.0%} to {high:.0%}", f"{last['estimated_label_accuracy']:.0%}"),
-        ]
+        tiles = [("texts labelled", f"{int(labels['label'].notna().sum()):,}")]
+        if last["estimated_label_accuracy"] is None:
+            tiles.append(("final labels right, estimated", "unknown"))
+        else:
+            low, high = last["estimated_label_accuracy_range"]
+            about = f"final labels right, estimated: {low:.0%} to {high:.0%}"
+            tiles.append((about, f"{last['estimated_label_accuracy']:.0%}"))
         if last["label_accuracy"] is not None:
             tiles.append(("final labels right, by your true ones", f"{last['label_accuracy']:.1%}"))
             tiles.append(("student right, by your true labels", f"{last['student_accuracy']:.1%}"))

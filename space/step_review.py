@@ -1,5 +1,6 @@
 """The tab of the results in which a person corrects labels: texts on which annotator and student differ."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -131,11 +132,23 @@ def nothing_to_review() -> tuple[Any, ...]:
     return (None, "", "", gr.update(choices=[], value=None), "", "", *[gr.update(visible=False)] * 3)
 
 
+def _shown_confidence(value: float) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.0%}"
+
+
 def to_review(found: reviewing.Results, run: Run, current: str = "") -> tuple[Any, ...]:
     """What the tab shows of results, with the text after the current one in the editor."""
     rows = reviewing.disputed(found.labels)
     values = [
-        [r.text, r.label, f"{r.label_confidence:.0%}", r.annotator_label, r.student_label, r.correction, r.id]
+        [
+            r.text,
+            r.label,
+            _shown_confidence(r.label_confidence),
+            r.annotator_label,
+            r.student_label,
+            r.correction,
+            r.id,
+        ]
         for r in rows.itertuples()
     ]
     text, sample, label, marked = _in_editor(run, _after(rows, current))

@@ -4,7 +4,8 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.counts import describe_counts, loss_warning
+from freeal_hf.counts import describe_counts, loss_warning, skew_warning
+from freeal_hf.spans import Span
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS
 from tests.entities import TASK, make_sentences
 
@@ -13,6 +14,7 @@ COUNTS = {
     "texts": 90,
     "labelled": 80,
     "unlabelled": {"not a label": 12, "the text is empty": 8},
+    "most_frequent_label": {"label": "fruit", "rows": 50},
     "labelled_by_student": 12,
     "human_labels": {"matched": 3, "new_texts": 2},
     "dropped_entities": 4,
@@ -62,6 +64,7 @@ def test_every_row_is_counted_as_labelled_or_by_the_reason_why_it_is_not(finishe
     assert counts["unlabelled"] == {"not a label": 11, "the text is empty": 3}
     assert counts["labelled"] + sum(counts["unlabelled"].values()) == counts["rows"]
     assert counts["labelled_by_student"] == 11
+    assert counts["most_frequent_label"] == {"label": "fruit", "rows": 20}
 
 
 def test_human_labels_are_counted_by_whether_their_text_is_in_the_data(finished):
@@ -88,6 +91,15 @@ def test_a_few_rows_without_a_label_are_not_warned_of():
     assert "6 of 100" in str(loss_warning({**COUNTS, "labelled": 94, "unlabelled": {"not a label": 6}}))
 
 
+def test_one_label_for_nearly_all_rows_is_warned_of():
+    def warning(rows):
+        return skew_warning({**COUNTS, "labelled": 100, "most_frequent_label": {"label": "fruit", "rows": rows}})
+
+    assert warning(94) is None
+    assert "95 of 100 labelled rows (95%) have the label 'fruit'" in str(warning(95))
+    assert skew_warning({**COUNTS, "most_frequent_label": None}) is None
+
+
 def test_the_description_names_every_count():
     assert describe_counts(COUNTS) == (
         "100 rows read, 90 distinct texts, 80 rows labelled. 20 rows got no label: not a label (12), the text is "
@@ -102,7 +114,7 @@ def test_dropped_entities_are_counted(student_folder, tmp_path):
         batch_size = 8
 
         async def annotate(self, task, requests):
-            return [Annotation(0, spans=(), num_dropped=2) for _ in requests]
+            return [Annotation(0, spans=(Span(0, 1, "fruit"),), num_dropped=2) for _ in requests]
 
     args = FreeALConfig(output_dir=str(tmp_path / "run"), report_to="none", **QUICK_TRAINING)
     loop = FreeAL(TASK, Drops(), str(student_folder), args, LoopConfig(num_rounds=1))

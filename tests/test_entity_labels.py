@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from freeal_hf.entity_labels import fuse_entities, has_learnt
+from freeal_hf.entity_labels import fuse_entities, has_learnt, valid_tags
 from freeal_hf.spans import bio_tags
 
 TAGS = bio_tags(["fruit", "tool"])
@@ -16,7 +16,9 @@ O, B, I = 0, 1, 2  # noqa: E741
         ([O, O, B, I], [O, O, O, O], False),
         ([O, O, B, I], [B, I, I, I], False),
         ([O, O, O, B, I], [B, O, O, B, I], True),
-        ([O, O, -1, -1], [B, I, B, I], True),
+        ([O, O, -1, -1], [B, I, B, I], False),
+        ([O, O, -1, -1], [O, O, B, I], True),
+        ([-1, -1], [B, I], False),
         ([B, I], [B, I], True),
     ],
 )
@@ -48,3 +50,14 @@ def test_a_clean_entity_of_the_annotator_outweighs_a_hesitant_student():
     final, confidence = fuse_entities(np.array([B, O]), np.ones(2, dtype=bool), student, [2], TAGS)
     assert final.tolist() == [B, O]
     assert confidence.tolist() == pytest.approx([0.6, 0.8])
+
+
+def test_a_student_without_an_opinion_names_nothing():
+    assert valid_tags(np.full((3, 5), 0.2), [3], TAGS).tolist() == [O, O, O]
+    assert valid_tags(np.array([[0.2, 0.4, 0.0, 0.4, 0.0]]), [1], TAGS).tolist() == [O]
+
+
+def test_of_two_equally_probable_entities_the_annotators_is_taken():
+    student = np.array([[0.1, 0.45, 0.0, 0.45, 0.0]])
+    for tag in (B, TAGS.index("B-tool")):
+        assert fuse_entities(np.array([tag]), np.zeros(1, dtype=bool), student, [1], TAGS)[0].tolist() == [tag]

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.labels import answer_reliability, final_labels, has_learnt, held_out_probabilities
+from freeal_hf.voting import agreed_labels, fuse_votes
 
 
 def corpus(n=600, num_labels=3, separation=3.0, seed=0):
@@ -91,17 +92,121 @@ def test_a_label_that_is_never_final_has_no_estimate():
     assert [estimate is None for estimate in found.by_label] == [False, False, True]
 
 
-@settings(max_examples=25)
-@given(seed=st.integers(0, 1000), n=st.integers(1, 40), num_labels=st.integers(2, 5))
-def test_any_answers_give_labels_probabilities_and_ordered_ranges(seed, n, num_labels):
-    rng = np.random.default_rng(seed)
-    student = rng.dirichlet(np.ones(num_labels), n)
-    confidences = np.where(rng.random(n) < 0.5, np.nan, rng.random(n))
-    found = final_labels(rng.integers(-1, num_labels, n), confidences, student, rng.normal(size=(n, 4)))
-    assert ((found.labels >= 0) & (found.labels < num_labels)).all()
-    assert ((found.confidences > 0) & (found.confidences <= 1)).all()
+CONFIDENCES = st.one_of(
+    st.just(float("nan")), st.sampled_from([0.0, 0.05, 0.5, 1.0]), st.floats(0, 1, allow_subnormal=False)
+)
+
+
+@st.composite
+def situations(draw, students=("random", "constant", "one label", "none", "knowing")):
+    """Answers, confidences, human labels and votes of a few texts, and what a student makes of them."""
+    n, num_labels, m = draw(st.integers(1, 40)), draw(st.integers(2, 5)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    answers = np.array(draw(st.lists(st.integers(-1, num_labels - 1), min_size=n, max_size=n)))
+    student = {
+        "random": rng.dirichlet(np.ones(num_labels), n),
+        "constant": np.full((n, num_labels), 1 / num_labels),
+        "one label": np.tile(rng.dirichlet(np.ones(num_labels)), (n, 1)),
+        "none": np.full((n, num_labels), np.nan),
+        "knowing": 0.8 * np.eye(num_labels)[answers] + 0.2 / num_labels,
+    }[draw(st.sampled_from(students))]
+    embeddings = rng.normal(size=(n, 4)) * draw(st.sampled_from([0.0, 1.0]))
+    confidences = np.array(draw(st.lists(CONFIDENCES, min_size=n, max_size=n)))
+    if draw(st.booleans()):
+        confidences[:] = draw(CONFIDENCES)
+    human = np.where(rng.random(n) < draw(st.sampled_from([0.0, 0.3])), rng.integers(0, num_labels, n), -1)
+    votes = None
+    if draw(st.booleans()):
+        votes = rng.integers(-1, num_labels, (n, m))
+        answers = agreed_labels(votes, fuse_votes(votes, num_labels, human).probabilities)
+    return answers, confidences, student, embeddings, {"votes": votes, "human": human}
+
+
+@given(situations())
+def test_any_answers_give_labels_probabilities_and_ordered_ranges(situation):
+    *arguments, options = situation
+    found = final_labels(*arguments, **options)
+    num_labels = arguments[2].shape[1]
+    assert ((found.labels >= -1) & (found.labels < num_labels)).all()
+    known = found.confidences[~np.isnan(found.confidences)]
+    assert ((known > 0) & (known <= 1)).all()
     for estimate in filter(None, [found.estimate, *found.by_label]):
-        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1 + 1e-9
+        assert 0 <= estimate.low <= estimate.value + 1e-9
+        assert estimate.value <= estimate.high + 1e-9 <= 1 + 2e-9
+
+
+@given(situations(students=("constant", "one label", "none")))
+def test_a_student_that_is_not_used_changes_no_answer(situation):
+    *arguments, options = situation
+    found, answers = final_labels(*arguments, **options), arguments[0]
+    answered = (answers != -1) & (options["human"] == -1)
+    if not found.student_has_learnt:
+        assert (found.labels[answered] == answers[answered]).all()
+
+
+@given(situations(students=("constant", "none")))
+def test_a_student_without_an_opinion_has_never_learnt(situation):
+    *arguments, options = situation
+    assert not final_labels(*arguments, **options).student_has_learnt
+
+
+@given(situations())
+def test_a_text_with_an_answer_keeps_a_label_and_human_labels_stay(situation):
+    *arguments, options = situation
+    found = final_labels(*arguments, **options).labels
+    assert (found[arguments[0] != -1] != -1).all()
+    by_hand = options["human"] != -1
+    assert (found[by_hand] == options["human"][by_hand]).all()
+
+
+@given(situations(), st.randoms(use_true_random=False))
+def test_no_label_is_chosen_because_of_its_position(situation, random):
+    answers, confidences, student, embeddings, options = situation
+    new = list(range(student.shape[1]))
+    random.shuffle(new)
+    new_id = np.array([*new, -1])  # the last one stands for -1
+    turned = np.empty_like(student)
+    turned[:, new] = student
+    votes = None if options["votes"] is None else new_id[options["votes"]]
+    first = final_labels(answers, confidences, student, embeddings, **options)
+    second = final_labels(
+        new_id[answers], confidences, turned, embeddings, votes=votes, human=new_id[options["human"]]
+    )
+    assert second.student_has_learnt == first.student_has_learnt
+    assert (second.labels == new_id[first.labels]).all()
+
+
+def test_a_confidence_below_chance_does_not_change_an_answer_that_the_student_shares():
+    gold, embeddings, _ = corpus()
+    found = fused(gold, embeddings, np.full(len(gold), 0.05))
+    assert (found.labels == gold).mean() > 0.95
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.1, 1 / 3, np.nan])
+def test_a_confidence_at_or_below_chance_does_not_change_an_answer_of_a_student_that_is_not_used(confidence):
+    gold, embeddings, _ = corpus()
+    uniform = np.full((len(gold), 3), 1 / 3)
+    found = final_labels(gold, np.full(len(gold), confidence), uniform, embeddings)
+    assert (found.labels == gold).all()
+
+
+def test_several_annotators_keep_their_fused_labels_when_the_student_has_not_learnt():
+    gold, embeddings, rng = corpus(separation=2.0)
+    votes = np.column_stack([flipped(gold, share, rng) for share in (0.2, 0.3, 0.4)])
+    answers = agreed_labels(votes, fuse_votes(votes, 3).probabilities)
+    none = np.full(len(gold), np.nan)
+    found = final_labels(answers, none, rng.dirichlet(np.ones(3), len(gold)), embeddings, votes=votes)
+    assert not found.student_has_learnt
+    assert (found.labels == answers).all()
+
+
+def test_answers_at_random_and_one_label_for_everything_have_no_estimate():
+    gold, embeddings, rng = corpus()
+    for labels in (rng.integers(0, 3, len(gold)), np.zeros(len(gold), dtype=int)):
+        found = fused(labels, embeddings, np.full(len(gold), 0.99))
+        assert found.estimate is None
+        assert found.by_label == [None] * 3
+        assert np.isnan(found.confidences).all()
 
 
 def test_held_out_predictions_do_not_follow_a_label_that_only_its_own_text_has():

@@ -44,6 +44,12 @@ def test_changed_labels_are_counted_against_the_round_before():
     assert convergence_figures(other, one)["changed_labels"] == 0.25
 
 
+@pytest.mark.parametrize(("learnt", "stops"), [((True, True), True), ((False, True), False), ((True, False), False)])
+def test_a_round_whose_student_has_not_learnt_does_not_end_the_loop(learnt, stops):
+    records = [{"round": i, "changed_labels": 0.0, "student_has_learnt": value} for i, value in enumerate(learnt)]
+    assert bool(stopping_rule("label_changes")(records)) is stops
+
+
 def test_every_rule_has_its_option():
     assert {"never", *RULES} == set(_STOP_ON)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.voting import fuse_votes, majority
+from freeal_hf.voting import agreed_labels, fuse_votes, likeliest, majority
 
 
 def voters(accuracies, n=2000, num_labels=3, seed=0):
@@ -46,3 +46,30 @@ def test_any_votes_give_distributions(seed, n, m, num_labels):
     found = fuse_votes(votes, num_labels)
     assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(n))
     assert found.confusions.sum(axis=2) == pytest.approx(np.ones((m, num_labels)))
+
+
+def test_equally_probable_labels_give_no_label_unless_one_is_preferred():
+    rows = np.array([[0.4, 0.4, 0.2], [1 / 3, 1 / 3, 1 / 3], [0.2, 0.4, 0.4], [0.1, 0.2, 0.7], [np.nan, 0.2, 0.7]])
+    assert likeliest(rows).tolist() == [-1, -1, -1, 2, -1]
+    assert likeliest(rows, preferred=np.array([1, 2, 0, 0, -1])).tolist() == [1, 2, -1, 2, -1]
+
+
+def test_voters_that_contradict_each_other_give_the_label_of_the_first_one():
+    votes = np.array([[2, 1], [1, 2], [0, 2], [2, 0]] * 10)
+    found = agreed_labels(votes, np.full((40, 3), 1 / 3))
+    assert found.tolist() == [2, 1, 0, 2] * 10
+
+
+def test_of_equally_probable_labels_the_one_with_more_votes_is_taken():
+    votes = np.array([[0, 1, 1], [2, 0, 0], [-1, 2, 2], [-1, -1, -1]])
+    assert agreed_labels(votes, np.full((4, 3), 1 / 3)).tolist() == [1, 0, 2, -1]
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(1, 30), m=st.integers(1, 4), num_labels=st.integers(2, 4))
+def test_renaming_the_labels_renames_what_the_voters_come_to(seed, n, m, num_labels):
+    rng = np.random.default_rng(seed)
+    votes = rng.integers(-1, num_labels, (n, m))
+    new_id = np.array([*rng.permutation(num_labels), -1])
+    first, second = (agreed_labels(v, fuse_votes(v, num_labels).probabilities) for v in (votes, new_id[votes]))
+    assert (second == new_id[first]).all()
+    assert ((first != -1) == (votes != -1).any(axis=1)).all()
