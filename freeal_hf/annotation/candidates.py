@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from freeal_hf.spans import Span
-from freeal_hf.tasks import Demonstration, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
+from freeal_hf.voting import likeliest
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -84,6 +85,8 @@ def find_entities(
 ) -> tuple[Span, ...]:
     """The candidates that are near to a type; of overlapping ones the nearest. Capitals within a text help.
 
+    A candidate that is as near to several types is left out.
+
     Args:
         words (`Sequence[str]`): The words of a text.
         task (`TokenClassification`): The types.
@@ -100,11 +103,11 @@ def find_entities(
         [start > 0 and words[start][:1].isupper() for start, _ in places]
     )
     # Rounded because the last digits depend on what else was in the batch.
-    nearest, kinds = nearest.round(4), scores.round(4).argmax(axis=1)
+    nearest, kinds = nearest.round(4), likeliest(scores.round(4))
     taken: list[Span] = []
     for i in np.argsort(-nearest, kind="stable"):
         start, end = places[i]
         is_free = all(end <= span.start or span.end <= start for span in taken)
-        if is_free and nearest[i] > _NEAREST and nearest[i] - ordinary[i] > _MARGIN:
+        if kinds[i] != NO_LABEL and is_free and nearest[i] > _NEAREST and nearest[i] - ordinary[i] > _MARGIN:
             taken.append(Span(start, end, task.label_names[kinds[i]]))
     return tuple(sorted(taken))

@@ -12,7 +12,7 @@ from freeal_hf.annotation.candidates import ORDINARY, candidate_texts, find_enti
 from freeal_hf.annotation.ledger import Price
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError
-from freeal_hf.tasks import Task, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 _MEMORY_TEXTS = 100_000
 
@@ -76,7 +76,7 @@ class EmbeddingAnnotator:
         }
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts; every text gets a label, in an entity task its entities."""
+        """Labels the texts, in an entity task with entities; a text that is as near to several labels gets none."""
         if isinstance(task, TokenClassification):
             return await asyncio.to_thread(self._annotate_entities, task, requests)
         return await asyncio.to_thread(self._annotate, task, requests)
@@ -112,8 +112,10 @@ class EmbeddingAnnotator:
         probabilities = np.exp(logits) / np.exp(logits).sum()
         # Rounded because the last digits depend on what else was in the batch.
         rounded = tuple(round(float(p), 5) for p in probabilities)
-        label = int(np.argmax(rounded))
-        return Annotation(label=label, confidence=rounded[label], probabilities=rounded)
+        best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
+        if len(best) > 1:  # the text is as near to each of them: no label is taken because it comes first
+            return Annotation(NO_LABEL, reason="several labels", probabilities=rounded)
+        return Annotation(label=best[0], confidence=rounded[best[0]], probabilities=rounded)
 
     def _embed(self, texts: Sequence[str]) -> None:
         if len(self._embeddings) > _MEMORY_TEXTS:

@@ -37,7 +37,7 @@ from freeal_hf.annotation.prompts import (
 )
 from freeal_hf.annotation.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError
-from freeal_hf.tasks import Task
+from freeal_hf.tasks import NO_LABEL, Task
 
 _GENERATION_START = '{"texts": ["'
 _SAMPLING = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
@@ -140,7 +140,7 @@ class LocalAnnotator:
         }
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts; every text gets a label.
+        """Labels the texts; every text gets a label, but for one to which several are equally probable.
 
         Raises:
             RefusedError: If a text's prompt does not fit the model's context, however short the text is cut.
@@ -300,8 +300,10 @@ async def _computed(model: PreTrainedModel, compute: Callable[[], Result]) -> Re
 def _annotation(probabilities: Sequence[float], prompt: Prompt) -> Annotation:
     # Rounded because the last digits depend on what else was in the batch.
     rounded = tuple(round(probability, 5) for probability in probabilities)
-    label = max(range(len(rounded)), key=rounded.__getitem__)
-    return Annotation(label, rounded[label], rounded, prompt_tokens=len(prompt.ids), is_cut=prompt.is_cut)
+    best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
+    found = Annotation(best[0], rounded[best[0]], rounded, prompt_tokens=len(prompt.ids), is_cut=prompt.is_cut)
+    # Of equally probable labels none is taken because it comes first.
+    return found if len(best) == 1 else replace(found, label=NO_LABEL, confidence=None, reason="several labels")
 
 
 def _loaded(

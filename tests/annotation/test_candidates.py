@@ -70,3 +70,13 @@ def test_the_embedding_annotator_finds_entities_by_their_description():
     assert ("ibuprofen", "drug") in found[0]
     assert ("Madrid", "city") in found[1]
     assert found[2] == []
+
+
+def test_a_candidate_that_is_as_near_to_two_types_is_left_out():
+    task = TokenClassification({"a": "the same", "b": "the same"})
+
+    def embed(texts):
+        return np.array([[0.0, 1.0] if text in ORDINARY else [1.0, 0.0] for text in texts])
+
+    assert find_entities(["see", "Zanzibar"], task, [["x"], ["x"]], embed) == ()
+    assert find_entities(["see", "Zanzibar"], task, [["x"], ORDINARY], embed)[-1].type == "a"
