@@ -73,6 +73,8 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
     budget_spent = False
     try:
         asked, requests = questions(number, run, corpus, known, asking, ledgers[0])
+        if refiners and not len(asked):
+            logger.warning("Round %d: the refine annotator is not asked: %s.", number, _why_none(run, number, asking))
         for voter, ledger, part, first in zip(voters, ledgers, turn, firsts, strict=True):
             _ask(voter, requests, asked, part, ledger, asking, folder, first, in_order=bool(refiners))
     except BudgetExceeded as error:
@@ -101,6 +103,15 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
     write_atomically(folder / ANNOTATIONS, lambda path: answers.save(path, costs))
     _warn_of_missing(kind.found_labels(corpus, answers, asking.task), asking.task)
     return answers, costs
+
+
+def _why_none(run: RunFolder, number: int, asking: Asking) -> str:
+    """Why a round after the first asks about no text."""
+    if asking.loop.refine == "none":
+        return "no text is asked again (--refine none)"
+    if not (run.metrics(number - 1) or {}).get("student_has_learnt", True):
+        return "the student has not learnt its labels, so that it finds none of them noisy, and no text is without one"
+    return "no label was found noisy, and no text is without one"
 
 
 def _has_answer(parts: list[Any], corpus: Corpus) -> bool:

@@ -69,14 +69,7 @@ def generate_demonstrations(
     Returns:
         `list[Demonstration]`: At most `per_label` for each of `task.shot_labels`; a label may have none.
     """
-    rng = np.random.default_rng(seed)
-    requests = []
-    for label in task.shot_labels:
-        for start in range(0, per_label, _TEXTS_PER_REQUEST):
-            chosen = rng.choice(len(texts), size=min(_STYLE_EXAMPLES, len(texts)), replace=False)
-            examples = tuple(texts[i] for i in sorted(chosen))
-            size = min(_TEXTS_PER_REQUEST, per_label - start)
-            requests.append(GenerationRequest(label=label, examples=examples, num_texts=size, seed=seed + start))
+    requests = generation_requests(task, texts, per_label=per_label, seed=seed)
     written = run_generation(annotator, task, requests, cache=cache, ledger=ledger, budget=budget)
 
     own = {_normalised(text) for generation in written for text in generation.texts}
@@ -92,6 +85,23 @@ def generate_demonstrations(
         return _confirmed_sentences(candidates, task, ask)
     answers = dict(ask([AnnotationRequest(candidate.text) for candidate in candidates]))
     return [candidate for i, candidate in enumerate(candidates) if answers[i].label == candidate.label]
+
+
+def generation_requests(task: Task, texts: Sequence[str], *, per_label: int, seed: int = 0) -> list[GenerationRequest]:
+    """What is asked of an annotator that writes the demonstrations of round 0.
+
+    Args:
+        task (`Task`), texts (`Sequence[str]`), per_label (`int`), seed (`int`): As in `generate_demonstrations`.
+    """
+    rng = np.random.default_rng(seed)
+    requests = []
+    for label in task.shot_labels:
+        for start in range(0, per_label, _TEXTS_PER_REQUEST):
+            chosen = rng.choice(len(texts), size=min(_STYLE_EXAMPLES, len(texts)), replace=False)
+            examples = tuple(texts[i] for i in sorted(chosen))
+            size = min(_TEXTS_PER_REQUEST, per_label - start)
+            requests.append(GenerationRequest(label=label, examples=examples, num_texts=size, seed=seed + start))
+    return requests
 
 
 def _confirmed_sentences(

@@ -7,11 +7,12 @@ from typing import Any, overload
 import numpy as np
 
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, TextGenerator
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
 from freeal_hf.annotation.ledger import Ledger
 from freeal_hf.annotation.sharing import cluster_queries
+from freeal_hf.annotation.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.configuration import LoopConfig
-from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrations
+from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
 from freeal_hf.kinds import kind_of
 from freeal_hf.round_files import Corpus, Selection, read_pool, write_pool
 from freeal_hf.run_folder import RunFolder, write_atomically
@@ -55,7 +56,7 @@ def questions(
     if number == 0:
         # In random order: the first answers, and those that a small budget buys, then stand for all.
         asked = np.random.default_rng(asking.seed).permutation(np.flatnonzero(~corpus.is_human))
-        first = _first_demonstrations(corpus, asking, ledger)
+        first = _first_demonstrations(corpus, asked, asking, ledger)
         write_atomically(run.round(0) / _GENERATED, lambda path: write_pool(path, first, asking.task))
         shown = [tuple(first)] * len(asked)
     else:
@@ -78,8 +79,9 @@ def foreseen(
 ) -> Sequence[AnnotationRequest]:
     """The requests of round 0 as far as they can be known before the first call.
 
-    Where the annotator writes the demonstrations, texts of the corpus stand for them, and for the check of each text
-    that it writes; the few calls that write them are left out.
+    Where the annotator writes the demonstrations, texts of the corpus stand for them, for the check of each text that
+    it writes, and for the plain questions that are asked before it writes. `foreseen_writing` gives the calls that
+    write.
 
     Args:
         corpus (`Corpus`): The texts.
@@ -98,13 +100,26 @@ def foreseen(
         Demonstration(corpus.texts[i], label, entities=entities if label != NO_LABEL else ())
         for i, label, entities in zip(chosen, labels, named, strict=True)
     )
-    checked = len(task.shot_labels) * loop.generated_per_label if writes else 0
+    checked = CHECKED + len(task.shot_labels) * loop.generated_per_label if writes else 0
     count = len(corpus.texts)
     asked = np.concatenate([np.arange(count), np.arange(min(checked, count))])
     return Questions(corpus, asked, [shots] * count + [()] * (len(asked) - count))
 
 
-def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> list[Demonstration]:
+def foreseen_writing(
+    corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
+) -> list[GenerationRequest]:
+    """The requests of round 0 that write demonstrations; none where the annotator cannot write.
+
+    Args:
+        corpus (`Corpus`), task (`Task`), annotator (`Annotator`), loop (`LoopConfig`), seed (`int`): As in `foreseen`.
+    """
+    if not (isinstance(annotator, TextGenerator) and loop.shots and loop.generated_per_label):
+        return []
+    return generation_requests(task, corpus.texts, per_label=loop.generated_per_label, seed=seed)
+
+
+def _first_demonstrations(corpus: Corpus, asked: np.ndarray, asking: Asking, ledger: Ledger) -> list[Demonstration]:
     """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
     the annotator writes."""
     # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
@@ -117,6 +132,9 @@ def _first_demonstrations(corpus: Corpus, asking: Asking, ledger: Ledger) -> lis
             by_label[given[i].label].append(given[i])
     annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
     if isinstance(annotator, TextGenerator) and wanted and any(len(shots) < per_label for shots in by_label.values()):
+        # Written texts take most of the tokens. A model of no use is found out before.
+        plain = Questions(corpus, asked[:ENOUGH], [()] * len(asked[:ENOUGH]))
+        check_answers(annotator, asking.task, plain, cache=asking.cache, ledger=ledger, budget=asking.budget)
         for shot in generate_demonstrations(
             asking.task,
             annotator,

@@ -38,7 +38,7 @@ from freeal_hf.inputs import fingerprint, with_stored_ids
 from freeal_hf.kinds import kind_of, read_rows, score
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
-from freeal_hf.questions import SELECTION, foreseen
+from freeal_hf.questions import SELECTION, foreseen, foreseen_writing
 from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
@@ -246,9 +246,18 @@ class FreeAL:
                 if number + 1 < self.loop.num_rounds and is_heard and (reason := converged(records)):
                     logger.info("The loop has converged: %s.", reason)
                     break
+            if refiners and number == 0 and record is not None:
+                logger.warning("The refine annotator was never asked: %s.", self._why_one_round(record))
             if not is_published:  # the last process may have been killed before it was
                 publish(self.folder, self.task, self.loop.num_rounds)
         self.processes.dismiss()
+
+    def _why_one_round(self, record: Mapping[str, Any]) -> str:
+        if self.loop.num_rounds == 1:
+            return "its first round would be the second one, and there is only one (--num-rounds 1)"
+        if record["budget_spent"]:
+            return "the budget was spent in the first round"
+        return f"the loop converged after the first round (--stop-on {self.loop.stop_on})"
 
     def assist(self) -> None:
         """Trains with the first of several processes, whenever it trains, until its run ends; needs no data."""
@@ -271,7 +280,9 @@ class FreeAL:
         voter = self._voters(self.annotator, dataset)[which]
         corpus = self.kind.collect(dataset)
         requests = foreseen(corpus, self.task, voter.annotator, self.loop, seed=self.args.seed)
-        estimate = estimate_annotation(voter.annotator, self.task, requests, price=voter.price)
+        # Only the first of several annotators writes.
+        writing = [] if which else foreseen_writing(corpus, self.task, voter.annotator, self.loop, seed=self.args.seed)
+        estimate = estimate_annotation(voter.annotator, self.task, requests, writing=writing, price=voter.price)
         return replace(estimate, texts=len(corpus.texts))
 
     # ---- Before the first call ----

@@ -8,6 +8,7 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 
 from freeal_hf import Annotation, FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
+from freeal_hf.annotation.usability import CHECKED
 from freeal_hf.errors import AnnotatorError, BudgetExceeded
 from freeal_hf.run_folder import RESULT_FILES
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
@@ -137,8 +138,52 @@ def test_a_budget_that_the_written_demonstrations_use_up_says_so_and_a_larger_on
         assert len(server.stats.answered) > 1  # the canary, and some that write
         run(rows, annotator, max_tokens=100_000)
     del server.stats.answered[CANARY]
-    assert set(server.stats.answered.values()) == {1}
+    # A few texts are asked plainly, too, before the demonstrations are written.
+    assert max(server.stats.answered.values()) <= 2
+    assert sum(count == 2 for count in server.stats.answered.values()) <= CHECKED
     assert all((tmp_path / "run" / name).exists() for name in RESULT_FILES)
+
+
+def test_a_model_of_no_use_is_found_out_before_it_writes(run):
+    with serve(ChatServer(CHAT)) as server, pytest.raises(AnnotatorError, match="None of 50 answers"):
+        run(MANY, endpoint(server), generated_per_label=20)
+    assert not [body for body in server.stats.bodies if "Examples" in body["messages"][-1]["content"]]
+
+
+def test_a_model_of_use_is_asked_few_plain_questions_before_it_writes(run):
+    with serve(ChatServer()) as server:
+        run(MANY.select(range(60)), endpoint(server), generated_per_label=5)
+    prompts = [body["messages"][-1]["content"] for body in server.stats.bodies]
+    first = next(i for i, prompt in enumerate(prompts) if "Examples" in prompt)
+    assert 0 < sum(prompt.startswith("Text: ") for prompt in prompts[:first]) <= CHECKED
+
+
+@pytest.mark.parametrize("generated_per_label", [0, 5, 20])
+def test_the_estimate_holds_what_is_written_and_checked(run, task, generated_per_label, student_folder, tmp_path):
+    rows = MANY.select(range(200))
+    with serve(ChatServer()) as server:
+        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
+        loop = LoopConfig(num_rounds=1, generated_per_label=generated_per_label)
+        estimate = FreeAL(task, endpoint(server), str(student_folder), args, loop).estimate(rows)
+        assert not server.stats.bodies
+        record = run(rows, endpoint(server), generated_per_label=generated_per_label).rounds[0]
+    assert estimate.writing_calls == task.num_labels * generated_per_label / 5
+    assert ("of that, writing" in str(estimate)) == (generated_per_label > 0)
+    assert record["annotator_calls"] <= 1.05 * estimate.calls.high + 10  # the canary's
+    # What is written and not confirmed is not shown: fewer tokens are read than foreseen, never more.
+    assert record["prompt_tokens"] <= estimate.prompt_tokens.high
+    assert record["completion_tokens"] <= estimate.completion_tokens.high
+
+
+@pytest.mark.parametrize(
+    ("loop", "why"),
+    [({"num_rounds": 1}, "--num-rounds 1"), ({"num_rounds": 2, "refine": "none"}, "--refine none")],
+    ids=str,
+)
+def test_a_refine_annotator_that_is_never_asked_is_told_with_the_reason(run, corpus, caplog, loop, why):
+    with caplog.at_level(logging.WARNING, logger="freeal_hf"):
+        run(corpus, KeywordAnnotator(), refine_annotator=KeywordAnnotator(), **loop)
+    assert [why in said for said in caplog.messages if "refine annotator" in said] == [True]
 
 
 def test_a_budget_that_buys_no_answer_leaves_what_people_labelled(run):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, GenerationRequest, run_annotation
 from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.annotation.ledger import Ledger, Price
 from freeal_hf.tasks import Task
@@ -16,6 +16,8 @@ from freeal_hf.tasks import Task
 _BYTES_PER_TOKEN = (5.0, 4.0, 2.5)
 _TOKENS_PER_MESSAGE = 5  # that a chat template adds
 _SECONDS_PER_CALL = (0.2, 1.0, 5.0)
+_SECONDS_PER_WRITING = (2.0, 10.0, 60.0)
+_TOKENS_AROUND_TEXT = 4  # quotes and commas of a list
 _USUAL_ANSWER_TOKENS = 8  # {"label": "A"}
 _USUAL_ENTITY_TOKENS = 35  # {"entities": [...]} with two of them
 _Z = 1.96  # of a 95 % interval
@@ -39,12 +41,14 @@ class Estimate:
 
     Args:
         texts (`int`): Texts to label.
-        calls (`Interval`): Calls to make; texts that are equal or cached need none.
+        calls (`Interval`): Calls to make, those that write included; texts that are equal or cached need none.
         prompt_tokens (`Interval`): Tokens to be read.
         completion_tokens (`Interval`): Tokens to be written.
         cost (`Interval`, *optional*): Dollars; `None` if the price is not known.
         seconds (`Interval`): Time.
         prices_as_of (`str`, *optional*): Month of the list prices in `cost`; `None` where the user gave the price.
+        writing_calls (`int`): How many of the calls write demonstrations.
+        writing_tokens (`Interval`, *optional*): Tokens that these read and write.
         is_measured (`bool`): Whether tokens and time come from calls that were made, or from the requests' lengths.
     """
 
@@ -56,17 +60,24 @@ class Estimate:
     seconds: Interval
     is_measured: bool
     prices_as_of: str | None = None
+    writing_calls: int = 0
+    writing_tokens: Interval | None = None
 
     def __str__(self) -> str:
         cost = _shown(self.cost, lambda dollars: f"${dollars:,.2f}") if self.cost else "not known (no price)"
         if self.prices_as_of:
             cost += f", by list prices of {self.prices_as_of} (--prices FILE gives others)"
+        writing = []
+        if self.writing_tokens is not None and self.writing_calls:
+            tokens = _shown(self.writing_tokens, _count)
+            writing = [f"of that, writing   {self.writing_calls:,} calls, {tokens} tokens"]
         return "\n".join(
             [
                 f"texts              {self.texts:,}",
                 f"calls              {_shown(self.calls, _count)}",
                 f"prompt tokens      {_shown(self.prompt_tokens, _count)}",
                 f"completion tokens  {_shown(self.completion_tokens, _count)}",
+                *writing,
                 f"cost               {cost}",
                 f"time               {_shown(self.seconds, _duration)}",
                 f"from               {'calls that were made' if self.is_measured else 'the length of the requests'}",
@@ -79,6 +90,7 @@ def estimate_annotation(
     task: Task,
     requests: Sequence[AnnotationRequest],
     *,
+    writing: Sequence[GenerationRequest] = (),
     price: Price | None = None,
     cache: AnswerCache | None = None,
     ledger: Ledger | None = None,
@@ -95,6 +107,7 @@ def estimate_annotation(
         annotator (`Annotator`): Who will label.
         task (`Task`): What will be labelled.
         requests (`Sequence[AnnotationRequest]`): The texts.
+        writing (`Sequence[GenerationRequest]`, *optional*): Demonstrations that the annotator writes before.
         price (`Price`, *optional*): Price of the annotator's tokens.
         cache (`AnswerCache`, *optional*): Answers that need no call.
         ledger (`Ledger`, *optional*): Where the probe is booked.
@@ -132,16 +145,24 @@ def estimate_annotation(
     else:
         prompt, completion = _from_lengths(shown)
         seconds = Interval(*(each / concurrency for each in _SECONDS_PER_CALL))
-    prompt, completion = _product(calls, prompt), _product(calls, completion)
+    prompt, completion, seconds = (_product(calls, each) for each in (prompt, completion, seconds))
+    written: tuple[Interval, Interval] | None = None
+    if writing:
+        written = _from_writing(annotator, task, writing, [request.text for request in sample])
+        prompt, completion = (_sum(total, own) for total, own in zip((prompt, completion), written, strict=True))
+        seconds = _sum(seconds, Interval(*(each * len(writing) / concurrency for each in _SECONDS_PER_WRITING)))
+        calls = Interval(*(count + len(writing) for count in calls))
     return Estimate(
         texts=len(requests),
         calls=calls,
         prompt_tokens=prompt,
         completion_tokens=completion,
         cost=Interval(*map(price.of, prompt, completion)) if price else None,
-        seconds=_product(calls, seconds),
+        seconds=seconds,
         is_measured=bool(probe and sample),
         prices_as_of=price.as_of if price else None,
+        writing_calls=len(writing),
+        writing_tokens=_sum(*written) if written else None,
     )
 
 
@@ -168,6 +189,22 @@ def _from_lengths(shown: Sequence[Mapping[str, Any]]) -> tuple[Interval, Interva
     return prompt, Interval(1, min(usual, most), most)
 
 
+def _from_writing(
+    annotator: Annotator, task: Task, writing: Sequence[GenerationRequest], texts: Sequence[str]
+) -> tuple[Interval, Interval]:
+    """Tokens of the calls that write, to be read and to be written: new texts are about as long as those given."""
+    fingerprint = getattr(annotator, "generation_fingerprint", None)
+    shown = [fingerprint(task, request) for request in writing] if fingerprint else []
+    prompt, _ = _from_lengths(shown)
+    length = _mean([float(len(text.encode("utf-8", "replace"))) for text in texts]).expected
+    number = sum(request.num_texts for request in writing)
+    low, expected, high = (number * (length / size + _TOKENS_AROUND_TEXT) for size in _BYTES_PER_TOKEN)
+    limit = sum(int(fingerprint.get("max_tokens") or 0) for fingerprint in shown)
+    has_tokens = prompt.high > 0
+    completion = Interval(low / 2, expected, max(2 * high, limit)) if has_tokens else Interval(0, 0, 0)
+    return prompt.times(len(writing)), completion
+
+
 def _mean(values: Sequence[float]) -> Interval:
     if not values:
         return Interval(0.0, 0.0, 0.0)
@@ -178,6 +215,10 @@ def _mean(values: Sequence[float]) -> Interval:
 
 def _product(one: Interval, other: Interval) -> Interval:
     return Interval(*(a * b for a, b in zip(one, other, strict=True)))
+
+
+def _sum(one: Interval, other: Interval) -> Interval:
+    return Interval(*(a + b for a, b in zip(one, other, strict=True)))
 
 
 def _shown(interval: Interval, form: Callable[[float], str]) -> str:

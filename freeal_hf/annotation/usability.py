@@ -1,16 +1,22 @@
 """Whether an annotator's answers can be used at all, found out before the whole corpus is paid for."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from freeal_hf.annotation.annotator import Annotation
+from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.calls import UnusableAnswer
+from freeal_hf.annotation.ledger import Budget, Ledger
 from freeal_hf.errors import AnnotatorError
+from freeal_hf.tasks import Task
 
 ENOUGH = 50
 """Unusable answers, and not a usable one, after which nothing is hoped for. An annotator of whose answers every tenth
 can be used gives so many first in one run of 200."""
+
+CHECKED = 8
+"""Plain questions that are asked first where an annotator is to write texts; more only if no answer can be used."""
 
 _MOST_SHOWN = 100  # characters of an answer
 _NO_ROOM = ("empty answer", "cut-off answer")
@@ -32,6 +38,11 @@ class FirstAnswers:
         self._reasons[answer.reason or "no reason given"] += 1
         if self._example is None and answer.reason in get_args(UnusableAnswer):
             self._example = answer.answer
+
+    @property
+    def has_usable(self) -> bool:
+        """Whether an answer could be used."""
+        return self._has_usable
 
     @property
     def none_usable(self) -> bool:
@@ -60,6 +71,40 @@ class FirstAnswers:
         return AnnotatorError(f"{self} {_remedy(reason for reason, _ in self._reasons.most_common(1))}")
 
 
+def check_answers(
+    annotator: Annotator,
+    task: Task,
+    requests: Sequence[AnnotationRequest],
+    *,
+    cache: AnswerCache | None = None,
+    ledger: Ledger | None = None,
+    budget: Budget | None = None,
+) -> None:
+    """Asks a few plain questions before an annotator writes texts, which takes far more tokens.
+
+    The answers are booked and cached. `CHECKED` questions are asked, and as many again as long as no answer can be
+    used.
+
+    Args:
+        annotator (`Annotator`): Who is to write.
+        task (`Task`): What is labelled.
+        requests (`Sequence[AnnotationRequest]`): Some texts without demonstrations, in random order.
+        cache, ledger, budget: As in `run_annotation`.
+
+    Raises:
+        AnnotatorError: If so many answers could not be used that the next ones will not be, either.
+    """
+    first = FirstAnswers()
+    for start in range(0, len(requests), CHECKED):
+        some = requests[start : start + CHECKED]
+        for _, answer in run_annotation(annotator, task, some, cache=cache, ledger=ledger, budget=budget):
+            first.add(answer)
+        if first.has_usable:
+            return
+        if first.are_hopeless:
+            raise first.error()
+
+
 def _remedy(most_frequent: Iterable[str]) -> str:
     reason = next(iter(most_frequent), "")
     if reason in _NO_ROOM:
@@ -73,8 +118,8 @@ def _remedy(most_frequent: Iterable[str]) -> str:
             "labels (--task)."
         )
     else:
-        return "Mend what that says, or take another annotator."
+        return "Fix what that says, or take another annotator."
     return (
-        f"{remedy} The answers are kept, and the same questions are not asked again: if only the server was mended, "
+        f"{remedy} The answers are kept, and the same questions are not asked again: if only the server was fixed, "
         "choose another --output-dir."
     )
