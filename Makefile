@@ -4,7 +4,10 @@ BIN := $(VENV)/bin
 # transformers 4.57 and huggingface_hub 0.36, which the text-generation client asks for
 TGI_VENV ?= .venv-tgi
 
-.PHONY: help demo test test-tgi quality bench clean
+# Servers that annotators are tested against, each in an environment of its own.
+SERVERS_VENV ?= .venv-servers
+
+.PHONY: help demo test test-tgi test-servers quality bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -40,6 +43,17 @@ TGI_CORE := tests/annotation tests/training tests/test_package.py $(addprefix te
 test-tgi: $(TGI_VENV)/.installed ## run the suite's core with transformers 4.57 and the text-generation client
 	OMP_NUM_THREADS=1 $(TGI_VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TGI_CORE)
 
+$(SERVERS_VENV)/.installed: Makefile
+	$(PYTHON) -m venv $(SERVERS_VENV)/llama
+	$(SERVERS_VENV)/llama/bin/pip install --quiet 'llama-cpp-python[server]==0.3.36' 'gguf==0.19.0'
+	$(PYTHON) -m venv $(SERVERS_VENV)/litellm
+	$(SERVERS_VENV)/litellm/bin/pip install --quiet 'litellm[proxy]==1.108.7'
+	touch $@
+
+# Not in CI: llama-cpp-python is compiled, which takes 15 minutes on two cores.
+test-servers: $(VENV)/.installed $(SERVERS_VENV)/.installed ## run the endpoint annotator against llama-cpp-python, LiteLLM and transformers serve
+	SERVERS_VENV=$(abspath $(SERVERS_VENV)) $(BIN)/python -m pytest tests/annotation/test_real_servers.py tests/annotation/test_transformers_serve.py
+
 quality: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,4 +77,4 @@ bench-loop bench-student bench-student_speed bench-prompts bench-instance_select
 	$(BIN)/python benchmarks/$*.py --data $(DATA) $(ARGS)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(TGI_VENV) build *.egg-info runs
+	rm -rf $(VENV) $(TGI_VENV) $(SERVERS_VENV) build *.egg-info runs

@@ -96,7 +96,8 @@ def estimate(task, corpus, folder, **loop):
 def test_the_estimate_foresees_the_demonstrations_and_their_checks(task, corpus, tmp_path):
     without = estimate(task, corpus, tmp_path, generated_per_label=0)
     with_them = estimate(task, corpus, tmp_path, generated_per_label=10)
-    assert with_them.calls.expected == without.calls.expected + 2 * 10
+    # 8 plain questions, 4 calls that write 5 texts each, and the check of these 20 texts
+    assert with_them.calls.expected == without.calls.expected + 8 + 4 + 2 * 10
     assert with_them.prompt_tokens.expected / with_them.calls.expected > without.prompt_tokens.expected / 80
     assert with_them.texts == without.texts == len(set(corpus["text"]))
 
