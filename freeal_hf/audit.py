@@ -17,6 +17,7 @@ from freeal_hf.results import publish_figures
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, read_json, write_atomically, write_json
 from freeal_hf.sentences import SPANS
+from freeal_hf.tables import open_table
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
 if TYPE_CHECKING:
@@ -105,9 +106,9 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
 
 
 def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
-    """The rows of `audit.csv` as they stand."""
-    with (folder / AUDIT_CSV).open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of `audit.csv` as they are, whatever layout a spreadsheet saved it with."""
+    table = open_table(folder / AUDIT_CSV)
+    return [dict(zip(table.names, row, strict=True)) for row in table.texts()]
 
 
 def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:

@@ -100,6 +100,16 @@ def test_half_filled_sheets_are_scored_by_what_is_there(folder):
     assert (result.answered, result.drawn) == (20, 40)
 
 
+def test_a_sheet_that_a_spreadsheet_saved_in_its_layout_is_read(folder):
+    draw_audit(folder, 5)
+    rows = [{**row, "text": "Grüße"} for row in read_sheet(folder)]
+    with (folder / "audit.csv").open("w", encoding="cp1252", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert read_sheet(folder) == rows
+
+
 def test_an_answer_that_is_no_label_is_named(folder):
     draw_audit(folder, 5)
     write_sheet(folder, [{**row, "label": "stone"} for row in read_sheet(folder)])

@@ -212,8 +212,9 @@ def run_augment(data, output, *more):
 
 def test_the_command_adds_a_column_that_the_loop_reads(pair, tmp_path, capsys):
     data, output = tmp_path / "data.csv", tmp_path / "augmented.csv"
-    data.write_text("text,gold\nold apple,fruit\n,fruit\nnew pear,fruit\n")
+    data.write_text("text;gold;n;n\nold apple;fruit;01;\n;fruit;;\nnew pear;fruit;;\n")
     assert run_augment(data, output, "--forward-model", pair[0], "--backward-model", pair[1]) == 0
+    assert output.read_text().splitlines()[:2] == ["text,gold,n,n,augmented_text", "old apple,fruit,01,,aged apple"]
     rows = list(csv.DictReader(output.open()))
     assert [row["augmented_text"] for row in rows] == ["aged apple", "", "fresh pear"]
     assert [row["gold"] for row in rows] == ["fruit"] * 3
