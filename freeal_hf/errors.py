@@ -1,5 +1,16 @@
 """The errors that a user can mend. Each message names the value, the place and the remedy, never a token."""
 
+import os
+
+_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+
+
+def offline_hint() -> str:
+    """A sentence for an error message that names the variables that keep the Hub libraries offline, if any."""
+    values = {name: os.environ.get(name, "") for name in _OFFLINE}
+    given = [f"{name}={value}" for name, value in values.items() if value.upper() in ("1", "ON", "YES", "TRUE")]
+    return f" Nothing is downloaded, because {' and '.join(given)} is set; unset it." if given else ""
+
 
 class FreeALError(Exception):
     """Anything that goes wrong in a way that the message explains; the command line prints it without a traceback."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.arrow_tables import PIECE
 from freeal_hf.cells import cell_text, normal_cell
-from freeal_hf.errors import InputError
+from freeal_hf.errors import InputError, offline_hint
 from freeal_hf.folders import chosen_files
 from freeal_hf.layouts import SUFFIXES, delimiter_hint, format_of, table_suffix, text_file
 from freeal_hf.tasks import normal_form
@@ -398,6 +398,7 @@ def _load_from_hub(name: str, split: str) -> "Dataset":
         raise InputError(
             f"There is no file {name!r}, and loading split {split!r} of it as a Hub dataset failed: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+            f"{offline_hint()}"
         ) from error
 
 

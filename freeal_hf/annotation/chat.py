@@ -13,7 +13,7 @@ from freeal_hf.annotation.final_answer import said_in
 from freeal_hf.annotation.http_errors import HTTP_ERRORS, blotted, error_object, explained
 from freeal_hf.annotation.logprobs import TokenLogprobs
 from freeal_hf.annotation.prompts import Message
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, offline_hint
 
 _OURS = "freeal"
 _MOST_SHOWN = 100  # characters of a body that is not JSON
@@ -81,7 +81,7 @@ async def complete(
         detail = f"the server's answer is not a chat completion ({type(error).__name__}: {error})"
         raise TransientError("broken response", detail) from error
     except ValueError as error:  # huggingface_hub's own: no token, no such provider
-        raise AnnotatorError(f"huggingface_hub cannot make the call: {error}") from error
+        raise AnnotatorError(f"huggingface_hub cannot make the call: {error}{offline_hint()}") from error
 
 
 def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Completion:

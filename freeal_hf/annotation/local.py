@@ -36,7 +36,7 @@ from freeal_hf.annotation.prompts import (
     parse_texts,
 )
 from freeal_hf.annotation.templates import without_system_role
-from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.errors import AnnotatorError, InputError, offline_hint
 from freeal_hf.tasks import NO_LABEL, Task
 
 _GENERATION_START = '{"texts": ["'
@@ -316,6 +316,7 @@ def _loaded(
     except (OSError, ValueError, ImportError) as error:
         raise AnnotatorError(
             f"The model {name!r} could not be loaded as a causal language model ({type(error).__name__}: {error})."
+            f"{offline_hint()}"
         ) from error
 
 

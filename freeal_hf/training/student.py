@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from freeal_hf.embedded import resolve_model
-from freeal_hf.errors import InputError
+from freeal_hf.errors import InputError, offline_hint
 from freeal_hf.training.config import FreeALConfig
 
 _DROPOUT_FIELDS = (
@@ -141,7 +141,7 @@ def check_loads(name: str, *, shown: str) -> None:
     except (OSError, ValueError, ImportError) as error:
         raise InputError(
             f"The student {shown!r} cannot be loaded; give the Hub id or the folder of an encoder with its tokenizer. "
-            f"transformers says: {' '.join(str(error).split())[:300]}"
+            f"transformers says: {' '.join(str(error).split())[:300]}{offline_hint()}"
         ) from error
 
 
