@@ -68,7 +68,8 @@ def chosen_files(
         raise InputError(f"{source!r} has {there}; choose one with --split, or give the path of a file.")
     if len(chosen) < len(tables):
         left_out = [name for name in tables if name not in chosen]
-        logger.warning("%s: only split %r is read; not read: %s.", source, split or "train", _shortened(left_out))
+        level = logging.WARNING if split is None else logging.INFO
+        logger.log(level, "%s: only split %r is read; not read: %s.", source, split or "train", _shortened(left_out))
     return [names[name] for name in chosen]
 
 

@@ -63,7 +63,7 @@ def _open_csv(file: TextFile, layout: CellLayout) -> tuple[list[str], Pieces]:
         if counted.number and not short_rows_told:
             short_rows_told = True
             logger.warning(
-                "%s: %d rows have fewer cells than the header, the first of them row %d; the missing cells count as "
+                "%s: rows with fewer cells than the header: %d, the first of them row %d. The missing cells count as "
                 "empty. A cell that contains a line break must be quoted.",
                 file.path,
                 counted.number,
@@ -83,7 +83,7 @@ class _ShortRows:
     def checked(self, records: Iterable[list[str]]) -> Iterator[list[str]]:
         """The records."""
         for number, record in enumerate(records):
-            if len(record) < self.width:
+            if 0 < len(record) < self.width:
                 self.number += 1
                 self.first = self.first or number
             yield record
