@@ -305,8 +305,10 @@ def _is_neutral(rest: str) -> bool:
     rest = _EXCLAMATION.sub(" ", rest.replace(_MENTION, " "))
     if _JOINED.search(rest):
         return False
-    left = _WORD.sub(lambda word: " " if word[0].casefold() in _NEUTRAL else word[0], rest)
-    return _MARKS.issuperset(left)
+    words = {word.casefold() for word in _WORD.findall(rest)}
+    if words in ({"a"}, {"an"}):  # "a political" may be "apolitical"
+        return False
+    return _NEUTRAL.issuperset(words) and _MARKS.issuperset(_WORD.sub(" ", rest))
 
 
 def _plain(text: str) -> str:

@@ -240,6 +240,7 @@ def test_an_answer_that_names_one_label_has_it(answer: str, label: int) -> None:
         ("spammer", "not a label"),
         ("It isn't Billing.", "not a label"),
         ("Is it spam?", "not a label"),
+        ("a spam", "not a label"),
         ("Either spam or billing", "several labels"),
         ('{"label": "spam"} {"label": "Billing"}', "several labels"),
         ('{"label": "spam", "label": "Billing"}', "several labels"),
