@@ -37,7 +37,9 @@ def test_every_selection_is_noted_with_its_losses_clean_and_noisy_apart(events, 
     assert all(sum(event["clean"]) + sum(event["noisy"]) == len(set(corpus["text"])) for event in epochs)
 
 
-@pytest.mark.parametrize(("epochs", "steps_taken"), [({}, 80), ({"num_train_epochs": 3}, 30)])
+@pytest.mark.parametrize(
+    ("epochs", "steps_taken"), [({}, 80), ({"num_train_epochs": 3}, 30), ({"num_train_epochs": 6}, 60)]
+)
 def test_a_small_corpus_is_gone_through_more_often_unless_epochs_are_given(
     epochs, steps_taken, task, corpus, student_folder, tmp_path
 ):

@@ -29,6 +29,11 @@ class TrainingStep:
         self._outside, self._pads_left = outside, pads_left
         self._mixup = HiddenMixup(encoder)
 
+    @property
+    def reads_second_view(self) -> bool:
+        """Whether the student reads a second view that the data has."""
+        return self.args.second_view != "none" and self.objective.reads_second_view
+
     def __call__(
         self, model: nn.Module, inputs: dict[str, Tensor], targets: Targets, epoch: float
     ) -> tuple[dict[str, Tensor], Any]:
@@ -72,6 +77,20 @@ class TrainingStep:
         outputs.logits = logits[:rows]
         batch = Batch(by_view, targets.labels[index], distributions, weights, is_clean, ramp, mixed)
         return self.objective.parts(batch, self.args), outputs
+
+    def forward(self, model: nn.Module, inputs: dict[str, Tensor], targets: Targets) -> Any:
+        """Score a batch for a loss that is no objective, and record what the student predicts.
+
+        Args:
+            model (`nn.Module`): The student, however wrapped.
+            inputs (`dict[str, Tensor]`): As above, of one view.
+            targets (`Targets`): Their `memory` records the predictions.
+        """
+        places = inputs.pop("sample_index")
+        outputs = model(**inputs)
+        seen = places >= 0
+        targets.memory.record(places[seen], outputs.logits[seen].detach().float().softmax(-1))
+        return outputs
 
     def with_made_view(self, inputs: dict[str, Tensor], places: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Append the same texts as a second view, if one is to be made where the data has none.

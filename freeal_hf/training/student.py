@@ -102,6 +102,25 @@ def load_student(
     return model, AutoTokenizer.from_pretrained(found) if tokenizer is None else tokenizer
 
 
+def checked_num_labels(config: Any, class_names: Sequence[str]) -> int:
+    """Number of classes of a student.
+
+    Args:
+        config (`PreTrainedConfig`): The student's configuration.
+        class_names (`Sequence[str]`): Names of the classes, if they are known.
+
+    Raises:
+        InputError: There are not as many names as classes.
+    """
+    count = len(config.id2label or ())
+    if class_names and len(class_names) != count:
+        raise InputError(
+            f"the student has {count} classes, but there are {len(class_names)} names of classes "
+            f"({', '.join(class_names)}): build the model with num_labels={len(class_names)}"
+        )
+    return count
+
+
 def max_length_of(config: Any, limit: int) -> int:
     """Tokens that a student reads.
 

@@ -26,12 +26,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.spans import OUTSIDE
 from freeal_hf.training.callbacks import TrainingHooks
 from freeal_hf.training.card import write_card
-from freeal_hf.training.checkpoints import (
-    checkpoint_to_resume,
-    gathered_weights,
-    load_selection,
-    save_selection,
-)
+from freeal_hf.training.checkpoints import checkpoint_to_resume, gathered_weights, load_selection, save_selection
 from freeal_hf.training.config import FreeALConfig, as_freeal_config
 from freeal_hf.training.data import (
     IGNORED,
@@ -48,7 +43,7 @@ from freeal_hf.training.objectives import Objective, objective_named
 from freeal_hf.training.scoring import score_training_set
 from freeal_hf.training.selection import Selection
 from freeal_hf.training.step import TrainingStep
-from freeal_hf.training.student import encoder_of, load_student, max_length_of
+from freeal_hf.training.student import checked_num_labels, encoder_of, load_student, max_length_of
 from freeal_hf.training.targets import Targets
 from freeal_hf.training.token_data import has_words
 from freeal_hf.training.training_set import checked_training_set, prepare_evaluation_set, prepare_training_set
@@ -83,11 +78,9 @@ class FreeALTrainer(Trainer):
         compute_loss_func (`Callable`, *optional*): As in [`~transformers.Trainer`]; it replaces the objective, and the
             selection is only made and reported.
         compute_metrics (`Callable`, *optional*): As in [`~transformers.Trainer`].
-        callbacks (`list[TrainerCallback]`, *optional*): As in [`~transformers.Trainer`]. In `on_train_end` the
-            trainer's `selection` is there.
-        optimizers (`tuple`, *optional*): As in [`~transformers.Trainer`].
-        optimizer_cls_and_kwargs (`tuple`, *optional*): As in [`~transformers.Trainer`].
-        preprocess_logits_for_metrics (`Callable`, *optional*): As in [`~transformers.Trainer`].
+        callbacks (`list[TrainerCallback]`, *optional*): As in [`~transformers.Trainer`]. The trainer's `selection` is
+            there in `on_train_end`.
+        optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics: As in [`~transformers.Trainer`].
         class_names (`Sequence[str]`, *optional*): Names of the classes; by default those of the `ClassLabel` column
             `label`.
         objective (`Objective` or `str`, *optional*): The loss recipe; by default the one that `args` name.
@@ -127,15 +120,15 @@ class FreeALTrainer(Trainer):
             raise InputError("give either an objective or a compute_loss_func: each of them is the loss")
         self.args = args
         named = objective or args.objective
-        self.objective: Objective = objective_named(named) if isinstance(named, str) else named
+        # Trainer itself keeps the figure of a hyperparameter search as `objective`.
+        self._objective: Objective = objective_named(named) if isinstance(named, str) else named
         if train_dataset is not None:
             train_dataset = checked_training_set(train_dataset, args)
             self._class_names = self._class_names or label_names_of(train_dataset) or []
         self._labels_words = train_dataset is not None and has_words(train_dataset)
         if isinstance(model, (str, Path)):
-            model, processing_class = load_student(
-                model, self._class_names, args, processing_class, labels_words=self._labels_words
-            )
+            names, words = self._class_names, self._labels_words
+            model, processing_class = load_student(model, names, args, processing_class, labels_words=words)
         if args.n_gpu > 1:
             # DataParallel would tear the two views apart; torchrun or accelerate launch use every GPU.
             args._n_gpu = 1
@@ -144,6 +137,7 @@ class FreeALTrainer(Trainer):
         self._sampler: LengthGroupedSampler | None = None
         self._parts = LossParts()
         self._tokenizer = processing_class
+        hooks = TrainingHooks(self._begin_training, self._begin_epoch, self._finish_training)
         self._collator = TwoViewCollator(processing_class, data_collator)
         super().__init__(
             model=model,
@@ -155,11 +149,7 @@ class FreeALTrainer(Trainer):
             model_init=model_init,
             compute_loss_func=compute_loss_func,
             compute_metrics=compute_metrics,
-            # Before the user's own, which may read the selection.
-            callbacks=[
-                TrainingHooks(self._begin_training, self._begin_epoch, self._finish_training),
-                *(callbacks or []),
-            ],
+            callbacks=[hooks, *(callbacks or [])],  # the user's own may read the selection
             optimizers=optimizers,
             optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
@@ -174,18 +164,16 @@ class FreeALTrainer(Trainer):
             # Of a data set on disk the first process tokenizes, and the others map what it wrote.
             with args.main_process_first(desc="tokenizing"):
                 own_loss = compute_loss_func is not None
-                reads_second_view = args.second_view != "none" and self.objective.reads_second_view and not own_loss
                 self._samples = prepare_training_set(
                     train_dataset,
                     processing_class,
                     config.id2label,
                     max_length=self._max_length,
-                    reads_second_view=reads_second_view,
-                    # Trainer counts the labels that a loss of the user's is divided by.
-                    no_label=IGNORED if own_loss else NO_LABEL,
+                    reads_second_view=self._step.reads_second_view and not own_loss,
+                    no_label=IGNORED if own_loss else NO_LABEL,  # Trainer counts those that such a loss is divided by
                 )
             self.train_dataset = self._samples.rows
-            self.targets = Targets(self._samples, self.num_labels, args, self.objective)
+            self.targets = Targets(self._samples, self.num_labels, args, self._objective)
         self.eval_dataset = self._prepare_eval(eval_dataset)
 
     # ---- Model ----
@@ -198,25 +186,15 @@ class FreeALTrainer(Trainer):
 
     def _adopt(self, model: Any) -> None:
         config = model.config
-        self.num_labels = len(config.id2label or ())
-        if self._class_names and len(self._class_names) != self.num_labels:
-            raise InputError(
-                f"the student has {self.num_labels} classes, but there are {len(self._class_names)} names of classes "
-                f"({', '.join(self._class_names)}): build the model with num_labels={len(self._class_names)}"
-            )
+        self.num_labels = checked_num_labels(config, self._class_names)
         self._max_length = max_length_of(config, self.args.max_length)
         self._first_embeddings: NDArray[np.float32] | None = None
         if self.args.freeze_embeddings:
             for parameter in model.get_input_embeddings().parameters():
                 parameter.requires_grad_(False)
         self._encoder = encoder_of(model)
-        self._step = TrainingStep(
-            self._encoder,
-            self.objective,
-            self.args,
-            outside=(config.label2id or {}).get(OUTSIDE, -1),
-            pads_left=self._collator.pads_left,
-        )
+        outside, pads_left = (config.label2id or {}).get(OUTSIDE, -1), self._collator.pads_left
+        self._step = TrainingStep(self._encoder, self._objective, self.args, outside=outside, pads_left=pads_left)
 
     # ---- Data ----
 
@@ -245,8 +223,7 @@ class FreeALTrainer(Trainer):
             columns.extend(name for name in TRAIN_COLUMNS if name not in columns)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        args = self.args
-        self._sampler = None
+        args, self._sampler = self.args, None
         if not args.groups_by_length:
             return super()._get_train_sampler(train_dataset)
         rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
@@ -280,11 +257,11 @@ class FreeALTrainer(Trainer):
         """
         labels = inputs.pop("labels")
         # Gradients are averaged over the processes, whose rows have all been counted.
-        scale: Any = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
-        scale = 1 if num_items_in_batch is None else scale
+        is_counted = num_items_in_batch is not None and self.args.average_tokens_across_devices
+        scale = self.accelerator.num_processes if is_counted else 1
         if self.compute_loss_func is not None:
-            loss, outputs = self._loss_of_user(model, inputs, labels, num_items_in_batch)
-            loss = loss * scale
+            outputs = self._step.forward(model, inputs, self.targets) if model.training else model(**inputs)
+            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch) * scale
         elif not model.training:
             outputs, known = model(**inputs), labels >= 0
             losses = F.cross_entropy(outputs.logits[known].float(), labels[known], reduction="sum")
@@ -296,17 +273,6 @@ class FreeALTrainer(Trainer):
             self._parts.add({name: part / num_items_in_batch * scale for name, part in sums.items()})
             loss = torch.stack(list(sums.values())).sum() / num_items_in_batch * scale
         return (loss, outputs) if return_outputs else loss
-
-    def _loss_of_user(
-        self, model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: Any
-    ) -> tuple[Tensor, Any]:
-        places = inputs.pop("sample_index", None)
-        outputs = model(**inputs)
-        if places is not None and model.training:
-            seen = places >= 0
-            self.targets.memory.record(places[seen], outputs.logits[seen].detach().float().softmax(-1))
-        assert self.compute_loss_func is not None
-        return self.compute_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch), outputs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As in Trainer, with the parts of the loss beside their sum, and the last selection before the summary.
@@ -332,7 +298,7 @@ class FreeALTrainer(Trainer):
             Mean of the last hidden state over each text's tokens, in the data set's order, shape `[n, hidden size]`.
         """
         if self._first_embeddings is None:
-            self._first_embeddings = score_training_set(self, self._samples, self._encoder, self.num_labels)[1]
+            self._first_embeddings = self._score_training_set()[1]
         return self._first_embeddings
 
     def _sum_over_processes(self, value: Tensor) -> Tensor:
@@ -340,12 +306,12 @@ class FreeALTrainer(Trainer):
 
     def _begin_training(self) -> None:
         # Made anew each time: a second training forgets the first, a search has changed the arguments.
-        self.targets = Targets(self._samples, self.num_labels, self.args, self.objective)
+        self.targets = Targets(self._samples, self.num_labels, self.args, self._objective)
         self._parts.begin(self.state.global_step)
         if self._checkpoint is not None:
             state = load_selection(self._checkpoint, len(self._samples.labels))
             self.targets.load(state, self.args.process_index == 0)
-        elif self.args.start_with_probe and self.objective.starts_with_probe and not self._labels_words:
+        elif self.args.start_with_probe and self._objective.starts_with_probe and not self._labels_words:
             self.targets.begin(self.first_embeddings(), self._sum_over_processes)
 
     def _begin_epoch(self) -> None:
@@ -360,8 +326,10 @@ class FreeALTrainer(Trainer):
                 self.log(self.targets.select())
 
     def _finish_training(self) -> None:
-        found = score_training_set(self, self._samples, self._encoder, self.num_labels)
-        self.selection = self.targets.selection(*found)
+        self.selection = self.targets.selection(*self._score_training_set())
+
+    def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return score_training_set(self, self._samples, self._encoder, self.num_labels)
 
     # ---- Card ----
 
@@ -380,15 +348,8 @@ class FreeALTrainer(Trainer):
         """As in Trainer, but the card is the student's: labels, arguments, scores, what the selection trusted."""
         if self.is_world_process_zero():
             metadata = {"language": language, "license": license, "tags": [tags] if isinstance(tags, str) else tags}
-            write_card(
-                self,
-                self.selection,
-                model_name,
-                finetuned_from,
-                dataset_tags,
-                metadata,
-                labels_words=self._labels_words,
-            )
+            names, words = (model_name, finetuned_from, dataset_tags), self._labels_words
+            write_card(self, self.selection, *names, metadata, labels_words=words)
 
     # ---- Checkpoints ----
 

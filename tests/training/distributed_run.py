@@ -1,7 +1,9 @@
 """Trains the tiny student and saves what it selected; started by `accelerate launch` with one process or several."""
 
+import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -11,8 +13,8 @@ from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import make_texts, sampling, tiny_student
 
 
-def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int) -> None:
-    """Train with a batch size per process and save the selection and how often each sample was seen."""
+def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int, resume: str = "") -> None:
+    """Train with a batch size per process, perhaps from a checkpoint, and save the selection."""
     args = FreeALConfig(
         output_dir=output_dir,
         num_train_epochs=3,
@@ -23,18 +25,21 @@ def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int) ->
         use_cpu=True,
         ddp_backend="gloo" if "WORLD_SIZE" in os.environ else None,
         report_to="none",
-        save_strategy="no",
+        save_strategy="steps",
+        save_steps=2,
+        logging_steps=3,
         disable_tqdm=True,
         **sampling("group_by_length"),
     )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
     texts = make_texts(count, flips=0.2, augmented=True)
     trainer = FreeALTrainer(tiny_student(), args, train_dataset=texts, processing_class=tokenizer)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume or None)
     if trainer.is_world_process_zero():
         found = trainer.selection
         assert found is not None
         np.savez(f"{output_dir}/found.npz", is_clean=found.is_clean, losses=found.losses, embeddings=found.embeddings)
+        Path(output_dir, "logs.json").write_text(json.dumps(trainer.state.log_history))
     # A process that leaves while gloo's threads still run is sometimes aborted, after all is done.
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
@@ -42,4 +47,4 @@ def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int) ->
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:])

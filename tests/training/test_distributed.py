@@ -1,5 +1,6 @@
 """Several processes train the student that one process trains."""
 
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +14,9 @@ from transformers import PreTrainedTokenizerFast
 ROOT = Path(__file__).parents[2]
 
 
-def launch(processes: int, batch_size: int, count: int, tokenizer: Path, output: Path) -> dict[str, np.ndarray]:
+def launch(
+    processes: int, batch_size: int, count: int, tokenizer: Path, output: Path, resume: Path | None = None
+) -> dict[str, np.ndarray]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -31,7 +34,7 @@ def launch(processes: int, batch_size: int, count: int, tokenizer: Path, output:
         ]
         command += ["--num_processes", str(processes), "--main_process_port", str(port), "--dynamo_backend", "no"]
     command += ["-m", "tests.training.distributed_run"]
-    command += [str(tokenizer), str(output), str(batch_size), str(count)]
+    command += [str(tokenizer), str(output), str(batch_size), str(count), *([str(resume)] if resume else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -48,3 +51,18 @@ def test_two_processes_select_what_one_selects(tokenizer: PreTrainedTokenizerFas
     if count % 8 == 0:  # a tail is filled up with samples of the epoch's start, which are then learnt twice
         assert (one["is_clean"] == two["is_clean"]).all()
         assert np.allclose(one["losses"], two["losses"], atol=1e-3)
+        for line in json.loads((tmp_path / "two" / "logs.json").read_text()):
+            if "loss" in line:  # parts are averaged over the processes, as the loss is
+                parts = line["supervised_loss"] + line.get("consistency_loss", 0.0)
+                assert parts == pytest.approx(line["loss"], rel=1e-3)
+
+
+def test_two_processes_resumed_within_an_epoch_end_as_if_they_had_not_been_stopped(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    whole = launch(2, 4, 48, tmp_path / "tokenizer", tmp_path / "whole")
+    within_second_epoch = tmp_path / "whole" / "checkpoint-8"  # of 6 steps each
+    resumed = launch(2, 4, 48, tmp_path / "tokenizer", tmp_path / "resumed", within_second_epoch)
+    assert (whole["is_clean"] == resumed["is_clean"]).all()
+    assert np.allclose(whole["losses"], resumed["losses"], atol=1e-5)

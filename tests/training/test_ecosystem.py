@@ -43,6 +43,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "DebertaV2": SMALL | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
     "Electra": SMALL | {"embedding_size": 16},
     "Albert": SMALL | {"embedding_size": 16},
+    "XLNet": {"vocab_size": 65, "d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64, "pad_token_id": 0, **LABELS},
+    "Funnel": {"vocab_size": 65, "block_sizes": [1, 1], "num_decoder_layers": 1, "d_model": 32, "n_head": 2}
+    | {"d_head": 16, "d_inner": 64, "pad_token_id": 0, **LABELS},
+    "Qwen2": SMALL | {"num_key_value_heads": 2},
     "ModernBert": SMALL
     | {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3, "classifier_pooling": "mean"},
 }

@@ -17,6 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from freeal_hf.configuration import changed_arguments
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.test_token_trainer import make_sentences, tiny_tagger
@@ -134,7 +135,7 @@ def test_model_init_makes_a_new_student_for_every_training(make: Make) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="optuna is not installed")
 def test_hyperparameters_of_trainer_and_of_freeal_are_searched(make: Make) -> None:
-    trainer = make({"eval_strategy": "epoch"}, model_init=tiny_student, eval_dataset=make_texts(12, seed=1))
+    trainer = make({"eval_strategy": "epoch"}, model_init=lambda: tiny_student(), eval_dataset=make_texts(12, seed=1))
     seen = []
 
     class Watch(TrainerCallback):
@@ -466,3 +467,10 @@ def test_a_missing_column_is_named_with_those_that_are_there(make: Make, missing
     texts = make_texts(4)
     with pytest.raises(ValueError, match=f"`{missing}`.*gold"):
         make(train_dataset=texts.remove_columns(missing))
+
+
+def test_epochs_that_are_given_are_written_down_even_if_they_are_the_default(configure: Configure) -> None:
+    given, left = configure(num_train_epochs=6), configure(num_train_epochs=None)
+    assert given.num_train_epochs == left.num_train_epochs == 6
+    assert changed_arguments(given)["num_train_epochs"] == 6
+    assert "num_train_epochs" not in changed_arguments(left)
