@@ -99,7 +99,8 @@ def test_an_entity_task_ends_without_an_answer_and_goes_on_where_no_entity_is_th
     with serve(ChatServer(CHAT)) as server, pytest.raises(AnnotatorError, match="None of 50 answers"):
         run(rows, endpoint(server), task=ENTITIES, generated_per_label=0)
     with serve(ChatServer(Behaviour(entities=lambda text: []))) as server:
-        result = run(rows, endpoint(server), task=ENTITIES, generated_per_label=0, overwrite=True)
+        options = {"generated_per_label": 0, "allow_doubtful_answers": True}
+        result = run(rows, endpoint(server), task=ENTITIES, overwrite=True, **options)
     assert not any(any(tags) for tags in result.dataset["label"][:])
 
 
