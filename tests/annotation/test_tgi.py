@@ -98,6 +98,18 @@ def test_a_server_without_alternatives_of_tokens_labels_without_probabilities(st
     assert (answer.label, answer.probabilities) == (0, None)
 
 
+@pytest.mark.parametrize("change", [{"supports_grammar": False}, {"max_top_n_tokens": 0}], ids=str)
+def test_a_feature_that_is_refused_during_a_run_is_left_out(start, change, caplog):
+    server = start(review_model())
+    annotator = TextGenerationAnnotator(server.url)
+    texts = list(REVIEWS)
+    dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(texts[0])]))
+    vars(server).update(change)
+    answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
+    assert [answers[i].label for i in range(len(texts))] == list(REVIEWS.values())
+    assert sum("The server refuses" in said for said in caplog.messages) == 1
+
+
 def test_the_ledger_holds_the_canarys_calls_too(start):
     server, ledger = start(), Ledger()
     list(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, [FILM], ledger=ledger))
