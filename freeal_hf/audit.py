@@ -13,10 +13,12 @@ import numpy as np
 from freeal_hf import run_folder
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import has_human_label, read_human_labels
+from freeal_hf.joins import explain_unknown_id, rows_of_ids
 from freeal_hf.results import publish_figures
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, read_json, write_atomically, write_json
 from freeal_hf.sentences import SPANS
+from freeal_hf.spreadsheets import harmless, restored
 from freeal_hf.tables import open_table
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
@@ -108,7 +110,7 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
 def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
     """The rows of `audit.csv` as they are, whatever layout a spreadsheet saved it with."""
     table = open_table(folder / AUDIT_CSV)
-    return [dict(zip(table.names, row, strict=True)) for row in table.texts()]
+    return [dict(zip(table.names, map(restored, row), strict=True)) for row in table.texts()]
 
 
 def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
@@ -143,10 +145,21 @@ def score_audit(folder: RunFolder, task: Task) -> AuditResult | None:
     right = np.zeros(len(plan["strata"]))
     answered = np.zeros(len(plan["strata"]))
     answers = answers_of(task)
-    for answer in read_human_labels(folder / AUDIT_CSV, answers):
-        if answer.id not in plan["texts"]:
-            raise InputError(f"{answer.origin}: {answer.id!r} was not drawn; fill in {AUDIT_CSV} as it was written.")
-        stratum, final = plan["texts"][answer.id]
+    drawn = list(plan["texts"])
+    given = read_human_labels(folder / AUDIT_CSV, answers)
+    row_of = rows_of_ids({answer.id for answer in given}, drawn)
+    origins: dict[int, str] = {}
+    for answer in given:
+        row = row_of.get(answer.id)
+        if row is None:
+            raise InputError(
+                f"{answer.origin}: {answer.id!r} was not drawn; fill in {AUDIT_CSV} as it was written. "
+                f"{explain_unknown_id(answer.id, drawn)}"
+            )
+        if row in origins:
+            raise InputError(f"{origins[row]} and {answer.origin} answer for the same text; keep one of them.")
+        origins[row] = answer.origin
+        stratum, final = plan["texts"][drawn[row]]
         answered[stratum] += 1
         right[stratum] += answers.label_names[answer.label] == final
     if not answered.any():
@@ -251,7 +264,7 @@ def _entities(row: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(rows[0])
+        writer.writerows(map(harmless, row.values()) for row in rows)

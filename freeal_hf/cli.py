@@ -281,6 +281,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     from freeal_hf.kinds import read_rows
     from freeal_hf.report import summary
     from freeal_hf.rounds import FreeAL
+    from freeal_hf.tables import raw_table
     from freeal_hf.training.config import FreeALConfig
 
     annotator = str(values.get("annotator", "embedding"))
@@ -310,7 +311,10 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
         return End(FINISHED)
     gold = values.get("gold_column")
     specs = split_specs(annotator)
+    original = None
     if dataset is None:
+        layout = {name: columns[name] for name in ("split", "delimiter", "encoding", "quoting") if name in columns}
+        original = raw_table(data_path, **layout)
         dataset = read_rows(
             data_path,
             task,
@@ -337,7 +341,9 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
         return End(FINISHED)
     # `text_columns` is noted by the loop itself.
     source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) and name != "text_columns"}
-    result = loop_run.run(dataset, test, human_labels=human_labels, resume=resume, overwrite=overwrite, source=source)
+    result = loop_run.run(
+        dataset, test, human_labels=human_labels, resume=resume, overwrite=overwrite, source=source, columns=original
+    )
     print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
     if result.rounds[-1]["budget_spent"]:
         return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger one to go on.")

@@ -22,6 +22,7 @@ from freeal_hf.cli_options import (
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
 from freeal_hf.run_folder import write_atomically
+from freeal_hf.spreadsheets import harmless
 from freeal_hf.tasks import Task, TokenClassification
 
 if TYPE_CHECKING:
@@ -136,10 +137,10 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 
 def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text", "label", "strategy"])
-        writer.writerows(rows)
+        writer.writerows(map(harmless, row) for row in rows)
 
 
 def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:

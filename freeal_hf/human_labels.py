@@ -10,8 +10,9 @@ from freeal_hf.errors import InputError
 from freeal_hf.inputs import MAX_CHARACTERS, join_columns, label_ids
 from freeal_hf.joins import names_column
 from freeal_hf.sentences import SPANS, TOKENS, read_list, split_words
+from freeal_hf.spreadsheets import is_labels_csv
 from freeal_hf.tables import Table, open_table
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, normal_form
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ def read_human_labels(
         return found
     opened = open_table(source, delimiter=delimiter, encoding=encoding, quoting=quoting)
     names, origin = opened.names, opened.origin
-    if any(normal_form(name).endswith("label_confidence") for name in names):
+    if is_labels_csv(names):
         raise InputError(
             f"{origin} holds the labels of a run, which nobody has checked. Keep the rows that a person has checked, "
             "with the columns id and label only."

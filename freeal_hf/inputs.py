@@ -12,6 +12,7 @@ from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, tab
 from freeal_hf.errors import InputError
 from freeal_hf.joins import former_id
 from freeal_hf.label_columns import LabelColumn
+from freeal_hf.spreadsheets import is_labels_csv, restored
 from freeal_hf.tables import OpenTable, Table, open_table
 from freeal_hf.tasks import Task, TextClassification
 
@@ -100,6 +101,7 @@ def read_data(
 
     def pieces() -> Iterator[pa.Table]:
         for table in tables:
+            table = _as_it_was(table, opened)
             texts, notes = _read_texts(table, text_columns, max_characters)
             usable.saw(notes)
             ids.append(pa.array(_named(table, id_column, texts), pa.string()))
@@ -186,6 +188,7 @@ def stream_texts(
     opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)
     usable = _Usable(opened, text_columns)
     for table in opened.read([*text_columns, *([id_column] if id_column else [])], rows=rows):
+        table = _as_it_was(table, opened)
         texts, notes = _read_texts(table, text_columns, max_characters)
         usable.saw(notes)
         yield [TextRow(*row) for row in zip(_named(table, id_column, texts), texts, notes, strict=True)]
@@ -215,6 +218,16 @@ def join_columns(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
 def _check_text_columns(columns: Sequence[str]) -> None:
     if isinstance(columns, str) or not columns:
         raise InputError(f"text_columns must be a non-empty list of column names, not {columns!r}.")
+
+
+def _as_it_was(table: Table, opened: OpenTable) -> Table:
+    """What was read of a run's `labels.csv`, without what keeps spreadsheets from executing its cells."""
+    if opened.delimiter is None or not is_labels_csv(opened.names):
+        return table
+    return {
+        name: [restored(value) if isinstance(value, str) else value for value in values]
+        for name, values in table.items()
+    }
 
 
 def _read_texts(table: Table, columns: Sequence[str], limit: int) -> tuple[list[str], list[str | None]]:

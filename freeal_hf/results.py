@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf import run_folder
 from freeal_hf.errors import RunError
+from freeal_hf.labels_csv import write_csv
 from freeal_hf.report import label_counts, summary, write_report
-from freeal_hf.round_files import read_labels, write_csv
+from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder, copy_into, read_json, write_atomically, write_json
 from freeal_hf.tasks import Task
 
@@ -57,7 +58,7 @@ def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
     for name in (run_folder.LABELS, run_folder.STUDENT):
         write_atomically(folder / name, partial(copy_into, last / name))
     labels = read_labels(last / run_folder.LABELS)
-    write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels))
+    write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels, folder / run_folder.COLUMNS))
     publish_figures(folder, task, records)
 
 

@@ -1,6 +1,5 @@
 """What a round holds in memory and on disk: the distinct texts, the answers, the selection, the labelled rows."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -494,22 +493,3 @@ def read_labels(path: Path) -> "Dataset":
     with pq.ParquetFile(path) as file:
         pieces = (pa.Table.from_batches([batch]) for batch in file.iter_batches(PIECE))
         return dataset_of(spooled(chain([file.schema_arrow.empty_table()], pieces)))
-
-
-def write_csv(path: Path, labels: "Dataset") -> None:
-    """Writes a round's data set with label names, an empty cell where there is no label or value."""
-    features = labels.features  # looked at once: the property takes 100 µs
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=labels.column_names)
-        writer.writeheader()
-        for row in labels:
-            writer.writerow({name: _csv_cell(value, features[name]) for name, value in row.items()})
-
-
-def _csv_cell(value: Any, feature: Any) -> Any:
-    if hasattr(feature, "names"):
-        return "" if value == NO_LABEL else feature.names[value]
-    if not isinstance(value, list):
-        return value
-    names = getattr(getattr(feature, "feature", None), "names", None)
-    return json.dumps([names[i] if i != NO_LABEL else None for i in value] if names else value, ensure_ascii=False)

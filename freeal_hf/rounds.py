@@ -36,6 +36,7 @@ from freeal_hf.errors import AnnotatorError, InputError, RunError
 from freeal_hf.human_labels import read_human_labels
 from freeal_hf.inputs import fingerprint, with_stored_ids
 from freeal_hf.kinds import kind_of, read_rows, score
+from freeal_hf.labels_csv import keep_columns
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.questions import SELECTION, foreseen, foreseen_writing
@@ -44,7 +45,8 @@ from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
 from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
 from freeal_hf.sentences import TOKENS
 from freeal_hf.stopping import convergence_figures, stopping_rule
-from freeal_hf.tasks import Demonstration, Task
+from freeal_hf.tables import RawTable, raw_table
+from freeal_hf.tasks import Demonstration, Task, TokenClassification
 from freeal_hf.voters import Asking, Voter, voters_of
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ class FreeAL:
         resume: bool = False,
         overwrite: bool = False,
         source: Mapping[str, Any] | None = None,
+        columns: RawTable | None = None,
     ) -> RunResult:
         """Runs all rounds, or those that are still missing in the run's folder.
 
@@ -148,6 +151,9 @@ class FreeAL:
             resume (`bool`): Go on in the run's folder although the configuration differs.
             overwrite (`bool`): Start the run in this folder anew.
             source (`Mapping`, *optional*): Where the data came from, noted in `config.yaml`.
+            columns (`RawTable`, *optional*):
+                All columns of the data, for `labels.csv`, where `dataset` is what `read_data` returned; else they are
+                read from `dataset`.
 
         Returns:
             `RunResult`: Labelled data, student, metrics of each round.
@@ -167,7 +173,9 @@ class FreeAL:
                 given = read_human_labels(
                     human_labels, self.task, text_columns=self.text_columns, allow_new_texts=allow_new_texts
                 )
-                self._run(dataset, test_dataset, given, resume=resume, overwrite=overwrite, source=source)
+                self._run(
+                    dataset, test_dataset, given, resume=resume, overwrite=overwrite, source=source, columns=columns
+                )
             else:
                 self.assist()
         return load_result(self.folder.path)
@@ -181,8 +189,12 @@ class FreeAL:
         resume: bool,
         overwrite: bool,
         source: Mapping[str, Any] | None,
+        columns: RawTable | None,
     ) -> None:
-        dataset = self._prepared(dataset, asked=True)
+        given_data, dataset = dataset, self._prepared(dataset, asked=True)
+        used = dict(source or {})
+        if given_data is not dataset:
+            columns, used = columns or raw_table(given_data), self._own_columns(given_data)
         test = self._prepared(test_dataset) if test_dataset is not None else None
         if not overwrite:
             dataset = with_stored_ids(dataset, self.folder.config().get("data_fingerprint"))
@@ -212,6 +224,10 @@ class FreeAL:
                 sessions.enter_context(session(voter.annotator))
             self._refuse_other_words(dataset)
             write_atomically(self.folder / run_folder.INPUT, lambda path: dataset.to_parquet(str(path)))
+            if columns is not None:
+                repeated = self._repeated(columns.names, used)
+                keep = partial(keep_columns, table=columns, count=len(dataset), repeated=repeated)
+                write_atomically(self.folder / run_folder.COLUMNS, keep)
             corpus = self.kind.with_human_labels(texts, dataset, self.task, given, self._known_human_labels())
             self._refuse_late(corpus.human_labels)
             asking = Asking(
@@ -295,18 +311,35 @@ class FreeAL:
         names = data.column_names if isinstance(data, Dataset) else ()
         if {"id", "text", "note"} <= set(names):
             return data
-        gold = "gold" if "gold" in names or "gold" in getattr(data, "columns", ()) else None
         annotators = (*each_annotator(self.annotator), *each_annotator(self.refine_annotator))
         named = [one for one in annotators if isinstance(one, str)]
         return read_rows(
             data,
             self.task,
             text_columns=self.text_columns,
-            gold_column=gold,
-            id_column="id" if "id" in names else None,
+            **self._own_columns(data),
             # What is only scored has no need of the annotators' columns.
             extra_columns=columns_of(named) if asked else (),
         )
+
+    def _own_columns(self, data: Any) -> dict[str, str | None]:
+        """Which columns of what is not read yet hold gold and ids: those of these names."""
+        from datasets import Dataset
+
+        names = data.column_names if isinstance(data, Dataset) else ()
+        has_gold = "gold" in names or "gold" in getattr(data, "columns", ())
+        return {"gold_column": "gold" if has_gold else None, "id_column": "id" if "id" in names else None}
+
+    def _repeated(self, names: Sequence[str], used: Mapping[str, Any]) -> list[str]:
+        """Our columns that are the user's column of the same name."""
+        has_words = TOKENS in names and isinstance(self.task, TokenClassification)
+        same = {
+            "id": used.get("id_column") == "id",
+            "gold": used.get("gold_column") == "gold",
+            "text": self.text_columns == ["text"] and not has_words,
+            TOKENS: has_words,
+        }
+        return [name for name, is_same in same.items() if is_same and name in names]
 
     def _check(self, corpus: Corpus, test: "Dataset | None") -> None:
         if len(corpus.texts) < self.task.num_labels:

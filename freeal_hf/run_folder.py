@@ -17,6 +17,8 @@ from freeal_hf.errors import RunError
 CONFIG, CACHE, LABELS, LABELS_CSV = "config.yaml", "cache.sqlite", "labels.parquet", "labels.csv"
 METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.html", "demonstrations.jsonl"
 INPUT, TEST_LABELS, PROGRESS = "input.parquet", "test.parquet", "progress.jsonl"
+COLUMNS = "columns.parquet"
+"""The user's columns as they are, for `labels.csv`. They never leave the machine."""
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -197,7 +199,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         for entry in self.path.iterdir():
-            if entry.name in RESULT_FILES or entry.name.startswith("round-"):
+            if entry.name in (*RESULT_FILES, COLUMNS) or entry.name.startswith("round-"):
                 remove(entry)
 
 

@@ -1,8 +1,10 @@
 """Cells that a spreadsheet would execute are written with an apostrophe before them, and read without it."""
 
 import re
+from collections.abc import Collection
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+# What a spreadsheet reads as the beginning of a formula. Source: OWASP, CSV Injection.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last ones are full-width
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?%?", re.ASCII | re.IGNORECASE)
 
 
@@ -30,3 +32,12 @@ def restored(cell: str) -> str:
         cell (`str`): What it made of the cell.
     """
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def is_labels_csv(names: Collection[str]) -> bool:
+    """Whether columns are those of a run's own labels.
+
+    Args:
+        names (`Collection[str]`): The column names.
+    """
+    return any(name.strip().endswith("label_confidence") for name in names)

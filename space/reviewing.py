@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import entities
 from freeal_hf.errors import InputError
 from freeal_hf.human_labels import has_human_label
+from freeal_hf.labels_csv import write_csv
 from freeal_hf.round_files import read_labels
-from freeal_hf.run_folder import LABELS, LABELS_CSV, METRICS, REPORT, STUDENT, read_json, write_atomically
+from freeal_hf.run_folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT, read_json, write_atomically
 from freeal_hf.tasks import NO_LABEL
 from store import FINISHED, Run
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 PARQUET, CSV, REPORT_PAGE, STUDENT_ZIP = "Parquet", "CSV", "Report", "Student"
 DOWNLOADS = (PARQUET, CSV, REPORT_PAGE, STUDENT_ZIP)
 
-# What a spreadsheet reads as the beginning of a formula. Source: OWASP, CSV Injection.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _CORRECTING = threading.Lock()  # what two calls correct at once is kept from both
 
 
@@ -155,8 +154,8 @@ def export(run: Run, kind: str) -> Path:
         return run.output / REPORT
     if kind == CSV:
         path = run.folder / LABELS_CSV
-        text = (run.output / LABELS_CSV).read_text(encoding="utf-8")
-        path.write_text(escape_formulas(text), encoding="utf-8", newline="")
+        # Written anew: an earlier version of freeal-hf left formulas in the run's own file.
+        write_csv(path, read_labels(run.output / LABELS), run.output / COLUMNS)
         return path
     path = run.folder / "student.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -165,22 +164,3 @@ def export(run: Run, kind: str) -> Path:
             if file.is_file() and file.suffix != ".bin":
                 archive.write(file, Path("student") / file.relative_to(run.output / STUDENT))
     return path
-
-
-def escape_formulas(text: str) -> str:
-    """The CSV with an apostrophe before each cell that a spreadsheet would execute."""
-    cells = csv.reader(io.StringIO(text, newline=""))
-    escaped = io.StringIO(newline="")
-    writer = csv.writer(escaped)
-    writer.writerows([f"'{cell}" if _is_formula(cell) else cell for cell in row] for row in cells)
-    return escaped.getvalue()
-
-
-def _is_formula(cell: str) -> bool:
-    if not cell.startswith(_FORMULA_STARTS):
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return True
-    return False

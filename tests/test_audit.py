@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import TextClassification
-from freeal_hf.audit import _allocate, draw_audit, read_sheet, score_audit, stratified_wilson, write_sheet
+from freeal_hf.audit import AUDIT_CSV, _allocate, draw_audit, read_sheet, score_audit, stratified_wilson, write_sheet
 from freeal_hf.cli import main
 from freeal_hf.errors import InputError
 from freeal_hf.run_folder import RunFolder
@@ -69,7 +69,7 @@ def answer_truly(folder):
 
 def test_the_sheet_shows_texts_and_nothing_that_the_run_says_of_them(folder):
     path = draw_audit(folder, 100)
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.open(encoding="utf-8-sig")))
     assert list(rows[0]) == ["id", "text", "label"]
     assert len({row["id"] for row in rows}) == 100
     assert {row["label"] for row in rows} == {""}
@@ -115,6 +115,33 @@ def test_an_answer_that_is_no_label_is_named(folder):
     write_sheet(folder, [{**row, "label": "stone"} for row in read_sheet(folder)])
     with pytest.raises(InputError, match="'stone'"):
         score_audit(folder, TASK)
+
+
+def test_two_answers_for_one_text_are_refused(folder):
+    draw_audit(folder, 5)
+    row = {**read_sheet(folder)[0], "label": "tool"}
+    write_sheet(folder, [row, {**row, "id": f" {row['id']} "}])
+    with pytest.raises(InputError, match=r"row 1 and .*row 2 answer for the same text"):
+        score_audit(folder, TASK)
+
+
+def test_a_sheet_that_a_spreadsheet_saved_in_another_layout_is_read(folder):
+    path = draw_audit(folder, 20)
+    answer_truly(folder)
+    expected = read_sheet(folder), score_audit(folder, TASK)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
+    with path.open("w", encoding="cp1252", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    assert (read_sheet(folder), score_audit(folder, TASK)) == expected
+
+
+def test_texts_that_a_spreadsheet_would_execute_come_back_from_the_sheet(folder):
+    draw_audit(folder, 1)
+    write_sheet(folder, [{**read_sheet(folder)[0], "text": "=1+1"}])
+    assert "'=1+1" in (folder / AUDIT_CSV).read_text()
+    write_sheet(folder, read_sheet(folder))
+    assert read_sheet(folder)[0]["text"] == "=1+1"
 
 
 def test_an_answer_for_a_text_that_was_not_drawn_is_refused(folder):

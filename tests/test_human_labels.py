@@ -260,6 +260,7 @@ def test_the_command_line_says_how_many_labels_match_and_takes_new_texts_only_on
 def as_former(result):
     """Makes a run's folder what it was when ids made from texts had no letter before them."""
     config = yaml.safe_load((result.output_dir / "config.yaml").read_text())
+    (result.output_dir / "columns.parquet").unlink()
     for path in result.output_dir.rglob("*.parquet"):
         rows = read_labels(path)
         ids = [sample.removeprefix("t") for sample in rows["id"]]

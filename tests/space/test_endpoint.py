@@ -52,7 +52,7 @@ def test_no_key_is_written_anywhere(hostile_run, space, secret):
 
 
 def test_a_formula_is_a_text_in_the_downloaded_csv(hostile_run, visitor):
-    content = Path(visitor("download", hostile_run, "CSV")).read_text()
+    content = Path(visitor("download", hostile_run, "CSV")).read_text(encoding="utf-8-sig")
     rows = csv.DictReader(io.StringIO(content, newline=""))
     assert f"'{FORMULA}" in {row["text"] for row in rows}
 

@@ -261,7 +261,7 @@ def test_an_endpoint_names_entities_in_raw_texts(asked_run, visitor):
 
 
 def test_a_formula_is_a_text_in_the_downloaded_csv(asked_run, visitor):
-    content = Path(visitor("download", asked_run, "CSV")).read_text()
+    content = Path(visitor("download", asked_run, "CSV")).read_text(encoding="utf-8-sig")
     assert f"'{FORMULA}" in {row["text"] for row in csv.DictReader(io.StringIO(content, newline=""))}
 
 

@@ -1,0 +1,120 @@
+"""`labels.csv`: every column of the user's data as it is, followed by what the run says of the row."""
+
+import csv
+import json
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from freeal_hf.arrow_tables import PIECE, table_of
+from freeal_hf.errors import InputError
+from freeal_hf.spreadsheets import harmless
+from freeal_hf.tables import RawTable
+from freeal_hf.tasks import NO_LABEL
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+_PREFIX = "freeal_"
+_METADATA = b"freeal_hf"
+
+
+class _Given(NamedTuple):
+    """The user's columns, their separator, and which of ours only repeat one of them."""
+
+    names: list[str]
+    delimiter: str
+    repeated: Collection[str]
+    rows: Iterator[Sequence[str]]
+
+
+def keep_columns(path: Path, table: RawTable, count: int, *, repeated: Collection[str]) -> None:
+    """Writes the user's columns to a Parquet file, from which `write_csv` takes them after each round.
+
+    Args:
+        path (`Path`): The file to write.
+        table (`RawTable`): The columns.
+        count (`int`): Number of rows that were read of the same data.
+        repeated (`Collection[str]`): Our columns that are the user's column of the same name.
+
+    Raises:
+        InputError: If there are not as many rows.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    about = {"names": table.names, "delimiter": table.delimiter, "repeated": sorted(repeated)}
+    fields = [(str(i), pa.string()) for i in range(len(table.names))]
+    schema = pa.schema(fields, metadata={_METADATA: json.dumps(about)})
+    found = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while rows := list(islice(table.rows, PIECE)):
+            found += len(rows)
+            columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    if found != count:
+        raise InputError(f"The data has {found} rows and had {count} before; leave it as it is while a run starts.")
+
+
+def write_csv(path: Path, labels: "Dataset", given: Path | None = None) -> None:
+    """Writes a round's dataset with label names, an empty cell where there is no label or value.
+
+    The file begins with a byte order mark, by which spreadsheets recognize UTF-8. Cells that a spreadsheet would
+    execute get an apostrophe (`freeal_hf.spreadsheets`). A column of ours whose name the user's data has is called
+    `freeal_NAME`; it is left out if it only repeats the user's.
+
+    Args:
+        path (`Path`): The file to write.
+        labels (`Dataset`): The round's dataset.
+        given (`Path`, *optional*): What `keep_columns` wrote; if there is no such file, only our columns are written.
+    """
+    user = _read(given) if given is not None and given.is_file() else _Given([], ",", (), _endless())
+    features = labels.features  # the property takes 100 µs
+    own = [name for name in labels.column_names if name not in user.repeated]
+    with path.open("w", encoding="utf-8-sig", errors="replace", newline="") as file:
+        writer = csv.writer(file, delimiter=user.delimiter)
+        writer.writerow(map(harmless, [*user.names, *(_free_name(name, user.names) for name in own)]))
+        for row, cells in zip(_rows(table_of(labels), own), user.rows, strict=False):
+            found = [_csv_cell(value, features[name]) for name, value in zip(own, row, strict=True)]
+            writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in (*cells, *found)])
+
+
+def _read(path: Path) -> _Given:
+    import pyarrow.parquet as pq
+
+    about = json.loads(pq.read_schema(path).metadata[_METADATA])
+
+    def rows() -> Iterator[Sequence[str]]:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(PIECE):
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    return _Given(about["names"], about["delimiter"], about["repeated"], rows())
+
+
+def _endless() -> Iterator[Sequence[str]]:
+    while True:
+        yield ()
+
+
+def _rows(table: "pa.Table", names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    for start in range(0, len(table), PIECE):
+        piece = table.slice(start, PIECE)
+        yield from zip(*(piece[name].to_pylist() for name in names), strict=True)
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name = _PREFIX + name
+    return name
+
+
+def _csv_cell(value: Any, feature: Any) -> Any:
+    if hasattr(feature, "names"):
+        return "" if value == NO_LABEL else feature.names[value]
+    if not isinstance(value, list):
+        return value
+    names = getattr(getattr(feature, "feature", None), "names", None)
+    return json.dumps([names[i] if i != NO_LABEL else None for i in value] if names else value, ensure_ascii=False)
