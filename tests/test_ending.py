@@ -66,7 +66,7 @@ def wait_until(is_so, process):
 def test_a_signal_stops_a_run_which_goes_on_later_and_asks_nothing_twice(start, server, tmp_path, number, exit_code):
     server.behaviour.latency = 0.3
     process = start("--annotator-option", "concurrency=4")
-    wait_until(lambda: sum(server.stats.answered.values()) > 12, process)
+    wait_until(lambda: sum(server.stats.answered.values()) > 40, process)
     process.send_signal(number)
     printed = process.communicate(timeout=60)[1].decode()
     assert process.returncode == exit_code, printed
@@ -80,7 +80,7 @@ def test_a_signal_stops_a_run_which_goes_on_later_and_asks_nothing_twice(start, 
     assert again.wait(200) == 0, again.stderr.read().decode()
     assert read_end(tmp_path / "end.json") == End(FINISHED)
     asked_twice = [text for text, count in answered.items() if server.stats.answered[text] > count]
-    assert len(asked_twice) <= 4  # the calls that were under way
+    assert len(asked_twice) <= 12  # calls under way, and what a new start checks first
 
 
 def test_a_signal_during_training_stops_a_run(words, data, tmp_path):
