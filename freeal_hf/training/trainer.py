@@ -133,6 +133,7 @@ class FreeALTrainer(Trainer):
             # DataParallel would tear the two views apart; torchrun or accelerate launch use every GPU.
             args._n_gpu = 1
         self.selection: Selection | None = None
+        self._is_training = False  # transformers 4 logs its summary after `is_in_train`
         self._checkpoint: Path | None = None
         self._sampler: LengthGroupedSampler | None = None
         self._parts = LossParts()
@@ -281,11 +282,12 @@ class FreeALTrainer(Trainer):
             logs: Values by name.
             start_time: As in [`~transformers.Trainer.log`].
         """
-        if self.is_in_train and "train_loss" in logs:
+        if self._is_training and "train_loss" in logs:
             # The summary closes the training: trackers end their runs after it, so it has to come last.
+            self._is_training = False
             self.targets.memory.finish_epoch(self._sum_over_processes)
             super().log(self.targets.select())
-        elif self.is_in_train and "loss" in logs:
+        elif self._is_training and "loss" in logs:
             logs.update(self._parts.means(self.state.global_step, self.args.world_size))
         super().log(logs, start_time)
 
@@ -308,6 +310,7 @@ class FreeALTrainer(Trainer):
         # Made anew each time: a second training forgets the first, a search has changed the arguments.
         self.targets = Targets(self._samples, self.num_labels, self.args, self._objective)
         self._parts.begin(self.state.global_step)
+        self._is_training = True
         if self._checkpoint is not None:
             state = load_selection(self._checkpoint, len(self._samples.labels))
             self.targets.load(state, self.args.process_index == 0)
@@ -358,8 +361,7 @@ class FreeALTrainer(Trainer):
 
         Args:
             resume_from_checkpoint: A checkpoint's folder, or `True` for the last complete one in `output_dir`.
-            *args: As in [`~transformers.Trainer.train`].
-            **kwargs: As in [`~transformers.Trainer.train`].
+            *args, **kwargs: As in [`~transformers.Trainer.train`].
 
         Returns:
             Steps, mean training loss and metrics.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import transformers
 
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.test_token_trainer import make_sentences, tiny_tagger
@@ -35,6 +36,7 @@ def seeded_run(name, configure, tokenizer):
     }
 
 
+@pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 draws other random weights")
 @pytest.mark.parametrize("name", RUNS)
 def test_a_seeded_run_gives_what_it_gave(name, configure, tokenizer):
     expected = json.loads(GOLDEN.read_text())[name]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerFast,
@@ -19,6 +22,7 @@ from transformers import (
 
 from freeal_hf.configuration import changed_arguments
 from freeal_hf.training.config import FreeALConfig
+from freeal_hf.training.data import label_ids
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.test_token_trainer import make_sentences, tiny_tagger
 from tests.training.tiny import NAMES, make_texts, tiny_student
@@ -72,7 +76,9 @@ def test_plain_training_arguments_keep_their_values_and_train(make: Make, tmp_pa
 def test_a_model_is_needed_and_only_one(make: Make) -> None:
     with pytest.raises(RuntimeError, match="model_init"):
         make(model=None)
-    with pytest.raises(ValueError, match="not both"):
+    # transformers 4 only warns.
+    with pytest.raises((ValueError, FutureWarning), match="not both"), warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
         make(model=tiny_student(), model_init=tiny_student)
 
 
@@ -412,6 +418,19 @@ def test_every_way_to_say_no_label_is_the_same(make: Make, none: Any) -> None:
     expected, found = selected(-1), selected(none)
     assert (expected.labels == found.labels).all()
     assert np.array_equal(expected.probabilities, found.probabilities)
+
+
+@given(st.lists(st.one_of(st.integers(0, 4), st.sampled_from([None, -1, -100, math.nan])), max_size=20))
+def test_labels_keep_their_numbers_and_nothing_else_becomes_one(labels: list[Any]) -> None:
+    found = label_ids(labels, num_classes=5)
+    assert found == [label if label in range(5) else -1 for label in labels]
+    assert label_ids([float(label) for label in found], num_classes=5) == found
+
+
+@given(st.one_of(st.integers(5), st.integers(max_value=-2).filter(lambda value: value != -100), st.floats(0.1, 0.9)))
+def test_a_number_that_is_no_class_is_refused_with_its_row(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="row 2 has"):
+        label_ids([0, None, wrong], num_classes=5)
 
 
 @pytest.mark.parametrize("none", [None, -1, -100])
