@@ -1,11 +1,13 @@
 """How likely a causal language model is to give each of a few answers after a prompt."""
 
+import inspect
 from collections.abc import Sequence
 from itertools import takewhile
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel, __version__
+from transformers.cache_utils import DynamicLayer
 
 from freeal_hf.errors import AnnotatorError
 
@@ -70,21 +72,24 @@ def _read(
 ) -> tuple[torch.Tensor, DynamicCache]:
     """Reads `ids` (batch, new) behind `cache`; `mask` (batch, cached + new) is 0 at padding. Logits are float32."""
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    # transformers 5 calls `cache` what was `past_key_values`.
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
     output = model(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
         position_ids=positions.to(model.device),
-        past_key_values=cache,
         use_cache=True,
         logits_to_keep=logits_to_keep,
+        **{name: cache},
     )
-    # Other caches, such as those of recurrent models before transformers 5, do not go on from several tokens at once.
-    if type(output.get("past_key_values")) is not DynamicCache:
+    # Other caches, and those of recurrent models without any attention, do not go on from several tokens at once.
+    found = output.get(name)
+    if type(found) is not DynamicCache or not any(isinstance(layer, DynamicLayer) for layer in found.layers):
         raise AnnotatorError(
             f"{type(model).__name__} keeps no cache that answers can be scored on in transformers {__version__}; use "
             "transformers 5 or later, or a model with attention in its layers."
         )
-    return output.logits.float(), output.past_key_values
+    return output.logits.float(), found
 
 
 def _copy_rows(cache: DynamicCache, rows: torch.Tensor) -> None:
