@@ -49,6 +49,9 @@ def with_standard_columns(dataset: Dataset, args: FreeALConfig) -> Dataset:
 
     Returns:
         The data set with columns `text`, `label`, `augmented_text` and `tokens`, as far as it has them.
+
+    Raises:
+        InputError: A column that is named is missing, but there is one of the usual name.
     """
     named = {
         args.dataset_text_field: "text",
@@ -57,6 +60,12 @@ def with_standard_columns(dataset: Dataset, args: FreeALConfig) -> Dataset:
         args.dataset_tokens_field: "tokens",
     }
     columns = columns_of(dataset)
+    for old, new in named.items():
+        if old not in columns and new in columns:
+            raise InputError(
+                f"the data set has no column {old!r}, which dataset_{new}_field names, but it has {new!r}: rename the "
+                "column, or leave the option out"
+            )
     renamed = {old: new for old, new in named.items() if old != new and old in columns}
     # A column that another one replaces is not read, such as `text` beside the `review` that was asked for.
     hidden = [new for new in renamed.values() if new in columns and new not in renamed]

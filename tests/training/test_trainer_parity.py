@@ -397,6 +397,11 @@ def test_columns_have_the_names_that_the_configuration_gives(make: Make) -> None
     assert other.evaluate(renamed)["eval_loss"] == pytest.approx(usual.evaluate(texts)["eval_loss"])
 
 
+def test_a_named_column_that_is_missing_is_not_replaced_by_the_usual_one(make: Make) -> None:
+    with pytest.raises(ValueError, match=r"no column 'review', which dataset_text_field names"):
+        make({"dataset_text_field": "review"})
+
+
 def test_words_may_stand_in_a_column_of_another_name(make: Make) -> None:
     sentences = make_sentences(8).rename_columns({"tokens": "words", "label": "ner_tags"})
     changes = {"dataset_tokens_field": "words", "dataset_label_field": "ner_tags"}
