@@ -52,9 +52,8 @@ QUICK_TRAINING = {
 }
 
 
-@pytest.fixture(scope="session")
-def student_folder(tmp_path_factory) -> Path:
-    """A saved two-layer BERT with random weights that knows the words of the corpus."""
+def save_student(folder: Path) -> Path:
+    """Saves a two-layer BERT with random weights that knows the words of the corpus."""
     import torch
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
@@ -83,10 +82,15 @@ def student_folder(tmp_path_factory) -> Path:
         for word, row in backend.get_vocab().items():
             sign = (word in FRUIT) - (word in TOOLS)
             model.embeddings.word_embeddings.weight[row] += sign * direction
-    folder = tmp_path_factory.mktemp("tiny-student")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def student_folder(tmp_path_factory) -> Path:
+    """The folder of a saved tiny student."""
+    return save_student(tmp_path_factory.mktemp("tiny-student"))
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +98,7 @@ def task() -> TextClassification:
     return TextClassification({"fruit": "something to eat", "tool": "something to work with"}, "What is it about?")
 
 
-@pytest.fixture(scope="session")
-def corpus() -> Dataset:
+def make_corpus() -> Dataset:
     """80 short texts about fruit or tools, with gold."""
     rng = np.random.default_rng(0)
     rows = []
@@ -103,6 +106,12 @@ def corpus() -> Dataset:
         words = [*rng.choice(FILLERS, 4), *rng.choice(FRUIT if i % 2 else TOOLS, 2)]
         rows.append({"text": " ".join(rng.permutation(words)), "gold": "fruit" if i % 2 else "tool"})
     return Dataset.from_list(rows)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Dataset:
+    """What `make_corpus` makes."""
+    return make_corpus()
 
 
 class KeywordAnnotator:
