@@ -17,11 +17,12 @@ from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
 from freeal_hf.annotation.ledger import Ledger
 from freeal_hf.annotation.usability import ENOUGH, FirstAnswers
 from freeal_hf.errors import BudgetExceeded
+from freeal_hf.files import remove, write_atomically
 from freeal_hf.kinds import kind_of
 from freeal_hf.progress import ANNOTATING
 from freeal_hf.questions import SELECTION, questions
 from freeal_hf.round_files import Corpus
-from freeal_hf.run_folder import RunFolder, remove, write_atomically
+from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 from freeal_hf.voters import Asking, Voter
 

@@ -12,11 +12,12 @@ import numpy as np
 
 from freeal_hf import run_folder
 from freeal_hf.errors import InputError
+from freeal_hf.files import read_json, write_atomically, write_json
 from freeal_hf.human_labels import has_human_label, read_human_labels
 from freeal_hf.joins import explain_unknown_id, rows_of_ids
 from freeal_hf.results import publish_figures
 from freeal_hf.round_files import read_labels
-from freeal_hf.run_folder import RunFolder, read_json, write_atomically, write_json
+from freeal_hf.run_folder import RunFolder
 from freeal_hf.sentences import SPANS
 from freeal_hf.spreadsheets import harmless, restored
 from freeal_hf.tables import open_table

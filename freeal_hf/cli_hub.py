@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf.configuration import HubConfig
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import STUDENT, RunFolder, read_json
+from freeal_hf.files import read_json
+from freeal_hf.run_folder import STUDENT, RunFolder
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -21,7 +21,7 @@ from freeal_hf.cli_options import (
 )
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import write_atomically
+from freeal_hf.files import write_atomically
 from freeal_hf.spreadsheets import harmless
 from freeal_hf.tasks import Task, TokenClassification
 

@@ -13,12 +13,13 @@ import yaml
 from freeal_hf import run_folder
 from freeal_hf.errors import HubError, RunError
 from freeal_hf.figures import is_missing, label_names
+from freeal_hf.files import copy_into, explained_disk_errors, read_json, write_atomically, write_json
 from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.hub_client import calling, connect
 from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config, row_batches
 from freeal_hf.results import publish
 from freeal_hf.round_files import read_labels, write_pool
-from freeal_hf.run_folder import RunFolder, copy_into, mending_disk_errors, read_json, write_atomically, write_json
+from freeal_hf.run_folder import RunFolder
 from freeal_hf.sentences import TOKENS, tag_names
 from freeal_hf.tasks import Demonstration, task_from_dict
 
@@ -51,7 +52,7 @@ def pull_run(
     path = Path(output_dir)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{str(output_dir)!r} is not empty; pull into a new folder (--output-dir).")
-    with tempfile.TemporaryDirectory(prefix="freeal-hf-") as temporary, mending_disk_errors(path):
+    with tempfile.TemporaryDirectory(prefix="freeal-hf-") as temporary, explained_disk_errors(path):
         data, student = Path(temporary) / "dataset", Path(temporary) / "model"
         manifest = _download(dataset_id, "dataset", revision or "main", data, token)
         _download(manifest["model_id"], "model", f"round-{manifest['round']}", student, token)

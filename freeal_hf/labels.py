@@ -7,8 +7,9 @@ import numpy as np
 
 from freeal_hf.doubts import depends_on_text
 from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.ties import TIE, likeliest
 from freeal_hf.training.probe import held_out_probabilities
-from freeal_hf.voting import TIE, fuse_votes, likeliest
+from freeal_hf.voting import fuse_votes
 
 _Z = 1.96
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from freeal_hf.errors import InputError
+from freeal_hf.files import write_atomically
 from freeal_hf.inputs import TextRow, is_usable
-from freeal_hf.run_folder import write_atomically
 
 
 def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> tuple[Any, Any]:

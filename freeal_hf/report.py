@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf import figures, run_folder
+from freeal_hf import figures
 from freeal_hf.counts import count_warnings, describe_counts
-from freeal_hf.round_files import read_labels
-from freeal_hf.run_folder import RunFolder, write_atomically
+from freeal_hf.files import write_atomically
 from freeal_hf.sentences import SPANS, tag_names
 from freeal_hf.spans import spans_of
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
@@ -69,14 +69,17 @@ def summary(records: Sequence[Mapping[str, Any]]) -> str:
     return summary_table(records) + (f"\n\n{describe_counts(counts)}" if counts else "")
 
 
-def write_report(folder: RunFolder, task: Task, records: Sequence[Mapping[str, Any]]) -> None:
-    """Writes `report.html` from the results at the top of a run's folder.
+def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Mapping[str, Any]]) -> None:
+    """Writes `report.html`. The page loads nothing from elsewhere, and texts are escaped.
 
-    The page loads nothing from anywhere, and texts stand in it as text, whatever is written in them.
+    Args:
+        path (`Path`): The file to write.
+        labels (`Dataset`): The labelled rows of the last round.
+        task (`Task`): What was labelled.
+        records (`Sequence[Mapping]`): The metrics of each finished round.
     """
     from jinja2 import Environment
 
-    labels = read_labels(folder / run_folder.LABELS)
     template = Environment(autoescape=True).from_string(
         files("freeal_hf").joinpath("report_template.html").read_text(encoding="utf-8")
     )
@@ -98,7 +101,7 @@ def write_report(folder: RunFolder, task: Task, records: Sequence[Mapping[str, A
         pictures=[figures.as_svg(picture) for picture in pictures],
         disputed=_disputed(labels, task),
     )
-    write_atomically(folder / run_folder.REPORT, lambda path: path.write_text(page, encoding="utf-8"))
+    write_atomically(path, lambda partial: partial.write_text(page, encoding="utf-8"))
 
 
 def label_counts(labels: "Dataset") -> Counter[str]:

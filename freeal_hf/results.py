@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf import run_folder
 from freeal_hf.errors import RunError
+from freeal_hf.files import copy_into, read_json, write_atomically, write_json
 from freeal_hf.labels_csv import write_csv
 from freeal_hf.report import label_counts, summary, write_report
 from freeal_hf.round_files import read_labels
-from freeal_hf.run_folder import RunFolder, copy_into, read_json, write_atomically, write_json
+from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def publish_figures(folder: RunFolder, task: Task, records: Sequence[Mapping[str
         records (`Sequence[Mapping]`): The metrics of each finished round.
     """
     write_json(folder / run_folder.METRICS, records)
-    write_report(folder, task, records)
+    write_report(folder / run_folder.REPORT, read_labels(folder / run_folder.LABELS), task, records)
 
 
 def load_result(output_dir: str | Path) -> RunResult:

@@ -19,7 +19,7 @@ from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usab
 from freeal_hf.joins import explain_unknown_id, rows_of_ids, rows_of_texts, shown
 from freeal_hf.spreadsheets import restored
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification, normal_form
-from freeal_hf.voting import likeliest
+from freeal_hf.ties import likeliest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -33,6 +33,7 @@ from freeal_hf.counts import count_rows, count_warnings, describe_counts
 from freeal_hf.doubts import REMEDY
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError, InputError, RunError
+from freeal_hf.files import explained_disk_errors, remove, write_atomically, write_json
 from freeal_hf.human_labels import read_human_labels
 from freeal_hf.inputs import fingerprint, with_stored_ids
 from freeal_hf.kinds import kind_of, read_rows, score
@@ -42,7 +43,7 @@ from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.questions import SELECTION, foreseen, foreseen_writing
 from freeal_hf.results import RunResult, load_result, publish
 from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
-from freeal_hf.run_folder import RunFolder, mending_disk_errors, remove, write_atomically, write_json
+from freeal_hf.run_folder import RunFolder
 from freeal_hf.sentences import TOKENS
 from freeal_hf.stopping import convergence_figures, stopping_rule
 from freeal_hf.tables import RawTable, raw_table
@@ -215,7 +216,7 @@ class FreeAL:
             budget.check_price(voter.price)
         with (
             self.folder.open(self._config(dataset, source), resume=resume, overwrite=overwrite),
-            mending_disk_errors(self.folder.path),
+            explained_disk_errors(self.folder.path),
             self._pushing() as push,
             AnswerCache(self.folder / run_folder.CACHE) as cache,
             ExitStack() as sessions,

@@ -1,10 +1,6 @@
 """A run's folder: its layout, atomic writes, and the check that it belongs to this run."""
 
-import errno
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +9,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from freeal_hf.errors import RunError
+from freeal_hf.files import explained_disk_errors, read_json, remove, write_atomically
 
 CONFIG, CACHE, LABELS, LABELS_CSV = "config.yaml", "cache.sqlite", "labels.parquet", "labels.csv"
 METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.html", "demonstrations.jsonl"
@@ -21,12 +18,6 @@ COLUMNS = "columns.parquet"
 """The user's columns as they are, for `labels.csv`. They never leave the machine."""
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NO_SPACE_NATIVE = (
-    *(f"os error {number})" for number in sorted(_NO_SPACE)),
-    "iostream error",
-    "inline_container.cc",
-)
 # What may change between a run and its continuation without making it another run.
 _MAY_CHANGE = {
     "freeal_hf",
@@ -45,68 +36,6 @@ _MAY_CHANGE = {
     "allow_new_texts",
 }
 _MAY_CHANGE_STARTS = ("hub_", "push_")
-
-
-@contextmanager
-def mending_disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full or read-only disk into a `RunError` that says what to do."""
-    try:
-        yield
-    except Exception as error:
-        if _is_disk_full(error):
-            raise RunError(
-                f"There is no space left to write to {str(folder)!r} ({error}). Free some, then start the same "
-                "command again: it goes on where it was, and no answer is asked for twice."
-            ) from error
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise RunError(
-                f"{error.filename or folder} cannot be written ({error.strerror}); choose another folder."
-            ) from error
-        raise
-
-
-def _is_disk_full(error: Exception) -> bool:
-    # safetensors and torch write in native code and report a full disk as errors of their own.
-    native = type(error).__module__.startswith("safetensors") or isinstance(error, RuntimeError)
-    return (isinstance(error, OSError) and error.errno in _NO_SPACE) or (
-        native and any(sign in str(error) for sign in _NO_SPACE_NATIVE)
-    )
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a file or folder under a temporary name, then puts it in the place of `path`.
-
-    Whoever reads `path`, also after a crash, finds the old content or the whole new one.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    remove(partial)
-    try:
-        write(partial)
-    except BaseException:
-        remove(partial)
-        raise
-    if path.is_dir():
-        shutil.rmtree(path)
-    os.replace(partial, path)
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Writes values as JSON, atomically; NaN becomes null."""
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
-
-
-def read_json(path: Path) -> Any:
-    """Reads what `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def copy_into(source: Path, target: Path) -> None:
-    """Copies a file, or a folder with all in it."""
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
 
 
 class RunFolder:
@@ -152,7 +81,7 @@ class RunFolder:
         Raises:
             RunError: If the folder is refused, in use by another process, or cannot be written.
         """
-        with mending_disk_errors(self.path):
+        with explained_disk_errors(self.path):
             self._refuse_foreign(config, resume, overwrite)
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -201,14 +130,6 @@ class RunFolder:
         for entry in self.path.iterdir():
             if entry.name in (*RESULT_FILES, COLUMNS) or entry.name.startswith("round-"):
                 remove(entry)
-
-
-def remove(path: Path) -> None:
-    """Deletes a file, or a folder with all in it, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _short(value: Any) -> str:

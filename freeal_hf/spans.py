@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-OUTSIDE = "O"
-"""Tag of a word that belongs to no entity."""
+from freeal_hf.tasks import OUTSIDE
 
 
 class Span(NamedTuple):
@@ -13,11 +12,6 @@ class Span(NamedTuple):
     start: int
     end: int
     type: str
-
-
-def bio_tags(types: Iterable[str]) -> list[str]:
-    """The BIO tags of entity types in the order of their ids: `O`, then `B-` and `I-` of each type."""
-    return [OUTSIDE, *(f"{mark}-{name}" for name in types for mark in "BI")]
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import yaml
 
 from freeal_hf.errors import InputError
-from freeal_hf.spans import bio_tags
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -20,12 +19,20 @@ if TYPE_CHECKING:
 NO_LABEL = -1
 """Label id of a text that has no label. It never enters a supervised loss."""
 
+OUTSIDE = "O"
+"""Tag of a word that belongs to no entity."""
+
 Named = tuple[tuple[str, str], ...]
 """Entities as they are written, each with its type."""
 
 _NAME_KEYS = ("name", "label")
 _TRUTH = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII)
+
+
+def bio_tags(types: Iterable[str]) -> list[str]:
+    """The BIO tags of entity types in the order of their ids: `O`, then `B-` and `I-` of each type."""
+    return [OUTSIDE, *(f"{mark}-{name}" for name in types for mark in "BI")]
 
 
 def normal_form(text: str) -> str:

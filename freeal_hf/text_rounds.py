@@ -15,8 +15,9 @@ from freeal_hf.inputs import class_label
 from freeal_hf.labels import estimate_figures, final_labels
 from freeal_hf.round_files import Answers, Corpus, Selection, distinct_texts
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.ties import likeliest
 from freeal_hf.training.probe import held_out_probabilities
-from freeal_hf.voting import agreed_labels, fuse_votes, likeliest
+from freeal_hf.voting import agreed_labels, fuse_votes
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from freeal_hf.ending import BUDGET_SPENT, read_end
-from freeal_hf.run_folder import remove
+from freeal_hf.files import remove
 from settings import Settings
 from store import FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 

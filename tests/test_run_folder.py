@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from freeal_hf.errors import RunError
-from freeal_hf.run_folder import mending_disk_errors, write_atomically
+from freeal_hf.files import explained_disk_errors, write_atomically
 
 WRITERS = {
     "numpy": "import numpy as np; np.savez(open('x.npz', 'wb'), a=np.zeros(10**5))",
@@ -19,8 +19,8 @@ WRITERS = {
 def test_a_full_disk_is_told_whoever_was_writing(writer, tmp_path):
     code = (
         "from pathlib import Path; from freeal_hf.errors import RunError\n"
-        "from freeal_hf.run_folder import mending_disk_errors\n"
-        f"try:\n with mending_disk_errors(Path('.')): {WRITERS[writer]}\n"
+        "from freeal_hf.files import explained_disk_errors\n"
+        f"try:\n with explained_disk_errors(Path('.')): {WRITERS[writer]}\n"
         "except RunError as error: print(error)"
     )
 
@@ -35,7 +35,7 @@ def test_a_full_disk_is_told_whoever_was_writing(writer, tmp_path):
 
 
 def test_an_error_that_is_no_disk_error_stays_what_it_is(tmp_path):
-    with pytest.raises(RuntimeError, match="CUDA"), mending_disk_errors(tmp_path):
+    with pytest.raises(RuntimeError, match="CUDA"), explained_disk_errors(tmp_path):
         raise RuntimeError("CUDA out of memory")
 
 
@@ -53,5 +53,5 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path):
 
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path):
-    with pytest.raises(RunError, match="choose another folder"), mending_disk_errors(tmp_path):
+    with pytest.raises(RunError, match="choose another folder"), explained_disk_errors(tmp_path):
         raise PermissionError(13, "Permission denied", str(tmp_path))

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.voting import agreed_labels, fuse_votes, likeliest, majority
+from freeal_hf.ties import likeliest
+from freeal_hf.voting import agreed_labels, fuse_votes, majority
 
 
 def voters(accuracies, n=2000, num_labels=3, seed=0):

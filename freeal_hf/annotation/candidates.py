@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from freeal_hf.spans import Span
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
-from freeal_hf.voting import likeliest
+from freeal_hf.ties import likeliest
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 

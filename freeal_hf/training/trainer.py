@@ -23,7 +23,7 @@ from transformers import (
 from transformers.trainer_utils import TrainOutput
 
 from freeal_hf.errors import InputError
-from freeal_hf.spans import OUTSIDE
+from freeal_hf.tasks import OUTSIDE
 from freeal_hf.training.callbacks import TrainingHooks
 from freeal_hf.training.card import write_card
 from freeal_hf.training.checkpoints import checkpoint_to_resume, gathered_weights, load_selection, save_selection

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from freeal_hf.spans import bio_tags
+from freeal_hf.tasks import bio_tags
 from freeal_hf.training.selection import SelectionRules
 from freeal_hf.training.token_selection import corrected_guesses, group_words, select_clean_words
 

@@ -6,7 +6,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
 from transformers import BertConfig, BertForTokenClassification, set_seed
 
-from freeal_hf.spans import bio_tags
+from freeal_hf.tasks import bio_tags
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import WORDS
 
