@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.annotation.calls import kind_of_reason
-from freeal_hf.figures import is_missing
 from freeal_hf.sentences import SPANS
+from freeal_hf.tasks import is_missing
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.tasks import NO_LABEL
+from freeal_hf.tasks import NO_LABEL, is_missing
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -96,11 +96,6 @@ def label_changes(before: "Dataset", after: "Dataset") -> "Figure":
     counts = _counts(flat(before["label"]), flat(after["label"]), len(names))
     old, new = (str(int(labels[0]["round"])) for labels in (before, after))
     return _matrix(counts, names, rows=f"round {old}", columns=f"round {new}", title="Final labels that changed")
-
-
-def is_missing(label: Any) -> bool:
-    """Whether a text has no label, or a sentence has not a tag for every word."""
-    return NO_LABEL in label or not label if isinstance(label, list) else bool(label == NO_LABEL)
 
 
 def label_names(labels: "Dataset") -> list[str]:

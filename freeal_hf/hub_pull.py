@@ -12,7 +12,7 @@ import yaml
 
 from freeal_hf import run_folder
 from freeal_hf.errors import HubError, RunError
-from freeal_hf.figures import is_missing, label_names
+from freeal_hf.figures import label_names
 from freeal_hf.files import copy_into, explained_disk_errors, read_json, write_atomically, write_json
 from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.hub_client import calling, connect
@@ -21,7 +21,7 @@ from freeal_hf.results import publish
 from freeal_hf.round_files import read_labels, write_pool
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.sentences import TOKENS, tag_names
-from freeal_hf.tasks import Demonstration, task_from_dict
+from freeal_hf.tasks import Demonstration, is_missing, task_from_dict
 
 if TYPE_CHECKING:
     from datasets import Dataset

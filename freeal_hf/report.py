@@ -13,7 +13,7 @@ from freeal_hf.counts import count_warnings, describe_counts
 from freeal_hf.files import write_atomically
 from freeal_hf.sentences import SPANS, tag_names
 from freeal_hf.spans import spans_of
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, is_missing
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -132,10 +132,7 @@ def _disputed(labels: "Dataset", task: Task) -> list[dict[str, Any]]:
     """The texts on which annotator and student differ and the final label is least sure."""
     annotator, student = labels["annotator_label"][:], labels["student_label"][:]
     confidence = np.array(labels["label_confidence"][:], dtype=float)
-    differ = [
-        a != s and not figures.is_missing(a) and not figures.is_missing(s)
-        for a, s in zip(annotator, student, strict=True)
-    ]
+    differ = [a != s and not is_missing(a) and not is_missing(s) for a, s in zip(annotator, student, strict=True)]
     rows = np.flatnonzero(differ)
     rows = rows[np.argsort(confidence[rows], kind="stable")][:_DISPUTED_SHOWN]
     return [

@@ -35,6 +35,11 @@ def bio_tags(types: Iterable[str]) -> list[str]:
     return [OUTSIDE, *(f"{mark}-{name}" for name in types for mark in "BI")]
 
 
+def is_missing(label: Any) -> bool:
+    """Whether a text has no label, or a sentence has not a tag for every word."""
+    return NO_LABEL in label or not label if isinstance(label, list) else bool(label == NO_LABEL)
+
+
 def normal_form(text: str) -> str:
     """The form in which texts and names are compared: Unicode NFC, no outer blanks, one space for a run of blanks.
 
