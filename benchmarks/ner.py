@@ -34,7 +34,7 @@ from datasets import ClassLabel, Dataset, Features, Value, disable_progress_bars
 from datasets import Sequence as ListFeature
 from transformers import AutoTokenizer, Trainer, TrainingArguments
 
-from freeal_hf.spans import Span, spans_of, tags_of
+from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.tasks import bio_tags
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import EVAL_COLUMNS, LengthGroupedSampler, TwoViewCollator

@@ -26,7 +26,7 @@ _PUBLIC = {
     "TokenClassification": "freeal_hf.tasks",
     "load_task": "freeal_hf.tasks",
     "pull_run": "freeal_hf.hub_pull",
-    "read_data": "freeal_hf.inputs",
+    "read_data": "freeal_hf.data.texts",
 }
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from freeal_hf.configuration import EngineConfig as EngineConfig
     from freeal_hf.configuration import HubConfig as HubConfig
     from freeal_hf.configuration import LoopConfig as LoopConfig
+    from freeal_hf.data.texts import read_data as read_data
     from freeal_hf.hub_pull import pull_run as pull_run
-    from freeal_hf.inputs import read_data as read_data
     from freeal_hf.rounds import FreeAL as FreeAL
     from freeal_hf.tasks import Demonstration as Demonstration
     from freeal_hf.tasks import TextClassification as TextClassification

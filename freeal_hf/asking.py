@@ -16,8 +16,8 @@ from freeal_hf import run_folder
 from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
 from freeal_hf.annotation.ledger import Ledger
 from freeal_hf.annotation.usability import ENOUGH, FirstAnswers
+from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import BudgetExceeded
-from freeal_hf.files import remove, write_atomically
 from freeal_hf.kinds import kind_of
 from freeal_hf.progress import ANNOTATING
 from freeal_hf.questions import SELECTION, questions

@@ -277,11 +277,11 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
 
     quiet_libraries()
     from freeal_hf.annotation.specs import columns_of, split_specs
-    from freeal_hf.human_labels import read_human_labels
+    from freeal_hf.data.human_labels import read_human_labels
+    from freeal_hf.data.tables import raw_table
     from freeal_hf.kinds import read_rows
     from freeal_hf.report import summary
     from freeal_hf.rounds import FreeAL
-    from freeal_hf.tables import raw_table
     from freeal_hf.training.config import FreeALConfig
 
     annotator = str(values.get("annotator", "embedding"))

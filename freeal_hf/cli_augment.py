@@ -65,9 +65,9 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
     quiet_libraries()
     from tqdm.auto import tqdm
 
-    from freeal_hf.files import write_atomically
-    from freeal_hf.inputs import AUGMENTED_COLUMN, is_usable, read_data
-    from freeal_hf.tables import raw_table
+    from freeal_hf.data.files import write_atomically
+    from freeal_hf.data.tables import raw_table
+    from freeal_hf.data.texts import AUGMENTED_COLUMN, is_usable, read_data
     from freeal_hf.training.augmentation import augment as augment_texts
 
     columns = reading(values)

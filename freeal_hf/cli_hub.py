@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.configuration import HubConfig
+from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
-from freeal_hf.files import read_json
 from freeal_hf.run_folder import STUDENT, RunFolder
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
+from freeal_hf.data.label_columns import load_label_map
+from freeal_hf.data.layouts import QUOTINGS, split_names
 from freeal_hf.errors import InputError
-from freeal_hf.label_columns import load_label_map
-from freeal_hf.layouts import QUOTINGS, split_names
 from freeal_hf.tasks import TextClassification, TokenClassification, load_task, task_from_dict
 
 READING_OPTIONS = ("id_column", "split", "delimiter", "encoding", "quoting")
@@ -170,7 +170,7 @@ def reading(values: Mapping[str, Any], text_columns: Any = "text", *, is_read: b
         return {"text_columns": list(columns), **given}
     names: Collection[str] = ()
     if any("," in column for column in columns) and values.get("data") is not None:
-        from freeal_hf.tables import open_table
+        from freeal_hf.data.tables import open_table
 
         names = open_table(values["data"], **{name: given[name] for name in given if name != "id_column"}).names
     return {"text_columns": [name for column in columns for name in _column_names(column, names)], **given}

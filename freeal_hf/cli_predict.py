@@ -61,8 +61,8 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 
 def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
+    from freeal_hf.data.sentences import read_sentences
     from freeal_hf.entity_prediction import EntityTagger, write_entities
-    from freeal_hf.sentences import read_sentences
 
     if values["top_k"] != 1 or values["probabilities"] or values["embeddings"]:
         raise InputError(
@@ -75,7 +75,7 @@ def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tupl
 
 
 def _predict_labels(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
-    from freeal_hf.inputs import stream_texts
+    from freeal_hf.data.texts import stream_texts
     from freeal_hf.prediction import Classifier, Columns, write_predictions
 
     engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})

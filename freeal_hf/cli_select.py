@@ -19,10 +19,10 @@ from freeal_hf.cli_options import (
     reading,
     task_of,
 )
+from freeal_hf.data.files import write_atomically
+from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
-from freeal_hf.files import write_atomically
-from freeal_hf.spreadsheets import harmless
 from freeal_hf.tasks import Task, TokenClassification
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
     if output.exists():
         raise InputError(f"{str(output)!r} is there already, maybe with labels that somebody entered; name another.")
     quiet_libraries()
-    from freeal_hf.inputs import read_data
+    from freeal_hf.data.texts import read_data
     from freeal_hf.instance_selection.pool import check_budget, select_instances
     from freeal_hf.instance_selection.student import described_pool
 
@@ -145,7 +145,7 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
 
 def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
     """The distinct usable texts with the labels of people, and the id of each."""
-    from freeal_hf.human_labels import read_human_labels
+    from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.instance_selection.pool import Pool
     from freeal_hf.round_files import distinct_texts, with_human_labels
 

@@ -20,7 +20,7 @@ from freeal_hf.annotation.annotator import (
     run_generation,
 )
 from freeal_hf.annotation.grounding import ground
-from freeal_hf.sentences import named_in, split_words
+from freeal_hf.data.sentences import named_in, split_words
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TokenClassification
 
 if TYPE_CHECKING:

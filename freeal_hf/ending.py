@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+from freeal_hf.data.files import read_json, remove, write_json
 from freeal_hf.errors import FreeALError
-from freeal_hf.files import read_json, remove, write_json
 
 FINISHED, FAILED, STOPPED, BUDGET_SPENT = "finished", "failed", "stopped", "budget spent"
 

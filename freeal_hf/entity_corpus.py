@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from freeal_hf.annotation.prompts import LONGEST_SHOT
-from freeal_hf.arrow_tables import StringColumn, table_of
+from freeal_hf.data.arrow import StringColumn, table_of
+from freeal_hf.data.human_labels import HumanEntities
+from freeal_hf.data.joins import rows_of_texts
+from freeal_hf.data.sentences import TOKENS, join_words, named_in, read_tags, split_words
+from freeal_hf.data.spans import Span, spans_of, tags_of
+from freeal_hf.data.spreadsheets import restored
+from freeal_hf.data.texts import content_ids, is_usable
 from freeal_hf.errors import InputError
-from freeal_hf.human_labels import HumanEntities
-from freeal_hf.inputs import content_ids, is_usable
-from freeal_hf.joins import rows_of_texts
 from freeal_hf.round_files import Corpus, HumanRows, ids_of_labels, labelled_row, refuse_new_texts
-from freeal_hf.sentences import TOKENS, join_words, named_in, read_tags, split_words
-from freeal_hf.spans import Span, spans_of, tags_of
-from freeal_hf.spreadsheets import restored
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification, normal_form
 
 if TYPE_CHECKING:

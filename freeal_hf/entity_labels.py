@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from freeal_hf.spans import Span, spans_of, tags_of
+from freeal_hf.data.spans import Span, spans_of, tags_of
+from freeal_hf.data.ties import likeliest
 from freeal_hf.tasks import NO_LABEL, OUTSIDE
-from freeal_hf.ties import likeliest
 
 
 def fuse_entities(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freeal_hf.data.files import write_atomically
+from freeal_hf.data.sentences import TOKENS, spans_in_text, split_words, tag_names
+from freeal_hf.data.spans import spans_of
+from freeal_hf.data.texts import is_usable
 from freeal_hf.entity_labels import valid_tags
-from freeal_hf.files import write_atomically
-from freeal_hf.inputs import is_usable
 from freeal_hf.prediction import load_student
-from freeal_hf.sentences import TOKENS, spans_in_text, split_words, tag_names
-from freeal_hf.spans import spans_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,9 +9,9 @@ import evaluate
 import numpy as np
 from sklearn.metrics import accuracy_score
 
-from freeal_hf.human_labels import has_human_label
-from freeal_hf.sentences import tag_names
-from freeal_hf.spans import spans_of
+from freeal_hf.data.human_labels import has_human_label
+from freeal_hf.data.sentences import tag_names
+from freeal_hf.data.spans import spans_of
 from freeal_hf.tasks import NO_LABEL, OUTSIDE
 
 _FEATURES = {"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}

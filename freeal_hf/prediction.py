@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from freeal_hf.data.files import write_atomically
+from freeal_hf.data.texts import TextRow, is_usable
 from freeal_hf.errors import InputError
-from freeal_hf.files import write_atomically
-from freeal_hf.inputs import TextRow, is_usable
 
 
 def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> tuple[Any, Any]:

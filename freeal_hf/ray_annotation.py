@@ -23,8 +23,8 @@ from freeal_hf.annotation.calls import TransientError
 from freeal_hf.annotation.driver import together
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
 from freeal_hf.configuration import EngineConfig
+from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
-from freeal_hf.files import remove, write_atomically
 from freeal_hf.ray_engine import cluster, over_shards
 from freeal_hf.tasks import Demonstration, Task
 

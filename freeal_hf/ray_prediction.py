@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from freeal_hf.configuration import EngineConfig
-from freeal_hf.files import remove, write_atomically
-from freeal_hf.inputs import TextRow, is_usable
+from freeal_hf.data.files import remove, write_atomically
+from freeal_hf.data.texts import TextRow, is_usable
 from freeal_hf.prediction import Classifier, Columns, labelled_rows
 from freeal_hf.ray_engine import cluster, over_shards
 

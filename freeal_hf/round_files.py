@@ -12,14 +12,14 @@ import numpy as np
 
 from freeal_hf.annotation.annotator import Annotation
 from freeal_hf.annotation.calls import with_answer
-from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.human_labels import HUMAN_NOTE, HumanLabel
+from freeal_hf.data.joins import explain_unknown_id, rows_of_ids, rows_of_texts, shown
+from freeal_hf.data.spreadsheets import restored
+from freeal_hf.data.texts import AUGMENTED_COLUMN, class_label, content_ids, is_usable
+from freeal_hf.data.ties import likeliest
 from freeal_hf.errors import InputError
-from freeal_hf.human_labels import HUMAN_NOTE, HumanLabel
-from freeal_hf.inputs import AUGMENTED_COLUMN, class_label, content_ids, is_usable
-from freeal_hf.joins import explain_unknown_id, rows_of_ids, rows_of_texts, shown
-from freeal_hf.spreadsheets import restored
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification, normal_form
-from freeal_hf.ties import likeliest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from freeal_hf.data.files import explained_disk_errors, read_json, remove, write_atomically
 from freeal_hf.errors import RunError
-from freeal_hf.files import explained_disk_errors, read_json, remove, write_atomically
 
 CONFIG, CACHE, LABELS, LABELS_CSV = "config.yaml", "cache.sqlite", "labels.parquet", "labels.csv"
 METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.html", "demonstrations.jsonl"

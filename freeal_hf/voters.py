@@ -10,8 +10,8 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Price
 from freeal_hf.annotation.prices import price_of
 from freeal_hf.configuration import EngineConfig, LoopConfig, each_annotator
+from freeal_hf.data.texts import extra_name
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import extra_name
 from freeal_hf.progress import Progress
 from freeal_hf.tasks import Task, TokenClassification
 
@@ -89,7 +89,7 @@ def voters_of(
 
     from freeal_hf.annotation.columns import check_names_labels
     from freeal_hf.annotation.specs import build_annotator, split_specs
-    from freeal_hf.cells import cell_text
+    from freeal_hf.data.cells import cell_text
 
     def column(name: str) -> dict[str, str]:
         if extra_name(name) not in dataset.column_names:

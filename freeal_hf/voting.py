@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freeal_hf.data.ties import TIE, likeliest
 from freeal_hf.tasks import NO_LABEL
-from freeal_hf.ties import TIE, likeliest
 
 _MAX_ITERATIONS = 100
 _TOLERANCE = 1e-4

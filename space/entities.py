@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.annotation.grounding import Mention, locate, mentions_of
+from freeal_hf.data.sentences import SPANS, TOKENS, spans_in_text, tag_names
+from freeal_hf.data.spans import spans_of, tags_of
 from freeal_hf.errors import InputError
-from freeal_hf.sentences import SPANS, TOKENS, spans_in_text, tag_names
-from freeal_hf.spans import spans_of, tags_of
 from freeal_hf.tasks import NO_LABEL
 
 if TYPE_CHECKING:

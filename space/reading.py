@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from freeal_hf.data.sentences import TOKENS
+from freeal_hf.data.tables import read_tables
 from freeal_hf.errors import InputError
-from freeal_hf.sentences import TOKENS
-from freeal_hf.tables import read_tables
 from freeal_hf.tasks import TextClassification, TokenClassification
 from settings import Settings
 

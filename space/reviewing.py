@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import entities
+from freeal_hf.data.files import read_json, write_atomically
+from freeal_hf.data.human_labels import has_human_label
+from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import InputError
-from freeal_hf.files import read_json, write_atomically
-from freeal_hf.human_labels import has_human_label
-from freeal_hf.labels_csv import write_csv
 from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT
 from freeal_hf.tasks import NO_LABEL

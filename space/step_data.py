@@ -10,8 +10,8 @@ import hub_data
 import reading
 import shown
 import words
+from freeal_hf.data.sentences import TOKENS
 from freeal_hf.errors import InputError
-from freeal_hf.sentences import TOKENS
 from page import Page, Place, open_tabs, own_token, telling
 from store import DRAFT, Run
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.data.sentences import TOKENS, read_sentences
 from freeal_hf.errors import InputError
-from freeal_hf.sentences import TOKENS, read_sentences
 from freeal_hf.tasks import TokenClassification
 from reading import Table, count
 from settings import Settings

@@ -6,7 +6,7 @@ import numpy as np
 from datasets import Dataset
 
 from freeal_hf import Annotation, AnnotationRequest, TokenClassification
-from freeal_hf.spans import Span
+from freeal_hf.data.spans import Span
 from tests.conftest import FILLERS, FRUIT, TOOLS
 
 TASK = TokenClassification({"fruit": "something to eat", "tool": "something to work with"}, "What is named?")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.texts import read_data
 from freeal_hf.errors import RunError
-from freeal_hf.inputs import read_data
 from freeal_hf.round_files import distinct_texts
 
 

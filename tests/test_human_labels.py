@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
 from freeal_hf.cli import main
+from freeal_hf.data.human_labels import read_human_labels
+from freeal_hf.data.texts import fingerprint
 from freeal_hf.errors import InputError
-from freeal_hf.human_labels import read_human_labels
-from freeal_hf.inputs import fingerprint
 from freeal_hf.round_files import distinct_texts, read_labels, with_human_labels
 from freeal_hf.run_folder import RunFolder
 from tests.conftest import QUICK_TRAINING

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import TextClassification, read_data
+from freeal_hf.data.texts import is_usable, stream_texts
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import is_usable, stream_texts
 
 TASK = TextClassification(["good", "bad"])
 ROWS = [{"text": "fine film", "gold": "good"}, {"text": "dull, slow film", "gold": "bad"}]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.inputs import content_ids
-from freeal_hf.joins import explain_unknown_id, rows_of_ids
+from freeal_hf.data.joins import explain_unknown_id, rows_of_ids
+from freeal_hf.data.texts import content_ids
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,12 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.ledger import Budget, Ledger, Price
 from freeal_hf.annotation.specs import build_annotator
 from freeal_hf.cli import main
+from freeal_hf.data.spans import Span
+from freeal_hf.data.texts import TextRow
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
-from freeal_hf.inputs import TextRow
 from freeal_hf.prediction import Classifier, Columns
 from freeal_hf.ray_annotation import Account, fill_cache
 from freeal_hf.ray_prediction import write_predictions_on_ray
-from freeal_hf.spans import Span
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
 from tests.servers.chat import Behaviour, ChatServer, by_hash, serve

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from freeal_hf.data.files import explained_disk_errors, write_atomically
 from freeal_hf.errors import RunError
-from freeal_hf.files import explained_disk_errors, write_atomically
 
 WRITERS = {
     "numpy": "import numpy as np; np.savez(open('x.npz', 'wb'), a=np.zeros(10**5))",
@@ -19,7 +19,7 @@ WRITERS = {
 def test_a_full_disk_is_told_whoever_was_writing(writer, tmp_path):
     code = (
         "from pathlib import Path; from freeal_hf.errors import RunError\n"
-        "from freeal_hf.files import explained_disk_errors\n"
+        "from freeal_hf.data.files import explained_disk_errors\n"
         f"try:\n with explained_disk_errors(Path('.')): {WRITERS[writer]}\n"
         "except RunError as error: print(error)"
     )

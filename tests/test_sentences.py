@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import TokenClassification
+from freeal_hf.data.sentences import read_list, read_sentences, spans_in_text, split_words
+from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
-from freeal_hf.sentences import read_list, read_sentences, spans_in_text, split_words
-from freeal_hf.spans import Span
 
 TASK = TokenClassification(["PER", "LOC"])
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from freeal_hf.spans import Span, invalid_position, spans_of, tags_of
+from freeal_hf.data.spans import Span, invalid_position, spans_of, tags_of
 from freeal_hf.tasks import bio_tags
 
 TYPES = ["PER", "LOC"]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.spreadsheets import harmless, restored
+from freeal_hf.data.spreadsheets import harmless, restored
 
 CELLS = st.one_of(st.text(), st.text("=+-@'\t\r\n1.,e% a"))
 

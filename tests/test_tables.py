@@ -17,9 +17,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from freeal_hf.cells import cell_text, normal_cell
+from freeal_hf.data.cells import cell_text, normal_cell
+from freeal_hf.data.tables import open_table, raw_table, read_tables
 from freeal_hf.errors import InputError
-from freeal_hf.tables import open_table, raw_table, read_tables
 
 files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 characters = st.characters(codec="utf-8", exclude_characters="\0\ufeff")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.ties import likeliest
+from freeal_hf.data.ties import likeliest
 from freeal_hf.voting import agreed_labels, fuse_votes, majority
 
 

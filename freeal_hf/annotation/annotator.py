@@ -9,7 +9,7 @@ from freeal_hf.annotation.cache import AnswerCache
 from freeal_hf.annotation.calls import UnusableAnswer
 from freeal_hf.annotation.driver import Work, drive, session
 from freeal_hf.annotation.ledger import Budget, Ledger
-from freeal_hf.spans import Span
+from freeal_hf.data.spans import Span
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 
 __all__ = [

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from freeal_hf.spans import Span
+from freeal_hf.data.spans import Span
+from freeal_hf.data.ties import likeliest
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
-from freeal_hf.ties import likeliest
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 

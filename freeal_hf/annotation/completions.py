@@ -42,7 +42,7 @@ from freeal_hf.annotation.prompts import (
     parse_numbers,
     parse_texts,
 )
-from freeal_hf.spans import Span
+from freeal_hf.data.spans import Span
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 SMALLEST_CUT = 200

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
+from freeal_hf.data.sentences import named_in
+from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
-from freeal_hf.sentences import named_in
-from freeal_hf.spans import Span
 
 Place = tuple[int, int]
 """First and last word (not included)."""

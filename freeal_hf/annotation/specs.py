@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from freeal_hf.annotation.annotator import Annotator
+from freeal_hf.data.layouts import split_names
 from freeal_hf.errors import FreeALError, InputError
-from freeal_hf.layouts import split_names
 
 FORMS = """\
 embedding                   sentence embeddings, no LLM and no network (embedding:MODEL for another model)

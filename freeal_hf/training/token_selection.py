@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freeal_hf.spans import spans_of
+from freeal_hf.data.spans import spans_of
 from freeal_hf.tasks import OUTSIDE
 from freeal_hf.training.selection import BoolArray, FloatArray, IntArray, SelectionRules, select_clean
 

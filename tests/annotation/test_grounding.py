@@ -17,9 +17,9 @@ from freeal_hf.annotation.entities import (
     sentence_schema,
 )
 from freeal_hf.annotation.grounding import Mention, ground, locate, mentions_of
+from freeal_hf.data.sentences import join_words
+from freeal_hf.data.spans import Span, invalid_position, tags_of
 from freeal_hf.errors import InputError
-from freeal_hf.sentences import join_words
-from freeal_hf.spans import Span, invalid_position, tags_of
 
 TASK = TokenClassification({"PER": "a person", "LOC": "a place"}, "Names.")
 WORDS = ["Anna", "Lee", "met", "U", ".", "S", ".", "envoys", "in", "Paris", ";", "Anna", "left", "São", "Paulo"]

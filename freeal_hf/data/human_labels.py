@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from freeal_hf.data.joins import names_column
+from freeal_hf.data.sentences import SPANS, TOKENS, read_list, split_words
+from freeal_hf.data.spreadsheets import is_labels_csv
+from freeal_hf.data.tables import Table, open_table
+from freeal_hf.data.texts import MAX_CHARACTERS, join_columns, label_ids
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import MAX_CHARACTERS, join_columns, label_ids
-from freeal_hf.joins import names_column
-from freeal_hf.sentences import SPANS, TOKENS, read_list, split_words
-from freeal_hf.spreadsheets import is_labels_csv
-from freeal_hf.tables import Table, open_table
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 if TYPE_CHECKING:

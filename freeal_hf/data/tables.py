@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from freeal_hf.arrow_tables import PIECE
-from freeal_hf.cells import cell_text, normal_cell
+from freeal_hf.data.arrow import PIECE
+from freeal_hf.data.cells import cell_text, normal_cell
+from freeal_hf.data.folders import chosen_files
+from freeal_hf.data.layouts import SUFFIXES, delimiter_hint, format_of, table_suffix, text_file
+from freeal_hf.data.text_tables import Columns, Pieces, open_text_table
 from freeal_hf.errors import InputError, offline_hint
-from freeal_hf.folders import chosen_files
-from freeal_hf.layouts import SUFFIXES, delimiter_hint, format_of, table_suffix, text_file
 from freeal_hf.tasks import normal_form
-from freeal_hf.text_tables import Columns, Pieces, open_text_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import regex
 
+from freeal_hf.data.joins import names_column
+from freeal_hf.data.spans import Span, invalid_position
+from freeal_hf.data.tables import open_table
+from freeal_hf.data.texts import extra_name, is_usable, read_ids
 from freeal_hf.errors import InputError
-from freeal_hf.inputs import extra_name, is_usable, read_ids
-from freeal_hf.joins import names_column
-from freeal_hf.spans import Span, invalid_position
-from freeal_hf.tables import open_table
 from freeal_hf.tasks import NO_LABEL, OUTSIDE, Named, TokenClassification
 
 if TYPE_CHECKING:

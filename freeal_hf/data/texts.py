@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from freeal_hf.arrow_tables import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.joins import former_id
+from freeal_hf.data.label_columns import LabelColumn
+from freeal_hf.data.spreadsheets import is_labels_csv, restored
+from freeal_hf.data.tables import OpenTable, Table, open_table
 from freeal_hf.errors import InputError
-from freeal_hf.joins import former_id
-from freeal_hf.label_columns import LabelColumn
-from freeal_hf.spreadsheets import is_labels_csv, restored
-from freeal_hf.tables import OpenTable, Table, open_table
 from freeal_hf.tasks import Task, TextClassification
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from freeal_hf.cells import cell_text
+from freeal_hf.data.cells import cell_text
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Task
 

@@ -7,8 +7,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.data.layouts import SUFFIXES, is_hidden, table_suffix
 from freeal_hf.errors import InputError
-from freeal_hf.layouts import SUFFIXES, is_hidden, table_suffix
 
 logger = logging.getLogger(__name__)
 

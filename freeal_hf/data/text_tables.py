@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.data.layouts import DELIMITERS, JSON_LINES, CellLayout, TextFile, cell_layout, delimiter_hint
 from freeal_hf.errors import InputError
-from freeal_hf.layouts import DELIMITERS, JSON_LINES, CellLayout, TextFile, cell_layout, delimiter_hint
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Reads any table as rows of texts or sentences."""
