@@ -24,10 +24,10 @@ from pathlib import Path
 
 from huggingface_hub import AsyncInferenceClient
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
-from freeal_hf.annotation.prompts import annotation_messages, answer_schema, label_codes
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.prompts.labels import annotation_messages, answer_schema, label_codes
 from freeal_hf.tasks import Demonstration, TextClassification
 
 ROOT = Path(__file__).parents[1]

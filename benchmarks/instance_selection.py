@@ -31,7 +31,7 @@ from sklearn.preprocessing import normalize
 
 import freeal_hf
 from freeal_hf import EmbeddingAnnotator, load_task, read_data
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Choice, ChoiceRequest
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Choice, ChoiceRequest
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.instance_selection import diversity, uncertainty
 from freeal_hf.instance_selection.llm import LLMSelection

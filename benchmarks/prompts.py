@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from freeal_hf.annotation.annotator import AnnotationRequest
-from freeal_hf.annotation.prompts import annotation_messages
-from freeal_hf.annotation.sharing import cluster_queries
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.prompts.labels import annotation_messages
+from freeal_hf.annotators.sharing import cluster_queries
 from freeal_hf.demonstrations import nearest_demonstrations
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.tasks import Demonstration, TextClassification, load_task

@@ -21,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import overload
 
-from freeal_hf.annotation.annotator import AnnotationRequest
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.ledger import Budget, Ledger
-from freeal_hf.annotation.specs import build_annotator
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.configuration import EngineConfig
 from freeal_hf.ray_annotation import fill_cache
 from freeal_hf.tasks import TextClassification

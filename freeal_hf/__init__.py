@@ -8,21 +8,21 @@ __version__ = "0.1.0"
 # Public name -> module that defines it. Nothing is imported before it is asked for, so that `import freeal_hf`
 # and `freeal-hf --help` stay quick and a missing extra is felt only by those who use it.
 _PUBLIC = {
-    "Annotation": "freeal_hf.annotation.annotator",
-    "AnnotationRequest": "freeal_hf.annotation.annotator",
-    "Annotator": "freeal_hf.annotation.annotator",
+    "Annotation": "freeal_hf.annotators.base",
+    "AnnotationRequest": "freeal_hf.annotators.base",
+    "Annotator": "freeal_hf.annotators.base",
     "Demonstration": "freeal_hf.tasks",
-    "EmbeddingAnnotator": "freeal_hf.annotation.embedding",
+    "EmbeddingAnnotator": "freeal_hf.annotators.embedding",
     "EngineConfig": "freeal_hf.configuration",
     "FreeAL": "freeal_hf.rounds",
     "FreeALConfig": "freeal_hf.training.config",
     "FreeALTrainer": "freeal_hf.training.trainer",
     "HubConfig": "freeal_hf.configuration",
-    "InferenceEndpointsAnnotator": "freeal_hf.annotation.endpoints",
-    "LocalAnnotator": "freeal_hf.annotation.local",
+    "InferenceEndpointsAnnotator": "freeal_hf.annotators.inference",
+    "LocalAnnotator": "freeal_hf.annotators.local",
     "LoopConfig": "freeal_hf.configuration",
     "TextClassification": "freeal_hf.tasks",
-    "TextGenerationAnnotator": "freeal_hf.annotation.tgi",
+    "TextGenerationAnnotator": "freeal_hf.annotators.tgi",
     "TokenClassification": "freeal_hf.tasks",
     "load_task": "freeal_hf.tasks",
     "pull_run": "freeal_hf.hub_pull",
@@ -30,13 +30,13 @@ _PUBLIC = {
 }
 
 if TYPE_CHECKING:
-    from freeal_hf.annotation.annotator import Annotation as Annotation
-    from freeal_hf.annotation.annotator import AnnotationRequest as AnnotationRequest
-    from freeal_hf.annotation.annotator import Annotator as Annotator
-    from freeal_hf.annotation.embedding import EmbeddingAnnotator as EmbeddingAnnotator
-    from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
-    from freeal_hf.annotation.local import LocalAnnotator as LocalAnnotator
-    from freeal_hf.annotation.tgi import TextGenerationAnnotator as TextGenerationAnnotator
+    from freeal_hf.annotators.base import Annotation as Annotation
+    from freeal_hf.annotators.base import AnnotationRequest as AnnotationRequest
+    from freeal_hf.annotators.base import Annotator as Annotator
+    from freeal_hf.annotators.embedding import EmbeddingAnnotator as EmbeddingAnnotator
+    from freeal_hf.annotators.inference import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
+    from freeal_hf.annotators.local import LocalAnnotator as LocalAnnotator
+    from freeal_hf.annotators.tgi import TextGenerationAnnotator as TextGenerationAnnotator
     from freeal_hf.configuration import EngineConfig as EngineConfig
     from freeal_hf.configuration import HubConfig as HubConfig
     from freeal_hf.configuration import LoopConfig as LoopConfig

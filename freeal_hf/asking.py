@@ -13,9 +13,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
-from freeal_hf.annotation.ledger import Ledger
-from freeal_hf.annotation.usability import ENOUGH, FirstAnswers
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds import kind_of

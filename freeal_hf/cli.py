@@ -276,7 +276,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
 
     quiet_libraries()
-    from freeal_hf.annotation.specs import columns_of, split_specs
+    from freeal_hf.annotators.registry import columns_of, split_specs
     from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.data.tables import raw_table
     from freeal_hf.kinds import read_rows

@@ -28,7 +28,7 @@ from freeal_hf.tasks import Task, TokenClassification
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from freeal_hf.annotation.ledger import Ledger
+    from freeal_hf.annotators.budget import Ledger
     from freeal_hf.instance_selection.pool import Pool, Strategy
 
 STRATEGIES = (
@@ -187,11 +187,11 @@ def _strategy(values: Mapping[str, Any], task: Task | None, output: Path, stack:
 
 
 def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) -> "Strategy":
-    from freeal_hf.annotation.cache import AnswerCache
-    from freeal_hf.annotation.driver import session
-    from freeal_hf.annotation.ledger import Budget, Ledger
-    from freeal_hf.annotation.prices import load_prices, price_of
-    from freeal_hf.annotation.specs import build_annotator
+    from freeal_hf.annotators.budget import Budget, Ledger
+    from freeal_hf.annotators.cache import AnswerCache
+    from freeal_hf.annotators.driver import session
+    from freeal_hf.annotators.prices import load_prices, price_of
+    from freeal_hf.annotators.registry import build_annotator
     from freeal_hf.instance_selection.llm import LLMSelection
 
     if "annotator" not in values:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.annotation.calls import kind_of_reason
+from freeal_hf.annotators.pacing import kind_of_reason
 from freeal_hf.data.sentences import SPANS
 from freeal_hf.tasks import is_missing
 

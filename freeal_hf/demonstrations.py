@@ -12,21 +12,15 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.preprocessing import normalize
 
-from freeal_hf.annotation.annotator import (
-    Annotation,
-    AnnotationRequest,
-    GenerationRequest,
-    run_annotation,
-    run_generation,
-)
-from freeal_hf.annotation.grounding import ground
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotators.prompts.grounding import ground
 from freeal_hf.data.sentences import named_in, split_words
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TokenClassification
 
 if TYPE_CHECKING:
-    from freeal_hf.annotation.annotator import TextGenerator
-    from freeal_hf.annotation.cache import AnswerCache
-    from freeal_hf.annotation.ledger import Budget, Ledger
+    from freeal_hf.annotators.base import TextGenerator
+    from freeal_hf.annotators.budget import Budget, Ledger
+    from freeal_hf.annotators.cache import AnswerCache
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from freeal_hf.annotation.annotator import Annotation
-from freeal_hf.annotation.calls import with_answer
+from freeal_hf.annotators.base import Annotation
+from freeal_hf.annotators.pacing import with_answer
 from freeal_hf.data.human_labels import HumanEntities
 from freeal_hf.data.spans import Span
 from freeal_hf.tasks import TokenClassification

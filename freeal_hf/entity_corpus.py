@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from freeal_hf.annotation.prompts import LONGEST_SHOT
+from freeal_hf.annotators.prompts.labels import LONGEST_SHOT
 from freeal_hf.data.arrow import StringColumn, table_of
 from freeal_hf.data.human_labels import HumanEntities
 from freeal_hf.data.joins import rows_of_texts

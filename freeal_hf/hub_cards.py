@@ -154,9 +154,9 @@ def _is_asked(annotator: Any) -> bool:
 
 
 def _prompt(task: Task) -> str:
-    from freeal_hf.annotation.annotator import AnnotationRequest
-    from freeal_hf.annotation.entities import entity_messages
-    from freeal_hf.annotation.prompts import annotation_messages
+    from freeal_hf.annotators.base import AnnotationRequest
+    from freeal_hf.annotators.prompts.entities import entity_messages
+    from freeal_hf.annotators.prompts.labels import annotation_messages
 
     request = AnnotationRequest("{text}")
     if isinstance(task, TokenClassification):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from freeal_hf.annotation.http_errors import HTTP_ERRORS
+from freeal_hf.annotators.http_errors import HTTP_ERRORS
 from freeal_hf.errors import HubChanged, HubError
 
 if TYPE_CHECKING:

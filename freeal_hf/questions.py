@@ -7,10 +7,10 @@ from typing import Any, overload
 import numpy as np
 
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
-from freeal_hf.annotation.ledger import Ledger
-from freeal_hf.annotation.sharing import cluster_queries
-from freeal_hf.annotation.usability import CHECKED, ENOUGH, check_answers
+from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
+from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.sharing import cluster_queries
+from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.data.files import write_atomically
 from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations

@@ -17,11 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Annotator, run_annotation
-from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
-from freeal_hf.annotation.calls import TransientError
-from freeal_hf.annotation.driver import together
-from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotators.budget import Budget, Ledger, Price
+from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotators.driver import together
+from freeal_hf.annotators.pacing import TransientError
 from freeal_hf.configuration import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError

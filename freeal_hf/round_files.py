@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from freeal_hf.annotation.annotator import Annotation
-from freeal_hf.annotation.calls import with_answer
+from freeal_hf.annotators.base import Annotation
+from freeal_hf.annotators.pacing import with_answer
 from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.data.human_labels import HUMAN_NOTE, HumanLabel
 from freeal_hf.data.joins import explain_unknown_id, rows_of_ids, rows_of_texts, shown

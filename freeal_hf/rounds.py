@@ -15,11 +15,11 @@ import numpy as np
 
 import freeal_hf
 from freeal_hf import run_folder
-from freeal_hf.annotation.annotator import Annotator, session
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.estimate import Estimate, estimate_annotation
-from freeal_hf.annotation.ledger import Budget
-from freeal_hf.annotation.prices import load_prices
+from freeal_hf.annotators.base import Annotator, session
+from freeal_hf.annotators.budget import Budget
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.estimate import Estimate, estimate_annotation
+from freeal_hf.annotators.prices import load_prices
 from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, annotate, forget_unfinished, votes_of
 from freeal_hf.configuration import (
     EngineConfig,
@@ -307,7 +307,7 @@ class FreeAL:
     def _prepared(self, data: Any, *, asked: bool = False) -> "Dataset":
         from datasets import Dataset
 
-        from freeal_hf.annotation.specs import columns_of
+        from freeal_hf.annotators.registry import columns_of
 
         names = data.column_names if isinstance(data, Dataset) else ()
         if {"id", "text", "note"} <= set(names):

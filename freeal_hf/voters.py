@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.annotation.annotator import Annotator
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.ledger import Budget, Price
-from freeal_hf.annotation.prices import price_of
+from freeal_hf.annotators.base import Annotator
+from freeal_hf.annotators.budget import Budget, Price
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.prices import price_of
 from freeal_hf.configuration import EngineConfig, LoopConfig, each_annotator
 from freeal_hf.data.texts import extra_name
 from freeal_hf.errors import InputError
@@ -87,8 +87,8 @@ def voters_of(
     """
     from datasets import ClassLabel
 
-    from freeal_hf.annotation.columns import check_names_labels
-    from freeal_hf.annotation.specs import build_annotator, split_specs
+    from freeal_hf.annotators.column import check_names_labels
+    from freeal_hf.annotators.registry import build_annotator, split_specs
     from freeal_hf.data.cells import cell_text
 
     def column(name: str) -> dict[str, str]:

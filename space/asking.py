@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from freeal_hf.annotation.annotator import AnnotationRequest
-from freeal_hf.annotation.estimate import estimate_annotation
-from freeal_hf.annotation.prices import price_of
-from freeal_hf.annotation.specs import build_annotator
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.estimate import estimate_annotation
+from freeal_hf.annotators.prices import price_of
+from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, TokenClassification, task_from_dict
 from guard import ForbiddenAddressError, check_url

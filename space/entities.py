@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.annotation.grounding import Mention, locate, mentions_of
+from freeal_hf.annotators.prompts.grounding import Mention, locate, mentions_of
 from freeal_hf.data.sentences import SPANS, TOKENS, spans_in_text, tag_names
 from freeal_hf.data.spans import spans_of, tags_of
 from freeal_hf.errors import InputError

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto import CONFIG_MAPPING
 
-from freeal_hf.annotation.annotator import AnnotationRequest, ChoiceRequest, GenerationRequest
-from freeal_hf.annotation.prompts import annotation_messages, answer_text, choice_messages, generation_messages
+from freeal_hf.annotators.base import AnnotationRequest, ChoiceRequest, GenerationRequest
+from freeal_hf.annotators.prompts.labels import annotation_messages, answer_text, choice_messages, generation_messages
 from freeal_hf.tasks import TextClassification
 
 CHAT_TEMPLATE = (

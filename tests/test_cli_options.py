@@ -2,7 +2,7 @@
 
 import pytest
 
-from freeal_hf.annotation.specs import columns_of, split_specs
+from freeal_hf.annotators.registry import columns_of, split_specs
 from freeal_hf.cli import main
 from freeal_hf.cli_options import reading
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import Annotation, TextClassification, TokenClassification
-from freeal_hf.annotation.annotator import Generation
-from freeal_hf.annotation.grounding import ground
+from freeal_hf.annotators.base import Generation
+from freeal_hf.annotators.prompts.grounding import ground
 from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
 
 

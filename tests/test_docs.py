@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from freeal_hf import cli
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
-from freeal_hf.annotation.local import LocalAnnotator
-from freeal_hf.annotation.tgi import TextGenerationAnnotator
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.local import LocalAnnotator
+from freeal_hf.annotators.tgi import TextGenerationAnnotator
 from tests.servers.chat import Behaviour, ChatServer, serve
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +59,7 @@ def test_the_ladder_is_printed_as_it_is_shown(task, caplog, monkeypatch):
     shown = re.search(r"<!-- the ladder.*?-->\n((?:    .*\n)+)", ANNOTATORS)[1].splitlines()
     with (
         serve(ChatServer(Behaviour(constraints=("structured_outputs",)))) as server,
-        caplog.at_level(logging.INFO, logger="freeal_hf.annotation.features"),
+        caplog.at_level(logging.INFO, logger="freeal_hf.annotators.features"),
     ):
         list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("plum")]))
     assert caplog.messages == [line.strip() for line in shown]

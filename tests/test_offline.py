@@ -2,7 +2,7 @@
 
 import pytest
 
-from freeal_hf.annotation.specs import build_annotator
+from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.data.tables import read_tables
 from freeal_hf.errors import FreeALError, offline_hint
 from freeal_hf.training.student import check_loads

@@ -30,10 +30,10 @@ from freeal_hf import (
     LoopConfig,
     TokenClassification,
 )
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.ledger import Budget, Ledger, Price
-from freeal_hf.annotation.specs import build_annotator
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.budget import Budget, Ledger, Price
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.cli import main
 from freeal_hf.data.spans import Span
 from freeal_hf.data.texts import TextRow

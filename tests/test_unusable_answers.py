@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 
 from freeal_hf import Annotation, FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
-from freeal_hf.annotation.usability import CHECKED
+from freeal_hf.annotators.usability import CHECKED
 from freeal_hf.errors import AnnotatorError, BudgetExceeded
 from freeal_hf.run_folder import RESULT_FILES
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from freeal_hf.annotation.annotator import ChoiceRequest, TextChooser, run_choice
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.ledger import Budget, Ledger
+from freeal_hf.annotators.base import ChoiceRequest, TextChooser, run_choice
+from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.errors import InputError
 from freeal_hf.instance_selection.pool import Pool, distinct_indices
 from freeal_hf.tasks import Task

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from freeal_hf.annotation.annotator import (
+from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     Annotator,
@@ -23,10 +23,10 @@ from freeal_hf.annotation.annotator import (
     run_generation,
     session,
 )
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.calls import RefusedError, TransientError
-from freeal_hf.annotation.driver import DRAIN_SECONDS
-from freeal_hf.annotation.ledger import Budget, Ledger, Price
+from freeal_hf.annotators.budget import Budget, Ledger, Price
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import DRAIN_SECONDS
+from freeal_hf.annotators.pacing import RefusedError, TransientError
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RunError
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 
@@ -81,7 +81,7 @@ def labels(results: Iterator[tuple[int, Annotation]]) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("freeal_hf.annotators.pacing._FIRST_BACKOFF", 0.001)
 
 
 @pytest.fixture
@@ -581,8 +581,8 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from test_annotator import LengthAnnotator, TASK, numbered
 import asyncio
-from freeal_hf.annotation.annotator import run_annotation
-from freeal_hf.annotation.cache import AnswerCache
+from freeal_hf.annotators.base import run_annotation
+from freeal_hf.annotators.cache import AnswerCache
 
 class Slow(LengthAnnotator):
     answered = 0

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.errors import RunError
 
 KEY = request_key("{}")
@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 _FILL_THE_DISK = """
 import resource, signal, sys
-from freeal_hf.annotation.cache import AnswerCache, request_key
+from freeal_hf.annotators.cache import AnswerCache, request_key
 from freeal_hf.errors import RunError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 cache = AnswerCache(sys.argv[1])
@@ -165,7 +165,7 @@ def test_the_answers_in_hand_when_the_disk_fills_up_are_saved_from_the_reserve(s
 
 _KILLED = """
 import os, signal, sys
-from freeal_hf.annotation.cache import AnswerCache, request_key
+from freeal_hf.annotators.cache import AnswerCache, request_key
 cache = AnswerCache(sys.argv[1])
 cache.write({request_key("1"): {"label": 1}})
 os.kill(os.getpid(), signal.SIGKILL)

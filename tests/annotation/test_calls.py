@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from freeal_hf.annotation.calls import Pace, RefusedError, TransientError, ask, kind_of_reason, with_answer
+from freeal_hf.annotators.pacing import Pace, RefusedError, TransientError, ask, kind_of_reason, with_answer
 from freeal_hf.errors import AnnotatorError
 
 
@@ -28,7 +28,7 @@ def ask_until(outcomes: list[object], *, max_attempts: int = 5, timeout: float |
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.0)
+    monkeypatch.setattr("freeal_hf.annotators.pacing._FIRST_BACKOFF", 0.0)
 
 
 def test_a_passing_failure_is_tried_again() -> None:

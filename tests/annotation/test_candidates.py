@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from freeal_hf import AnnotationRequest, Demonstration, TokenClassification
-from freeal_hf.annotation.candidates import ORDINARY, candidates, find_entities, type_phrases
-from freeal_hf.annotation.embedding import EmbeddingAnnotator
+from freeal_hf.annotators.candidates import ORDINARY, candidates, find_entities, type_phrases
+from freeal_hf.annotators.embedding import EmbeddingAnnotator
 from freeal_hf.data.spans import Span
 
 TASK = TokenClassification({"drug": "a chemical, such as aspirin", "city": "a place (e.g. Rome)"})

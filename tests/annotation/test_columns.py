@@ -2,8 +2,8 @@
 
 import pytest
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, run_annotation
-from freeal_hf.annotation.columns import ColumnAnnotator
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, run_annotation
+from freeal_hf.annotators.column import ColumnAnnotator
 from freeal_hf.tasks import NO_LABEL, TextClassification
 
 

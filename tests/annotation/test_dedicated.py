@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, session
-from freeal_hf.annotation.dedicated import DedicatedEndpoint
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation, session
+from freeal_hf.annotators.dedicated import DedicatedEndpoint
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import TextClassification
 from tests.servers.chat import ChatServer
@@ -21,7 +21,7 @@ def manage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Management
 
         def start(state: str, url: str = "http://127.0.0.1:9", **options: object) -> ManagementServer:
             server = stack.enter_context(serve_management(ManagementServer(state, url, **options)))
-            monkeypatch.setattr("freeal_hf.annotation.dedicated.POLL_SECONDS", 0.01)
+            monkeypatch.setattr("freeal_hf.annotators.dedicated.POLL_SECONDS", 0.01)
             # huggingface_hub has no environment variable for this address
             monkeypatch.setattr("huggingface_hub.constants.INFERENCE_ENDPOINTS_ENDPOINT", f"{server.url}/v2")
             return server

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from freeal_hf.annotation.annotator import (
+from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     GenerationRequest,
@@ -17,9 +17,9 @@ from freeal_hf.annotation.annotator import (
     run_annotation,
     run_generation,
 )
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
-from freeal_hf.annotation.ledger import Ledger
+from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from tests.servers.chat import MODEL, ChatServer, by_hash
@@ -30,7 +30,7 @@ TOKEN = "sk-very-secret-0123456789"
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("freeal_hf.annotators.pacing._FIRST_BACKOFF", 0.001)
 
 
 def annotate(annotator: InferenceEndpointsAnnotator, task: TextClassification, *texts: str) -> list[Annotation]:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.columns import ColumnAnnotator
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
-from freeal_hf.annotation.estimate import Interval, estimate_annotation
-from freeal_hf.annotation.ledger import Ledger, Price
-from freeal_hf.annotation.prices import PRICES, load_prices, price_of
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.budget import Ledger, Price
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.column import ColumnAnnotator
+from freeal_hf.annotators.estimate import Interval, estimate_annotation
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.prices import PRICES, load_prices, price_of
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification
 from tests.servers.chat import ChatServer

@@ -11,10 +11,10 @@ from typing import Any, get_args
 
 import pytest
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.calls import Reason
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.pacing import Reason
 from freeal_hf.tasks import TextClassification
 from tests.servers.chat import ChatServer, by_hash
 
@@ -37,7 +37,7 @@ FAULTS = {
 
 @pytest.fixture
 def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.02)
+    monkeypatch.setattr("freeal_hf.annotators.pacing._FIRST_BACKOFF", 0.02)
 
 
 def test_5000_texts_against_a_server_with_every_fault(
@@ -68,10 +68,10 @@ def test_5000_texts_against_a_server_with_every_fault(
 
 _RUN = """
 import sys
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
-from freeal_hf.annotation.ledger import Ledger
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.budget import Ledger
 from freeal_hf.tasks import TextClassification
 
 task = TextClassification(["billing", "shipping", "other"])

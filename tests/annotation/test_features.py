@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from freeal_hf.annotation.annotator import (
+from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     ChoiceRequest,
@@ -16,8 +16,8 @@ from freeal_hf.annotation.annotator import (
     run_choice,
     run_generation,
 )
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
-from freeal_hf.annotation.ledger import Ledger
+from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from tests.servers.chat import REFUSALS, ChatServer, by_hash
@@ -40,7 +40,7 @@ TEXTS = [f"parcel {i}" for i in range(12)]
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeal_hf.annotation.calls._FIRST_BACKOFF", 0.0001)
+    monkeypatch.setattr("freeal_hf.annotators.pacing._FIRST_BACKOFF", 0.0001)
 
 
 def annotate(

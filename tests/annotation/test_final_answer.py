@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotation.entities import parse_entities
-from freeal_hf.annotation.final_answer import final_answer, said_in
-from freeal_hf.annotation.label_answers import parse_answer
-from freeal_hf.annotation.prompts import parse_numbers, parse_texts
+from freeal_hf.annotators.final_answer import final_answer, said_in
+from freeal_hf.annotators.prompts.entities import parse_entities
+from freeal_hf.annotators.prompts.label_answers import parse_answer
+from freeal_hf.annotators.prompts.labels import parse_numbers, parse_texts
 from freeal_hf.tasks import NO_LABEL, TextClassification, TokenClassification
 
 TASK = TextClassification(["ham", "spam"])

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import AnnotationRequest, Demonstration, TokenClassification
-from freeal_hf.annotation.annotator import GenerationRequest
-from freeal_hf.annotation.entities import (
+from freeal_hf.annotators.base import GenerationRequest
+from freeal_hf.annotators.prompts.entities import (
     entity_messages,
     entity_schema,
     parse_entities,
@@ -16,7 +16,7 @@ from freeal_hf.annotation.entities import (
     sentence_messages,
     sentence_schema,
 )
-from freeal_hf.annotation.grounding import Mention, ground, locate, mentions_of
+from freeal_hf.annotators.prompts.grounding import Mention, ground, locate, mentions_of
 from freeal_hf.data.sentences import join_words
 from freeal_hf.data.spans import Span, invalid_position, tags_of
 from freeal_hf.errors import InputError

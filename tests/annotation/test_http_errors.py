@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from freeal_hf.annotation.calls import RefusedError, TransientError
-from freeal_hf.annotation.http_errors import HTTP_ERRORS, error_object, explained, public_url, requested_wait
+from freeal_hf.annotators.http_errors import HTTP_ERRORS, error_object, explained, public_url, requested_wait
+from freeal_hf.annotators.pacing import RefusedError, TransientError
 from freeal_hf.errors import AnnotatorError
 
 
@@ -187,7 +187,7 @@ IN_A_MINUTE = datetime.fromtimestamp(NOW, timezone.utc) + timedelta(seconds=60)
 def test_the_time_that_a_server_asks_to_wait_is_read(
     headers: dict[str, str], said: str, seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("freeal_hf.annotation.http_errors.time.time", lambda: NOW)
+    monkeypatch.setattr("freeal_hf.annotators.http_errors.time.time", lambda: NOW)
     wait = requested_wait(headers, said)
     assert wait == (None if seconds is None else pytest.approx(seconds))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotation.label_answers import parse_answer
-from freeal_hf.annotation.prompts import answer_text, label_codes
+from freeal_hf.annotators.prompts.label_answers import parse_answer
+from freeal_hf.annotators.prompts.labels import answer_text, label_codes
 from freeal_hf.tasks import NO_LABEL, TextClassification
 
 TASK = TextClassification(

@@ -5,7 +5,7 @@ import torch
 import transformers
 from packaging.version import Version
 
-from freeal_hf.annotation.likelihood import answer_log_likelihoods
+from freeal_hf.annotators.likelihood import answer_log_likelihoods
 from freeal_hf.errors import AnnotatorError
 from tests.models import chat_model
 

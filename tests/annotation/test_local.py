@@ -11,14 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_choice, run_generation
-from freeal_hf.annotation.calls import RefusedError
-from freeal_hf.annotation.local import LocalAnnotator
-from freeal_hf.annotation.prompts import (
-    CUT_MARK,
-    annotation_messages,
-    answer_text,
-)
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_choice, run_generation
+from freeal_hf.annotators.local import LocalAnnotator
+from freeal_hf.annotators.pacing import RefusedError
+from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages, answer_text
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import Demonstration, TextClassification
 from tests.models import (

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability, tokens_of
+from freeal_hf.annotators.logprobs import TokenLogprobs, code_probabilities, name_probability, tokens_of
 
 
 def token(text: str, **alternatives: float) -> TokenLogprobs:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest
-from freeal_hf.annotation.prompts import (
+from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest
+from freeal_hf.annotators.prompts.labels import (
     CUT_MARK,
     annotation_messages,
     answer_regex,

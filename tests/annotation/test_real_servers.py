@@ -13,14 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from freeal_hf.annotation.annotator import (
-    Annotation,
-    AnnotationRequest,
-    GenerationRequest,
-    run_annotation,
-    run_generation,
-)
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.tasks import TextClassification
 
 START_SECONDS = 120

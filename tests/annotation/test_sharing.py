@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freeal_hf.annotation.sharing import cluster_queries
+from freeal_hf.annotators.sharing import cluster_queries
 
 EMBEDDINGS = np.random.default_rng(0).normal(size=(60, 8))
 

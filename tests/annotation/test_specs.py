@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from freeal_hf.annotation.columns import ColumnAnnotator
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
-from freeal_hf.annotation.specs import build_annotator
+from freeal_hf.annotators.column import ColumnAnnotator
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.errors import InputError
 
 
@@ -58,7 +58,7 @@ def test_an_unknown_specification_is_answered_with_the_forms(spec: str) -> None:
 
 def test_building_an_endpoint_imports_no_torch() -> None:
     code = (
-        "import sys; from freeal_hf.annotation.specs import build_annotator; build_annotator('endpoint:org/name'); "
+        "import sys; from freeal_hf.annotators.registry import build_annotator; build_annotator('endpoint:org/name'); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

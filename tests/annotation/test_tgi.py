@@ -7,13 +7,13 @@ from contextlib import ExitStack
 import pytest
 from tokenizers import processors
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_choice, run_generation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.calls import TransientError
-from freeal_hf.annotation.ledger import Ledger
-from freeal_hf.annotation.prompts import CUT_MARK, annotation_messages
-from freeal_hf.annotation.specs import build_annotator
-from freeal_hf.annotation.tgi import TextGenerationAnnotator
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_choice, run_generation
+from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.pacing import TransientError
+from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages
+from freeal_hf.annotators.registry import build_annotator
+from freeal_hf.annotators.tgi import TextGenerationAnnotator
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import Demonstration
 from tests.models import (
@@ -261,7 +261,7 @@ def test_an_address_that_is_no_url_is_refused():
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "text_generation", None)
-    monkeypatch.delitem(sys.modules, "freeal_hf.annotation.tgi_client", raising=False)
+    monkeypatch.delitem(sys.modules, "freeal_hf.annotators.tgi_client", raising=False)
     with pytest.raises(AnnotatorError, match=r"pip install 'freeal-hf\[tgi\]'"):
         TextGenerationAnnotator("http://127.0.0.1:8080")
 

@@ -16,8 +16,8 @@ import pytest
 import transformers
 from packaging.version import Version
 
-from freeal_hf.annotation.annotator import AnnotationRequest, run_annotation, run_generation
-from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_generation
+from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from tests.models import REVIEW_TASK, REVIEWS, WRITE_REVIEWS, WRITTEN_REVIEWS, chat_tokenizer, review_model
 
 START_SECONDS = 120

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from freeal_hf import InferenceEndpointsAnnotator, TextClassification
-from freeal_hf.annotation.annotator import ChoiceRequest
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.ledger import Budget, Ledger
-from freeal_hf.annotation.prompts import choice_messages, parse_numbers
+from freeal_hf.annotators.base import ChoiceRequest
+from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.prompts.labels import choice_messages, parse_numbers
 from freeal_hf.errors import BudgetExceeded, InputError
 from freeal_hf.instance_selection.llm import LLMSelection
 from freeal_hf.instance_selection.pool import Pool, select_instances

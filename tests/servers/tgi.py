@@ -15,7 +15,7 @@ from aiohttp import web
 from jinja2 import TemplateError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from freeal_hf.annotation.prompts import answer_text
+from freeal_hf.annotators.prompts.labels import answer_text
 from tests.servers.background import running
 
 MODEL_INFO = {"model_id": "tests/tiny-chat", "model_sha": "0" * 40, "version": "3.3.6"}

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
-from freeal_hf.annotation.calls import Pace, Reason, RefusedError, TransientError, ask
-from freeal_hf.annotation.ledger import Budget, Ledger
+from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotators.pacing import Pace, Reason, RefusedError, TransientError, ask
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RunError
 
 DRAIN_SECONDS = 1.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from freeal_hf.annotation.prompts import Message
+from freeal_hf.annotators.prompts.labels import Message
 
 
 def without_system_role(messages: Sequence[Message]) -> list[Message]:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from freeal_hf.annotation.calls import Pace, RefusedError, RejectedError, TransientError, ask
-from freeal_hf.annotation.completions import Completion
-from freeal_hf.annotation.constraints import LADDER, NONCE, Constrain, Constraint, constraint_fields
-from freeal_hf.annotation.final_answer import final_answer
-from freeal_hf.annotation.prompts import Message
+from freeal_hf.annotators.constraints import LADDER, NONCE, Constrain, Constraint, constraint_fields
+from freeal_hf.annotators.final_answer import final_answer
+from freeal_hf.annotators.llm import Completion
+from freeal_hf.annotators.pacing import Pace, RefusedError, RejectedError, TransientError, ask
+from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.errors import AnnotatorError
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from text_generation import AsyncClient
 from text_generation.types import Parameters, Request, Response
 
-from freeal_hf.annotation.calls import RefusedError, TransientError
-from freeal_hf.annotation.http_errors import error_object, explained
-from freeal_hf.annotation.prompts import Message
+from freeal_hf.annotators.http_errors import error_object, explained
+from freeal_hf.annotators.pacing import RefusedError, TransientError
+from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.errors import AnnotatorError
 
 
@@ -52,7 +52,7 @@ class TGIClient(AsyncClient):
             The response with the details of its tokens, and the number of tokens of the prompt (0 if not told).
 
         Raises:
-            TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotation.http_errors.explained`.
+            TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotators.http_errors.explained`.
         """
         request = Request(inputs=prompt, parameters=Parameters(details=True, **parameters))
         payload, headers = await self._call("POST", "/generate", request.model_dump())

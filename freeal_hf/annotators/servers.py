@@ -7,8 +7,8 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
-from freeal_hf.annotation.calls import RefusedError, RejectedError, TransientError
-from freeal_hf.annotation.http_errors import public_url
+from freeal_hf.annotators.http_errors import public_url
+from freeal_hf.annotators.pacing import RefusedError, RejectedError, TransientError
 from freeal_hf.errors import AnnotatorError, InputError
 
 logger = logging.getLogger(__name__)

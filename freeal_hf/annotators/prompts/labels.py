@@ -7,8 +7,8 @@ from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
 
-from freeal_hf.annotation.annotator import AnnotationRequest, ChoiceRequest, GenerationRequest
-from freeal_hf.annotation.final_answer import final_answer
+from freeal_hf.annotators.base import AnnotationRequest, ChoiceRequest, GenerationRequest
+from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.tasks import Task
 
 Message = dict[str, str]

@@ -7,12 +7,12 @@ from typing import Any
 
 from huggingface_hub import AsyncInferenceClient
 
-from freeal_hf.annotation.calls import TransientError
-from freeal_hf.annotation.completions import Completion
-from freeal_hf.annotation.final_answer import said_in
-from freeal_hf.annotation.http_errors import HTTP_ERRORS, blotted, error_object, explained
-from freeal_hf.annotation.logprobs import TokenLogprobs
-from freeal_hf.annotation.prompts import Message
+from freeal_hf.annotators.final_answer import said_in
+from freeal_hf.annotators.http_errors import HTTP_ERRORS, blotted, error_object, explained
+from freeal_hf.annotators.llm import Completion
+from freeal_hf.annotators.logprobs import TokenLogprobs
+from freeal_hf.annotators.pacing import TransientError
+from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.errors import AnnotatorError, offline_hint
 
 _OURS = "freeal"
@@ -55,7 +55,7 @@ async def complete(
         **sampling: `max_tokens`, `temperature`, `seed`, `logprobs`, `top_logprobs`; `None` leaves one out.
 
     Raises:
-        TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotation.http_errors.explained`.
+        TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotators.http_errors.explained`.
     """
     fields = {_OURS if name == "response_format" else name: value for name, value in extra.items()}
     try:

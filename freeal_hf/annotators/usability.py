@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest, Annotator, run_annotation
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.calls import UnusableAnswer
-from freeal_hf.annotation.ledger import Budget, Ledger
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.pacing import UnusableAnswer
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import Task
 

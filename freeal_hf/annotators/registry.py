@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from freeal_hf.annotation.annotator import Annotator
+from freeal_hf.annotators.base import Annotator
 from freeal_hf.data.layouts import split_names
 from freeal_hf.errors import FreeALError, InputError
 
@@ -77,26 +77,26 @@ def _build(
 ) -> Annotator:
     # each import is made only for the annotator that needs it: torch, a client, an extra that may not be there
     if kind == "embedding":
-        from freeal_hf.annotation.embedding import EmbeddingAnnotator
+        from freeal_hf.annotators.embedding import EmbeddingAnnotator
 
         return _made(EmbeddingAnnotator, **{**({"model": value} if value else {}), **options})
     if kind == "endpoint" and value:
-        from freeal_hf.annotation.endpoints import InferenceEndpointsAnnotator
+        from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 
         model, _, url = value.partition("@http")
         if model and url:
             options["base_url"] = f"http{url}"
         return _made(InferenceEndpointsAnnotator, model or value, **options)
     if kind == "tgi" and value:
-        from freeal_hf.annotation.tgi import TextGenerationAnnotator
+        from freeal_hf.annotators.tgi import TextGenerationAnnotator
 
         return _made(TextGenerationAnnotator, value, **options)
     if kind == "local" and value:
-        from freeal_hf.annotation.local import LocalAnnotator
+        from freeal_hf.annotators.local import LocalAnnotator
 
         return _made(LocalAnnotator, value, **options)
     if kind == "column" and value and column is not None:
-        from freeal_hf.annotation.columns import ColumnAnnotator
+        from freeal_hf.annotators.column import ColumnAnnotator
 
         return _made(ColumnAnnotator, column(value), value, **options)
     raise InputError(f"There is no annotator {':'.join(filter(None, (kind, value)))!r}. The forms are:\n{FORMS}")

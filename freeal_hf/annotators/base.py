@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, get_args, runtime_checkable
 
-from freeal_hf.annotation.cache import AnswerCache
-from freeal_hf.annotation.calls import UnusableAnswer
-from freeal_hf.annotation.driver import Work, drive, session
-from freeal_hf.annotation.ledger import Budget, Ledger
+from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import Work, drive, session
+from freeal_hf.annotators.pacing import UnusableAnswer
 from freeal_hf.data.spans import Span
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 
@@ -58,7 +58,7 @@ class Annotation:
         probabilities (`tuple[float, ...]`, *optional*): Probability of every label, in the order of their ids.
         reason (`str`, *optional*):
             Why there is no label; set if and only if `label` is -1. What the driver and the shipped annotators give
-            is listed in `freeal_hf.annotation.calls.Reason`.
+            is listed in `freeal_hf.annotators.pacing.Reason`.
         prompt_tokens (`int`): Tokens that were read for this answer.
         completion_tokens (`int`): Tokens that were written for it.
         answer (`str`, *optional*): What the model said, word for word.
@@ -182,7 +182,7 @@ class Annotator(Protocol):
     - `open()`, `close()`: called by `session`, from the first call of a whole loop to its last.
 
     A call that fails raises `TransientError` (the driver makes it again) or `RefusedError` (the text gets no label) of
-    `freeal_hf.annotation.calls`, or `AnnotatorError` (the run ends).
+    `freeal_hf.annotators.pacing`, or `AnnotatorError` (the run ends).
 
     Example:
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from freeal_hf.annotation.calls import UnusableAnswer
-from freeal_hf.annotation.final_answer import final_answer
-from freeal_hf.annotation.prompts import label_codes
+from freeal_hf.annotators.final_answer import final_answer
+from freeal_hf.annotators.pacing import UnusableAnswer
+from freeal_hf.annotators.prompts.labels import label_codes
 from freeal_hf.tasks import NO_LABEL, Task
 
 # The only words that may stand beside a label. No sentence of these words and one label denies the label. Any other

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from freeal_hf.annotation.annotator import AnnotationRequest, GenerationRequest
-from freeal_hf.annotation.calls import UnusableAnswer
-from freeal_hf.annotation.final_answer import final_answer
-from freeal_hf.annotation.label_answers import denies
-from freeal_hf.annotation.prompts import LONGEST_SHOT, Message, cut_text, quoted
+from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest
+from freeal_hf.annotators.final_answer import final_answer
+from freeal_hf.annotators.pacing import UnusableAnswer
+from freeal_hf.annotators.prompts.label_answers import denies
+from freeal_hf.annotators.prompts.labels import LONGEST_SHOT, Message, cut_text, quoted
 from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
 
 LONGEST_PASSAGE = 3000

@@ -8,7 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.annotation.annotator import (
+from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     Choice,
@@ -16,8 +16,10 @@ from freeal_hf.annotation.annotator import (
     Generation,
     GenerationRequest,
 )
-from freeal_hf.annotation.calls import RefusedError, TransientError
-from freeal_hf.annotation.completions import (
+from freeal_hf.annotators.constraints import Constrain, schema_fields
+from freeal_hf.annotators.features import TOP_LOGPROBS, Features, Form, Question
+from freeal_hf.annotators.http_errors import public_url
+from freeal_hf.annotators.llm import (
     Completion,
     ask_label,
     choice_request,
@@ -26,19 +28,17 @@ from freeal_hf.annotation.completions import (
     read_texts,
     texts_request,
 )
-from freeal_hf.annotation.constraints import Constrain, schema_fields
-from freeal_hf.annotation.features import TOP_LOGPROBS, Features, Form, Question
-from freeal_hf.annotation.http_errors import public_url
-from freeal_hf.annotation.logprobs import TokenLogprobs
-from freeal_hf.annotation.prompts import (
+from freeal_hf.annotators.logprobs import TokenLogprobs
+from freeal_hf.annotators.pacing import RefusedError, TransientError
+from freeal_hf.annotators.prompts.labels import (
     Message,
     choice_messages,
     choice_schema,
     generation_messages,
     generation_schema,
 )
-from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, given_key
-from freeal_hf.annotation.templates import without_system_role
+from freeal_hf.annotators.servers import check_address, check_limits, check_temperatures, given_key
+from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import Task
 
@@ -53,7 +53,7 @@ class TextGenerationAnnotator:
 
     The server's grammar holds each answer to the labels, and the log-probabilities of its tokens give the probability
     of each label. A canary finds out, before the first call of a run, whether it really does both; see
-    `freeal_hf.annotation.features`. `/generate` takes a raw prompt: the model's chat template is learnt from the
+    `freeal_hf.annotators.features`. `/generate` takes a raw prompt: the model's chat template is learnt from the
     server's `/chat_tokenize`, once for each shape of chat, and filled in here.
 
     Args:
@@ -104,7 +104,7 @@ class TextGenerationAnnotator:
         )
         check_temperatures(generation_temperature=generation_temperature)
         try:
-            from freeal_hf.annotation.tgi_client import TGIClient
+            from freeal_hf.annotators.tgi_client import TGIClient
         except ImportError as error:
             raise AnnotatorError(
                 "TextGenerationAnnotator needs the text-generation client: pip install 'freeal-hf[tgi]'."

@@ -14,7 +14,7 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from freeal_hf.annotation.annotator import (
+from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     Choice,
@@ -22,10 +22,10 @@ from freeal_hf.annotation.annotator import (
     Generation,
     GenerationRequest,
 )
-from freeal_hf.annotation.calls import RefusedError
-from freeal_hf.annotation.ledger import Price
-from freeal_hf.annotation.likelihood import answer_log_likelihoods
-from freeal_hf.annotation.prompts import (
+from freeal_hf.annotators.budget import Price
+from freeal_hf.annotators.likelihood import answer_log_likelihoods
+from freeal_hf.annotators.pacing import RefusedError
+from freeal_hf.annotators.prompts.labels import (
     Message,
     annotation_messages,
     answer_text,
@@ -35,7 +35,7 @@ from freeal_hf.annotation.prompts import (
     parse_numbers,
     parse_texts,
 )
-from freeal_hf.annotation.templates import without_system_role
+from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError, offline_hint
 from freeal_hf.tasks import NO_LABEL, Task
 
@@ -58,7 +58,7 @@ class LocalAnnotator:
     """Labels a text with the label that a causal language model finds the most likely answer to its prompt.
 
     Nothing is generated: the probability of each label is the exact probability that the model, asked for one, gives
-    it word for word and ends its turn, normalised over the labels (see `freeal_hf.annotation.likelihood`). An answer
+    it word for word and ends its turn, normalised over the labels (see `freeal_hf.annotators.likelihood`). An answer
     outside the labels cannot occur, and long label names are at no disadvantage that the model itself does not see.
 
     A text that is too long for the model is cut at the end of a sentence. Demonstrations get half of the model's

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from freeal_hf.annotation.annotator import (
+from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     Choice,
@@ -13,9 +13,11 @@ from freeal_hf.annotation.annotator import (
     Generation,
     GenerationRequest,
 )
-from freeal_hf.annotation.calls import Reason, RefusedError
-from freeal_hf.annotation.constraints import Constrain, constraint_fields, schema_fields
-from freeal_hf.annotation.entities import (
+from freeal_hf.annotators.constraints import Constrain, constraint_fields, schema_fields
+from freeal_hf.annotators.final_answer import final_answer
+from freeal_hf.annotators.logprobs import TokenLogprobs, code_probabilities, name_probability, tokens_of
+from freeal_hf.annotators.pacing import Reason, RefusedError
+from freeal_hf.annotators.prompts.entities import (
     LONGEST_PASSAGE,
     entity_messages,
     entity_schema,
@@ -25,11 +27,9 @@ from freeal_hf.annotation.entities import (
     sentence_messages,
     sentence_schema,
 )
-from freeal_hf.annotation.final_answer import final_answer
-from freeal_hf.annotation.grounding import ground
-from freeal_hf.annotation.label_answers import parse_answer
-from freeal_hf.annotation.logprobs import TokenLogprobs, code_probabilities, name_probability, tokens_of
-from freeal_hf.annotation.prompts import (
+from freeal_hf.annotators.prompts.grounding import ground
+from freeal_hf.annotators.prompts.label_answers import parse_answer
+from freeal_hf.annotators.prompts.labels import (
     Message,
     annotation_messages,
     answer_schema,

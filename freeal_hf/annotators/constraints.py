@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from freeal_hf.annotation.prompts import answer_regex, answer_schema, answer_text
+from freeal_hf.annotators.prompts.labels import answer_regex, answer_schema, answer_text
 
 Constraint = Literal["json_schema", "json_object", "tgi_schema", "choice", "guided_choice", "regex", "none"]
 

@@ -9,8 +9,8 @@ from huggingface_hub import InferenceEndpoint, InferenceEndpointStatus, get_infe
 from huggingface_hub.errors import InferenceEndpointError
 from huggingface_hub.utils import get_session
 
-from freeal_hf.annotation.calls import RefusedError, TransientError
-from freeal_hf.annotation.http_errors import HTTP_ERRORS, explained
+from freeal_hf.annotators.http_errors import HTTP_ERRORS, explained
+from freeal_hf.annotators.pacing import RefusedError, TransientError
 from freeal_hf.errors import AnnotatorError
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from freeal_hf.annotation.ledger import Price
+from freeal_hf.annotators.budget import Price
 from freeal_hf.errors import InputError
 
 PRICES_AS_OF = "2025-06"

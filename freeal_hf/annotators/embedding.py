@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
-from freeal_hf.annotation.candidates import ORDINARY, candidate_texts, find_entities, type_phrases
-from freeal_hf.annotation.ledger import Price
+from freeal_hf.annotators.base import Annotation, AnnotationRequest
+from freeal_hf.annotators.budget import Price
+from freeal_hf.annotators.candidates import ORDINARY, candidate_texts, find_entities, type_phrases
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError, offline_hint
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
@@ -25,7 +25,7 @@ class EmbeddingAnnotator:
     fits the package's demo data; it is the same for every corpus.
 
     In an entity task it finds spans that are near to a type's description, to terms named in it or to entities of the
-    demonstrations; that is weak, see `freeal_hf.annotation.candidates`.
+    demonstrations; that is weak, see `freeal_hf.annotators.candidates`.
 
     Args:
         model (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`):

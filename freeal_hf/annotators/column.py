@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from freeal_hf.annotation.annotator import Annotation, AnnotationRequest
-from freeal_hf.annotation.ledger import Price
+from freeal_hf.annotators.base import Annotation, AnnotationRequest
+from freeal_hf.annotators.budget import Price
 from freeal_hf.data.label_columns import LabelColumn, is_no_answer
 from freeal_hf.data.spans import spans_of
 from freeal_hf.errors import InputError

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from huggingface_hub.utils import get_session
 
-from freeal_hf.annotation.annotator import (
+from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     Choice,
@@ -19,9 +19,12 @@ from freeal_hf.annotation.annotator import (
     Generation,
     GenerationRequest,
 )
-from freeal_hf.annotation.calls import TransientError
-from freeal_hf.annotation.chat import ChatClient, complete
-from freeal_hf.annotation.completions import (
+from freeal_hf.annotators.chat import ChatClient, complete
+from freeal_hf.annotators.constraints import Constrain, schema_fields
+from freeal_hf.annotators.dedicated import DedicatedEndpoint
+from freeal_hf.annotators.features import TOP_LOGPROBS, Features, Form, Question
+from freeal_hf.annotators.http_errors import HTTP_ERRORS, public_url
+from freeal_hf.annotators.llm import (
     Completion,
     ask_entities,
     ask_label,
@@ -33,17 +36,10 @@ from freeal_hf.annotation.completions import (
     texts_request,
     writing,
 )
-from freeal_hf.annotation.constraints import Constrain, schema_fields
-from freeal_hf.annotation.dedicated import DedicatedEndpoint
-from freeal_hf.annotation.features import TOP_LOGPROBS, Features, Form, Question
-from freeal_hf.annotation.http_errors import HTTP_ERRORS, public_url
-from freeal_hf.annotation.prompts import (
-    Message,
-    choice_messages,
-    choice_schema,
-)
-from freeal_hf.annotation.servers import check_address, check_limits, check_temperatures, chosen_model, given_key
-from freeal_hf.annotation.templates import without_system_role
+from freeal_hf.annotators.pacing import TransientError
+from freeal_hf.annotators.prompts.labels import Message, choice_messages, choice_schema
+from freeal_hf.annotators.servers import check_address, check_limits, check_temperatures, chosen_model, given_key
+from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import Task, TokenClassification
 
@@ -58,7 +54,7 @@ class InferenceEndpointsAnnotator:
     """Labels and writes texts through huggingface_hub's asynchronous chat client.
 
     Before the first call of a run a canary finds out how the server can be held to the labels, whether it returns
-    log-probabilities, and which other optional features it takes; see `freeal_hf.annotation.features`.
+    log-probabilities, and which other optional features it takes; see `freeal_hf.annotators.features`.
 
     Args:
         model (`str`):

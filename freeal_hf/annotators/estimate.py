@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from freeal_hf.annotation.annotator import AnnotationRequest, Annotator, GenerationRequest, run_annotation
-from freeal_hf.annotation.cache import AnswerCache, canonical_json, request_key
-from freeal_hf.annotation.ledger import Ledger, Price
+from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, run_annotation
+from freeal_hf.annotators.budget import Ledger, Price
+from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.tasks import Task
 
 # UTF-8 bytes a token: 4 in English; over the scripts and vocabularies in use nearly all texts lie between 2.5 and 5.
