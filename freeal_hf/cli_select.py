@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from freeal_hf.annotators.budget import Ledger
-    from freeal_hf.instance_selection.pool import Pool, Strategy
+    from freeal_hf.select.pool import Pool, Strategy
 
 STRATEGIES = (
     "llm",
@@ -107,8 +107,8 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
         raise InputError(f"{str(output)!r} is there already, maybe with labels that somebody entered; name another.")
     quiet_libraries()
     from freeal_hf.data.texts import read_data
-    from freeal_hf.instance_selection.pool import check_budget, select_instances
-    from freeal_hf.instance_selection.student import described_pool
+    from freeal_hf.select.pool import check_budget, select_instances
+    from freeal_hf.select.student import described_pool
 
     task = task_of(values) if values["strategy"] == "llm" or "labelled" in values else None
     if isinstance(task, TokenClassification):
@@ -146,8 +146,8 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
 def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
     """The distinct usable texts with the labels of people, and the id of each."""
     from freeal_hf.data.human_labels import read_human_labels
-    from freeal_hf.instance_selection.pool import Pool
     from freeal_hf.round_files import distinct_texts, with_human_labels
+    from freeal_hf.select.pool import Pool
 
     corpus = distinct_texts(data)
     if task is not None and "labelled" in values:
@@ -169,7 +169,7 @@ def _strategy(values: Mapping[str, Any], task: Task | None, output: Path, stack:
     if values["strategy"] == "llm":
         assert task is not None
         return _llm(values, task, output, stack)
-    from freeal_hf.instance_selection import diversity, uncertainty
+    from freeal_hf.select import diversity, uncertainty
 
     simple: dict[str, type] = {
         "random": diversity.RandomSampling,
@@ -192,7 +192,7 @@ def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) 
     from freeal_hf.annotators.driver import session
     from freeal_hf.annotators.prices import load_prices, price_of
     from freeal_hf.annotators.registry import build_annotator
-    from freeal_hf.instance_selection.llm import LLMSelection
+    from freeal_hf.select.llm import LLMSelection
 
     if "annotator" not in values:
         raise InputError("The strategy llm asks a language model: name one with --annotator endpoint:MODEL.")

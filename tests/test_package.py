@@ -38,7 +38,7 @@ def test_the_two_wings_do_not_import_each_other():
 
 def test_nothing_of_the_loop_imports_instance_selection():
     loaded = run_python("import freeal_hf.rounds, freeal_hf.hub, freeal_hf.training.trainer, sys; print(*sys.modules)")
-    assert not [name for name in loaded.split() if name.startswith("freeal_hf.instance_selection")]
+    assert not [name for name in loaded.split() if name.startswith("freeal_hf.select")]
 
 
 def test_selection_and_losses_are_free_of_transformers():

@@ -10,8 +10,8 @@ from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.prompts.labels import choice_messages, parse_numbers
 from freeal_hf.errors import BudgetExceeded, InputError
-from freeal_hf.instance_selection.llm import LLMSelection
-from freeal_hf.instance_selection.pool import Pool, select_instances
+from freeal_hf.select.llm import LLMSelection
+from freeal_hf.select.pool import Pool, select_instances
 from tests.conftest import KeywordAnnotator
 from tests.servers.chat import Behaviour, ChatServer, serve
 

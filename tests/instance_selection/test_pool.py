@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.errors import InputError
-from freeal_hf.instance_selection.pool import Pool, distinct_indices, select_instances
+from freeal_hf.select.pool import Pool, distinct_indices, select_instances
 
 
 class Says:

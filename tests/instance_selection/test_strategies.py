@@ -3,17 +3,17 @@ import pytest
 
 from freeal_hf.cli_select import STRATEGIES
 from freeal_hf.errors import InputError
-from freeal_hf.instance_selection import diversity, uncertainty
-from freeal_hf.instance_selection.diversity import (
+from freeal_hf.select import diversity, uncertainty
+from freeal_hf.select.diversity import (
     ContrastiveActiveLearning,
     CoreSet,
     DiscriminativeActiveLearning,
     EmbeddingKMeans,
     RandomSampling,
 )
-from freeal_hf.instance_selection.pool import Pool, select_instances
-from freeal_hf.instance_selection.student import described_pool
-from freeal_hf.instance_selection.uncertainty import BALD, BreakingTies, LeastConfidence, PredictionEntropy
+from freeal_hf.select.pool import Pool, select_instances
+from freeal_hf.select.student import described_pool
+from freeal_hf.select.uncertainty import BALD, BreakingTies, LeastConfidence, PredictionEntropy
 
 ALL = [RandomSampling, EmbeddingKMeans, CoreSet, LeastConfidence, BreakingTies, PredictionEntropy, BALD]
 ALL += [ContrastiveActiveLearning, DiscriminativeActiveLearning]
@@ -147,7 +147,7 @@ def test_a_student_describes_all_texts(corpus, task, student_folder):
 
 
 def test_every_class_has_its_name_on_the_command_line():
-    from freeal_hf.instance_selection.llm import LLMSelection
+    from freeal_hf.select.llm import LLMSelection
 
     classes = {
         value

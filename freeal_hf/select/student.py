@@ -9,7 +9,7 @@ import numpy as np
 
 from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError
-from freeal_hf.instance_selection.pool import Pool, Strategy
+from freeal_hf.select.pool import Pool, Strategy
 from freeal_hf.tasks import Task
 
 _DROPOUT_PASSES = 10

@@ -10,8 +10,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from freeal_hf.errors import InputError
-from freeal_hf.instance_selection.pool import Pool
-from freeal_hf.instance_selection.uncertainty import highest
+from freeal_hf.select.pool import Pool
+from freeal_hf.select.uncertainty import highest
 from freeal_hf.tasks import NO_LABEL
 
 _EXACT_CLUSTERING_LIMIT = 20_000

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from freeal_hf.instance_selection.pool import Pool
+from freeal_hf.select.pool import Pool
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from freeal_hf.annotators.base import ChoiceRequest, TextChooser, run_choice
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.errors import InputError
-from freeal_hf.instance_selection.pool import Pool, distinct_indices
+from freeal_hf.select.pool import Pool, distinct_indices
 from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
