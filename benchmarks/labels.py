@@ -16,10 +16,10 @@ import numpy as np
 
 from freeal_hf.audit import _allocate, _strata, stratified_wilson
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
-from freeal_hf.labels import FinalLabels, final_labels, held_out_probabilities
+from freeal_hf.labels.fusion import FinalLabels, final_labels, held_out_probabilities
+from freeal_hf.labels.voting import fuse_votes, majority
 from freeal_hf.round_files import Selection, read_labels
 from freeal_hf.tasks import NO_LABEL, load_task
-from freeal_hf.voting import fuse_votes, majority
 
 WEAK, ASKED_AGAIN = 0.7, (0.25, 0.5)
 CASCADES = ("gpt_4", "gpt_3_5", "flan_ul2", "llama_13b", "llama_7b")

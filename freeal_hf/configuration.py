@@ -42,7 +42,7 @@ class LoopConfig:
             optimizer steps is gone through more often.
         allow_doubtful_answers (`bool`, *optional*, defaults to `False`):
             Train although the annotator gave nearly all texts one label, or its answers look independent of the texts:
-            for data that are like that, such as 99 % of one label. See `freeal_hf.doubts`.
+            for data that are like that, such as 99 % of one label. See `freeal_hf.labels.doubts`.
         max_cost (`float`, *optional*): Dollars that the annotator may cost in all rounds together.
         max_tokens (`int`, *optional*): Tokens that it may read and write in all rounds together.
         prices (`str`, *optional*): YAML file `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.

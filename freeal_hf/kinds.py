@@ -10,7 +10,7 @@ from freeal_hf import entity_rounds, text_rounds
 from freeal_hf.data.sentences import read_sentences
 from freeal_hf.data.texts import read_data
 from freeal_hf.errors import InputError
-from freeal_hf.metrics import score_entities, score_round
+from freeal_hf.labels.metrics import score_entities, score_round
 from freeal_hf.tasks import TokenClassification
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf import figures
-from freeal_hf.counts import count_warnings, describe_counts
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.sentences import SPANS, tag_names
 from freeal_hf.data.spans import spans_of
+from freeal_hf.labels.counts import count_warnings, describe_counts
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, is_missing
 
 if TYPE_CHECKING:

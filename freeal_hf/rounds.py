@@ -29,17 +29,17 @@ from freeal_hf.configuration import (
     describe_annotators,
     each_annotator,
 )
-from freeal_hf.counts import count_rows, count_warnings, describe_counts
 from freeal_hf.data.files import explained_disk_errors, remove, write_atomically, write_json
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.labels_csv import keep_columns
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.data.texts import fingerprint, with_stored_ids
-from freeal_hf.doubts import REMEDY
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError, InputError, RunError
 from freeal_hf.kinds import kind_of, read_rows, score
+from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
+from freeal_hf.labels.doubts import REMEDY
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.questions import SELECTION, foreseen, foreseen_writing

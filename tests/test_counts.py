@@ -4,8 +4,8 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.counts import describe_counts, loss_warning, skew_warning
 from freeal_hf.data.spans import Span
+from freeal_hf.labels.counts import describe_counts, loss_warning, skew_warning
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS
 from tests.entities import TASK, make_sentences
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from freeal_hf.entity_labels import fuse_entities, has_learnt, valid_tags
+from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
 from freeal_hf.tasks import bio_tags
 
 TAGS = bio_tags(["fruit", "tool"])

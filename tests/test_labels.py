@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.labels import answer_reliability, final_labels, has_learnt, held_out_probabilities
-from freeal_hf.voting import agreed_labels, fuse_votes
+from freeal_hf.labels.fusion import answer_reliability, final_labels, has_learnt, held_out_probabilities
+from freeal_hf.labels.voting import agreed_labels, fuse_votes
 
 
 def corpus(n=600, num_labels=3, separation=3.0, seed=0):

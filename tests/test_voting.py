@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.data.ties import likeliest
-from freeal_hf.voting import agreed_labels, fuse_votes, majority
+from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority
 
 
 def voters(accuracies, n=2000, num_labels=3, seed=0):

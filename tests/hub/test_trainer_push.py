@@ -11,7 +11,7 @@ SCRIPT = """
 import sys
 from datasets import ClassLabel, load_dataset
 from freeal_hf import FreeALConfig, FreeALTrainer
-from freeal_hf.metrics import accuracy
+from freeal_hf.labels.metrics import accuracy
 
 student, data, folder = sys.argv[1:]
 rows = load_dataset("parquet", data_files=data, split="train").rename_column("gold", "label")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from freeal_hf.counts import FEW
+from freeal_hf.labels.counts import FEW
 from freeal_hf.tasks import NO_LABEL
 
 # The permutation keeps the predictions, though these were learnt from the same labels. Measured on random labels (60

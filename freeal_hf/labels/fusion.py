@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from freeal_hf.data.ties import TIE, likeliest
-from freeal_hf.doubts import depends_on_text
+from freeal_hf.labels.doubts import depends_on_text
+from freeal_hf.labels.voting import fuse_votes
 from freeal_hf.tasks import NO_LABEL, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
-from freeal_hf.voting import fuse_votes
 
 _Z = 1.96
 

@@ -1,0 +1,1 @@
+"""Final labels, votes of several annotators, and metrics."""
