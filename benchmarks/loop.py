@@ -19,7 +19,7 @@ import transformers
 import freeal_hf
 from freeal_hf import EmbeddingAnnotator, FreeAL, FreeALConfig, LoopConfig, load_task, read_data
 from freeal_hf.labels.metrics import accuracy
-from freeal_hf.prediction import Classifier
+from freeal_hf.prediction.classifier import Classifier
 
 COLUMNS = {
     "annotation": "round-0 annotations",

@@ -355,7 +355,7 @@ def _demo(options: argparse.Namespace, _: Sequence[str]) -> None:
     data, task = str(folder / "shop_messages.csv"), str(folder / "task.yaml")
     chosen = {"data": data, "task": task, "gold_column": "gold", "output_dir": options.output_dir}
     _run(argparse.Namespace(command="run", **chosen), [])
-    from freeal_hf.prediction import Classifier
+    from freeal_hf.prediction.classifier import Classifier
 
     classifier = Classifier(Path(options.output_dir) / STUDENT)
     probabilities = classifier.probabilities([_DEMO_MESSAGE])[0]

@@ -50,7 +50,7 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
     if Path(str(source)).is_file() and output.exists() and output.samefile(str(source)):
         raise InputError(f"--output {str(output)!r} is the file of the texts; name another, it would be overwritten.")
     quiet_libraries()
-    from freeal_hf.entity_prediction import labels_words
+    from freeal_hf.prediction.tagger import labels_words
 
     try:
         write = _predict_entities if labels_words(values["model"]) else _predict_labels
@@ -62,7 +62,7 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
     from freeal_hf.data.sentences import read_sentences
-    from freeal_hf.entity_prediction import EntityTagger, write_entities
+    from freeal_hf.prediction.tagger import EntityTagger, write_entities
 
     if values["top_k"] != 1 or values["probabilities"] or values["embeddings"]:
         raise InputError(
@@ -76,7 +76,7 @@ def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tupl
 
 def _predict_labels(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
     from freeal_hf.data.texts import stream_texts
-    from freeal_hf.prediction import Classifier, Columns, write_predictions
+    from freeal_hf.prediction.classifier import Classifier, Columns, write_predictions
 
     engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
     classifier = Classifier(values["model"], batch_size=values["batch_size"])

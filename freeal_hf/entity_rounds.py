@@ -204,7 +204,7 @@ def label_rows(
 
 def test_rows(test: "Dataset", student: Path, task: TokenClassification, number: int) -> "Dataset":
     """The test split beside the round's data set, with the same columns: only the student has labelled it."""
-    from freeal_hf.entity_prediction import EntityTagger
+    from freeal_hf.prediction.tagger import EntityTagger
 
     corpus = collect(test)
     probabilities = np.concatenate(EntityTagger(student).probabilities(corpus.words))

@@ -142,7 +142,7 @@ def label_rows(
 
 def test_rows(test: "Dataset", student: Path, task: TextClassification, number: int) -> "Dataset":
     """The test split beside the round's data set, with the same columns: only the student has labelled it."""
-    from freeal_hf.prediction import Classifier
+    from freeal_hf.prediction.classifier import Classifier
 
     probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
     return round_files.test_rows(test, task, probabilities, number)

@@ -161,7 +161,7 @@ def _warm_up() -> None:
     import torch  # noqa: F401
 
     import freeal_hf.kinds
-    import freeal_hf.prediction  # noqa: F401
+    import freeal_hf.prediction.classifier  # noqa: F401
 
 
 class NoDeepLinks:

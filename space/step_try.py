@@ -13,14 +13,14 @@ from page import Page, Place, telling
 from store import Run
 
 if TYPE_CHECKING:
-    from freeal_hf.entity_prediction import EntityTagger
-    from freeal_hf.prediction import Classifier
+    from freeal_hf.prediction.classifier import Classifier
+    from freeal_hf.prediction.tagger import EntityTagger
 
 
 @functools.lru_cache(maxsize=2)
 def _classifier(student: str, trained: float) -> "Classifier":
     """A student of a run; loaded again after another round trained a new one."""
-    from freeal_hf.prediction import Classifier
+    from freeal_hf.prediction.classifier import Classifier
 
     return Classifier(student)
 
@@ -28,7 +28,7 @@ def _classifier(student: str, trained: float) -> "Classifier":
 @functools.lru_cache(maxsize=2)
 def _tagger(student: str, trained: float) -> "EntityTagger":
     """The same for a student that finds entities."""
-    from freeal_hf.entity_prediction import EntityTagger
+    from freeal_hf.prediction.tagger import EntityTagger
 
     return EntityTagger(student)
 

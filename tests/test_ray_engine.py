@@ -38,7 +38,7 @@ from freeal_hf.cli import main
 from freeal_hf.data.spans import Span
 from freeal_hf.data.texts import TextRow
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
-from freeal_hf.prediction import Classifier, Columns
+from freeal_hf.prediction.classifier import Classifier, Columns
 from freeal_hf.ray_annotation import Account, fill_cache
 from freeal_hf.ray_prediction import write_predictions_on_ray
 from tests.conftest import FRUIT, QUICK_TRAINING

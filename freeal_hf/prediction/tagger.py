@@ -13,7 +13,7 @@ from freeal_hf.data.sentences import TOKENS, spans_in_text, split_words, tag_nam
 from freeal_hf.data.spans import spans_of
 from freeal_hf.data.texts import is_usable
 from freeal_hf.labels.entities import valid_tags
-from freeal_hf.prediction import load_student
+from freeal_hf.prediction.classifier import load_student
 
 if TYPE_CHECKING:
     from datasets import Dataset

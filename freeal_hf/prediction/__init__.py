@@ -1,0 +1,1 @@
+"""Labels new texts with a finished student."""
