@@ -30,8 +30,8 @@ import freeal_hf
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TokenClassification, load_task
 from freeal_hf.data.tables import read_tables
 from freeal_hf.embedded import EMBEDDED_MODEL
-from freeal_hf.kinds import read_rows, score
-from freeal_hf.round_files import read_labels
+from freeal_hf.kinds.base import read_rows, score
+from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.run_folder import TEST_LABELS
 from freeal_hf.tasks import Task
 

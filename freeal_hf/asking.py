@@ -18,10 +18,10 @@ from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import BudgetExceeded
-from freeal_hf.kinds import kind_of
+from freeal_hf.kinds.base import kind_of
+from freeal_hf.kinds.rounds import Corpus
 from freeal_hf.progress import ANNOTATING
 from freeal_hf.questions import SELECTION, questions
-from freeal_hf.round_files import Corpus
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 from freeal_hf.voters import Asking, Voter

@@ -18,8 +18,8 @@ from freeal_hf.data.sentences import SPANS
 from freeal_hf.data.spreadsheets import harmless, restored
 from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.results import publish_figures
-from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 

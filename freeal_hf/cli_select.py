@@ -146,7 +146,7 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
 def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
     """The distinct usable texts with the labels of people, and the id of each."""
     from freeal_hf.data.human_labels import read_human_labels
-    from freeal_hf.round_files import distinct_texts, with_human_labels
+    from freeal_hf.kinds.rounds import distinct_texts, with_human_labels
     from freeal_hf.select.pool import Pool
 
     corpus = distinct_texts(data)

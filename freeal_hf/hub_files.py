@@ -11,7 +11,7 @@ import yaml
 
 from freeal_hf import run_folder
 from freeal_hf.data.files import read_json, write_json
-from freeal_hf.round_files import read_pool
+from freeal_hf.kinds.rounds import read_pool
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import Task, TokenClassification
 

@@ -18,8 +18,8 @@ from freeal_hf.figures import label_names
 from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.hub_client import calling, connect
 from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config, row_batches
+from freeal_hf.kinds.rounds import read_labels, write_pool
 from freeal_hf.results import publish
-from freeal_hf.round_files import read_labels, write_pool
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import Demonstration, is_missing, task_from_dict
 

@@ -14,8 +14,8 @@ from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.data.files import write_atomically
 from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
-from freeal_hf.kinds import kind_of
-from freeal_hf.round_files import Corpus, Selection, read_pool, write_pool
+from freeal_hf.kinds.base import kind_of
+from freeal_hf.kinds.rounds import Corpus, Selection, read_pool, write_pool
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 from freeal_hf.voters import Asking

@@ -37,14 +37,14 @@ from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.data.texts import fingerprint, with_stored_ids
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError, InputError, RunError
-from freeal_hf.kinds import kind_of, read_rows, score
+from freeal_hf.kinds.base import kind_of, read_rows, score
+from freeal_hf.kinds.rounds import Corpus, Selection, read_labels, write_pool
 from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
 from freeal_hf.labels.doubts import REMEDY
 from freeal_hf.processes import Processes
 from freeal_hf.progress import TRAINING, Progress
 from freeal_hf.questions import SELECTION, foreseen, foreseen_writing
 from freeal_hf.results import RunResult, load_result, publish
-from freeal_hf.round_files import Corpus, Selection, read_labels, write_pool
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.stopping import convergence_figures, stopping_rule
 from freeal_hf.tasks import Demonstration, Task, TokenClassification

@@ -160,7 +160,7 @@ def _warm_up() -> None:
     import sklearn.manifold  # noqa: F401
     import torch  # noqa: F401
 
-    import freeal_hf.kinds
+    import freeal_hf.kinds.base
     import freeal_hf.prediction.classifier  # noqa: F401
 
 

@@ -200,7 +200,7 @@ def _project(folder: Path) -> np.ndarray:
     kept = folder / "map.npy"
     if kept.is_file():
         return np.load(kept, allow_pickle=False)
-    from freeal_hf.round_files import Selection
+    from freeal_hf.kinds.rounds import Selection
 
     embeddings = Selection.load(folder / "selection.npz").embeddings.astype(np.float32)
     centred = embeddings - embeddings.mean(axis=0)

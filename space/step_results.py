@@ -12,8 +12,8 @@ import step_entities
 import step_home
 import step_review
 import step_try
+from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.progress import read_progress
-from freeal_hf.round_files import read_labels
 from freeal_hf.run_folder import INPUT, PROGRESS
 from freeal_hf.tasks import task_from_dict
 from page import Page, Place, telling
@@ -96,7 +96,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
     @telling
     def draw_map(run_id: str) -> Any:
         """The texts in two dimensions, as the student sees them."""
-        from freeal_hf.kinds import kind_of
+        from freeal_hf.kinds.base import kind_of
 
         run = place.store.read(run_id)
         found = reviewing.load_results(run)

@@ -59,7 +59,7 @@ def folder(tmp_path):
 
 
 def answer_truly(folder):
-    from freeal_hf.round_files import read_labels
+    from freeal_hf.kinds.rounds import read_labels
 
     labels = read_labels(folder / "labels.parquet")
     gold = dict(zip(labels["id"], labels["gold"], strict=True))

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from freeal_hf.round_files import Selection, read_labels
+from freeal_hf.kinds.rounds import Selection, read_labels
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.servers.chat import Behaviour, ChatServer, serve
 from tests.training.tiny import sampling

@@ -8,8 +8,8 @@ import pytest
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli import main
 from freeal_hf.data.spans import Span
-from freeal_hf.entity_answers import EntityAnswers, fuse
-from freeal_hf.kinds import read_rows
+from freeal_hf.kinds.base import read_rows
+from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
 from tests.conftest import QUICK_TRAINING
 from tests.entities import TASK, KnowingAnnotator, make_sentences
 

@@ -5,14 +5,15 @@ import json
 import pytest
 from datasets import Dataset
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig, entity_rounds
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli import main
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.spans import Span
-from freeal_hf.entity_corpus import collect, with_human_labels
 from freeal_hf.errors import InputError
-from freeal_hf.kinds import read_rows
-from freeal_hf.round_files import read_labels
+from freeal_hf.kinds import entities as entity_rounds
+from freeal_hf.kinds.base import read_rows
+from freeal_hf.kinds.entity_corpus import collect, with_human_labels
+from freeal_hf.kinds.rounds import read_labels
 from tests.conftest import QUICK_TRAINING
 from tests.entities import TASK, KnowingAnnotator, make_sentences
 

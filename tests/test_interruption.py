@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from freeal_hf.round_files import read_labels
+from freeal_hf.kinds.rounds import read_labels
 
 # What appears while a phase is under way: the moment to kill.
 PHASES = {

@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification
 from freeal_hf.cli import main
-from freeal_hf.round_files import Selection
+from freeal_hf.kinds.rounds import Selection
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
 TASK = TextClassification(["fruit", "tool"])

@@ -274,6 +274,6 @@ def test_a_spent_budget_ends_with_valid_files_and_goes_on_with_a_larger_one(run,
 
 
 def _rows(result, number):
-    from freeal_hf.round_files import read_labels
+    from freeal_hf.kinds.rounds import read_labels
 
     return list(read_labels(result.output_dir / f"round-{number}" / "labels.parquet"))

@@ -62,7 +62,7 @@ def test_another_annotator_refines_the_noisy_texts_only(run, corpus):
 def test_the_most_disputed_texts_are_refined_first(run, corpus):
     second = Knows()
     result = run(corpus, KeywordAnnotator(), refine_annotator=second, num_rounds=2, refine="all")
-    from freeal_hf.round_files import read_labels
+    from freeal_hf.kinds.rounds import read_labels
 
     rows = read_labels(result.output_dir / "round-0" / "labels.parquet")
     loss = dict(zip(rows["text"], rows["loss"], strict=True))

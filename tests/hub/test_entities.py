@@ -11,8 +11,8 @@ import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 from freeal_hf import FreeAL, FreeALConfig
-from freeal_hf.kinds import read_rows
-from freeal_hf.round_files import read_labels
+from freeal_hf.kinds.base import read_rows
+from freeal_hf.kinds.rounds import read_labels
 from tests.conftest import QUICK_TRAINING
 from tests.entities import TASK, make_sentences
 from tests.hub.conftest import DATASET, MODEL, hub_environment

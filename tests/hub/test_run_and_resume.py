@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from freeal_hf.round_files import read_labels
+from freeal_hf.kinds.rounds import read_labels
 from tests.hub.conftest import DATASET, MODEL
 from tests.servers.hub import READ_TOKEN, TOKEN
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf import round_files
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.data.arrow import dataset_of, spooled
 from freeal_hf.data.texts import class_label
 from freeal_hf.data.ties import likeliest
 from freeal_hf.demonstrations import choose_demonstrations
+from freeal_hf.kinds import rounds as round_files
+from freeal_hf.kinds.rounds import Answers, Corpus, Selection, distinct_texts
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.voting import agreed_labels, fuse_votes
-from freeal_hf.round_files import Answers, Corpus, Selection, distinct_texts
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from freeal_hf import entity_rounds, text_rounds
 from freeal_hf.data.sentences import read_sentences
 from freeal_hf.data.texts import read_data
 from freeal_hf.errors import InputError
+from freeal_hf.kinds import entities as entity_rounds
+from freeal_hf.kinds import single_label as text_rounds
 from freeal_hf.labels.metrics import score_entities, score_round
 from freeal_hf.tasks import TokenClassification
 

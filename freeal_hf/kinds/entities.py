@@ -12,11 +12,11 @@ from freeal_hf.data.human_labels import HUMAN_NOTE
 from freeal_hf.data.sentences import SPANS, TOKENS, named_in, spans_in_text, tag_names
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.demonstrations import choose_demonstrations
-from freeal_hf.entity_answers import EntityAnswers, fuse
-from freeal_hf.entity_corpus import Sentences, collect, rarest_types, with_human_labels
+from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
+from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types, with_human_labels
+from freeal_hf.kinds.rounds import Selection
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
-from freeal_hf.round_files import Selection
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
 
 if TYPE_CHECKING:
