@@ -280,7 +280,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.data.tables import raw_table
     from freeal_hf.kinds.base import read_rows
-    from freeal_hf.report import summary
+    from freeal_hf.reporting.report import summary
     from freeal_hf.rounds import FreeAL
     from freeal_hf.training.config import FreeALConfig
 

@@ -93,7 +93,7 @@ def push(options: argparse.Namespace, _: Sequence[str]) -> None:
 def pull(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `pull`."""
     from freeal_hf.hub_pull import pull_run
-    from freeal_hf.report import summary
+    from freeal_hf.reporting.report import summary
     from freeal_hf.results import load_result
 
     folder = pull_run(options.repo, options.output_dir or default_folder(options.repo), revision=options.revision)

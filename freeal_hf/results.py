@@ -11,7 +11,7 @@ from freeal_hf.data.files import copy_into, read_json, write_atomically, write_j
 from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import RunError
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.report import label_counts, summary, write_report
+from freeal_hf.reporting.report import label_counts, summary, write_report
 from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import Task
 

@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.report import summary, summary_table
+from freeal_hf.reporting.report import summary, summary_table
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
 HOSTILE = "apple <script>alert(1)</script> <img src=x onerror=alert(2)> {{ 7*7 }}"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf import figures
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.sentences import SPANS, tag_names
 from freeal_hf.data.spans import spans_of
 from freeal_hf.labels.counts import count_warnings, describe_counts
+from freeal_hf.reporting import figures
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, is_missing
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
     from jinja2 import Environment
 
     template = Environment(autoescape=True).from_string(
-        files("freeal_hf").joinpath("report_template.html").read_text(encoding="utf-8")
+        files("freeal_hf.reporting").joinpath("report_template.html").read_text(encoding="utf-8")
     )
     pictures = [
         figures.quality_per_round(records),
