@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from freeal_hf.audit import _allocate, _strata, stratified_wilson
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.kinds.rounds import Selection, read_labels
 from freeal_hf.labels.fusion import FinalLabels, final_labels, held_out_probabilities
 from freeal_hf.labels.voting import fuse_votes, majority
+from freeal_hf.loop.audit import _allocate, _strata, stratified_wilson
 from freeal_hf.tasks import NO_LABEL, load_task
 
 WEAK, ASKED_AGAIN = 0.7, (0.25, 0.5)

@@ -32,7 +32,7 @@ from freeal_hf.data.tables import read_tables
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.kinds.base import read_rows, score
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.run_folder import TEST_LABELS
+from freeal_hf.loop.folder import TEST_LABELS
 from freeal_hf.tasks import Task
 
 

@@ -14,7 +14,7 @@ _PUBLIC = {
     "Demonstration": "freeal_hf.tasks",
     "EmbeddingAnnotator": "freeal_hf.annotators.embedding",
     "EngineConfig": "freeal_hf.configuration",
-    "FreeAL": "freeal_hf.rounds",
+    "FreeAL": "freeal_hf.loop.freeal",
     "FreeALConfig": "freeal_hf.training.config",
     "FreeALTrainer": "freeal_hf.training.trainer",
     "HubConfig": "freeal_hf.configuration",
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from freeal_hf.configuration import LoopConfig as LoopConfig
     from freeal_hf.data.texts import read_data as read_data
     from freeal_hf.hub_pull import pull_run as pull_run
-    from freeal_hf.rounds import FreeAL as FreeAL
+    from freeal_hf.loop.freeal import FreeAL as FreeAL
     from freeal_hf.tasks import Demonstration as Demonstration
     from freeal_hf.tasks import TextClassification as TextClassification
     from freeal_hf.tasks import TokenClassification as TokenClassification

@@ -38,7 +38,7 @@ from freeal_hf.configuration import EngineConfig, LoopConfig
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.ending import BUDGET_SPENT, FINISHED, End, Stop, record_end, stopping_on_signals
 from freeal_hf.errors import FreeALError, InputError
-from freeal_hf.run_folder import STUDENT
+from freeal_hf.loop.folder import STUDENT
 
 # What a run writes into its config.yaml for the record, not to be read back.
 _RECORDED = {"freeal_hf", "data_fingerprint"}
@@ -280,8 +280,8 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.data.tables import raw_table
     from freeal_hf.kinds.base import read_rows
+    from freeal_hf.loop.freeal import FreeAL
     from freeal_hf.reporting.report import summary
-    from freeal_hf.rounds import FreeAL
     from freeal_hf.training.config import FreeALConfig
 
     annotator = str(values.get("annotator", "embedding"))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import LABELS, METRICS, REPORT, RunFolder
+from freeal_hf.loop.folder import LABELS, METRICS, REPORT, RunFolder
 
 
 def add_audit(commands: Any) -> None:
@@ -26,8 +26,8 @@ def add_audit(commands: Any) -> None:
 
 def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `audit`."""
-    from freeal_hf.audit import AUDIT_CSV, VERDICTS, answers_of, draw_audit, note_audit, score_audit
     from freeal_hf.hub_cards import task_of
+    from freeal_hf.loop.audit import AUDIT_CSV, VERDICTS, answers_of, draw_audit, note_audit, score_audit
 
     folder = RunFolder(options.run_dir)
     if not (folder / LABELS).is_file():
@@ -56,7 +56,7 @@ def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 
 def _ask(folder: RunFolder, names: Sequence[str]) -> None:
-    from freeal_hf.audit import read_sheet, write_sheet
+    from freeal_hf.loop.audit import read_sheet, write_sheet
 
     rows = read_sheet(folder)
     missing = [row for row in rows if not row["label"]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.configuration import HubConfig
 from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import STUDENT, RunFolder
+from freeal_hf.loop.folder import STUDENT, RunFolder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -93,8 +93,8 @@ def push(options: argparse.Namespace, _: Sequence[str]) -> None:
 def pull(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `pull`."""
     from freeal_hf.hub_pull import pull_run
+    from freeal_hf.loop.results import load_result
     from freeal_hf.reporting.report import summary
-    from freeal_hf.results import load_result
 
     folder = pull_run(options.repo, options.output_dir or default_folder(options.repo), revision=options.revision)
     result = load_result(folder.path)

@@ -35,7 +35,7 @@ class LoopConfig:
         refine (`str`, *optional*, defaults to `"noisy"`): Which texts later rounds ask again.
         stop_on (`str`, *optional*, defaults to `"never"`):
             What ends the loop before `num_rounds`: hardly any final label changed, annotator and student agree no
-            more than before, or the estimated accuracy no longer rises. See `freeal_hf.stopping`.
+            more than before, or the estimated accuracy no longer rises. See `freeal_hf.loop.stopping`.
         setting (`str`, *optional*, defaults to `"transductive"`): What the student is scored on.
         min_train_steps (`int`, *optional*, defaults to 120):
             Where the student's `num_train_epochs` is left at its default, a corpus that is too small for so many

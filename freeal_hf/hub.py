@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 import freeal_hf
-from freeal_hf import run_folder
 from freeal_hf.cards import dataset_card, merge, student_card
 from freeal_hf.configuration import HubConfig
 from freeal_hf.data.files import read_json, write_json
@@ -23,7 +22,8 @@ from freeal_hf.errors import HubChanged, HubError
 from freeal_hf.hub_cards import draw_figures, round_facts, task_of
 from freeal_hf.hub_client import calling, connect
 from freeal_hf.hub_files import dataset_files, own_columns, student_files
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -8,14 +8,14 @@ from typing import Any
 
 import yaml
 
-from freeal_hf import run_folder
 from freeal_hf.cards import CardFacts, Score
 from freeal_hf.configuration import LoopConfig
 from freeal_hf.hub_files import label_columns, public_config, read_config, split_files
 from freeal_hf.labels.counts import describe_counts
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting import figures
 from freeal_hf.reporting.report import summary_rows
-from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, task_from_dict
 
 _SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
-from freeal_hf import run_folder
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.kinds.rounds import read_pool
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
 from freeal_hf.tasks import Task, TokenClassification
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from freeal_hf import run_folder
 from freeal_hf.data.files import copy_into, explained_disk_errors, read_json, write_atomically, write_json
 from freeal_hf.data.sentences import TOKENS, tag_names
 from freeal_hf.errors import HubError, RunError
@@ -18,9 +17,10 @@ from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.hub_client import calling, connect
 from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config, row_batches
 from freeal_hf.kinds.rounds import read_labels, write_pool
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.results import publish
 from freeal_hf.reporting.figures import label_names
-from freeal_hf.results import publish
-from freeal_hf.run_folder import RunFolder
 from freeal_hf.tasks import Demonstration, is_missing, task_from_dict
 
 if TYPE_CHECKING:

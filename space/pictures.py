@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from freeal_hf.run_folder import DEMONSTRATIONS
+from freeal_hf.loop.folder import DEMONSTRATIONS
 
 if TYPE_CHECKING:
     import pandas as pd

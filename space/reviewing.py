@@ -16,7 +16,7 @@ from freeal_hf.data.human_labels import has_human_label
 from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.run_folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT
+from freeal_hf.loop.folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT
 from freeal_hf.tasks import NO_LABEL
 from store import FINISHED, Run
 

@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from freeal_hf.progress import ANNOTATING
+from freeal_hf.loop.progress import ANNOTATING
 from settings import Settings
 
 _PHASES = {ANNOTATING: "Annotating", "training": "Training the student"}

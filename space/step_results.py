@@ -13,8 +13,8 @@ import step_home
 import step_review
 import step_try
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.progress import read_progress
-from freeal_hf.run_folder import INPUT, PROGRESS
+from freeal_hf.loop.folder import INPUT, PROGRESS
+from freeal_hf.loop.progress import read_progress
 from freeal_hf.tasks import task_from_dict
 from page import Page, Place, telling
 from step_run import RunStep

@@ -13,8 +13,8 @@ import asking
 import pictures
 import shown
 from freeal_hf.errors import InputError
-from freeal_hf.progress import read_progress
-from freeal_hf.run_folder import METRICS, PROGRESS
+from freeal_hf.loop.folder import METRICS, PROGRESS
+from freeal_hf.loop.progress import read_progress
 from page import HAS_LOGIN, RESULTS, RUN, Page, Place, open_tabs, own_token, telling
 from store import DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
 

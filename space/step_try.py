@@ -8,7 +8,7 @@ import gradio as gr
 import entities
 import pictures
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import STUDENT
+from freeal_hf.loop.folder import STUDENT
 from page import Page, Place, telling
 from store import Run
 

@@ -9,10 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import TextClassification
-from freeal_hf.audit import AUDIT_CSV, _allocate, draw_audit, read_sheet, score_audit, stratified_wilson, write_sheet
 from freeal_hf.cli import main
 from freeal_hf.errors import InputError
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop.audit import (
+    AUDIT_CSV,
+    _allocate,
+    draw_audit,
+    read_sheet,
+    score_audit,
+    stratified_wilson,
+    write_sheet,
+)
+from freeal_hf.loop.folder import RunFolder
 
 TASK = TextClassification(["fruit", "tool"])
 

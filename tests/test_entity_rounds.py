@@ -14,8 +14,8 @@ from freeal_hf.cli import main
 from freeal_hf.data.spans import invalid_position, spans_of
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import read_rows
+from freeal_hf.loop.folder import RESULT_FILES
 from freeal_hf.prediction.tagger import EntityTagger
-from freeal_hf.run_folder import RESULT_FILES
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
 from tests.entities import TASK, TYPES, make_sentences
 from tests.servers.chat import Behaviour, ChatServer, serve

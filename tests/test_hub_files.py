@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from freeal_hf import hub_files
 from freeal_hf.hub_files import dataset_files, own_columns, public_config, student_files
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop.folder import RunFolder
 
 
 @pytest.fixture

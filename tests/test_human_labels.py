@@ -15,7 +15,7 @@ from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.texts import fingerprint
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.rounds import distinct_texts, read_labels, with_human_labels
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop.folder import RunFolder
 from tests.conftest import QUICK_TRAINING
 
 

@@ -15,8 +15,8 @@ from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.label_columns import LabelColumn, load_label_map
 from freeal_hf.data.texts import read_data
 from freeal_hf.errors import InputError
+from freeal_hf.loop.voters import voters_of
 from freeal_hf.tasks import NO_LABEL, TextClassification, TokenClassification, load_task, task_from_dict
-from freeal_hf.voters import voters_of
 
 BINARY = TextClassification(["0", "1"])
 TASK = TextClassification(["very  good", "bad"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.progress import Progress, read_progress
+from freeal_hf.loop.progress import Progress, read_progress
 from freeal_hf.training.diagnostics import loss_histogram
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 

@@ -4,7 +4,7 @@ from datasets import Dataset
 from freeal_hf import FreeAL, FreeALConfig
 from freeal_hf.configuration import _STOP_ON, LoopConfig
 from freeal_hf.errors import InputError
-from freeal_hf.stopping import RULES, LabelChanges, NoGain, convergence_figures, stopping_rule
+from freeal_hf.loop.stopping import RULES, LabelChanges, NoGain, convergence_figures, stopping_rule
 from tests.conftest import QUICK_TRAINING
 
 

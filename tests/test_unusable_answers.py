@@ -10,7 +10,7 @@ from datasets import Dataset, concatenate_datasets
 from freeal_hf import Annotation, FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
 from freeal_hf.annotators.usability import CHECKED
 from freeal_hf.errors import AnnotatorError, BudgetExceeded
-from freeal_hf.run_folder import RESULT_FILES
+from freeal_hf.loop.folder import RESULT_FILES
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
 from tests.entities import TASK as ENTITIES
 from tests.servers.chat import Behaviour, ChatServer, serve

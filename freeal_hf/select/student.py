@@ -76,7 +76,7 @@ def described_pool(
 def _trained(pool: Pool, task: Task, student: str, epochs: float, max_length: int, seed: int) -> tuple[Any, Any]:
     from datasets import Dataset
 
-    from freeal_hf.terminal import hide_figures
+    from freeal_hf.loop.terminal import hide_figures
     from freeal_hf.training.config import FreeALConfig
     from freeal_hf.training.trainer import FreeALTrainer
 

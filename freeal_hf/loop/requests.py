@@ -6,7 +6,6 @@ from typing import Any, overload
 
 import numpy as np
 
-from freeal_hf import run_folder
 from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.sharing import cluster_queries
@@ -16,9 +15,10 @@ from freeal_hf.data.files import write_atomically
 from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
 from freeal_hf.kinds.base import kind_of
 from freeal_hf.kinds.rounds import Corpus, Selection, read_pool, write_pool
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.voters import Asking
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
-from freeal_hf.voters import Asking
 
 SELECTION = "selection.npz"
 _GENERATED = "generated.jsonl"

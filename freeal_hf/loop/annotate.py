@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from freeal_hf import run_folder
 from freeal_hf.annotators.base import AnnotationRequest, run_annotation
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
@@ -20,11 +19,12 @@ from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds.base import kind_of
 from freeal_hf.kinds.rounds import Corpus
-from freeal_hf.progress import ANNOTATING
-from freeal_hf.questions import SELECTION, questions
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.progress import ANNOTATING
+from freeal_hf.loop.requests import SELECTION, questions
+from freeal_hf.loop.voters import Asking, Voter
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
-from freeal_hf.voters import Asking, Voter
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf import run_folder
 from freeal_hf.data.files import read_json, write_atomically, write_json
 from freeal_hf.data.human_labels import has_human_label, read_human_labels
 from freeal_hf.data.joins import explain_unknown_id, rows_of_ids
@@ -19,8 +18,9 @@ from freeal_hf.data.spreadsheets import harmless, restored
 from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.results import publish_figures
-from freeal_hf.run_folder import RunFolder
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.results import publish_figures
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from freeal_hf.annotators.prices import price_of
 from freeal_hf.configuration import EngineConfig, LoopConfig, each_annotator
 from freeal_hf.data.texts import extra_name
 from freeal_hf.errors import InputError
-from freeal_hf.progress import Progress
+from freeal_hf.loop.progress import Progress
 from freeal_hf.tasks import Task, TokenClassification
 
 if TYPE_CHECKING:

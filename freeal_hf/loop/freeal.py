@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import freeal_hf
-from freeal_hf import run_folder
 from freeal_hf.annotators.base import Annotator, session
 from freeal_hf.annotators.budget import Budget
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.estimate import Estimate, estimate_annotation
 from freeal_hf.annotators.prices import load_prices
-from freeal_hf.asking import ANNOTATIONS, CHECKPOINTS, annotate, forget_unfinished, votes_of
 from freeal_hf.configuration import (
     EngineConfig,
     HubConfig,
@@ -41,14 +39,16 @@ from freeal_hf.kinds.base import kind_of, read_rows, score
 from freeal_hf.kinds.rounds import Corpus, Selection, read_labels, write_pool
 from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
 from freeal_hf.labels.doubts import REMEDY
-from freeal_hf.processes import Processes
-from freeal_hf.progress import TRAINING, Progress
-from freeal_hf.questions import SELECTION, foreseen, foreseen_writing
-from freeal_hf.results import RunResult, load_result, publish
-from freeal_hf.run_folder import RunFolder
-from freeal_hf.stopping import convergence_figures, stopping_rule
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.annotate import ANNOTATIONS, CHECKPOINTS, annotate, forget_unfinished, votes_of
+from freeal_hf.loop.distributed import Processes
+from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.progress import TRAINING, Progress
+from freeal_hf.loop.requests import SELECTION, foreseen, foreseen_writing
+from freeal_hf.loop.results import RunResult, load_result, publish
+from freeal_hf.loop.stopping import convergence_figures, stopping_rule
+from freeal_hf.loop.voters import Asking, Voter, voters_of
 from freeal_hf.tasks import Demonstration, Task, TokenClassification
-from freeal_hf.voters import Asking, Voter, voters_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,7 +167,7 @@ class FreeAL:
             HubError: If `args.push_to_hub` is set and the Hub refuses before the first call (nothing was asked) or
                 after the last round (the run is complete in its folder).
         """
-        from freeal_hf.terminal import without_bars
+        from freeal_hf.loop.terminal import without_bars
 
         with without_bars() if self.args.disable_tqdm else nullcontext():
             if self.processes.is_main:
@@ -490,7 +490,7 @@ class FreeAL:
         """Trains and saves the student of a round, on all processes; with it, the embeddings that it began with."""
         from datasets import load_from_disk
 
-        from freeal_hf.terminal import hide_figures
+        from freeal_hf.loop.terminal import hide_figures
         from freeal_hf.training.checkpoints import has_checkpoint
         from freeal_hf.training.diagnostics import DiagnosticsCallback
         from freeal_hf.training.trainer import FreeALTrainer

@@ -1,0 +1,1 @@
+"""The loop: annotate, train, feed back, refine."""
