@@ -83,7 +83,7 @@ def _predict_labels(values: dict[str, Any], source: Any, output: Path) -> tuple[
     columns = Columns(classifier.label_names, values["top_k"], values["probabilities"], values["embeddings"])
     texts = stream_texts(source, **reading(values, classifier.text_columns))
     if engine.engine == "ray":
-        from freeal_hf.ray_prediction import write_predictions_on_ray
+        from freeal_hf.ray.prediction import write_predictions_on_ray
 
         model, batch_size = str(values["model"]), values["batch_size"]
         return write_predictions_on_ray(output, model, columns, texts, batch_size=batch_size, config=engine)

@@ -39,8 +39,8 @@ from freeal_hf.data.spans import Span
 from freeal_hf.data.texts import TextRow
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
 from freeal_hf.prediction.classifier import Classifier, Columns
-from freeal_hf.ray_annotation import Account, fill_cache
-from freeal_hf.ray_prediction import write_predictions_on_ray
+from freeal_hf.ray.annotation import Account, fill_cache
+from freeal_hf.ray.prediction import write_predictions_on_ray
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
 from tests.servers.chat import Behaviour, ChatServer, by_hash, serve

@@ -142,7 +142,7 @@ def _ask(
 
     def ask(some: Sequence[AnnotationRequest], start: int) -> None:
         if on_ray:
-            from freeal_hf.ray_annotation import fill_cache
+            from freeal_hf.ray.annotation import fill_cache
 
             fill_cache(
                 voter.annotator,

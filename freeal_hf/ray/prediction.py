@@ -14,7 +14,7 @@ from freeal_hf.configuration import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.data.texts import TextRow, is_usable
 from freeal_hf.prediction.classifier import Classifier, Columns, labelled_rows
-from freeal_hf.ray_engine import cluster, over_shards
+from freeal_hf.ray.cluster import cluster, over_shards
 
 _ROWS, _LABELLED = ".parquet", ".csv"
 

@@ -25,7 +25,7 @@ from freeal_hf.annotators.pacing import TransientError
 from freeal_hf.configuration import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
-from freeal_hf.ray_engine import cluster, over_shards
+from freeal_hf.ray.cluster import cluster, over_shards
 from freeal_hf.tasks import Demonstration, Task
 
 logger = logging.getLogger(__name__)

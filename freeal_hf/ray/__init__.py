@@ -1,0 +1,1 @@
+"""Annotation and prediction on a Ray cluster."""
