@@ -25,7 +25,7 @@ _PUBLIC = {
     "TextGenerationAnnotator": "freeal_hf.annotators.tgi",
     "TokenClassification": "freeal_hf.tasks",
     "load_task": "freeal_hf.tasks",
-    "pull_run": "freeal_hf.hub_pull",
+    "pull_run": "freeal_hf.hub.pull",
     "read_data": "freeal_hf.data.texts",
 }
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from freeal_hf.configuration import HubConfig as HubConfig
     from freeal_hf.configuration import LoopConfig as LoopConfig
     from freeal_hf.data.texts import read_data as read_data
-    from freeal_hf.hub_pull import pull_run as pull_run
+    from freeal_hf.hub.pull import pull_run as pull_run
     from freeal_hf.loop.freeal import FreeAL as FreeAL
     from freeal_hf.tasks import Demonstration as Demonstration
     from freeal_hf.tasks import TextClassification as TextClassification

@@ -26,7 +26,7 @@ def add_audit(commands: Any) -> None:
 
 def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `audit`."""
-    from freeal_hf.hub_cards import task_of
+    from freeal_hf.hub.facts import task_of
     from freeal_hf.loop.audit import AUDIT_CSV, VERDICTS, answers_of, draw_audit, note_audit, score_audit
 
     folder = RunFolder(options.run_dir)

@@ -73,8 +73,8 @@ def push(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `push`."""
     import datasets
 
-    from freeal_hf.hub import prepare_push, push_rounds
-    from freeal_hf.hub_files import read_config
+    from freeal_hf.hub.files import read_config
+    from freeal_hf.hub.push import prepare_push, push_rounds
 
     datasets.disable_progress_bars()
     folder = RunFolder(options.run_dir)
@@ -92,7 +92,7 @@ def push(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 def pull(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `pull`."""
-    from freeal_hf.hub_pull import pull_run
+    from freeal_hf.hub.pull import pull_run
     from freeal_hf.loop.results import load_result
     from freeal_hf.reporting.report import summary
 
@@ -110,8 +110,8 @@ def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Data
     Raises:
         InputError: If an option is missing that could not be pushed, or one contradicts what was.
     """
-    from freeal_hf.hub_files import read_config
-    from freeal_hf.hub_pull import holds_run, input_of, pull_run, test_of
+    from freeal_hf.hub.files import read_config
+    from freeal_hf.hub.pull import holds_run, input_of, pull_run, test_of
 
     given = dict(values)
     repo = given.pop("resume_from")

@@ -69,7 +69,7 @@ def _deploy(repo: str | None, *, private: bool) -> None:
         raise InputError(f"{repo!r} is no name of a Space; give USER/NAME, such as ada/freeal.")
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    from freeal_hf.hub_client import calling, connect
+    from freeal_hf.hub.client import calling, connect
 
     api, place = connect(), f"Space {repo}"
     calling(place, api.create_repo, repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)

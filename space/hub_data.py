@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from freeal_hf.errors import InputError
-from freeal_hf.hub_client import calling
+from freeal_hf.hub.client import calling
 from settings import Settings
 
 _SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from datasets import ClassLabel, Dataset, Features, Value
 
-from freeal_hf import hub_files
-from freeal_hf.hub_files import dataset_files, own_columns, public_config, student_files
+from freeal_hf.hub import files as hub_files
+from freeal_hf.hub.files import dataset_files, own_columns, public_config, student_files
 from freeal_hf.loop.folder import RunFolder
 
 

@@ -38,7 +38,7 @@ def test_the_two_wings_do_not_import_each_other():
 
 def test_nothing_of_the_loop_imports_instance_selection():
     loaded = run_python(
-        "import freeal_hf.loop.freeal, freeal_hf.hub, freeal_hf.training.trainer, sys; print(*sys.modules)"
+        "import freeal_hf.loop.freeal, freeal_hf.hub.push, freeal_hf.training.trainer, sys; print(*sys.modules)"
     )
     assert not [name for name in loaded.split() if name.startswith("freeal_hf.select")]
 

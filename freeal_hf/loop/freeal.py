@@ -394,7 +394,7 @@ class FreeAL:
         if not self.args.push_to_hub:
             return nullcontext(lambda: None)
         # The one look upwards: whoever only wants a run on disk needs nothing of the Hub.
-        from freeal_hf.hub import pushing
+        from freeal_hf.hub.push import pushing
 
         return pushing(
             self.folder,

@@ -13,9 +13,9 @@ import yaml
 from freeal_hf.data.files import copy_into, explained_disk_errors, read_json, write_atomically, write_json
 from freeal_hf.data.sentences import TOKENS, tag_names
 from freeal_hf.errors import HubError, RunError
-from freeal_hf.hub import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
-from freeal_hf.hub_client import calling, connect
-from freeal_hf.hub_files import STATE, STUDENT_FILES, read_config, row_batches
+from freeal_hf.hub.client import calling, connect
+from freeal_hf.hub.files import STATE, STUDENT_FILES, read_config, row_batches
+from freeal_hf.hub.push import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.kinds.rounds import read_labels, write_pool
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder

@@ -19,9 +19,9 @@ from freeal_hf.cards import dataset_card, merge, student_card
 from freeal_hf.configuration import HubConfig
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.errors import HubChanged, HubError
-from freeal_hf.hub_cards import draw_figures, round_facts, task_of
-from freeal_hf.hub_client import calling, connect
-from freeal_hf.hub_files import dataset_files, own_columns, student_files
+from freeal_hf.hub.client import calling, connect
+from freeal_hf.hub.facts import draw_figures, round_facts, task_of
+from freeal_hf.hub.files import dataset_files, own_columns, student_files
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 

@@ -1,0 +1,1 @@
+"""Pushes rounds to the Hub and pulls them."""
