@@ -25,7 +25,7 @@ from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.registry import build_annotator
-from freeal_hf.configuration import EngineConfig
+from freeal_hf.config import EngineConfig
 from freeal_hf.ray.annotation import fill_cache
 from freeal_hf.tasks import TextClassification
 

@@ -13,14 +13,14 @@ _PUBLIC = {
     "Annotator": "freeal_hf.annotators.base",
     "Demonstration": "freeal_hf.tasks",
     "EmbeddingAnnotator": "freeal_hf.annotators.embedding",
-    "EngineConfig": "freeal_hf.configuration",
+    "EngineConfig": "freeal_hf.config",
     "FreeAL": "freeal_hf.loop.freeal",
     "FreeALConfig": "freeal_hf.training.config",
     "FreeALTrainer": "freeal_hf.training.trainer",
-    "HubConfig": "freeal_hf.configuration",
+    "HubConfig": "freeal_hf.config",
     "InferenceEndpointsAnnotator": "freeal_hf.annotators.inference",
     "LocalAnnotator": "freeal_hf.annotators.local",
-    "LoopConfig": "freeal_hf.configuration",
+    "LoopConfig": "freeal_hf.config",
     "TextClassification": "freeal_hf.tasks",
     "TextGenerationAnnotator": "freeal_hf.annotators.tgi",
     "TokenClassification": "freeal_hf.tasks",
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from freeal_hf.annotators.inference import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
     from freeal_hf.annotators.local import LocalAnnotator as LocalAnnotator
     from freeal_hf.annotators.tgi import TextGenerationAnnotator as TextGenerationAnnotator
-    from freeal_hf.configuration import EngineConfig as EngineConfig
-    from freeal_hf.configuration import HubConfig as HubConfig
-    from freeal_hf.configuration import LoopConfig as LoopConfig
+    from freeal_hf.config import EngineConfig as EngineConfig
+    from freeal_hf.config import HubConfig as HubConfig
+    from freeal_hf.config import LoopConfig as LoopConfig
     from freeal_hf.data.texts import read_data as read_data
     from freeal_hf.hub.pull import pull_run as pull_run
     from freeal_hf.loop.freeal import FreeAL as FreeAL

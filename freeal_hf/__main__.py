@@ -1,6 +1,6 @@
 """`python -m freeal_hf` is `freeal-hf`."""
 
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

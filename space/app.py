@@ -26,7 +26,7 @@ import step_data  # noqa: E402
 import step_results  # noqa: E402
 import step_run  # noqa: E402
 import step_task  # noqa: E402
-from freeal_hf.ending import Stop, stopping_on_signals  # noqa: E402
+from freeal_hf.cli.ending import Stop, stopping_on_signals  # noqa: E402
 from page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, STEPS, TASK, Page, Place, open_tabs  # noqa: E402
 from runner import Runner, files_folder  # noqa: E402
 from store import FINISHED, Run, Store, UnknownRunError  # noqa: E402

@@ -30,6 +30,6 @@ def stop_without_server(lifeline: int) -> None:
 if __name__ == "__main__":
     threading.Thread(target=stop_without_server, args=(int(sys.argv[2]),), daemon=True).start()
     forbid_private_connections(json.loads(sys.argv[1]))
-    from freeal_hf.cli import main
+    from freeal_hf.cli.main import main
 
     sys.exit(main(sys.argv[3:]))

@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 
+from freeal_hf.cli.ending import BUDGET_SPENT, read_end
 from freeal_hf.data.files import remove
-from freeal_hf.ending import BUDGET_SPENT, read_end
 from settings import Settings
 from store import FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 

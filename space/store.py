@@ -80,7 +80,7 @@ class Run:
 
     @property
     def end(self) -> Path:
-        """How its process ended, as `freeal_hf.ending` writes it."""
+        """How its process ended, as `freeal_hf.cli.ending` writes it."""
         return self.folder / "end.json"
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 
 _begin = AcceleratorState.__init__
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import TextClassification
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from freeal_hf.loop.audit import (
     AUDIT_CSV,

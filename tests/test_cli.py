@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from freeal_hf import FreeAL, FreeALConfig, TextClassification
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 
 TRAINING = [
     *("--num-train-epochs", "7", "--warm-up-epochs", "4", "--per-device-train-batch-size", "8"),

@@ -3,8 +3,8 @@
 import pytest
 
 from freeal_hf.annotators.registry import columns_of, split_specs
-from freeal_hf.cli import main
-from freeal_hf.cli_options import reading
+from freeal_hf.cli.main import main
+from freeal_hf.cli.options import reading
 
 QUESTION = "What did you like, and why?"
 

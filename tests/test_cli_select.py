@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from tests.servers.chat import Behaviour, ChatServer, serve
 
 LOOPBACK = "endpoint:http://127.0.0.1:9"  # nobody is asked there

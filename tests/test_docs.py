@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from freeal_hf import cli
 from freeal_hf.annotators.base import AnnotationRequest, run_annotation
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.local import LocalAnnotator
 from freeal_hf.annotators.tgi import TextGenerationAnnotator
+from freeal_hf.cli import main as cli
 from tests.servers.chat import Behaviour, ChatServer, serve
 
 ROOT = Path(__file__).parents[1]

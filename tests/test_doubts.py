@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.labels.doubts import answer_doubt, depends_on_text, entity_doubt
 from freeal_hf.training.probe import held_out_probabilities

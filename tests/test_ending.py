@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from freeal_hf.cli import main
-from freeal_hf.ending import BUDGET_SPENT, FAILED, FINISHED, STOPPED, End, read_end, record_end
+from freeal_hf.cli.ending import BUDGET_SPENT, FAILED, FINISHED, STOPPED, End, read_end, record_end
+from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.servers.chat import Behaviour, ChatServer, serve

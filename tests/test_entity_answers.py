@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.data.spans import Span
 from freeal_hf.kinds.base import read_rows
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse

@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig, TokenClassification
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.data.spans import invalid_position, spans_of
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import read_rows

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.texts import fingerprint
 from freeal_hf.errors import InputError

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, read_data
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.labels_csv import keep_columns, write_csv
 from freeal_hf.data.spreadsheets import restored

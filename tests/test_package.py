@@ -16,7 +16,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_the_help_of_the_command_line_does_not_import_torch():
-    loaded = run_python("import freeal_hf.cli as c, sys; c._parser().format_help(); print(*sys.modules)").split()
+    loaded = run_python("import freeal_hf.cli.main as c, sys; c._parser().format_help(); print(*sys.modules)").split()
     assert "torch" not in loaded
 
 

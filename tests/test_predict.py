@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.kinds.rounds import Selection
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 

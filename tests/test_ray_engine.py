@@ -34,7 +34,7 @@ from freeal_hf.annotators.base import AnnotationRequest, run_annotation
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.registry import build_annotator
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.data.spans import Span
 from freeal_hf.data.texts import TextRow
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError

@@ -3,7 +3,7 @@ import pytest
 
 from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.annotators.registry import split_specs
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from tests.conftest import FRUIT, QUICK_TRAINING, KeywordAnnotator
 

@@ -2,7 +2,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig
-from freeal_hf.configuration import _STOP_ON, LoopConfig
+from freeal_hf.config import _STOP_ON, LoopConfig
 from freeal_hf.errors import InputError
 from freeal_hf.loop.stopping import RULES, LabelChanges, NoGain, convergence_figures, stopping_rule
 from tests.conftest import QUICK_TRAINING

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from freeal_hf.cards import CardFacts, Score
-from freeal_hf.configuration import LoopConfig
+from freeal_hf.config import LoopConfig
 from freeal_hf.hub.files import label_columns, public_config, read_config, split_files
 from freeal_hf.labels.counts import describe_counts
 from freeal_hf.loop import folder as run_folder

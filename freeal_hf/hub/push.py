@@ -16,7 +16,7 @@ import yaml
 
 import freeal_hf
 from freeal_hf.cards import dataset_card, merge, student_card
-from freeal_hf.configuration import HubConfig
+from freeal_hf.config import HubConfig
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.errors import HubChanged, HubError
 from freeal_hf.hub.client import calling, connect

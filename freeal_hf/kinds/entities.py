@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.configuration import LoopConfig
+from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HUMAN_NOTE
 from freeal_hf.data.sentences import SPANS, TOKENS, named_in, spans_in_text, tag_names
 from freeal_hf.data.spans import Span, spans_of, tags_of

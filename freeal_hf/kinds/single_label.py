@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.configuration import LoopConfig
+from freeal_hf.config import LoopConfig
 from freeal_hf.data.arrow import dataset_of, spooled
 from freeal_hf.data.texts import class_label
 from freeal_hf.data.ties import likeliest

@@ -19,7 +19,7 @@ from freeal_hf.annotators.budget import Budget
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.estimate import Estimate, estimate_annotation
 from freeal_hf.annotators.prices import load_prices
-from freeal_hf.configuration import (
+from freeal_hf.config import (
     EngineConfig,
     HubConfig,
     LoopConfig,

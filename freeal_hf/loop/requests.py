@@ -10,7 +10,7 @@ from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRe
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.sharing import cluster_queries
 from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
-from freeal_hf.configuration import LoopConfig
+from freeal_hf.config import LoopConfig
 from freeal_hf.data.files import write_atomically
 from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
 from freeal_hf.kinds.base import kind_of

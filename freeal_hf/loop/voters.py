@@ -9,7 +9,7 @@ from freeal_hf.annotators.base import Annotator
 from freeal_hf.annotators.budget import Budget, Price
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.prices import price_of
-from freeal_hf.configuration import EngineConfig, LoopConfig, each_annotator
+from freeal_hf.config import EngineConfig, LoopConfig, each_annotator
 from freeal_hf.data.texts import extra_name
 from freeal_hf.errors import InputError
 from freeal_hf.loop.progress import Progress

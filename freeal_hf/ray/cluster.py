@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.configuration import EngineConfig
+from freeal_hf.config import EngineConfig
 from freeal_hf.errors import InputError
 
 _OBJECT_STORE_BYTES = 200_000_000  # names of shards travel through it, and no texts

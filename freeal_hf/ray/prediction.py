@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.configuration import EngineConfig
+from freeal_hf.config import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.data.texts import TextRow, is_usable
 from freeal_hf.prediction.classifier import Classifier, Columns, labelled_rows

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import Trainer
 
 from freeal_hf.cards import CardFacts, Score, merge, student_card
-from freeal_hf.configuration import changed_arguments
+from freeal_hf.config import changed_arguments
 from freeal_hf.tasks import NO_LABEL, Task, TextClassification, TokenClassification
 from freeal_hf.training.selection import Selection
 

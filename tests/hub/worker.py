@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 
 
 class _ToStderr(logging.Handler):

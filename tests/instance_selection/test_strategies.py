@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from freeal_hf.cli_select import STRATEGIES
+from freeal_hf.cli.select import STRATEGIES
 from freeal_hf.errors import InputError
 from freeal_hf.select import diversity, uncertainty
 from freeal_hf.select.diversity import (

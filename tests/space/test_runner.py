@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 import runner
-from freeal_hf import ending
-from freeal_hf.ending import End
+from freeal_hf.cli import ending
+from freeal_hf.cli.ending import End
 from runner import BusyError, Runner
 from settings import Settings, read_settings
 from store import FAILED, FINISHED, RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, MarianConfig, MarianMTModel, MarianTokenizer
 
 from freeal_hf import read_data
-from freeal_hf.cli import main
+from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from freeal_hf.training.augmentation import BackTranslation, MaskedSubstitution, TokenDropout, augment
 

@@ -20,7 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from freeal_hf.configuration import changed_arguments
+from freeal_hf.config import changed_arguments
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import label_ids
 from freeal_hf.training.trainer import FreeALTrainer

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.cli_options import (
+from freeal_hf.cli.options import (
     add_data_options,
     add_human_options,
     add_task_options,

@@ -15,9 +15,12 @@ from typing import Any
 import yaml
 
 import freeal_hf
-from freeal_hf import cli_audit, cli_hub, cli_space
-from freeal_hf.cli_augment import add_augment, augment
-from freeal_hf.cli_options import (
+from freeal_hf.cli import audit as cli_audit
+from freeal_hf.cli import hub as cli_hub
+from freeal_hf.cli import space as cli_space
+from freeal_hf.cli.augment import add_augment, augment
+from freeal_hf.cli.ending import BUDGET_SPENT, FINISHED, End, Stop, record_end, stopping_on_signals
+from freeal_hf.cli.options import (
     add_data_options,
     add_field,
     add_human_options,
@@ -32,11 +35,10 @@ from freeal_hf.cli_options import (
     task_of,
     test_reading,
 )
-from freeal_hf.cli_predict import add_predict, predict
-from freeal_hf.cli_select import add_select, select
-from freeal_hf.configuration import EngineConfig, LoopConfig
+from freeal_hf.cli.predict import add_predict, predict
+from freeal_hf.cli.select import add_select, select
+from freeal_hf.config import EngineConfig, LoopConfig
 from freeal_hf.embedded import EMBEDDED_MODEL
-from freeal_hf.ending import BUDGET_SPENT, FINISHED, End, Stop, record_end, stopping_on_signals
 from freeal_hf.errors import FreeALError, InputError
 from freeal_hf.loop.folder import STUDENT
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.configuration import HubConfig
+from freeal_hf.config import HubConfig
 from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT, RunFolder

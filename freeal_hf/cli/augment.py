@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.cli_options import add_data_options, data_source, quiet_libraries, reading
+from freeal_hf.cli.options import add_data_options, data_source, quiet_libraries, reading
 from freeal_hf.errors import InputError
 
 if TYPE_CHECKING:

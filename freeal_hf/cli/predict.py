@@ -6,8 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.cli_options import add_data_options, add_field, data_source, quiet_libraries, reading
-from freeal_hf.configuration import EngineConfig
+from freeal_hf.cli.options import add_data_options, add_field, data_source, quiet_libraries, reading
+from freeal_hf.config import EngineConfig
 from freeal_hf.errors import InputError
 
 
