@@ -7,6 +7,9 @@ TGI_VENV ?= .venv-tgi
 # Servers that annotators are tested against, each in an environment of its own.
 SERVERS_VENV ?= .venv-servers
 
+# A process for each core with one thread each. The tests of a file share fixtures, and stay in one process.
+IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+
 .PHONY: help demo test test-tgi test-servers quality bench clean
 
 help: ## list the targets
@@ -26,7 +29,7 @@ demo: $(VENV)/.demo ## label the shipped shop messages and train a student on th
 	$(BIN)/freeal-hf demo --output-dir runs/demo
 
 test: $(VENV)/.installed ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL)
 
 $(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -m venv $(TGI_VENV)
@@ -35,13 +38,13 @@ $(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 	touch $@
 
 # Both wings, and of the corridor what touches transformers most.
-TGI_CORE := tests/annotation tests/training tests/test_package.py $(addprefix tests/test_rounds.py::, \
+TGI_CORE := tests/annotators tests/training tests/test_package.py $(addprefix tests/loop/test_freeal.py::, \
 	test_a_run_leaves_every_file_of_the_contract \
 	test_a_finished_run_started_again_asks_nothing \
 	test_the_student_answers_in_a_plain_pipeline)
 
 test-tgi: $(TGI_VENV)/.installed ## run the suite's core with transformers 4.57 and the text-generation client
-	OMP_NUM_THREADS=1 $(TGI_VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(TGI_CORE)
+	OMP_NUM_THREADS=1 $(TGI_VENV)/bin/python -m pytest $(IN_PARALLEL) $(TGI_CORE)
 
 $(SERVERS_VENV)/.installed: Makefile
 	$(PYTHON) -m venv $(SERVERS_VENV)/llama
@@ -52,12 +55,13 @@ $(SERVERS_VENV)/.installed: Makefile
 
 # Not in CI: llama-cpp-python is compiled, which takes 15 minutes on two cores.
 test-servers: $(VENV)/.installed $(SERVERS_VENV)/.installed ## run the endpoint annotator against llama-cpp-python, LiteLLM and transformers serve
-	SERVERS_VENV=$(abspath $(SERVERS_VENV)) $(BIN)/python -m pytest tests/annotation/test_real_servers.py tests/annotation/test_transformers_serve.py
+	SERVERS_VENV=$(abspath $(SERVERS_VENV)) $(BIN)/python -m pytest tests/annotators/test_real_servers.py tests/annotators/test_transformers_serve.py
 
-quality: $(VENV)/.installed ## ruff and mypy
+quality: $(VENV)/.installed ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 DATA ?= ../shared/data
 BENCHMARKS := loop student student_speed scale scale_out annotate prompts instance_selection paper labels ner

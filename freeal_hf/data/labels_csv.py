@@ -62,7 +62,7 @@ def write_csv(path: Path, labels: "Dataset", given: Path | None = None) -> None:
     """Writes a round's dataset with label names, an empty cell where there is no label or value.
 
     The file begins with a byte order mark, by which spreadsheets recognize UTF-8. Cells that a spreadsheet would
-    execute get an apostrophe (`freeal_hf.data.spreadsheets`). A column of ours whose name the user's data has is called
+    execute get an apostrophe (`freeal_hf.data.spreadsheets`). A column of ours whose name the user has is called
     `freeal_NAME`; it is left out if it only repeats the user's.
 
     Args:

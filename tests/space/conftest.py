@@ -183,7 +183,7 @@ def finished(visitor: Visitor, texts: Path) -> str:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, no test in this process can use asyncio.run
 def browser() -> Iterator[Any]:
     if not CHROMIUM and not IN_CI:
         pytest.skip("there is no Chromium here: apt-get install chromium")

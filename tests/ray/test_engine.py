@@ -56,7 +56,7 @@ def ray_cluster():
     os.environ["NO_KEY"] = "none"
     import ray
 
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     ray.init(
         address="local",
         num_cpus=3,
