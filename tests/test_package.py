@@ -25,24 +25,6 @@ def test_every_public_name_can_be_had():
         assert getattr(freeal_hf, name) is not None
 
 
-def test_the_two_wings_do_not_import_each_other():
-    for wing, other in (("annotation", "training"), ("training", "annotation")):
-        code = (
-            "import importlib, pkgutil, sys, freeal_hf; "
-            f"package = importlib.import_module('freeal_hf.{wing}'); "
-            "[importlib.import_module(f'{package.__name__}.{m.name}') for m in pkgutil.iter_modules(package.__path__)"
-            " if not m.name.startswith('tgi')]; print(*sys.modules)"
-        )
-        assert f"freeal_hf.{other}" not in run_python(code).split()
-
-
-def test_nothing_of_the_loop_imports_instance_selection():
-    loaded = run_python(
-        "import freeal_hf.loop.freeal, freeal_hf.hub.push, freeal_hf.training.trainer, sys; print(*sys.modules)"
-    )
-    assert not [name for name in loaded.split() if name.startswith("freeal_hf.select")]
-
-
 def test_selection_and_losses_are_free_of_transformers():
     loaded = run_python("import freeal_hf.training.selection, sys; print(*sys.modules)").split()
     assert "torch" not in loaded
