@@ -1,1 +1,1 @@
-"""The Gradio Space, a guest of the package: `freeal-hf space` starts its `app.py`, and nothing imports it."""
+"""What `freeal-hf space deploy` uploads; in the wheel as `freeal_hf.space_app`."""

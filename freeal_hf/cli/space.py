@@ -1,4 +1,4 @@
-"""The part of the command line that starts the Space on this machine, or puts it on the Hub; it never imports it."""
+"""The command `space`: starts the web app on this machine, or puts it on the Hub; it never imports the web app."""
 
 import argparse
 import os
@@ -6,13 +6,12 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import freeal_hf
 from freeal_hf.errors import InputError
 
-_NOT_FOR_THE_HUB = {"__init__.py", "__pycache__"}
+_FILES = ("README.md", "app.py", "requirements.txt")
 _PINNED = "freeal-hf"
 
 
@@ -47,18 +46,14 @@ def space(options: argparse.Namespace, _: Sequence[str]) -> None:
     # On one's own machine there is no stranger whose URLs could do harm.
     environment.setdefault("FREEAL_SPACE_OWN_URLS", "true")
     # In place of this process: whoever ends this process then ends the Space, by any signal.
-    os.execve(sys.executable, [sys.executable, str(space_folder() / "app.py")], environment)
-
-
-def space_folder() -> Path:
-    """The folder of the Space: `space/` of a checkout, `freeal_hf/space_app` of an installed package."""
-    return Path(str(files("freeal_hf.space_app")))
+    environment.setdefault("PYTHONSAFEPATH", "1")  # `python -m` imports nothing from the current folder
+    os.execve(sys.executable, [sys.executable, "-m", "freeal_hf.web"], environment)
 
 
 def space_files() -> dict[str, bytes]:
     """What a Space on the Hub consists of: path to content, requirements pinned to this version."""
-    folder = space_folder().resolve()
-    found = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name not in _NOT_FOR_THE_HUB}
+    folder = files("freeal_hf.space_app")
+    found = {name: folder.joinpath(name).read_bytes() for name in _FILES}
     lines = found["requirements.txt"].decode().splitlines()
     pinned = [f"{line}=={freeal_hf.__version__}" if line.startswith(_PINNED) else line for line in lines]
     return {**found, "requirements.txt": ("\n".join(pinned) + "\n").encode()}
@@ -75,7 +70,7 @@ def _deploy(repo: str | None, *, private: bool) -> None:
     calling(place, api.create_repo, repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
     wanted = space_files()
     there = calling(place, api.list_repo_files, repo, repo_type="space")
-    # A module that this version has no more would stay and be imported; what is not Python is the owner's.
+    # Modules of a former version are deleted; other files belong to the owner of the Space.
     old = [path for path in there if path.endswith(".py") and "/" not in path and path not in wanted]
     operations = [
         *(CommitOperationAdd(path, content) for path, content in wanted.items()),

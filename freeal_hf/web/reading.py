@@ -17,7 +17,7 @@ from freeal_hf.data.sentences import TOKENS
 from freeal_hf.data.tables import read_tables
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification, TokenClassification
-from settings import Settings
+from freeal_hf.web.settings import Settings
 
 EXAMPLE, FILE, LINES, HUB = "Example", "File", "Lines", "Hub data set"
 SOURCES = (EXAMPLE, FILE, LINES, HUB)

@@ -12,9 +12,9 @@ from freeal_hf.annotators.prices import price_of
 from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, TokenClassification, task_from_dict
-from guard import ForbiddenAddressError, check_url
-from settings import Settings
-from store import Run
+from freeal_hf.web.guard import ForbiddenAddressError, check_url
+from freeal_hf.web.settings import Settings
+from freeal_hf.web.store import Run
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -270,7 +270,7 @@ def test_a_formula_is_a_text_in_the_downloaded_csv(asked_run, visitor):
 
 @pytest.mark.parametrize("types", [["fruit", "tool"], ["a", "a: b"], ["kind (x)", "two\nlines", "C++"]])
 def test_entities_are_read_back_as_they_are_shown_for_editing(types):
-    import entities
+    from freeal_hf.web import entities
 
     first, last = types[0], types[-1]
     tags = [f"B-{last}", f"I-{last}", "O", f"B-{first}", f"B-{last}", f"I-{last}"]

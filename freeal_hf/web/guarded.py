@@ -1,6 +1,6 @@
-"""The command line of freeal-hf as a process of the Space: `guarded.py TRUSTED LIFELINE ARGUMENTS...`.
+"""The command line as a process of the web app: `python -m freeal_hf.web.guarded TRUSTED LIFELINE ARGUMENTS...`.
 
-It reaches public addresses only, and it stops when the Space's server is gone, however that ended.
+The process reaches public addresses only, and it stops when the server is gone, however the server ended.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from guard import forbid_private_connections
+from freeal_hf.web.guard import forbid_private_connections
 
 _GRACE = 15.0  # seconds between asking this process to stop and killing it
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import entities
 from freeal_hf.data.files import read_json, write_atomically
 from freeal_hf.data.human_labels import has_human_label
 from freeal_hf.data.labels_csv import write_csv
@@ -18,7 +17,8 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT
 from freeal_hf.tasks import NO_LABEL
-from store import FINISHED, Run
+from freeal_hf.web import entities
+from freeal_hf.web.store import FINISHED, Run
 
 if TYPE_CHECKING:
     import pandas as pd

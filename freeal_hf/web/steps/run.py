@@ -9,14 +9,12 @@ from typing import Any
 
 import gradio as gr
 
-import asking
-import pictures
-import shown
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import METRICS, PROGRESS
 from freeal_hf.loop.progress import read_progress
-from page import HAS_LOGIN, RESULTS, RUN, Page, Place, open_tabs, own_token, telling
-from store import DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
+from freeal_hf.web import asking, pictures, shown
+from freeal_hf.web.page import HAS_LOGIN, RESULTS, RUN, Page, Place, open_tabs, own_token, telling
+from freeal_hf.web.store import DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
 
 _KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning"}
 

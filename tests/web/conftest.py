@@ -28,8 +28,6 @@ SECRET = "the-operators-own-secret"  # stands in the Space's environment, and no
 if not IN_CI:
     pytest.importorskip("gradio_client", reason="the Space's extra is not installed: pip install 'freeal-hf[space]'")
 
-sys.path.insert(0, str(ROOT / "space"))  # where its modules find each other
-
 TASK = {"fruit": "something to eat", "tool": "something to work with"}
 LABELS = {"headers": ["label", "what it means", "an example"], "data": [[*pair, ""] for pair in TASK.items()]}
 

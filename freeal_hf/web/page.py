@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from freeal_hf.errors import FreeALError
-from runner import BusyError, Runner
-from settings import Settings
-from store import FullError, Run, Store, UnknownRunError
+from freeal_hf.web.runner import BusyError, Runner
+from freeal_hf.web.settings import Settings
+from freeal_hf.web.store import FullError, Run, Store, UnknownRunError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-import reading
-import shown
-from asking import read_texts
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, TextClassification, TokenClassification
-from page import TASK, Page, Place, open_tabs, telling
-from store import DRAFT, Run
+from freeal_hf.web import reading, shown
+from freeal_hf.web.asking import read_texts
+from freeal_hf.web.page import TASK, Page, Place, open_tabs, telling
+from freeal_hf.web.store import DRAFT, Run
 
 LABELS, ENTITIES = "One label per text", "Named entities in the text"
 

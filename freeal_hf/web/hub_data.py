@@ -8,7 +8,7 @@ from pathlib import Path
 
 from freeal_hf.errors import InputError
 from freeal_hf.hub.client import calling
-from settings import Settings
+from freeal_hf.web.settings import Settings
 
 _SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
 _USUAL = "train"

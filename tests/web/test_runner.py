@@ -9,12 +9,12 @@ from dataclasses import asdict
 import psutil
 import pytest
 
-import runner
 from freeal_hf.cli import ending
 from freeal_hf.cli.ending import End
-from runner import BusyError, Runner
-from settings import Settings, read_settings
-from store import FAILED, FINISHED, RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError
+from freeal_hf.web import runner
+from freeal_hf.web.runner import BusyError, Runner
+from freeal_hf.web.settings import Settings, read_settings
+from freeal_hf.web.store import FAILED, FINISHED, RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.space.conftest import ROOT
+from tests.web.conftest import ROOT
 
 PICTURES = ROOT / ".screenshots"
 SCREENS = {

@@ -18,15 +18,13 @@ import psutil
 
 from freeal_hf.cli.ending import BUDGET_SPENT, read_end
 from freeal_hf.data.files import remove
-from settings import Settings
-from store import FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
+from freeal_hf.web.settings import Settings
+from freeal_hf.web.store import FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 
 _INTERRUPTED = "The run was interrupted. Press Go on to continue where it stopped."
 _RESTARTED = "The Space was restarted. Give your token or key again, then press Go on to continue where it stopped."
 
 _LOGGER = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-_GUARDED = _HERE / "guarded.py"
 _LOOK_EVERY = 0.5  # seconds
 _GRACE = 15.0  # seconds between asking a process to stop and killing it
 # Nothing else of this process's environment, and so none of the Space's own secrets, reaches a visitor's run.
@@ -207,7 +205,7 @@ class Runner:
     def command(self, *arguments: str) -> list[str]:
         """The words that start freeal-hf in a process that reaches no private address."""
         trusted = json.dumps(self.settings.trusted_addresses)
-        return [sys.executable, str(_GUARDED), trusted, str(self._lifeline), *arguments]
+        return [sys.executable, "-m", "freeal_hf.web.guarded", trusted, str(self._lifeline), *arguments]
 
     def process_options(self, run: Run, secrets: Mapping[str, str]) -> dict[str, Any]:
         """How to start a `command`: its environment, a process group of its own, and an end with this process."""
@@ -223,6 +221,7 @@ class Runner:
         inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         # A token that the machine has saved is the operator's, not the visitor's.
         mine = {"HF_TOKEN_PATH": str(run.folder / "no-token")}
+        mine["PYTHONSAFEPATH"] = "1"  # `python -m` imports nothing from the folder that the server was started in
         if "HF_TOKEN" not in secrets:
             mine["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
         return {**inherited, **mine, **secrets}

@@ -6,14 +6,12 @@ from pathlib import Path
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
-import asking
-import reviewing
-import shown
 from freeal_hf.errors import InputError
-from page import HAS_LOGIN, Page, Place, own_token, telling
-from runner import files_folder
-from step_run import forget_secrets
-from store import UNDER_WAY, Run
+from freeal_hf.web import asking, reviewing, shown
+from freeal_hf.web.page import HAS_LOGIN, Page, Place, own_token, telling
+from freeal_hf.web.runner import files_folder
+from freeal_hf.web.steps.run import forget_secrets
+from freeal_hf.web.store import UNDER_WAY, Run
 
 _PUSH_SECONDS = 900
 

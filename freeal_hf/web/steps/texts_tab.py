@@ -4,12 +4,9 @@ from typing import Any
 
 import gradio as gr
 
-import entities
-import pictures
-import reviewing
-import shown
 from freeal_hf.errors import InputError
-from page import Page, Place, telling
+from freeal_hf.web import entities, pictures, reviewing, shown
+from freeal_hf.web.page import Page, Place, telling
 
 
 def build(place: Place, page: Page) -> list[Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from freeal_hf.loop.progress import ANNOTATING
-from settings import Settings
+from freeal_hf.web.settings import Settings
 
 _PHASES = {ANNOTATING: "Annotating", "training": "Training the student"}
 

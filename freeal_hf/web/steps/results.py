@@ -4,21 +4,15 @@ from typing import Any
 
 import gradio as gr
 
-import entities
-import pictures
-import reviewing
-import shown
-import step_entities
-import step_home
-import step_review
-import step_try
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import INPUT, PROGRESS
 from freeal_hf.loop.progress import read_progress
 from freeal_hf.tasks import task_from_dict
-from page import Page, Place, telling
-from step_run import RunStep
-from store import Run
+from freeal_hf.web import entities, pictures, reviewing, shown
+from freeal_hf.web.page import Page, Place, telling
+from freeal_hf.web.steps import downloads_tab, review_tab, student_tab, texts_tab
+from freeal_hf.web.steps.run import RunStep
+from freeal_hf.web.store import Run
 
 _ABOUT_LOSSES = (
     "The student learns labels that fit the others sooner than wrong ones: a small loss marks a clean label, a large "
@@ -46,8 +40,8 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 scores = gr.HTML(elem_id="scores")
                 label_counts = gr.Plot(show_label=False, elem_id="counts")
             # Not visible from the beginning: Gradio cannot hide such a tab.
-            with gr.Tab("Texts", visible=False) as texts_tab:
-                texts = step_entities.build(place, page)
+            with gr.Tab("Texts", visible=False) as entities_tab:
+                texts = texts_tab.build(place, page)
             with gr.Tab("Trusted labels"):
                 about_losses = gr.HTML()
                 losses = gr.Plot(show_label=False, elem_id="losses")
@@ -55,11 +49,11 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 about_map = gr.HTML()
                 text_map = gr.Plot(show_label=False, elem_id="map")
             with gr.Tab("Review and correct"):
-                review = step_review.build(place, page, run_step)
+                review = review_tab.build(place, page, run_step)
             with gr.Tab("Try the student"):
-                tried = step_try.build(place, page)
+                tried = student_tab.build(place, page)
             with gr.Tab("Take it home"):
-                step_home.build(place, page)
+                downloads_tab.build(place, page)
 
     @telling
     def show(run_id: str) -> tuple[Any, ...]:
@@ -71,9 +65,9 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 gr.update(visible=False),
                 *["", None, "", None, "", None, ""],
                 gr.update(),
-                *step_review.nothing_to_review(),
-                *step_entities.fill(None),
-                *step_try.fill(None),
+                *review_tab.nothing_to_review(),
+                *texts_tab.fill(None),
+                *student_tab.fill(None),
             )
         found = reviewing.load_results(run)
         events = read_progress(run.output / PROGRESS)
@@ -84,13 +78,13 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
             pictures.quality(found.rounds),
             *_figures(found, run, events),
             gr.update(visible=run.finds_entities),
-            *step_review.to_review(found, run),
-            *step_entities.fill(found if run.finds_entities else None),
-            *step_try.fill(run),
+            *review_tab.to_review(found, run),
+            *texts_tab.fill(found if run.finds_entities else None),
+            *student_tab.fill(run),
         )
 
     figures = [scores, label_counts, about_losses, losses, about_map]
-    outputs = [empty, whole, tiles, quality, *figures, texts_tab, *review, *texts, *tried]
+    outputs = [empty, whole, tiles, quality, *figures, entities_tab, *review, *texts, *tried]
     run_step.arrived.change(show, page.run_id, outputs, api_name="results", show_progress="hidden")
 
     @telling

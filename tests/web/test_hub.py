@@ -9,7 +9,7 @@ import yaml
 
 import freeal_hf
 from tests.servers.hub import READ_TOKEN, TOKEN, regular
-from tests.space.conftest import ROOT, SECRET
+from tests.web.conftest import ROOT, SECRET
 
 
 def test_a_file_of_a_hub_data_set_is_read(visitor, hub, texts):

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-import entities
-import pictures
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT
-from page import Page, Place, telling
-from store import Run
+from freeal_hf.web import entities, pictures
+from freeal_hf.web.page import Page, Place, telling
+from freeal_hf.web.store import Run
 
 if TYPE_CHECKING:
     from freeal_hf.prediction.classifier import Classifier

@@ -7,7 +7,7 @@ import pytest
 
 from tests.servers.hub import TOKEN, USER
 from tests.servers.openid import OpenIDServer, serve_openid
-from tests.space.conftest import serving
+from tests.web.conftest import serving
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.space.conftest import SECRET
+from tests.web.conftest import SECRET
 
 KEY = "the-visitors-own-key"
 FORMULA = '=HYPERLINK("http://evil.example","apple")'

@@ -6,14 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-import hub_data
-import reading
-import shown
-import words
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.errors import InputError
-from page import Page, Place, open_tabs, own_token, telling
-from store import DRAFT, Run
+from freeal_hf.web import hub_data, reading, shown, words
+from freeal_hf.web.page import Page, Place, open_tabs, own_token, telling
+from freeal_hf.web.store import DRAFT, Run
 
 _NO_GOLD = "none"
 _BEGUN = "This run has begun with these data. Press Start over to bring other data."

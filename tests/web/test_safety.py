@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.servers.background import running
-from tests.space.conftest import LABELS, ROOT
+from tests.web.conftest import LABELS, ROOT
 
 
 @pytest.fixture
@@ -229,10 +229,8 @@ def test_a_name_that_turns_out_private_at_the_call_is_not_connected_to(secret_se
 
 
 def in_guarded_process(trusted: str, code: str, *, resolve: bool = True) -> subprocess.CompletedProcess:
-    start = f"import guard; guard.forbid_private_connections({[trusted] if resolve else []!r}); "
-    return subprocess.run(
-        [sys.executable, "-c", start + code], capture_output=True, text=True, cwd=ROOT / "space", timeout=60
-    )
+    start = f"from freeal_hf.web import guard; guard.forbid_private_connections({[trusted] if resolve else []!r}); "
+    return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, cwd=ROOT, timeout=60)
 
 
 # ---- Visitors ----

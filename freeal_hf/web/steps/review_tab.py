@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-import reading
-import reviewing
-import shown
 from freeal_hf.errors import InputError
-from page import RUN, Page, Place, own_token, telling
-from step_run import RunStep, forget_secrets, key_field, resume, wants_key
-from store import UNDER_WAY, Run
+from freeal_hf.web import reading, reviewing, shown
+from freeal_hf.web.page import RUN, Page, Place, own_token, telling
+from freeal_hf.web.steps.run import RunStep, forget_secrets, key_field, resume, wants_key
+from freeal_hf.web.store import UNDER_WAY, Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from typing import Any
 from freeal_hf.data.sentences import TOKENS, read_sentences
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TokenClassification
-from reading import Table, count
-from settings import Settings
+from freeal_hf.web.reading import Table, count
+from freeal_hf.web.settings import Settings
 
 GOLD = "gold"
 """Name under which a run reads the tags."""

@@ -10,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from tests.servers.hub import TOKEN
-from tests.space.conftest import ROOT
+from tests.web.conftest import ROOT
 
 KEY = "a-key-that-nobody-may-find"
 

@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from tests.space.conftest import Visitor, serving
+from tests.web.conftest import Visitor, serving
 
 
 def processes_of(data_dir):

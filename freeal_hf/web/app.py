@@ -1,0 +1,220 @@
+"""The page: four steps from texts to trusted labels and a small classifier. Started by `freeal-hf space`."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+
+from freeal_hf.cli.ending import Stop, stopping_on_signals
+from freeal_hf.web import shown
+from freeal_hf.web.page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, STEPS, TASK, Page, Place, open_tabs
+from freeal_hf.web.runner import Runner, files_folder
+from freeal_hf.web.settings import Settings
+from freeal_hf.web.steps.data import build as build_data
+from freeal_hf.web.steps.results import build as build_results
+from freeal_hf.web.steps.run import build as build_run
+from freeal_hf.web.steps.task import build as build_task
+from freeal_hf.web.store import FINISHED, Run, Store, UnknownRunError
+from freeal_hf.web.theme import CSS, THEME
+
+_HEADLINE = """<div class="headline"><h1>FreeAL: labels you can trust, without labelling</h1>
+<p>An annotator labels your texts, a small student learns from it and finds what does not fit, and the doubtful texts
+are asked again. You take home the labels, and the student.</p></div>"""
+# An address with the id of a run in it is nobody else's business.
+_HEAD = '<meta name="referrer" content="no-referrer">'
+
+
+def build(place: Place) -> gr.Blocks:
+    """Builds the page.
+
+    Args:
+        place (`Place`): Where runs live.
+    """
+    with gr.Blocks(title="FreeAL", analytics_enabled=False) as page_blocks:
+        with gr.Row():
+            with gr.Column(scale=4):
+                gr.HTML(_HEADLINE)
+            if HAS_LOGIN:
+                with gr.Column(scale=1, min_width=200):
+                    gr.LoginButton(size="md")
+        with gr.Accordion("Hugging Face token, for inference providers and pushes", open=False, visible=not HAS_LOGIN):
+            token = gr.Textbox(
+                label="Your token",
+                type="password",
+                placeholder="hf_…",
+                info="Kept in memory only, while a run of yours or a push needs it; this field is emptied after use.",
+            )
+        run_id = gr.Textbox("", visible=False)
+        timer = gr.Timer(1.5, active=False)
+        _add_start_over(place, run_id)
+        # Not a Walkthrough: it closes every step after the one that is looked at.
+        with gr.Tabs(selected=DATA, overflow_behavior="wrap", elem_id="steps") as steps:
+            tabs = {step: gr.Tab(name, id=step, interactive=step == DATA) for step, name in STEPS.items()}
+            page = Page(steps, [tabs[TASK], tabs[RUN], tabs[RESULTS]], run_id, token, timer)
+            with tabs[DATA]:
+                data = build_data(place, page)
+            with tabs[TASK]:
+                task = build_task(place, page, data.chosen)
+            with tabs[RUN]:
+                run = build_run(place, page, task.described)
+            with tabs[RESULTS]:
+                build_results(place, page, run)
+
+        def tick(run_id: str) -> tuple[Any, ...]:
+            try:
+                is_done = place.store.read(run_id).state == FINISHED
+            except UnknownRunError:  # deleted, perhaps in another tab
+                gr.Warning("This run has been deleted.")
+                return (*run.look(""), gr.skip())
+            return (*run.look(run_id), gr.Tabs(selected=RESULTS) if is_done else gr.skip())
+
+        timer.tick(
+            tick, run_id, [*run.seen, steps], api_visibility="private", show_progress="hidden", trigger_mode="once"
+        )
+        run_id.change(None, run_id, js=REMEMBER, api_visibility="private")
+        # A new run in the same tab begins with its own choices, not with what the last one left there.
+        run_id.change(run.look, run_id, run.seen, api_visibility="private", show_progress="hidden")
+        data.chosen.success(
+            run.estimate, [run_id, *run.chosen], run.estimated, api_visibility="private", show_progress="hidden"
+        )
+        for fill, fields in ((data.fill, data.fields), (task.fill, task.fields)):
+            run.started.success(fill, run_id, fields, api_visibility="private", show_progress="hidden")
+
+        def open_run(request: gr.Request) -> tuple[Any, ...]:
+            asked = request.query_params.get("run", "")
+            try:
+                found = place.store.read(asked) if asked else None
+            except UnknownRunError:
+                gr.Warning("There is no such run any more. Start a new one.")
+                found = None
+            return found.id if found else "", gr.Tabs(selected=_step_of(found)), *open_tabs(found)
+
+        loaded = page_blocks.load(
+            open_run, None, [run_id, steps, *page.tabs], api_visibility="private", show_progress="hidden"
+        )
+        for fill, inputs, outputs in (
+            (data.fill, [run_id], data.fields),
+            (task.fill, [run_id], task.fields),
+            (run.estimate, [run_id, *run.chosen], run.estimated),
+        ):
+            loaded = loaded.then(fill, inputs, outputs, api_visibility="private", show_progress="hidden")
+    return page_blocks
+
+
+def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
+    """Adds a button that leaves the run for a new one, after a question."""
+    start_over = gr.Button("Start over", size="sm", visible=False, elem_id="start-over")
+    with gr.Row(visible=False, elem_id="start-over-question") as question:
+        gr.HTML(
+            shown.note(
+                "Start over with other data? This run stays at its address until it is deleted, "
+                f"{place.settings.keep_hours:g} hours after its last use. Copy the address to come back to it.",
+                "warning",
+            )
+        )
+        confirm = gr.Button("Yes, start over", variant="stop", size="sm", elem_id="start-over-yes")
+        cancel = gr.Button("No, stay here", size="sm", elem_id="start-over-no")
+    run_id.change(
+        lambda known: (gr.update(visible=bool(known)), gr.update(visible=False)),
+        run_id,
+        [start_over, question],
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    for button, is_asked in ((start_over, True), (cancel, False)):
+        button.click(
+            lambda is_asked=is_asked: (gr.update(visible=not is_asked), gr.update(visible=is_asked)),
+            None,
+            [start_over, question],
+            api_visibility="private",
+            show_progress="hidden",
+        )
+    confirm.click(None, js="() => window.location.assign(window.location.pathname)", api_visibility="private")
+
+
+def _step_of(run: Run | None) -> int:
+    if run is None or not run.texts.is_file():
+        return DATA
+    if not run.task:
+        return TASK
+    return RESULTS if run.state == FINISHED else RUN
+
+
+def _warm_up() -> None:
+    """Loads what the first visitor would otherwise wait for."""
+    import sklearn.manifold  # noqa: F401
+    import torch  # noqa: F401
+
+    import freeal_hf.kinds.base
+    import freeal_hf.prediction.classifier  # noqa: F401
+
+
+class NoDeepLinks:
+    """Middleware without Gradio's deep links, which keep what a visitor typed, tokens included, in a file.
+
+    Args:
+        app (`Any`): The ASGI application behind it.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        is_deep_link = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/deep_link")
+        answer = PlainTextResponse("Not found", 404) if is_deep_link else self.app
+        await answer(scope, receive, send)
+
+
+def serve(settings: Settings) -> None:
+    """Serves the page until a signal ends it, and all runs with it."""
+    # Not in a thread: whoever makes a data set meanwhile finds half of it (datasets looks for its classes).
+    import transformers  # noqa: F401
+
+    store = Store(settings.folder / "runs", settings.kept_runs)
+    files_folder(settings).mkdir(mode=0o700, exist_ok=True)
+    runner = Runner(store, settings)
+    exit_code = 1
+    try:
+        with stopping_on_signals():
+            _launch(Place(settings, store, runner))
+    except Stop as stop:
+        print("The Space is closing; its runs are stopped.", flush=True)
+        exit_code = stop.exit_code
+    except OSError as error:  # no free port
+        print(f"freeal-hf: error: {error}", file=sys.stderr, flush=True)
+    except Exception:
+        traceback.print_exc()
+    finally:
+        runner.close()
+        os._exit(exit_code)  # waits for no handler that is still at work in a thread
+
+
+def _launch(place: Place) -> None:
+    place.runner.watch()
+    threading.Thread(target=_warm_up, daemon=True).start()
+    demo = build(place)
+    demo.queue(default_concurrency_limit=8, max_size=200)
+    demo.launch(
+        theme=THEME,
+        css=CSS,
+        head=_HEAD,
+        max_file_size=place.settings.max_megabytes * 2**20,
+        footer_links=["api", "gradio"],
+        # A visitor's token, key and texts would stand in the browser's localStorage and on /gradio_api/runs.
+        run_history=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        app_kwargs={"middleware": [Middleware(NoDeepLinks)]},
+        show_error=False,
+        ssr_mode=False,
+        server_name=os.environ.get("GRADIO_SERVER_NAME"),
+        prevent_thread_lock=True,  # Gradio's own loop takes Ctrl-C for a normal end
+    )
+    while True:
+        signal.pause()

@@ -1,0 +1,1 @@
+"""The four steps of the page, and the tabs of the last one."""
