@@ -233,11 +233,6 @@ def describe_annotators(named: Any) -> str | dict[str, Any] | None:
     several = each_annotator(named)
     if all(isinstance(one, str) for one in several):
         return " + ".join(several) or None
-    described = [{"class": one} if isinstance(one, str) else _describe(one) for one in several]
+    described = [{"class": one} if isinstance(one, str) else one.describe() for one in several]
     keys = dict.fromkeys(key for one in described for key in one)
     return {key: " + ".join(str(one.get(key, "-")) for one in described) for key in keys}
-
-
-def _describe(annotator: Any) -> dict[str, Any]:
-    known = {name: getattr(annotator, name, None) for name in ("model", "base_url", "provider")}
-    return {"class": type(annotator).__name__, **{k: v for k, v in known.items() if isinstance(v, str)}}

@@ -18,7 +18,7 @@ from freeal_hf.data.sentences import named_in, split_words
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TokenClassification
 
 if TYPE_CHECKING:
-    from freeal_hf.annotators.base import TextGenerator
+    from freeal_hf.annotators.base import Annotator
     from freeal_hf.annotators.budget import Budget, Ledger
     from freeal_hf.annotators.cache import AnswerCache
 
@@ -34,7 +34,7 @@ _CHUNK = 4096
 
 def generate_demonstrations(
     task: Task,
-    annotator: "TextGenerator",
+    annotator: "Annotator",
     texts: Sequence[str],
     *,
     per_label: int,
@@ -52,7 +52,7 @@ def generate_demonstrations(
 
     Args:
         task (`Task`): The task.
-        annotator (`TextGenerator`): An annotator that can also write texts.
+        annotator (`Annotator`): An annotator that implements `generate`.
         texts (`Sequence[str]`): The unlabelled corpus; a few texts of it are shown for their style.
         per_label (`int`): How many texts to ask for per label.
         seed (`int`): Seed of the choice of style examples.

@@ -16,7 +16,7 @@ import pytest
 from datasets import Dataset
 from hypothesis import HealthCheck, settings
 
-from freeal_hf import Annotation, AnnotationRequest, TextClassification
+from freeal_hf import Annotation, AnnotationRequest, Annotator, TextClassification
 from freeal_hf.tasks import NO_LABEL
 
 # Fixed seeds, and no limit on time: a busy machine fails no test.
@@ -114,7 +114,7 @@ def corpus() -> Dataset:
     return make_corpus()
 
 
-class KeywordAnnotator:
+class KeywordAnnotator(Annotator):
     """Knows one label's words, errs on a fixed tenth of the texts, and remembers what it was asked."""
 
     batch_size = 8

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from datasets import Dataset
 
-from freeal_hf import Annotation, AnnotationRequest, TokenClassification
+from freeal_hf import Annotation, AnnotationRequest, Annotator, TokenClassification
 from freeal_hf.data.spans import Span
 from tests.conftest import FILLERS, FRUIT, TOOLS
 
@@ -25,11 +25,11 @@ def make_sentences() -> Dataset:
     return Dataset.from_list(rows)
 
 
-class KnowingAnnotator:
+class KnowingAnnotator(Annotator):
     """Knows every entity, and remembers what it was asked."""
 
     batch_size = 8
-    finds_entities = True
+    kinds = frozenset({TokenClassification.type})
 
     def __init__(self) -> None:
         self.asked: list[AnnotationRequest] = []

@@ -1,16 +1,19 @@
 """What an annotator is asked and what it answers, and the driver that puts a corpus to it."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, get_args, runtime_checkable
+from types import TracebackType
+from typing import Any, get_args
 
-from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
-from freeal_hf.annotators.driver import Work, drive, session
+from freeal_hf.annotators.driver import PaidAnswer, Work, drive, session
 from freeal_hf.annotators.pacing import UnusableAnswer
 from freeal_hf.data.spans import Span
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task
+from freeal_hf.errors import InputError
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
 __all__ = [
     "Annotation",
@@ -20,8 +23,7 @@ __all__ = [
     "ChoiceRequest",
     "Generation",
     "GenerationRequest",
-    "TextChooser",
-    "TextGenerator",
+    "check_annotator",
     "run_annotation",
     "run_choice",
     "run_generation",
@@ -164,67 +166,186 @@ class Choice:
     answer: str | None = None
 
 
-class Annotator(Protocol):
-    """Anything that labels texts: a class with this one method.
+class Annotator(ABC):
+    """What labels texts. An annotator of your own is a subclass with one method, `annotate`.
 
-    What the driver uses where it is there:
+    The driver puts requests to it, caches the answers, paces the calls, repeats failed ones and keeps the budget. A
+    call that fails raises `TransientError` (it is repeated), `RefusedError` (the text gets no label) or
+    `AnnotatorError` (the run ends).
 
-    - `batch_size` (`int`, default 1): requests per call.
-    - `concurrency` (`int`, default 8): calls under way at once, at most.
-    - `timeout` (`float`, default none): seconds that one call may take.
-    - `fingerprint(task, request) -> Mapping`: the full request (messages, schema, model, sampling; never a key or
-      token) as JSON-able values. It is the key of the answer cache; without it nothing is cached. A `max_tokens` in it
-      bounds what the budget foresees for the answer.
-    - `__aenter__`, `__aexit__`: entered once a run, in the driver's event loop, before the first call.
-    - `own_calls` (`list`): answers to calls that it made on being entered, such as a canary's; the driver enters their
-      `prompt_tokens` and `completion_tokens` in the ledger and empties the list.
-    - `finds_entities` (`bool`, default false): whether it answers entity tasks (`TokenClassification`) with `spans`.
-    - `open()`, `close()`: called by `session`, from the first call of a whole loop to its last.
-
-    A call that fails raises `TransientError` (the driver makes it again) or `RefusedError` (the text gets no label) of
-    `freeal_hf.annotators.pacing`, or `AnnotatorError` (the run ends).
+    Attributes:
+        name (`str`, *optional*): Name of its model. Price tables, `config.yaml` and cards use it.
+        base_url (`str`, *optional*): Address of its server, without a key. `config.yaml` and cards use it.
+        provider (`str`, *optional*): Inference provider. `config.yaml` and cards use it.
+        kinds (`frozenset[str]`): The types of tasks that it can label (`Task.type`). For an entity task
+            (`"token-classification"`), its annotations have `spans`.
+        is_free (`bool`): Whether its answers cost nothing, whatever a price table says.
+        reads_prompts (`bool`): Whether it is a language model that reads the prompts of this package.
+        price (`Price`, *optional*): Price of its tokens. By default, the price table is searched for `name`.
+        concurrency (`int`): Maximum number of simultaneous calls.
+        batch_size (`int`): Requests per call of `annotate`.
+        timeout (`float`, *optional*): Time limit for one call of `annotate`, in seconds.
+        generation_timeout (`float`, *optional*): The same for `generate` and `choose`; by default `timeout`.
 
     Example:
 
-        class KeywordAnnotator:
-            def __init__(self, words: dict[str, str]):
-                self.words = words
-
-            async def annotate(self, task, requests):
-                return [self._label(task, request.text.lower().split()) for request in requests]
-
-            def _label(self, task, words):
-                names = [self.words[word] for word in words if word in self.words]
-                return Annotation(task.label2id[names[0]]) if names else Annotation(-1, reason="no known word")
+        >>> class KeywordAnnotator(Annotator):
+        ...     def __init__(self, words):
+        ...         self.words = words
+        ...
+        ...     async def annotate(self, task, requests):
+        ...         return [self.label(task, request.text.lower().split()) for request in requests]
+        ...
+        ...     def label(self, task, words):
+        ...         names = [self.words[word] for word in words if word in self.words]
+        ...         return Annotation(task.label2id[names[0]]) if names else Annotation(-1, reason="no known word")
+        >>> task = TextClassification(["fruit", "tool"])
+        >>> answers = dict(run_annotation(KeywordAnnotator({"plum": "fruit"}), task, [AnnotationRequest("A plum")]))
+        >>> task.label_names[answers[0].label]
+        'fruit'
     """
 
+    name: str | None = None
+    base_url: str | None = None
+    provider: str | None = None
+    kinds: frozenset[str] = frozenset({TextClassification.type})
+    is_free: bool = False
+    reads_prompts: bool = False
+    price: Price | None = None
+    concurrency: int = 8
+    batch_size: int = 1
+    timeout: float | None = None
+    generation_timeout: float | None = None
+
+    @abstractmethod
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts of `requests`, one answer each, in their order."""
-        ...
+        """Labels texts.
 
+        Args:
+            task (`Task`): What is labelled.
+            requests (`Sequence[AnnotationRequest]`): At most `batch_size` texts.
 
-@runtime_checkable
-class TextGenerator(Annotator, Protocol):
-    """An annotator that can also write texts for a label, which become the demonstrations of round 0."""
+        Returns:
+            `list[Annotation]`: One answer for each request, in the same order.
+
+        Raises:
+            TransientError: If the call can succeed later.
+            RefusedError: If the call can never succeed.
+            AnnotatorError: If the annotator cannot work at all.
+        """
 
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
-        """Writes `request.num_texts` texts for the label (fewer if the model gave fewer).
+        """Writes texts for one label. An annotator that implements it writes the demonstrations of round 0.
 
-        `generation_fingerprint(task, request)`, where it is there, is the key of the answer cache.
+        Args:
+            task (`Task`): What is labelled.
+            request (`GenerationRequest`): What to write.
+
+        Returns:
+            `Generation`: `request.num_texts` texts, or fewer.
+
+        Raises:
+            TransientError, RefusedError, AnnotatorError: As `annotate`.
         """
-        ...
-
-
-@runtime_checkable
-class TextChooser(Annotator, Protocol):
-    """An annotator that can also choose the texts that a person should label first."""
+        raise NotImplementedError(f"{type(self).__name__} has no method generate.")
 
     async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
-        """Chooses `request.num_choices` of the candidates.
+        """Chooses the texts that a person should label first, for `freeal-hf select`.
 
-        `choice_fingerprint(task, request)`, where it is there, is the key of the answer cache.
+        Args:
+            task (`Task`): What is labelled.
+            request (`ChoiceRequest`): The texts to choose from.
+
+        Returns:
+            `Choice`: The numbers of the chosen texts.
+
+        Raises:
+            TransientError, RefusedError, AnnotatorError: As `annotate`.
         """
-        ...
+        raise NotImplementedError(f"{type(self).__name__} has no method choose.")
+
+    @property
+    def can_generate(self) -> bool:
+        """Whether the class implements `generate`."""
+        return type(self).generate is not Annotator.generate
+
+    @property
+    def can_choose(self) -> bool:
+        """Whether the class implements `choose`."""
+        return type(self).choose is not Annotator.choose
+
+    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any] | None:
+        """Everything that the answer to a request depends on: the key of the answer cache.
+
+        Args:
+            task (`Task`): What is labelled.
+            request (`AnnotationRequest`): The text and its demonstrations.
+
+        Returns:
+            `Mapping`: JSON-able values (messages, schema, model, sampling), never a key or token. `max_tokens`, if
+            present, is the budget's upper limit for the answer. `None`: the answer is not cached.
+        """
+        return None
+
+    def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any] | None:
+        """The same as `fingerprint`, for `generate`."""
+        return None
+
+    def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any] | None:
+        """The same as `fingerprint`, for `choose`."""
+        return None
+
+    def take_own_calls(self) -> Sequence[PaidAnswer]:
+        """The answers to calls that the annotator made for itself, such as tests of its server, since the last time.
+
+        The driver adds their tokens to the ledger.
+        """
+        return ()
+
+    def describe(self) -> dict[str, str]:
+        """Class, model and address for `config.yaml` and cards; never a key or token."""
+        known = {
+            "class": type(self).__name__,
+            "model": self.name,
+            "base_url": self.base_url,
+            "provider": self.provider,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def open(self) -> None:  # noqa: B027 - optional
+        """Called before the first call of a run, outside the event loop, for example to start a server.
+
+        It can be called again before `close`; every `open` is followed by a `close` of its own.
+        """
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """Called after the last call of a run, also after an error."""
+
+    async def __aenter__(self) -> "Annotator":
+        """Called in the event loop of the calls before the first of them, for example to open a connection."""
+        return self
+
+    async def __aexit__(  # noqa: B027 - optional
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Called in the event loop of the calls after the last of them."""
+
+
+def check_annotator(annotator: object) -> None:
+    """Refuses what is not an annotator.
+
+    Args:
+        annotator (`object`): What a user gave.
+
+    Raises:
+        InputError: If it is not an instance of a subclass of `Annotator`.
+    """
+    if not isinstance(annotator, Annotator):
+        shown = f"the class {annotator.__name__}" if isinstance(annotator, type) else type(annotator).__name__
+        raise InputError(
+            f"The annotator is {shown}, which is not an instance of freeal_hf.Annotator. Derive its class from "
+            "freeal_hf.Annotator: `class MyAnnotator(freeal_hf.Annotator)`; see docs/annotators.md."
+        )
 
 
 def run_annotation(
@@ -266,18 +387,18 @@ def run_annotation(
         InputError: If a budget in dollars is given without a price.
         RunError: If the cache cannot be written.
     """
-    fingerprint = getattr(annotator, "fingerprint", None)
+    check_annotator(annotator)
     work: Work[AnnotationRequest, Annotation] = Work(
         annotator=annotator,
         call=partial(annotator.annotate, task),
-        fingerprint=partial(fingerprint, task) if fingerprint else None,
+        fingerprint=partial(annotator.fingerprint, task),
         restore=_restored_annotation,
         unanswered=lambda reason: Annotation(NO_LABEL, reason=reason),
         is_unusable=lambda answer: answer.reason in _UNUSABLE,
         group=lambda request: request.demonstrations,
-        concurrency=getattr(annotator, "concurrency", 8),
-        batch_size=getattr(annotator, "batch_size", 1),
-        timeout=getattr(annotator, "timeout", None),
+        concurrency=annotator.concurrency,
+        batch_size=annotator.batch_size,
+        timeout=annotator.timeout,
     )
     with session(annotator):
         yield from drive(
@@ -292,7 +413,7 @@ def run_annotation(
 
 
 def run_generation(
-    annotator: TextGenerator,
+    annotator: Annotator,
     task: Task,
     requests: Sequence[GenerationRequest],
     *,
@@ -305,7 +426,7 @@ def run_generation(
     """Has texts written for labels, under the rules of `run_annotation`.
 
     Args:
-        annotator (`TextGenerator`): Who writes.
+        annotator (`Annotator`): Who writes; it must implement `generate`.
         task (`Task`): The labels.
         requests (`Sequence[GenerationRequest]`): What to write.
         cache, ledger, budget, max_attempts, progress: As in `run_annotation`.
@@ -316,7 +437,7 @@ def run_generation(
     Raises:
         AnnotatorError, BudgetExceeded, InputError, RunError: As in `run_annotation`.
     """
-    fingerprint = getattr(annotator, "generation_fingerprint", None)
+    check_annotator(annotator)
 
     async def write(some: Sequence[GenerationRequest]) -> list[Generation]:
         return [await annotator.generate(task, request) for request in some]
@@ -324,14 +445,14 @@ def run_generation(
     work: Work[GenerationRequest, Generation] = Work(
         annotator=annotator,
         call=write,
-        fingerprint=partial(fingerprint, task) if fingerprint else None,
+        fingerprint=partial(annotator.generation_fingerprint, task),
         restore=_restored_generation,
         unanswered=lambda reason: Generation(()),
         is_unusable=lambda answer: not answer.texts,
         group=lambda request: request.label,
-        concurrency=getattr(annotator, "concurrency", 8),
+        concurrency=annotator.concurrency,
         batch_size=1,
-        timeout=getattr(annotator, "generation_timeout", getattr(annotator, "timeout", None)),
+        timeout=annotator.generation_timeout or annotator.timeout,
     )
     written = [Generation(()) for _ in requests]
     with session(annotator):
@@ -349,7 +470,7 @@ def run_generation(
 
 
 def run_choice(
-    annotator: TextChooser,
+    annotator: Annotator,
     task: Task,
     request: ChoiceRequest,
     *,
@@ -361,7 +482,7 @@ def run_choice(
     """Has texts chosen, under the rules of `run_annotation`.
 
     Args:
-        annotator (`TextChooser`): Who chooses.
+        annotator (`Annotator`): Who chooses; it must implement `choose`.
         task (`Task`): What the texts are labelled for.
         request (`ChoiceRequest`): What to choose from.
         cache, ledger, budget, max_attempts: As in `run_annotation`.
@@ -372,7 +493,7 @@ def run_choice(
     Raises:
         AnnotatorError, BudgetExceeded, InputError, RunError: As in `run_annotation`.
     """
-    fingerprint = getattr(annotator, "choice_fingerprint", None)
+    check_annotator(annotator)
 
     async def choose(some: Sequence[ChoiceRequest]) -> list[Choice]:
         return [await annotator.choose(task, one) for one in some]
@@ -380,14 +501,14 @@ def run_choice(
     work: Work[ChoiceRequest, Choice] = Work(
         annotator=annotator,
         call=choose,
-        fingerprint=partial(fingerprint, task) if fingerprint else None,
+        fingerprint=partial(annotator.choice_fingerprint, task),
         restore=lambda values: Choice(**{**values, "numbers": tuple(values["numbers"])}),
         unanswered=lambda reason: Choice((), reason=reason),
         is_unusable=lambda answer: not answer.numbers,
         group=lambda request: request.guidelines,
         concurrency=1,
         batch_size=1,
-        timeout=getattr(annotator, "generation_timeout", getattr(annotator, "timeout", None)),
+        timeout=annotator.generation_timeout or annotator.timeout,
     )
     ledger = ledger if ledger is not None else Ledger()
     with session(annotator):

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest
-from freeal_hf.annotators.budget import Price
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
 from freeal_hf.data.label_columns import LabelColumn, is_no_answer
 from freeal_hf.data.spans import spans_of
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Task, TextClassification, TokenClassification
 
 
-class ColumnAnnotator:
+class ColumnAnnotator(Annotator):
     """Looks each text's label up by the id of its sample.
 
     A value is the name of a label (see `Task.label_of`); a label is never searched for inside a value. In an entity
@@ -24,12 +23,12 @@ class ColumnAnnotator:
 
     batch_size = 1000
     concurrency = 1
-    price = Price(0.0, 0.0)
-    finds_entities = True
+    is_free = True
+    kinds = frozenset({TextClassification.type, TokenClassification.type})
 
     def __init__(self, answers: Mapping[str, str], name: str) -> None:
         self.answers = answers
-        self.name = name
+        self.column = name
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Looks the labels up; a text without a usable value has no label."""
@@ -39,11 +38,11 @@ class ColumnAnnotator:
         value = (self.answers.get(sample) if sample is not None else None) or ""
         label = NO_LABEL if isinstance(task, TokenClassification) else task.label_of(value)
         if label == NO_LABEL and is_no_answer(value):
-            return Annotation(NO_LABEL, reason=f"column {self.name!r} is empty")
+            return Annotation(NO_LABEL, reason=f"column {self.column!r} is empty")
         if isinstance(task, TokenClassification):
             return self._entities(task, value, sample)
         return Annotation(
-            label, answer=value, reason=f"column {self.name!r}: not a label" if label == NO_LABEL else None
+            label, answer=value, reason=f"column {self.column!r}: not a label" if label == NO_LABEL else None
         )
 
     def _entities(self, task: TokenClassification, value: str, sample: str | None) -> Annotation:
@@ -51,7 +50,7 @@ class ColumnAnnotator:
         unknown = [tag for tag in tags if tag not in task.tags]
         if unknown:
             raise InputError(
-                f"Column {self.name!r}, row {sample!r}: {unknown[0]!r} is no tag of the task; its tags are "
+                f"Column {self.column!r}, row {sample!r}: {unknown[0]!r} is no tag of the task; its tags are "
                 f"{', '.join(task.tags)}."
             )
         return Annotation(0, answer=value, spans=tuple(spans_of(tags)))

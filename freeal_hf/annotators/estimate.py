@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, check_annotator, run_annotation
 from freeal_hf.annotators.budget import Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.tasks import Task
@@ -128,10 +128,11 @@ def estimate_annotation(
     distinct = list(places.values())
     chosen = random.Random(seed).sample(distinct, min(max(sample_size, probe), len(distinct)))
     sample = [requests[place] for place in chosen]
-    fingerprint = getattr(annotator, "fingerprint", None)
-    shown = [fingerprint(task, request) if fingerprint else {"text": request.text} for request in sample]
-    calls = _uncached(shown, cache if fingerprint else None, len(distinct))
-    concurrency = getattr(annotator, "concurrency", 8) * getattr(annotator, "batch_size", 1)
+    check_annotator(annotator)
+    fingerprints = [annotator.fingerprint(task, request) for request in sample]
+    shown = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
+    calls = _uncached(shown, cache, len(distinct))
+    concurrency = annotator.concurrency * annotator.batch_size
     if probe and sample:
         own = ledger if ledger is not None else Ledger()
         before = own.seconds
@@ -193,8 +194,8 @@ def _from_writing(
     annotator: Annotator, task: Task, writing: Sequence[GenerationRequest], texts: Sequence[str]
 ) -> tuple[Interval, Interval]:
     """Tokens of the calls that write, to be read and to be written: new texts are about as long as those given."""
-    fingerprint = getattr(annotator, "generation_fingerprint", None)
-    shown = [fingerprint(task, request) for request in writing] if fingerprint else []
+    fingerprints = [annotator.generation_fingerprint(task, request) for request in writing]
+    shown = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
     prompt, _ = _from_lengths(shown)
     length = _mean([float(len(text.encode("utf-8", "replace"))) for text in texts]).expected
     number = sum(request.num_texts for request in writing)

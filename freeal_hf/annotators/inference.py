@@ -14,6 +14,7 @@ from huggingface_hub.utils import get_session
 from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
+    Annotator,
     Choice,
     ChoiceRequest,
     Generation,
@@ -41,7 +42,7 @@ from freeal_hf.annotators.prompts.labels import Message, choice_messages, choice
 from freeal_hf.annotators.servers import check_address, check_limits, check_temperatures, chosen_model, given_key
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError
-from freeal_hf.tasks import Task, TokenClassification
+from freeal_hf.tasks import Task, TextClassification, TokenClassification
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ _NO_KEY = "none"
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 
-class InferenceEndpointsAnnotator:
+class InferenceEndpointsAnnotator(Annotator):
     """Labels and writes texts through huggingface_hub's asynchronous chat client.
 
     Before the first call of a run a canary finds out how the server can be held to the labels, whether it returns
@@ -95,7 +96,10 @@ class InferenceEndpointsAnnotator:
         InputError: If arguments contradict each other, or a limit would let nothing through.
     """
 
-    finds_entities = True
+    kinds = frozenset({TextClassification.type, TokenClassification.type})
+    reads_prompts = True
+    timeout: float
+    generation_timeout: float
 
     def __init__(
         self,
@@ -120,7 +124,7 @@ class InferenceEndpointsAnnotator:
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         self.base_url = base_url or (model if _is_url(model) else None)
-        self.model = None if _is_url(model) else model
+        self.model = self.name = None if _is_url(model) else model
         if self.base_url is not None:
             check_address(self.base_url)
         if self.base_url is not None and provider is not None:
@@ -220,6 +224,12 @@ class InferenceEndpointsAnnotator:
         constrain = partial(schema_fields, name="ids", schema=choice_schema(request.with_explanation))
         messages = choice_messages(task, request)
         return read_choice(await self._call("ids", self.generation_max_tokens, messages, constrain, 0))
+
+    def take_own_calls(self) -> list[Completion]:
+        """See `Annotator`."""
+        taken = list(self.own_calls)
+        self.own_calls.clear()
+        return taken
 
     def open(self) -> None:
         """Wakes the dedicated endpoint, if it is one and sleeps; asks a server of several models which to use."""

@@ -17,12 +17,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
+    Annotator,
     Choice,
     ChoiceRequest,
     Generation,
     GenerationRequest,
 )
-from freeal_hf.annotators.budget import Price
 from freeal_hf.annotators.likelihood import answer_log_likelihoods
 from freeal_hf.annotators.pacing import RefusedError
 from freeal_hf.annotators.prompts.labels import (
@@ -54,7 +54,7 @@ class Prompt(NamedTuple):
     is_cut: bool
 
 
-class LocalAnnotator:
+class LocalAnnotator(Annotator):
     """Labels a text with the label that a causal language model finds the most likely answer to its prompt.
 
     Nothing is generated: the probability of each label is the exact probability that the model, asked for one, gives
@@ -83,7 +83,8 @@ class LocalAnnotator:
     """
 
     concurrency = 1
-    price = Price(0.0, 0.0)
+    is_free = True
+    reads_prompts = True
 
     def __init__(
         self,

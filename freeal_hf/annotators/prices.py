@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from freeal_hf.annotators.budget import Price
 from freeal_hf.errors import InputError
+
+if TYPE_CHECKING:
+    from freeal_hf.annotators.base import Annotator
 
 PRICES_AS_OF = "2025-06"
 
@@ -50,17 +54,16 @@ def load_prices(path: str | Path) -> dict[str, Price]:
         ) from error
 
 
-def price_of(annotator: object, table: Mapping[str, Price] | None = None) -> Price | None:
+def price_of(annotator: "Annotator", table: Mapping[str, Price] | None = None) -> Price | None:
     """The price of an annotator's tokens.
 
     Args:
-        annotator (`Annotator`): One with a `price` of its own, or with a `model` that a table names.
+        annotator (`Annotator`): One that is free, has a `price` of its own, or whose `name` is in a table.
         table (`Mapping[str, Price]`, *optional*): The user's prices, which go before `PRICES`.
 
     Returns:
         `Price`, or `None` if it is not known.
     """
-    own = getattr(annotator, "price", None)
-    if isinstance(own, Price):
-        return own
-    return {**PRICES, **(table or {})}.get(str(getattr(annotator, "model", None)))
+    if annotator.is_free:
+        return Price(0.0, 0.0)
+    return annotator.price or {**PRICES, **(table or {})}.get(str(annotator.name))

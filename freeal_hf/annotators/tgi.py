@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
+    Annotator,
     Choice,
     ChoiceRequest,
     Generation,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class TextGenerationAnnotator:
+class TextGenerationAnnotator(Annotator):
     """Labels and writes texts through the `text-generation` client and TGI's own `/generate`.
 
     The server's grammar holds each answer to the labels, and the log-probabilities of its tokens give the probability
@@ -77,6 +78,10 @@ class TextGenerationAnnotator:
         AnnotatorError: If `text-generation` is not installed, or the environment variable is not set.
         InputError: If `base_url` is no URL, or both `token` and `api_key_env` are given.
     """
+
+    reads_prompts = True
+    timeout: float
+    generation_timeout: float
 
     def __init__(
         self,
@@ -192,14 +197,17 @@ class TextGenerationAnnotator:
         messages = choice_messages(task, request)
         return read_choice(await self._call("ids", self.generation_max_tokens, messages, constrain, 0))
 
+    def take_own_calls(self) -> list[Completion]:
+        """See `Annotator`."""
+        taken = list(self.own_calls)
+        self.own_calls.clear()
+        return taken
+
     def open(self) -> None:
         """Asks the server which model it runs: answers are kept under its name."""
         if not self._model:
             with ThreadPoolExecutor(1) as executor:  # a thread, because a loop may be running in this one
                 executor.submit(asyncio.run, self._identify()).result()
-
-    def close(self) -> None:
-        """Nothing is held between runs."""
 
     async def _identify(self) -> None:
         try:

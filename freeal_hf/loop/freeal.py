@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import freeal_hf
-from freeal_hf.annotators.base import Annotator, session
+from freeal_hf.annotators.base import Annotator, check_annotator, session
 from freeal_hf.annotators.budget import Budget
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.estimate import Estimate, estimate_annotation
@@ -105,6 +105,9 @@ class FreeAL:
 
         self.task = task
         self.kind = kind_of(task)
+        for one in (*each_annotator(annotator), *each_annotator(refine_annotator)):
+            if not isinstance(one, str):
+                check_annotator(one)
         self.annotator = annotator
         self.refine_annotator = refine_annotator
         self.annotator_options = dict(annotator_options or {})

@@ -13,7 +13,7 @@ from freeal_hf.config import EngineConfig, LoopConfig, each_annotator
 from freeal_hf.data.texts import extra_name
 from freeal_hf.errors import InputError
 from freeal_hf.loop.progress import Progress
-from freeal_hf.tasks import Task, TokenClassification
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -117,17 +117,17 @@ def voters_of(
         else:
             annotator, make = spec, partial(_itself, spec)
         voters.append(Voter(annotator, price_of(annotator, prices), make))
-    if isinstance(task, TokenClassification):
-        _check_find_entities(voters)
+    _check_kinds(voters, task)
     return tuple(voters)
 
 
-def _check_find_entities(voters: Sequence[Voter]) -> None:
+def _check_kinds(voters: Sequence[Voter], task: Task) -> None:
     for annotator in (voter.annotator for voter in voters):
-        if not getattr(annotator, "finds_entities", False):
+        if task.type not in annotator.kinds:
             raise InputError(
-                f"{type(annotator).__name__} finds no entities; use endpoint:MODEL or column:NAME, or an "
-                "annotator of your own with `finds_entities = True` and `spans` in its annotations."
+                f"{type(annotator).__name__} cannot label tasks of the type {task.type!r}, only "
+                f"{', '.join(map(repr, sorted(annotator.kinds)))}; use endpoint:MODEL or column:NAME, or an annotator "
+                f"of your own with {task.type!r} in `kinds`."
             )
 
 

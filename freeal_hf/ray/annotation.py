@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, run_annotation
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
-from freeal_hf.annotators.driver import together
+from freeal_hf.annotators.driver import PaidAnswer, together
 from freeal_hf.annotators.pacing import TransientError
 from freeal_hf.config import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
@@ -70,10 +70,10 @@ def fill_cache(
         InputError: If the annotator gives its requests no fingerprint, without which no answer can be kept.
         AnnotatorError: If the annotator cannot work. The answers received are kept.
     """
-    if getattr(annotator, "fingerprint", None) is None:
+    if requests and annotator.fingerprint(task, requests[0]) is None:
         raise InputError(
-            f"{type(annotator).__name__} cannot be spread over a cluster: its answers cannot be cached, for it has no "
-            "method `fingerprint`. Leave --engine ray out."
+            f"{type(annotator).__name__} cannot be spread over a cluster: its answers cannot be cached, because it "
+            "has no method `fingerprint`. Leave --engine ray out."
         )
     budget.watch(ledger)
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,26 +188,33 @@ class _SharedBudget(Budget):
         raise BudgetExceeded("The budget allows no further call.")
 
 
-class _Limited:
-    """An annotator that makes its calls when the account says so."""
+class _Limited(Annotator):
+    """An annotator that makes its calls when the account allows it; it has no time limit while it waits."""
 
     def __init__(self, annotator: Annotator, account: Any) -> None:
         self._annotator, self._account = annotator, account
-        self._limit = getattr(annotator, "timeout", None)
+        self._limit = annotator.timeout
         self._times: deque[float] = deque()
-        self.timeout = None  # waiting for its turn does not count
+        self.concurrency, self.batch_size = annotator.concurrency, annotator.batch_size
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._annotator, name)
+    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any] | None:
+        return self._annotator.fingerprint(task, request)
+
+    def take_own_calls(self) -> Sequence[PaidAnswer]:
+        return self._annotator.take_own_calls()
+
+    def open(self) -> None:
+        self._annotator.open()
+
+    def close(self) -> None:
+        self._annotator.close()
 
     async def __aenter__(self) -> "_Limited":
-        if hasattr(self._annotator, "__aenter__"):
-            await self._annotator.__aenter__()
+        await self._annotator.__aenter__()
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        if hasattr(self._annotator, "__aexit__"):
-            await self._annotator.__aexit__(*error)
+        await self._annotator.__aexit__(*error)
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         if not self._times:
@@ -233,7 +240,7 @@ class _AnnotationWorker:
         is_limited: bool,
     ) -> None:
         annotator = make_annotator()
-        self._annotator: Any = _Limited(annotator, account) if is_limited else annotator
+        self._annotator: Annotator = _Limited(annotator, account) if is_limited else annotator
         self._task, self._owner, self._price, self._account = task, owner, price, account
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from freeal_hf.annotators.base import ChoiceRequest, TextChooser, run_choice
+from freeal_hf.annotators.base import Annotator, ChoiceRequest, check_annotator, run_choice
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.errors import InputError
@@ -30,7 +30,7 @@ class LLMSelection:
     repeats, is dropped and another one asked for; what was chosen is not shown again as a candidate to choose.
 
     Args:
-        annotator (`TextChooser`): Who chooses.
+        annotator (`Annotator`): Who chooses; it must implement `choose`.
         task (`Task`): What the texts will be labelled for.
         guidelines (`str`, *optional*): What the person who labels is told.
         texts_per_prompt (`int`, *optional*, defaults to 100): New texts in one prompt.
@@ -49,7 +49,7 @@ class LLMSelection:
         InputError: If an option cannot be used.
     """
 
-    annotator: TextChooser
+    annotator: Annotator
     task: Task
     guidelines: str = ""
     texts_per_prompt: int = 100
@@ -65,7 +65,8 @@ class LLMSelection:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.annotator, TextChooser):
+        check_annotator(self.annotator)
+        if not self.annotator.can_choose:
             raise InputError(
                 f"{type(self.annotator).__name__} cannot choose texts; use a language model (endpoint:, tgi:, local:)."
             )

@@ -1,11 +1,11 @@
 """What `run_annotation` and `run_generation` promise of any annotator, however it behaves."""
 
 import asyncio
+import doctest
 import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+import freeal_hf
 from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     Annotator,
+    ChoiceRequest,
     Generation,
     GenerationRequest,
     run_annotation,
+    run_choice,
     run_generation,
     session,
 )
@@ -33,7 +36,7 @@ from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 TASK = TextClassification(["even", "odd"])
 
 
-class LengthAnnotator:
+class LengthAnnotator(Annotator):
     """Labels a text by whether its length is odd, for ten tokens in and two out; `trouble` may act in its place."""
 
     concurrency = 4
@@ -61,6 +64,13 @@ class LengthAnnotator:
             ]
         finally:
             self.under_way -= 1
+
+
+class Plain(Annotator):
+    """Implements nothing but `annotate`."""
+
+    async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+        return [answer_for(request.text) for request in requests]
 
 
 def answer_for(text: str) -> Annotation:
@@ -189,11 +199,10 @@ def test_progress_is_told_of_every_text() -> None:
 
 
 def test_the_annotator_of_the_documentation_works() -> None:
-    example = textwrap.dedent((Annotator.__doc__ or "").partition("Example:\n")[2])
-    names: dict[str, Any] = {"Annotation": Annotation}
-    exec(example, names)
-    annotator = names["KeywordAnnotator"]({"two": "even", "three": "odd"})
-    assert labels(run_annotation(annotator, TASK, requests_for("three of them", "two", "many"))) == [1, 0, NO_LABEL]
+    from freeal_hf.annotators import base
+
+    [example] = [found for found in doctest.DocTestFinder().find(Annotator, "Annotator", base) if found.examples]
+    assert doctest.DocTestRunner().run(example) == (0, 4)
 
 
 # ---- Failures ----
@@ -381,11 +390,50 @@ def test_an_unusable_answer_that_was_paid_for_is_cached(cache: AnswerCache) -> N
     assert (annotation.reason, annotator.asked) == ("not a label", Counter())
 
 
-def test_an_annotator_without_fingerprint_is_asked_each_time(cache: AnswerCache) -> None:
-    class Plain:
-        async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-            return [answer_for(request.text) for request in requests]
+@pytest.mark.parametrize("method", ["fingerprint", "generation_fingerprint", "choice_fingerprint"])
+def test_an_annotator_has_no_fingerprints_unless_it_gives_them(method: str) -> None:
+    assert getattr(Plain(), method)(TASK, None) is None
 
+
+def test_an_annotator_is_a_subclass_that_implements_annotate() -> None:
+    with pytest.raises(TypeError, match="annotate"):
+        Annotator()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda annotator: list(run_annotation(annotator, TASK, requests_for("a"))),
+        lambda annotator: run_generation(annotator, TASK, [GenerationRequest(0, (), 1)]),
+        lambda annotator: run_choice(annotator, TASK, ChoiceRequest(((1, "a"),), 1)),
+        lambda annotator: freeal_hf.FreeAL(TASK, annotator),
+        lambda annotator: freeal_hf.FreeAL(TASK, "embedding", refine_annotator=annotator),
+    ],
+    ids=["annotation", "generation", "choice", "loop", "refine annotator"],
+)
+def test_an_object_that_is_no_annotator_is_refused_with_the_class_to_derive_from(run: Callable[[Any], object]) -> None:
+    class Duck:
+        async def annotate(self, task: Any, requests: Any) -> list[Annotation]:
+            raise AssertionError
+
+    with pytest.raises(InputError, match=r"Duck.*Derive its class from freeal_hf\.Annotator"):
+        run(Duck())
+    with pytest.raises(InputError, match=r"the class Plain.*instance"):
+        run(Plain)
+
+
+def test_an_annotator_writes_and_chooses_if_its_class_implements_it() -> None:
+    assert (Plain().can_generate, Plain().can_choose) == (False, False)
+    assert (Writer().can_generate, Writer().can_choose) == (True, False)
+
+
+def test_an_annotator_is_described_without_what_is_not_known() -> None:
+    annotator = Plain()
+    annotator.name = "my-model"
+    assert annotator.describe() == {"class": "Plain", "model": "my-model"}
+
+
+def test_an_annotator_without_fingerprint_is_asked_each_time(cache: AnswerCache) -> None:
     assert labels(run_annotation(Plain(), TASK, requests_for("a", "a"), cache=cache)) == [1, 1]
     assert len(cache) == 0
 
@@ -579,7 +627,7 @@ def test_written_texts_are_paid_for_once(cache: AnswerCache) -> None:
 _INTERRUPTED = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from test_annotator import LengthAnnotator, TASK, numbered
+from test_base import LengthAnnotator, TASK, numbered
 import asyncio
 from freeal_hf.annotators.base import run_annotation
 from freeal_hf.annotators.cache import AnswerCache

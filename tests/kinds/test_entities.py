@@ -131,7 +131,7 @@ def test_gold_tags_change_no_label(sentences, result, student_folder, tmp_path):
 
 def test_an_annotator_that_finds_no_entities_is_refused_before_anything_is_written(sentences, tmp_path):
     loop = FreeAL(TASK, KeywordAnnotator(), args=FreeALConfig(output_dir=str(tmp_path / "run")))
-    with pytest.raises(InputError, match="finds no entities"):
+    with pytest.raises(InputError, match="cannot label tasks of the type 'token-classification'"):
         loop.run(sentences)
     assert not (tmp_path / "run").exists()
 

@@ -3,7 +3,7 @@ import logging
 import pytest
 from datasets import Dataset
 
-from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
+from freeal_hf import Annotation, Annotator, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.data.spans import Span
 from freeal_hf.labels.counts import describe_counts, loss_warning, skew_warning
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS
@@ -22,7 +22,7 @@ COUNTS = {
 TEXTS = [f"{name} {other}" for name in (*FRUIT, *TOOLS) for other in ("my", "old", "new", "big")]
 
 
-class Partly:
+class Partly(Annotator):
     """Leaves a quarter of the texts without a label."""
 
     batch_size = 8
@@ -109,8 +109,8 @@ def test_the_description_names_every_count():
 
 
 def test_dropped_entities_are_counted(student_folder, tmp_path):
-    class Drops:
-        finds_entities = True
+    class Drops(Annotator):
+        kinds = frozenset({TASK.type})
         batch_size = 8
 
         async def annotate(self, task, requests):

@@ -7,7 +7,7 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
+from freeal_hf import Annotation, Annotator, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.labels.doubts import answer_doubt, depends_on_text, entity_doubt
@@ -79,7 +79,7 @@ def test_no_entity_and_nothing_but_entities_are_doubted():
     assert entity_doubt(np.array([], dtype=bool), 0) is None
 
 
-class Answers:
+class Answers(Annotator):
     """Gives the texts labels of a fixed list by their first word, whatever they are about; knows how often it was
     asked."""
 
@@ -142,8 +142,8 @@ def test_confirmed_answers_are_warned_of(run, texts, caplog):
 
 
 def test_an_annotator_that_finds_no_entity_stops_the_run_before_training(run):
-    class Silent:
-        finds_entities = True
+    class Silent(Annotator):
+        kinds = frozenset({TASK.type})
         batch_size = 8
 
         async def annotate(self, task, requests):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from datasets import Dataset
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
+from freeal_hf import Annotator, FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
 from freeal_hf.errors import InputError, RunError
 from tests.conftest import CONTRACT, QUICK_TRAINING
 
@@ -249,7 +249,7 @@ def test_the_configuration_holds_what_is_needed_to_run_it_again(run, corpus, tas
 
 
 def test_a_spent_budget_ends_with_valid_files_and_goes_on_with_a_larger_one(run, corpus):
-    class Paid:
+    class Paid(Annotator):
         """Needs ten tokens for a text."""
 
         def fingerprint(self, task, request):

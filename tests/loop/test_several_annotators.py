@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
+from freeal_hf import Annotation, Annotator, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.annotators.registry import split_specs
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from tests.conftest import FRUIT, QUICK_TRAINING, KeywordAnnotator
 
 
-class Errs:
+class Errs(Annotator):
     """Errs on a share of the texts, which its number picks."""
 
     batch_size = 8

@@ -30,7 +30,7 @@ from freeal_hf import (
     LoopConfig,
     TokenClassification,
 )
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest, Annotator, run_annotation
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.registry import build_annotator
@@ -212,7 +212,7 @@ def test_a_model_that_chats_is_found_out_before_the_workers_ask_for_the_whole_co
     assert len(set(server.stats.asked) & set(texts)) == 50
 
 
-class WithoutFingerprint:
+class WithoutFingerprint(Annotator):
     async def annotate(self, task, requests):
         return [Annotation(0) for _ in requests]
 
