@@ -30,7 +30,7 @@ import freeal_hf
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TokenClassification, load_task
 from freeal_hf.data.tables import read_tables
 from freeal_hf.embedded import EMBEDDED_MODEL
-from freeal_hf.kinds.base import read_rows, score
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import TEST_LABELS
 from freeal_hf.tasks import Task
@@ -104,20 +104,19 @@ def run(item: Published, options: argparse.Namespace) -> dict[str, Any]:
     recorded = False
     if item.is_of_entities:
         train, test = (
-            read_rows(sentences(folder / f"{name}.jsonl", item.only_type), task, gold_column="gold_tags")
+            kind_of(task).read_rows(sentences(folder / f"{name}.jsonl", item.only_type), gold_column="gold_tags")
             for name in ("train", "test")
         )
     else:
         columns = list(next(read_tables(folder / "train.csv")[0]))
         recorded = options.annotator is None and "llm" in columns
-        train = read_rows(
+        train = kind_of(task).read_rows(
             folder / "train.csv",
-            task,
             gold_column="gold",
             augmented_column="back_translation" if "back_translation" in columns else None,
             extra_columns=["llm"] if recorded else [],
         )
-        test = read_rows(folder / "test.csv", task, gold_column="gold")
+        test = kind_of(task).read_rows(folder / "test.csv", gold_column="gold")
     annotator = options.annotator or ("column:llm" if recorded else "embedding")
     if options.limit and options.limit < len(train):
         train = train.shuffle(seed=0).select(range(options.limit))
@@ -127,7 +126,7 @@ def run(item: Published, options: argparse.Namespace) -> dict[str, Any]:
     loop = LoopConfig(num_rounds=1 if recorded else options.rounds)
     result = FreeAL(task, annotator, options.student, args, loop).run(train, test)
     last, figure = result.rounds[-1], "f1" if item.is_of_entities else "accuracy"
-    on_test = score(read_labels(output / f"round-{last['round']}" / TEST_LABELS), task)
+    on_test = kind_of(task).score(read_labels(output / f"round-{last['round']}" / TEST_LABELS))
     return {
         "texts": len(train),
         "labels": "GPT-3.5-Turbo, recorded" if recorded else annotator,

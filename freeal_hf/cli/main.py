@@ -281,7 +281,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     from freeal_hf.annotators.registry import columns_of, split_specs
     from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.data.tables import raw_table
-    from freeal_hf.kinds.base import read_rows
+    from freeal_hf.kinds.registry import kind_of
     from freeal_hf.loop.freeal import FreeAL
     from freeal_hf.reporting.report import summary
     from freeal_hf.training.config import FreeALConfig
@@ -317,9 +317,8 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     if dataset is None:
         layout = {name: columns[name] for name in ("split", "delimiter", "encoding", "quoting") if name in columns}
         original = raw_table(data_path, **layout)
-        dataset = read_rows(
+        dataset = kind_of(task).read_rows(
             data_path,
-            task,
             gold_column=gold,
             augmented_column=values.get("augmented_column"),
             extra_columns=columns_of([annotator, *([refiner] if refiner else [])]),
@@ -334,7 +333,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     if values.get("test_data"):
         options = {**columns, **test_reading(values)}
         with options_of("test"):
-            test = read_rows(values["test_data"], task, gold_column=gold, **options)
+            test = kind_of(task).read_rows(values["test_data"], gold_column=gold, **options)
     for which, spec in enumerate(specs):
         if only_estimate or not spec.startswith(_FREE_ANNOTATORS):
             of = f" of {spec}" if len(specs) > 1 else ""

@@ -1,62 +1,184 @@
-"""What a kind of task brings to the loop, so that there is one loop: `text_rounds` or `entity_rounds`."""
+"""`TaskKind`: everything that differs between kinds of task, so that there is one loop for all of them."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from freeal_hf.data.sentences import read_sentences
-from freeal_hf.data.texts import read_data
-from freeal_hf.errors import InputError
-from freeal_hf.kinds import entities as entity_rounds
-from freeal_hf.kinds import single_label as text_rounds
-from freeal_hf.labels.metrics import score_entities, score_round
-from freeal_hf.tasks import TokenClassification
+from freeal_hf.config import LoopConfig
+from freeal_hf.kinds.rounds import Selection
+from freeal_hf.tasks import Demonstration
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-
-class Kind(Protocol):
-    """A module with these functions; answers, corpus and rows of one kind go with no other."""
-
-    collect: Callable[[Any], Any]
-    with_human_labels: Callable[..., Any]
-    no_answers: Callable[[Any], Any]
-    load_answers: Callable[[Path], tuple[Any, dict[str, Any]]]
-    fuse: Callable[[Any, Any, np.ndarray], Any]
-    losses: Callable[[Any, Any], np.ndarray]
-    found_labels: Callable[[Any, Any, Any], np.ndarray]
-    is_noisy: Callable[[Any, Any, Any, Any], np.ndarray]
-    training_set: Callable[[Any, Any, Any], "Dataset"]
-    doubt: Callable[["Dataset", np.ndarray, Any, int], str | None]
-    choose_pool: Callable[..., Any]
-    label_rows: Callable[..., tuple["Dataset", dict[str, Any]]]
-    test_rows: Callable[["Dataset", Path, Any, int], "Dataset"]
+TaskT = TypeVar("TaskT")
+CorpusT = TypeVar("CorpusT")
+AnswersT = TypeVar("AnswersT")
 
 
-def kind_of(task: Any) -> Kind:
-    """The functions for a kind of task."""
-    return entity_rounds if isinstance(task, TokenClassification) else text_rounds
+class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
+    """What a run does with the rows, answers and labels of one task.
 
+    `kind_of` returns the subclass for a task. A corpus or answers that one kind made can only be given to the same
+    kind. The loop, the Hub, Ray and the command line use this class alone and never ask for the type of a task.
 
-def read_rows(source: Any, task: Any, **options: Any) -> "Dataset":
-    """Reads the data of a task: `read_data` or `read_sentences`, with their options.
-
-    Raises:
-        InputError: As they do.
+    Args:
+        task (`Task`): What is labelled.
     """
-    if isinstance(task, TokenClassification):
-        if options.pop("augmented_column", None) is not None:
-            raise InputError(
-                "A paraphrase has other words than the sentence, so that an entity task takes no augmented_column; "
-                "leave it out. The student makes its second views itself."
-            )
-        return read_sentences(source, task, **options)
-    return read_data(source, task, **options)
 
+    def __init__(self, task: TaskT) -> None:
+        self.task = task
 
-def score(labels: "Dataset", task: Any) -> dict[str, Any]:
-    """The quality figures of a round's data set: `score_round` or `score_entities`."""
-    return score_entities(labels) if isinstance(task, TokenClassification) else score_round(labels)
+    # ---- Input ----
+
+    @abstractmethod
+    def read_rows(self, source: Any, **options: Any) -> "Dataset":
+        """Reads the data of the task.
+
+        Args:
+            source: A file, a Hub id, a dataset or a data frame.
+            **options: The options of `read_data`.
+
+        Returns:
+            `Dataset`: One row for each row of the source, with `id`, `text` and `note`.
+
+        Raises:
+            InputError: If the data or an option cannot be used.
+        """
+
+    @abstractmethod
+    def collect(self, dataset: "Dataset") -> CorpusT:
+        """Collects the distinct usable texts of what `read_rows` returned."""
+
+    @abstractmethod
+    def with_human_labels(
+        self, corpus: CorpusT, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
+    ) -> CorpusT:
+        """Adds what people labelled to a corpus.
+
+        Texts are compared in their normal form, and all that have the same one get the label. A text that is not in
+        the data is added at the end, if its label may be about a new text (an example from elsewhere): it trains the
+        student and may be a demonstration, but the output has no row for it.
+
+        Args:
+            corpus: What `collect` returned.
+            dataset (`Dataset`): The dataset that it was collected from.
+            given (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people labelled.
+            known (the same): What an earlier call left in `human_labels`; a newer label takes its place.
+
+        Raises:
+            InputError: If an id is not in the data or its row has no text, if a text is not in the data and its label
+                may not be about a new one, if a label does not fit its text, or if two of `given` contradict each
+                other.
+        """
+
+    # ---- Answers of annotators ----
+
+    @abstractmethod
+    def no_answers(self, corpus: CorpusT) -> AnswersT:
+        """Answers for texts that no annotator was asked about."""
+
+    @abstractmethod
+    def load_answers(self, path: Path) -> tuple[AnswersT, dict[str, Any]]:
+        """Reads the answers of a round, and what they cost."""
+
+    @abstractmethod
+    def fuse(self, group: Sequence[AnswersT], human: np.ndarray) -> AnswersT:
+        """Combines the answers of several annotators.
+
+        Args:
+            group (`Sequence`): The answers of each annotator.
+            human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+        """
+
+    @abstractmethod
+    def votes(self, answers: AnswersT, num_voters: int) -> np.ndarray | None:
+        """What each of several annotators answered, as far as the final labels use it.
+
+        Args:
+            answers: The fused answers.
+            num_voters (`int`): How many of its parts are by annotators of round 0; the other parts are by the refine
+                annotators, whose answers count in place of theirs.
+
+        Returns:
+            `np.ndarray` of shape `(n, annotators)`, *optional*: Label ids, -1 for none.
+        """
+
+    @abstractmethod
+    def found_labels(self, corpus: CorpusT, answers: AnswersT) -> np.ndarray:
+        """Ids of all labels that annotators and people gave."""
+
+    # ---- Training ----
+
+    @abstractmethod
+    def training_set(self, corpus: CorpusT, answers: AnswersT) -> "Dataset":
+        """The dataset that the student is trained on, with `is_trusted` where a person gave the label."""
+
+    @abstractmethod
+    def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
+        """Why the user should confirm the annotator's answers before a student is trained on them.
+
+        Args:
+            dataset (`Dataset`): What `training_set` returned.
+            embeddings (`np.ndarray` of shape `(n, d)`): Embeddings of its texts.
+            seed (`int`): Seed of the check.
+
+        Returns:
+            `str`, *optional*: The reason; `None` if there is none.
+        """
+
+    # ---- Selection and demonstrations ----
+
+    @abstractmethod
+    def losses(self, corpus: CorpusT, selection: Selection) -> np.ndarray:
+        """The student's loss on each text, infinite where a text has no label; shape `(n,)`."""
+
+    @abstractmethod
+    def is_noisy(self, corpus: CorpusT, answers: AnswersT, selection: Selection) -> np.ndarray:
+        """Whether the label of a text is noisy or missing; shape `(n,)`."""
+
+    @abstractmethod
+    def choose_pool(
+        self, corpus: CorpusT, answers: AnswersT, selection: Selection, loop: LoopConfig, seed: int
+    ) -> list[Demonstration]:
+        """Chooses demonstrations among the texts that people labelled and the clean ones that the student confirms."""
+
+    # ---- Final labels ----
+
+    @abstractmethod
+    def label_rows(
+        self,
+        dataset: "Dataset",
+        corpus: CorpusT,
+        answers: AnswersT,
+        selection: Selection,
+        number: int,
+        seed: int,
+        votes: np.ndarray | None,
+    ) -> tuple["Dataset", dict[str, Any]]:
+        """The dataset of a round: one row for each row of the input, in its order.
+
+        Args:
+            dataset (`Dataset`): The input.
+            corpus: The distinct texts of the input.
+            answers: The annotators' answers.
+            selection (`Selection`): The student's judgement.
+            number (`int`): The round.
+            seed (`int`): Seed of the estimate.
+            votes (`np.ndarray`, *optional*): What `votes` returned.
+
+        Returns:
+            `tuple[Dataset, dict]`: The rows with their final labels, and the round's figures, among them
+            `student_has_learnt`.
+        """
+
+    @abstractmethod
+    def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
+        """The rows of the test split, with the columns of `label_rows`; only the student has labelled them."""
+
+    @abstractmethod
+    def score(self, labels: "Dataset") -> dict[str, Any]:
+        """The scores of a round's dataset for `metrics.json`."""

@@ -1,4 +1,4 @@
-"""What a round does with sentences and entities where it would do something else with texts and labels."""
+"""Entities in each sentence: a BIO tag for each word."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,209 +9,237 @@ import numpy as np
 
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HUMAN_NOTE
-from freeal_hf.data.sentences import SPANS, TOKENS, named_in, spans_in_text, tag_names
+from freeal_hf.data.sentences import SPANS, TOKENS, named_in, read_sentences, spans_in_text, tag_names
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.demonstrations import choose_demonstrations
+from freeal_hf.errors import InputError
+from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
 from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types, with_human_labels
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
+from freeal_hf.labels.metrics import score_entities
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["collect", "fuse", "with_human_labels"]  # what else a `Kind` has
 
+class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
+    """Entities of given types in each sentence: a BIO tag for each word."""
 
-load_answers = EntityAnswers.load
+    def read_rows(self, source: Any, **options: Any) -> "Dataset":
+        if options.pop("augmented_column", None) is not None:
+            raise InputError(
+                "A paraphrase has other words than the sentence, so that an entity task takes no augmented_column; "
+                "leave it out. The student makes its second views itself."
+            )
+        return read_sentences(source, self.task, **options)
 
+    def collect(self, dataset: "Dataset") -> Sentences:
+        return collect(dataset)
 
-def no_answers(corpus: Sentences) -> EntityAnswers:
-    """Answers for sentences that nobody has been asked about."""
-    return EntityAnswers.none(len(corpus.texts))
+    def with_human_labels(
+        self, corpus: Sentences, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
+    ) -> Sentences:
+        return with_human_labels(corpus, dataset, self.task, given, known)
 
+    def load_answers(self, path: Path) -> tuple[EntityAnswers, dict[str, Any]]:
+        return EntityAnswers.load(path)
 
-def losses(corpus: Sentences, selection: Selection) -> np.ndarray:
-    """How far the student disputes each sentence: the loss of its worst word, infinite without tags; shape `(n,)`."""
-    num_words = corpus.num_words[: len(selection.embeddings)]
-    return np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), np.cumsum([0, *num_words[:-1]]))
+    def fuse(self, group: Sequence[EntityAnswers], human: np.ndarray) -> EntityAnswers:
+        return fuse(group)
 
+    def votes(self, answers: EntityAnswers, num_voters: int) -> np.ndarray | None:
+        return None  # the final tags use the fused entities alone
 
-def found_labels(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> np.ndarray:
-    """Ids of the types that the annotator and people found, one for each entity."""
-    found = corpus.training_spans(answers.spans)
-    return np.array([task.label2id[span.type] for spans in found for span in spans or ()], dtype=int)
+    def score(self, labels: "Dataset") -> dict[str, Any]:
+        return score_entities(labels)
 
+    def no_answers(self, corpus: Sentences) -> EntityAnswers:
+        """Answers for sentences that nobody has been asked about."""
+        return EntityAnswers.none(len(corpus.texts))
 
-def is_noisy(corpus: Sentences, answers: EntityAnswers, selection: Selection, task: TokenClassification) -> np.ndarray:
-    """Whether a sentence has no answer, or an entity by annotator or student that is not clean; shape `(n,)`.
+    def losses(self, corpus: Sentences, selection: Selection) -> np.ndarray:
+        """The loss of each sentence's worst word, infinite where a sentence has no tags; shape `(n,)`."""
+        num_words = corpus.num_words[: len(selection.embeddings)]
+        return np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), np.cumsum([0, *num_words[:-1]]))
 
-    What a person marked is never noisy. Sentences that came after the answers are left out.
-    """
-    count = len(answers.spans)
-    num_words = corpus.num_words[:count]
-    student = valid_tags(selection.probabilities, num_words, task.tags)
-    in_question = ~selection.is_clean & ((_tag_ids(answers.spans, num_words, task) > 0) | (student > 0))
-    noisy = np.bincount(np.repeat(np.arange(count), num_words), in_question, minlength=count) > 0
-    return (noisy | answers.is_missing) & ~corpus.is_human[:count]
+    def found_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray:
+        """Ids of the types that the annotator and people found, one for each entity."""
+        found = corpus.training_spans(answers.spans)
+        return np.array([self.task.label2id[span.type] for spans in found for span in spans or ()], dtype=int)
 
+    def is_noisy(self, corpus: Sentences, answers: EntityAnswers, selection: Selection) -> np.ndarray:
+        """Whether a sentence has no answer, or an entity by annotator or student that is not clean; shape `(n,)`.
 
-def training_set(corpus: Sentences, answers: EntityAnswers, task: TokenClassification) -> "Dataset":
-    """What the student learns from: `id`, `tokens`, tags as `label`, and `is_trusted` where a person gave them."""
-    from datasets import ClassLabel, Dataset, Features, Value
-    from datasets import Sequence as ListFeature
+        What a person marked is never noisy. Sentences that came after the answers are left out.
+        """
+        count = len(answers.spans)
+        num_words = corpus.num_words[:count]
+        student = valid_tags(selection.probabilities, num_words, self.task.tags)
+        in_question = ~selection.is_clean & ((_tag_ids(answers.spans, num_words, self.task) > 0) | (student > 0))
+        noisy = np.bincount(np.repeat(np.arange(count), num_words), in_question, minlength=count) > 0
+        return (noisy | answers.is_missing) & ~corpus.is_human[:count]
 
-    features = {
-        "id": Value("string"),
-        TOKENS: ListFeature(Value("string")),
-        "label": ListFeature(ClassLabel(names=task.tags)),
-        "is_trusted": Value("bool"),
-    }
-    labels = _tag_ids(corpus.training_spans(answers.spans), corpus.num_words, task)
-    columns = {
-        "id": corpus.ids,
-        TOKENS: corpus.words,
-        "label": _by_sentence(labels, corpus),
-        "is_trusted": corpus.is_human,
-    }
-    return Dataset.from_dict(columns, features=Features(features))
+    def training_set(self, corpus: Sentences, answers: EntityAnswers) -> "Dataset":
+        """What the student learns from: `id`, `tokens`, tags as `label`, and `is_trusted` where a person gave them."""
+        from datasets import ClassLabel, Dataset, Features, Value
+        from datasets import Sequence as ListFeature
 
+        features = {
+            "id": Value("string"),
+            TOKENS: ListFeature(Value("string")),
+            "label": ListFeature(ClassLabel(names=self.task.tags)),
+            "is_trusted": Value("bool"),
+        }
+        labels = _tag_ids(corpus.training_spans(answers.spans), corpus.num_words, self.task)
+        columns = {
+            "id": corpus.ids,
+            TOKENS: corpus.words,
+            "label": _by_sentence(labels, corpus),
+            "is_trusted": corpus.is_human,
+        }
+        return Dataset.from_dict(columns, features=Features(features))
 
-def doubt(dataset: "Dataset", embeddings: np.ndarray, task: TokenClassification, seed: int) -> str | None:
-    """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
-    rows = zip(dataset["label"], dataset["is_trusted"], strict=True)
-    answers = [tags for tags, by_hand in rows if not by_hand and NO_LABEL not in tags]
-    return entity_doubt(np.array([tag > 0 for tags in answers for tag in tags], dtype=bool), len(answers))
+    def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
+        """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
+        rows = zip(dataset["label"], dataset["is_trusted"], strict=True)
+        answers = [tags for tags, by_hand in rows if not by_hand and NO_LABEL not in tags]
+        return entity_doubt(np.array([tag > 0 for tags in answers for tag in tags], dtype=bool), len(answers))
 
+    def choose_pool(
+        self,
+        corpus: Sentences,
+        answers: EntityAnswers,
+        selection: Selection,
+        loop: LoopConfig,
+        seed: int,
+    ) -> list[Demonstration]:
+        """Chooses demonstrations among sentences without a noisy entity in which the student finds the same entities.
 
-def choose_pool(
-    corpus: Sentences,
-    answers: EntityAnswers,
-    selection: Selection,
-    task: TokenClassification,
-    loop: LoopConfig,
-    seed: int,
-) -> list[Demonstration]:
-    """Chooses demonstrations among sentences without a noisy entity on whose every entity the student agrees.
-
-    Those that a person marked are always candidates.
-    A sentence stands for the rarest of its types, so that each type is covered, or shows that there may be none; its
-    loss is that of its worst word. One that is longer than a demonstration may be is not chosen: cut, it would show
-    fewer entities than it has.
-    """
-    spans = corpus.training_spans(answers.spans)
-    labels = _tag_ids(spans, corpus.num_words, task)
-    student = valid_tags(selection.probabilities, corpus.num_words, task.tags)
-    starts = np.cumsum([0, *corpus.num_words[:-1]])
-    agrees = np.minimum.reduceat(student == labels, starts)
-    pool = choose_demonstrations(
-        corpus.texts,
-        corpus.ids,
-        rarest_types(spans, task),
-        losses(corpus, selection),
-        agrees & ~is_noisy(corpus, answers, selection, task) & corpus.is_short,
-        selection.embeddings,
-        num_labels=len(task.shot_labels),
-        is_human=corpus.is_human & corpus.is_short,
-        pool_size=loop.pool_size,
-        candidate_fraction=loop.candidate_fraction,
-        seed=seed,
-    )
-    number = corpus.index_of(str(shot.id) for shot in pool)
-    rows = [number[str(shot.id)] for shot in pool]
-    return [
-        replace(
-            shot,
-            label=NO_LABEL if shot.label == task.num_labels else shot.label,
-            entities=named_in(shot.text, spans[i] or [], corpus.words[i], corpus.starts[i]),
+        Sentences that a person marked are always candidates. A sentence counts for the rarest of its types, so that
+        each type is covered, or shows that there may be none; its loss is that of its worst word. A sentence that is
+        longer than a demonstration may be is not chosen: cut, it would show fewer entities than it has.
+        """
+        spans = corpus.training_spans(answers.spans)
+        labels = _tag_ids(spans, corpus.num_words, self.task)
+        student = valid_tags(selection.probabilities, corpus.num_words, self.task.tags)
+        starts = np.cumsum([0, *corpus.num_words[:-1]])
+        agrees = np.minimum.reduceat(student == labels, starts)
+        pool = choose_demonstrations(
+            corpus.texts,
+            corpus.ids,
+            rarest_types(spans, self.task),
+            self.losses(corpus, selection),
+            agrees & ~self.is_noisy(corpus, answers, selection) & corpus.is_short,
+            selection.embeddings,
+            num_labels=len(self.task.shot_labels),
+            is_human=corpus.is_human & corpus.is_short,
+            pool_size=loop.pool_size,
+            candidate_fraction=loop.candidate_fraction,
+            seed=seed,
         )
-        for shot, i in zip(pool, rows, strict=True)
-    ]
+        number = corpus.index_of(str(shot.id) for shot in pool)
+        rows = [number[str(shot.id)] for shot in pool]
+        return [
+            replace(
+                shot,
+                label=NO_LABEL if shot.label == self.task.num_labels else shot.label,
+                entities=named_in(shot.text, spans[i] or [], corpus.words[i], corpus.starts[i]),
+            )
+            for shot, i in zip(pool, rows, strict=True)
+        ]
 
+    def label_rows(
+        self,
+        dataset: "Dataset",
+        corpus: Sentences,
+        answers: EntityAnswers,
+        selection: Selection,
+        number: int,
+        seed: int,
+        votes: np.ndarray | None,
+    ) -> tuple["Dataset", dict[str, Any]]:
+        """The dataset of a round, with a BIO tag for each word, and whether the student has learnt.
 
-def label_rows(
-    dataset: "Dataset",
-    corpus: Sentences,
-    task: TokenClassification,
-    answers: EntityAnswers,
-    selection: Selection,
-    number: int,
-    seed: int,
-    votes: np.ndarray | None,
-) -> tuple["Dataset", dict[str, Any]]:
-    """The round's data set: one row for each row of the input, in its order; and whether the student has learnt.
+        Confidences and losses are means over the words of a sentence, `is_clean` is true for a sentence without a
+        noisy entity, and `spans` are the final entities with their place in the text. What a person marked is final.
+        Where the student has not learnt, the annotator's entities are final, without a confidence.
+        """
+        from datasets import ClassLabel, Dataset, Features, Value
+        from datasets import Sequence as ListFeature
 
-    Labels are BIO tags, one for each word; confidences and losses are means over the words of a sentence, `is_clean`
-    says that it has no noisy entity, and `spans` are the final entities with their place in the text. What a person
-    marked is final. Where the student has not learnt, the annotator's entities are final, without a confidence.
-    """
-    from datasets import ClassLabel, Dataset, Features, Value
-    from datasets import Sequence as ListFeature
+        tags, num_words = self.task.tags, corpus.num_words
+        given = _tag_ids(corpus.training_spans(answers.spans), num_words, self.task)
+        final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
+        student = valid_tags(selection.probabilities, num_words, tags)
+        learnt = has_learnt(given, student)
+        if not learnt:  # it is not used: the answers stay, and where there is none there are no tags
+            final, confidence = given, np.full(len(given), np.nan)
+        human = np.repeat(corpus.is_human, num_words)
+        final, confidence = np.where(human, given, final), np.where(human, 1.0, confidence)
+        sure = selection.probabilities[np.arange(len(student)), student]
+        clean = ~self.is_noisy(corpus, answers, selection)
+        places = corpus.index_of_row
+        starts, words = dataset["token_starts"][:], dataset[TOKENS][:]
+        reasons = [
+            HUMAN_NOTE if by_hand else why for by_hand, why in zip(corpus.is_human, answers.reasons, strict=True)
+        ]
 
-    tags, num_words = task.tags, corpus.num_words
-    given = _tag_ids(corpus.training_spans(answers.spans), num_words, task)
-    final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
-    student = valid_tags(selection.probabilities, num_words, tags)
-    learnt = has_learnt(given, student)
-    if not learnt:  # it is not used: the answers stay, and where there is none there are no tags
-        final, confidence = given, np.full(len(given), np.nan)
-    human = np.repeat(corpus.is_human, num_words)
-    final, confidence = np.where(human, given, final), np.where(human, 1.0, confidence)
-    sure = selection.probabilities[np.arange(len(student)), student]
-    clean = ~is_noisy(corpus, answers, selection, task)
-    places = corpus.index_of_row
-    starts, words = dataset["token_starts"][:], dataset[TOKENS][:]
-    reasons = [HUMAN_NOTE if by_hand else why for by_hand, why in zip(corpus.is_human, answers.reasons, strict=True)]
+        def spread(values: Sequence[Any], missing: Any = None) -> list[Any]:
+            return [missing if i < 0 else values[i] for i in places]
 
-    def spread(values: Sequence[Any], missing: Any = None) -> list[Any]:
-        return [missing if i < 0 else values[i] for i in places]
+        label = ListFeature(ClassLabel(names=tags))
+        real = Value("float64")
+        labels = spread(_by_sentence(final, corpus), [])
+        columns: dict[str, tuple[Any, Any]] = {
+            "id": (list(dataset["id"]), Value("string")),
+            "text": (list(dataset["text"]), Value("string")),
+            TOKENS: (words, ListFeature(Value("string"))),
+            "token_starts": (starts, ListFeature(Value("int32"))),
+            "label": (labels, label),
+            "label_confidence": (spread(_means(confidence, corpus)), real),
+            SPANS: (
+                [
+                    spans_in_text(spans_of(tag_names(ids, tags)), words[row], starts[row])
+                    for row, ids in enumerate(labels)
+                ],
+                [{"start": Value("int32"), "end": Value("int32"), "type": Value("string")}],
+            ),
+            "annotator_label": (
+                spread(_by_sentence(_tag_ids(answers.spans, num_words, self.task), corpus), []),
+                label,
+            ),
+            "annotator_confidence": ([None] * len(dataset), real),
+            "student_label": (spread(_by_sentence(student, corpus), []), label),
+            "student_confidence": (spread(_means(sure, corpus)), real),
+            "loss": (spread(_means(selection.losses, corpus)), real),
+            "is_clean": (spread(clean.tolist(), False), Value("bool")),
+            "round": ([number] * len(dataset), Value("int32")),
+            "note": (
+                [note or reason for note, reason in zip(dataset["note"], spread(reasons), strict=True)],
+                Value("string"),
+            ),
+        }
+        if "gold" in dataset.column_names:
+            columns["gold"] = (dataset["gold"][:], label)
+        features = Features({name: feature for name, (_, feature) in columns.items()})
+        return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {
+            "student_has_learnt": learnt
+        }
 
-    label = ListFeature(ClassLabel(names=tags))
-    real = Value("float64")
-    labels = spread(_by_sentence(final, corpus), [])
-    columns: dict[str, tuple[Any, Any]] = {
-        "id": (list(dataset["id"]), Value("string")),
-        "text": (list(dataset["text"]), Value("string")),
-        TOKENS: (words, ListFeature(Value("string"))),
-        "token_starts": (starts, ListFeature(Value("int32"))),
-        "label": (labels, label),
-        "label_confidence": (spread(_means(confidence, corpus)), real),
-        SPANS: (
-            [spans_in_text(spans_of(tag_names(ids, tags)), words[row], starts[row]) for row, ids in enumerate(labels)],
-            [{"start": Value("int32"), "end": Value("int32"), "type": Value("string")}],
-        ),
-        "annotator_label": (spread(_by_sentence(_tag_ids(answers.spans, num_words, task), corpus), []), label),
-        "annotator_confidence": ([None] * len(dataset), real),
-        "student_label": (spread(_by_sentence(student, corpus), []), label),
-        "student_confidence": (spread(_means(sure, corpus)), real),
-        "loss": (spread(_means(selection.losses, corpus)), real),
-        "is_clean": (spread(clean.tolist(), False), Value("bool")),
-        "round": ([number] * len(dataset), Value("int32")),
-        "note": (
-            [note or reason for note, reason in zip(dataset["note"], spread(reasons), strict=True)],
-            Value("string"),
-        ),
-    }
-    if "gold" in dataset.column_names:
-        columns["gold"] = (dataset["gold"][:], label)
-    features = Features({name: feature for name, (_, feature) in columns.items()})
-    return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {
-        "student_has_learnt": learnt
-    }
+    def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
+        """The test split beside the round's data set, with the same columns: only the student has labelled it."""
+        from freeal_hf.prediction.tagger import EntityTagger
 
-
-def test_rows(test: "Dataset", student: Path, task: TokenClassification, number: int) -> "Dataset":
-    """The test split beside the round's data set, with the same columns: only the student has labelled it."""
-    from freeal_hf.prediction.tagger import EntityTagger
-
-    corpus = collect(test)
-    probabilities = np.concatenate(EntityTagger(student).probabilities(corpus.words))
-    count = len(probabilities)
-    none = np.zeros((len(corpus.texts), 0))
-    selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
-    return label_rows(test, corpus, task, no_answers(corpus), selection, number, seed=0, votes=None)[0]
+        corpus = collect(test)
+        probabilities = np.concatenate(EntityTagger(student).probabilities(corpus.words))
+        count = len(probabilities)
+        none = np.zeros((len(corpus.texts), 0))
+        selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
+        return self.label_rows(test, corpus, self.no_answers(corpus), selection, number, seed=0, votes=None)[0]
 
 
 def _tag_ids(

@@ -13,7 +13,6 @@ from freeal_hf.annotators.base import Annotation
 from freeal_hf.annotators.pacing import with_answer
 from freeal_hf.data.human_labels import HumanEntities
 from freeal_hf.data.spans import Span
-from freeal_hf.tasks import TokenClassification
 
 
 @dataclass
@@ -116,7 +115,7 @@ class EntityAnswers:
         return {"dropped_entities": int(self.dropped.sum())}
 
 
-def fuse(group: Sequence[EntityAnswers], task: TokenClassification, human: np.ndarray) -> EntityAnswers:
+def fuse(group: Sequence[EntityAnswers]) -> EntityAnswers:
     """The answers of several annotators as one: the entities that more than half of those who answered name alike.
 
     Alike means the same words and the same type. Nobody's entities overlap, so that no two with such a majority do; of
@@ -124,8 +123,6 @@ def fuse(group: Sequence[EntityAnswers], task: TokenClassification, human: np.nd
 
     Args:
         group (`Sequence[EntityAnswers]`): What each said; of one alone it comes back.
-        task (`TokenClassification`): What is labelled.
-        human (`np.ndarray` of shape `(n,)`): Not needed: people's entities stand beside these.
     """
     fused: list[list[Span] | None] = []
     for said in zip(*(part.spans for part in group), strict=True):

@@ -1,4 +1,4 @@
-"""What a round does with texts and labels where it would do something else with sentences and entities."""
+"""One label for each text."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,13 +8,15 @@ import numpy as np
 
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.arrow import dataset_of, spooled
-from freeal_hf.data.texts import class_label
+from freeal_hf.data.texts import class_label, read_data
 from freeal_hf.data.ties import likeliest
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.kinds import rounds as round_files
-from freeal_hf.kinds.rounds import Answers, Corpus, Selection, distinct_texts
+from freeal_hf.kinds.base import TaskKind
+from freeal_hf.kinds.rounds import Answers, Corpus, Selection, distinct_texts, with_human_labels
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
+from freeal_hf.labels.metrics import score_round
 from freeal_hf.labels.voting import agreed_labels, fuse_votes
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
@@ -22,127 +24,145 @@ from freeal_hf.training.probe import held_out_probabilities
 if TYPE_CHECKING:
     from datasets import Dataset
 
-collect = distinct_texts
-with_human_labels = round_files.with_human_labels
-load_answers = Answers.load
 
+class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
+    """One label out of a list for each text."""
 
-def no_answers(corpus: Corpus) -> Answers:
-    """Answers for texts that nobody has been asked about."""
-    return Answers.none(len(corpus.texts))
+    def read_rows(self, source: Any, **options: Any) -> "Dataset":
+        return read_data(source, self.task, **options)
 
+    def collect(self, dataset: "Dataset") -> Corpus:
+        return distinct_texts(dataset)
 
-def fuse(group: Sequence[Answers], task: TextClassification, human: np.ndarray) -> Answers:
-    """The answers of several annotators as one, each weighed by its estimated confusion matrix.
+    def with_human_labels(
+        self, corpus: Corpus, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
+    ) -> Corpus:
+        return with_human_labels(corpus, dataset, self.task, given, known)
 
-    Args:
-        group (`Sequence[Answers]`): What each said; of one alone it comes back.
-        task (`TextClassification`): What is labelled.
-        human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
-    """
-    if len(group) == 1:
-        return Answers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
-    votes = np.column_stack([part.labels for part in group])
-    labels = agreed_labels(votes, fuse_votes(votes, task.num_labels, human).probabilities)
-    answered = labels != NO_LABEL
-    reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
-    # The fused probabilities are no confidence: voters that err alike make them far too high.
-    return Answers(labels, np.full(len(labels), np.nan), reasons)
+    def load_answers(self, path: Path) -> tuple[Answers, dict[str, Any]]:
+        return Answers.load(path)
 
+    def votes(self, answers: Answers, num_voters: int) -> np.ndarray | None:
+        votes = np.column_stack([part.labels for part in answers.parts])
+        refined = (votes[:, num_voters:] != NO_LABEL).any(axis=1)
+        votes[:, :num_voters][refined] = NO_LABEL
+        return votes
 
-def losses(corpus: Corpus, selection: Selection) -> np.ndarray:
-    """How far the student disputes each label, infinite where there is none; shape `(n,)`."""
-    return np.nan_to_num(selection.losses, nan=np.inf)
+    def score(self, labels: "Dataset") -> dict[str, Any]:
+        return score_round(labels)
 
+    def no_answers(self, corpus: Corpus) -> Answers:
+        """Answers for texts that nobody has been asked about."""
+        return Answers.none(len(corpus.texts))
 
-def found_labels(corpus: Corpus, answers: Answers, task: TextClassification) -> np.ndarray:
-    """Ids of the labels that the texts have got."""
-    labels = corpus.training_labels(answers)
-    return labels[labels != NO_LABEL]
+    def fuse(self, group: Sequence[Answers], human: np.ndarray) -> Answers:
+        """The answers of several annotators as one, each weighed by its estimated confusion matrix.
 
+        Args:
+            group (`Sequence[Answers]`): What each said; of one alone it comes back.
+            human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+        """
+        if len(group) == 1:
+            return Answers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
+        votes = np.column_stack([part.labels for part in group])
+        labels = agreed_labels(votes, fuse_votes(votes, self.task.num_labels, human).probabilities)
+        answered = labels != NO_LABEL
+        reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
+        # The fused probabilities are no confidence: voters that err alike make them far too high.
+        return Answers(labels, np.full(len(labels), np.nan), reasons)
 
-def is_noisy(corpus: Corpus, answers: Answers, selection: Selection, task: TextClassification) -> np.ndarray:
-    """Whether the label of a text is not clean, or missing; shape `(n,)`."""
-    return ~selection.is_clean
+    def losses(self, corpus: Corpus, selection: Selection) -> np.ndarray:
+        """How far the student disputes each label, infinite where there is none; shape `(n,)`."""
+        return np.nan_to_num(selection.losses, nan=np.inf)
 
+    def found_labels(self, corpus: Corpus, answers: Answers) -> np.ndarray:
+        """Ids of the labels that the texts have got."""
+        labels = corpus.training_labels(answers)
+        return labels[labels != NO_LABEL]
 
-def training_set(corpus: Corpus, answers: Answers, task: TextClassification) -> "Dataset":
-    """What the student learns from: `id`, `text`, `label`, `is_trusted` and, where there is one, `augmented_text`."""
-    import pyarrow as pa
-    from datasets import Features, Value
+    def is_noisy(self, corpus: Corpus, answers: Answers, selection: Selection) -> np.ndarray:
+        """Whether the label of a text is not clean, or missing; shape `(n,)`."""
+        return ~selection.is_clean
 
-    strings = {"id": corpus.ids, "text": corpus.texts}
-    if corpus.augmented is not None:
-        strings["augmented_text"] = corpus.augmented
-    features = {**dict.fromkeys(strings, Value("string")), "label": class_label(task), "is_trusted": Value("bool")}
-    schema, labels = Features(features).arrow_schema, corpus.training_labels(answers)
+    def training_set(self, corpus: Corpus, answers: Answers) -> "Dataset":
+        """The columns `id`, `text`, `label`, `is_trusted` and, where there is one, `augmented_text`."""
+        import pyarrow as pa
+        from datasets import Features, Value
 
-    def pieces() -> Iterator[pa.Table]:
-        done = 0
-        for piece in zip(*(column.pieces() for column in strings.values()), strict=True):
-            rows = slice(done, done := done + len(piece[0]))
-            yield pa.table([*piece, labels[rows], corpus.is_human[rows]], schema=schema)
+        strings = {"id": corpus.ids, "text": corpus.texts}
+        if corpus.augmented is not None:
+            strings["augmented_text"] = corpus.augmented
+        features = {
+            **dict.fromkeys(strings, Value("string")),
+            "label": class_label(self.task),
+            "is_trusted": Value("bool"),
+        }
+        schema, labels = Features(features).arrow_schema, corpus.training_labels(answers)
 
-    return dataset_of(spooled(pieces()))
+        def pieces() -> Iterator[pa.Table]:
+            done = 0
+            for piece in zip(*(column.pieces() for column in strings.values()), strict=True):
+                rows = slice(done, done := done + len(piece[0]))
+                yield pa.table([*piece, labels[rows], corpus.is_human[rows]], schema=schema)
 
+        return dataset_of(spooled(pieces()))
 
-def doubt(dataset: "Dataset", embeddings: np.ndarray, task: TextClassification, seed: int) -> str | None:
-    """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
-    labels = np.array(dataset["label"][:])
-    # What people said trains the classifier, too, and is not judged.
-    held_out = held_out_probabilities(embeddings, labels, task.num_labels, seed=seed)
-    answers = np.where(np.array(dataset["is_trusted"][:]), NO_LABEL, labels)
-    return answer_doubt(answers, held_out, task.label_names)
+    def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
+        """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
+        labels = np.array(dataset["label"][:])
+        # What people said trains the classifier, too, and is not judged.
+        held_out = held_out_probabilities(embeddings, labels, self.task.num_labels, seed=seed)
+        answers = np.where(np.array(dataset["is_trusted"][:]), NO_LABEL, labels)
+        return answer_doubt(answers, held_out, self.task.label_names)
 
+    def choose_pool(
+        self, corpus: Corpus, answers: Answers, selection: Selection, loop: LoopConfig, seed: int
+    ) -> list[Demonstration]:
+        """Chooses demonstrations among the clean texts with whose label the student agrees."""
+        labels = corpus.training_labels(answers)
+        agrees = likeliest(selection.probabilities) == labels
+        return choose_demonstrations(
+            corpus.texts,
+            corpus.ids,
+            labels,
+            selection.losses,
+            selection.is_clean & agrees,
+            selection.embeddings,
+            num_labels=self.task.num_labels,
+            is_human=corpus.is_human,
+            pool_size=loop.pool_size,
+            candidate_fraction=loop.candidate_fraction,
+            seed=seed,
+        )
 
-def choose_pool(
-    corpus: Corpus, answers: Answers, selection: Selection, task: TextClassification, loop: LoopConfig, seed: int
-) -> list[Demonstration]:
-    """Chooses demonstrations among the clean texts with whose label the student agrees."""
-    labels = corpus.training_labels(answers)
-    agrees = likeliest(selection.probabilities) == labels
-    return choose_demonstrations(
-        corpus.texts,
-        corpus.ids,
-        labels,
-        selection.losses,
-        selection.is_clean & agrees,
-        selection.embeddings,
-        num_labels=task.num_labels,
-        is_human=corpus.is_human,
-        pool_size=loop.pool_size,
-        candidate_fraction=loop.candidate_fraction,
-        seed=seed,
-    )
+    def label_rows(
+        self,
+        dataset: "Dataset",
+        corpus: Corpus,
+        answers: Answers,
+        selection: Selection,
+        number: int,
+        seed: int,
+        votes: np.ndarray | None,
+    ) -> tuple["Dataset", dict[str, Any]]:
+        """The round's data set with its final labels, and what is estimated of them for the round's record."""
+        final = final_labels(
+            answers.labels,
+            answers.confidences,
+            selection.probabilities,
+            selection.first_embeddings,
+            votes=votes,
+            human=corpus.human,
+            seed=seed,
+        )
+        rows = round_files.label_rows(
+            dataset, corpus, self.task, answers, selection, final.labels, final.confidences, number
+        )
+        return rows, estimate_figures(final, self.task)
 
+    def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
+        """The test split beside the round's data set, with the same columns: only the student has labelled it."""
+        from freeal_hf.prediction.classifier import Classifier
 
-def label_rows(
-    dataset: "Dataset",
-    corpus: Corpus,
-    task: TextClassification,
-    answers: Answers,
-    selection: Selection,
-    number: int,
-    seed: int,
-    votes: np.ndarray | None,
-) -> tuple["Dataset", dict[str, Any]]:
-    """The round's data set with its final labels, and what is estimated of them for the round's record."""
-    final = final_labels(
-        answers.labels,
-        answers.confidences,
-        selection.probabilities,
-        selection.first_embeddings,
-        votes=votes,
-        human=corpus.human,
-        seed=seed,
-    )
-    rows = round_files.label_rows(dataset, corpus, task, answers, selection, final.labels, final.confidences, number)
-    return rows, estimate_figures(final, task)
-
-
-def test_rows(test: "Dataset", student: Path, task: TextClassification, number: int) -> "Dataset":
-    """The test split beside the round's data set, with the same columns: only the student has labelled it."""
-    from freeal_hf.prediction.classifier import Classifier
-
-    probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
-    return round_files.test_rows(test, task, probabilities, number)
+        probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
+        return round_files.test_rows(test, self.task, probabilities, number)

@@ -17,14 +17,14 @@ from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import BudgetExceeded
-from freeal_hf.kinds.base import kind_of
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Corpus
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.progress import ANNOTATING
 from freeal_hf.loop.requests import SELECTION, questions
 from freeal_hf.loop.voters import Asking, Voter
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
+from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         **answers.figures,
     }
     write_atomically(folder / ANNOTATIONS, lambda path: answers.save(path, costs))
-    _warn_of_missing(kind.found_labels(corpus, answers, asking.task), asking.task)
+    _warn_of_missing(kind.found_labels(corpus, answers), asking.task)
     return answers, costs
 
 
@@ -205,23 +205,18 @@ def combine(parts: list[Any], asking: Asking, human: np.ndarray) -> Any:
     if len(parts) == 1:
         return parts[0]
     kind, count = kind_of(asking.task), len(asking.voters)
-    whole = kind.fuse(parts[:count], asking.task, human)
+    whole = kind.fuse(parts[:count], human)
     if parts[count:]:
-        whole = whole.refined_by(kind.fuse(parts[count:], asking.task, human))
+        whole = whole.refined_by(kind.fuse(parts[count:], human))
     whole.parts = parts
     return whole
 
 
 def votes_of(answers: Any, asking: Asking) -> np.ndarray | None:
-    """What each of several annotators said of each text, shape `(n, m)`; `None` where one alone is asked at a time, or
-    for entities, which have no matrix."""
-    count = len(asking.voters)
-    if max(count, len(asking.refiners)) < 2 or isinstance(asking.task, TokenClassification):
+    """What each of several annotators answered (see `TaskKind.votes`); `None` where each text has one annotator."""
+    if max(len(asking.voters), len(asking.refiners)) < 2:
         return None
-    votes = np.column_stack([part.labels for part in answers.parts])
-    refined = (votes[:, count:] != NO_LABEL).any(axis=1)
-    votes[:, :count][refined] = NO_LABEL
-    return votes
+    return kind_of(asking.task).votes(answers, len(asking.voters))
 
 
 def _warn_of_missing(labels: np.ndarray, task: Task) -> None:

@@ -35,7 +35,7 @@ from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.data.texts import fingerprint, with_stored_ids
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError, InputError, RunError
-from freeal_hf.kinds.base import kind_of, read_rows, score
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Corpus, Selection, read_labels, write_pool
 from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
 from freeal_hf.labels.doubts import REMEDY
@@ -204,7 +204,7 @@ class FreeAL:
             dataset = with_stored_ids(dataset, self.folder.config().get("data_fingerprint"))
         texts = self.kind.collect(dataset)
         # Refuses what cannot be used before anything is written.
-        rows = self.kind.with_human_labels(texts, dataset, self.task, given).human_rows
+        rows = self.kind.with_human_labels(texts, dataset, given).human_rows
         if given:
             logger.info(
                 "Human labels: %d of %d match a text of the data; %d do not and are added as examples.",
@@ -232,7 +232,7 @@ class FreeAL:
                 repeated = self._repeated(columns.names, used)
                 keep = partial(keep_columns, table=columns, count=len(dataset), repeated=repeated)
                 write_atomically(self.folder / run_folder.COLUMNS, keep)
-            corpus = self.kind.with_human_labels(texts, dataset, self.task, given, self._known_human_labels())
+            corpus = self.kind.with_human_labels(texts, dataset, given, self._known_human_labels())
             self._refuse_late(corpus.human_labels)
             asking = Asking(
                 task=self.task,
@@ -317,9 +317,8 @@ class FreeAL:
             return data
         annotators = (*each_annotator(self.annotator), *each_annotator(self.refine_annotator))
         named = [one for one in annotators if isinstance(one, str)]
-        return read_rows(
+        return self.kind.read_rows(
             data,
-            self.task,
             text_columns=self.text_columns,
             **self._own_columns(data),
             # What is only scored has no need of the annotators' columns.
@@ -441,9 +440,7 @@ class FreeAL:
         trained_from = time.monotonic()
         selection = self._train(number, corpus, answers)
         votes = votes_of(answers, asking)
-        labels, estimate = self.kind.label_rows(
-            dataset, corpus, self.task, answers, selection, number, self.args.seed, votes
-        )
+        labels, estimate = self.kind.label_rows(dataset, corpus, answers, selection, number, self.args.seed, votes)
         write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
         if not estimate["student_has_learnt"]:
             logger.warning(
@@ -454,16 +451,16 @@ class FreeAL:
             selection = replace(selection, is_clean=np.zeros_like(selection.is_clean))
         pool: list[Demonstration] = []
         if self.loop.pool_size and self.loop.shots:
-            pool = self.kind.choose_pool(corpus, answers, selection, self.task, self.loop, self.args.seed)
+            pool = self.kind.choose_pool(corpus, answers, selection, self.loop, self.args.seed)
         write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
         previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
         counts = count_rows(dataset, corpus, answers, labels)
-        record = {**score(labels, self.task), **estimate, **convergence_figures(labels, previous), "counts": counts}
+        record = {**self.kind.score(labels), **estimate, **convergence_figures(labels, previous), "counts": counts}
         if test is not None:
-            rows = self.kind.test_rows(test, folder / run_folder.STUDENT, self.task, number)
+            rows = self.kind.test_rows(test, folder / run_folder.STUDENT, number)
             write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
             if self.loop.setting == "inductive":
-                record.update({k: v for k, v in score(rows, self.task).items() if k.startswith("student_")})
+                record.update({k: v for k, v in self.kind.score(rows).items() if k.startswith("student_")})
         costs["seconds"] = round(costs["seconds"] + time.monotonic() - trained_from, 1)
         record = {"round": number, **record, **costs}
         write_json(folder / run_folder.METRICS, record)
@@ -477,7 +474,7 @@ class FreeAL:
         folder = self.folder.round(number)
         if (folder / SELECTION).is_file():
             return Selection.load(folder / SELECTION)
-        dataset = self.kind.training_set(corpus, answers, self.task)
+        dataset = self.kind.training_set(corpus, answers)
         write_atomically(folder / _TRAINING_SET, lambda path: dataset.save_to_disk(str(path)))
         self.processes.call(number)
         trainer, first_embeddings = self._train_together(number)
@@ -523,7 +520,7 @@ class FreeAL:
 
     def _check_answers(self, number: int, dataset: "Dataset", embeddings: np.ndarray) -> None:
         """Stops before the training, on all processes, where the answers should not be trained on unconfirmed."""
-        reason = self.kind.doubt(dataset, embeddings, self.task, self.args.seed)
+        reason = self.kind.doubt(dataset, embeddings, self.args.seed)
         if reason is None:
             return
         if not self.loop.allow_doubtful_answers:

@@ -13,7 +13,7 @@ from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.files import write_atomically
 from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
-from freeal_hf.kinds.base import kind_of
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Corpus, Selection, read_pool, write_pool
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
@@ -168,7 +168,7 @@ def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Ask
     if is_heard and asking.loop.refine == "all":
         wanted = np.ones_like(wanted)
     elif is_heard:
-        wanted = kind_of(asking.task).is_noisy(corpus, answers, selection, asking.task)
+        wanted = kind_of(asking.task).is_noisy(corpus, answers, selection)
     return np.flatnonzero(wanted & ~corpus.is_human[: len(wanted)])
 
 

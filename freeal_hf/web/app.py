@@ -151,7 +151,7 @@ def _warm_up() -> None:
     import sklearn.manifold  # noqa: F401
     import torch  # noqa: F401
 
-    import freeal_hf.kinds.base
+    import freeal_hf.kinds.registry
     import freeal_hf.prediction.classifier  # noqa: F401
 
 

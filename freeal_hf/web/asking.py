@@ -105,10 +105,11 @@ def read_texts(run: Run, task: Task) -> "Dataset":
     Raises:
         InputError: If they cannot be used for this task.
     """
-    from freeal_hf.kinds.base import read_rows
+    from freeal_hf.kinds.registry import kind_of
 
     try:
-        return read_rows(run.texts, task, text_columns=run.data["text_columns"], gold_column=_gold_column(run, task))
+        columns = {"text_columns": run.data["text_columns"], "gold_column": _gold_column(run, task)}
+        return kind_of(task).read_rows(run.texts, **columns)
     except InputError as error:
         raise InputError(str(error).replace(str(run.texts), "The data")) from error
 
@@ -126,7 +127,7 @@ def estimate(run: Run, choice: Choice) -> list[tuple[str, str]]:
         run (`Run`): The run, with its task.
         choice (`Choice`): What was chosen.
     """
-    from freeal_hf.kinds.base import kind_of
+    from freeal_hf.kinds.registry import kind_of
 
     task = task_from_dict(run.task)
     rows_read = read_texts(run, task)

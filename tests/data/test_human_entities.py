@@ -10,9 +10,8 @@ from freeal_hf.cli.main import main
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
-from freeal_hf.kinds import entities as entity_rounds
-from freeal_hf.kinds.base import read_rows
 from freeal_hf.kinds.entity_corpus import collect, with_human_labels
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from tests.conftest import QUICK_TRAINING
 from tests.entities import TASK, KnowingAnnotator, make_sentences
@@ -34,7 +33,7 @@ def annotator():
 def run(sentences, annotator, student_folder, tmp_path):
     def run(human_labels=(), *, num_rounds=1, **options):
         args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
-        data = read_rows(sentences, TASK, gold_column="gold")
+        data = kind_of(TASK).read_rows(sentences, gold_column="gold")
         loop = FreeAL(TASK, annotator, str(student_folder), args, LoopConfig(num_rounds=num_rounds, refine="all"))
         return loop.run(data, human_labels=human_labels, **options)
 
@@ -84,9 +83,9 @@ def test_marked_sentences_are_the_demonstrations_of_round_0(run, said, annotator
 
 
 def test_the_student_is_taught_what_people_marked_as_certain(sentences, said):
-    data = read_rows(sentences, TASK)
+    data = kind_of(TASK).read_rows(sentences)
     corpus = with_human_labels(collect(data), data, TASK, read_human_labels(said, TASK))
-    taught = entity_rounds.training_set(corpus, entity_rounds.no_answers(corpus), TASK)
+    taught = kind_of(TASK).training_set(corpus, kind_of(TASK).no_answers(corpus))
     trusted = taught.filter(lambda row: row["is_trusted"])
     assert [[TASK.tags[i] for i in ids] for ids in trusted["label"]] == said["tags"][:]
     assert all(set(ids) == {-1} for ids in taught.filter(lambda row: not row["is_trusted"])["label"])
@@ -147,7 +146,7 @@ RAW = Dataset.from_dict({"id": ["1", "2", "3"], "text": ["Eat an apple-pie!", ""
 
 
 def marked(columns, data=RAW):
-    rows = read_rows(data, TASK, id_column="id")
+    rows = kind_of(TASK).read_rows(data, id_column="id")
     return with_human_labels(collect(rows), rows, TASK, read_human_labels(Dataset.from_dict(columns), TASK))
 
 
@@ -195,7 +194,7 @@ def test_the_files_of_a_run_are_read_once_a_person_has_taken_the_confidences_out
     labels = read_labels(result.output_dir / "labels.parquet")
     with pytest.raises(InputError, match="nobody has checked"):
         read_human_labels(labels, TASK)
-    data = read_rows(make_sentences(), TASK)
+    data = kind_of(TASK).read_rows(make_sentences())
     expected = [[Span(i, i + 1, TASK.tags[tag][2:]) for i, tag in enumerate(row) if tag] for row in labels["label"]]
     labels.select_columns(["id", "label"]).to_parquet(tmp_path / "tags.parquet")
     labels.select_columns(["id", "spans"]).to_json(tmp_path / "spans.jsonl")

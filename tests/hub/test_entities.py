@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 from freeal_hf import FreeAL, FreeALConfig
-from freeal_hf.kinds.base import read_rows
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from tests.conftest import QUICK_TRAINING
 from tests.entities import TASK, make_sentences
@@ -40,8 +40,8 @@ def finished_entities(student_folder, tmp_path_factory) -> Path:
     """A run of two rounds with test data and gold."""
     folder = tmp_path_factory.mktemp("entities") / "reviews"
     args = FreeALConfig(output_dir=str(folder), **{**QUICK_TRAINING, "num_train_epochs": 3, "warm_up_epochs": 1})
-    data = read_rows(make_sentences(), TASK, gold_column="gold", extra_columns=["noisy"])
-    test = read_rows(make_sentences().select(range(10)), TASK, gold_column="gold")
+    data = kind_of(TASK).read_rows(make_sentences(), gold_column="gold", extra_columns=["noisy"])
+    test = kind_of(TASK).read_rows(make_sentences().select(range(10)), gold_column="gold")
     FreeAL(TASK, "column:noisy", str(student_folder), args).run(data, test)
     return folder
 

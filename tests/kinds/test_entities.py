@@ -13,7 +13,7 @@ from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopCon
 from freeal_hf.cli.main import main
 from freeal_hf.data.spans import invalid_position, spans_of
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.base import read_rows
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.folder import RESULT_FILES
 from freeal_hf.prediction.tagger import EntityTagger
 from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS, KeywordAnnotator
@@ -34,8 +34,8 @@ def result(sentences, student_folder, tmp_path_factory):
         **{**QUICK_TRAINING, "num_train_epochs": 3, "warm_up_epochs": 1},
     )
     loop = FreeAL(TASK, "column:noisy", str(student_folder), args, LoopConfig(num_rounds=2))
-    data = read_rows(sentences, TASK, gold_column="gold", extra_columns=["noisy"])
-    return loop.run(data, read_rows(sentences.select(range(10)), TASK, gold_column="gold"))
+    data = kind_of(TASK).read_rows(sentences, gold_column="gold", extra_columns=["noisy"])
+    return loop.run(data, kind_of(TASK).read_rows(sentences.select(range(10)), gold_column="gold"))
 
 
 def test_a_run_leaves_all_its_files(result):
@@ -122,7 +122,7 @@ def test_gold_tags_change_no_label(sentences, result, student_folder, tmp_path):
         report_to="none",
         **{**QUICK_TRAINING, "num_train_epochs": 3, "warm_up_epochs": 1},
     )
-    data = read_rows(turned, TASK, gold_column="gold", extra_columns=["noisy"])
+    data = kind_of(TASK).read_rows(turned, gold_column="gold", extra_columns=["noisy"])
     loop = FreeAL(TASK, "column:noisy", str(student_folder), args, LoopConfig(num_rounds=1))
     other = loop.run(data)
     first = Dataset.from_parquet(str(result.output_dir / "round-0" / "labels.parquet"))
@@ -233,7 +233,7 @@ def test_the_loop_runs_with_the_embedded_annotator_alone(student_folder, tmp_pat
     training = {**QUICK_TRAINING, "num_train_epochs": 2, "warm_up_epochs": 1, "report_to": "none"}
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **training)
     rows = make_sentences().select(range(20))
-    data = read_rows(rows, task, gold_column="gold")
+    data = kind_of(task).read_rows(rows, gold_column="gold")
     result = FreeAL(task, "embedding", str(student_folder), args, LoopConfig(refine="all")).run(data)
     assert all((result.output_dir / name).exists() for name in RESULT_FILES)
     first, second = result.rounds

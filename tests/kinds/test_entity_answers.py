@@ -8,8 +8,8 @@ import pytest
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
 from freeal_hf.data.spans import Span
-from freeal_hf.kinds.base import read_rows
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
+from freeal_hf.kinds.registry import kind_of
 from tests.conftest import QUICK_TRAINING
 from tests.entities import TASK, KnowingAnnotator, make_sentences
 
@@ -35,7 +35,7 @@ def answers(*spans):
     ],
 )
 def test_an_entity_stays_if_more_than_half_of_those_who_answered_name_it_alike(said, fused):
-    found = fuse([answers(spans) for spans in said], TASK, np.array([-1]))
+    found = fuse([answers(spans) for spans in said])
     assert found.spans == [fused]
     assert found.reasons == [None if fused is not None else "no answer"]
     assert found.dropped.tolist() == [len(said)]
@@ -59,7 +59,7 @@ def test_answers_of_several_are_read_back_from_disk(tmp_path):
 
 def test_the_most_disputed_sentences_are_refined_first(student_folder, tmp_path):
     refiner = KnowingAnnotator()
-    data = read_rows(make_sentences(), TASK, gold_column="gold", extra_columns=["noisy"])
+    data = kind_of(TASK).read_rows(make_sentences(), gold_column="gold", extra_columns=["noisy"])
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
     loop = FreeAL(TASK, "column:noisy", str(student_folder), args, LoopConfig(refine="all"), refine_annotator=refiner)
     result = loop.run(data)

@@ -90,7 +90,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
     @telling
     def draw_map(run_id: str) -> Any:
         """The texts in two dimensions, as the student sees them."""
-        from freeal_hf.kinds.base import kind_of
+        from freeal_hf.kinds.registry import kind_of
 
         run = place.store.read(run_id)
         found = reviewing.load_results(run)
