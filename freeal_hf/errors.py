@@ -1,6 +1,13 @@
 """The errors that a user can mend. Each message names the value, the place and the remedy, never a token."""
 
 import os
+from typing import Literal
+
+Failure = Literal["timeout", "connection failed", "server error", "rate limited", "broken response"]
+"""Why a call failed that can be repeated."""
+
+Refusal = Literal["request refused", "text too long", "content filter"]
+"""Why a text cannot be labelled."""
 
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
@@ -38,3 +45,42 @@ class HubChanged(HubError):  # noqa: N818 - not always an error: a push looks ag
 
 class BudgetExceeded(AnnotatorError):  # noqa: N818 - it ends a run as asked, nothing is wrong
     """The next call might pass the budget. Everything answered so far is kept and valid; the run can go on later."""
+
+
+class TransientError(FreeALError):
+    """A call to an annotator that failed and can succeed later: the driver repeats it.
+
+    Args:
+        reason (`str`): One of `Failure`.
+        detail (`str`): What the server or the connection said, without any key or token.
+        retry_after (`float`, *optional*): Seconds that the server asked to wait.
+        overloaded (`bool`, *optional*, defaults to `False`): Whether fewer simultaneous calls would help (429, 503).
+    """
+
+    def __init__(
+        self, reason: Failure, detail: str, *, retry_after: float | None = None, overloaded: bool = False
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.retry_after = retry_after
+        self.overloaded = overloaded
+
+
+class RefusedError(FreeALError):
+    """A call to an annotator that fails for this text every time: the text gets no label, for this reason.
+
+    Args:
+        reason (`str`): One of `Refusal`.
+        detail (`str`): What the server said, without any key or token.
+    """
+
+    def __init__(self, reason: Refusal, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class RejectedError(AnnotatorError):
+    """A call that a server rejects whatever the text is (403, 404).
+
+    It ends the run, unless the server answers the same question without an optional feature of the request.
+    """

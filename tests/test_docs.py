@@ -11,14 +11,14 @@ import pytest
 from freeal_hf.annotators.base import AnnotationRequest, run_annotation
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.local import LocalAnnotator
-from freeal_hf.annotators.tgi import TextGenerationAnnotator
+from freeal_hf.annotators.tgi import TGIAnnotator
 from freeal_hf.cli import main as cli
 from tests.servers.chat import Behaviour, ChatServer, serve
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ANNOTATORS = (ROOT / "docs" / "annotators.md").read_text()
-CLASSES = {"endpoint": InferenceEndpointsAnnotator, "tgi": TextGenerationAnnotator, "local": LocalAnnotator}
+CLASSES = {"endpoint": InferenceEndpointsAnnotator, "tgi": TGIAnnotator, "local": LocalAnnotator}
 
 
 def commands(page):

@@ -1,7 +1,10 @@
 import configparser
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import freeal_hf
 
@@ -45,3 +48,19 @@ def test_the_card_templates_travel_with_the_package():
     from importlib.resources import files
 
     assert files("freeal_hf.card_templates").joinpath("__init__.py").is_file()
+
+
+def test_every_error_that_a_user_can_meet_is_public():
+    from freeal_hf import errors
+
+    defined = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
+    }
+    assert defined - {"RejectedError"} <= set(freeal_hf.__all__)  # to a user it is an AnnotatorError
+
+
+@pytest.mark.parametrize("module", ["freeal_hf", "freeal_hf.annotators.tgi"])
+def test_a_former_name_works_and_warns(module):
+    with pytest.warns(DeprecationWarning, match="TGIAnnotator"):
+        former = vars(importlib.import_module(module))["__getattr__"]("TextGenerationAnnotator")
+    assert former is freeal_hf.TGIAnnotator

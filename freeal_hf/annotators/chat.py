@@ -11,9 +11,8 @@ from freeal_hf.annotators.final_answer import said_in
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, blotted, error_object, explained
 from freeal_hf.annotators.llm import Completion
 from freeal_hf.annotators.logprobs import TokenLogprobs
-from freeal_hf.annotators.pacing import TransientError
 from freeal_hf.annotators.prompts.labels import Message
-from freeal_hf.errors import AnnotatorError, offline_hint
+from freeal_hf.errors import AnnotatorError, TransientError, offline_hint
 
 _OURS = "freeal"
 _MOST_SHOWN = 100  # characters of a body that is not JSON

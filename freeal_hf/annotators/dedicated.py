@@ -10,8 +10,7 @@ from huggingface_hub.errors import InferenceEndpointError
 from huggingface_hub.utils import get_session
 
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, explained
-from freeal_hf.annotators.pacing import RefusedError, TransientError
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
 
 logger = logging.getLogger(__name__)
 

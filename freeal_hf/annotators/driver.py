@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
-from freeal_hf.annotators.pacing import Pace, Reason, RefusedError, TransientError, ask
-from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RunError
+from freeal_hf.annotators.pacing import Pace, Reason, ask
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RefusedError, RunError, TransientError
 
 if TYPE_CHECKING:
     from freeal_hf.annotators.base import Annotator

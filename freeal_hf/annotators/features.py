@@ -9,9 +9,9 @@ from typing import Any, Literal
 from freeal_hf.annotators.constraints import LADDER, NONCE, Constrain, Constraint, constraint_fields
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.llm import Completion
-from freeal_hf.annotators.pacing import Pace, RefusedError, RejectedError, TransientError, ask
+from freeal_hf.annotators.pacing import Pace, ask
 from freeal_hf.annotators.prompts.labels import Message
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, RefusedError, RejectedError, TransientError
 
 logger = logging.getLogger(__name__)
 

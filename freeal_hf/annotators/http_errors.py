@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from huggingface_hub.errors import InferenceTimeoutError, OfflineModeIsEnabled
 
-from freeal_hf.annotators.pacing import RefusedError, RejectedError, TransientError
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, RefusedError, RejectedError, TransientError
 
 _TOO_LONG = re.compile(r"context.{0,20}(?:length|window|size)|too (?:long|large)|inputs?\W{0,2} tokens", re.I)
 _FILTERED = re.compile(r"content.?(?:filter|policy|management)|moderation|safety", re.I)

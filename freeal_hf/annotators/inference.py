@@ -37,11 +37,10 @@ from freeal_hf.annotators.llm import (
     texts_request,
     writing,
 )
-from freeal_hf.annotators.pacing import TransientError
 from freeal_hf.annotators.prompts.labels import Message, choice_messages, choice_schema
 from freeal_hf.annotators.servers import check_address, check_limits, check_temperatures, chosen_model, given_key
 from freeal_hf.annotators.templates import without_system_role
-from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.errors import AnnotatorError, InputError, TransientError
 from freeal_hf.tasks import Task, TextClassification, TokenClassification
 
 logger = logging.getLogger(__name__)

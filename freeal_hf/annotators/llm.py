@@ -16,7 +16,7 @@ from freeal_hf.annotators.base import (
 from freeal_hf.annotators.constraints import Constrain, constraint_fields, schema_fields
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.logprobs import TokenLogprobs, code_probabilities, name_probability, tokens_of
-from freeal_hf.annotators.pacing import Reason, RefusedError
+from freeal_hf.annotators.pacing import Reason
 from freeal_hf.annotators.prompts.entities import (
     LONGEST_PASSAGE,
     entity_messages,
@@ -43,6 +43,7 @@ from freeal_hf.annotators.prompts.labels import (
     parse_texts,
 )
 from freeal_hf.data.spans import Span
+from freeal_hf.errors import RefusedError
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification
 
 SMALLEST_CUT = 200

@@ -24,7 +24,6 @@ from freeal_hf.annotators.base import (
     GenerationRequest,
 )
 from freeal_hf.annotators.likelihood import answer_log_likelihoods
-from freeal_hf.annotators.pacing import RefusedError
 from freeal_hf.annotators.prompts.labels import (
     Message,
     annotation_messages,
@@ -36,7 +35,7 @@ from freeal_hf.annotators.prompts.labels import (
     parse_texts,
 )
 from freeal_hf.annotators.templates import without_system_role
-from freeal_hf.errors import AnnotatorError, InputError, offline_hint
+from freeal_hf.errors import AnnotatorError, InputError, RefusedError, offline_hint
 from freeal_hf.tasks import NO_LABEL, Task
 
 _GENERATION_START = '{"texts": ["'

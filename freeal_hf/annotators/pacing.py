@@ -8,14 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar, get_args
 
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, Failure, Refusal, TransientError
 
 logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-Failure = Literal["timeout", "connection failed", "server error", "rate limited", "broken response"]
-Refusal = Literal["request refused", "text too long", "content filter"]
 UnusableAnswer = Literal["empty answer", "cut-off answer", "not a label", "several labels"]
 Reason = Failure | Refusal | UnusableAnswer
 """Why a text has no label."""
@@ -47,45 +45,6 @@ def with_answer(reason: str | None, answer: str | None) -> str | None:
 def kind_of_reason(reason: str) -> str:
     """The reason without the answer that `with_answer` added, for counting."""
     return reason.partition(_ANSWER)[0]
-
-
-class TransientError(Exception):
-    """A call that failed in a way that may pass: the driver makes it again.
-
-    Args:
-        reason (`str`): One of `Failure`.
-        detail (`str`): What the server or the connection said, without any key or token.
-        retry_after (`float`, *optional*): Seconds that the server asked to wait.
-        overloaded (`bool`, *optional*, defaults to `False`): Whether fewer calls at once would help (429, 503).
-    """
-
-    def __init__(
-        self, reason: Failure, detail: str, *, retry_after: float | None = None, overloaded: bool = False
-    ) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.retry_after = retry_after
-        self.overloaded = overloaded
-
-
-class RefusedError(Exception):
-    """A call that this text makes fail each time: the driver gives the text "no label" with this reason.
-
-    Args:
-        reason (`str`): One of `Refusal`.
-        detail (`str`): What the server said, without any key or token.
-    """
-
-    def __init__(self, reason: Refusal, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-
-
-class RejectedError(AnnotatorError):
-    """A call that the server rejects as a whole (403, 404).
-
-    It ends the run, unless the server answers the same question in a plainer form.
-    """
 
 
 class Pace:

@@ -88,9 +88,9 @@ def _build(
             options["base_url"] = f"http{url}"
         return _made(InferenceEndpointsAnnotator, model or value, **options)
     if kind == "tgi" and value:
-        from freeal_hf.annotators.tgi import TextGenerationAnnotator
+        from freeal_hf.annotators.tgi import TGIAnnotator
 
-        return _made(TextGenerationAnnotator, value, **options)
+        return _made(TGIAnnotator, value, **options)
     if kind == "local" and value:
         from freeal_hf.annotators.local import LocalAnnotator
 

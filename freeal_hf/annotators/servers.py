@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from freeal_hf.annotators.http_errors import public_url
-from freeal_hf.annotators.pacing import RefusedError, RejectedError, TransientError
-from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.errors import AnnotatorError, InputError, RefusedError, RejectedError, TransientError
 
 logger = logging.getLogger(__name__)
 

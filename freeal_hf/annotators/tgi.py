@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,7 +31,6 @@ from freeal_hf.annotators.llm import (
     texts_request,
 )
 from freeal_hf.annotators.logprobs import TokenLogprobs
-from freeal_hf.annotators.pacing import RefusedError, TransientError
 from freeal_hf.annotators.prompts.labels import (
     Message,
     choice_messages,
@@ -40,7 +40,7 @@ from freeal_hf.annotators.prompts.labels import (
 )
 from freeal_hf.annotators.servers import check_address, check_limits, check_temperatures, given_key
 from freeal_hf.annotators.templates import without_system_role
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class TextGenerationAnnotator(Annotator):
+class TGIAnnotator(Annotator):
     """Labels and writes texts through the `text-generation` client and TGI's own `/generate`.
 
     The server's grammar holds each answer to the labels, and the log-probabilities of its tokens give the probability
@@ -112,7 +112,7 @@ class TextGenerationAnnotator(Annotator):
             from freeal_hf.annotators.tgi_client import TGIClient
         except ImportError as error:
             raise AnnotatorError(
-                "TextGenerationAnnotator needs the text-generation client: pip install 'freeal-hf[tgi]'."
+                "TGIAnnotator needs the text-generation client: pip install 'freeal-hf[tgi]'."
             ) from error
         self.base_url = base_url.rstrip("/")
         self.generation_temperature = generation_temperature
@@ -216,7 +216,7 @@ class TextGenerationAnnotator(Annotator):
         except TransientError as error:
             raise AnnotatorError(f"The server does not say which model it runs: {error}") from error
 
-    async def __aenter__(self) -> "TextGenerationAnnotator":
+    async def __aenter__(self) -> "TGIAnnotator":
         await self._client.__aenter__()
         try:
             await self._features.enter(max_tokens=self.max_tokens, timeout=self.timeout)
@@ -304,6 +304,13 @@ class TextGenerationAnnotator(Annotator):
             "model": self._model.get("model_id"),
             "commit": self._model.get("model_sha"),
         }
+
+
+def __getattr__(name: str) -> Any:
+    if name != "TextGenerationAnnotator":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("TextGenerationAnnotator is now called TGIAnnotator", DeprecationWarning, stacklevel=2)
+    return TGIAnnotator
 
 
 def _split(prompt: str, marks: Sequence[str]) -> list[str]:

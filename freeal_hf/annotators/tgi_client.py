@@ -10,9 +10,8 @@ from text_generation import AsyncClient
 from text_generation.types import Parameters, Request, Response
 
 from freeal_hf.annotators.http_errors import error_object, explained
-from freeal_hf.annotators.pacing import RefusedError, TransientError
 from freeal_hf.annotators.prompts.labels import Message
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
 
 
 class TGIClient(AsyncClient):

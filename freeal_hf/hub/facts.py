@@ -19,6 +19,12 @@ from freeal_hf.reporting.report import summary_rows
 from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, task_from_dict
 
 _SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")
+_READ_PROMPTS = (
+    "InferenceEndpointsAnnotator",
+    "LocalAnnotator",
+    "TGIAnnotator",
+    "TextGenerationAnnotator",  # the former name of TGIAnnotator, in the folders of former runs
+)
 _ASKED = ("endpoint:", "tgi:", "local:")
 # Beside the fields of `LoopConfig`, what in a configuration says nothing about how a student was trained.
 _NOT_TRAINING = {
@@ -150,7 +156,12 @@ def _refined_by(config: Mapping[str, Any]) -> str:
 def _is_asked(annotator: Any) -> bool:
     """Whether the annotator is a language model that reads the package's prompt."""
     if isinstance(annotator, Mapping):
-        return annotator.get("class") in ("InferenceEndpointsAnnotator", "TextGenerationAnnotator", "LocalAnnotator")
+        return annotator.get("class") in (
+            "InferenceEndpointsAnnotator",
+            "TGIAnnotator",
+            "TextGenerationAnnotator",
+            "LocalAnnotator",
+        )
     return str(annotator).startswith(_ASKED)
 
 

@@ -21,10 +21,9 @@ from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, 
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
 from freeal_hf.annotators.driver import PaidAnswer, together
-from freeal_hf.annotators.pacing import TransientError
 from freeal_hf.config import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
-from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, TransientError
 from freeal_hf.ray.cluster import cluster, over_shards
 from freeal_hf.tasks import Demonstration, Task
 

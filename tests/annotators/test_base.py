@@ -29,8 +29,7 @@ from freeal_hf.annotators.base import (
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import DRAIN_SECONDS
-from freeal_hf.annotators.pacing import RefusedError, TransientError
-from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RunError
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RefusedError, RunError, TransientError
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 
 TASK = TextClassification(["even", "odd"])

@@ -64,9 +64,9 @@ def test_the_key_of_a_request_to_an_endpoint_stays(fingerprint: Callable[[], obj
 )
 def test_the_key_of_a_request_to_text_generation_inference_stays(fingerprint: Callable, key: str) -> None:
     pytest.importorskip("text_generation")
-    from freeal_hf.annotators.tgi import TextGenerationAnnotator
+    from freeal_hf.annotators.tgi import TGIAnnotator
 
-    assert key_of(fingerprint(TextGenerationAnnotator("http://127.0.0.1:8080"))) == key
+    assert key_of(fingerprint(TGIAnnotator("http://127.0.0.1:8080"))) == key
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, error_object, explained, public_url, requested_wait
-from freeal_hf.annotators.pacing import RefusedError, TransientError
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
 
 
 class Response:

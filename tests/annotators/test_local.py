@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_choice, run_generation
 from freeal_hf.annotators.local import LocalAnnotator
-from freeal_hf.annotators.pacing import RefusedError
 from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages, answer_text
-from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.errors import AnnotatorError, InputError, RefusedError
 from freeal_hf.tasks import Demonstration, TextClassification
 from tests.models import (
     CHOOSE_REVIEWS,

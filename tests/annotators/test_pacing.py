@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from freeal_hf.annotators.pacing import Pace, RefusedError, TransientError, ask, kind_of_reason, with_answer
-from freeal_hf.errors import AnnotatorError
+from freeal_hf.annotators.pacing import Pace, ask, kind_of_reason, with_answer
+from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
 
 
 def ask_until(outcomes: list[object], *, max_attempts: int = 5, timeout: float | None = None) -> tuple[object, int]:

@@ -10,11 +10,10 @@ from tokenizers import processors
 from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_choice, run_generation
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.cache import AnswerCache
-from freeal_hf.annotators.pacing import TransientError
 from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages
 from freeal_hf.annotators.registry import build_annotator
-from freeal_hf.annotators.tgi import TextGenerationAnnotator
-from freeal_hf.errors import AnnotatorError, InputError
+from freeal_hf.annotators.tgi import TGIAnnotator
+from freeal_hf.errors import AnnotatorError, InputError, TransientError
 from freeal_hf.tasks import Demonstration
 from tests.models import (
     CHOOSE_REVIEWS,
@@ -46,7 +45,7 @@ def start():
 
 def label(server, texts, **options):
     """What the driver gets for the texts."""
-    annotator = TextGenerationAnnotator(server.url, **options)
+    annotator = TGIAnnotator(server.url, **options)
     answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
     return [answers[i] for i in range(len(answers))]
 
@@ -55,7 +54,7 @@ def answer_once(server, request=FILM, failures=()):
     """One call without the driver; the failures hit it, and not the calls that find out what the server can do."""
 
     async def call():
-        async with TextGenerationAnnotator(server.url) as annotator:
+        async with TGIAnnotator(server.url) as annotator:
             server.failures.extend(failures)
             return await annotator.annotate(REVIEW_TASK, [request])
 
@@ -101,7 +100,7 @@ def test_a_server_without_alternatives_of_tokens_labels_without_probabilities(st
 @pytest.mark.parametrize("change", [{"supports_grammar": False}, {"max_top_n_tokens": 0}], ids=str)
 def test_a_feature_that_is_refused_during_a_run_is_left_out(start, change, caplog):
     server = start(review_model())
-    annotator = TextGenerationAnnotator(server.url)
+    annotator = TGIAnnotator(server.url)
     texts = list(REVIEWS)
     dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(texts[0])]))
     vars(server).update(change)
@@ -112,18 +111,18 @@ def test_a_feature_that_is_refused_during_a_run_is_left_out(start, change, caplo
 
 def test_the_ledger_holds_the_canarys_calls_too(start):
     server, ledger = start(), Ledger()
-    list(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, [FILM], ledger=ledger))
+    list(run_annotation(TGIAnnotator(server.url), REVIEW_TASK, [FILM], ledger=ledger))
     assert ledger.calls == len(server.prompts) > 1
     assert ledger.prompt_tokens == sum(map(len, server.prompts))
 
 
 def test_texts_are_chosen_for_a_person_to_label(start):
-    annotator = TextGenerationAnnotator(start(review_model()).url)
+    annotator = TGIAnnotator(start(review_model()).url)
     assert run_choice(annotator, REVIEW_TASK, CHOOSE_REVIEWS).numbers == CHOSEN_REVIEWS
 
 
 def test_texts_are_written_for_a_label(start):
-    annotator = TextGenerationAnnotator(start(review_model()).url)
+    annotator = TGIAnnotator(start(review_model()).url)
     assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS])[0].texts == WRITTEN_REVIEWS
 
 
@@ -207,7 +206,7 @@ def test_an_overloaded_server_is_given_the_time_that_it_asks_for(start):
 
 def test_a_text_that_the_server_refuses_stops_no_other(start):
     server = start()
-    annotator = TextGenerationAnnotator(server.url)
+    annotator = TGIAnnotator(server.url)
     long_text = AnnotationRequest("a" * 100_000)
     server.max_input_tokens = 260  # room for a short text, not for the shortest cut
     answers = dict(run_annotation(annotator, REVIEW_TASK, [long_text, AnnotationRequest("film")]))
@@ -233,7 +232,7 @@ def test_the_right_key_is_accepted_from_the_environment(start, monkeypatch):
 def test_an_environment_variable_that_is_not_set_is_named(start, monkeypatch):
     monkeypatch.delenv("MY_TGI_KEY", raising=False)
     with pytest.raises(AnnotatorError, match="MY_TGI_KEY"):
-        TextGenerationAnnotator(start().url, api_key_env="MY_TGI_KEY")
+        TGIAnnotator(start().url, api_key_env="MY_TGI_KEY")
 
 
 def test_a_server_of_another_kind_ends_the_run(start):
@@ -245,25 +244,25 @@ def test_a_server_of_another_kind_ends_the_run(start):
 
 def test_a_server_that_is_not_there_ends_the_run(start):
     with pytest.raises(AnnotatorError, match="cannot be reached"):
-        list(run_annotation(TextGenerationAnnotator("http://127.0.0.1:9"), REVIEW_TASK, [AnnotationRequest("film")]))
+        list(run_annotation(TGIAnnotator("http://127.0.0.1:9"), REVIEW_TASK, [AnnotationRequest("film")]))
 
 
 def test_an_address_that_holds_a_key_is_refused_without_showing_it():
     with pytest.raises(InputError, match="api_key_env") as caught:
-        TextGenerationAnnotator(f"http://user:{KEY}@127.0.0.1:8080")
+        TGIAnnotator(f"http://user:{KEY}@127.0.0.1:8080")
     assert KEY not in str(caught.value)
 
 
 def test_an_address_that_is_no_url_is_refused():
     with pytest.raises(InputError, match="no address"):
-        TextGenerationAnnotator("127.0.0.1:8080")
+        TGIAnnotator("127.0.0.1:8080")
 
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "text_generation", None)
     monkeypatch.delitem(sys.modules, "freeal_hf.annotators.tgi_client", raising=False)
     with pytest.raises(AnnotatorError, match=r"pip install 'freeal-hf\[tgi\]'"):
-        TextGenerationAnnotator("http://127.0.0.1:8080")
+        TGIAnnotator("http://127.0.0.1:8080")
 
 
 # The answer cache
@@ -273,22 +272,22 @@ def test_a_second_run_asks_nothing_again(start, tmp_path):
     server = start()
     requests = [AnnotationRequest("film"), AnnotationRequest("plot")]
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
-        first = dict(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
+        first = dict(run_annotation(TGIAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
         asked = [body["inputs"] for body in server.bodies]
-        second = dict(run_annotation(TextGenerationAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
+        second = dict(run_annotation(TGIAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
     assert second == first
     assert not any("film" in body["inputs"] or "plot" in body["inputs"] for body in server.bodies[len(asked) :])
 
 
 def test_the_fingerprint_names_the_model_that_is_served(start):
-    annotator = TextGenerationAnnotator(start().url)
+    annotator = TGIAnnotator(start().url)
     annotator.open()
     fingerprint = annotator.fingerprint(REVIEW_TASK, AnnotationRequest("film"))
     assert (fingerprint["model"], fingerprint["commit"]) == (MODEL_INFO["model_id"], MODEL_INFO["model_sha"])
 
 
 def test_the_fingerprint_holds_no_key(start):
-    annotator = TextGenerationAnnotator(start().url, token=KEY)
+    annotator = TGIAnnotator(start().url, token=KEY)
     assert KEY not in str(annotator.fingerprint(REVIEW_TASK, AnnotationRequest("film")))
 
 
