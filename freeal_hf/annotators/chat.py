@@ -7,6 +7,7 @@ from typing import Any
 
 from huggingface_hub import AsyncInferenceClient
 
+from freeal_hf.annotators.event_stream import completion_in
 from freeal_hf.annotators.final_answer import said_in
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, blotted, error_object, explained
 from freeal_hf.annotators.llm import Completion
@@ -33,7 +34,7 @@ class ChatClient(AsyncInferenceClient):
         body = request_parameters.json
         if isinstance(body, dict) and _OURS in body:
             body["response_format"] = body.pop(_OURS)
-        return {_OURS: json.loads(await super()._inner_post(request_parameters, stream=False))}
+        return {_OURS: completion_in(await super()._inner_post(request_parameters, stream=False))}
 
 
 async def complete(

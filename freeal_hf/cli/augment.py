@@ -66,8 +66,9 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
     from tqdm.auto import tqdm
 
     from freeal_hf.data.files import write_atomically
+    from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, harmless
     from freeal_hf.data.tables import raw_table
-    from freeal_hf.data.texts import AUGMENTED_COLUMN, is_usable, read_data
+    from freeal_hf.data.texts import is_usable, read_data
     from freeal_hf.training.augmentation import augment as augment_texts
 
     columns = reading(values)
@@ -93,8 +94,8 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
         def write(partial: Path) -> None:
             with partial.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow([*table.names, AUGMENTED_COLUMN])
-                writer.writerows([*row, view] for row, view in zip(table.rows, views, strict=True))
+                writer.writerow(map(harmless, [*table.names, AUGMENTED_COLUMN]))
+                writer.writerows(map(harmless, [*row, view]) for row, view in zip(table.rows, views, strict=True))
 
         write_atomically(output, write)
         journal.unlink()

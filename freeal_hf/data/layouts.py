@@ -204,8 +204,9 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
     if word is None:
         raise _undecodable(path, "utf-8")
     logger.warning(
-        "%s is not UTF-8; it is read as Windows-1252 (cp1252), for instance %r. If this is wrong, name its encoding "
-        "(--encoding) or save it as UTF-8.",
+        "%s is not UTF-8; it is read as Windows-1252 (cp1252), for instance %r. If this is wrong, save it as UTF-8 or "
+        "name its encoding (--encoding for the data, --human-encoding for human labels, --test-encoding for test "
+        "data).",
         path,
         word,
     )

@@ -1,7 +1,10 @@
 """Cells that a spreadsheet would execute are written with an apostrophe before them, and read without it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+AUGMENTED_COLUMN = "augmented_text"
+"""Column of a second view of each text."""
 
 # What a spreadsheet reads as the beginning of a formula. Source: OWASP, CSV Injection.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last ones are full-width
@@ -41,3 +44,14 @@ def is_labels_csv(names: Collection[str]) -> bool:
         names (`Collection[str]`): The column names.
     """
     return any(name.strip().endswith("label_confidence") for name in names)
+
+
+def holds_harmless_cells(names: Sequence[str]) -> bool:
+    """Whether columns are those of a CSV file that was written here, whose cells `harmless` has changed.
+
+    Args:
+        names (`Sequence[str]`): The column names: those of `labels.csv`, of views (`augment`) or of predictions.
+    """
+    stripped = [name.strip() for name in names]
+    is_predictions = stripped[:2] == ["id", "text"] and stripped[-1:] == ["note"]
+    return is_labels_csv(stripped) or AUGMENTED_COLUMN in stripped or is_predictions

@@ -11,7 +11,7 @@ import numpy as np
 from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.data.joins import former_id
 from freeal_hf.data.label_columns import LabelColumn
-from freeal_hf.data.spreadsheets import is_labels_csv, restored
+from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, holds_harmless_cells, restored
 from freeal_hf.data.tables import OpenTable, Table, open_table
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, TextClassification
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 20_000
 """Longer texts are cut here before anything reads them: no student and few annotators look further."""
 
-AUGMENTED_COLUMN = "augmented_text"
 _OWN_COLUMNS = {"id", "text", "note", "gold", "tokens", "token_starts", AUGMENTED_COLUMN}
 
 
@@ -221,8 +220,8 @@ def _check_text_columns(columns: Sequence[str]) -> None:
 
 
 def _as_it_was(table: Table, opened: OpenTable) -> Table:
-    """What was read of a run's `labels.csv`, without what keeps spreadsheets from executing its cells."""
-    if opened.delimiter is None or not is_labels_csv(opened.names):
+    """What was read of a CSV file that was written here, without what keeps spreadsheets from executing its cells."""
+    if opened.delimiter is None or not holds_harmless_cells(opened.names):
         return table
     return {
         name: [restored(value) if isinstance(value, str) else value for value in values]

@@ -15,8 +15,8 @@ from freeal_hf.annotators.pacing import with_answer
 from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.data.human_labels import HUMAN_NOTE, HumanLabel
 from freeal_hf.data.joins import explain_unknown_id, rows_of_ids, rows_of_texts, shown
-from freeal_hf.data.spreadsheets import restored
-from freeal_hf.data.texts import AUGMENTED_COLUMN, class_label, content_ids, is_usable
+from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, restored
+from freeal_hf.data.texts import class_label, content_ids, is_usable
 from freeal_hf.data.ties import likeliest
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification, normal_form

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from freeal_hf.data.files import write_atomically
+from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.texts import TextRow, is_usable
 from freeal_hf.errors import InputError
 
@@ -155,7 +156,7 @@ class Columns:
 
 
 def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Columns) -> list[list[str]]:
-    """The rows of the predictions' file; unusable texts get no label.
+    """The rows of the predictions' file, harmless for spreadsheets; unusable texts get no label.
 
     Args:
         classifier (`Classifier`): The student.
@@ -171,7 +172,8 @@ def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Colu
         probabilities, embeddings = classifier.probabilities(texts), np.zeros((len(texts), 0))
     for i, row_probabilities, embedding in zip(usable, probabilities, embeddings, strict=True):
         cells[i] = columns.cells(row_probabilities, embedding)
-    return [[row.id, row.text, *middle, row.note or ""] for row, middle in zip(rows, cells, strict=True)]
+    found = ([row.id, row.text, *middle, row.note or ""] for row, middle in zip(rows, cells, strict=True))
+    return [list(map(harmless, row)) for row in found]
 
 
 def write_predictions(

@@ -11,6 +11,7 @@ import numpy as np
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.sentences import TOKENS, spans_in_text, split_words, tag_names
 from freeal_hf.data.spans import spans_of
+from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.texts import is_usable
 from freeal_hf.labels.entities import valid_tags
 from freeal_hf.prediction.classifier import load_student
@@ -121,7 +122,7 @@ def write_entities(path: Path, tagger: EntityTagger, sentences: "Dataset") -> tu
             for row, columns in enumerate(sentences):
                 spans = _spans(columns, probabilities[row], tagger.tags) if row in probabilities else []
                 cell = json.dumps(spans, ensure_ascii=False)
-                writer.writerow([columns["id"], columns["text"], cell, columns["note"] or ""])
+                writer.writerow(map(harmless, [columns["id"], columns["text"], cell, columns["note"] or ""]))
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)

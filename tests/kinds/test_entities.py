@@ -10,6 +10,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig, TokenClassification
+from freeal_hf.annotators.usability import CHECKED
 from freeal_hf.cli.main import main
 from freeal_hf.data.spans import invalid_position, spans_of
 from freeal_hf.errors import InputError
@@ -190,7 +191,10 @@ def test_the_estimate_foresees_the_sentences_that_an_llm_writes_and_their_checks
         return FreeAL(TASK, annotator, args=args, loop=LoopConfig(**loop)).estimate(sentences)
 
     without, with_them = estimate(generated_per_label=0), estimate(generated_per_label=10)
-    assert with_them.calls.expected == without.calls.expected + 3 * 10
+    written = len(TASK.shot_labels) * 10
+    assert with_them.writing_calls == len(TASK.shot_labels) * 2  # five sentences a call
+    # The plain questions that are asked first, the calls that write, and a check of each sentence.
+    assert with_them.calls.expected == without.calls.expected + CHECKED + with_them.writing_calls + written
     assert with_them.prompt_tokens.expected / with_them.calls.expected > (
         without.prompt_tokens.expected / without.calls.expected
     )

@@ -8,6 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification
 from freeal_hf.cli.main import main
+from freeal_hf.data.texts import read_data
 from freeal_hf.kinds.rounds import Selection
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
@@ -55,6 +56,14 @@ def test_a_row_without_a_text_is_kept_with_the_reason(student, data):
     rows = predict(student, data)[1]
     assert [row["label"] != "" for row in rows] == [True, False]
     assert rows[1]["note"] == "the text is empty"
+
+
+def test_a_text_that_a_spreadsheet_would_execute_is_made_harmless_and_read_back(student, data):
+    data.write_text('text\n"=HYPERLINK(""http://a.example"")"\n- the saw\n')
+    _, rows = predict(student, data)
+    assert [row["text"] for row in rows] == ['\'=HYPERLINK("http://a.example")', "'- the saw"]
+    again = read_data(data.parent / "deep" / "predictions.csv")
+    assert again["text"][:] == ['=HYPERLINK("http://a.example")', "- the saw"]
 
 
 def test_a_text_that_is_longer_than_the_student_reads_is_cut(student, data):

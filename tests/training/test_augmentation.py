@@ -223,6 +223,15 @@ def test_the_command_adds_a_column_that_the_loop_reads(pair, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"data.csv", "augmented.csv"}
 
 
+def test_cells_that_a_spreadsheet_would_execute_are_written_harmless_and_read_back(tmp_path):
+    data, output = tmp_path / "data.csv", tmp_path / "augmented.csv"
+    data.write_text("text,more\n=1+1 is two,@SUM(1)\n")
+    assert run_augment(data, output, "--method", "token-dropout") == 0
+    row = next(csv.reader(output.read_text().splitlines()[1:]))
+    assert row[:2] == ["'=1+1 is two", "'@SUM(1)"]
+    assert read_data(output)["text"][0] == "=1+1 is two"
+
+
 @pytest.mark.parametrize(
     ("content", "more", "message"),
     [
