@@ -1,24 +1,246 @@
-"""How the loop is set up, and what a run was told, as plain values for `config.yaml` without any token."""
+"""The configuration of a run, declared once.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+Each option is a field of a dataclass. Its metadata says everything else about it:
+
+- `help`, `metavar`, `choices`, `type`, `action`, `flag`, `none` (what the help shows for a default of `None`): the
+  option on the command line;
+- `private`: never written to a file and never pushed, such as a token;
+- `local`: written to the run's folder and never pushed, such as where the data are;
+- `resumable`: may change when a run resumes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from enum import Enum
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
 
 if TYPE_CHECKING:
     from freeal_hf.training.config import FreeALConfig
 
-# Tokens, and what depends on the moment or the machine rather than on the user.
-_NEVER_WRITTEN = {"hub_token", "push_to_hub_token", "logging_dir", "run_name", "local_rank", "deepspeed_plugin"}
+T = TypeVar("T")
+
+_OF_THE_OWNER = {"local": True, "resumable": True}
+# What the fields that FreeALConfig inherits would say of themselves, were they declared here.
+_OF_TRANSFORMERS: Mapping[str, Mapping[str, bool]] = {
+    "hub_token": {"private": True, "resumable": True},
+    "push_to_hub_token": {"private": True, "resumable": True},
+    # They depend on the moment or the machine.
+    "logging_dir": {"private": True},
+    "run_name": {"private": True},
+    "local_rank": {"private": True},
+    "deepspeed_plugin": {"private": True},
+    "output_dir": _OF_THE_OWNER,
+    "push_to_hub": _OF_THE_OWNER,
+    "push_to_hub_model_id": _OF_THE_OWNER,
+    "push_to_hub_organization": _OF_THE_OWNER,
+    "hub_model_id": _OF_THE_OWNER,
+    "hub_strategy": _OF_THE_OWNER,
+    "hub_private_repo": _OF_THE_OWNER,
+    "hub_always_push": _OF_THE_OWNER,
+    "hub_revision": _OF_THE_OWNER,
+    "disable_tqdm": {"resumable": True},
+    "report_to": {"resumable": True},
+}
 # They say which devices and processes there are, and that is one state for the whole process.
 _PLACE = ("use_cpu", "ddp_backend", "ddp_timeout")
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 _REFINE = ("noisy", "all", "none")
 _SETTINGS = ("transductive", "inductive")
 _STOP_ON = ("never", "label_changes", "agreement", "estimated_accuracy")
+_ENGINES = ("local", "ray")
+QUOTINGS = ("csv", "none")
+
+
+def option(default: Any = None, **metadata: Any) -> Any:
+    """A field that is an option of the command line and of `config.yaml`.
+
+    Args:
+        default: Its default; a list or a dictionary is copied.
+        **metadata: What there is to say of it; see the top of this module.
+    """
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def section(config: type[T], options: Mapping[str, Any]) -> T:
+    """A part of the configuration.
+
+    Args:
+        config (`type`): The dataclass of this part.
+        options (`Mapping`): Values by name of the option; those that are not of this part are ignored.
+
+    Returns:
+        The dataclass with the values that are given, and defaults.
+    """
+    return config(**{item.name: options[item.name] for item in fields(config) if item.name in options})  # type: ignore[arg-type]
+
+
+@dataclass
+class ReadingConfig:
+    """Which texts there are and how their file is read. Everything but `data` has a default.
+
+    Args:
+        data (`str`, *optional*): File, folder, pattern, address, or id of a dataset on the Hub.
+        text_columns (`str` or `list[str]`, *optional*): Columns of the text; by default `text`.
+        id_column (`str`, *optional*): Column of unique ids; by default ids are made from the texts.
+        split (`str`, *optional*): Split of data that has several.
+        delimiter (`str`, *optional*): Field separator of a CSV file.
+        encoding (`str`, *optional*): Encoding of a text file.
+        quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts.
+    """
+
+    data: str | None = option(
+        help="CSV, TSV, JSON(L) or Parquet file, a folder, pattern or fsspec address of these, or a Hub dataset id",
+        metavar="PATH",
+        local=True,
+    )
+    text_columns: str | list[str] | None = option(
+        help="column(s) of the text (default: text); repeatable. A name that contains commas is given as it is",
+        metavar="A,B,...",
+        action="append",
+        local=True,
+    )
+    id_column: str | None = option(help="column of unique ids", none="made from the text", metavar="NAME", local=True)
+    split: str | None = option(help="split of data that has several", none="train", metavar="NAME", local=True)
+    delimiter: str | None = option(help="field separator of a CSV file", none="detected", metavar="X", local=True)
+    encoding: str | None = option(help="encoding of a text file", none="detected", metavar="NAME", local=True)
+    quoting: str | None = option(
+        help="whether quotes mark the cells of a CSV file, or are part of its texts",
+        none="csv; files in which quotes may join rows are refused",
+        choices=QUOTINGS,
+        local=True,
+    )
+
+
+@dataclass
+class HumanReadingConfig:
+    """How files with labels that people gave are read.
+
+    Args:
+        human_delimiter (`str`, *optional*): Field separator.
+        human_encoding (`str`, *optional*): Encoding.
+        human_quoting (`str`, *optional*): What quotes are, as `quoting` of `ReadingConfig`.
+        allow_new_texts (`bool`, *optional*, defaults to `False`): Take labels of texts that are not in the data.
+    """
+
+    human_delimiter: str | None = option(
+        help="field separator of human labels", none="detected", metavar="X", local=True, resumable=True
+    )
+    human_encoding: str | None = option(
+        help="encoding of human labels", none="detected", metavar="NAME", local=True, resumable=True
+    )
+    human_quoting: str | None = option(
+        help="what quotes are in human labels, as --quoting", choices=QUOTINGS, local=True, resumable=True
+    )
+    allow_new_texts: bool = option(
+        False, help="take human labels of texts that are not in the data", local=True, resumable=True
+    )
+
+
+@dataclass
+class DataConfig(HumanReadingConfig, ReadingConfig):
+    """All data of a run.
+
+    Args:
+        gold_column (`str`, *optional*): Column of true labels, only used to score.
+        augmented_column (`str`, *optional*): Column with a paraphrase of each text.
+        human_labels (`list[str]`, *optional*): Files with labels that people gave.
+        examples (`list[str]`, *optional*): The same, of texts that need not be in the data.
+        test_data (`str`, *optional*): Texts with gold labels that the loop never sees.
+        test_split, test_delimiter, test_encoding, test_quoting (`str`, *optional*): How the test data are read.
+    """
+
+    gold_column: str | None = option(help="column of true labels, only used to score", metavar="NAME", local=True)
+    augmented_column: str | None = option(help="column with a paraphrase of each text", metavar="NAME", local=True)
+    human_labels: list[str] | None = option(
+        help="labels that people gave (id or text, and label; of entities tags or spans): always clean, never "
+        "overwritten; repeatable",
+        metavar="PATH",
+        action="append",
+        local=True,
+        resumable=True,
+    )
+    examples: list[str] | None = option(
+        help="the same, of texts that need not be in the data; repeatable",
+        metavar="PATH",
+        action="append",
+        local=True,
+        resumable=True,
+    )
+    test_data: str | None = option(help="texts with gold labels that the loop never sees", metavar="PATH", local=True)
+    test_split: str | None = option(help="split of the test data", none="--split", metavar="NAME", local=True)
+    test_delimiter: str | None = option(
+        help="field separator of the test data", none="detected", metavar="X", local=True
+    )
+    test_encoding: str | None = option(help="encoding of the test data", none="detected", metavar="NAME", local=True)
+    test_quoting: str | None = option(
+        help="what quotes are in the test data, as --quoting", choices=QUOTINGS, local=True
+    )
+
+
+@dataclass
+class TaskConfig:
+    """What is decided about a text.
+
+    Args:
+        task (`str` or `Mapping`, *optional*): YAML file of a task, or the task as `Task.to_dict` gives it.
+        labels (`str` or `list[str]`, *optional*): Label names, in place of `task`.
+        description (`str`, *optional*): What is to be decided.
+        label_map (`str` or `Mapping`, *optional*): Which label another value of a column of labels means.
+    """
+
+    task: str | Mapping[str, Any] | None = option(
+        help="YAML file with labels, their descriptions, a description", metavar="FILE"
+    )
+    labels: str | list[str] | None = option(help="label names, in place of --task", metavar="A,B,...")
+    description: str = option("", help="what is to be decided about a text", metavar="TEXT")
+    label_map: str | Mapping[str, str] | None = option(
+        help="which label another value of a column of labels means: YAML or JSON (value: label) or CSV (value,label)",
+        metavar="FILE",
+    )
+
+
+@dataclass
+class AnnotatorConfig:
+    """Who annotates.
+
+    Args:
+        annotator (`str` or `Mapping`, *optional*): Annotators by name; objects as a description of them.
+        refine_annotator (`str` or `Mapping`, *optional*): Who is asked in later rounds instead.
+        annotator_options (`dict`, *optional*): Arguments of an annotator given by name.
+    """
+
+    annotator: str | Mapping[str, Any] | None = option(
+        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable: fused",
+        metavar="SPEC",
+        action="append",
+    )
+    refine_annotator: str | Mapping[str, Any] | None = option(
+        help="who is asked in later rounds instead, for noisy texts, the most disputed first", metavar="SPEC"
+    )
+    annotator_options: dict[str, Any] = option(
+        {},
+        flag="--annotator-option",
+        help="argument of the annotator, repeatable: api_key_env=MY_KEY, provider=..., concurrency=32",
+        metavar="NAME=VALUE",
+        action="append",
+    )
+
+
+@dataclass
+class StudentConfig:
+    """The encoder that the student starts from; how it is trained is said by `FreeALConfig`.
+
+    Args:
+        student (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`): Hub id or folder.
+    """
+
+    student: str = option(EMBEDDED_MODEL, help="encoder to start from", metavar="MODEL")
 
 
 @dataclass
@@ -51,54 +273,49 @@ class LoopConfig:
         InputError: If a value cannot be used.
     """
 
-    num_rounds: int = field(default=2, metadata={"help": "Rounds of annotating and training."})
-    shots: int = field(default=10, metadata={"help": "Demonstrations shown with a text, at least one of every label."})
-    texts_per_list: int = field(
-        default=1,
-        metadata={"help": "Similar texts that share one list of demonstrations, for a server's prefix cache."},
+    num_rounds: int = option(2, help="rounds of annotating and training", resumable=True)
+    shots: int = option(10, help="demonstrations shown with a text, at least one of every label")
+    texts_per_list: int = option(
+        1, help="similar texts that share one list of demonstrations, for a server's prefix cache"
     )
-    pool_size: int = field(default=100, metadata={"help": "Size of the demonstration pool."})
-    candidate_fraction: float = field(
-        default=0.2, metadata={"help": "Cleanest fraction of each label's samples that may become demonstrations."}
+    pool_size: int = option(100, help="size of the demonstration pool")
+    candidate_fraction: float = option(
+        0.2, help="cleanest fraction of each label's samples that may become demonstrations"
     )
-    generated_per_label: int = field(
-        default=10, metadata={"help": "Texts that an LLM writes per label as demonstrations of round 0 (0: none)."}
+    generated_per_label: int = option(
+        10, help="texts that an LLM writes per label as demonstrations of round 0 (0: none)"
     )
-    refine: str = field(
-        default="noisy",
-        metadata={"help": "Texts that later rounds ask again (noisy: and unlabelled ones).", "choices": _REFINE},
+    refine: str = option(
+        "noisy", help="texts that later rounds ask again (noisy: and unlabelled ones)", choices=_REFINE
     )
-    stop_on: str = field(
-        default="never",
-        metadata={"help": "What ends the loop early; no rule sees gold.", "choices": _STOP_ON},
+    stop_on: str = option(
+        "never", help="what ends the loop early; no rule sees gold", choices=_STOP_ON, resumable=True
     )
-    setting: str = field(
-        default="transductive",
-        metadata={"help": "Score the student on the texts themselves or on test data.", "choices": _SETTINGS},
+    setting: str = option(
+        "transductive", help="score the student on the texts themselves or on test data", choices=_SETTINGS
     )
 
-    min_train_steps: int = field(
-        default=120,
-        metadata={"help": "Optimizer steps at least in each training, unless num_train_epochs is given."},
+    min_train_steps: int = option(
+        120, help="optimizer steps at least in each training, unless num_train_epochs is given"
     )
-    allow_doubtful_answers: bool = field(
-        default=False,
-        metadata={"help": "Train although nearly all answers are one label, or look random: where that is right."},
+    allow_doubtful_answers: bool = option(
+        False,
+        help="train although nearly all answers are one label, or look random: where that is right",
+        resumable=True,
     )
-    max_cost: float | None = field(
-        default=None, metadata={"help": "Dollars that the annotator may cost in the whole run.", "type": float}
+    max_cost: float | None = option(
+        help="dollars that the annotator may cost in the whole run", type=float, resumable=True
     )
-    max_tokens: int | None = field(
-        default=None, metadata={"help": "Tokens that the annotator may read and write in it.", "type": int}
+    max_tokens: int | None = option(
+        help="tokens that the annotator may read and write in it", type=int, resumable=True
     )
 
-    prices: str | None = field(
-        default=None,
-        metadata={
-            "help": "YAML file with the models' prices per million tokens.",
-            "type": str,
-            "none": "a few list prices",
-        },
+    prices: str | None = option(
+        help="YAML file with the models' prices per million tokens",
+        type=str,
+        none="a few list prices",
+        local=True,
+        resumable=True,
     )
 
     def __post_init__(self) -> None:
@@ -137,22 +354,29 @@ class HubConfig:
             Columns of one's own to push: `gold`, and columns that an annotator read. No other leaves the machine.
     """
 
-    hub_dataset_id: str | None = field(
-        default=None, metadata={"help": "Data set repository (default: USER/FOLDER-freeal).", "metavar": "ID"}
+    hub_dataset_id: str | None = option(
+        help="data set repository (default: USER/FOLDER-freeal)", metavar="ID", local=True, resumable=True
     )
-    hub_collection: str | None = field(
-        default=None, metadata={"help": "Title of a collection for data set, student and Space.", "metavar": "TITLE"}
+    hub_collection: str | None = option(
+        help="title of a collection for data set, student and Space", metavar="TITLE", local=True, resumable=True
     )
-    hub_space_id: str | None = field(
-        default=None, metadata={"help": "Space to put into the collection.", "metavar": "ID"}
+    hub_space_id: str | None = option(
+        help="space to put into the collection", metavar="ID", local=True, resumable=True
     )
-    hub_exist_ok: bool = field(
-        default=False, metadata={"help": "Push on top of repositories that this run did not make, or others changed."}
+    hub_exist_ok: bool = option(
+        False,
+        help="push on top of repositories that this run did not make, or others changed",
+        local=True,
+        resumable=True,
     )
-    push_columns: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Own columns to push, such as gold; no other is.", "metavar": "A,B,..."},
+    push_columns: list[str] = option(
+        [], help="own columns to push, such as gold; no other is", metavar="A,B,...", local=True, resumable=True
     )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.push_columns, str):  # as on the command line
+            self.push_columns = [name.strip() for name in self.push_columns.split(",")]
+        self.push_columns = self.push_columns or []
 
 
 @dataclass
@@ -171,25 +395,28 @@ class EngineConfig:
         InputError: If a value cannot be used, or Ray is not installed.
     """
 
-    engine: str = field(
-        default="local",
-        metadata={"help": "Annotate in this process or on a Ray cluster.", "choices": ("local", "ray")},
+    engine: str = option(
+        "local",
+        help="annotate in this process or on a Ray cluster",
+        choices=_ENGINES,
+        local=True,
+        resumable=True,
     )
-    ray_address: str | None = field(
-        default=None, metadata={"help": "Address of the cluster, or auto.", "type": str, "none": "one is started here"}
+    ray_address: str | None = option(
+        help="address of the cluster, or auto", type=str, none="one is started here", local=True, resumable=True
     )
-    ray_workers: int = field(default=2, metadata={"help": "Worker processes on the cluster."})
-    ray_gpus_per_worker: float = field(
-        default=0.0, metadata={"help": "GPUs of each worker, for a model in its process."}
+    ray_workers: int = option(2, help="worker processes on the cluster", local=True, resumable=True)
+    ray_gpus_per_worker: float = option(
+        0.0, help="GPUs of each worker, for a model in its process", local=True, resumable=True
     )
-    ray_shard_size: int = field(default=5000, metadata={"help": "Texts that a worker takes at a time."})
-    ray_calls_per_minute: float | None = field(
-        default=None, metadata={"help": "Most calls a minute of all workers together.", "type": float}
+    ray_shard_size: int = option(5000, help="texts that a worker takes at a time", local=True, resumable=True)
+    ray_calls_per_minute: float | None = option(
+        help="most calls a minute of all workers together", type=float, local=True, resumable=True
     )
 
     def __post_init__(self) -> None:
-        if self.engine not in ("local", "ray"):
-            raise InputError(f"engine is {self.engine!r}; choose one of local, ray.")
+        if self.engine not in _ENGINES:
+            raise InputError(f"engine is {self.engine!r}; choose one of {', '.join(_ENGINES)}.")
         if self.engine == "ray" and find_spec("ray") is None:
             raise InputError("The engine ray needs Ray: pip install 'freeal-hf[ray]'.")
         for name in ("ray_workers", "ray_shard_size"):
@@ -197,6 +424,52 @@ class EngineConfig:
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be at least 1.")
         if self.ray_calls_per_minute is not None and not self.ray_calls_per_minute > 0:
             raise InputError(f"ray_calls_per_minute is {self.ray_calls_per_minute!r}; it must be above 0.")
+
+
+@dataclass
+class RunConfig:
+    """All that a run is told.
+
+    Args:
+        data (`DataConfig`): Which data there are and how they are read.
+        task (`TaskConfig`): What is decided about a text.
+        annotators (`AnnotatorConfig`): Who annotates.
+        student (`StudentConfig`): What the student starts from.
+        training (`dict[str, Any]`): The fields of `FreeALConfig` that differ from their defaults.
+        loop (`LoopConfig`): How annotator and student take turns.
+        hub (`HubConfig`): What is pushed.
+        engine (`EngineConfig`): Where texts are annotated.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    annotators: AnnotatorConfig = field(default_factory=AnnotatorConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    training: dict[str, Any] = field(default_factory=dict)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    hub: HubConfig = field(default_factory=HubConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+
+_DEFAULTS = RunConfig()
+SECTIONS: Mapping[str, type] = {
+    item.name: type(getattr(_DEFAULTS, item.name))
+    for item in fields(RunConfig)
+    if is_dataclass(getattr(_DEFAULTS, item.name))
+}
+"""The dataclass of each section of a `RunConfig` but `training`, by name."""
+
+OPTIONS: Mapping[str, "Field[Any]"] = {item.name: item for part in SECTIONS.values() for item in fields(part)}
+"""The field of each option but those of `FreeALConfig`, by name."""
+
+
+def metadata_of(name: str) -> Mapping[str, Any]:
+    """What is declared of an option beside its default.
+
+    Args:
+        name (`str`): Name of the option, those of `FreeALConfig` included.
+    """
+    return OPTIONS[name].metadata if name in OPTIONS else _OF_TRANSFORMERS.get(name, {})
 
 
 def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
@@ -213,7 +486,7 @@ def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
     for item in fields(args):
         value = getattr(args, item.name)
         default = item.default if item.name in _PLACE else getattr(defaults, item.name)
-        if item.init and item.name not in _NEVER_WRITTEN and value != default:
+        if item.init and not metadata_of(item.name).get("private") and value != default:
             value = value.value if isinstance(value, Enum) else value
             changed[item.name] = value if isinstance(value, _PLAIN) else str(value)
     if args.epochs_are_given:  # as many as by default, but no corpus is small enough to change that

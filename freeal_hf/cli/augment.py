@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.cli.options import add_data_options, data_source, quiet_libraries, reading
+from freeal_hf.cli.options import add_options, data_source, quiet_libraries, reading
+from freeal_hf.config import ReadingConfig
 from freeal_hf.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def add_augment(commands: Any) -> None:
     speed.add_argument(
         "--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="precision (auto: bfloat16 on a GPU)"
     )
-    add_data_options(augment.add_argument_group("data"))
+    add_options(augment.add_argument_group("data"), ReadingConfig)
 
 
 def augment(options: argparse.Namespace, _: Sequence[str]) -> None:

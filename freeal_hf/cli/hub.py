@@ -3,11 +3,11 @@
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.config import HubConfig
+from freeal_hf.cli.options import add_options
+from freeal_hf.config import HubConfig, section
 from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT, RunFolder
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HUB_OPTIONS = tuple(item.name for item in fields(HubConfig))
-"""Options that make a `HubConfig`."""
-
 
 def add_hub_options(group: Any) -> None:
     """Adds what `run` and `push` have in common.
@@ -28,13 +25,7 @@ def add_hub_options(group: Any) -> None:
         group: Argument group of a parser.
     """
     group.add_argument("--hub-model-id", metavar="ID", help="model repository (default: USER/FOLDER-student)")
-    for item in fields(HubConfig):
-        flag = f"--{item.name.replace('_', '-')}"
-        text = item.metadata["help"][0].lower() + item.metadata["help"][1:].rstrip(".")
-        if item.default is False:
-            group.add_argument(flag, action="store_true", help=text)
-        else:
-            group.add_argument(flag, metavar=item.metadata["metavar"], help=text)
+    add_options(group, HubConfig)
     group.add_argument(
         "--hub-public",
         dest="hub_private_repo",
@@ -83,7 +74,7 @@ def push(options: argparse.Namespace, _: Sequence[str]) -> None:
     values = {**read_config(folder), **vars(options)}
     target = prepare_push(
         folder,
-        hub_config(values),
+        section(HubConfig, values),
         model_id=values.get("hub_model_id"),
         private=values.get("hub_private_repo") is not False,
     )
@@ -130,18 +121,6 @@ def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Data
     if folder.metrics(rounds - 1) is not None:
         logger.warning("All %d rounds of %s are there; --num-rounds %d adds one.", rounds, repo, rounds + 1)
     return merged, input_of(folder), test_of(folder)
-
-
-def hub_config(values: Mapping[str, Any]) -> HubConfig:
-    """The `HubConfig` of some options.
-
-    Args:
-        values (`Mapping`): Options by name; others are left alone.
-    """
-    named = {name: values[name] for name in HUB_OPTIONS if values.get(name)}
-    columns = named.get("push_columns", [])
-    named["push_columns"] = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else columns
-    return HubConfig(**named)
 
 
 def default_folder(repo: str) -> str:

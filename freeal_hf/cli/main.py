@@ -21,11 +21,7 @@ from freeal_hf.cli import space as cli_space
 from freeal_hf.cli.augment import add_augment, augment
 from freeal_hf.cli.ending import BUDGET_SPENT, FINISHED, End, Stop, record_end, stopping_on_signals
 from freeal_hf.cli.options import (
-    add_data_options,
-    add_field,
-    add_human_options,
-    add_task_options,
-    add_test_options,
+    add_options,
     annotator_options,
     data_source,
     human_reading,
@@ -37,7 +33,7 @@ from freeal_hf.cli.options import (
 )
 from freeal_hf.cli.predict import add_predict, predict
 from freeal_hf.cli.select import add_select, select
-from freeal_hf.config import EngineConfig, LoopConfig
+from freeal_hf.config import OPTIONS, SECTIONS, DataConfig, EngineConfig, HubConfig, LoopConfig, section
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import FreeALError, InputError
 from freeal_hf.loop.folder import STUDENT
@@ -47,28 +43,6 @@ _RECORDED = {"freeal_hf", "data_fingerprint"}
 _FREE_ANNOTATORS = ("embedding", "column:", "local:")
 _DEFAULT_OUTPUT_DIR = "runs/freeal"
 _DEMO_MESSAGE = "hi, my blender came with a cracked lid, can you send a new one?"
-_SOURCE_OPTIONS = (
-    "data",
-    "text_columns",
-    "gold_column",
-    "id_column",
-    "augmented_column",
-    "split",
-    "delimiter",
-    "encoding",
-    "quoting",
-    "test_data",
-    "test_split",
-    "test_delimiter",
-    "test_encoding",
-    "test_quoting",
-    "human_labels",
-    "human_delimiter",
-    "human_encoding",
-    "human_quoting",
-    "examples",
-    "allow_new_texts",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,67 +104,14 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("--help-training", action=_TrainingHelp, help="list the options of the student's training")
 
-    data = run.add_argument_group("data")
-    add_data_options(data)
-    data.add_argument("--gold-column", metavar="NAME", help="column of true labels, only used to score")
-    data.add_argument("--augmented-column", metavar="NAME", help="column with a paraphrase of each text")
-    data.add_argument(
-        "--human-labels",
-        action="append",
-        metavar="PATH",
-        help="labels that people gave (id or text, and label; of entities tags or spans): always clean, never "
-        "overwritten; repeatable",
-    )
-    data.add_argument(
-        "--examples",
-        action="append",
-        metavar="PATH",
-        help="the same, of texts that need not be in the data; repeatable",
-    )
-    data.add_argument(
-        "--allow-new-texts",
-        action="store_true",
-        help="take human labels of texts that are not in the data as examples (default: refuse them)",
-    )
-    add_human_options(data)
-    data.add_argument("--test-data", metavar="PATH", help="texts with gold labels that the loop never sees")
-    add_test_options(data)
-
-    task = run.add_argument_group("task")
-    add_task_options(task)
-
-    models = run.add_argument_group("annotator and student")
-    models.add_argument(
-        "--annotator",
-        action="append",
-        metavar="SPEC",
-        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable: fused",
-    )
-    models.add_argument(
-        "--refine-annotator",
-        metavar="SPEC",
-        help="who is asked in later rounds instead, for noisy texts, the most disputed first",
-    )
-    models.add_argument(
-        "--annotator-option",
-        action="append",
-        metavar="NAME=VALUE",
-        help="argument of the annotator, repeatable: api_key_env=MY_KEY, provider=..., concurrency=32",
-    )
-    models.add_argument("--student", metavar="MODEL", help=f"encoder to start from (default: {EMBEDDED_MODEL})")
-
-    loop = run.add_argument_group("loop")
-    for item in fields(LoopConfig):
-        add_field(loop, item)
-
-    engine = run.add_argument_group("engine")
-    for item in fields(EngineConfig):
-        add_field(engine, item)
-
-    hub = run.add_argument_group("Hub")
-    hub.add_argument("--push-to-hub", action="store_true", help="push data set and student after every round")
-    cli_hub.add_hub_options(hub)
-    hub.add_argument("--resume-from", metavar="ID", help="go on with the run of a data set repository, on any machine")
+    for name, part in SECTIONS.items():
+        group = run.add_argument_group(name)
+        if name == "hub":
+            group.add_argument("--push-to-hub", action="store_true", help="push dataset and student after every round")
+            cli_hub.add_hub_options(group)
+            group.add_argument("--resume-from", metavar="ID", help="go on with the run of a dataset on the Hub")
+        else:
+            add_options(group, part)
 
     output = run.add_argument_group("output")
     output.add_argument("--output-dir", metavar="DIR", help=f"the run's folder (default: {_DEFAULT_OUTPUT_DIR})")
@@ -274,8 +195,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     data_path = data_source(values)
     task = task_of(values)
     training = {**_split_training(values), **_parse_training(rest)}
-    loop = LoopConfig(**{item.name: values[item.name] for item in fields(LoopConfig) if item.name in values})
-    engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
+    loop, engine, hub = section(LoopConfig, values), section(EngineConfig, values), section(HubConfig, values)
 
     quiet_libraries()
     from freeal_hf.annotators.registry import columns_of, split_specs
@@ -294,7 +214,6 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     except ValueError as error:
         raise InputError(f"These training options cannot be used: {error}") from error
     student = str(values.get("student", EMBEDDED_MODEL))
-    options_of_annotator, hub = annotator_options(values), cli_hub.hub_config(values)
     loop_run = FreeAL(
         task,
         annotator,
@@ -302,7 +221,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
         args,
         loop,
         refine_annotator=refiner,
-        annotator_options=options_of_annotator,
+        annotator_options=annotator_options(values),
         hub=hub,
         engine=engine,
         text_columns=columns["text_columns"],
@@ -340,10 +259,14 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
             print(f"Round 0{of} will take about:\n{loop_run.estimate(dataset, which)}\n")
     if only_estimate:
         return End(FINISHED)
-    # `text_columns` is noted by the loop itself.
-    source = {name: values[name] for name in _SOURCE_OPTIONS if values.get(name) and name != "text_columns"}
     result = loop_run.run(
-        dataset, test, human_labels=human_labels, resume=resume, overwrite=overwrite, source=source, columns=original
+        dataset,
+        test,
+        human_labels=human_labels,
+        resume=resume,
+        overwrite=overwrite,
+        source=section(DataConfig, values),
+        columns=original,
     )
     print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
     if result.rounds[-1]["budget_spent"]:
@@ -379,21 +302,7 @@ def _read_config(path: str) -> dict[str, Any]:
 
 def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that configure training; the names of all others are known here."""
-    known = {
-        *(item.name for config in (LoopConfig, EngineConfig) for item in fields(config)),
-        *_SOURCE_OPTIONS,
-        *cli_hub.HUB_OPTIONS,
-        "task",
-        "labels",
-        "description",
-        "label_map",
-        "annotator",
-        "refine_annotator",
-        "annotator_option",
-        "annotator_options",
-        "student",
-        "output_dir",
-    }
+    known = {*OPTIONS, "annotator_option", "output_dir"}
     rest = {name: value for name, value in values.items() if name not in known}
     if not rest:
         return {}

@@ -4,70 +4,49 @@ import argparse
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import Field
+from dataclasses import MISSING, Field, fields
 from typing import Any
 
 import yaml
 
+from freeal_hf.config import ReadingConfig
 from freeal_hf.data.label_columns import load_label_map
-from freeal_hf.data.layouts import QUOTINGS, split_names
+from freeal_hf.data.layouts import split_names
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification, TokenClassification, load_task, task_from_dict
 
-READING_OPTIONS = ("id_column", "split", "delimiter", "encoding", "quoting")
-"""Options that go to the reader as they are, where they are given."""
 
-
-def add_data_options(group: Any) -> None:
-    """Adds where texts come from.
+def add_options(group: Any, config: type, *, without: Collection[str] = ()) -> None:
+    """Adds an option for each field of a dataclass.
 
     Args:
         group: Argument group of a parser.
+        config (`type`): The dataclass; its fields are declared with `freeal_hf.config.option`.
+        without (`Collection[str]`): Fields that are no options of this command.
     """
-    group.add_argument(
-        "--data",
-        metavar="PATH",
-        help="CSV, TSV, JSON(L) or Parquet file, a folder, pattern or fsspec address of these, or a Hub dataset id",
-    )
-    group.add_argument(
-        "--text-columns",
-        action="append",
-        metavar="A,B,...",
-        help="column(s) of the text (default: text); repeatable. A name that contains commas is given as it is",
-    )
-    group.add_argument("--id-column", metavar="NAME", help="column of unique ids (default: made from the text)")
-    group.add_argument("--split", metavar="NAME", help="split of data that has several (default: train)")
-    group.add_argument("--delimiter", metavar="X", help="field separator of a CSV file (default: detected)")
-    group.add_argument("--encoding", metavar="NAME", help="encoding of a text file (default: detected)")
-    group.add_argument(
-        "--quoting",
-        choices=QUOTINGS,
-        help="whether quotes mark the cells of a CSV file, or are part of its texts (default: csv; files in which "
-        "quotes may join rows are refused)",
-    )
+    for item in fields(config):
+        if item.name not in without:
+            _add_option(group, item)
 
 
-def add_test_options(group: Any) -> None:
-    """Adds how the test data are read.
-
-    Args:
-        group: Argument group of a parser.
-    """
-    group.add_argument("--test-split", metavar="NAME", help="their split, where they have several (default: --split)")
-    group.add_argument("--test-delimiter", metavar="X", help="their field separator (default: detected)")
-    group.add_argument("--test-encoding", metavar="NAME", help="their encoding (default: detected)")
-    group.add_argument("--test-quoting", choices=QUOTINGS, help="what quotes are in them, as --quoting")
-
-
-def add_human_options(group: Any) -> None:
-    """Adds how files with labels that people gave are read.
-
-    Args:
-        group: Argument group of a parser.
-    """
-    group.add_argument("--human-delimiter", metavar="X", help="their field separator (default: detected)")
-    group.add_argument("--human-encoding", metavar="NAME", help="their encoding (default: detected)")
-    group.add_argument("--human-quoting", choices=QUOTINGS, help="what quotes are in them, as --quoting")
+def _add_option(group: Any, item: Field[Any]) -> None:
+    known = item.metadata
+    default = known.get("none") if item.default in (None, MISSING) else item.default
+    shown = "" if default in (None, "", False) else f" (default: {default})"
+    given = {"help": known["help"] + shown}
+    flag = known.get("flag", f"--{item.name.replace('_', '-')}")
+    if isinstance(item.default, bool):
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, **given)
+        return
+    if "action" in known:
+        given["action"] = known["action"]
+    else:
+        given |= {"type": known.get("type", str if item.default in (None, MISSING) else type(item.default))}
+    if "choices" in known:
+        given["choices"] = known["choices"]
+    else:
+        given["metavar"] = known.get("metavar", "X")
+    group.add_argument(flag, **given)
 
 
 def human_reading(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,43 +79,6 @@ def options_of(kind: str) -> Iterator[None]:
         raise InputError(re.sub(r"--(split|delimiter|encoding|quoting)\b", rf"--{kind}-\1", str(error))) from error
 
 
-def add_task_options(group: Any) -> None:
-    """Adds what is to be decided about a text.
-
-    Args:
-        group: Argument group of a parser.
-    """
-    group.add_argument("--task", metavar="FILE", help="YAML file with labels, their descriptions, a description")
-    group.add_argument("--labels", metavar="A,B,...", help="label names, in place of --task")
-    group.add_argument("--description", metavar="TEXT", help="what is to be decided about a text")
-    group.add_argument(
-        "--label-map",
-        metavar="FILE",
-        help="which label another value of a column of labels means: YAML or JSON (value: label) or CSV (value,label)",
-    )
-
-
-def add_field(group: Any, item: Field[Any]) -> None:
-    """Adds an option for the field of a configuration.
-
-    Args:
-        group: Argument group of a parser.
-        item (`Field`): The field, with its `help`.
-    """
-    if isinstance(item.default, bool):
-        name, action = f"--{item.name.replace('_', '-')}", argparse.BooleanOptionalAction
-        group.add_argument(name, action=action, help=f"{item.metadata['help'].rstrip('.')} (default: {item.default})")
-        return
-    default = item.metadata.get("none", "no limit") if item.default is None else item.default
-    group.add_argument(
-        f"--{item.name.replace('_', '-')}",
-        type=item.metadata.get("type", type(item.default)),
-        choices=item.metadata.get("choices"),
-        metavar=None if "choices" in item.metadata else "X",
-        help=f"{item.metadata['help'].rstrip('.')} (default: {default})",
-    )
-
-
 def data_source(values: Mapping[str, Any]) -> Any:
     """The value of `--data`.
 
@@ -160,7 +102,8 @@ def reading(values: Mapping[str, Any], text_columns: Any = "text", *, is_read: b
     Raises:
         InputError: If the data must be opened to understand the names of columns, and cannot be.
     """
-    given = {name: values[name] for name in READING_OPTIONS if values.get(name)}
+    is_layout = {item.name for item in fields(ReadingConfig)} - {"data", "text_columns"}
+    given = {name: values[name] for name in values if name in is_layout and values[name]}
     if "delimiter" in given:
         given["delimiter"] = given["delimiter"].replace("\\t", "\t")
     columns = values.get("text_columns", text_columns)

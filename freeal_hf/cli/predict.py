@@ -2,12 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.cli.options import add_data_options, add_field, data_source, quiet_libraries, reading
-from freeal_hf.config import EngineConfig
+from freeal_hf.cli.options import add_options, data_source, quiet_libraries, reading
+from freeal_hf.config import EngineConfig, ReadingConfig, section
 from freeal_hf.errors import InputError
 
 
@@ -32,11 +31,10 @@ def add_predict(commands: Any) -> None:
     predict.add_argument(
         "--embeddings", action="store_true", default=False, help="write a column embedding, as a JSON list"
     )
-    engine = predict.add_argument_group("engine")
-    for item in fields(EngineConfig):
-        if item.name != "ray_calls_per_minute":  # a student makes no calls
-            add_field(engine, item)
-    add_data_options(predict.add_argument_group("data", "Default: the columns that the student learnt from."))
+    # A student makes no calls.
+    add_options(predict.add_argument_group("engine"), EngineConfig, without=["ray_calls_per_minute"])
+    data = predict.add_argument_group("data", "Default: the columns that the student learnt from.")
+    add_options(data, ReadingConfig)
 
 
 def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
@@ -78,7 +76,7 @@ def _predict_labels(values: dict[str, Any], source: Any, output: Path) -> tuple[
     from freeal_hf.data.texts import stream_texts
     from freeal_hf.prediction.classifier import Classifier, Columns, write_predictions
 
-    engine = EngineConfig(**{item.name: values[item.name] for item in fields(EngineConfig) if item.name in values})
+    engine = section(EngineConfig, values)
     classifier = Classifier(values["model"], batch_size=values["batch_size"])
     columns = Columns(classifier.label_names, values["top_k"], values["probabilities"], values["embeddings"])
     texts = stream_texts(source, **reading(values, classifier.text_columns))

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.options import (
-    add_data_options,
-    add_human_options,
-    add_task_options,
+    add_options,
     annotator_options,
     data_source,
     human_reading,
@@ -19,6 +17,7 @@ from freeal_hf.cli.options import (
     reading,
     task_of,
 )
+from freeal_hf.config import HumanReadingConfig, ReadingConfig, TaskConfig
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.embedded import EMBEDDED_MODEL
@@ -66,14 +65,11 @@ def add_select(commands: Any) -> None:
         help=f"{', '.join(STRATEGIES)} (default: llm). From entropy to contrastive they need --labelled.",
     )
     select.add_argument("--labelled", metavar="FILE", help="labels of people so far: columns id or text, and label")
-    select.add_argument(
-        "--allow-new-texts", action="store_true", help="take labels of texts that are not in the data, too"
-    )
-    add_human_options(select)
+    add_options(select, HumanReadingConfig)
     select.add_argument("--student", default=EMBEDDED_MODEL, metavar="MODEL", help="encoder that reads the texts")
     select.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all that is drawn (default: 0)")
-    add_data_options(select.add_argument_group("data"))
-    add_task_options(select.add_argument_group("task (for llm, and with --labelled)"))
+    add_options(select.add_argument_group("data"), ReadingConfig)
+    add_options(select.add_argument_group("task (for llm, and with --labelled)"), TaskConfig)
     llm = select.add_argument_group("llm (ActiveLLM)")
     llm.add_argument("--annotator", metavar="SPEC", help="endpoint:..., tgi:... or local:..., as in `run`")
     llm.add_argument("--annotator-option", action="append", metavar="NAME=VALUE", help="as in `run`, repeatable")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from freeal_hf.config import QUOTINGS
 from freeal_hf.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 JSON_LINES = {".jsonl", ".ndjson"}
 SUFFIXES = [*DELIMITERS, ".json", *sorted(JSON_LINES), ".parquet"]
-QUOTINGS = ("csv", "none")
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _CANDIDATES = ",;\t|"

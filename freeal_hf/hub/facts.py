@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from freeal_hf.cards import CardFacts, Score
-from freeal_hf.config import LoopConfig
+from freeal_hf.config import OPTIONS, metadata_of
 from freeal_hf.hub.files import label_columns, public_config, read_config, split_files
 from freeal_hf.labels.counts import describe_counts
 from freeal_hf.loop import folder as run_folder
@@ -26,28 +25,6 @@ _READ_PROMPTS = (
     "TextGenerationAnnotator",  # the former name of TGIAnnotator, in the folders of former runs
 )
 _ASKED = ("endpoint:", "tgi:", "local:")
-# Beside the fields of `LoopConfig`, what in a configuration says nothing about how a student was trained.
-_NOT_TRAINING = {
-    "freeal_hf",
-    "data",
-    "id_column",
-    "gold_column",
-    "human_labels",
-    "human_delimiter",
-    "human_encoding",
-    "human_quoting",
-    "examples",
-    "allow_new_texts",
-    "data_fingerprint",
-    "task",
-    "labels",
-    "description",
-    "annotator",
-    "refine_annotator",
-    "student",
-    "disable_tqdm",
-    "report_to",
-}
 
 
 def round_facts(
@@ -191,8 +168,8 @@ def _revision(model: str) -> str | None:
 
 
 def _training_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    others = {*_NOT_TRAINING, *(item.name for item in fields(LoopConfig))}
-    return {key: value for key, value in config.items() if key not in others}
+    others = {*OPTIONS, "freeal_hf", "data_fingerprint"}
+    return {key: value for key, value in config.items() if key not in others and not metadata_of(key).get("resumable")}
 
 
 def _scores(record: Mapping[str, Any], config: Mapping[str, Any], dataset_id: str) -> list[Score]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
+from freeal_hf.config import metadata_of
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.kinds.rounds import read_pool
 from freeal_hf.loop import folder as run_folder
@@ -26,31 +27,6 @@ STATE = ("annotations.json", "selection.npz")
 SHARD_BYTES = 256 * 2**20
 _BATCH_ROWS = 10_000
 STUDENT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-# What says where the data lay and how its columns were named, and what belongs to the owner's push.
-_PRIVATE_OPTIONS = {
-    "text_columns",
-    "gold_column",
-    "id_column",
-    "augmented_column",
-    "test_data",
-    "human_labels",
-    "human_delimiter",
-    "human_encoding",
-    "human_quoting",
-    "examples",
-    "allow_new_texts",
-    "split",
-    "delimiter",
-    "encoding",
-    "quoting",
-    "test_split",
-    "test_delimiter",
-    "test_encoding",
-    "test_quoting",
-    "output_dir",
-    "prices",
-}
-_PUSH_OPTIONS = ("hub_", "push_")
 _ROUND_LABELS = ("annotator", "student", "label")
 _ROUND_FIELDS = {
     "round": "int32",
@@ -160,7 +136,7 @@ def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict
     named = {
         key: value
         for key, value in config.items()
-        if key not in _PRIVATE_OPTIONS and not key.startswith(_PUSH_OPTIONS) and not is_local(value)
+        if not (metadata_of(key).get("local") or metadata_of(key).get("private") or is_local(value))
     }
     public: dict[str, Any] = {
         **named,

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from freeal_hf.config import metadata_of
 from freeal_hf.data.files import explained_disk_errors, read_json, remove, write_atomically
 from freeal_hf.errors import RunError
 
@@ -17,25 +18,6 @@ INPUT, TEST_LABELS, PROGRESS = "input.parquet", "test.parquet", "progress.jsonl"
 COLUMNS = "columns.parquet"
 """The user's columns as they are, for `labels.csv`. They never leave the machine."""
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
-
-# What may change between a run and its continuation without making it another run.
-_MAY_CHANGE = {
-    "freeal_hf",
-    "output_dir",
-    "num_rounds",
-    "stop_on",
-    "allow_doubtful_answers",
-    "max_cost",
-    "max_tokens",
-    "prices",
-    "human_labels",
-    "human_delimiter",
-    "human_encoding",
-    "human_quoting",
-    "examples",
-    "allow_new_texts",
-}
-_MAY_CHANGE_STARTS = ("hub_", "push_")
 
 
 class RunFolder:
@@ -119,7 +101,7 @@ class RunFolder:
         # Through YAML and back, so that tuples and lists compare equal.
         wanted = yaml.safe_load(yaml.safe_dump(dict(config)))
         differing = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]
-        differing = [key for key in differing if key not in _MAY_CHANGE and not key.startswith(_MAY_CHANGE_STARTS)]
+        differing = [key for key in differing if not metadata_of(key).get("resumable")]
         if differing and not resume:
             raise RunError(
                 f"{str(self.path)!r} holds another run: {differing[0]} was {_short(stored.get(differing[0]))} and is "

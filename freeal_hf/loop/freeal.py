@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.estimate import Estimate, estimate_annotation
 from freeal_hf.annotators.prices import load_prices
 from freeal_hf.config import (
+    DataConfig,
     EngineConfig,
     HubConfig,
     LoopConfig,
@@ -135,7 +136,7 @@ class FreeAL:
         allow_new_texts: bool = False,
         resume: bool = False,
         overwrite: bool = False,
-        source: Mapping[str, Any] | None = None,
+        source: DataConfig | Mapping[str, Any] | None = None,
         columns: RawTable | None = None,
     ) -> RunResult:
         """Runs all rounds, or those that are still missing in the run's folder.
@@ -154,7 +155,8 @@ class FreeAL:
                 annotator and train the student.
             resume (`bool`): Go on in the run's folder although the configuration differs.
             overwrite (`bool`): Start the run in this folder anew.
-            source (`Mapping`, *optional*): Where the data came from, noted in `config.yaml`.
+            source (`DataConfig` or a `Mapping` of its fields, *optional*):
+                Where the data came from, noted in `config.yaml`.
             columns (`RawTable`, *optional*):
                 All columns of the data, for `labels.csv`, where `dataset` is what `read_data` returned; else they are
                 read from `dataset`.
@@ -192,11 +194,11 @@ class FreeAL:
         *,
         resume: bool,
         overwrite: bool,
-        source: Mapping[str, Any] | None,
+        source: DataConfig | Mapping[str, Any] | None,
         columns: RawTable | None,
     ) -> None:
         given_data, dataset = dataset, self._prepared(dataset, asked=True)
-        used = dict(source or {})
+        used = asdict(_data_config(source))
         if given_data is not dataset:
             columns, used = columns or raw_table(given_data), self._own_columns(given_data)
         test = self._prepared(test_dataset) if test_dataset is not None else None
@@ -406,12 +408,13 @@ class FreeAL:
             token=self.args.hub_token,
         )
 
-    def _config(self, dataset: "Dataset", source: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _config(self, dataset: "Dataset", source: DataConfig | Mapping[str, Any] | None) -> dict[str, Any]:
         annotator, refiner = (describe_annotators(named) for named in (self.annotator, self.refine_annotator))
+        columns = self.text_columns if self.text_columns != ["text"] else None
+        data = replace(_data_config(source), text_columns=columns)
         return {
             "freeal_hf": freeal_hf.__version__,
-            **(source or {}),
-            **({"text_columns": self.text_columns} if self.text_columns != ["text"] else {}),
+            **{name: value for name, value in asdict(data).items() if value},
             "data_fingerprint": fingerprint(dataset),
             "task": self.task.to_dict(),
             "annotator": annotator,
@@ -543,3 +546,12 @@ class FreeAL:
         args.dataloader_pin_memory = args.dataloader_pin_memory and args.device.type != "cpu"
         args.save_strategy, args.save_total_limit = type(args.save_strategy)("epoch"), 1
         return args
+
+
+def _data_config(source: DataConfig | Mapping[str, Any] | None) -> DataConfig:
+    if isinstance(source, DataConfig):
+        return source
+    unknown = sorted(set(source or {}) - {item.name for item in fields(DataConfig)})
+    if unknown:
+        raise InputError(f"source has no field {unknown[0]!r}; its fields are those of DataConfig.")
+    return DataConfig(**(source or {}))
