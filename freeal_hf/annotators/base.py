@@ -217,6 +217,19 @@ class Annotator(ABC):
     timeout: float | None = None
     generation_timeout: float | None = None
 
+    @classmethod
+    def from_spec(cls, value: str, options: Mapping[str, Any]) -> "Annotator":
+        """Builds the annotator that is named on the command line.
+
+        Args:
+            value (`str`): What follows the colon in `NAME:VALUE`; empty if there is no colon.
+            options (`Mapping`): Keyword arguments, from `--annotator-option`.
+
+        Returns:
+            `Annotator`: By default `cls(value, **options)`, or `cls(**options)` without a value.
+        """
+        return cls(*filter(None, [value]), **options)
+
     @abstractmethod
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels texts.

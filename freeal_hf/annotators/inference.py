@@ -163,6 +163,12 @@ class InferenceEndpointsAnnotator(Annotator):
         form = Form(top_logprobs=TOP_LOGPROBS if probabilities else 0, extra=tuple(self.extra_body))
         self._features = Features(self._send, self.own_calls, form)
 
+    @classmethod
+    def from_spec(cls, value: str, options: Mapping[str, Any]) -> "InferenceEndpointsAnnotator":
+        """Builds the annotator that is named `endpoint:VALUE`: a model, an endpoint, a URL, or `MODEL@URL`."""
+        model, _, url = value.partition("@http")
+        return cls(model, **{**options, "base_url": f"http{url}"}) if model and url else cls(value, **options)
+
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: messages, schema, model, sampling."""
         if isinstance(task, TokenClassification):

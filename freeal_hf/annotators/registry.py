@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from freeal_hf.annotators.base import Annotator
 from freeal_hf.data.layouts import split_names
-from freeal_hf.errors import FreeALError, InputError
+from freeal_hf.errors import AnnotatorError, FreeALError, InputError
 
 FORMS = """\
 embedding                   sentence embeddings, no LLM and no network (embedding:MODEL for another model)
@@ -18,6 +19,17 @@ local:MODEL                 a causal language model in this process
 column:NAME                 labels in a column of the data (column:A,"B, C": of several)
 SPEC + SPEC                 several annotators, fused"""
 """What a specification may look like, for help and error messages."""
+
+GROUP = "freeal_hf.annotators"
+"""The entry point group under which other packages register annotators."""
+
+_BUILT_IN = {
+    "embedding": "freeal_hf.annotators.embedding:EmbeddingAnnotator",
+    "endpoint": "freeal_hf.annotators.inference:InferenceEndpointsAnnotator",
+    "tgi": "freeal_hf.annotators.tgi:TGIAnnotator",
+    "local": "freeal_hf.annotators.local:LocalAnnotator",
+    "column": "freeal_hf.annotators.column:ColumnAnnotator",
+}
 
 
 def split_specs(spec: str) -> list[str]:
@@ -53,7 +65,7 @@ def build_annotator(
     """The annotator that a specification names.
 
     Args:
-        spec (`str`): One of `FORMS`.
+        spec (`str`): One of `FORMS`, or `NAME` or `NAME:VALUE` of an annotator that another package registers.
         column (`Callable`, *optional*): Gives a column's values by sample id; needed by `column:NAME`.
         options (`Mapping`, *optional*): Keyword arguments of the annotator, such as `api_key_env` or `concurrency`.
 
@@ -62,9 +74,9 @@ def build_annotator(
             value.
         AnnotatorError: If the annotator cannot be built (missing extra, missing key, model that does not load).
     """
-    kind, _, value = spec.strip().partition(":")
+    name, _, value = spec.strip().partition(":")
     try:
-        return _build(kind, value.strip(), column, dict(options or {}))
+        return _build(name, value.strip(), column, dict(options or {}))
     except FreeALError:
         raise
     except (TypeError, ValueError) as error:
@@ -72,40 +84,62 @@ def build_annotator(
         raise InputError(f"Annotator {spec!r} cannot be made with these options ({given}): {error}.") from error
 
 
+def annotator_names() -> dict[str, EntryPoint]:
+    """The annotators of this package, then those that other packages register, by name.
+
+    A package registers a subclass of `Annotator` under the entry point group `freeal_hf.annotators`. The names of this
+    package cannot be replaced.
+    """
+    registered = {point.name: point for point in entry_points(group=GROUP)}
+    return {name: EntryPoint(name, place, GROUP) for name, place in _BUILT_IN.items()} | {
+        name: point for name, point in sorted(registered.items()) if name not in _BUILT_IN
+    }
+
+
 def _build(
-    kind: str, value: str, column: Callable[[str], Mapping[str, str]] | None, options: dict[str, Any]
+    name: str, value: str, column: Callable[[str], Mapping[str, str]] | None, options: dict[str, Any]
 ) -> Annotator:
-    # each import is made only for the annotator that needs it: torch, a client, an extra that may not be there
-    if kind == "embedding":
-        from freeal_hf.annotators.embedding import EmbeddingAnnotator
-
-        return _made(EmbeddingAnnotator, **{**({"model": value} if value else {}), **options})
-    if kind == "endpoint" and value:
-        from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
-
-        model, _, url = value.partition("@http")
-        if model and url:
-            options["base_url"] = f"http{url}"
-        return _made(InferenceEndpointsAnnotator, model or value, **options)
-    if kind == "tgi" and value:
-        from freeal_hf.annotators.tgi import TGIAnnotator
-
-        return _made(TGIAnnotator, value, **options)
-    if kind == "local" and value:
-        from freeal_hf.annotators.local import LocalAnnotator
-
-        return _made(LocalAnnotator, value, **options)
-    if kind == "column" and value and column is not None:
+    known = annotator_names()
+    if name not in known:
+        raise _unknown(name, value, known)
+    kind = _loaded(known[name])
+    parameters = list(inspect.signature(kind).parameters.values())
+    if name == "column":
+        if not value or column is None:
+            raise _unknown(name, value, known)
+        _check_options(kind, parameters[2:], options)
         from freeal_hf.annotators.column import ColumnAnnotator
 
-        return _made(ColumnAnnotator, column(value), value, **options)
-    raise InputError(f"There is no annotator {':'.join(filter(None, (kind, value)))!r}. The forms are:\n{FORMS}")
+        return ColumnAnnotator(column(value), value)
+    if not value and parameters and parameters[0].default is inspect.Parameter.empty:
+        raise _unknown(name, value, known)
+    _check_options(kind, parameters[1:] if value else parameters, options)
+    return kind.from_spec(value, options)
 
 
-def _made(annotator: Callable[..., Annotator], *arguments: Any, **options: Any) -> Annotator:
-    known = list(inspect.signature(annotator).parameters)[len(arguments) :]
+def _loaded(point: EntryPoint) -> type[Annotator]:
+    # imported only for the annotator that needs it: torch, a client, an extra that is not installed
+    place = f"{point.value!r}, which a package registers as annotator {point.name!r}"
+    try:
+        kind = point.load()
+    except (ImportError, AttributeError) as error:
+        raise AnnotatorError(f"{place}, cannot be imported ({error}); reinstall or remove that package.") from error
+    if not (isinstance(kind, type) and issubclass(kind, Annotator)):
+        raise AnnotatorError(f"{place}, is not a subclass of freeal_hf.Annotator; tell the authors of that package.")
+    return kind
+
+
+def _check_options(kind: type[Annotator], parameters: Iterable[inspect.Parameter], options: Iterable[str]) -> None:
+    known = [parameter.name for parameter in parameters]
     unknown = [name for name in options if name not in known]
     if unknown:
         has = f"its options are {', '.join(known)}" if known else "it takes none"
-        raise InputError(f"The annotator has no option {unknown[0]!r}; {has}.")
-    return annotator(*arguments, **options)
+        raise InputError(f"{kind.__name__} has no option {unknown[0]!r}; {has}.")
+
+
+def _unknown(name: str, value: str, known: Iterable[str]) -> InputError:
+    others = [
+        f"{other} or {other}:VALUE".ljust(28) + "of another package" for other in known if other not in _BUILT_IN
+    ]
+    forms = "\n".join([FORMS, *others])
+    return InputError(f"There is no annotator {':'.join(filter(None, (name, value)))!r}. The forms are:\n{forms}")
