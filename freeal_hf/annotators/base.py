@@ -12,7 +12,7 @@ from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import PaidAnswer, Work, drive, session
 from freeal_hf.annotators.pacing import UnusableAnswer
 from freeal_hf.data.spans import Span
-from freeal_hf.errors import InputError
+from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _UNUSABLE = frozenset(get_args(UnusableAnswer))
+_ROUNDING = 1e-4  # by which a sum of probabilities of low precision may be off
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Annotation:
         spans (`tuple[Span, ...]`, *optional*): In an entity task the entities, by words; `None` for no answer. `label`
             is then 0 where there is an answer.
         num_dropped (`int`): Entities of the answer that do not stand in the text, and are left out.
+
+    Raises:
+        AnnotatorError: If `label` is below -1, or `confidence` is no probability.
     """
 
     label: int
@@ -80,6 +84,15 @@ class Annotation:
     is_cut: bool = False
     spans: tuple[Span, ...] | None = None
     num_dropped: int = 0
+
+    def __post_init__(self) -> None:
+        if self.label < NO_LABEL:
+            raise AnnotatorError(f"An annotation has the label id {self.label}; it must be an id, or -1 for no label.")
+        if self.confidence is not None and not -_ROUNDING <= self.confidence <= 1 + _ROUNDING:
+            raise AnnotatorError(
+                f"An annotation has the confidence {self.confidence}; it must be a probability between 0 and 1, or "
+                "None."
+            )
 
     @property
     def is_labelled(self) -> bool:
@@ -403,7 +416,7 @@ def run_annotation(
     check_annotator(annotator)
     work: Work[AnnotationRequest, Annotation] = Work(
         annotator=annotator,
-        call=partial(annotator.annotate, task),
+        call=partial(_checked_answers, annotator, task),
         fingerprint=partial(annotator.fingerprint, task),
         restore=_restored_annotation,
         unanswered=lambda reason: Annotation(NO_LABEL, reason=reason),
@@ -529,6 +542,15 @@ def run_choice(
             work, [request], cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts, progress=None
         )
     return choice
+
+
+async def _checked_answers(annotator: Annotator, task: Task, some: Sequence[AnnotationRequest]) -> list[Annotation]:
+    answers = await annotator.annotate(task, some)
+    for answer in answers:
+        if answer.label >= task.num_labels:
+            name = type(annotator).__name__
+            raise AnnotatorError(f"{name} gave the label id {answer.label}; the task has {task.num_labels} labels.")
+    return answers
 
 
 def _restored_annotation(values: dict[str, Any]) -> Annotation:

@@ -153,7 +153,9 @@ def read_human_labels(
             f"columns are {_quoted(names)}."
         )
     labels = label_ids(table, LABEL_COLUMN, task, f"{origin}, column")
-    if labels and all(label == NO_LABEL for label in labels):
+    if not labels:
+        logger.warning("%s has a header and no rows, so that it brings no label.", origin)
+    elif all(label == NO_LABEL for label in labels):
         logger.warning("%s: the column 'label' is empty in every row, so that it brings no label; fill it in.", origin)
     return [
         replace(_human_label(table, row, label, text_columns, f"{origin}, row {row + 1}"), may_be_new=allow_new_texts)

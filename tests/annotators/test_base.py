@@ -30,7 +30,7 @@ from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import DRAIN_SECONDS
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RefusedError, RunError, TransientError
-from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
 TASK = TextClassification(["even", "odd"])
 
@@ -189,6 +189,22 @@ def test_an_annotator_that_takes_no_request_at_all_is_refused(limit: str) -> Non
     setattr(annotator, limit, 0)
     with pytest.raises(InputError, match=f"{limit} is 0"):
         labels(run_annotation(annotator, TASK, requests_for("a")))
+
+
+@pytest.mark.parametrize("confidence", [-0.1, 1.5, 87.0, float("nan"), float("inf")])
+def test_a_confidence_that_is_no_probability_is_refused(confidence: float) -> None:
+    with pytest.raises(AnnotatorError, match="must be a probability between 0 and 1"):
+        Annotation(1, confidence=confidence)
+
+
+@pytest.mark.parametrize("label", [-2, len(TASK.label_names)])
+def test_a_label_id_that_the_task_has_not_ends_the_run(label: int) -> None:
+    class Wrong(LengthAnnotator):
+        async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+            return [Annotation(label) for _ in requests]
+
+    with pytest.raises(AnnotatorError, match=f"label id {label};"):
+        labels(run_annotation(Wrong(), TASK, requests_for("a")))
 
 
 def test_progress_is_told_of_every_text() -> None:

@@ -287,3 +287,9 @@ def test_a_run_begun_when_ids_had_no_letter_goes_on_with_its_ids(run, corpus, sa
     assert not any(sample.startswith("t") for sample in ids)
     assert {row["note"] for row in rows_of(result, said["text"])} == {"labelled by a person"}
     assert len(result.rounds) == 2
+
+
+def test_a_file_with_a_header_and_no_rows_is_warned_of(task, tmp_path, caplog):
+    (tmp_path / "human.csv").write_text("text,label\n")
+    assert read_human_labels(tmp_path / "human.csv", task) == []
+    assert "has a header and no rows" in caplog.text
