@@ -27,31 +27,30 @@ def add_audit(commands: Any) -> None:
 def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `audit`."""
     from freeal_hf.hub.facts import task_of
-    from freeal_hf.loop.audit import AUDIT_CSV, VERDICTS, answers_of, draw_audit, note_audit, score_audit
+    from freeal_hf.kinds.registry import kind_of
+    from freeal_hf.loop.audit import AUDIT_CSV, draw_audit, note_audit, score_audit
 
     folder = RunFolder(options.run_dir)
     if not (folder / LABELS).is_file():
         raise InputError(f"{options.run_dir!r} is no folder of a run with labels; give OUTPUT_DIR of freeal-hf run.")
     task, sheet = task_of(folder), folder / AUDIT_CSV
-    answers = answers_of(task)
+    question = kind_of(task).audit
+    names = question.answers.label_names
     if options.new or not sheet.is_file():
-        draw_audit(folder, options.n, seed=options.seed)
-        print(
-            f"Fill in the column `label` of {sheet} ({', '.join(answers.label_names)}), then run this command again."
-        )
+        draw_audit(folder, task, options.n, seed=options.seed)
+        print(f"Fill in the column `label` of {sheet} ({', '.join(names)}), then run this command again.")
     if options.terminal:
-        _ask(folder, answers.label_names)
+        _ask(folder, names)
     result = score_audit(folder, task)
     if result is None:
         return
     note_audit(folder, task, result)
-    what = "sentences have exactly the right entities" if answers is VERDICTS else "final labels are right"
     print(
-        f"{result.answered} of {result.drawn} answered: {100 * result.accuracy:.1f} % of the {what} "
+        f"{result.answered} of {result.drawn} answered: {100 * result.accuracy:.1f} % of the {question.right} "
         f"({100 * result.low:.1f} to {100 * result.high:.1f} %, 95 % Wilson interval).\n"
         f"Noted in {folder / METRICS} and {folder / REPORT}."
     )
-    if answers is not VERDICTS:
+    if question.are_human_labels:
         print(f"The answers are human labels for a further round: --human-labels {sheet}")
 
 

@@ -22,7 +22,7 @@ from freeal_hf.data.files import write_atomically
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import Task, TokenClassification
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -103,16 +103,13 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
         raise InputError(f"{str(output)!r} is there already, maybe with labels that somebody entered; name another.")
     quiet_libraries()
     from freeal_hf.data.texts import read_data
+    from freeal_hf.kinds.registry import kind_of
     from freeal_hf.select.pool import check_budget, select_instances
     from freeal_hf.select.student import described_pool
 
     task = task_of(values) if values["strategy"] == "llm" or "labelled" in values else None
-    if isinstance(task, TokenClassification):
-        raise InputError(
-            "`select` chooses texts for a task with labels of texts; it cannot choose for one of entities yet. For "
-            "sentences whose entities a person will mark give a column of texts, a --strategy that needs no labels "
-            "(kmeans, coreset, random), and no --labelled."
-        )
+    if task is not None:
+        kind_of(task).check_can_select()
     pool, ids = _pool(read_data(source, **reading(values)), values, task)
     check_budget(pool, values["budget"])
     with ExitStack() as stack:
@@ -142,7 +139,8 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
 def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
     """The distinct usable texts with the labels of people, and the id of each."""
     from freeal_hf.data.human_labels import read_human_labels
-    from freeal_hf.kinds.rounds import distinct_texts, with_human_labels
+    from freeal_hf.kinds.registry import kind_of
+    from freeal_hf.kinds.rounds import distinct_texts
     from freeal_hf.select.pool import Pool
 
     corpus = distinct_texts(data)
@@ -155,7 +153,7 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
                 allow_new_texts=bool(values.get("allow_new_texts")),
                 **human_reading(values),
             )
-        corpus = with_human_labels(corpus, data, task, said)
+        corpus = kind_of(task).with_human_labels(corpus, data, said)
         matched, others = corpus.human_rows
         print(f"{matched} of {len(said)} labels of people match a text of the data; {others} do not.")
     return Pool(list(corpus.texts), corpus.human), list(corpus.ids)

@@ -1,21 +1,23 @@
 """What the cards of a round say: facts and pictures, gathered from the run's folder."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.cards import CardFacts, Score
 from freeal_hf.config import OPTIONS, metadata_of
 from freeal_hf.hub.files import label_columns, public_config, read_config, split_files
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.kinds.rounds import label_counts
 from freeal_hf.labels.counts import describe_counts
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting import figures
 from freeal_hf.reporting.report import summary_rows
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, task_from_dict
+from freeal_hf.tasks import Task, task_from_dict
 
 _SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")
 _READ_PROMPTS = (
@@ -47,9 +49,7 @@ def round_facts(
     all_columns = _names(place / run_folder.LABELS)
     config = public_config(folder, dataset_id, has_gold="gold" in columns)
     splits = {split: _num_rows(path) for split, path in split_files(folder, number).items()}
-    names = figures.label_names(labels)
-    counts = Counter(names[i] for i in figures.flat(labels["label"]) if i != NO_LABEL)
-    mark = "B-" if isinstance(task, TokenClassification) else ""
+    counts = label_counts(labels)
     annotator = config.get("annotator", "embedding")
     base_model = config.get("student")
     facts = CardFacts(
@@ -69,7 +69,7 @@ def round_facts(
         facts=_measured(records),
         estimate=_estimate(last) + _audited(last),
         checked=last.get("audited_texts", 0),
-        label_counts={name: counts[mark + name] for name in task.label_names},
+        label_counts={name: counts[name] for name in task.label_names},
         splits=splits,
         columns=[name for name in all_columns if name != "gold" or name in columns],
         config=_config_text(config),
@@ -143,15 +143,7 @@ def _is_asked(annotator: Any) -> bool:
 
 
 def _prompt(task: Task) -> str:
-    from freeal_hf.annotators.base import AnnotationRequest
-    from freeal_hf.annotators.prompts.entities import entity_messages
-    from freeal_hf.annotators.prompts.labels import annotation_messages
-
-    request = AnnotationRequest("{text}")
-    if isinstance(task, TokenClassification):
-        messages = entity_messages(task, request)
-    else:
-        messages = annotation_messages(task, request)
+    messages = kind_of(task).messages(AnnotationRequest("{text}"))
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
 
 

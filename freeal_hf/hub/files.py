@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -11,15 +10,15 @@ import yaml
 
 from freeal_hf.config import metadata_of
 from freeal_hf.data.files import read_json, write_json
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_pool
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
-from freeal_hf.tasks import Task, TokenClassification
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from datasets import Features
 
 STATE = ("annotations.json", "selection.npz")
 """What the next round needs beside the data set, the demonstrations and the metrics."""
@@ -27,7 +26,6 @@ STATE = ("annotations.json", "selection.npz")
 SHARD_BYTES = 256 * 2**20
 _BATCH_ROWS = 10_000
 STUDENT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-_ROUND_LABELS = ("annotator", "student", "label")
 _ROUND_FIELDS = {
     "round": "int32",
     "annotator_accuracy": "float64",
@@ -46,7 +44,6 @@ _ROUND_FIELDS = {
     "seconds": "float64",
     "budget_spent": "bool",
 }
-_ENTITY_FIELDS = {f"{who}_{what}": "float64" for who in _ROUND_LABELS for what in ("precision", "recall", "f1")}
 _INPUT_COLUMNS = {"id", "text", "note", "augmented_text", "tokens", "token_starts"}
 
 
@@ -250,34 +247,26 @@ def _write(writer: Any, batch: "pa.RecordBatch", schema: "pa.Schema") -> None:
 
 
 def _tables(folder: RunFolder, number: int, task: Task, staging: Path) -> dict[str, Path]:
-    from datasets import ClassLabel, Features, Value
+    from datasets import Value
 
-    records = [folder.metrics(i) for i in range(number + 1)]
-    of_entities, text = isinstance(task, TokenClassification), Value("string")
-    fields = {**_ROUND_FIELDS, **(_ENTITY_FIELDS if of_entities else {})}
-    rounds = [{key: record.get(key) for key in fields} for record in records if record is not None]
+    kind = kind_of(task)
+    records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
+    figures = {**_ROUND_FIELDS, **dict.fromkeys(kind.extra_figures, "float64")}
     pool = read_pool(folder.round(number) / run_folder.DEMONSTRATIONS, task)
-    shots = [
-        {**asdict(shot), "entities": [{"text": named, "type": kind} for named, kind in shot.entities], "round": number}
-        for shot in pool
-    ]
-    entities = {"entities": [{"text": text, "type": text}]} if of_entities else {}
-    features = {
-        "rounds": Features({key: Value(kind) for key, kind in fields.items()}),
-        "demonstrations": Features(
-            text=text, label=ClassLabel(names=task.label_names), source=text, id=text, round=Value("int32"), **entities
-        ),
+    tables = {
+        "rounds": {key: ([record.get(key) for record in records], Value(type_)) for key, type_ in figures.items()},
+        "demonstrations": {**kind.demonstration_table(pool), "round": ([number] * len(pool), Value("int32"))},
     }
     files = {}
-    for name, rows in {"rounds": rounds, "demonstrations": shots}.items():
+    for name, columns in tables.items():
         files[f"{name}/train-00000-of-00001.parquet"] = staging / f"{name}.parquet"
-        _write_rows(staging / f"{name}.parquet", rows, features[name])
-    write_json(staging / "metrics.json", [record for record in records if record is not None])
+        _write_table(staging / f"{name}.parquet", columns)
+    write_json(staging / "metrics.json", records)
     return {**files, "metrics.json": staging / "metrics.json"}
 
 
-def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]], features: "Features") -> None:
-    from datasets import Dataset
+def _write_table(path: Path, columns: Mapping[str, tuple[list[Any], Any]]) -> None:
+    from datasets import Dataset, Features
 
-    columns = {name: [row[name] for row in rows] for name in features}
-    Dataset.from_dict(columns, features=features).to_parquet(str(path))
+    features = Features({name: feature for name, (_, feature) in columns.items()})
+    Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features).to_parquet(str(path))

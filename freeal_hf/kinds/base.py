@@ -1,15 +1,17 @@
 """`TaskKind`: everything that differs between kinds of task, so that there is one loop for all of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.config import LoopConfig
 from freeal_hf.kinds.rounds import Selection
-from freeal_hf.tasks import Demonstration
+from freeal_hf.tasks import Demonstration, TextClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -17,6 +19,21 @@ if TYPE_CHECKING:
 TaskT = TypeVar("TaskT")
 CorpusT = TypeVar("CorpusT")
 AnswersT = TypeVar("AnswersT")
+
+
+@dataclass(frozen=True)
+class AuditQuestion:
+    """What a person answers about a text in an audit.
+
+    Args:
+        answers (`TextClassification`): The answers that can be given.
+        are_human_labels (`bool`): Whether an answer is also a human label for a further round.
+        right (`str`): What is true of a confirmed text, in the plural.
+    """
+
+    answers: TextClassification
+    are_human_labels: bool
+    right: str
 
 
 class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
@@ -75,7 +92,36 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
                 other.
         """
 
+    @abstractmethod
+    def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
+        """Columns of the output, beside `id` and `gold`, that hold the same as the user's column of that name.
+
+        Args:
+            names (`Sequence[str]`): The columns of the user's data.
+            text_columns (`Sequence[str]`): Those that the texts were read from.
+        """
+
+    def has_other_words(self, stored: Path, dataset: "Dataset") -> bool:
+        """Whether the rows of a stored input had other words, so that answers about them do not fit.
+
+        Args:
+            stored (`Path`): The file of the stored input.
+            dataset (`Dataset`): What `read_rows` returns for the same data now.
+        """
+        return False
+
+    def check_can_select(self) -> None:
+        """Refuses `freeal-hf select` for a kind of task that it cannot choose texts for.
+
+        Raises:
+            InputError: If that is so.
+        """
+
     # ---- Answers of annotators ----
+
+    @abstractmethod
+    def messages(self, request: AnnotationRequest) -> list[dict[str, str]]:
+        """The chat that asks a language model for an annotation, as the card of a dataset shows it."""
 
     @abstractmethod
     def no_answers(self, corpus: CorpusT) -> AnswersT:
@@ -110,6 +156,10 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     @abstractmethod
     def found_labels(self, corpus: CorpusT, answers: AnswersT) -> np.ndarray:
         """Ids of all labels that annotators and people gave."""
+
+    @abstractmethod
+    def text_labels(self, corpus: CorpusT, answers: AnswersT) -> np.ndarray | None:
+        """Label id of each text before training, -1 for none, shape `(n,)`; `None` where a text has several labels."""
 
     # ---- Training ----
 
@@ -182,3 +232,38 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     @abstractmethod
     def score(self, labels: "Dataset") -> dict[str, Any]:
         """The scores of a round's dataset for `metrics.json`."""
+
+    # ---- Reports, cards and audits ----
+
+    extra_figures: ClassVar[tuple[str, ...]] = ()
+    """Figures of a round's record that only this kind has, in the table of the rounds on the Hub."""
+
+    @abstractmethod
+    def shown(self, label: Any, row: Mapping[str, Any]) -> str:
+        """A label of a row in words.
+
+        Args:
+            label: The value of one of the row's label columns.
+            row (`Mapping`): The row of a round's dataset.
+        """
+
+    @abstractmethod
+    def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
+        """The columns of a demonstration pool on the Hub: name to values and feature."""
+
+    @property
+    @abstractmethod
+    def audit(self) -> "AuditQuestion":
+        """What a person answers about a text in an audit."""
+
+    @abstractmethod
+    def audited_labels(self, labels: "Dataset") -> np.ndarray:
+        """What an audit draws its strata from: an id for each row of a round's dataset, -1 where it has no label."""
+
+    @abstractmethod
+    def right_answer(self, audited_label: int) -> str:
+        """The answer with which a person confirms one of `audited_labels`."""
+
+    @abstractmethod
+    def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Cells of the audit's sheet, beside `id`, `text` and `label`, for a row of a round's dataset."""

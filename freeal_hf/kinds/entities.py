@@ -1,33 +1,43 @@
 """Entities in each sentence: a BIO tag for each word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.prompts.entities import entity_messages
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HUMAN_NOTE
 from freeal_hf.data.sentences import SPANS, TOKENS, named_in, read_sentences, spans_in_text, tag_names
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.base import TaskKind
+from freeal_hf.kinds.base import AuditQuestion, TaskKind
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
 from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types, with_human_labels
-from freeal_hf.kinds.rounds import Selection
+from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
 from freeal_hf.labels.metrics import score_entities
-from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
+VERDICTS = TextClassification(["right", "wrong"], "Has the text these entities, all of them, and no others?")
+"""What a person answers about a sentence in an audit."""
+
+
 class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
     """Entities of given types in each sentence: a BIO tag for each word."""
+
+    extra_figures = tuple(
+        f"{who}_{score}" for who in ("annotator", "student", "label") for score in ("precision", "recall", "f1")
+    )
 
     def read_rows(self, source: Any, **options: Any) -> "Dataset":
         if options.pop("augmented_column", None) is not None:
@@ -56,6 +66,56 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
     def score(self, labels: "Dataset") -> dict[str, Any]:
         return score_entities(labels)
+
+    def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
+        if TOKENS in names:
+            return [TOKENS]
+        return ["text"] if list(text_columns) == ["text"] and "text" in names else []
+
+    def has_other_words(self, stored: Path, dataset: "Dataset") -> bool:
+        before = read_labels(stored)
+        return list(before["id"]) == list(dataset["id"]) and list(before[TOKENS]) != list(dataset[TOKENS])
+
+    def check_can_select(self) -> None:
+        raise InputError(
+            "`select` chooses texts for a task with labels of texts; it cannot choose for one of entities yet. For "
+            "sentences whose entities a person will mark give a column of texts, a --strategy that needs no labels "
+            "(kmeans, coreset, random), and no --labelled."
+        )
+
+    def messages(self, request: AnnotationRequest) -> list[dict[str, str]]:
+        return entity_messages(self.task, request)
+
+    def text_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray | None:
+        return None
+
+    def shown(self, label: Any, row: Mapping[str, Any]) -> str:
+        spans = spans_of(tag_names(label, self.task.tags))
+        return "; ".join(f"{span.type}: {' '.join(row[TOKENS][span.start : span.end])}" for span in spans) or "none"
+
+    def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
+        from datasets import Value
+
+        entities = [[{"text": text, "type": name} for text, name in shot.entities] for shot in pool]
+        text = Value("string")
+        return {**pool_table(pool, self.task), "entities": (entities, [{"text": text, "type": text}])}
+
+    @property
+    def audit(self) -> AuditQuestion:
+        return AuditQuestion(VERDICTS, are_human_labels=False, right="sentences have exactly the right entities")
+
+    def audited_labels(self, labels: "Dataset") -> np.ndarray:
+        def has_entities(tags: Sequence[int]) -> int:
+            return NO_LABEL if not tags or NO_LABEL in tags else int(any(tags))
+
+        return np.array([has_entities(tags) for tags in labels["label"]])
+
+    def right_answer(self, audited_label: int) -> str:
+        return VERDICTS.label_names[0]  # whether the sentence has entities or none
+
+    def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
+        named = (f"{row['text'][span['start'] : span['end']]} ({span['type']})" for span in row[SPANS])
+        return {"entities": "; ".join(named) or "none"}
 
     def no_answers(self, corpus: Sentences) -> EntityAnswers:
         """Answers for sentences that nobody has been asked about."""

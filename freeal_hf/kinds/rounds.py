@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -382,6 +383,19 @@ def write_pool(path: Path, pool: Sequence[Demonstration], task: Task) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+def pool_table(pool: Sequence[Demonstration], task: Task) -> dict[str, tuple[list[Any], Any]]:
+    """The columns of a demonstration pool that all kinds of task have: name to values and feature."""
+    from datasets import ClassLabel, Value
+
+    text = Value("string")
+    return {
+        "text": ([shot.text for shot in pool], text),
+        "label": ([shot.label for shot in pool], ClassLabel(names=task.label_names)),
+        "source": ([shot.source for shot in pool], text),
+        "id": ([shot.id for shot in pool], text),
+    }
+
+
 def read_pool(path: Path, task: Task) -> list[Demonstration]:
     """Reads what `write_pool` wrote."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
@@ -483,6 +497,21 @@ def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarr
     selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
     final, confidence = likeliest(probabilities), probabilities.max(axis=1)
     return label_rows(test, corpus, task, Answers.none(count), selection, final, confidence, number)
+
+
+def label_counts(labels: "Dataset") -> Counter[str]:
+    """How often each label is final in a round's dataset; in an entity task, how many entities of each type there are.
+
+    Args:
+        labels (`Dataset`): A round's dataset; its column `label` is enough.
+    """
+    from datasets import ClassLabel
+
+    feature = labels.features["label"]
+    if isinstance(feature, ClassLabel):
+        return Counter(feature.names[i] for i in labels["label"] if i != NO_LABEL)
+    tags = feature.feature.names  # each entity has one B- tag
+    return Counter(tags[i][2:] for ids in labels["label"] for i in ids if i != NO_LABEL and tags[i].startswith("B-"))
 
 
 def read_labels(path: Path) -> "Dataset":

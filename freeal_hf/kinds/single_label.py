@@ -1,19 +1,21 @@
 """One label for each text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.prompts.labels import annotation_messages
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.arrow import dataset_of, spooled
 from freeal_hf.data.texts import class_label, read_data
 from freeal_hf.data.ties import likeliest
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.kinds import rounds as round_files
-from freeal_hf.kinds.base import TaskKind
-from freeal_hf.kinds.rounds import Answers, Corpus, Selection, distinct_texts, with_human_labels
+from freeal_hf.kinds.base import AuditQuestion, TaskKind
+from freeal_hf.kinds.rounds import Answers, Corpus, Selection, distinct_texts, pool_table, with_human_labels
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.metrics import score_round
@@ -50,6 +52,34 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
 
     def score(self, labels: "Dataset") -> dict[str, Any]:
         return score_round(labels)
+
+    def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
+        return ["text"] if list(text_columns) == ["text"] and "text" in names else []
+
+    def messages(self, request: AnnotationRequest) -> list[dict[str, str]]:
+        return annotation_messages(self.task, request)
+
+    def text_labels(self, corpus: Corpus, answers: Answers) -> np.ndarray | None:
+        return corpus.training_labels(answers)
+
+    def shown(self, label: Any, row: Mapping[str, Any]) -> str:
+        return self.task.label_names[label]
+
+    def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
+        return pool_table(pool, self.task)
+
+    @property
+    def audit(self) -> AuditQuestion:
+        return AuditQuestion(self.task, are_human_labels=True, right="final labels are right")
+
+    def audited_labels(self, labels: "Dataset") -> np.ndarray:
+        return np.array(labels["label"][:])
+
+    def right_answer(self, audited_label: int) -> str:
+        return self.task.label_names[audited_label]
+
+    def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
+        return {}
 
     def no_answers(self, corpus: Corpus) -> Answers:
         """Answers for texts that nobody has been asked about."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.annotators.pacing import kind_of_reason
-from freeal_hf.data.sentences import SPANS
 from freeal_hf.tasks import is_missing
 
 if TYPE_CHECKING:
@@ -21,7 +20,9 @@ _REASONS_KEPT = 10  # an annotator of one's own may give each text another reaso
 _NO_REASON, _OTHER = "no reason given", "other reasons"
 
 
-def count_rows(dataset: "Dataset", corpus: Any, answers: Any, labels: "Dataset") -> dict[str, Any]:
+def count_rows(
+    dataset: "Dataset", corpus: Any, answers: Any, labels: "Dataset", text_labels: np.ndarray | None
+) -> dict[str, Any]:
     """The `counts` of a round's record in `metrics.json`.
 
     Args:
@@ -29,6 +30,8 @@ def count_rows(dataset: "Dataset", corpus: Any, answers: Any, labels: "Dataset")
         corpus (`Corpus` or `Sentences`): The distinct texts that were collected from it.
         answers (`Answers` or `EntityAnswers`): The annotator's answers for these texts.
         labels (`Dataset`): The round's dataset.
+        text_labels (`np.ndarray` of shape `(n,)`, *optional*):
+            Label id of each text by the annotator or a person, -1 for none; `None` where a text has several labels.
 
     Returns:
         `dict`: Counts of rows, if not said otherwise:
@@ -49,7 +52,7 @@ def count_rows(dataset: "Dataset", corpus: Any, answers: Any, labels: "Dataset")
     notes: Sequence[str | None] = dataset.select(unusable)["note"][:]
     found = [*notes, *(answers.reasons[i] for i in index[unanswered])]
     reasons = Counter(kind_of_reason(reason) if reason else _NO_REASON for reason in found)
-    given = [] if SPANS in labels.column_names else corpus.training_labels(answers)[index[labelled]]
+    given = [] if text_labels is None else text_labels[index[labelled]]
     final = labels.select(unanswered)["label"][:]
     return {
         "rows": len(index),
@@ -112,7 +115,7 @@ def count_warnings(counts: Mapping[str, Any]) -> list[str]:
     return [warning for warning in (loss_warning(counts), skew_warning(counts)) if warning is not None]
 
 
-def _most_frequent_label(given: Sequence[int], labels: "Dataset") -> dict[str, Any] | None:
+def _most_frequent_label(given: Sequence[int] | np.ndarray, labels: "Dataset") -> dict[str, Any] | None:
     if not len(given):
         return None
     (label, rows), *_ = Counter(map(int, given)).most_common(1)

@@ -6,29 +6,27 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from freeal_hf.data.files import read_json, write_atomically, write_json
 from freeal_hf.data.human_labels import has_human_label, read_human_labels
 from freeal_hf.data.joins import explain_unknown_id, rows_of_ids
-from freeal_hf.data.sentences import SPANS
 from freeal_hf.data.spreadsheets import harmless, restored
 from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.results import publish_figures
-from freeal_hf.tasks import NO_LABEL, Task, TextClassification
+from freeal_hf.tasks import NO_LABEL, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 AUDIT_CSV, _PLAN = "audit.csv", "audit.json"
-VERDICTS = TextClassification(["right", "wrong"], "Has the text these entities, all of them, and no others?")
-"""What a person answers about a sentence of an entity task."""
 _Z = 1.96
 _CONFIDENCE_STRATA = 3
 
@@ -51,15 +49,16 @@ class AuditResult:
     drawn: int
 
 
-def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
+def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
     """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
 
     The sample is stratified by final label and by confidence, in proportion, at least one of each stratum. What the
     run says of a text is not shown, so that it sways nobody. Sentences of an entity task do come with their
-    `entities`, and the answer is one of `VERDICTS` for all of them together; their strata are those with and without.
+    `entities`, and the answer is `right` or `wrong` for all of them together; their strata are those with and without.
 
     Args:
         folder (`RunFolder`): The run's folder.
+        task (`Task`): What is labelled.
         n (`int`): How many texts.
         seed (`int`): Seed of the draw.
 
@@ -72,9 +71,9 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
     if n < 1:
         raise InputError(f"n is {n}; draw at least one text.")
     labels = read_labels(folder / run_folder.LABELS)
-    of_entities, notes = SPANS in labels.column_names, labels["note"][:]
-    final = np.array([_has_entities(row) for row in labels["label"]] if of_entities else labels["label"][:])
-    human = np.array([has_human_label(note) for note in notes])
+    kind = kind_of(task)
+    final = kind.audited_labels(labels)
+    human = np.array([has_human_label(note) for note in labels["note"][:]])
     rows = np.flatnonzero((final != NO_LABEL) & ~human)
     if len(rows) == 0:
         raise InputError(f"Every label in {str(folder.path)!r} was given by a person; there is nothing to audit.")
@@ -88,8 +87,7 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
         for row in rng.choice(rows[strata == stratum], count, replace=False)
     ]
     drawn = [drawn[i] for i in rng.permutation(len(drawn))]
-    # Of a sentence the right answer is that its entities are.
-    names = VERDICTS.label_names[:1] * 2 if of_entities else labels.features["label"].names
+    answers = {int(row): kind.right_answer(int(final[row])) for row, _ in drawn}
     write_json(
         folder / _PLAN,
         {
@@ -97,14 +95,13 @@ def draw_audit(folder: RunFolder, n: int, *, seed: int = 0) -> Path:
             "labels": _digest(labels),
             "certain": int(human.sum()),
             "strata": sizes.tolist(),
-            "texts": {labels[int(row)]["id"]: [int(stratum), names[final[row]]] for row, stratum in drawn},
+            "texts": {labels[int(row)]["id"]: [int(stratum), answers[int(row)]] for row, stratum in drawn},
         },
     )
-    sheet = []
-    for row in labels.select([int(row) for row, _ in drawn]):
-        shown = {"entities": _entities(row)} if of_entities else {}
-        sheet.append({"id": row["id"], "text": row["text"], **shown, "label": ""})
-    write_sheet(folder, sheet)
+    rows_drawn = labels.select([int(row) for row, _ in drawn])
+    write_sheet(
+        folder, [{"id": row["id"], "text": row["text"], **kind.audit_cells(row), "label": ""} for row in rows_drawn]
+    )
     return folder / AUDIT_CSV
 
 
@@ -117,11 +114,6 @@ def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
 def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
     """Writes the rows of `audit.csv` back."""
     write_atomically(folder / AUDIT_CSV, lambda path: _write(path, rows))
-
-
-def answers_of(task: Task) -> TextClassification:
-    """What a person answers for a text of a task: one of its labels, or one of `VERDICTS` on its entities."""
-    return task if isinstance(task, TextClassification) else VERDICTS
 
 
 def score_audit(folder: RunFolder, task: Task) -> AuditResult | None:
@@ -145,7 +137,7 @@ def score_audit(folder: RunFolder, task: Task) -> AuditResult | None:
     plan = read_json(folder / _PLAN)
     right = np.zeros(len(plan["strata"]))
     answered = np.zeros(len(plan["strata"]))
-    answers = answers_of(task)
+    answers = kind_of(task).audit.answers
     drawn = list(plan["texts"])
     given = read_human_labels(folder / AUDIT_CSV, answers)
     row_of = rows_of_ids({answer.id for answer in given}, drawn)
@@ -254,14 +246,6 @@ def _allocate(sizes: np.ndarray, n: int) -> np.ndarray:
         else:
             counts[np.argmin(np.where(counts > 1, missing, np.inf))] -= 1
     return counts
-
-
-def _has_entities(tags: Sequence[int]) -> int:
-    return NO_LABEL if not tags or NO_LABEL in tags else int(any(tags))
-
-
-def _entities(row: Mapping[str, Any]) -> str:
-    return "; ".join(f"{row['text'][span['start'] : span['end']]} ({span['type']})" for span in row[SPANS]) or "none"
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

@@ -31,7 +31,6 @@ from freeal_hf.config import (
 from freeal_hf.data.files import explained_disk_errors, remove, write_atomically, write_json
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.labels_csv import keep_columns
-from freeal_hf.data.sentences import TOKENS
 from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.data.texts import fingerprint, with_stored_ids
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
@@ -49,7 +48,7 @@ from freeal_hf.loop.requests import SELECTION, foreseen, foreseen_writing
 from freeal_hf.loop.results import RunResult, load_result, publish
 from freeal_hf.loop.stopping import convergence_figures, stopping_rule
 from freeal_hf.loop.voters import Asking, Voter, voters_of
-from freeal_hf.tasks import Demonstration, Task, TokenClassification
+from freeal_hf.tasks import Demonstration, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -337,14 +336,8 @@ class FreeAL:
 
     def _repeated(self, names: Sequence[str], used: Mapping[str, Any]) -> list[str]:
         """Our columns that are the user's column of the same name."""
-        has_words = TOKENS in names and isinstance(self.task, TokenClassification)
-        same = {
-            "id": used.get("id_column") == "id",
-            "gold": used.get("gold_column") == "gold",
-            "text": self.text_columns == ["text"] and not has_words,
-            TOKENS: has_words,
-        }
-        return [name for name, is_same in same.items() if is_same and name in names]
+        same = [name for name in ("id", "gold") if used.get(f"{name}_column") == name and name in names]
+        return [*same, *self.kind.kept_columns(names, self.text_columns)]
 
     def _check(self, corpus: Corpus, test: "Dataset | None") -> None:
         if len(corpus.texts) < self.task.num_labels:
@@ -377,12 +370,11 @@ class FreeAL:
     def _refuse_other_words(self, dataset: "Dataset") -> None:
         """Refuses to go on with sentences whose answers are about other words."""
         stored = self.folder / run_folder.INPUT
-        if TOKENS not in dataset.column_names or not stored.is_file():
+        if not stored.is_file():
             return
         if not any((self.folder / f"round-{i}" / ANNOTATIONS).is_file() for i in range(self.loop.num_rounds)):
             return
-        before = read_labels(stored)
-        if list(before["id"]) == list(dataset["id"]) and list(before[TOKENS]) != list(dataset[TOKENS]):
+        if self.kind.has_other_words(stored, dataset):
             raise RunError(
                 f"The run in {str(self.folder.path)!r} was begun by a version of freeal-hf that split its texts into "
                 "other words. Start it anew with --overwrite, which keeps the answers that were paid for, or choose "
@@ -457,7 +449,7 @@ class FreeAL:
             pool = self.kind.choose_pool(corpus, answers, selection, self.loop, self.args.seed)
         write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
         previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
-        counts = count_rows(dataset, corpus, answers, labels)
+        counts = count_rows(dataset, corpus, answers, labels, self.kind.text_labels(corpus, answers))
         record = {**self.kind.score(labels), **estimate, **convergence_figures(labels, previous), "counts": counts}
         if test is not None:
             rows = self.kind.test_rows(test, folder / run_folder.STUDENT, number)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.data.files import copy_into, read_json, write_atomically, write_json
 from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import RunError
-from freeal_hf.kinds.rounds import read_labels
+from freeal_hf.kinds.rounds import label_counts, read_labels
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
-from freeal_hf.reporting.report import label_counts, summary, write_report
+from freeal_hf.reporting.report import summary, write_report
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """What a run found, for people: the table of its rounds and one self-contained HTML page."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.data.files import write_atomically
-from freeal_hf.data.sentences import SPANS, tag_names
-from freeal_hf.data.spans import spans_of
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.kinds.rounds import label_counts
 from freeal_hf.labels.counts import count_warnings, describe_counts
 from freeal_hf.reporting import figures
-from freeal_hf.tasks import NO_LABEL, Task, TokenClassification, is_missing
+from freeal_hf.tasks import Task, is_missing
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -104,14 +103,6 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
     write_atomically(path, lambda partial: partial.write_text(page, encoding="utf-8"))
 
 
-def label_counts(labels: "Dataset") -> Counter[str]:
-    """How often each label is final in a round's data set; of entities, how many of each type there are."""
-    if SPANS in labels.column_names:
-        return Counter(span["type"] for spans in labels[SPANS] for span in spans)
-    names = labels.features["label"].names
-    return Counter(names[i] for i in labels["label"] if i != NO_LABEL)
-
-
 def _label_counts(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> list[tuple[str, str, int, str]]:
     estimates = record.get("estimated_label_accuracy_by_label") or {}
     counts = label_counts(labels)
@@ -130,6 +121,7 @@ def _estimate(estimate: Mapping[str, float] | None) -> str:
 
 def _disputed(labels: "Dataset", task: Task) -> list[dict[str, Any]]:
     """The texts on which annotator and student differ and the final label is least sure."""
+    kind = kind_of(task)
     annotator, student = labels["annotator_label"][:], labels["student_label"][:]
     confidence = np.array(labels["label_confidence"][:], dtype=float)
     differ = [a != s and not is_missing(a) and not is_missing(s) for a, s in zip(annotator, student, strict=True)]
@@ -138,21 +130,13 @@ def _disputed(labels: "Dataset", task: Task) -> list[dict[str, Any]]:
     return [
         {
             "text": row["text"],
-            "annotator": _shown(row["annotator_label"], row, task),
-            "student": _shown(row["student_label"], row, task),
-            "label": _shown(row["label"], row, task),
+            "annotator": kind.shown(row["annotator_label"], row),
+            "student": kind.shown(row["student_label"], row),
+            "label": kind.shown(row["label"], row),
             "confidence": UNKNOWN if row["label_confidence"] is None else f"{row['label_confidence']:.2f}",
         }
         for row in labels.select(rows.tolist())
     ]
-
-
-def _shown(label: Any, row: Mapping[str, Any], task: Task) -> str:
-    """A label's name, or the entities of a sentence."""
-    if not isinstance(task, TokenClassification):
-        return task.label_names[label]
-    spans = spans_of(tag_names(label, task.tags))
-    return "; ".join(f"{span.type}: {' '.join(row['tokens'][span.start : span.end])}" for span in spans) or "none"
 
 
 def _cell(key: str, value: Any) -> str:

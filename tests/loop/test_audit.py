@@ -8,7 +8,7 @@ from datasets import ClassLabel, Dataset, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf import TextClassification
+from freeal_hf import TextClassification, TokenClassification
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from freeal_hf.loop.audit import (
@@ -76,7 +76,7 @@ def answer_truly(folder):
 
 
 def test_the_sheet_shows_texts_and_nothing_that_the_run_says_of_them(folder):
-    path = draw_audit(folder, 100)
+    path = draw_audit(folder, TASK, 100)
     rows = list(csv.DictReader(path.open(encoding="utf-8-sig")))
     assert list(rows[0]) == ["id", "text", "label"]
     assert len({row["id"] for row in rows}) == 100
@@ -84,14 +84,14 @@ def test_the_sheet_shows_texts_and_nothing_that_the_run_says_of_them(folder):
 
 
 def test_without_answers_there_is_no_accuracy(folder):
-    draw_audit(folder, 10)
+    draw_audit(folder, TASK, 10)
     assert score_audit(folder, TASK) is None
 
 
 def test_the_accuracy_is_right_on_average_and_the_interval_holds_it(folder):
     results = []
     for seed in range(60):
-        draw_audit(folder, 100, seed=seed)
+        draw_audit(folder, TASK, 100, seed=seed)
         answer_truly(folder)
         results.append(score_audit(folder, TASK))
     truth = np.mean([row["label"] == row["gold"] for row in Dataset.from_parquet(str(folder / "labels.parquet"))])
@@ -100,7 +100,7 @@ def test_the_accuracy_is_right_on_average_and_the_interval_holds_it(folder):
 
 
 def test_half_filled_sheets_are_scored_by_what_is_there(folder):
-    draw_audit(folder, 40)
+    draw_audit(folder, TASK, 40)
     answer_truly(folder)
     rows = read_sheet(folder)
     write_sheet(folder, [{**row, "label": row["label"] if i % 2 else ""} for i, row in enumerate(rows)])
@@ -109,7 +109,7 @@ def test_half_filled_sheets_are_scored_by_what_is_there(folder):
 
 
 def test_a_sheet_that_a_spreadsheet_saved_in_its_layout_is_read(folder):
-    draw_audit(folder, 5)
+    draw_audit(folder, TASK, 5)
     rows = [{**row, "text": "Grüße"} for row in read_sheet(folder)]
     with (folder / "audit.csv").open("w", encoding="cp1252", newline="") as file:
         writer = csv.DictWriter(file, rows[0], delimiter=";")
@@ -119,14 +119,14 @@ def test_a_sheet_that_a_spreadsheet_saved_in_its_layout_is_read(folder):
 
 
 def test_an_answer_that_is_no_label_is_named(folder):
-    draw_audit(folder, 5)
+    draw_audit(folder, TASK, 5)
     write_sheet(folder, [{**row, "label": "stone"} for row in read_sheet(folder)])
     with pytest.raises(InputError, match="'stone'"):
         score_audit(folder, TASK)
 
 
 def test_two_answers_for_one_text_are_refused(folder):
-    draw_audit(folder, 5)
+    draw_audit(folder, TASK, 5)
     row = {**read_sheet(folder)[0], "label": "tool"}
     write_sheet(folder, [row, {**row, "id": f" {row['id']} "}])
     with pytest.raises(InputError, match=r"row 1 and .*row 2 answer for the same text"):
@@ -134,7 +134,7 @@ def test_two_answers_for_one_text_are_refused(folder):
 
 
 def test_a_sheet_that_a_spreadsheet_saved_in_another_layout_is_read(folder):
-    path = draw_audit(folder, 20)
+    path = draw_audit(folder, TASK, 20)
     answer_truly(folder)
     expected = read_sheet(folder), score_audit(folder, TASK)
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -145,7 +145,7 @@ def test_a_sheet_that_a_spreadsheet_saved_in_another_layout_is_read(folder):
 
 
 def test_texts_that_a_spreadsheet_would_execute_come_back_from_the_sheet(folder):
-    draw_audit(folder, 1)
+    draw_audit(folder, TASK, 1)
     write_sheet(folder, [{**read_sheet(folder)[0], "text": "=1+1"}])
     assert "'=1+1" in (folder / AUDIT_CSV).read_text()
     write_sheet(folder, read_sheet(folder))
@@ -153,7 +153,7 @@ def test_texts_that_a_spreadsheet_would_execute_come_back_from_the_sheet(folder)
 
 
 def test_an_answer_for_a_text_that_was_not_drawn_is_refused(folder):
-    draw_audit(folder, 5)
+    draw_audit(folder, TASK, 5)
     write_sheet(folder, [{"id": "id-of-another", "text": "", "label": "tool"}])
     with pytest.raises(InputError, match="was not drawn"):
         score_audit(folder, TASK)
@@ -205,7 +205,7 @@ def test_what_an_audit_found_stands_in_the_metrics_and_the_report(folder, capsys
 
 
 def test_an_audit_is_noted_with_the_round_that_it_was_drawn_from(folder, capsys):
-    draw_audit(folder, 50)
+    draw_audit(folder, TASK, 50)
     answer_truly(folder)
     later = {**folder.metrics(0), "round": 1}
     (folder / "round-1").mkdir()
@@ -218,7 +218,7 @@ def test_an_audit_is_noted_with_the_round_that_it_was_drawn_from(folder, capsys)
 
 
 def test_answers_for_labels_that_are_gone_are_kept_and_not_noted(folder, capsys):
-    draw_audit(folder, 50)
+    draw_audit(folder, TASK, 50)
     answer_truly(folder)
     labels = Dataset.from_parquet(str(folder / "round-0" / "labels.parquet"))
     others = labels.map(lambda row: {"label": 1 - row["label"]})
@@ -277,7 +277,7 @@ def test_sentences_are_audited_with_their_entities_right_or_wrong_as_a_whole(ent
 
 
 def test_a_verdict_that_is_none_is_refused(entity_folder, capsys):
-    draw_audit(entity_folder, 5)
+    draw_audit(entity_folder, TokenClassification(["fruit"]), 5)
     write_sheet(entity_folder, [{**row, "label": "fruit"} for row in read_sheet(entity_folder)])
     assert main(["audit", str(entity_folder.path)]) == 1
     assert "'right', 'wrong'" in capsys.readouterr().err
