@@ -17,6 +17,7 @@ _PUBLIC = {
     "Choice": "freeal_hf.annotators.base",
     "ChoiceRequest": "freeal_hf.annotators.base",
     "Demonstration": "freeal_hf.tasks",
+    "DoubtfulAnswersError": "freeal_hf.errors",
     "EmbeddingAnnotator": "freeal_hf.annotators.embedding",
     "EngineConfig": "freeal_hf.config",
     "FreeAL": "freeal_hf.loop.freeal",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from freeal_hf.data.texts import read_data as read_data
     from freeal_hf.errors import AnnotatorError as AnnotatorError
     from freeal_hf.errors import BudgetExceeded as BudgetExceeded
+    from freeal_hf.errors import DoubtfulAnswersError as DoubtfulAnswersError
     from freeal_hf.errors import FreeALError as FreeALError
     from freeal_hf.errors import HubChanged as HubChanged
     from freeal_hf.errors import HubError as HubError

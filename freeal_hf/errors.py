@@ -31,6 +31,19 @@ class AnnotatorError(FreeALError, RuntimeError):
     """An annotator that cannot work at all: wrong key, unknown model, unreachable server, missing extra."""
 
 
+class DoubtfulAnswersError(AnnotatorError):
+    """Answers that look independent of the texts. The run goes on with them once the user confirms them.
+
+    Args:
+        message (`str`): What looks wrong and what to do about it.
+        reason (`str`, defaults to `""`): What looks wrong.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class RunError(FreeALError, RuntimeError):
     """A run's folder that cannot be used or written."""
 

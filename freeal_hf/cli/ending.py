@@ -11,9 +11,10 @@ from pathlib import Path
 from types import FrameType
 
 from freeal_hf.data.files import read_json, remove, write_json
-from freeal_hf.errors import FreeALError
+from freeal_hf.errors import DoubtfulAnswersError, FreeALError
 
 FINISHED, FAILED, STOPPED, BUDGET_SPENT = "finished", "failed", "stopped", "budget spent"
+DOUBTFUL = "doubtful answers"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ONE_REQUEST = 1.0  # seconds within which several signals are one request to stop
@@ -67,8 +68,8 @@ class End:
     """How a run ended.
 
     Args:
-        state (`str`): `FINISHED`, `FAILED`, `STOPPED` or `BUDGET_SPENT`.
-        message (`str`): What went wrong and what to do about it; empty if nothing did.
+        state (`str`): `FINISHED`, `FAILED`, `STOPPED`, `BUDGET_SPENT` or `DOUBTFUL`.
+        message (`str`): What went wrong and what to do about it, of `DOUBTFUL` what looks wrong; empty if nothing did.
     """
 
     state: str
@@ -106,6 +107,8 @@ def read_end(path: Path) -> End | None:
 def _end_by(error: BaseException) -> End:
     if isinstance(error, KeyboardInterrupt):
         return End(STOPPED)
+    if isinstance(error, DoubtfulAnswersError):
+        return End(DOUBTFUL, error.reason)
     if isinstance(error, FreeALError):
         return End(FAILED, str(error))
     # The text of any other error was not written for users, and nobody has checked it for secrets.

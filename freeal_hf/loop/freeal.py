@@ -34,7 +34,7 @@ from freeal_hf.data.labels_csv import keep_columns
 from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.data.texts import fingerprint, with_stored_ids
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
-from freeal_hf.errors import AnnotatorError, InputError, RunError
+from freeal_hf.errors import DoubtfulAnswersError, InputError, RunError
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Corpus, Selection, read_labels, write_pool
 from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
@@ -165,7 +165,8 @@ class FreeAL:
 
         Raises:
             InputError: If the data, the task or a setting cannot be used; nothing was asked or written.
-            AnnotatorError: If the annotator cannot work, or its answers are nearly all the same or look random and
+            AnnotatorError: If the annotator cannot work.
+            DoubtfulAnswersError: If the annotator's answers are nearly all the same or look random and
                 `loop.allow_doubtful_answers` is not set; all answers received are kept.
             RunError: If the folder belongs to another run or cannot be written.
             HubError: If `args.push_to_hub` is set and the Hub refuses before the first call (nothing was asked) or
@@ -519,7 +520,7 @@ class FreeAL:
         if reason is None:
             return
         if not self.loop.allow_doubtful_answers:
-            raise AnnotatorError(f"{reason} {REMEDY}")
+            raise DoubtfulAnswersError(f"{reason} {REMEDY}", reason)
         if self.processes.is_main:
             logger.warning("Round %d: %s You confirmed it; there is no estimate of the labels.", number, reason)
 

@@ -17,9 +17,10 @@ from typing import Any
 import psutil
 
 from freeal_hf.cli.ending import BUDGET_SPENT, read_end
+from freeal_hf.cli.ending import DOUBTFUL as DOUBTFUL_ANSWERS
 from freeal_hf.data.files import remove
 from freeal_hf.web.settings import Settings
-from freeal_hf.web.store import FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
+from freeal_hf.web.store import DOUBTFUL, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 
 _INTERRUPTED = "The run was interrupted. Press Go on to continue where it stopped."
 _RESTARTED = "The Space was restarted. Give your token or key again, then press Go on to continue where it stopped."
@@ -166,6 +167,8 @@ class Runner:
             _drop_checkpoints(run)
         elif end is not None and end.state == FAILED:
             state, message = FAILED, end.message
+        elif end is not None and end.state == DOUBTFUL_ANSWERS:
+            state, message = DOUBTFUL, end.message
         elif stopped:
             state, message = STOPPED, stopped
         elif is_ours:

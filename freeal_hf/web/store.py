@@ -14,6 +14,7 @@ from typing import Any
 from freeal_hf.tasks import TokenClassification
 
 DRAFT, WAITING, RUNNING, STOPPED, FINISHED, FAILED = "draft", "waiting", "running", "stopped", "finished", "failed"
+DOUBTFUL = "doubtful"  # the annotator's answers wait for the visitor's confirmation
 UNDER_WAY = (WAITING, RUNNING)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{32}")

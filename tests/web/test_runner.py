@@ -14,7 +14,17 @@ from freeal_hf.cli.ending import End
 from freeal_hf.web import runner
 from freeal_hf.web.runner import BusyError, Runner
 from freeal_hf.web.settings import Settings, read_settings
-from freeal_hf.web.store import FAILED, FINISHED, RUNNING, STOPPED, WAITING, FullError, Store, UnknownRunError
+from freeal_hf.web.store import (
+    DOUBTFUL,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STOPPED,
+    WAITING,
+    FullError,
+    Store,
+    UnknownRunError,
+)
 
 
 @pytest.fixture
@@ -109,6 +119,7 @@ def test_what_was_offered_for_download_is_deleted_after_the_stated_time(runs, tm
         (End(ending.FINISHED), FINISHED, ""),
         (End(ending.BUDGET_SPENT, "The budget is spent."), FINISHED, "The budget is spent."),
         (End(ending.FAILED, "There is no such model."), FAILED, "There is no such model."),
+        (End(ending.DOUBTFUL, "All answers are the same."), DOUBTFUL, "All answers are the same."),
         (End(ending.STOPPED), WAITING, ""),
     ],
 )
