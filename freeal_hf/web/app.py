@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from freeal_hf.cli.ending import Stop, stopping_on_signals
 from freeal_hf.web import shown
-from freeal_hf.web.page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, STEPS, TASK, Page, Place, open_tabs
+from freeal_hf.web.page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, STEPS, TASK, Page, Place, Update
 from freeal_hf.web.runner import Runner, files_folder
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.steps.data import build as build_data
@@ -66,13 +66,13 @@ def build(place: Place) -> gr.Blocks:
             with tabs[RESULTS]:
                 build_results(place, page, run)
 
-        def tick(run_id: str) -> tuple[Any, ...]:
+        def tick(run_id: str) -> Update:
             try:
                 is_done = place.store.read(run_id).state == FINISHED
             except UnknownRunError:  # deleted, perhaps in another tab
                 gr.Warning("This run has been deleted.")
-                return (*run.look(""), gr.skip())
-            return (*run.look(run_id), gr.Tabs(selected=RESULTS) if is_done else gr.skip())
+                return run.look("")
+            return {**run.look(run_id), **(page.go_to(RESULTS) if is_done else {})}
 
         timer.tick(
             tick, run_id, [*run.seen, steps], api_visibility="private", show_progress="hidden", trigger_mode="once"
@@ -86,14 +86,14 @@ def build(place: Place) -> gr.Blocks:
         for fill, fields in ((data.fill, data.fields), (task.fill, task.fields)):
             run.started.success(fill, run_id, fields, api_visibility="private", show_progress="hidden")
 
-        def open_run(request: gr.Request) -> tuple[Any, ...]:
+        def open_run(request: gr.Request) -> Update:
             asked = request.query_params.get("run", "")
             try:
                 found = place.store.read(asked) if asked else None
             except UnknownRunError:
                 gr.Warning("There is no such run any more. Start a new one.")
                 found = None
-            return found.id if found else "", gr.Tabs(selected=_step_of(found)), *open_tabs(found)
+            return {run_id: found.id if found else "", **page.go_to(_step_of(found)), **page.open_tabs(found)}
 
         loaded = page_blocks.load(
             open_run, None, [run_id, steps, *page.tabs], api_visibility="private", show_progress="hidden"
@@ -121,7 +121,7 @@ def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
         confirm = gr.Button("Yes, start over", variant="stop", size="sm", elem_id="start-over-yes")
         cancel = gr.Button("No, stay here", size="sm", elem_id="start-over-no")
     run_id.change(
-        lambda known: (gr.update(visible=bool(known)), gr.update(visible=False)),
+        lambda known: {start_over: gr.update(visible=bool(known)), question: gr.update(visible=False)},
         run_id,
         [start_over, question],
         api_visibility="private",
@@ -129,7 +129,10 @@ def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
     )
     for button, is_asked in ((start_over, True), (cancel, False)):
         button.click(
-            lambda is_asked=is_asked: (gr.update(visible=not is_asked), gr.update(visible=is_asked)),
+            lambda is_asked=is_asked: {
+                start_over: gr.update(visible=not is_asked),
+                question: gr.update(visible=is_asked),
+            },
             None,
             [start_over, question],
             api_visibility="private",

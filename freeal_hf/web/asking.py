@@ -180,7 +180,17 @@ def write_request(run: Run, choice: Choice, settings: Settings) -> None:
         values["gold_column"] = gold_column
     if choice.annotator == OWN_URL:
         values["annotator_options"] = {"api_key_env": _KEY_VARIABLE}
-    run.request.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    _write(run, values)
+
+
+def confirm_answers(run: Run) -> None:
+    """Lets a run train on answers that it stopped at because they look independent of the texts."""
+    values = yaml.safe_load(run.request.read_text(encoding="utf-8"))
+    _write(run, {**values, "allow_doubtful_answers": True})
+
+
+def _write(run: Run, values: Mapping[str, Any]) -> None:
+    run.request.write_text(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def secrets_of(choice: Choice, token: str | None, key: str) -> Mapping[str, str]:

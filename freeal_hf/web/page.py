@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import gradio as gr
+from gradio.blocks import Block
 
 from freeal_hf.errors import FreeALError
 from freeal_hf.web.runner import BusyError, Runner
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.store import FullError, Run, Store, UnknownRunError
+
+Update = dict[Block, Any]
+"""What a step returns: new values or properties by component. A component that is left out stays as it is."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,20 +70,19 @@ class Page:
     token: gr.Textbox
     timer: gr.Timer
 
+    def open_tabs(self, run: Run | None) -> Update:
+        """Opens the steps that a run has reached and closes the others."""
+        has_texts = run is not None and run.texts.is_file()
+        reached = (has_texts, has_texts and bool(run and run.task), run is not None and run.has_results)
+        return {tab: gr.update(interactive=is_open) for tab, is_open in zip(self.tabs, reached, strict=True)}
 
-def open_tabs(run: Run | None) -> list[Any]:
-    """Which steps can be opened, for `Page.tabs`."""
-    has_task = run is not None and run.texts.is_file() and bool(run.task)
-    reached = {
-        TASK: run is not None and run.texts.is_file(),
-        RUN: has_task,
-        RESULTS: run is not None and run.has_results,
-    }
-    return [gr.update(interactive=is_reached) for is_reached in reached.values()]
+    def go_to(self, step: int) -> Update:
+        """Opens a step."""
+        return {self.steps: gr.Tabs(selected=step)}
 
 
 def telling(handler: F) -> F:
-    """Shows the errors that a visitor can mend as they are, escaped: Gradio renders messages as HTML."""
+    """Shows the errors that a visitor can fix as they are, escaped: Gradio renders messages as HTML."""
 
     @functools.wraps(handler)
     def told(*args: Any, **kwargs: Any) -> Any:

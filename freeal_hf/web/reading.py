@@ -1,20 +1,22 @@
 """The step Data: what a visitor brings becomes a table within the limits, with every problem named before a run."""
 
-import csv
-import io
-import itertools
 import json
+import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from freeal_hf.data.arrow import PIECE
+from freeal_hf.data.cells import normal_cell
+from freeal_hf.data.layouts import DELIMITERS, text_file
 from freeal_hf.data.sentences import TOKENS
-from freeal_hf.data.tables import read_tables
+from freeal_hf.data.tables import OpenTable, open_table
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification, TokenClassification
 from freeal_hf.web.settings import Settings
@@ -22,9 +24,11 @@ from freeal_hf.web.settings import Settings
 EXAMPLE, FILE, LINES, HUB = "Example", "File", "Lines", "Hub data set"
 SOURCES = (EXAMPLE, FILE, LINES, HUB)
 
+DETECTED = "are detected"
+QUOTES = {DETECTED: None, "mark cells": "csv", "are part of the texts": "none"}
+"""What quotes in a CSV or TSV file are, as the page says it: the option `quoting` of the reader."""
+
 _SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
-_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-_DELIMITERS = ",;\t|"
 _NONE = "\x1f"  # where the first line holds a single cell: a comma in a text below it separates nothing
 _MAX_COLUMNS = 200
 _SHOWN_ROWS, _SHOWN_CHARACTERS, _SHOWN_WORDS = 8, 300, 60
@@ -37,10 +41,12 @@ class Table:
     Args:
         columns (`dict[str, Sequence]`): Values by column name.
         remarks (`list[str]`): What was guessed, for the visitor to check.
+        faults (`dict[str, str]`): Columns that cannot be used, each with the reason.
     """
 
     columns: dict[str, Sequence[Any]]
     remarks: list[str]
+    faults: dict[str, str] = field(default_factory=dict)
 
     @property
     def num_rows(self) -> int:
@@ -53,13 +59,14 @@ class Table:
         return [list(row) for row in zip(*shown, strict=True)]
 
 
-def read_file(path: Path, settings: Settings, *, has_header: bool = True) -> Table:
+def read_file(path: Path, settings: Settings, *, has_header: bool = True, quotes: str = DETECTED) -> Table:
     """Reads an uploaded file.
 
     Args:
         path (`Path`): The file.
         settings (`Settings`): The limits.
         has_header (`bool`): Whether the first line of a CSV or TSV file names the columns.
+        quotes (`str`): What quotes in a CSV or TSV file are, a key of `QUOTES`.
 
     Raises:
         InputError: If it is over a limit, or cannot be read; the message says what to do.
@@ -72,21 +79,94 @@ def read_file(path: Path, settings: Settings, *, has_header: bool = True) -> Tab
             f"The file has {size / 2**20:.0f} MB; the limit is {settings.max_megabytes} MB. Bring a part of it, or "
             "run freeal-hf on a machine of your own."
         )
-    remarks: list[str] = []
-    options: dict[str, Any] = {}
     if suffix == ".parquet":
         _check_unpacked_size(path, settings)
-    else:
-        options["encoding"] = _encoding(path, remarks)
-    if suffix in (".csv", ".tsv"):
-        path, options["delimiter"] = _with_header(path, options["encoding"], suffix, has_header, remarks)
-    if suffix != ".parquet":
-        _check_shape(*_shape(path, suffix, **options), settings)
     try:
-        pieces, _ = read_tables(path, **options)
-        return Table(dict(next(pieces)), remarks)
+        table = _open(path, suffix, QUOTES[quotes])
+        _check_shape(_num_rows(table), len(table.names), settings)
+        first = next(table.pieces(range(len(table.names)), _SHOWN_ROWS, False), [])
+        remarks = []
+        if suffix != ".parquet" and text_file(path, None).encoding == "cp1252":
+            remarks.append("The file is not UTF-8; it was read as Windows-1252. Check accents in the preview.")
+        if suffix in DELIMITERS and not has_header:
+            return _without_header(table, remarks)
+        if suffix in DELIMITERS and _looks_like_a_row(table.names, first):
+            remarks.append(
+                "The first line looks like a row, not like names of columns: untick “First line names the columns”."
+            )
+        return _with_header(table, remarks)
     except InputError as error:
-        raise InputError(str(error).replace(str(path), "The file")) from error
+        raise InputError(_for_the_page(str(error), str(path))) from error
+
+
+def _open(path: Path, suffix: str, quoting: str | None) -> OpenTable:
+    table = open_table(path, quoting=quoting)
+    # Where the first line is a single cell, commas in the texts below it separate nothing.
+    is_one_column = suffix in DELIMITERS and len(table.names) == 1
+    return open_table(path, quoting=quoting, delimiter=_NONE) if is_one_column else table
+
+
+def _num_rows(table: OpenTable) -> int:
+    return sum(len(columns[0]) for columns in table.pieces([0], PIECE, False))
+
+
+def _values(table: OpenTable, positions: Sequence[int]) -> list[list[Any]]:
+    """The values of the columns at some positions."""
+    found: list[list[Any]] = [[] for _ in positions]
+    for piece in table.pieces(positions, PIECE, True):
+        for values, part in zip(found, piece, strict=True):
+            values += map(normal_cell, part)
+    return found
+
+
+def _without_header(table: OpenTable, remarks: list[str]) -> Table:
+    positions = range(len(table.names))
+    rows = zip(positions, table.names, _values(table, positions), strict=True)
+    return Table({f"column {i + 1}": [normal_cell(first), *values] for i, first, values in rows}, remarks)
+
+
+def _with_header(table: OpenTable, remarks: list[str]) -> Table:
+    """All columns that can be read. Another one is an error once it is chosen."""
+    counted = Counter(table.names)
+    faults = {
+        name: f"The file has {number} columns named {name!r}; rename all but one."
+        for name, number in counted.items()
+        if number > 1
+    }
+    positions = [i for i, name in enumerate(table.names) if name not in faults]
+    try:
+        values = _values(table, positions)
+    except InputError:
+        _values(table, [])  # what is wrong with the rows is wrong with every column
+        positions, values = [], []
+        for i, name in enumerate(table.names):
+            if name not in faults:
+                try:
+                    values += _values(table, [i])
+                    positions.append(i)
+                except InputError as error:
+                    faults[name] = _for_the_page(str(error), table.origin)
+    if not positions:
+        raise InputError(next(iter(faults.values())))
+    return Table({table.names[i]: column for i, column in zip(positions, values, strict=True)}, remarks, faults)
+
+
+def _for_the_page(message: str, path: str) -> str:
+    """An error of the reader without its path, and with the fields of the page in place of command line options."""
+    message = message.replace(path, "The file")
+    for option, said in _REMEDIES.items():
+        message = re.sub(option, said, message)
+    return message
+
+
+_REMEDIES = {
+    r"give --quoting none": "choose “are part of the texts” under “Quotes”",
+    r"give --quoting csv": "choose “mark cells” there",
+    r", or name its encoding \(--encoding .*\)\.$": ".",
+    r" Give --encoding [\w-]+\.": " Save it as UTF-8.",
+    r" If every line is one text, give a --delimiter[^.]*\.": "",
+    r" It looks separated by '.+': try --delimiter '.+'\.": "",
+}
 
 
 def write_lines(text: str, path: Path) -> None:
@@ -145,7 +225,7 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
         gold_column (`str`, *optional*): Column of true labels.
         settings (`Settings`): The limits.
     """
-    problems = list(table.remarks)
+    problems = [*table.remarks, *table.faults.values()]
     texts = [table.columns[name] for name in text_columns]
     empty = sum(not any(isinstance(v, str) and v.strip() for v in row) for row in zip(*texts, strict=True))
     if empty:
@@ -190,44 +270,6 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _encoding(path: Path, remarks: list[str]) -> str:
-    content = path.read_bytes()
-    marked = _BYTE_ORDER_MARKS.get(content[:2])
-    if not marked and b"\0" in content:
-        raise InputError("The file holds zero bytes: it is no text, or UTF-16 without its mark. Save it as UTF-8.")
-    for name in [marked] if marked else ["utf-8", "cp1252"]:
-        try:
-            content.decode(name)
-        except UnicodeDecodeError:
-            continue
-        if name == "cp1252":
-            remarks.append("The file is not UTF-8; it was read as Windows-1252. Check accents in the preview.")
-        return name
-    raise InputError("The encoding of the file is not known: it is neither UTF-8 nor Windows-1252. Save it as UTF-8.")
-
-
-def _with_header(path: Path, encoding: str, suffix: str, has_header: bool, remarks: list[str]) -> tuple[Path, str]:
-    """The file, with a header where it has none, and what separates its cells."""
-    content = path.read_text(encoding="utf-8-sig" if encoding == "utf-8" else encoding)
-    first = content.partition("\n")[0]
-    usual = "\t" if suffix == ".tsv" else ","
-    others = max(_DELIMITERS, key=first.count)
-    delimiter = usual if usual in first else others if others in first else _NONE
-    try:
-        cells, *following = list(itertools.islice(csv.reader(io.StringIO(content), delimiter=delimiter), _SHOWN_ROWS))
-    except (csv.Error, ValueError):
-        return path, delimiter  # the reader says what is wrong
-    if not has_header:
-        names = delimiter.join(f"column {i}" for i in range(1, len(cells) + 1))
-        path = path.with_name(f"named{suffix}")
-        path.write_text(f"{names}\n{content}", encoding=encoding, newline="")
-    elif _looks_like_a_row(cells, following):
-        remarks.append(
-            "The first line looks like a row, not like names of columns: untick “First line names the columns”."
-        )
-    return path, delimiter
-
-
 def _looks_like_a_row(cells: Sequence[str], following: Sequence[Sequence[str]]) -> bool:
     """Whether a header holds a long text, a number over numbers, or a value that comes again below it."""
     for i, cell in enumerate(cells):
@@ -245,28 +287,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _shape(path: Path, suffix: str, encoding: str, delimiter: str = ",") -> tuple[int, int]:
-    """Rows and columns of a text file, before anything is made of them: a small file may claim billions of cells."""
-    with path.open(encoding=encoding, newline="") as file:
-        try:
-            if suffix in (".csv", ".tsv"):
-                reader = csv.reader(file, delimiter=delimiter)
-                header = next(reader, [])
-                return sum(1 for _ in reader), len(header)
-            content = file.read()
-            if suffix == ".json":
-                found = json.loads(content)
-            else:
-                found = [json.loads(line) for line in content.split("\n") if line.strip()]
-        except (csv.Error, json.JSONDecodeError):
-            return 0, 0  # the reader says what is wrong
-        except RecursionError as error:
-            raise InputError("The file is nested too deeply; bring a list of flat objects.") from error
-    if not isinstance(found, list):
-        return 0, 0
-    return len(found), len({name for row in found if isinstance(row, dict) for name in row})
 
 
 def _check_shape(rows: int, columns: int, settings: Settings) -> None:

@@ -55,7 +55,7 @@ def check(table: Table, column: str, gold_column: str | None) -> None:
 def find_problems(table: Table, column: str, settings: Settings) -> list[str]:
     """What a visitor should know of words before going on; nothing of it stops a run."""
     sentences = [row or [] for row in table.columns[column]]
-    problems = list(table.remarks)
+    problems = [*table.remarks, *table.faults.values()]
     if empty := sum(not any(str(word).strip() for word in words) for words in sentences):
         problems.append(f"{count(empty, 'row')} without a word: kept, without entities.")
     if long := sum(_within(words, settings.max_characters) < len(words) for words in sentences):

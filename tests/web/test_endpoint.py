@@ -64,6 +64,31 @@ def test_a_text_is_escaped_before_it_becomes_the_hover_text_of_the_map(hostile_r
     assert "&lt;img" in said
 
 
+def test_a_run_whose_answers_are_all_the_same_goes_on_once_the_visitor_confirms_them(visitor, chat, texts, open_page):
+    oracle, chat.behaviour.oracle = chat.behaviour.oracle, lambda text, num_labels: 0
+    try:
+        run = visitor.prepare(texts)
+        visitor.start(run, "Own endpoint", chat.url)
+        status = visitor.wait(run)
+        assert status["state"] == "doubtful"
+        assert "gave 50 of 50 texts the label 'fruit'" in status["message"]
+        assert "--" not in status["message"]
+        asked = sum(chat.stats.answered.values())
+        page = open_page(run)
+        page.get_by_text("If these answers are right for your texts, press Use these answers").wait_for()
+        page.click("#use-answers")
+        page.wait_for_selector("#tiles .tile")
+        assert visitor.status(run)["state"] == "finished"
+        assert sum(chat.stats.answered.values()) == asked
+    finally:
+        chat.behaviour.oracle = oracle
+
+
+def test_only_a_run_that_waits_for_it_can_be_confirmed(hostile_run, visitor):
+    with pytest.raises(Exception, match="does not wait for a confirmation"):
+        visitor("use_answers", hostile_run, "", "")
+
+
 def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
     page = open_page()
     page.get_by_role("radio", name="File").check()

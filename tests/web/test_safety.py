@@ -104,6 +104,16 @@ def test_commas_in_a_file_of_one_column_separate_nothing(visitor, tmp_path):
     assert "well, well, what a film" in answer[-2]
 
 
+def test_a_column_whose_name_repeats_is_refused_once_it_is_chosen(visitor, tmp_path):
+    path = tmp_path / "doubled.csv"
+    path.write_text("text,note,note\na film,1,2\nanother film,3,4\n")
+    run, *_, problems = read(visitor, path)
+    assert "2 columns named" in problems
+    visitor("use_data", run, ["text"], "none")
+    with pytest.raises(Exception, match="rename all but one"):
+        visitor("use_data", run, ["text"], "note")
+
+
 def test_values_that_are_no_strings_are_rows_without_a_text(visitor, tmp_path):
     path = tmp_path / "nested.jsonl"
     path.write_text('{"text": {"a": 1}}\n{"text": ["b"]}\n{"text": "a film"}\n')

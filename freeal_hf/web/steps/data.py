@@ -9,7 +9,7 @@ import gradio as gr
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.errors import InputError
 from freeal_hf.web import hub_data, reading, shown, words
-from freeal_hf.web.page import Page, Place, open_tabs, own_token, telling
+from freeal_hf.web.page import Page, Place, Update, own_token, telling
 from freeal_hf.web.store import DRAFT, Run
 
 _NO_GOLD = "none"
@@ -46,6 +46,13 @@ def build(place: Place, page: Page) -> DataStep:
             height=140,
         )
         has_header = gr.Checkbox(value=True, label="First line names the columns", visible=False)
+        quotes = gr.Radio(
+            list(reading.QUOTES),
+            value=reading.DETECTED,
+            label="Quotes in a CSV or TSV file",
+            visible=False,
+            elem_id="quotes",
+        )
         lines = gr.Textbox(label="One text a line", lines=6, max_lines=12, visible=False)
         with gr.Row(visible=False) as hub_row:
             hub_id = gr.Textbox(label="Data set on the Hub", placeholder="owner/name")
@@ -71,20 +78,19 @@ def build(place: Place, page: Page) -> DataStep:
         preview = gr.HTML(elem_id="preview")
         use = gr.Button("Next: the task", variant="primary", elem_id="use-data")
 
-    def show_source(chosen: str) -> tuple[Any, ...]:
-        return (
-            gr.update(visible=chosen == reading.EXAMPLE),
-            gr.update(visible=chosen == reading.FILE),
-            gr.update(visible=chosen == reading.FILE),
-            gr.update(visible=chosen == reading.LINES),
-            gr.update(visible=chosen == reading.HUB),
-            gr.update(visible=False),
-        )
+    def show_source(chosen: str) -> Update:
+        return {
+            gr_example: gr.update(visible=chosen == reading.EXAMPLE),
+            **dict.fromkeys([file, has_header, quotes], gr.update(visible=chosen == reading.FILE)),
+            lines: gr.update(visible=chosen == reading.LINES),
+            hub_row: gr.update(visible=chosen == reading.HUB),
+            columns: gr.update(visible=False),
+        }
 
     source.input(  # not `change`: `fill` changes it too, and then shows the columns
         show_source,
         source,
-        [gr_example, file, has_header, lines, hub_row, columns],
+        [gr_example, file, has_header, quotes, lines, hub_row, columns],
         api_visibility="private",
         show_progress="hidden",
     )
@@ -99,15 +105,17 @@ def build(place: Place, page: Page) -> DataStep:
         split: str,
         named: bool,
         typed: str,
+        quoted: str,
         login: gr.OAuthToken | None,
-    ) -> tuple[Any, ...]:
+    ) -> Update:
         """Takes data in. The first answer is the id of the run; keep it, it is the key to everything else."""
         if chosen == reading.FILE and not path:
             raise InputError("Choose a file first.")
         run = _draft(place, run_id)
         try:
             kept = _take_in(place, run, chosen, path, pasted, repo, split, own_token(login, typed))
-            table = reading.read_file(kept, settings, has_header=named or chosen != reading.FILE)
+            layout: dict[str, Any] = {"has_header": named, "quotes": quoted} if chosen == reading.FILE else {}
+            table = reading.read_file(kept, settings, **layout)
             if not table.num_rows:
                 raise InputError("There are no rows; there is nothing to label.")
         except Exception:
@@ -116,34 +124,32 @@ def build(place: Place, page: Page) -> DataStep:
             raise
         texts = reading.guess_text_columns(table)
         gold = "gold" if "gold" in table.columns and chosen == reading.EXAMPLE else _NO_GOLD
-        data = {"source": chosen, "file": kept.name, "has_header": named or chosen != reading.FILE}
+        data = {"source": chosen, "file": kept.name, "layout": layout}
         uploaded = {Path(path).parent.name} if chosen == reading.FILE and path else set()
         run.texts.unlink(missing_ok=True)  # of data that were read before
         place.store.update(run.id, data=data, task={}, files=sorted({*run.files, *uploaded}))
-        rows, remarks = _look(table, texts, gold)
-        return (
-            run.id,
-            gr.update(visible=True),
-            gr.update(choices=list(table.columns), value=texts),
-            gr.update(choices=[_NO_GOLD, *table.columns], value=gold),
-            rows,
-            remarks,
-        )
+        return {
+            page.run_id: run.id,
+            columns: gr.update(visible=True),
+            text_columns: gr.update(choices=list(table.columns), value=texts),
+            gold_column: gr.update(choices=[_NO_GOLD, *table.columns], value=gold),
+            **_look(table, texts, gold),
+        }
 
     read.click(
         read_data,
-        [page.run_id, source, file, lines, hub_id, hub_split, has_header, page.token],
+        [page.run_id, source, file, lines, hub_id, hub_split, has_header, page.token, quotes],
         [page.run_id, columns, text_columns, gold_column, preview, problems],
         api_name="read_data",
     ).success(
-        lambda run_id: open_tabs(place.store.read(run_id)),
+        lambda run_id: page.open_tabs(place.store.read(run_id)),
         page.run_id,
         page.tabs,
         api_visibility="private",
         show_progress="hidden",
     )
 
-    def _look(table: reading.Table, texts: list[str], gold: str) -> tuple[str, str]:
+    def _look(table: reading.Table, texts: list[str], gold: str) -> Update:
         chosen = [*texts, *([gold] if gold != _NO_GOLD else [])]
         column = None if gold == _NO_GOLD else gold
         said = shown.note(f"{reading.count(table.num_rows, 'row')} read.", "good")
@@ -155,10 +161,10 @@ def build(place: Place, page: Page) -> DataStep:
                 said += shown.note(str(error), "problem")
         else:
             said += shown.notes(reading.find_problems(table, texts, column, settings))
-        return shown.preview(chosen, table.preview(chosen)), said
+        return {preview: shown.preview(chosen, table.preview(chosen)), problems: said}
 
     @telling
-    def look_at_columns(run_id: str, texts: list[str], gold: str) -> tuple[str, str]:
+    def look_at_columns(run_id: str, texts: list[str], gold: str) -> Update:
         """Shows the first rows and the problems of the chosen columns."""
         table = _table(place, place.store.read(run_id))
         _check_columns(table, texts, gold)
@@ -198,31 +204,33 @@ def build(place: Place, page: Page) -> DataStep:
         place.store.update(run_id, data=data)
 
     chosen = use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data", preprocess=False)
-    fields = [begun, bringing, source, gr_example, file, has_header, lines, hub_row]
+    fields = [begun, bringing, source, gr_example, file, has_header, quotes, lines, hub_row]
     fields += [columns, text_columns, gold_column, preview, problems, use]
 
     @telling
-    def fill(run_id: str) -> tuple[Any, ...]:
+    def fill(run_id: str) -> Update:
         if not run_id:  # the page has its first values, and a fast visitor may have read data by now
-            return tuple([gr.skip()] * len(fields))
+            return {begun: gr.skip()}
         run = place.store.read(run_id)
         brought, is_draft = run.data.get("source", reading.EXAMPLE), run.state == DRAFT
-        head = (gr.update(visible=not is_draft), gr.update(visible=is_draft), brought)
+        head = {
+            begun: gr.update(visible=not is_draft),
+            bringing: gr.update(visible=is_draft),
+            source: brought,
+            **show_source(brought),
+            use: gr.update(visible=is_draft),
+        }
         if "file" not in run.data:
-            return (*head, *show_source(brought), *[gr.skip()] * 4, gr.update(visible=is_draft))
+            return head
         table = _table(place, run)
         texts, gold = run.data.get("chosen_columns") or (reading.guess_text_columns(table), _NO_GOLD)
-        rows, remarks = _look(table, texts, gold)
-        return (
-            *head,
-            *show_source(brought)[:-1],
-            gr.update(visible=True),
-            gr.update(choices=list(table.columns), value=texts, interactive=is_draft),
-            gr.update(choices=[_NO_GOLD, *table.columns], value=gold, interactive=is_draft),
-            rows,
-            remarks,
-            gr.update(visible=is_draft),
-        )
+        return {
+            **head,
+            columns: gr.update(visible=True),
+            text_columns: gr.update(choices=list(table.columns), value=texts, interactive=is_draft),
+            gold_column: gr.update(choices=[_NO_GOLD, *table.columns], value=gold, interactive=is_draft),
+            **_look(table, texts, gold),
+        }
 
     return DataStep(chosen, fill, fields)
 
@@ -259,13 +267,15 @@ def _table(place: Place, run: Run) -> reading.Table:
     if "file" not in run.data:
         raise InputError("Read the data first.")
     path = run.folder / run.data["file"]
-    return reading.read_file(path, place.settings, has_header=run.data["has_header"])
+    return reading.read_file(path, place.settings, **run.data["layout"])
 
 
 def _check_columns(table: reading.Table, texts: list[str], gold: str) -> None:
     if not texts:
         raise InputError("Choose the column of the texts.")
     for name in [*texts, *([gold] if gold != _NO_GOLD else [])]:
+        if name in table.faults:
+            raise InputError(table.faults[name])
         if name not in table.columns:
             raise InputError(f"There is no column {name!r}; there are {', '.join(table.columns)}.")
     if gold in texts:

@@ -9,10 +9,9 @@ from freeal_hf.loop.folder import INPUT, PROGRESS
 from freeal_hf.loop.progress import read_progress
 from freeal_hf.tasks import task_from_dict
 from freeal_hf.web import entities, pictures, reviewing, shown
-from freeal_hf.web.page import Page, Place, telling
+from freeal_hf.web.page import Page, Place, Update, telling
 from freeal_hf.web.steps import downloads_tab, review_tab, student_tab, texts_tab
 from freeal_hf.web.steps.run import RunStep
-from freeal_hf.web.store import Run
 
 _ABOUT_LOSSES = (
     "The student learns labels that fit the others sooner than wrong ones: a small loss marks a clean label, a large "
@@ -51,40 +50,66 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
             with gr.Tab("Review and correct"):
                 review = review_tab.build(place, page, run_step)
             with gr.Tab("Try the student"):
-                tried = student_tab.build(place, page)
+                student = student_tab.build(place, page)
             with gr.Tab("Take it home"):
                 downloads_tab.build(place, page)
 
     @telling
-    def show(run_id: str) -> tuple[Any, ...]:
+    def show(run_id: str) -> Update:
         """The figures of the finished rounds: pictures, and the texts on which annotator and student differ."""
         run = place.store.read(run_id) if run_id else None
         if run is None or not run.has_results:
-            return (
-                gr.update(visible=True),
-                gr.update(visible=False),
-                *["", None, "", None, "", None, ""],
-                gr.update(),
-                *review_tab.nothing_to_review(),
-                *texts_tab.fill(None),
-                *student_tab.fill(None),
-            )
+            return {
+                empty: gr.update(visible=True),
+                whole: gr.update(visible=False),
+                **dict.fromkeys([tiles, scores, about_losses, about_map], ""),
+                **dict.fromkeys([quality, label_counts, losses], None),
+                **review.fill(None, None),
+                **texts.fill(None),
+                **student.fill(None),
+            }
         found = reviewing.load_results(run)
         events = read_progress(run.output / PROGRESS)
-        return (
-            gr.update(visible=False),
-            gr.update(visible=True),
-            shown.figures(_headline(found)) + shown.note(_doubt(found), "warning"),
-            pictures.quality(found.rounds),
-            *_figures(found, run, events),
-            gr.update(visible=run.finds_entities),
-            *review_tab.to_review(found, run),
-            *texts_tab.fill(found if run.finds_entities else None),
-            *student_tab.fill(run),
-        )
+        return {
+            empty: gr.update(visible=False),
+            whole: gr.update(visible=True),
+            tiles: shown.figures(_headline(found)) + shown.note(_doubt(found), "warning"),
+            quality: pictures.quality(found.rounds),
+            **(entity_figures(found, events) if run.finds_entities else label_figures(found, events)),
+            entities_tab: gr.update(visible=run.finds_entities),
+            **review.fill(found, run),
+            **texts.fill(found if run.finds_entities else None),
+            **student.fill(run),
+        }
 
-    figures = [scores, label_counts, about_losses, losses, about_map]
-    outputs = [empty, whole, tiles, quality, *figures, entities_tab, *review, *texts, *tried]
+    def label_figures(found: reviewing.Results, events: Any) -> Update:
+        """What the run says of labels: their numbers, the losses of the texts, the map."""
+        return {
+            scores: shown.heading("Final labels"),
+            label_counts: pictures.counts(found.labels["label"].value_counts(), found.label_names),
+            about_losses: shown.paragraph(_ABOUT_LOSSES),
+            losses: pictures.losses(events),
+            about_map: shown.paragraph(_ABOUT_MAP.format("its final label")),
+        }
+
+    def entity_figures(found: reviewing.Results, events: Any) -> Update:
+        """What the run says of entities: scores by true tags, their numbers, the losses of the words, the map."""
+        rows = entities.scores(found.rounds)
+        said = ""
+        if rows:
+            by_type = entities.scores_by_type(found.rounds[-1])
+            said = shown.preview(entities.SCORES, rows, "scores")
+            said += shown.preview(entities.SCORES_BY_TYPE, by_type, "scores")
+        return {
+            scores: said + shown.heading("Final entities"),
+            label_counts: pictures.counts(entities.count_types(found.labels), found.label_names, "entities"),
+            about_losses: shown.paragraph(_ABOUT_WORD_LOSSES),
+            losses: pictures.losses(events, "words"),
+            about_map: shown.paragraph(_ABOUT_MAP.format("the type of most of its entities")),
+        }
+
+    figures = [tiles, quality, scores, label_counts, about_losses, losses, about_map]
+    outputs = [empty, whole, *figures, entities_tab, *review.filled, *texts.filled, *student.filled]
     run_step.arrived.change(show, page.run_id, outputs, api_name="results", show_progress="hidden")
 
     @telling
@@ -102,33 +127,6 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
         return pictures.text_map(found.labels, found.label_names, folder, ids)
 
     map_tab.select(draw_map, page.run_id, text_map, api_name="draw_map")
-
-
-def _figures(found: reviewing.Results, run: Run, events: Any) -> tuple[Any, ...]:
-    """What tells how good it is below the first picture, and what the other tabs say of labels or of entities."""
-    if not run.finds_entities:
-        label_counts = pictures.counts(found.labels["label"].value_counts(), found.label_names)
-        about_map = _ABOUT_MAP.format("its final label")
-        return (
-            shown.heading("Final labels"),
-            label_counts,
-            shown.paragraph(_ABOUT_LOSSES),
-            pictures.losses(events),
-            shown.paragraph(about_map),
-        )
-    rows = entities.scores(found.rounds)
-    scores = ""
-    if rows:
-        by_type = entities.scores_by_type(found.rounds[-1])
-        scores = shown.preview(entities.SCORES, rows, "scores")
-        scores += shown.preview(entities.SCORES_BY_TYPE, by_type, "scores")
-    return (
-        scores + shown.heading("Final entities"),
-        pictures.counts(entities.count_types(found.labels), found.label_names, "entities"),
-        shown.paragraph(_ABOUT_WORD_LOSSES),
-        pictures.losses(events, "words"),
-        shown.paragraph(_ABOUT_MAP.format("the type of most of its entities")),
-    )
 
 
 def _headline(found: reviewing.Results) -> list[tuple[str, str]]:

@@ -1,13 +1,15 @@
 """The tab of the results in which a person corrects labels: texts on which annotator and student differ."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from freeal_hf.errors import InputError
 from freeal_hf.web import reading, reviewing, shown
-from freeal_hf.web.page import RUN, Page, Place, own_token, telling
+from freeal_hf.web.page import RUN, Page, Place, Update, own_token, telling
 from freeal_hf.web.steps.run import RunStep, forget_secrets, key_field, resume, wants_key
 from freeal_hf.web.store import UNDER_WAY, Run
 
@@ -18,8 +20,21 @@ _TABLE = ["text", "final", "sure", "annotator", "student", "yours", "id"]
 _LINES_PER_TEXT = 4  # how many times as long as a text what is said of its entities may be, types included
 
 
-def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
-    """Adds the tab to the page; gives the components that `to_review` fills."""
+@dataclass(frozen=True)
+class ReviewTab:
+    """What the step needs of this tab.
+
+    Args:
+        fill (`Callable`): Shows the results of a run and the first text to review; without results nothing.
+        filled (`list`): The components that it fills.
+    """
+
+    fill: Callable[[reviewing.Results | None, Run | None], Update]
+    filled: list[Any]
+
+
+def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
+    """Adds the tab to the page."""
     gr.HTML(
         "<p>Texts on which annotator and student differ, the least sure first. Sort by a column, filter by its menu, "
         "choose a row to read it whole. What you correct counts as clean in the next round.</p>"
@@ -60,18 +75,73 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
     editor = [text, sample, label, marked]
     outputs = [table, *editor, kept, back, another, key]
 
+    def in_editor(run: Run, rows: "pd.DataFrame") -> Update:
+        """Shows the first of some rows in the editor."""
+        if rows.empty:
+            return {text: "", sample: "", label: gr.update(value=None), marked: gr.update(value="")}
+        row = rows.iloc[0]
+        right = reviewing.proposed(run, row)
+        return {
+            text: row.text,
+            sample: row.id,
+            label: gr.update(value=None if run.finds_entities else right),
+            marked: gr.update(value=right if run.finds_entities else ""),
+        }
+
+    def to_review(found: reviewing.Results, run: Run, current: str = "") -> Update:
+        """Shows results, with the text after the current one in the editor."""
+        rows = reviewing.disputed(found.labels)
+        values = [
+            [
+                r.text,
+                r.label,
+                _shown_confidence(r.label_confidence),
+                r.annotator_label,
+                r.student_label,
+                r.correction,
+                r.id,
+            ]
+            for r in rows.itertuples()
+        ]
+        update = in_editor(run, _after(rows, current))
+        update[label] |= {"choices": found.label_names, "visible": not run.finds_entities}
+        placeholder = "\n".join(f"{name}: …" for name in found.label_names)
+        update[marked] |= {"placeholder": placeholder, "visible": run.finds_entities}
+        agreed = "" if values else shown.note("Annotator and student agree on every text.", "good")
+        is_corrected = bool(reviewing.read_corrections(run))
+        return {
+            table: {"headers": _TABLE, "data": values} if values else None,
+            **update,
+            kept: agreed + shown.note(_said(run) if is_corrected else "", "good"),
+            **dict.fromkeys([back, another], gr.update(visible=is_corrected)),
+            key: gr.update(visible=is_corrected and wants_key(run)),
+        }
+
+    def fill(found: reviewing.Results | None, run: Run | None) -> Update:
+        if found is not None and run is not None:
+            return to_review(found, run)
+        return {
+            table: None,
+            text: "",
+            sample: "",
+            label: gr.update(choices=[], value=None),
+            marked: "",
+            kept: "",
+            **dict.fromkeys([back, another, key], gr.update(visible=False)),
+        }
+
     @telling
-    def choose(run_id: str, event: gr.SelectData) -> tuple[Any, ...]:
+    def choose(run_id: str, event: gr.SelectData) -> Update:
         run = place.store.read(run_id)
         rows = reviewing.disputed(reviewing.load_results(run).labels)
-        return _in_editor(run, rows[rows["id"] == event.row_value[-1]])
+        return in_editor(run, rows[rows["id"] == event.row_value[-1]])
 
     table.select(choose, page.run_id, editor, api_visibility="private", show_progress="hidden")
 
     @telling
-    def go_to_next(run_id: str, current: str) -> tuple[Any, ...]:
+    def go_to_next(run_id: str, current: str) -> Update:
         run = place.store.read(run_id)
-        return _in_editor(run, _after(reviewing.disputed(reviewing.load_results(run).labels), current))
+        return in_editor(run, _after(reviewing.disputed(reviewing.load_results(run).labels), current))
 
     skip.click(go_to_next, [page.run_id, sample], editor, api_visibility="private")
 
@@ -87,7 +157,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
     gr.api(telling(correct), api_name="correct")
 
     @telling
-    def keep(run_id: str, text_id: str, chosen: str | None, lines: str) -> tuple[Any, ...]:
+    def keep(run_id: str, text_id: str, chosen: str | None, lines: str) -> Update:
         run = place.store.read(run_id)
         correct(run_id, text_id, lines if run.finds_entities else chosen or "")
         return to_review(reviewing.load_results(run), run, text_id)
@@ -96,7 +166,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
     save.click(keep, [page.run_id, sample, label, marked], outputs, api_visibility="private", preprocess=False)
 
     @telling
-    def take_back(run_id: str, text_id: str) -> tuple[Any, ...]:
+    def take_back(run_id: str, text_id: str) -> Update:
         """Forgets what a person said of a text, until a round has learnt from it."""
         run = place.store.read(run_id)
         reviewing.take_back(run, text_id)
@@ -106,7 +176,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
     back.click(take_back, [page.run_id, sample], outputs, api_name="take_back")
 
     @telling
-    def run_another_round(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> tuple[Any, ...]:
+    def run_another_round(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
         """Runs one more round, in which a person's corrections count as clean."""
         run = place.store.read(run_id)
         if run.state in UNDER_WAY:
@@ -116,56 +186,17 @@ def build(place: Place, page: Page, run_step: RunStep) -> list[Any]:
         number = len(reviewing.load_results(run).rounds) + 1
         words = ["--num-rounds", str(number), "--human-labels", str(run.corrections)]
         resume(place, run, own_token(login, typed), secret, words)
-        return (gr.Tabs(selected=RUN), *run_step.look(run_id))
+        return {**page.go_to(RUN), **run_step.look(run_id)}
 
     started = another.click(
         run_another_round, [page.run_id, key, page.token], [page.steps, *run_step.seen], api_name="another_round"
     )
     forget_secrets(started, key, page.token)
-    return outputs
-
-
-def nothing_to_review() -> tuple[Any, ...]:
-    """What the tab shows without results, in the order of the components that `build` gave."""
-    return (None, "", "", gr.update(choices=[], value=None), "", "", *[gr.update(visible=False)] * 3)
+    return ReviewTab(fill, outputs)
 
 
 def _shown_confidence(value: float) -> str:
     return "unknown" if math.isnan(value) else f"{value:.0%}"
-
-
-def to_review(found: reviewing.Results, run: Run, current: str = "") -> tuple[Any, ...]:
-    """What the tab shows of results, with the text after the current one in the editor."""
-    rows = reviewing.disputed(found.labels)
-    values = [
-        [
-            r.text,
-            r.label,
-            _shown_confidence(r.label_confidence),
-            r.annotator_label,
-            r.student_label,
-            r.correction,
-            r.id,
-        ]
-        for r in rows.itertuples()
-    ]
-    text, sample, label, marked = _in_editor(run, _after(rows, current))
-    agreed = "" if values else shown.note("Annotator and student agree on every text.", "good")
-    is_corrected = bool(reviewing.read_corrections(run))
-    return (
-        {"headers": _TABLE, "data": values} if values else None,
-        text,
-        sample,
-        gr.update(choices=found.label_names, value=label, visible=not run.finds_entities),
-        gr.update(
-            value=marked,
-            placeholder="\n".join(f"{name}: …" for name in found.label_names),
-            visible=run.finds_entities,
-        ),
-        agreed + shown.note(_said(run) if is_corrected else "", "good"),
-        *[gr.update(visible=is_corrected)] * 2,
-        gr.update(visible=is_corrected and wants_key(run)),
-    )
 
 
 def _said(run: Run) -> str:
@@ -177,12 +208,3 @@ def _after(rows: "pd.DataFrame", current: str) -> "pd.DataFrame":
     ids = list(rows["id"])
     following = (ids.index(current) + 1) % len(ids) if current in ids else 0
     return rows.iloc[following : following + 1]
-
-
-def _in_editor(run: Run, rows: "pd.DataFrame") -> tuple[str, str, str | None, str]:
-    """What the editor shows of a row: text, id, label, entities."""
-    if rows.empty:
-        return "", "", None, ""
-    row = rows.iloc[0]
-    right = reviewing.proposed(run, row)
-    return row.text, row.id, *((None, right) if run.finds_entities else (right, ""))

@@ -13,10 +13,10 @@ from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import METRICS, PROGRESS
 from freeal_hf.loop.progress import read_progress
 from freeal_hf.web import asking, pictures, shown
-from freeal_hf.web.page import HAS_LOGIN, RESULTS, RUN, Page, Place, open_tabs, own_token, telling
-from freeal_hf.web.store import DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
+from freeal_hf.web.page import HAS_LOGIN, RESULTS, RUN, Page, Place, Update, own_token, telling
+from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
 
-_KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning"}
+_KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning", DOUBTFUL: "warning"}
 
 
 @dataclass(frozen=True)
@@ -73,44 +73,58 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     with gr.Row():
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
         go_on = gr.Button("Go on", variant="primary", visible=False, elem_id="go-on")
+        use_answers = gr.Button("Use these answers", variant="primary", visible=False, elem_id="use-answers")
         arrived = gr.Textbox("", visible=False)
     results = gr.Button("See the results", variant="primary", visible=False, elem_id="to-results")
     losses = gr.Plot(show_label=False, visible=False, elem_id="live-losses")
 
     chosen = [annotator, model, url, student, rounds]
-    seen = [choosing, status, bars, losses, stop, go_on, key_again, results, arrived, page.timer, *page.tabs]
+    seen = [
+        choosing,
+        status,
+        bars,
+        losses,
+        stop,
+        go_on,
+        use_answers,
+        key_again,
+        results,
+        arrived,
+        page.timer,
+        *page.tabs,
+    ]
 
-    def show_annotator(kind: str) -> tuple[Any, ...]:
-        return (
-            _about(kind),
-            gr.update(visible=kind != asking.EMBEDDED),
-            gr.update(visible=kind == asking.OWN_URL),
-            gr.update(visible=kind == asking.OWN_URL),
-        )
+    def show_annotator(kind: str) -> Update:
+        return {
+            about: _about(kind),
+            model: gr.update(visible=kind != asking.EMBEDDED),
+            url: gr.update(visible=kind == asking.OWN_URL),
+            key: gr.update(visible=kind == asking.OWN_URL),
+        }
 
     annotator.change(
         show_annotator, annotator, [about, model, url, key], api_visibility="private", show_progress="hidden"
     )
 
     @telling
-    def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> tuple[str, Any]:
+    def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> Update:
         """What the run will take: calls, tokens, cost, time; or what is missing. Nothing is asked."""
         run = _described(place, run_id)
         try:
             choice = asking.check_choice(kind, name, address, pupil, count, settings)
         except InputError as error:  # no message of its own: a choice is incomplete while it is being made
-            return shown.note(str(error), "warning"), gr.update(interactive=False)
+            return {estimate: shown.note(str(error), "warning"), start: gr.update(interactive=False)}
         weak = asking.WEAK if run.finds_entities and choice.annotator == asking.EMBEDDED else ""
         said = shown.table(asking.estimate(run, choice)) + shown.note(weak, "warning")
-        return said, gr.update(interactive=True)
+        return {estimate: said, start: gr.update(interactive=True)}
 
-    def forget_estimate() -> tuple[str, Any]:
-        return "", gr.update(interactive=False)
+    def forget_estimate() -> Update:
+        return {estimate: "", start: gr.update(interactive=False)}
 
     described.success(
         estimate_run, [page.run_id, *chosen], [estimate, start], api_visibility="private", show_progress="hidden"
     ).success(
-        lambda run_id: (gr.Tabs(selected=RUN), *open_tabs(place.store.read(run_id))),
+        lambda run_id: {**page.go_to(RUN), **page.open_tabs(place.store.read(run_id))},
         page.run_id,
         [page.steps, *page.tabs],
         api_visibility="private",
@@ -132,11 +146,38 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     )
 
     @telling
-    def look(run_id: str) -> tuple[Any, ...]:
+    def look(run_id: str) -> Update:
         if not run_id:
-            hidden = [gr.update(visible=False)] * 5
-            return (gr.update(visible=True), "", "", *hidden, "", gr.Timer(active=False), *open_tabs(None))
-        return _seen(place, place.store.read(run_id))
+            return {
+                choosing: gr.update(visible=True),
+                status: "",
+                bars: "",
+                **dict.fromkeys([losses, stop, go_on, use_answers, key_again, results], gr.update(visible=False)),
+                arrived: "",
+                page.timer: gr.Timer(active=False),
+                **page.open_tabs(None),
+            }
+        run = place.store.read(run_id)
+        events = read_progress(run.output / PROGRESS)
+        under_way, has_ended_early = run.state in UNDER_WAY, run.state in (STOPPED, FAILED, DOUBTFUL)
+        live = under_way and any("edges" in event for event in events)
+        picture = pictures.losses(events, "words" if run.finds_entities else "texts") if live else None
+        num_rounds = run.choice.get("choice", {}).get("rounds", 0)
+        newest = "" if under_way or not run.has_results else str(run.output.joinpath(METRICS).stat().st_mtime_ns)
+        return {
+            choosing: gr.update(visible=run.state == DRAFT),
+            status: _status(place, run, bool(events)),
+            bars: shown.progress(events, num_rounds) if run.state != DRAFT else "",
+            losses: gr.update(value=picture, visible=True) if live else gr.update(visible=False),
+            stop: gr.update(visible=under_way, interactive=not place.runner.is_stopping(run.id)),
+            go_on: gr.update(visible=run.state in (STOPPED, FAILED)),
+            use_answers: gr.update(visible=run.state == DOUBTFUL),
+            key_again: gr.update(visible=has_ended_early and wants_key(run)),
+            results: gr.update(visible=run.has_results and not under_way),
+            arrived: newest and f"{run.id} {newest}",
+            page.timer: gr.Timer(active=under_way),
+            **page.open_tabs(run),
+        }
 
     @telling
     def start_run(
@@ -149,7 +190,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         secret: str,
         typed: str,
         login: gr.OAuthToken | None,
-    ) -> tuple[Any, ...]:
+    ) -> Update:
         """Starts the run, or puts it into the queue."""
         run = _described(place, run_id)
         if run.state in UNDER_WAY:
@@ -167,7 +208,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     forget_secrets(started, key, page.token)
 
     @telling
-    def stop_run(run_id: str) -> tuple[Any, ...]:
+    def stop_run(run_id: str) -> Update:
         """Stops the run; what is finished stays, and it can go on later."""
         place.runner.stop(run_id)
         return look(run_id)
@@ -175,14 +216,29 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     stop.click(stop_run, page.run_id, seen, api_name="stop")
 
     @telling
-    def go_on_with_run(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> tuple[Any, ...]:
+    def go_on_with_run(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
         """Lets a stopped run go on where it was; no answer is asked for twice."""
         resume(place, place.store.read(run_id), own_token(login, typed), secret)
         return look(run_id)
 
     gone_on = go_on.click(go_on_with_run, [page.run_id, key_again, page.token], seen, api_name="go_on")
     forget_secrets(gone_on, key_again, page.token)
-    results.click(lambda: gr.Tabs(selected=RESULTS), None, page.steps, api_visibility="private")
+
+    @telling
+    def use_doubtful_answers(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
+        """Lets a run go on that stopped because the annotator's answers look independent of the texts."""
+        run = place.store.read(run_id)
+        if run.state != DOUBTFUL:
+            raise InputError("This run does not wait for a confirmation of its answers.")
+        asking.confirm_answers(run)
+        resume(place, run, own_token(login, typed), secret)
+        return look(run_id)
+
+    confirmed = use_answers.click(
+        use_doubtful_answers, [page.run_id, key_again, page.token], seen, api_name="use_answers"
+    )
+    forget_secrets(confirmed, key_again, page.token)
+    results.click(lambda: page.go_to(RESULTS), None, page.steps, api_visibility="private")
 
     def tell_status(run_id: str) -> str:
         """How the run goes on, as JSON: state, message, runs before it, and the last line of its progress."""
@@ -194,17 +250,20 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     gr.api(telling(tell_status), api_name="status")
 
-    def estimate_again(run_id: str, *choice: Any) -> tuple[Any, Any]:
+    def estimate_again(run_id: str, *choice: Any) -> Update:
         """The estimate of a run that was set up before the page was opened."""
         if not run_id:
-            return gr.skip(), gr.skip()
+            return {estimate: gr.skip()}
         run = place.store.read(run_id)
         if run.state != DRAFT or not run.texts.is_file() or not run.task:
             return forget_estimate()
         try:
             return estimate_run(run_id, *choice)
         except gr.Error as error:  # no message of its own: nobody asked for an estimate now
-            return shown.note(html.unescape(str(error.message)), "problem"), gr.update(interactive=False)
+            return {
+                estimate: shown.note(html.unescape(str(error.message)), "problem"),
+                start: gr.update(interactive=False),
+            }
 
     return RunStep(started, estimate_again, chosen, [estimate, start], look, seen, arrived)
 
@@ -249,28 +308,6 @@ def resume(place: Place, run: Run, token: str | None, key: str, arguments: Seque
     place.runner.start(run.id, secrets)
 
 
-def _seen(place: Place, run: Run) -> tuple[Any, ...]:
-    events = read_progress(run.output / PROGRESS)
-    under_way = run.state in UNDER_WAY
-    live = under_way and any("edges" in event for event in events)
-    rounds = run.choice.get("choice", {}).get("rounds", 0)
-    return (
-        gr.update(visible=run.state == DRAFT),
-        _status(place, run, bool(events)),
-        shown.progress(events, rounds) if run.state != DRAFT else "",
-        gr.update(value=pictures.losses(events, "words" if run.finds_entities else "texts"), visible=True)
-        if live
-        else gr.update(visible=False),
-        gr.update(visible=under_way, interactive=not place.runner.is_stopping(run.id)),
-        gr.update(visible=run.state in (STOPPED, FAILED)),
-        gr.update(visible=run.state in (STOPPED, FAILED) and wants_key(run)),
-        gr.update(visible=run.has_results and not under_way),
-        "" if under_way or not run.has_results else f"{run.id} {run.output.joinpath(METRICS).stat().st_mtime_ns}",
-        gr.Timer(active=under_way),
-        *open_tabs(run),
-    )
-
-
 def _status(place: Place, run: Run, has_begun: bool) -> str:
     if run.state == DRAFT:
         return ""
@@ -288,6 +325,12 @@ def _status(place: Place, run: Run, has_begun: bool) -> str:
             "this page and come back to its address: whoever knows it can see the run, so keep it to yourself."
         )
     message = run.message or "Finished."
+    if run.state == DOUBTFUL:
+        message += (
+            " The run stopped before the training; no answer is lost. If these answers are right for your texts, "
+            "press Use these answers. If they are not, press Start over and describe the labels better, or choose "
+            "another annotator."
+        )
     return shown.note(message, _KINDS[run.state])
 
 

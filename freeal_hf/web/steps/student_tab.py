@@ -1,6 +1,8 @@
 """The tab of the results in which the new student answers."""
 
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -8,7 +10,7 @@ import gradio as gr
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT
 from freeal_hf.web import entities, pictures
-from freeal_hf.web.page import Page, Place, telling
+from freeal_hf.web.page import Page, Place, Update, telling
 from freeal_hf.web.store import Run
 
 if TYPE_CHECKING:
@@ -32,8 +34,21 @@ def _tagger(student: str, trained: float) -> "EntityTagger":
     return EntityTagger(student)
 
 
-def build(place: Place, page: Page) -> list[Any]:
-    """Adds the tab to the page; gives the components that `fill` fills."""
+@dataclass(frozen=True)
+class StudentTab:
+    """What the step needs of this tab.
+
+    Args:
+        fill (`Callable`): Prepares the tab for the student of a run.
+        filled (`list`): The components that it fills.
+    """
+
+    fill: Callable[[Run | None], Update]
+    filled: list[Any]
+
+
+def build(place: Place, page: Page) -> StudentTab:
+    """Adds the tab to the page."""
     with gr.Column() as for_labels:
         text = gr.Textbox(label="A text of yours", lines=3, elem_id="try-text")
         ask = gr.Button("Ask the student", variant="primary", elem_id="try")
@@ -68,18 +83,17 @@ def build(place: Place, page: Page) -> list[Any]:
         return entities.highlighted(tried, tagger.find(tried))
 
     gr.on([find.click, sentence.submit], find_entities, [page.run_id, sentence], found, api_name="find_entities")
-    return [for_labels, for_entities, found]
 
+    def fill(run: Run | None) -> Update:
+        finds_entities = run is not None and run.finds_entities
+        colours = pictures.colours(list(run.task["labels"])) if run is not None and finds_entities else {}
+        return {
+            for_labels: gr.update(visible=not finds_entities),
+            for_entities: gr.update(visible=finds_entities),
+            found: gr.update(value=None, color_map=colours),
+        }
 
-def fill(run: Run | None) -> tuple[Any, ...]:
-    """What the tab shows of a run, in the order of the components that `build` gave."""
-    finds_entities = run is not None and run.finds_entities
-    colours = pictures.colours(list(run.task["labels"])) if run is not None and finds_entities else {}
-    return (
-        gr.update(visible=not finds_entities),
-        gr.update(visible=finds_entities),
-        gr.update(value=None, color_map=colours),
-    )
+    return StudentTab(fill, [for_labels, for_entities, found])
 
 
 def _tried(place: Place, run_id: str, text: str) -> Run:

@@ -10,13 +10,17 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, TextClassification, TokenClassification
 from freeal_hf.web import reading, shown
 from freeal_hf.web.asking import read_texts
-from freeal_hf.web.page import TASK, Page, Place, open_tabs, telling
+from freeal_hf.web.page import TASK, Page, Place, Update, telling
 from freeal_hf.web.store import DRAFT, Run
 
 LABELS, ENTITIES = "One label per text", "Named entities in the text"
 
 _BEGUN = "This run has begun with this task. Press Start over to describe another one."
 _EMPTY = [["", "", ""], ["", "", ""]]
+_UNUSED = (
+    "Your true labels are one a text, or tags of a text that is not split into words: they are not used here. Tags "
+    "need the words that they belong to, a list in each row of JSON or Parquet."
+)
 _EXAMPLE_MARKS = {LABELS: " For example: ", ENTITIES: ", such as "}
 
 Described = tuple[str, list[list[str]]]
@@ -101,31 +105,47 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
     fields = [kind, unused, description, help_text, labels]
     closing = [begun, add, describe]
 
-    def fill(run_id: str) -> tuple[Any, ...]:
+    def fill(run_id: str) -> Update:
         if not run_id:
-            return tuple([gr.skip()] * len([*fields, *closing]))
+            return {begun: gr.skip()}
         run = place.store.read(run_id)
         is_draft = run.state == DRAFT
-        return *described_in(run), gr.update(visible=not is_draft), *[gr.update(visible=is_draft)] * 2
+        return {
+            **described_in(run),
+            begun: gr.update(visible=not is_draft),
+            **dict.fromkeys([add, describe], gr.update(visible=is_draft)),
+        }
 
-    def described_in(run: Run) -> tuple[Any, ...]:
+    def described_in(run: Run) -> Update:
         finds_entities = run.finds_entities if run.task else run.data.get("has_words", False)
         wanted = ENTITIES if finds_entities else LABELS
-        return _fields(wanted, _described(run) if run.task else _proposed(run, wanted), run)
+        return fields_for(wanted, _described(run) if run.task else _proposed(run, wanted), run)
+
+    def fields_for(wanted: str, given: Described, run: Run | None) -> Update:
+        said = _WORDS[wanted]
+        data = run.data if run is not None else {}
+        has_unused_gold = wanted == ENTITIES and data.get("gold_column") is not None and not data.get("has_words")
+        return {
+            kind: wanted,
+            unused: gr.update(value=shown.note(_UNUSED, "warning"), visible=has_unused_gold),
+            description: gr.update(value=given[0], label=said.question, placeholder=said.placeholder),
+            help_text: shown.paragraph(said.help),
+            labels: gr.update(value={"headers": said.headers, "data": given[1]}, label=said.table),
+        }
 
     chosen.success(fill, page.run_id, [*fields, *closing], api_visibility="private", show_progress="hidden").success(
-        lambda run_id: (gr.Tabs(selected=TASK), *open_tabs(place.store.read(run_id))),
+        lambda run_id: {**page.go_to(TASK), **page.open_tabs(place.store.read(run_id))},
         page.run_id,
         [page.steps, *page.tabs],
         api_visibility="private",
     )
 
-    def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> tuple[Any, ...]:
+    def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> Update:
         """Keeps what was typed; what was only proposed for the other kind makes room for what this one may be."""
         run = place.store.read(run_id) if run_id else None
         other = LABELS if wanted == ENTITIES else ENTITIES
         is_proposed = run is not None and (decided, rows) == _proposed(run, other)
-        return _fields(wanted, _proposed(run, wanted) if run and is_proposed else (decided, rows), run)
+        return fields_for(wanted, _proposed(run, wanted) if run and is_proposed else (decided, rows), run)
 
     kind.input(
         change_kind,
@@ -150,23 +170,6 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
 
     described = describe.click(describe_task, [page.run_id, description, labels, kind], api_name="describe_task")
     return TaskStep(described, fill, [*fields, *closing])
-
-
-def _fields(wanted: str, given: Described, run: Run | None = None) -> tuple[Any, ...]:
-    words = _WORDS[wanted]
-    data = run.data if run is not None else {}
-    has_unused_gold = wanted == ENTITIES and data.get("gold_column") is not None and not data.get("has_words")
-    unused = (
-        "Your true labels are one a text, or tags of a text that is not split into words: they are not used here. "
-        "Tags need the words that they belong to, a list in each row of JSON or Parquet."
-    )
-    return (
-        wanted,
-        gr.update(value=shown.note(unused, "warning"), visible=has_unused_gold),
-        gr.update(value=given[0], label=words.question, placeholder=words.placeholder),
-        shown.paragraph(words.help),
-        gr.update(value={"headers": words.headers, "data": given[1]}, label=words.table),
-    )
 
 
 def _described(run: Run) -> Described:

@@ -1,16 +1,41 @@
 """The tab of the results that shows texts with their entities: the annotator's beside the final ones."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from freeal_hf.errors import InputError
 from freeal_hf.web import entities, pictures, reviewing, shown
-from freeal_hf.web.page import Page, Place, telling
+from freeal_hf.web.page import Page, Place, Update, telling
 
 
-def build(place: Place, page: Page) -> list[Any]:
-    """Adds the tab to the page; gives the components that `fill` fills."""
+@dataclass(frozen=True)
+class _Slot:
+    """The components of one text."""
+
+    whole: gr.Column
+    about: gr.HTML
+    annotator: gr.HighlightedText
+    final: gr.HighlightedText
+
+
+@dataclass(frozen=True)
+class TextsTab:
+    """What the step needs of this tab.
+
+    Args:
+        fill (`Callable`): Shows the first texts of results; without results nothing.
+        filled (`list`): The components that it fills.
+    """
+
+    fill: Callable[[reviewing.Results | None], Update]
+    filled: list[Any]
+
+
+def build(place: Place, page: Page) -> TextsTab:
+    """Adds the tab to the page."""
     gr.HTML(
         "<p>The annotator's last answer beside the final entities. Where annotator and student differ, correct them "
         "under Review and correct.</p>"
@@ -18,7 +43,7 @@ def build(place: Place, page: Page) -> list[Any]:
     which = gr.Radio(
         [entities.ALL, entities.DIFFERENT], value=entities.ALL, label="Which texts", elem_id="which-texts"
     )
-    slots = []
+    slots: list[_Slot] = []
     for number in range(entities.PAGE):
         with gr.Column(visible=False, elem_classes="sentence") as slot:
             about = gr.HTML()
@@ -32,23 +57,24 @@ def build(place: Place, page: Page) -> list[Any]:
                     )
                     for name in ("Annotator", "Final")
                 )
-        slots += [slot, about, annotator, final]
+        slots.append(_Slot(slot, about, annotator, final))
     with gr.Row():
         before = gr.Button("Previous", size="sm", min_width=80, elem_id="previous-texts")
         current = gr.Number(1, label="Page", precision=0, min_width=80, elem_id="page")
         after = gr.Button("Next", size="sm", min_width=80, elem_id="next-texts")
     said = gr.HTML(elem_id="pages")
-    shown_page = [current, said, *slots]
+    parts = [part for one in slots for part in (one.whole, one.about, one.annotator, one.final)]
+    shown_page = [current, said, *parts]
 
     @telling
-    def show_entities(run_id: str, chosen: str, wanted: float) -> tuple[Any, ...]:
+    def show_entities(run_id: str, chosen: str, wanted: float) -> Update:
         """A page of texts: its number, what is on it, and of each text the annotator's and the final entities."""
         run = place.store.read(run_id)
         if not run.finds_entities:
             raise InputError("This run labels whole texts; it finds no entities.")
         if not run.has_results:
             raise InputError("No round is finished yet.")
-        return _page(reviewing.load_results(run), chosen, wanted)
+        return page_of(reviewing.load_results(run), chosen, wanted)
 
     gr.on(
         [current.submit, current.blur],
@@ -73,39 +99,37 @@ def build(place: Place, page: Page) -> list[Any]:
             api_visibility="private",
             show_progress="hidden",
         )
-    return [which, *shown_page]
+
+    def page_of(found: reviewing.Results, chosen: str, wanted: float) -> Update:
+        labels = reviewing.disputed(found.labels) if chosen == entities.DIFFERENT else found.labels
+        rows, number, pages = entities.page_of(labels, wanted)
+        update: Update = {
+            current: number,
+            said: shown.aside(f"Page {number:,} of {pages:,}" if len(rows) else "There is no such text."),
+        }
+        for slot, row in zip(slots, rows.itertuples(), strict=False):
+            about = ["clean" if row.is_clean else "noisy: an entity is in doubt", row.note]
+            update[slot.whole] = gr.update(visible=True)
+            update[slot.about] = shown.aside(" · ".join(filter(None, about)))
+            update[slot.annotator] = entities.highlighted(row.text, row.annotator_spans)
+            update[slot.final] = entities.highlighted(row.text, row.spans)
+        return update | _without_text(slots[len(rows) :])
+
+    def fill(found: reviewing.Results | None) -> Update:
+        if found is None:
+            return {which: entities.ALL, current: 1, said: "", **_without_text(slots)}
+        update = page_of(found, entities.ALL, 1)
+        colours = pictures.colours(found.label_names)  # later pages keep them
+        for part in (part for slot in slots for part in (slot.annotator, slot.final)):
+            update[part] = gr.update(value=update[part], color_map=colours)
+        return {which: entities.ALL, **update}
+
+    return TextsTab(fill, [which, *shown_page])
 
 
-def fill(found: reviewing.Results | None) -> tuple[Any, ...]:
-    """The first page of a run's texts, in the order of the components that `build` gave; without a run, nothing."""
-    if found is None:
-        return entities.ALL, 1, "", *[value for _ in range(entities.PAGE) for value in _no_text()]
-    colours = pictures.colours(found.label_names)
-    number, said, *slots = _page(found, entities.ALL, 1)
-    # A value for a text with its entities also gets the colours, which later pages keep.
-    coloured = [
-        gr.update(value=value, color_map=colours) if i % _PER_TEXT >= _PER_TEXT - 2 else value
-        for i, value in enumerate(slots)
-    ]
-    return entities.ALL, number, said, *coloured
-
-
-_PER_TEXT = 4  # components: the whole, a remark, the annotator's entities, the final ones
-
-
-def _page(found: reviewing.Results, which: str, wanted: float) -> tuple[Any, ...]:
-    labels = reviewing.disputed(found.labels) if which == entities.DIFFERENT else found.labels
-    rows, number, pages = entities.page_of(labels, wanted)
-    slots: list[Any] = []
-    for row in rows.itertuples():
-        parts = ["clean" if row.is_clean else "noisy: an entity is in doubt", row.note]
-        both = [entities.highlighted(row.text, spans) for spans in (row.annotator_spans, row.spans)]
-        slots += [gr.update(visible=True), shown.aside(" · ".join(filter(None, parts))), *both]
-    for _ in range(entities.PAGE - len(rows)):
-        slots += _no_text()
-    said = f"Page {number:,} of {pages:,}" if len(rows) else "There is no such text."
-    return number, shown.aside(said), *slots
-
-
-def _no_text() -> list[Any]:
-    return [gr.update(visible=False), "", None, None]
+def _without_text(slots: Sequence[_Slot]) -> Update:
+    """Hides the slots for which there is no text."""
+    update: Update = {}
+    for slot in slots:
+        update |= {slot.whole: gr.update(visible=False), slot.about: "", slot.annotator: None, slot.final: None}
+    return update
