@@ -85,12 +85,13 @@ def read_file(path: Path, settings: Settings, *, has_header: bool = True, quotes
         table = _open(path, suffix, QUOTES[quotes])
         _check_shape(_num_rows(table), len(table.names), settings)
         first = next(table.pieces(range(len(table.names)), _SHOWN_ROWS, False), [])
+        following = [[cell or "" for cell in row] for row in zip(*first, strict=True)]  # a cell may be missing
         remarks = []
         if suffix != ".parquet" and text_file(path, None).encoding == "cp1252":
             remarks.append("The file is not UTF-8; it was read as Windows-1252. Check accents in the preview.")
         if suffix in DELIMITERS and not has_header:
             return _without_header(table, remarks)
-        if suffix in DELIMITERS and _looks_like_a_row(table.names, first):
+        if suffix in DELIMITERS and _looks_like_a_row(table.names, following):
             remarks.append(
                 "The first line looks like a row, not like names of columns: untick “First line names the columns”."
             )
@@ -273,8 +274,8 @@ def count(number: int, what: str) -> str:
 def _looks_like_a_row(cells: Sequence[str], following: Sequence[Sequence[str]]) -> bool:
     """Whether a header holds a long text, a number over numbers, or a value that comes again below it."""
     for i, cell in enumerate(cells):
-        below = [row[i].strip() for row in following if i < len(row)]
-        if len(cell) > 60 or len(cell.split()) > 6 or (cell.strip() and cell.strip() in below):
+        below = [row[i].strip() for row in following if i < len(row) and row[i].strip()]
+        if len(cell) > 60 or len(cell.split()) > 6 or cell.strip() in below:
             return True
         if below and all(_is_number(value) for value in [cell, *below]):
             return True

@@ -100,8 +100,8 @@ def test_words_are_chosen_and_shown_word_by_word(visitor, sentences):
     [
         ({"tokens": ["an", "apple"], "tags": ["O"]}, "row 2, the tags: 1 tags for 2 words"),
         ({"tokens": ["an", "apple"], "tags": ["O", "I-fruit"]}, "not valid BIO"),
-        ({"tokens": ["an", "apple"], "tags": "O O"}, "no list of tags"),
-        ({"tokens": "an apple", "tags": ["O", "O"]}, "not a list of words"),
+        ({"tokens": ["an", "apple"], "tags": "O O"}, "is not a list"),
+        ({"tokens": "an apple", "tags": ["O", "O"]}, "is not a list"),
     ],
 )
 def test_bad_words_and_tags_are_problems_before_anything_runs(visitor, write, row, said):

@@ -73,6 +73,11 @@ def test_a_first_line_that_is_a_row_is_a_row_although_its_cells_repeat(read):
     assert table.columns == {"column 1": ["good", "bad"], "column 2": ["1", "2"], "column 3": ["1", "3"]}
 
 
+@pytest.mark.parametrize("content", ["good film,1\nbad film,0\n", "good film,1\nbad film\nfair film,0\n"])
+def test_a_first_line_that_looks_like_a_row_is_noticed(read, content):
+    assert "looks like a row" in " ".join(read(content).remarks)
+
+
 def test_columns_with_one_name_leave_the_others_readable_and_say_what_to_do(read):
     table = read(DOUBLED)
     assert table.columns == {"text": ["a film", "another film"]}
