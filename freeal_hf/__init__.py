@@ -31,6 +31,7 @@ _PUBLIC = {
     "HubError": "freeal_hf.errors",
     "InferenceEndpointsAnnotator": "freeal_hf.annotators.inference",
     "InputError": "freeal_hf.errors",
+    "LLMAnnotator": "freeal_hf.annotators.llm",
     "LocalAnnotator": "freeal_hf.annotators.local",
     "LoopConfig": "freeal_hf.config",
     "Price": "freeal_hf.annotators.budget",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from freeal_hf.annotators.budget import Price as Price
     from freeal_hf.annotators.embedding import EmbeddingAnnotator as EmbeddingAnnotator
     from freeal_hf.annotators.inference import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
+    from freeal_hf.annotators.llm import LLMAnnotator as LLMAnnotator
     from freeal_hf.annotators.local import LocalAnnotator as LocalAnnotator
     from freeal_hf.annotators.tgi import TGIAnnotator as TGIAnnotator
     from freeal_hf.config import EngineConfig as EngineConfig

@@ -8,9 +8,9 @@ from typing import Any
 from huggingface_hub import AsyncInferenceClient
 
 from freeal_hf.annotators.event_stream import completion_in
+from freeal_hf.annotators.features import Completion
 from freeal_hf.annotators.final_answer import said_in
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, blotted, error_object, explained
-from freeal_hf.annotators.llm import Completion
 from freeal_hf.annotators.logprobs import TokenLogprobs
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.errors import AnnotatorError, TransientError, offline_hint

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from freeal_hf.annotators.constraints import LADDER, NONCE, Constrain, Constraint, constraint_fields
 from freeal_hf.annotators.final_answer import final_answer
-from freeal_hf.annotators.llm import Completion
+from freeal_hf.annotators.logprobs import TokenLogprobs
 from freeal_hf.annotators.pacing import Pace, ask
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.errors import AnnotatorError, RefusedError, RejectedError, TransientError
@@ -77,6 +77,26 @@ class Question:
     timeout: float
     temperature: float | None = None
     seed: int | None = None
+
+
+class Completion(NamedTuple):
+    """What a model answers to a chat.
+
+    Args:
+        text (`str`): The answer.
+        is_cut_off (`bool`): Whether the answer ended at the maximum number of tokens.
+        is_filtered (`bool`): Whether a content filter removed the answer.
+        tokens (`tuple[TokenLogprobs, ...]`): Log-probabilities of its tokens; empty if there are none.
+        prompt_tokens (`int`): Tokens that were read.
+        completion_tokens (`int`): Tokens that were written.
+    """
+
+    text: str
+    is_cut_off: bool = False
+    is_filtered: bool = False
+    tokens: tuple[TokenLogprobs, ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 Send = Callable[[Question, Form], Awaitable[Completion]]

@@ -2,46 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from huggingface_hub.utils import get_session
 
-from freeal_hf.annotators.base import (
-    Annotation,
-    AnnotationRequest,
-    Annotator,
-    Choice,
-    ChoiceRequest,
-    Generation,
-    GenerationRequest,
-)
 from freeal_hf.annotators.chat import ChatClient, complete
-from freeal_hf.annotators.constraints import Constrain, schema_fields
 from freeal_hf.annotators.dedicated import DedicatedEndpoint
-from freeal_hf.annotators.features import TOP_LOGPROBS, Features, Form, Question
+from freeal_hf.annotators.features import Completion, Form, Question
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, public_url
-from freeal_hf.annotators.llm import (
-    Completion,
-    ask_entities,
-    ask_label,
-    choice_request,
-    entity_request,
-    label_request,
-    read_choice,
-    read_texts,
-    texts_request,
-    writing,
-)
-from freeal_hf.annotators.prompts.labels import Message, choice_messages, choice_schema
-from freeal_hf.annotators.servers import check_address, check_limits, check_temperatures, chosen_model, given_key
+from freeal_hf.annotators.llm import LLMAnnotator
+from freeal_hf.annotators.servers import check_address, check_limits, chosen_model, given_key
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError, TransientError
-from freeal_hf.tasks import Task, TextClassification, TokenClassification
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +25,7 @@ _NO_KEY = "none"
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 
-class InferenceEndpointsAnnotator(Annotator):
+class InferenceEndpointsAnnotator(LLMAnnotator):
     """Labels and writes texts through huggingface_hub's asynchronous chat client.
 
     Before the first call of a run a canary finds out how the server can be held to the labels, whether it returns
@@ -95,11 +70,6 @@ class InferenceEndpointsAnnotator(Annotator):
         InputError: If arguments contradict each other, or a limit would let nothing through.
     """
 
-    kinds = frozenset({TextClassification.type, TokenClassification.type})
-    reads_prompts = True
-    timeout: float
-    generation_timeout: float
-
     def __init__(
         self,
         model: str,
@@ -123,33 +93,28 @@ class InferenceEndpointsAnnotator(Annotator):
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         self.base_url = base_url or (model if _is_url(model) else None)
-        self.model = self.name = None if _is_url(model) else model
+        self.model = None if _is_url(model) else model
         if self.base_url is not None:
             check_address(self.base_url)
         if self.base_url is not None and provider is not None:
             raise InputError(f"provider={provider!r} goes with a model id, not with a URL; leave one of them out.")
-        check_limits(
+        check_limits(wake_timeout=wake_timeout)
+        self.extra_body = dict(extra_body or {})
+        super().__init__(
+            None if _is_url(model) else model,
+            temperature=temperature,
+            generation_temperature=generation_temperature,
             max_tokens=max_tokens,
             generation_max_tokens=generation_max_tokens,
+            probabilities=probabilities,
             max_text_length=max_text_length,
             concurrency=concurrency,
             timeout=timeout,
             generation_timeout=generation_timeout,
-            wake_timeout=wake_timeout,
+            seed=seed,
+            form=Form(extra=tuple(self.extra_body)),
         )
-        check_temperatures(temperature=temperature, generation_temperature=generation_temperature)
         self.provider = provider
-        self.temperature = temperature
-        self.generation_temperature = generation_temperature
-        self.max_tokens = max_tokens
-        self.generation_max_tokens = generation_max_tokens
-        self.probabilities = probabilities
-        self.max_text_length = max_text_length
-        self.concurrency = concurrency
-        self.timeout = timeout
-        self.generation_timeout = generation_timeout
-        self.seed = seed
-        self.extra_body = dict(extra_body or {})
         self._key = _key(self.base_url, token, api_key_env)
         is_endpoint = self.base_url is None and self.model is not None and "/" not in self.model
         self._endpoint = (
@@ -159,82 +124,12 @@ class InferenceEndpointsAnnotator(Annotator):
         self._asks_for_model = (self.base_url is not None and self.model is None) or is_endpoint
         self._chosen_model: str | None = None  # of several that the server has
         self._client: ChatClient | None = None
-        self.own_calls: list[Completion] = []
-        form = Form(top_logprobs=TOP_LOGPROBS if probabilities else 0, extra=tuple(self.extra_body))
-        self._features = Features(self._send, self.own_calls, form)
 
     @classmethod
     def from_spec(cls, value: str, options: Mapping[str, Any]) -> "InferenceEndpointsAnnotator":
         """Builds the annotator that is named `endpoint:VALUE`: a model, an endpoint, a URL, or `MODEL@URL`."""
         model, _, url = value.partition("@http")
         return cls(model, **{**options, "base_url": f"http{url}"}) if model and url else cls(value, **options)
-
-    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
-        """The full request: messages, schema, model, sampling."""
-        if isinstance(task, TokenClassification):
-            asked = entity_request(task, request, max_tokens=self.generation_max_tokens)
-            return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
-        asked = label_request(
-            task,
-            request,
-            coded=self.probabilities,
-            max_text_length=self.max_text_length,
-            max_tokens=self.max_tokens,
-        )
-        return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
-
-    def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
-        """The full request to write texts."""
-        asked = texts_request(
-            task, request, temperature=self.generation_temperature, max_tokens=self.generation_max_tokens
-        )
-        return {**self._source(), **asked}
-
-    def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
-        """The full request to choose texts."""
-        asked = choice_request(task, request, max_tokens=self.generation_max_tokens)
-        return {**self._source(), **asked, "temperature": self.temperature, "seed": self.seed}
-
-    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts, one call each."""
-        if isinstance(task, TokenClassification):
-            call = partial(self._call, "entities", self.generation_max_tokens)
-            return list(await asyncio.gather(*(ask_entities(call, task, request) for request in requests)))
-        ask = partial(
-            ask_label,
-            partial(self._call, "label", self.max_tokens),
-            task,
-            coded=self.probabilities,
-            max_text_length=self.max_text_length,
-        )
-        return list(await asyncio.gather(*map(ask, requests)))
-
-    async def generate(self, task: Task, request: GenerationRequest) -> Generation:
-        """Writes texts for one label; in an entity task with what they name."""
-        messages, schema = writing(task, request)
-        question = Question(
-            "texts",
-            messages,
-            partial(schema_fields, name="texts", schema=schema),
-            top_logprobs=0,
-            max_tokens=self.generation_max_tokens,
-            timeout=self.generation_timeout,
-            temperature=self.generation_temperature,
-            seed=request.seed,
-        )
-        return read_texts(await self._features.complete(question), task, request)
-
-    async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
-        """Chooses texts for a person to label."""
-        constrain = partial(schema_fields, name="ids", schema=choice_schema(request.with_explanation))
-        messages = choice_messages(task, request)
-        return read_choice(await self._call("ids", self.generation_max_tokens, messages, constrain, 0))
-
-    def take_own_calls(self) -> list[Completion]:
-        """See `Annotator`."""
-        taken = list(self.own_calls)
-        self.own_calls.clear()
-        return taken
 
     def open(self) -> None:
         """Wakes the dedicated endpoint, if it is one and sleeps; asks a server of several models which to use."""
@@ -249,24 +144,14 @@ class InferenceEndpointsAnnotator(Annotator):
         if self._endpoint is not None:
             self._endpoint.close()
 
-    async def __aenter__(self) -> "InferenceEndpointsAnnotator":
+    async def connect(self) -> None:
+        """Opens the client, after the server's model is known."""
         if self._asks_for_model:
             await self._choose_model()
         self._client = self._new_client()
-        try:
-            await self._features.enter(
-                max_tokens=self.max_tokens, timeout=self.timeout, temperature=self.temperature, seed=self.seed
-            )
-        except BaseException:
-            await self._client.close()
-            self._client = None
-            raise
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._features.leave()
+    async def disconnect(self) -> None:
+        """Closes the client."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -279,22 +164,8 @@ class InferenceEndpointsAnnotator(Annotator):
             timeout=self.generation_timeout,
         )
 
-    async def _call(
-        self, kind: str, max_tokens: int, messages: Sequence[Message], constrain: Constrain, top_logprobs: int
-    ) -> Completion:
-        question = Question(
-            kind,
-            messages,
-            constrain,
-            top_logprobs=top_logprobs,
-            max_tokens=max_tokens,
-            timeout=self.generation_timeout if kind == "ids" else self.timeout,
-            temperature=self.temperature,
-            seed=self.seed,
-        )
-        return await self._features.complete(question)
-
-    async def _send(self, question: Question, form: Form) -> Completion:
+    async def complete(self, question: Question, form: Form) -> Completion:
+        """See `LLMAnnotator`: one call of the chat client."""
         if self._client is None:
             raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
         messages = question.messages
@@ -355,7 +226,8 @@ class InferenceEndpointsAnnotator(Annotator):
             logger.info("The server does not tell its model's name (%s); asking without one.", type(error).__name__)
             return []
 
-    def _source(self) -> dict[str, Any]:
+    def source(self) -> dict[str, Any]:
+        """See `LLMAnnotator`."""
         # One model of several is not told by the address.
         served = {"served_model": self._chosen_model} if self._chosen_model else {}
         return {

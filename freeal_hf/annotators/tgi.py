@@ -5,43 +5,17 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.annotators.base import (
-    Annotation,
-    AnnotationRequest,
-    Annotator,
-    Choice,
-    ChoiceRequest,
-    Generation,
-    GenerationRequest,
-)
-from freeal_hf.annotators.constraints import Constrain, schema_fields
-from freeal_hf.annotators.features import TOP_LOGPROBS, Features, Form, Question
+from freeal_hf.annotators.features import Completion, Form, Question
 from freeal_hf.annotators.http_errors import public_url
-from freeal_hf.annotators.llm import (
-    Completion,
-    ask_label,
-    choice_request,
-    label_request,
-    read_choice,
-    read_texts,
-    texts_request,
-)
+from freeal_hf.annotators.llm import LLMAnnotator
 from freeal_hf.annotators.logprobs import TokenLogprobs
-from freeal_hf.annotators.prompts.labels import (
-    Message,
-    choice_messages,
-    choice_schema,
-    generation_messages,
-    generation_schema,
-)
-from freeal_hf.annotators.servers import check_address, check_limits, check_temperatures, given_key
+from freeal_hf.annotators.prompts.labels import Message
+from freeal_hf.annotators.servers import check_address, given_key
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
-from freeal_hf.tasks import Task
+from freeal_hf.tasks import TextClassification
 
 if TYPE_CHECKING:
     from text_generation.types import Response
@@ -49,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class TGIAnnotator(Annotator):
+class TGIAnnotator(LLMAnnotator):
     """Labels and writes texts through the `text-generation` client and TGI's own `/generate`.
 
     The server's grammar holds each answer to the labels, and the log-probabilities of its tokens give the probability
@@ -79,9 +53,7 @@ class TGIAnnotator(Annotator):
         InputError: If `base_url` is no URL, or both `token` and `api_key_env` are given.
     """
 
-    reads_prompts = True
-    timeout: float
-    generation_timeout: float
+    kinds = frozenset({TextClassification.type})
 
     def __init__(
         self,
@@ -99,15 +71,20 @@ class TGIAnnotator(Annotator):
         generation_timeout: float = 300.0,
     ) -> None:
         check_address(base_url)
-        check_limits(
+        super().__init__(
+            temperature=None,  # decoded greedily
+            generation_temperature=generation_temperature,
             max_tokens=max_tokens,
             generation_max_tokens=generation_max_tokens,
+            probabilities=probabilities,
             max_text_length=max_text_length,
             concurrency=concurrency,
             timeout=timeout,
             generation_timeout=generation_timeout,
+            seed=None,
+            # The chat template tells whether there is a system role, and `max_new_tokens` is always known.
+            form=Form(system_role=False, length_field=None),
         )
-        check_temperatures(generation_temperature=generation_temperature)
         try:
             from freeal_hf.annotators.tgi_client import TGIClient
         except ImportError as error:
@@ -115,93 +92,10 @@ class TGIAnnotator(Annotator):
                 "TGIAnnotator needs the text-generation client: pip install 'freeal-hf[tgi]'."
             ) from error
         self.base_url = base_url.rstrip("/")
-        self.generation_temperature = generation_temperature
-        self.max_tokens = max_tokens
-        self.generation_max_tokens = generation_max_tokens
-        self.probabilities = probabilities
-        self.max_text_length = max_text_length
-        self.concurrency = concurrency
-        self.timeout = timeout
-        self.generation_timeout = generation_timeout
         self._client = TGIClient(self.base_url, given_key(token, api_key_env), generation_timeout)
         self._model: dict[str, Any] = {}
-        self.own_calls: list[Completion] = []
-        # The chat template tells whether there is a system role, and `max_new_tokens` is always known.
-        form = Form(top_logprobs=TOP_LOGPROBS if probabilities else 0, system_role=False, length_field=None)
-        self._features = Features(self._send, self.own_calls, form)
         self._has_system_role = True
         self._templates: dict[tuple[str, ...], list[str]] = {}
-
-    def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
-        """The full request: server, messages, schema, sampling."""
-        asked = label_request(
-            task,
-            request,
-            coded=self.probabilities,
-            max_text_length=self.max_text_length,
-            max_tokens=self.max_tokens,
-        )
-        return {**self._source(), **asked}
-
-    def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
-        """The full request to write texts."""
-        asked = texts_request(
-            task, request, temperature=self.generation_temperature, max_tokens=self.generation_max_tokens
-        )
-        return {**self._source(), **asked}
-
-    def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
-        """The full request to choose texts."""
-        return {**self._source(), **choice_request(task, request, max_tokens=self.generation_max_tokens)}
-
-    async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts, one call each.
-
-        Raises:
-            TransientError, RefusedError, AnnotatorError: As the driver expects them.
-        """
-        ask = partial(
-            ask_label,
-            partial(self._call, "label", self.max_tokens),
-            task,
-            coded=self.probabilities,
-            max_text_length=self.max_text_length,
-        )
-        return list(await asyncio.gather(*map(ask, requests)))
-
-    async def generate(self, task: Task, request: GenerationRequest) -> Generation:
-        """Writes texts for one label.
-
-        Raises:
-            TransientError, RefusedError, AnnotatorError: As the driver expects them.
-        """
-        question = Question(
-            "texts",
-            generation_messages(task, request),
-            partial(schema_fields, name="texts", schema=generation_schema()),
-            top_logprobs=0,
-            max_tokens=self.generation_max_tokens,
-            timeout=self.generation_timeout,
-            temperature=self.generation_temperature,
-            seed=request.seed,
-        )
-        return read_texts(await self._features.complete(question), task, request)
-
-    async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
-        """Chooses texts for a person to label.
-
-        Raises:
-            TransientError, RefusedError, AnnotatorError: As the driver expects them.
-        """
-        constrain = partial(schema_fields, name="ids", schema=choice_schema(request.with_explanation))
-        messages = choice_messages(task, request)
-        return read_choice(await self._call("ids", self.generation_max_tokens, messages, constrain, 0))
-
-    def take_own_calls(self) -> list[Completion]:
-        """See `Annotator`."""
-        taken = list(self.own_calls)
-        self.own_calls.clear()
-        return taken
 
     def open(self) -> None:
         """Asks the server which model it runs: answers are kept under its name."""
@@ -216,31 +110,16 @@ class TGIAnnotator(Annotator):
         except TransientError as error:
             raise AnnotatorError(f"The server does not say which model it runs: {error}") from error
 
-    async def __aenter__(self) -> "TGIAnnotator":
+    async def connect(self) -> None:
+        """Opens the client."""
         await self._client.__aenter__()
-        try:
-            await self._features.enter(max_tokens=self.max_tokens, timeout=self.timeout)
-        except BaseException:
-            await self._client.__aexit__()
-            raise
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._features.leave()
+    async def disconnect(self) -> None:
+        """Closes the client."""
         await self._client.__aexit__()
 
-    async def _call(
-        self, kind: str, max_tokens: int, messages: Sequence[Message], constrain: Constrain, top_logprobs: int
-    ) -> Completion:
-        timeout = self.generation_timeout if kind == "ids" else self.timeout
-        question = Question(
-            kind, messages, constrain, top_logprobs=top_logprobs, max_tokens=max_tokens, timeout=timeout
-        )
-        return await self._features.complete(question)
-
-    async def _send(self, question: Question, form: Form) -> Completion:
+    async def complete(self, question: Question, form: Form) -> Completion:
+        """See `LLMAnnotator`: one call of `/generate`."""
         sampled = question.temperature is not None
         response, prompt_tokens = await self._client.complete(
             await self._prompt(question.messages),
@@ -297,7 +176,8 @@ class TGIAnnotator(Annotator):
                     f"The server has no chat template to apply; serve a chat model: {error}"
                 ) from error
 
-    def _source(self) -> dict[str, Any]:
+    def source(self) -> dict[str, Any]:
+        """See `LLMAnnotator`."""
         return {
             "annotator": "text-generation",
             "url": public_url(self.base_url),
