@@ -10,7 +10,7 @@ Each option is a field of a dataclass. Its metadata says everything else about i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from enum import Enum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OF_THE_OWNER = {"local": True, "resumable": True}
-# What the fields that FreeALConfig inherits would say of themselves, were they declared here.
-_OF_TRANSFORMERS: Mapping[str, Mapping[str, bool]] = {
+# Metadata of what is not declared in this module: fields that FreeALConfig inherits, and what a run notes.
+_NOT_DECLARED: Mapping[str, Mapping[str, bool]] = {
     "hub_token": {"private": True, "resumable": True},
     "push_to_hub_token": {"private": True, "resumable": True},
     # They depend on the moment or the machine.
@@ -42,11 +42,15 @@ _OF_TRANSFORMERS: Mapping[str, Mapping[str, bool]] = {
     "hub_private_repo": _OF_THE_OWNER,
     "hub_always_push": _OF_THE_OWNER,
     "hub_revision": _OF_THE_OWNER,
+    "freeal_hf": {"resumable": True},
     "disable_tqdm": {"resumable": True},
     "report_to": {"resumable": True},
 }
 # They say which devices and processes there are, and that is one state for the whole process.
 _PLACE = ("use_cpu", "ddp_backend", "ddp_timeout")
+NOTED = ("freeal_hf", "data_fingerprint")
+"""What `config.yaml` notes beside the options: the version, and which texts there were."""
+
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 _REFINE = ("noisy", "all", "none")
 _SETTINGS = ("transductive", "inductive")
@@ -463,13 +467,87 @@ OPTIONS: Mapping[str, "Field[Any]"] = {item.name: item for part in SECTIONS.valu
 """The field of each option but those of `FreeALConfig`, by name."""
 
 
+_SECTION_OF = {item.name: name for name, part in SECTIONS.items() for item in fields(part)}
+_SECTION_NAMES = {item.name for item in fields(RunConfig)} - {"task"}
+
+
 def metadata_of(name: str) -> Mapping[str, Any]:
     """What is declared of an option beside its default.
 
     Args:
         name (`str`): Name of the option, those of `FreeALConfig` included.
     """
-    return OPTIONS[name].metadata if name in OPTIONS else _OF_TRANSFORMERS.get(name, {})
+    return OPTIONS[name].metadata if name in OPTIONS else _NOT_DECLARED.get(name, {})
+
+
+def default_of(name: str) -> Any:
+    """The default of an option, `None` for those of `FreeALConfig`.
+
+    Args:
+        name (`str`): Name of the option.
+    """
+    if name not in OPTIONS:
+        return None
+    item = OPTIONS[name]
+    return item.default if item.default_factory is MISSING else item.default_factory()
+
+
+def nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in the form of `config.yaml`: in sections, as in `RunConfig`. Private ones are left out.
+
+    Args:
+        options (`Mapping`): Values by name of the option, and what is noted beside them.
+    """
+    noted = {name: options[name] for name in (*NOTED, "task") if name in options}
+    sections: dict[str, dict[str, Any]] = {item.name: {} for item in fields(RunConfig)}
+    for name, value in options.items():
+        if name not in noted and not metadata_of(name).get("private"):
+            sections[_SECTION_OF.get(name, "training")][name] = value
+    # A task is a mapping of its own, as in the file that --task names.
+    task = {"task": noted.pop("task")} if "task" in noted else {}
+    return {**noted, **task, **{name: values for name, values in sections.items() if values}}
+
+
+def flat(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """The options of a configuration file, be it in sections or, as in former versions, without any.
+
+    Args:
+        values (`Mapping`): What the file holds.
+
+    Returns:
+        `dict[str, Any]`: Values by name of the option, and what is noted beside them.
+
+    Raises:
+        InputError: If a section is no mapping, an option is in the wrong section, or it is given twice.
+    """
+    options: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _name(key)
+        # The sections `data`, `student` and `engine` are called as an option is, and `task` is no section.
+        is_section = name in _SECTION_NAMES and (name not in OPTIONS or isinstance(value, Mapping))
+        inner = _in_section(name, value) if is_section else {name: value}
+        if twice := sorted(set(inner) & set(options)):
+            raise InputError(f"The configuration gives {twice[0]!r} twice; leave one of them.")
+        options |= inner
+    return options
+
+
+def _in_section(name: str, values: Any) -> dict[str, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise InputError(f"{name} in the configuration is {values!r}; it must be a mapping of option to value.")
+    options = {_name(key): value for key, value in values.items()}
+    for option_name in options:
+        right = _SECTION_OF.get(option_name, "training")
+        if right != name:
+            where = f"it belongs into {right}" if option_name in OPTIONS or name == "training" else "there is none"
+            raise InputError(f"The section {name} of the configuration has no option {option_name!r}: {where}.")
+    return options
+
+
+def _name(key: Any) -> str:
+    return str(key).replace("-", "_")
 
 
 def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:

@@ -5,7 +5,18 @@ from dataclasses import fields
 import pytest
 
 from freeal_hf import FreeALConfig
-from freeal_hf.config import OPTIONS, SECTIONS, EngineConfig, HubConfig, changed_arguments, metadata_of, section
+from freeal_hf.config import (
+    OPTIONS,
+    SECTIONS,
+    EngineConfig,
+    HubConfig,
+    changed_arguments,
+    flat,
+    metadata_of,
+    nested,
+    section,
+)
+from freeal_hf.errors import InputError
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -42,3 +53,64 @@ def test_a_section_takes_its_own_options_only():
 
 def test_columns_to_push_are_a_list_or_separated_by_commas():
     assert HubConfig(push_columns="gold, mine").push_columns == HubConfig(push_columns=["gold", "mine"]).push_columns
+
+
+TASK = {"type": "text-classification", "labels": {"fruit": "", "tool": ""}}
+FLAT = {
+    "freeal_hf": "0.1.0",
+    "data": "reviews.csv",
+    "task": TASK,
+    "annotator": "embedding",
+    "student": "roberta-base",
+    "learning_rate": 2e-5,
+    "shots": 4,
+    "hub_dataset_id": "ada/reviews",
+    "engine": "ray",
+}
+NESTED = {
+    "freeal_hf": "0.1.0",
+    "task": TASK,
+    "data": {"data": "reviews.csv"},
+    "annotators": {"annotator": "embedding"},
+    "student": {"student": "roberta-base"},
+    "training": {"learning_rate": 2e-5},
+    "loop": {"shots": 4},
+    "hub": {"hub_dataset_id": "ada/reviews"},
+    "engine": {"engine": "ray"},
+}
+
+
+def test_a_configuration_is_written_in_sections():
+    assert nested(FLAT) == NESTED
+
+
+@pytest.mark.parametrize("values", [FLAT, NESTED, {**NESTED, "student": "roberta-base"}])
+def test_a_configuration_is_read_with_sections_and_without(values):
+    assert flat(values) == FLAT
+
+
+def test_the_names_in_a_configuration_may_have_hyphens_and_a_section_may_be_empty():
+    assert flat({"loop": {"num-rounds": 3}, "hub": None, "max-cost": 1}) == {"num_rounds": 3, "max_cost": 1}
+
+
+def test_labels_beside_the_other_options_become_a_task():
+    assert flat(nested({"labels": ["a", "b"], "shots": 4})) == {"task": {"labels": ["a", "b"]}, "shots": 4}
+
+
+def test_a_private_option_is_never_written():
+    assert nested({"learning_rate": 1e-3, "hub_token": "hf_secret"}) == {"training": {"learning_rate": 1e-3}}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"loop": 3}, "loop in the configuration is 3; it must be a mapping"),
+        ({"loop": {"annotator": "embedding"}}, "section loop .* no option 'annotator': it belongs into annotators"),
+        ({"loop": {"learning_speed": 1}}, "section loop .* no option 'learning_speed': there is none"),
+        ({"training": {"shots": 1}}, "section training .* no option 'shots': it belongs into loop"),
+        ({"loop": {"shots": 1}, "shots": 2}, "gives 'shots' twice"),
+    ],
+)
+def test_a_configuration_with_an_error_names_it(values, message):
+    with pytest.raises(InputError, match=message):
+        flat(values)

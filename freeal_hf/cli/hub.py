@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.options import add_options
-from freeal_hf.config import HubConfig, section
+from freeal_hf.config import NOTED, HubConfig, section
 from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT, RunFolder
@@ -110,7 +110,7 @@ def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Data
         raise InputError("--resume-from brings its texts along; leave --data out.")
     output_dir = given.setdefault("output_dir", default_folder(repo))
     folder = RunFolder(output_dir) if holds_run(output_dir, repo) else pull_run(repo, output_dir)
-    config = {key: value for key, value in read_config(folder).items() if key not in ("freeal_hf", "data_fingerprint")}
+    config = {key: value for key, value in read_config(folder).items() if key not in NOTED}
     # How texts were joined is nobody's business on the data set's page, but the student remembers it.
     student = read_json(folder / STUDENT / "config.json")
     merged = {"text_columns": student.get("text_columns") or ["text"], **config, **given}

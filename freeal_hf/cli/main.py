@@ -33,13 +33,11 @@ from freeal_hf.cli.options import (
 )
 from freeal_hf.cli.predict import add_predict, predict
 from freeal_hf.cli.select import add_select, select
-from freeal_hf.config import OPTIONS, SECTIONS, DataConfig, EngineConfig, HubConfig, LoopConfig, section
+from freeal_hf.config import NOTED, OPTIONS, SECTIONS, DataConfig, EngineConfig, HubConfig, LoopConfig, flat, section
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import FreeALError, InputError
 from freeal_hf.loop.folder import STUDENT
 
-# What a run writes into its config.yaml for the record, not to be read back.
-_RECORDED = {"freeal_hf", "data_fingerprint"}
 _FREE_ANNOTATORS = ("embedding", "column:", "local:")
 _DEFAULT_OUTPUT_DIR = "runs/freeal"
 _DEMO_MESSAGE = "hi, my blender came with a cracked lid, can you send a new one?"
@@ -98,7 +96,8 @@ def _add_run(commands: Any) -> None:
         usage="freeal-hf run [CONFIG.yaml] [options]",
         description="Labels texts and trains a student, in rounds. Started again, it goes on where it was.",
         epilog="Every field of FreeALConfig is an option too (--learning-rate 2e-5): see --help-training. "
-        "CONFIG.yaml may hold any option, with _ in place of -; what is given on the command line wins.",
+        "CONFIG.yaml may hold any option, with _ in place of -, in sections as a run writes them or without any; what "
+        "is given on the command line wins.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -296,8 +295,7 @@ def _read_config(path: str) -> dict[str, Any]:
         raise InputError(f"The configuration {path!r} is not valid YAML in UTF-8: {error}") from error
     if not isinstance(values, Mapping):
         raise InputError(f"The configuration {path!r} must be a mapping of option to value.")
-    named = {str(key).replace("-", "_"): value for key, value in values.items()}
-    return {key: value for key, value in named.items() if key not in _RECORDED}
+    return {key: value for key, value in flat(values).items() if key not in NOTED}
 
 
 def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import yaml
 
 from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.cards import CardFacts, Score
-from freeal_hf.config import OPTIONS, metadata_of
+from freeal_hf.config import NOTED, OPTIONS, metadata_of, nested
 from freeal_hf.hub.files import label_columns, public_config, read_config, split_files
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import label_counts
@@ -81,7 +81,7 @@ def _config_text(config: Mapping[str, Any]) -> str:
     missing = [name for name in ("annotator", "student") if not isinstance(config.get(name), str)]
     notes = [f"# The {name} was on the run's own machine only: name one here or with --{name}." for name in missing]
     values = {key: value for key, value in config.items() if key not in missing}
-    return "\n".join([*notes, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()])
+    return "\n".join([*notes, yaml.safe_dump(nested(values), sort_keys=False, allow_unicode=True).rstrip()])
 
 
 def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
@@ -160,7 +160,7 @@ def _revision(model: str) -> str | None:
 
 
 def _training_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    others = {*OPTIONS, "freeal_hf", "data_fingerprint"}
+    others = {*OPTIONS, *NOTED}
     return {key: value for key, value in config.items() if key not in others and not metadata_of(key).get("resumable")}
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import yaml
-
 from freeal_hf.config import metadata_of
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.kinds.registry import kind_of
@@ -157,8 +155,8 @@ def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict
 
 
 def read_config(folder: RunFolder) -> dict[str, Any]:
-    """The run's `config.yaml`."""
-    return yaml.safe_load((folder / run_folder.CONFIG).read_text(encoding="utf-8"))
+    """The options in the run's `config.yaml`, by name."""
+    return folder.config()
 
 
 def is_local(value: Any) -> bool:

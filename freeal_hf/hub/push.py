@@ -16,7 +16,7 @@ import yaml
 
 import freeal_hf
 from freeal_hf.cards import dataset_card, merge, student_card
-from freeal_hf.config import HubConfig
+from freeal_hf.config import HubConfig, nested
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.errors import HubChanged, HubError
 from freeal_hf.hub.client import calling, connect
@@ -291,7 +291,7 @@ def _files(repo: _Repo, work: _Round, staging: Path, readme: str | None) -> dict
     facts, config = round_facts(folder, number, task, target.dataset_id, target.model_id, columns)
     if repo.kind == "dataset":
         files = dataset_files(folder, number, task, columns, staging)
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(nested(config), sort_keys=False, allow_unicode=True)
         (staging / run_folder.CONFIG).write_text(text, encoding="utf-8")
         files[run_folder.CONFIG] = staging / run_folder.CONFIG
         card = merge(readme, dataset_card(facts))

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from freeal_hf.config import metadata_of
+from freeal_hf.config import default_of, flat, metadata_of, nested
 from freeal_hf.data.files import explained_disk_errors, read_json, remove, write_atomically
 from freeal_hf.errors import RunError
 
@@ -45,9 +45,9 @@ class RunFolder:
         return read_json(path) if path.is_file() else None
 
     def config(self) -> dict[str, Any]:
-        """What `config.yaml` says of the run; empty where there is none."""
+        """The options in `config.yaml`, and what it notes beside them, by name; empty where there is no such file."""
         path = self / CONFIG
-        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+        return flat(yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
 
     @contextmanager
     def open(self, config: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
@@ -56,7 +56,7 @@ class RunFolder:
         A folder of the same run is gone on with. A folder of another run, or with other files in it, is refused.
 
         Args:
-            config (`Mapping[str, Any]`): All that is needed to run it again, as YAML-able values; no token.
+            config (`Mapping[str, Any]`): All options that are needed to run it again, by name, as YAML-able values.
             resume (`bool`): Go on in this folder although the configuration differs; finished rounds stay.
             overwrite (`bool`): Delete the rounds and results of the run that is there, but keep its paid answers.
 
@@ -80,7 +80,7 @@ class RunFolder:
             try:
                 if overwrite:
                     self._clear()
-                text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+                text = yaml.safe_dump(nested(config), sort_keys=False, allow_unicode=True)
                 write_atomically(self / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
                 yield
             finally:
@@ -100,12 +100,15 @@ class RunFolder:
         stored = self.config()
         # Through YAML and back, so that tuples and lists compare equal.
         wanted = yaml.safe_load(yaml.safe_dump(dict(config)))
-        differing = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]
+        before, now = (
+            {key: options.get(key, default_of(key)) for key in {**stored, **wanted}} for options in (stored, wanted)
+        )
+        differing = [key for key in before if before[key] != now[key]]
         differing = [key for key in differing if not metadata_of(key).get("resumable")]
         if differing and not resume:
             raise RunError(
-                f"{str(self.path)!r} holds another run: {differing[0]} was {_short(stored.get(differing[0]))} and is "
-                f"now {_short(wanted.get(differing[0]))}; {remedy}."
+                f"{str(self.path)!r} holds another run: {differing[0]} was {_short(before[differing[0]])} and is "
+                f"now {_short(now[differing[0]])}; {remedy}."
             )
 
     def _clear(self) -> None:

@@ -25,6 +25,7 @@ from freeal_hf.config import (
     HubConfig,
     LoopConfig,
     changed_arguments,
+    default_of,
     describe_annotators,
     each_annotator,
 )
@@ -416,6 +417,7 @@ class FreeAL:
             "student": self.student,
             **asdict(self.loop),
             **{name: value for name, value in asdict(self.hub).items() if value},
+            **{name: value for name, value in asdict(self.engine).items() if value != default_of(name)},
             **changed_arguments(self.args),
         }
 

@@ -55,8 +55,8 @@ def test_run_writes_the_contract_and_prints_the_table(data, student_folder, tmp_
 
 def test_training_fields_are_options(finished):
     config = yaml.safe_load((finished / "config.yaml").read_text())
-    assert config["per_device_train_batch_size"] == 8
-    assert config["learning_rate"] == 2e-3
+    assert config["training"]["per_device_train_batch_size"] == 8
+    assert config["training"]["learning_rate"] == 2e-3
 
 
 def test_the_written_configuration_runs_again_to_the_same_labels(finished, tmp_path):

@@ -131,7 +131,7 @@ def test_a_stranger_reproduces_the_run_from_its_pushed_configuration(
     freeal_hf("push", entities_dir)
     config = tmp_path / "config.yaml"
     values = yaml.safe_load(hub.read(*DATASET, "config.yaml"))
-    config.write_text(yaml.safe_dump({**values, "num_rounds": 1}))
+    config.write_text(yaml.safe_dump({**values, "loop": {**values["loop"], "num_rounds": 1}}))
     done = freeal_hf("run", config, "--student", student_folder, "--output-dir", tmp_path / "stranger")
     assert done.code == 0, done.err
     expected = read_labels(entities_dir / "round-0" / "labels.parquet").remove_columns("gold")

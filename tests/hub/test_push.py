@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
+from freeal_hf.config import flat
 from tests.conftest import CONTRACT
 from tests.hub.conftest import DATASET, MODEL, ROOT, hub_environment, second_round
 from tests.servers.hub import TOKEN
@@ -118,9 +119,9 @@ def test_no_uploaded_byte_holds_the_token_or_a_local_path(freeal_hf, hub, run_di
 def test_the_pushed_configuration_runs_on_the_pushed_texts(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     config = yaml.safe_load(hub.read(*DATASET, "config.yaml"))
-    assert config["data"] == DATASET[1]
+    assert config["data"]["data"] == DATASET[1]
     assert config["task"]["labels"] == {"fruit": "something to eat", "tool": "something to work with"}
-    assert not {"output_dir", "gold_column", "push_to_hub", "student"} & set(config)
+    assert not {"output_dir", "gold_column", "push_to_hub", "student"} & set(flat(config))
 
 
 def test_the_cards_say_what_the_run_measured(freeal_hf, hub, run_dir):

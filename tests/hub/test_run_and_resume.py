@@ -186,7 +186,7 @@ def test_pulling_an_unknown_round_names_it(freeal_hf, run_dir, tmp_path):
 def test_people_find_no_trace_of_a_column_they_did_not_push(freeal_hf, hub, run_words):
     assert freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub")).code == 0
     config = yaml.safe_load(hub.read(*DATASET, "config.yaml"))
-    assert config["annotator"] == "column:annotator_label"
+    assert config["annotators"]["annotator"] == "column:annotator_label"
     assert not [content for content in hub.uploaded() if b"theirs" in content]
 
 

@@ -243,9 +243,9 @@ def test_the_configuration_holds_what_is_needed_to_run_it_again(run, corpus, tas
     folder = run(corpus, loop={"num_rounds": 1, "shots": 4}).output_dir
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert TextClassification.from_dict(config["task"]) == task
-    assert config["shots"] == 4
-    assert config["learning_rate"] == 2e-3
-    assert "hub_token" not in config
+    assert config["loop"]["shots"] == 4
+    assert config["training"]["learning_rate"] == 2e-3
+    assert "hub_token" not in config["training"]
 
 
 def test_a_spent_budget_ends_with_valid_files_and_goes_on_with_a_larger_one(run, corpus):
