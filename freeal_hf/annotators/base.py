@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
-from freeal_hf.annotators.driver import PaidAnswer, Work, drive, session
+from freeal_hf.annotators.driver import PaidAnswer, Work, run, session
 from freeal_hf.annotators.pacing import UnusableAnswer
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import AnnotatorError, InputError
@@ -426,16 +426,15 @@ def run_annotation(
         batch_size=annotator.batch_size,
         timeout=annotator.timeout,
     )
-    with session(annotator):
-        yield from drive(
-            work,
-            requests,
-            cache=cache,
-            ledger=ledger if ledger is not None else Ledger(),
-            budget=budget,
-            max_attempts=max_attempts,
-            progress=progress,
-        )
+    yield from run(
+        work,
+        requests,
+        cache=cache,
+        ledger=ledger,
+        budget=budget,
+        max_attempts=max_attempts,
+        progress=progress,
+    )
 
 
 def run_generation(
@@ -480,19 +479,16 @@ def run_generation(
         batch_size=1,
         timeout=annotator.generation_timeout or annotator.timeout,
     )
-    written = [Generation(()) for _ in requests]
-    with session(annotator):
-        for index, generation in drive(
-            work,
-            requests,
-            cache=cache,
-            ledger=ledger if ledger is not None else Ledger(),
-            budget=budget,
-            max_attempts=max_attempts,
-            progress=progress,
-        ):
-            written[index] = generation
-    return written
+    written = run(
+        work,
+        requests,
+        cache=cache,
+        ledger=ledger,
+        budget=budget,
+        max_attempts=max_attempts,
+        progress=progress,
+    )
+    return [generation for _, generation in sorted(written, key=lambda answer: answer[0])]
 
 
 def run_choice(
@@ -536,11 +532,7 @@ def run_choice(
         batch_size=1,
         timeout=annotator.generation_timeout or annotator.timeout,
     )
-    ledger = ledger if ledger is not None else Ledger()
-    with session(annotator):
-        [(_, choice)] = drive(
-            work, [request], cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts, progress=None
-        )
+    [(_, choice)] = run(work, [request], cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts)
     return choice
 
 

@@ -4,7 +4,17 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -111,17 +121,17 @@ def session(annotator: "Annotator") -> Iterator[None]:
         annotator.close()
 
 
-def drive(
+def run(
     work: Work[Request, Answer],
     requests: Iterable[Request],
     *,
     cache: AnswerCache | None,
-    ledger: Ledger,
+    ledger: Ledger | None,
     budget: Budget | None,
     max_attempts: int,
-    progress: Callable[[int], Any] | None,
-) -> Iterator[tuple[int, Answer]]:
-    """Answers requests in the order in which the answers come.
+    progress: Callable[[int], Any] | None = None,
+) -> Generator[tuple[int, Answer], None, None]:
+    """Puts requests of one kind to an annotator, in a session, and yields the answers in the order in which they come.
 
     `requests` is read in the caller's thread, a window ahead of the answers; the calls run in an event loop of a
     thread of their own, so that this works where a loop is running already (Jupyter, Gradio). Ended early, it waits
@@ -135,6 +145,21 @@ def drive(
         BudgetExceeded: When everything that the budget allowed is answered.
         RunError: If the cache cannot be written.
     """
+    with session(work.annotator):
+        yield from _driven(
+            work, requests, cache, ledger if ledger is not None else Ledger(), budget, max_attempts, progress
+        )
+
+
+def _driven(
+    work: Work[Request, Answer],
+    requests: Iterable[Request],
+    cache: AnswerCache | None,
+    ledger: Ledger,
+    budget: Budget | None,
+    max_attempts: int,
+    progress: Callable[[int], Any] | None,
+) -> Iterator[tuple[int, Answer]]:
     started = time.monotonic()
     if budget is not None:
         budget.watch(ledger)
