@@ -33,7 +33,7 @@ import freeal_hf
 from freeal_hf import EmbeddingAnnotator, load_task, read_data
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, Choice, ChoiceRequest
 from freeal_hf.embedded import EMBEDDED_MODEL
-from freeal_hf.kinds.rounds import distinct_texts
+from freeal_hf.kinds.text_corpus import distinct_texts
 from freeal_hf.select import diversity, uncertainty
 from freeal_hf.select.llm import LLMSelection
 from freeal_hf.select.pool import Pool, Strategy, select_instances

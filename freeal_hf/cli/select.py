@@ -140,7 +140,7 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
     """The distinct usable texts with the labels of people, and the id of each."""
     from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.kinds.registry import kind_of
-    from freeal_hf.kinds.rounds import distinct_texts
+    from freeal_hf.kinds.text_corpus import distinct_texts
     from freeal_hf.select.pool import Pool
 
     corpus = distinct_texts(data)

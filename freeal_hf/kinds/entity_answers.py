@@ -1,10 +1,8 @@
 """What annotators said of the sentences of an entity task: one answer each, alone or fused, in memory and on disk."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,11 @@ from freeal_hf.annotators.base import Annotation
 from freeal_hf.annotators.pacing import with_answer
 from freeal_hf.data.human_labels import HumanEntities
 from freeal_hf.data.spans import Span
+from freeal_hf.kinds.answers import Answers
 
 
 @dataclass
-class EntityAnswers:
+class EntityAnswers(Answers):
     """The annotator's current answers, an entry for each distinct sentence.
 
     Args:
@@ -57,12 +56,6 @@ class EntityAnswers:
         elif self.spans[index] is None:
             self.reasons[index] = with_answer(answer.reason, answer.answer)
 
-    def explain_missing(self, reason: str) -> None:
-        """Gives every missing answer that has no reason yet this one."""
-        for index, spans in enumerate(self.spans):
-            if spans is None:
-                self.reasons[index] = self.reasons[index] or reason
-
     def refined_by(self, other: "EntityAnswers") -> "EntityAnswers":
         """The same with another's answers wherever that has one."""
         pairs = list(zip(self.spans, other.spans, strict=True))
@@ -71,16 +64,6 @@ class EntityAnswers:
             [why if new is None else None for (_, new), why in zip(pairs, self.reasons, strict=True)],
             np.where(other.is_missing, self.dropped, other.dropped),
         )
-
-    def save(self, path: Path, costs: Mapping[str, Any]) -> None:
-        """Writes the answers and what they took."""
-        path.write_text(json.dumps({"costs": dict(costs), **self._values()}), encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> tuple["EntityAnswers", dict[str, Any]]:
-        """Reads what `save` wrote."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return cls._from_values(values), values["costs"]
 
     def _values(self) -> dict[str, Any]:
         return {

@@ -17,7 +17,7 @@ from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.data.spreadsheets import restored
 from freeal_hf.data.texts import content_ids, is_usable
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.rounds import Corpus, HumanRows, ids_of_labels, labelled_row, refuse_new_texts
+from freeal_hf.kinds.corpus import Corpus, HumanRows, ids_of_labels, labelled_row, refuse_new_texts
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification, normal_form
 
 if TYPE_CHECKING:

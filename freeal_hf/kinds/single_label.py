@@ -13,9 +13,12 @@ from freeal_hf.data.arrow import dataset_of, spooled
 from freeal_hf.data.texts import class_label, read_data
 from freeal_hf.data.ties import likeliest
 from freeal_hf.demonstrations import choose_demonstrations
-from freeal_hf.kinds import rounds as round_files
+from freeal_hf.kinds import label_rows
 from freeal_hf.kinds.base import AuditQuestion, TaskKind
-from freeal_hf.kinds.rounds import Answers, Corpus, Selection, distinct_texts, pool_table, with_human_labels
+from freeal_hf.kinds.corpus import Corpus
+from freeal_hf.kinds.label_answers import LabelAnswers
+from freeal_hf.kinds.rounds import Selection, pool_table
+from freeal_hf.kinds.text_corpus import distinct_texts, with_human_labels
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.metrics import score_round
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
+class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     """One label out of a list for each text."""
 
     def read_rows(self, source: Any, **options: Any) -> "Dataset":
@@ -41,10 +44,10 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
     ) -> Corpus:
         return with_human_labels(corpus, dataset, self.task, given, known)
 
-    def load_answers(self, path: Path) -> tuple[Answers, dict[str, Any]]:
-        return Answers.load(path)
+    def load_answers(self, path: Path) -> tuple[LabelAnswers, dict[str, Any]]:
+        return LabelAnswers.load(path)
 
-    def votes(self, answers: Answers, num_voters: int) -> np.ndarray | None:
+    def votes(self, answers: LabelAnswers, num_voters: int) -> np.ndarray | None:
         votes = np.column_stack([part.labels for part in answers.parts])
         refined = (votes[:, num_voters:] != NO_LABEL).any(axis=1)
         votes[:, :num_voters][refined] = NO_LABEL
@@ -59,8 +62,8 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
     def messages(self, request: AnnotationRequest) -> list[dict[str, str]]:
         return annotation_messages(self.task, request)
 
-    def text_labels(self, corpus: Corpus, answers: Answers) -> np.ndarray | None:
-        return corpus.training_labels(answers)
+    def text_labels(self, corpus: Corpus, answers: LabelAnswers) -> np.ndarray:
+        return np.where(corpus.is_human, corpus.human, answers.labels)
 
     def shown(self, label: Any, row: Mapping[str, Any]) -> str:
         return self.task.label_names[label]
@@ -81,40 +84,40 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
         return {}
 
-    def no_answers(self, corpus: Corpus) -> Answers:
-        """Answers for texts that nobody has been asked about."""
-        return Answers.none(len(corpus.texts))
+    def no_answers(self, corpus: Corpus) -> LabelAnswers:
+        """LabelAnswers for texts that nobody has been asked about."""
+        return LabelAnswers.none(len(corpus.texts))
 
-    def fuse(self, group: Sequence[Answers], human: np.ndarray) -> Answers:
+    def fuse(self, group: Sequence[LabelAnswers], human: np.ndarray) -> LabelAnswers:
         """The answers of several annotators as one, each weighed by its estimated confusion matrix.
 
         Args:
-            group (`Sequence[Answers]`): What each said; of one alone it comes back.
+            group (`Sequence[LabelAnswers]`): What each said; of one alone it comes back.
             human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
         """
         if len(group) == 1:
-            return Answers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
+            return LabelAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
         votes = np.column_stack([part.labels for part in group])
         labels = agreed_labels(votes, fuse_votes(votes, self.task.num_labels, human).probabilities)
         answered = labels != NO_LABEL
         reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
         # The fused probabilities are no confidence: voters that err alike make them far too high.
-        return Answers(labels, np.full(len(labels), np.nan), reasons)
+        return LabelAnswers(labels, np.full(len(labels), np.nan), reasons)
 
     def losses(self, corpus: Corpus, selection: Selection) -> np.ndarray:
         """How far the student disputes each label, infinite where there is none; shape `(n,)`."""
         return np.nan_to_num(selection.losses, nan=np.inf)
 
-    def found_labels(self, corpus: Corpus, answers: Answers) -> np.ndarray:
+    def found_labels(self, corpus: Corpus, answers: LabelAnswers) -> np.ndarray:
         """Ids of the labels that the texts have got."""
-        labels = corpus.training_labels(answers)
+        labels = self.text_labels(corpus, answers)
         return labels[labels != NO_LABEL]
 
-    def is_noisy(self, corpus: Corpus, answers: Answers, selection: Selection) -> np.ndarray:
+    def is_noisy(self, corpus: Corpus, answers: LabelAnswers, selection: Selection) -> np.ndarray:
         """Whether the label of a text is not clean, or missing; shape `(n,)`."""
         return ~selection.is_clean
 
-    def training_set(self, corpus: Corpus, answers: Answers) -> "Dataset":
+    def training_set(self, corpus: Corpus, answers: LabelAnswers) -> "Dataset":
         """The columns `id`, `text`, `label`, `is_trusted` and, where there is one, `augmented_text`."""
         import pyarrow as pa
         from datasets import Features, Value
@@ -127,7 +130,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
             "label": class_label(self.task),
             "is_trusted": Value("bool"),
         }
-        schema, labels = Features(features).arrow_schema, corpus.training_labels(answers)
+        schema, labels = Features(features).arrow_schema, self.text_labels(corpus, answers)
 
         def pieces() -> Iterator[pa.Table]:
             done = 0
@@ -146,10 +149,10 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
         return answer_doubt(answers, held_out, self.task.label_names)
 
     def choose_pool(
-        self, corpus: Corpus, answers: Answers, selection: Selection, loop: LoopConfig, seed: int
+        self, corpus: Corpus, answers: LabelAnswers, selection: Selection, loop: LoopConfig, seed: int
     ) -> list[Demonstration]:
         """Chooses demonstrations among the clean texts with whose label the student agrees."""
-        labels = corpus.training_labels(answers)
+        labels = self.text_labels(corpus, answers)
         agrees = likeliest(selection.probabilities) == labels
         return choose_demonstrations(
             corpus.texts,
@@ -169,7 +172,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
         self,
         dataset: "Dataset",
         corpus: Corpus,
-        answers: Answers,
+        answers: LabelAnswers,
         selection: Selection,
         number: int,
         seed: int,
@@ -185,7 +188,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
             human=corpus.human,
             seed=seed,
         )
-        rows = round_files.label_rows(
+        rows = label_rows.label_rows(
             dataset, corpus, self.task, answers, selection, final.labels, final.confidences, number
         )
         return rows, estimate_figures(final, self.task)
@@ -195,4 +198,4 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, Answers]):
         from freeal_hf.prediction.classifier import Classifier
 
         probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
-        return round_files.test_rows(test, self.task, probabilities, number)
+        return label_rows.test_rows(test, self.task, probabilities, number)

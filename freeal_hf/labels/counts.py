@@ -28,7 +28,7 @@ def count_rows(
     Args:
         dataset (`Dataset`): The input.
         corpus (`Corpus` or `Sentences`): The distinct texts that were collected from it.
-        answers (`Answers` or `EntityAnswers`): The annotator's answers for these texts.
+        answers (`Answers`): The annotator's answers for these texts.
         labels (`Dataset`): The round's dataset.
         text_labels (`np.ndarray` of shape `(n,)`, *optional*):
             Label id of each text by the annotator or a person, -1 for none; `None` where a text has several labels.

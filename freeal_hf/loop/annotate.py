@@ -17,8 +17,8 @@ from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import BudgetExceeded
+from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import Corpus
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.progress import ANNOTATING
@@ -198,7 +198,7 @@ def combine(parts: list[Any], asking: Asking, human: np.ndarray) -> Any:
     """What the answers of several annotators come to: those of one group fused, the refiners' before the others'.
 
     Args:
-        parts (`list[Answers]` or `list[EntityAnswers]`): What each of the voters said, then each of the refiners.
+        parts (`list[Answers]`): What each of the voters said, then each of the refiners.
         asking (`Asking`): Whom a run asks.
         human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
     """

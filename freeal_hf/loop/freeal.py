@@ -36,8 +36,9 @@ from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.data.texts import fingerprint, with_stored_ids
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import DoubtfulAnswersError, InputError, RunError
+from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import Corpus, Selection, read_labels, write_pool
+from freeal_hf.kinds.rounds import Selection, read_labels, write_pool
 from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
 from freeal_hf.labels.doubts import REMEDY
 from freeal_hf.loop import folder as run_folder

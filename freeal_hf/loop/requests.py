@@ -13,8 +13,9 @@ from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.files import write_atomically
 from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
+from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import Corpus, Selection, read_pool, write_pool
+from freeal_hf.kinds.rounds import Selection, read_pool, write_pool
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.voters import Asking

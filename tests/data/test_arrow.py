@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.data.texts import read_data
 from freeal_hf.errors import RunError
-from freeal_hf.kinds.rounds import distinct_texts
+from freeal_hf.kinds.text_corpus import distinct_texts
 
 
 def numbers(count, start=0):

@@ -14,7 +14,8 @@ from freeal_hf.cli.main import main
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.texts import fingerprint
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.rounds import distinct_texts, read_labels, with_human_labels
+from freeal_hf.kinds.rounds import read_labels
+from freeal_hf.kinds.text_corpus import distinct_texts, with_human_labels
 from freeal_hf.loop.folder import RunFolder
 from tests.conftest import QUICK_TRAINING
 

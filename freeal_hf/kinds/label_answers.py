@@ -1,0 +1,90 @@
+"""The answers of annotators where each text has one label."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from freeal_hf.annotators.base import Annotation
+from freeal_hf.annotators.pacing import with_answer
+from freeal_hf.data.human_labels import HumanLabel
+from freeal_hf.kinds.answers import Answers
+from freeal_hf.tasks import NO_LABEL
+
+
+@dataclass
+class LabelAnswers(Answers):
+    """The annotator's current answers, an entry for each distinct text.
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
+        confidences (`np.ndarray` of shape `(n,)`): The annotator's confidence, NaN where it gave none.
+        reasons (`list[str | None]`): Why there is no label.
+        human_labels (`list[HumanLabel]`): What people had said when the annotator was asked.
+        parts (`list[LabelAnswers]`): Where there are several annotators, what each said; the rest is what it comes to.
+    """
+
+    labels: np.ndarray
+    confidences: np.ndarray
+    reasons: list[str | None]
+    human_labels: list[HumanLabel] = field(default_factory=list)
+    parts: list["LabelAnswers"] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, count: int) -> "LabelAnswers":
+        """Answers for `count` texts that nobody has been asked about."""
+        return cls(np.full(count, NO_LABEL), np.full(count, np.nan), [None] * count)
+
+    def extended_to(self, count: int) -> "LabelAnswers":
+        """The same for more texts, of which the new ones have no answer."""
+        more = LabelAnswers.none(count - len(self.labels))
+        return LabelAnswers(
+            np.concatenate([self.labels, more.labels]),
+            np.concatenate([self.confidences, more.confidences]),
+            [*self.reasons, *more.reasons],
+            self.human_labels,
+            [part.extended_to(count) for part in self.parts],
+        )
+
+    def take(self, index: int, answer: Annotation) -> None:
+        """Enters an answer. One that is no label does not undo a label of an earlier round."""
+        if answer.is_labelled:
+            self.labels[index] = answer.label
+            self.confidences[index] = np.nan if answer.confidence is None else answer.confidence
+            self.reasons[index] = None
+        elif self.labels[index] == NO_LABEL:
+            self.reasons[index] = with_answer(answer.reason, answer.answer)
+
+    def refined_by(self, other: "LabelAnswers") -> "LabelAnswers":
+        """The same with another's labels wherever that has one."""
+        has = other.labels != NO_LABEL
+        return LabelAnswers(
+            np.where(has, other.labels, self.labels),
+            np.where(has, other.confidences, self.confidences),
+            [None if found else reason for found, reason in zip(has, self.reasons, strict=True)],
+        )
+
+    @property
+    def is_missing(self) -> np.ndarray:
+        """Where there is no answer, shape `(n,)`."""
+        return self.labels == NO_LABEL
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "labels": self.labels.tolist(),
+            "confidences": [None if np.isnan(value) else value for value in self.confidences.tolist()],
+            "reasons": self.reasons,
+            "human_labels": [{"label": item.label, "id": item.id, "text": item.text} for item in self.human_labels],
+            "parts": [part._values() for part in self.parts],
+        }
+
+    @classmethod
+    def _from_values(cls, values: Mapping[str, Any]) -> "LabelAnswers":
+        return cls(
+            np.array(values["labels"], dtype=int),
+            np.array(values["confidences"], dtype=float),
+            values["reasons"],
+            [HumanLabel(**item, origin="an earlier human label") for item in values["human_labels"]],
+            [cls._from_values(part) for part in values["parts"]],
+        )
