@@ -10,7 +10,7 @@ SERVERS_VENV ?= .venv-servers
 # A process for each core with one thread each. The tests of a file share fixtures, and stay in one process.
 IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: help demo test test-tgi test-servers quality bench clean
+.PHONY: help demo test test-fast test-tgi test-servers quality bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,8 +28,11 @@ $(VENV)/.installed: $(VENV)/.demo
 demo: $(VENV)/.demo ## label the shipped shop messages and train a student on them, offline
 	$(BIN)/freeal-hf demo --output-dir runs/demo
 
-test: $(VENV)/.installed ## run the tests
+test: $(VENV)/.installed ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL)
+
+test-fast: $(VENV)/.installed ## run the tests that take less than ten seconds each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL) -m 'not slow'
 
 $(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -m venv $(TGI_VENV)
@@ -37,7 +40,7 @@ $(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 	$(TGI_VENV)/bin/pip install --quiet -c constraints.txt -e '.[tgi,test]'
 	touch $@
 
-# Both wings, and of the corridor what touches transformers most.
+# Annotators and training, and the tests of the loop that depend on transformers most.
 TGI_CORE := tests/annotators tests/training tests/test_package.py $(addprefix tests/loop/test_freeal.py::, \
 	test_a_run_leaves_every_file_of_the_contract \
 	test_a_finished_run_started_again_asks_nothing \

@@ -1,4 +1,4 @@
-"""The errors that a user can mend. Each message names the value, the place and the remedy, never a token."""
+"""All exceptions that a user can meet. Each message names the value, the place and the remedy, never a token."""
 
 import os
 from typing import Literal

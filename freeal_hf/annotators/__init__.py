@@ -1,1 +1,1 @@
-"""The LLM's half: annotators, the driver that runs them, prompts and the cache of paid answers."""
+"""Annotators, the driver that runs them, their prompts, and the cache of paid answers."""

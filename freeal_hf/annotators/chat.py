@@ -10,7 +10,7 @@ from huggingface_hub import AsyncInferenceClient
 from freeal_hf.annotators.event_stream import completion_in
 from freeal_hf.annotators.features import Completion
 from freeal_hf.annotators.final_answer import said_in
-from freeal_hf.annotators.http_errors import HTTP_ERRORS, blotted, error_object, explained
+from freeal_hf.annotators.http_errors import HTTP_ERRORS, error_object, explained, redacted
 from freeal_hf.annotators.logprobs import TokenLogprobs
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.errors import AnnotatorError, TransientError, offline_hint
@@ -69,11 +69,11 @@ async def complete(
         if len(client.token or "") < _SHORTEST_KEY:
             return answer
         # Some gateways answer 200 and an error in plain words, with the key in it.
-        return answer._replace(text=blotted(answer.text, client.token))
+        return answer._replace(text=redacted(answer.text, client.token))
     except HTTP_ERRORS as error:
         raise explained(error, str(client.model), client.token) from error
     except json.JSONDecodeError as error:
-        start = blotted(" ".join(error.doc[:_MOST_SHOWN].split()), client.token)
+        start = redacted(" ".join(error.doc[:_MOST_SHOWN].split()), client.token)
         begins = f"begins with {start!r}" if start else "is empty"
         detail = f"the server's answer is not a chat completion: its body is not JSON and {begins}"
         raise TransientError("broken response", detail) from error

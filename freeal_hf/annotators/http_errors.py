@@ -75,7 +75,7 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
     Args:
         error (`Exception`): One of `HTTP_ERRORS`.
         url (`str`): Where the call went, or the model that was asked.
-        secret (`str`, *optional*): The key that was sent; it is blotted out of whatever the server said.
+        secret (`str`, *optional*): The key that was sent; it is redacted in what the server said.
 
     Returns:
         `TransientError`, `RefusedError` or `AnnotatorError`; raise it from `error`.
@@ -208,11 +208,11 @@ def _message(said: str) -> str:
 
 
 def _shown(said: str, secret: str | None) -> str:
-    text = " ".join(blotted(said, secret).split())[:_MOST_SAID]
+    text = " ".join(redacted(said, secret).split())[:_MOST_SAID]
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 
-def blotted(text: str, secret: str | None) -> str:
+def redacted(text: str, secret: str | None) -> str:
     """What a server said, without the key that was sent to it and without anything else that looks like a key."""
     return _KEY.sub("***", text.replace(secret, "***") if secret else text)
 

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from freeal_hf.annotators.http_errors import public_url
@@ -22,6 +23,7 @@ _NO_CHAT = re.compile(
 _MOST_TRIED = 8
 
 _KEY_IN_QUERY = re.compile(r"(?:^|&)[^=]*(?:key|token|secret|password|sig)[^=]*=", re.IGNORECASE)
+_NAME_OF_KEY = re.compile(r"(?:^|[_-])(?:token|api[_-]?key|key|secret|password|authorization)$", re.IGNORECASE)
 
 
 def given_key(token: str | None, api_key_env: str | None) -> str | None:
@@ -69,6 +71,25 @@ def check_address(url: str) -> None:
             f"The address of {public_url(url)} holds a key, and addresses are written down. Leave it out, put it into "
             "an environment variable, and name that with api_key_env."
         )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuses options whose name says that they are a key, at any depth: options are written to `config.yaml`.
+
+    Args:
+        options (`Mapping[str, Any]`): Options of an annotator.
+
+    Raises:
+        InputError: If there is such an option. Its value is not shown.
+    """
+    for name, value in options.items():
+        if _NAME_OF_KEY.search(name) and value is not None:
+            raise InputError(
+                f"The annotator option {name!r} looks like a token or a key, and options are written to config.yaml. "
+                "Put it into an environment variable and name that in api_key_env, or log in with `hf auth login`."
+            )
+        if isinstance(value, Mapping):
+            check_options(value)
 
 
 def check_limits(**values: object) -> None:

@@ -1,4 +1,4 @@
-"""The corridor between both halves: rounds of annotate, train, feed back and refine, each of them on disk."""
+"""`FreeAL`: rounds of annotate, train, feed back and refine. Each of them is on disk."""
 
 import copy
 import logging
@@ -19,6 +19,7 @@ from freeal_hf.annotators.budget import Budget
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.estimate import Estimate, estimate_annotation
 from freeal_hf.annotators.prices import load_prices
+from freeal_hf.annotators.servers import check_options
 from freeal_hf.config import (
     DataConfig,
     EngineConfig,
@@ -113,11 +114,7 @@ class FreeAL:
         self.annotator = annotator
         self.refine_annotator = refine_annotator
         self.annotator_options = dict(annotator_options or {})
-        if "token" in self.annotator_options:
-            raise InputError(
-                "A token does not belong into annotator_options: it would stand in config.yaml. Put it "
-                "into an environment variable and name that in api_key_env, or log in with `hf auth login`."
-            )
+        check_options(self.annotator_options)
         self.student = student
         self.args = args or FreeALConfig(output_dir="runs/freeal")
         self.loop = loop or LoopConfig()

@@ -24,8 +24,8 @@ from freeal_hf.web.store import FINISHED, Run, Store, UnknownRunError
 from freeal_hf.web.theme import CSS, THEME
 
 _HEADLINE = """<div class="headline"><h1>FreeAL: labels you can trust, without labelling</h1>
-<p>An annotator labels your texts, a small student learns from it and finds what does not fit, and the doubtful texts
-are asked again. You take home the labels, and the student.</p></div>"""
+<p>An annotator labels your texts. A small student is trained on the labels and finds doubtful ones, and the annotator
+is asked again about these. You can download the labels and the student.</p></div>"""
 # An address with the id of a run in it is nobody else's business.
 _HEAD = '<meta name="referrer" content="no-referrer">'
 

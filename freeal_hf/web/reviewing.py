@@ -1,4 +1,4 @@
-"""The step Results, without its looks: what a finished round holds, what a person corrects, what is taken home."""
+"""The step Results without Gradio: what a finished round holds, what a person corrects, what can be downloaded."""
 
 import csv
 import io
@@ -139,7 +139,7 @@ def _write(run: Run, corrections: Mapping[str, str]) -> None:
 
 
 def export(run: Run, kind: str) -> Path:
-    """A file to take home, in the run's folder.
+    """A file to download, in the run's folder.
 
     Args:
         run (`Run`): A run with results.
@@ -148,7 +148,7 @@ def export(run: Run, kind: str) -> Path:
     if kind not in DOWNLOADS:
         raise InputError(f"There is no download {kind!r}; choose one of {', '.join(DOWNLOADS)}.")
     if not run.has_results:
-        raise InputError("No round is finished yet; there is nothing to take home.")
+        raise InputError("No round is finished yet; there is nothing to download.")
     if kind == PARQUET:
         return run.output / LABELS
     if kind == REPORT_PAGE:

@@ -129,7 +129,7 @@ class Runner:
                 if time.monotonic() - cleaned > 60:
                     cleaned = time.monotonic()
                     self.clean()
-            except Exception:  # a full disk, say: the queue must move on when it is mended
+            except Exception:  # a full disk, say: the queue must continue when it is fixed
                 _LOGGER.exception("could not look after the runs; trying again")
             time.sleep(_LOOK_EVERY)
 

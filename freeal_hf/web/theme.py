@@ -42,7 +42,7 @@ CSS = """
 #steps > .tab-wrapper button { font-weight: 600; }
 #steps > .tab-wrapper button:disabled { color: var(--body-text-color-subdued) !important; opacity: 1 !important;
   font-weight: 400; }
-/* What went wrong stands in a message above; a veil over the form would keep people from mending it. */
+/* What went wrong stands in a message above; a veil over the form would keep people from fixing it. */
 [data-testid="status-tracker"]:has(.error) { display: none !important; }
 footer > .divider:last-of-type { display: none; }
 table.facts { border-collapse: collapse; width: 100%; margin: 0; }

@@ -66,7 +66,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float 
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
-def test_a_key_that_the_server_repeats_is_blotted_out(status: int) -> None:
+def test_a_key_that_the_server_repeats_is_redacted(status: int) -> None:
     assert "sk-secret" not in str(explained(ServerError(status, "no such key: sk-secret"), "http://host", "sk-secret"))
 
 

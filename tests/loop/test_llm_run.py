@@ -147,8 +147,10 @@ def test_an_unreachable_server_is_named(run):
     assert "http://127.0.0.1:9" in done.stderr.strip().splitlines()[-1]
 
 
-def test_a_token_among_the_options_is_refused_before_it_is_written(run, server, tmp_path):
-    done = run(server.url, "--annotator-option", f"token={TOKEN}")
+@pytest.mark.parametrize("option", ["token={}", "api-key={}", "extra_body={{Authorization: {}}}", "client_secret={}"])
+def test_a_key_among_the_options_is_refused_before_it_is_written(option, run, server, tmp_path):
+    done = run(server.url, "--annotator-option", option.format(TOKEN))
     assert done.returncode == 1
     assert "environment variable" in done.stderr
+    assert TOKEN not in done.stderr
     assert not (tmp_path / "run").exists()

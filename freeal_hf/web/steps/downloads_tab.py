@@ -19,7 +19,7 @@ _PUSH_SECONDS = 900
 def build(place: Place, page: Page) -> None:
     """Adds the tab to the page."""
     with gr.Row():
-        kind = gr.Radio(list(reviewing.DOWNLOADS), value=reviewing.PARQUET, label="What to take home")
+        kind = gr.Radio(list(reviewing.DOWNLOADS), value=reviewing.PARQUET, label="What to download")
     prepare = gr.Button("Prepare the file", variant="primary", elem_id="prepare")
     file = gr.File(label="Your file", interactive=False, visible=False, elem_id="download")
 

@@ -1,4 +1,4 @@
-"""The fourth step of the page: how good it is, why, what to correct, what to take home."""
+"""The fourth step of the page: how good the labels are, why, what to correct, what to download."""
 
 from typing import Any
 

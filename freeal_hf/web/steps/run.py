@@ -59,7 +59,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             student = gr.Dropdown(
                 list(settings.students),
                 value=next(iter(settings.students)),
-                label="Student: the model you take home",
+                label="Student: the model that is trained",
                 min_width=280,
             )
             rounds = gr.Slider(
