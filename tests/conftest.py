@@ -1,12 +1,16 @@
 """What the tests of the whole loop share: a tiny student, a small corpus, an annotator that errs on purpose."""
 
 import os
+import signal
 
 # Before any Hugging Face library is imported: no test may depend on a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tiny models gain nothing from threads, and processes that share two cores wait for each other's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell's background job ignores SIGINT, and every process that a test starts would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from collections.abc import Sequence
 from pathlib import Path
