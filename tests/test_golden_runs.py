@@ -24,6 +24,8 @@ from tests.conftest import FRUIT, QUICK_TRAINING, TOOLS
 from tests.entities import TASK, TYPES, make_sentences
 from tests.servers.chat import Behaviour, ChatServer, serve
 
+pytestmark = pytest.mark.slow
+
 STORED = Path(__file__).parent / "golden"
 RUNS = ["labels-embedding", "labels-chat", "entities-embedding", "entities-chat"]
 # Round 0 is finished, and round 1 is under way.

@@ -15,6 +15,8 @@ from freeal_hf.errors import InputError
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.servers.chat import Behaviour, ChatServer, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server():

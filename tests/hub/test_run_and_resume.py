@@ -10,6 +10,8 @@ from freeal_hf.kinds.rounds import read_labels
 from tests.hub.conftest import DATASET, MODEL
 from tests.servers.hub import READ_TOKEN, TOKEN
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("--labels", "fruit,tool")
 TRAINING = (
     "--num-train-epochs",

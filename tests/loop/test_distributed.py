@@ -18,6 +18,8 @@ from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.servers.chat import Behaviour, ChatServer, serve
 from tests.training.tiny import sampling
 
+pytestmark = pytest.mark.slow
+
 # Without what each process draws for itself: dropout, and the pairs of mixup.
 SAME_IN_EACH_PROCESS = {**QUICK_TRAINING, **sampling("group_by_length"), "dropout": 0.0, "mixup_alpha": 0.0}
 

@@ -8,6 +8,8 @@ import pytest
 
 from freeal_hf.kinds.rounds import read_labels
 
+pytestmark = pytest.mark.slow
+
 # What appears while a phase is under way: the moment to kill.
 PHASES = {
     "annotating": "cache.sqlite",

@@ -12,6 +12,8 @@ from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopCon
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.servers.chat import Behaviour, ChatServer, serve
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "hf_thisIsASecretThatMustNotLeak"
 
 

@@ -15,6 +15,8 @@ from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import RunFolder
 from tests.conftest import save_student
 
+pytestmark = pytest.mark.slow
+
 STORED = Path(__file__).parents[1] / "stored_runs"
 FORMS = ["flat", "nested"]
 COMMAND = [

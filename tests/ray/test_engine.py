@@ -45,6 +45,8 @@ from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
 from tests.servers.chat import Behaviour, ChatServer, by_hash, serve
 
+pytestmark = pytest.mark.slow
+
 COUNT = 200
 LABELS = [by_hash(f"text number {i}", 2) for i in range(COUNT)]
 CANARIES = 10  # more than two workers, a worker that takes the place of a lost one, and the driver ask in all

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

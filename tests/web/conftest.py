@@ -32,6 +32,12 @@ TASK = {"fruit": "something to eat", "tool": "something to work with"}
 LABELS = {"headers": ["label", "what it means", "an example"], "data": [[*pair, ""] for pair in TASK.items()]}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+
+
 @dataclass(frozen=True)
 class RunningSpace:
     """A Space, where it keeps what visitors bring, and its process."""
