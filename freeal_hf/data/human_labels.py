@@ -35,7 +35,7 @@ class HumanLabel:
     Args:
         label (`int`): Label id.
         id (`str`, *optional*): Id of the labelled row.
-        text (`str`, *optional*): The labelled text, where it is not named by an id.
+        text (`str`, *optional*): The labelled text. Beside an id it must not be the text of another row.
         origin (`str`): Where it stands, for errors.
         may_be_new (`bool`): Whether the text may be one that is not in the data.
     """
@@ -167,14 +167,16 @@ def read_human_labels(
 def _human_label(
     table: Mapping[str, Sequence[Any]], row: int, label: int, text_columns: Sequence[str], origin: str
 ) -> HumanLabel:
+    has_text = all(column in table for column in text_columns)
+    text = join_columns({column: table[column][row] for column in text_columns}, text_columns) if has_text else None
+    text = text[:MAX_CHARACTERS] if isinstance(text, str) and text.strip() else None
     if "id" in table:
         if table["id"][row] in (None, ""):
             raise InputError(f"{origin} has a label but no id.")
-        return HumanLabel(label, id=str(table["id"][row]), origin=origin)
-    text = join_columns({column: table[column][row] for column in text_columns}, text_columns)
-    if not isinstance(text, str) or not text.strip():
+        return HumanLabel(label, id=str(table["id"][row]), text=text, origin=origin)
+    if text is None:
         raise InputError(f"{origin} has a label but no text.")
-    return HumanLabel(label, text=text[:MAX_CHARACTERS], origin=origin)
+    return HumanLabel(label, text=text, origin=origin)
 
 
 def _human_entities(

@@ -71,8 +71,9 @@ def with_human_labels(
         known (`Sequence[HumanLabel]`): What an earlier call left in `human_labels`; a newer label takes its place.
 
     Raises:
-        InputError: If an id is not in the data or its row has no text, if a text is not in the data and its label may
-            not be about a new one, or if two of `given` contradict each other.
+        InputError: If an id is not in the data or its row has no text, if a label has the id of one row and the text
+            of another, if a text is not in the data and its label may not be about a new one, or if two of `given`
+            contradict each other.
     """
     items = [*known, *given]
     row_of = ids_of_labels(items, dataset)
@@ -82,9 +83,16 @@ def with_human_labels(
     is_new: list[HumanLabel] = []
 
     def indices(item: HumanLabel, *, may_be_new: bool) -> list[int]:
-        if item.id is not None:
-            return [int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])]
         keys = list(map(normal_form, _forms(item.text)))
+        if item.id is not None:
+            place = int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])
+            with_text = [other for key in keys for other in places.get(key, ())]
+            if with_text and place not in with_text:
+                raise InputError(
+                    f"{item.origin} has the id {item.id!r} and the text of another row of the data. A column was "
+                    "probably sorted or shifted alone. Correct the row, or leave the column 'id' out."
+                )
+            return [place]
         found = next((places[key] for key in keys if key in places), None)
         if found is None:
             if not may_be_new:

@@ -224,6 +224,14 @@ def test_two_labels_of_texts_with_the_same_normal_form_are_refused(task):
         entered(task, ["old saw", "old  saw"], {"text": ["old saw", "old  saw "], "label": ["tool", "fruit"]})
 
 
+def test_an_id_beside_the_text_of_another_row_is_refused(task):
+    ids = read_data(Dataset.from_dict({"text": ["old saw", "melon"]}))["id"][:]
+    columns = {"id": ids, "text": [" old  saw", "melon, ripe"], "label": ["tool", "fruit"]}
+    assert entered(task, ["old saw", "melon"], columns).human.tolist() == [1, 0]
+    with pytest.raises(InputError, match=r"row 1 has the id .* and the text of another row"):
+        entered(task, ["old saw", "melon"], {**columns, "id": ids[::-1]})
+
+
 def test_a_text_that_is_not_in_the_data_is_an_example_only_if_that_is_allowed(task):
     columns = {"text": ["old saw", "melon"], "label": ["tool", "fruit"]}
     with pytest.raises(InputError, match=r"row 2: 1 of 2 human labels match no text.*'melon'.*--allow-new-texts"):
