@@ -27,6 +27,8 @@ def hostile_texts(corpus, tmp_path_factory):
 @pytest.fixture(scope="module")
 def hostile_run(visitor, chat, hostile_texts):
     """A finished run over an endpoint, with texts that try to be formulas and pages."""
+    chat.stats.bodies.clear()  # of other files
+    chat.stats.headers.clear()
     run = visitor.prepare(hostile_texts)
     visitor.start(run, "Own endpoint", chat.url, key=KEY)
     assert visitor.wait(run)["state"] == "finished"
