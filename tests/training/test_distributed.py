@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import transformers
+from packaging.version import Version
 from transformers import PreTrainedTokenizerFast
 
 pytestmark = pytest.mark.slow
@@ -59,6 +61,11 @@ def test_two_processes_select_what_one_selects(tokenizer: PreTrainedTokenizerFas
                 assert parts == pytest.approx(line["loss"], rel=1e-3)
 
 
+# It passes the device `cpu:0` on to torch.load, which knows only `cpu`.
+@pytest.mark.skipif(
+    Version(transformers.__version__) < Version("5"),
+    reason="transformers 4 cannot load an optimizer in one of several CPU processes",
+)
 def test_two_processes_resumed_within_an_epoch_end_as_if_they_had_not_been_stopped(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
