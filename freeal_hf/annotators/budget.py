@@ -57,6 +57,7 @@ class Ledger:
     completion_tokens: int = 0
     seconds: float = 0.0
     _paid: set[bytes] = field(default_factory=set, repr=False, compare=False)
+    _ahead: set[bytes] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def tokens(self) -> int:
@@ -74,14 +75,23 @@ class Ledger:
         """Whether the answer to this request is among `calls`."""
         return key in self._paid
 
-    def record(self, key: bytes | None, prompt_tokens: int, completion_tokens: int) -> None:
+    def was_recorded_ahead(self, key: bytes) -> bool:
+        """Whether the answer to this request was recorded before it was read; true only once per request."""
+        found = key in self._ahead
+        self._ahead.discard(key)
+        return found
+
+    def record(self, key: bytes | None, prompt_tokens: int, completion_tokens: int, *, ahead: bool = False) -> None:
         """Enters an answer that was paid for; a second one to the same request adds tokens and no call.
 
         Args:
             key (`bytes`, *optional*): The request's key in the cache.
             prompt_tokens (`int`): Tokens read.
             completion_tokens (`int`): Tokens written.
+            ahead (`bool`): Whether the answer stands in the cache and has yet to be read.
         """
+        if ahead and key is not None:
+            self._ahead.add(key)
         self.calls += key is None or key not in self._paid
         if key is not None:
             self._paid.add(key)
@@ -122,6 +132,11 @@ class Budget:
             limit = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise InputError(f"{name} must be above zero, got {limit}.")
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.max_cost is not None or self.max_tokens is not None
 
     def watch(self, ledger: Ledger) -> None:
         """Counts what is entered in this ledger, now and later, as spent.

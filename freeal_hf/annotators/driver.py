@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 1.0
 """How long calls that are under way may still be answered (and kept) when a run is ended."""
 
+_LOOK_UP = 1000  # requests looked up in the cache at once
 _GIVE_UP_AFTER = 10  # texts in a row without an answer: the server is gone, more texts would only become "no label"
 
 
@@ -164,6 +165,8 @@ def _driven(
     if budget is not None:
         budget.watch(ledger)
     window = 4 * work.concurrency * work.batch_size
+    if budget is not None and budget.is_limited and cache is not None and isinstance(requests, Sequence):
+        _record_ahead(work, requests, cache, ledger)
     source = together(requests, work.group)
     jobs: dict[Hashable, _Job[Request]] = {}
     over: BudgetExceeded | None = None
@@ -223,9 +226,21 @@ def _from_cache(
         answer = work.restore(known[job.key].answer)
         if known[job.key].owner == ledger.owner and not ledger.has(job.key):
             ledger.record(job.key, answer.prompt_tokens, answer.completion_tokens)
-        else:
+        elif not ledger.was_recorded_ahead(job.key):
             ledger.cached += 1
         yield job, answer
+
+
+def _record_ahead(
+    work: Work[Request, Answer], requests: Sequence[Request], cache: AnswerCache, ledger: Ledger
+) -> None:
+    """Records the answers that the owner has paid for before the first call: a budget must count all of them."""
+    for start in range(0, len(requests), _LOOK_UP):
+        jobs = [_job(work, start, request) for request in requests[start : start + _LOOK_UP]]
+        for key, found in cache.read([job.key for job in jobs if job.key is not None]).items():
+            if found.owner == ledger.owner and not ledger.has(key):
+                answer = work.restore(found.answer)
+                ledger.record(key, answer.prompt_tokens, answer.completion_tokens, ahead=True)
 
 
 def together(requests: Iterable[Request], group: Callable[[Request], Hashable]) -> Iterator[tuple[int, Request]]:

@@ -522,6 +522,16 @@ def test_a_run_that_hit_its_budget_goes_on_with_a_higher_one(cache: AnswerCache)
     assert set(annotator.asked.values()) == {1}
 
 
+def test_a_budget_counts_the_paid_answers_of_texts_that_come_later(cache: AnswerCache) -> None:
+    requests, ledger = numbered(400), Ledger(owner="round-0")
+    list(run_annotation(LengthAnnotator(), TASK, requests[200:], cache=cache, ledger=Ledger(owner="round-0")))
+    annotator = LengthAnnotator()
+    with pytest.raises(BudgetExceeded):
+        list(run_annotation(annotator, TASK, requests, cache=cache, ledger=ledger, budget=Budget(max_tokens=12 * 250)))
+    assert 200 + annotator.asked.total() <= 250
+    assert (ledger.tokens, ledger.cached) == (12 * ledger.calls, 0)
+
+
 def test_an_exhausted_budget_still_gives_out_what_is_cached(cache: AnswerCache) -> None:
     list(run_annotation(LengthAnnotator(), TASK, numbered(50), cache=cache))
     mixed = [*requests_for("new one"), *numbered(50)]
