@@ -34,7 +34,7 @@ COLUMNS = {
 
 
 def run_cell(folder: Path, output: Path, seed: int, rounds: int, limit: int | None) -> dict[str, float]:
-    """One run of the loop on one data set with one seed."""
+    """One run of the loop on one dataset with one seed."""
     task = load_task(folder / "task.yaml")
     train = read_data(folder / "train.csv", task, gold_column="gold")
     test = read_data(folder / "test.csv", task, gold_column="gold")
@@ -60,7 +60,7 @@ def run_cell(folder: Path, output: Path, seed: int, rounds: int, limit: int | No
 
 
 def table(cells: dict[str, list[dict[str, float]]]) -> str:
-    """Mean and standard deviation over seeds, a row for each data set."""
+    """Mean and standard deviation over seeds, a row for each dataset."""
     lines = ["| data | texts | seeds | " + " | ".join(COLUMNS.values()) + " |", "|---" * (3 + len(COLUMNS)) + "|"]
     for name, rows in cells.items():
         shown = []

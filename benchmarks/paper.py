@@ -1,9 +1,9 @@
-"""Our row beside the published ones (FreeAL, Xiao et al., EMNLP 2023), for the eight data sets of the publication.
+"""Our row beside the published ones (FreeAL, Xiao et al., EMNLP 2023), for the eight datasets of the publication.
 
     python benchmarks/paper.py --data ../shared/data --limit 1000
     python benchmarks/paper.py --data FOLDER --student roberta-base --annotator endpoint:MODEL   # as published
 
-A data set is a folder under --data with `task.yaml` and `train.csv`, `test.csv` (`text, gold`) or, of entities,
+A dataset is a folder under --data with `task.yaml` and `train.csv`, `test.csv` (`text, gold`) or, of entities,
 `train.jsonl`, `test.jsonl` (`tokens, gold_tags`); BC5CDR is run as published, once for each of its types alone. Both
 settings of the publication are scored: transductive, the student on the texts that it learnt from, and inductive, the
 same student on the test split. Labels: those of --annotator; else, where `train.csv` has a column `llm`, what a
@@ -38,7 +38,7 @@ from freeal_hf.tasks import Task
 
 @dataclass(frozen=True)
 class Published:
-    """A data set of the publication and what it reports for GPT-3.5-Turbo and RoBERTa-base on the test split.
+    """A dataset of the publication and what it reports for GPT-3.5-Turbo and RoBERTa-base on the test split.
 
     Figures that the publication has and this script has no source for are `None`.
     """
@@ -70,7 +70,7 @@ PUBLISHED = (
 
 
 def obstacle(item: Published, data: Path, sets: Sequence[str]) -> str | None:
-    """Why a data set is not run, `None` if it is."""
+    """Why a dataset is not run, `None` if it is."""
     folder = data / item.folder
     if sets and item.folder not in sets:
         return "it was not asked for (--sets)"
@@ -82,7 +82,7 @@ def obstacle(item: Published, data: Path, sets: Sequence[str]) -> str | None:
 
 
 def task_of(item: Published, folder: Path) -> Task:
-    """The task of a data set, with the one type that is published alone."""
+    """The task of a dataset, with the one type that is published alone."""
     task = load_task(folder / "task.yaml")
     if item.only_type is None:
         return task

@@ -64,7 +64,7 @@ class Corpus:
     test: Dataset
 
     def dataset(self, rows: np.ndarray) -> Dataset:
-        """A data set of some rows with their noisy labels."""
+        """A dataset of some rows with their noisy labels."""
         columns: dict[str, Any] = {"text": [self.texts[i] for i in rows], "label": self.noisy[rows].tolist()}
         features: dict[str, Any] = {"text": Value("string"), "label": ClassLabel(names=self.names)}
         if self.second_views is not None:
@@ -262,7 +262,7 @@ def common_arguments(cell: Cell, folder: str) -> dict[str, Any]:
 
 
 def predict(trainer: Trainer, dataset: Dataset) -> np.ndarray:
-    """Logits for a data set of texts."""
+    """Logits for a dataset of texts."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(STUDENT)
     order = np.argsort([len(text) for text in dataset["text"]], kind="stable")
     # Without labels: some rows have none, of which a plain Trainer cannot take a loss.

@@ -1,4 +1,4 @@
-"""Cards of data set and student: what was measured, filled into the templates; the owner's own text stays."""
+"""Cards of dataset and student: what was measured, filled into the templates; the owner's own text stays."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,8 +28,8 @@ class Score:
         metric (`str`): Metric as the Hub names it (`"accuracy"`, `"f1"`).
         value (`float`): Its value, from 0 to 1.
         dataset_name (`str`): What it was measured on, in words.
-        dataset_id (`str`): Hub id of that data set, or another type name.
-        split (`str`, *optional*): Split of the data set.
+        dataset_id (`str`): Hub id of that dataset, or another type name.
+        split (`str`, *optional*): Split of the dataset.
     """
 
     metric: str
@@ -46,7 +46,7 @@ class CardFacts:
     Args:
         name (`str`): Title of the card.
         task (`Task`): What is labelled.
-        dataset_id (`str`, *optional*): Hub id of the labelled data set.
+        dataset_id (`str`, *optional*): Hub id of the labelled dataset.
         model_id (`str`, *optional*): Hub id of the student.
         round (`int`, *optional*): Round that the files are of.
         annotator (`str`, *optional*): Who labelled.
@@ -62,7 +62,7 @@ class CardFacts:
         checked (`int`): Labels that a person checked in an audit of this round.
         label_counts (`Mapping[str, int]`): Label to number of texts.
         splits (`Mapping[str, int]`): Split to number of rows.
-        columns (`Sequence[str]`): Columns of the data set.
+        columns (`Sequence[str]`): Columns of the dataset.
         config (`str`, *optional*): `config.yaml` of the run.
     """
 
@@ -89,7 +89,7 @@ class CardFacts:
 
 
 def dataset_card(facts: CardFacts) -> "DatasetCard":
-    """The card of the labelled data set.
+    """The card of the labelled dataset.
 
     Args:
         facts (`CardFacts`): What the run measured.

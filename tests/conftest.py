@@ -45,7 +45,7 @@ CONTRACT = [
     "round",
     "note",
 ]
-"""Columns of a round's data set, without gold."""
+"""Columns of a round's dataset, without gold."""
 
 QUICK_TRAINING = {
     "num_train_epochs": 7,

@@ -59,7 +59,7 @@ def spooled(pieces: Iterable["pa.Table"], *, in_memory: int = _IN_MEMORY) -> "pa
 
 
 def dataset_of(table: "pa.Table") -> "Dataset":
-    """A table as a data set; its schema says the features. Nothing is copied."""
+    """A table as a dataset; its schema says the features. Nothing is copied."""
     from datasets import Dataset
 
     # Else the fingerprint is a hash of all that is in it.
@@ -67,7 +67,7 @@ def dataset_of(table: "pa.Table") -> "Dataset":
 
 
 def table_of(dataset: "Dataset") -> "pa.Table":
-    """The rows of a data set as a table; copied only if they were chosen from a larger one."""
+    """The rows of a dataset as a table; copied only if they were chosen from a larger one."""
     return dataset.with_format("arrow")[:]
 
 

@@ -91,7 +91,7 @@ def _split_of(name: str) -> str | None:
 
 
 def _configured(tables: Sequence[str], source: str, readme: Path) -> dict[str, list[str]]:
-    """The files of each split by the header of a data set's card; empty if it names none."""
+    """The files of each split by the header of a dataset's card; empty if it names none."""
     from huggingface_hub import metadata_load
     from yaml import YAMLError
 

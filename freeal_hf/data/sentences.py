@@ -1,4 +1,4 @@
-"""Reads sentences of words: any table becomes one data set of `id`, `text`, `tokens`, `token_starts` and `note`."""
+"""Reads sentences of words: any table becomes one dataset of `id`, `text`, `tokens`, `token_starts` and `note`."""
 
 import ast
 import io

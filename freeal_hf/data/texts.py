@@ -1,4 +1,4 @@
-"""Reads texts: any table becomes one data set of `id`, `text` and `note`."""
+"""Reads texts: any table becomes one dataset of `id`, `text` and `note`."""
 
 import hashlib
 from collections import Counter
@@ -315,7 +315,7 @@ def _content_id(text: str) -> str:
 
 
 def fingerprint(dataset: "Dataset") -> str:
-    """What tells one data set from another in a run's folder: a digest of the ids.
+    """What tells one dataset from another in a run's folder: a digest of the ids.
 
     Args:
         dataset (`Dataset`): What `read_data` or `read_sentences` returned.
@@ -324,7 +324,7 @@ def fingerprint(dataset: "Dataset") -> str:
 
 
 def with_stored_ids(dataset: "Dataset", stored: str | None) -> "Dataset":
-    """The data set with the ids under which a run's folder knows it.
+    """The dataset with the ids under which a run's folder knows it.
 
     A run that was begun when ids made from texts had no letter goes on with those.
 

@@ -38,7 +38,7 @@ def round_facts(
         folder (`RunFolder`): The run's folder.
         number (`int`): The round.
         task (`Task`): What is labelled.
-        dataset_id (`str`): Hub id of the data set.
+        dataset_id (`str`): Hub id of the dataset.
         model_id (`str`): Hub id of the student.
         columns (`Sequence[str]`): People's own columns that are pushed.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 STATE = ("annotations.json", "selection.npz")
-"""What the next round needs beside the data set, the demonstrations and the metrics."""
+"""What the next round needs beside the dataset, the demonstrations and the metrics."""
 
 SHARD_BYTES = 256 * 2**20
 _BATCH_ROWS = 10_000
@@ -48,7 +48,7 @@ _INPUT_COLUMNS = {"id", "text", "note", "augmented_text", "tokens", "token_start
 def dataset_files(
     folder: RunFolder, number: int, task: Task, columns: Sequence[str], staging: Path
 ) -> dict[str, Path]:
-    """The files of a round's data set repository, but for its cards, pictures and `config.yaml`.
+    """The files of a round's dataset repository, but for its cards, pictures and `config.yaml`.
 
     Args:
         folder (`RunFolder`): The run's folder.
@@ -93,7 +93,7 @@ def own_columns(folder: RunFolder, number: int, asked: Sequence[str]) -> list[st
     columns = [name for name in asked if name != "gold"]
     if not {"gold", read_config(folder).get("gold_column")} & set(asked):
         return columns
-    # All splits of a data set have the same columns.
+    # All splits of a dataset have the same columns.
     everywhere = all("gold" in _columns(path) for path in split_files(folder, number).values())
     return [*columns, "gold"] if everywhere else columns
 
@@ -120,7 +120,7 @@ def student_files(folder: RunFolder, number: int, staging: Path) -> dict[str, Pa
 
 
 def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict[str, Any]:
-    """The run's configuration for strangers: the pushed data set in place of local files, no path and no key.
+    """The run's configuration for strangers: the pushed dataset in place of local files, no path and no key.
 
     Args:
         folder (`RunFolder`): The run's folder.
@@ -167,7 +167,7 @@ def is_local(value: Any) -> bool:
 
 
 def label_columns(path: Path, names: Sequence[str]) -> Any:
-    """Some columns of a round's data set as a `Dataset` of NumPy values: the texts need not be read for a count."""
+    """Some columns of a round's dataset as a `Dataset` of NumPy values: the texts need not be read for a count."""
     import pyarrow.parquet as pq
     from datasets import Dataset, Features
 

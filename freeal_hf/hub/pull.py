@@ -37,7 +37,7 @@ def pull_run(
     """Makes a run's folder out of what was pushed.
 
     Args:
-        dataset_id (`str`): The run's data set repository.
+        dataset_id (`str`): The run's dataset repository.
         output_dir (`str` or `Path`): Folder to make; it must not exist, be empty, or hold the same run.
         revision (`str`, *optional*): Tag of a round (`"round-1"`); by default the newest.
         token (`str`, *optional*): Access token, by default the machine's.
@@ -62,11 +62,11 @@ def pull_run(
 
 
 def holds_run(output_dir: str | Path, dataset_id: str) -> bool:
-    """Whether a folder holds the run of a data set repository already, so that nothing has to be pulled.
+    """Whether a folder holds the run of a dataset repository already, so that nothing has to be pulled.
 
     Args:
         output_dir (`str` or `Path`): The folder.
-        dataset_id (`str`): The data set repository.
+        dataset_id (`str`): The dataset repository.
     """
     state = Path(output_dir) / HUB_STATE
     return state.is_file() and read_json(state)["dataset_id"] == dataset_id
@@ -107,7 +107,7 @@ def test_of(folder: RunFolder) -> "Dataset | None":
 
 
 def _download(repo_id: str, kind: str, revision: str, place: Path, token: str | None) -> dict[str, Any]:
-    where = f"{'data set' if kind == 'dataset' else kind} {repo_id!r} at {revision!r}"
+    where = f"{'dataset' if kind == 'dataset' else kind} {repo_id!r} at {revision!r}"
     api = connect(token)
     wanted = _DATASET_FILES if kind == "dataset" else (*STUDENT_FILES, MANIFEST)
     calling(

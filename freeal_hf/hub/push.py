@@ -50,7 +50,7 @@ class HubTarget:
     """Where the rounds of a run go.
 
     Args:
-        dataset_id (`str`): Data set repository, with its namespace.
+        dataset_id (`str`): Dataset repository, with its namespace.
         model_id (`str`): Model repository, with its namespace.
         run_id (`str`): Mark of the run in both.
         private (`bool`): Whether new repositories are private.
@@ -82,7 +82,7 @@ class _Repo:
 
     @property
     def place(self) -> str:
-        return f"{'Model' if self.kind == 'model' else 'Data set'} repository {self.id}"
+        return f"{'Model' if self.kind == 'model' else 'Dataset'} repository {self.id}"
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
         target (`HubTarget`): What `prepare_push` gave.
 
     Returns:
-        `list[str]`: Addresses of data set and student, and of the collection if there is one.
+        `list[str]`: Addresses of dataset and student, and of the collection if there is one.
 
     Raises:
         HubError: If a round cannot be pushed; those before it are there, and it can be repeated.

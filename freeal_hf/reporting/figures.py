@@ -99,7 +99,7 @@ def label_changes(before: "Dataset", after: "Dataset") -> "Figure":
 
 
 def label_names(labels: "Dataset") -> list[str]:
-    """The names of a data set's labels, or of its words' tags."""
+    """The names of a dataset's labels, or of its words' tags."""
     feature = labels.features["label"]
     return list(getattr(feature, "feature", feature).names)
 

@@ -33,7 +33,7 @@ def write_card(
         selection: What the student thinks of its training labels, if it was trained.
         model_name: Title of the card; by default the name of the folder.
         base_model: Encoder that the student started from; by default the one that it was loaded from, if on the Hub.
-        datasets: Data sets on the Hub that it was trained on.
+        datasets: Datasets on the Hub that it was trained on.
         metadata: Further metadata, such as `license`; `None` is left out.
         labels_words: Whether its labels are the BIO tags of words.
     """

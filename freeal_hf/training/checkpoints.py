@@ -50,7 +50,7 @@ def load_selection(checkpoint: Path, samples: int) -> dict[str, NDArray[Any]]:
     if len(arrays["losses"]) != samples:
         raise InputError(
             f"{file} was saved for {len(arrays['losses'])} training samples, not {samples}: "
-            "resume with the data set that the run was started with"
+            "resume with the dataset that the run was started with"
         )
     return arrays
 

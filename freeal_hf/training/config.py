@@ -45,7 +45,7 @@ class FreeALConfig(TrainingArguments):
         dataset_augmented_text_field (`str`, *optional*, defaults to `"augmented_text"`):
             Column of the second views, which need not exist.
         dataset_tokens_field (`str`, *optional*, defaults to `"tokens"`):
-            Column of the words; a data set that has it trains a token classifier.
+            Column of the words; a dataset that has it trains a token classifier.
 
         > Parameters that control the student
 

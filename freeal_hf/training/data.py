@@ -26,10 +26,10 @@ _OWN_COLUMNS = ("sample_index", "augmented_input_ids")
 
 
 def label_names_of(dataset: Dataset | IterableDataset) -> list[str] | None:
-    """Label names of a data set's `label` column.
+    """Label names of a dataset's `label` column.
 
     Args:
-        dataset (`Dataset` or `IterableDataset`): The data set.
+        dataset (`Dataset` or `IterableDataset`): The dataset.
 
     Returns:
         `list[str]` or `None`: The names, by class number, or `None` when `label` is missing or no `ClassLabel`, nor a
@@ -44,11 +44,11 @@ def with_standard_columns(dataset: Dataset, args: FreeALConfig) -> Dataset:
     """Give the columns that the configuration names the names that everything else uses.
 
     Args:
-        dataset (`Dataset` or `IterableDataset`): The data set.
+        dataset (`Dataset` or `IterableDataset`): The dataset.
         args (`FreeALConfig`): Names the columns, `dataset_text_field` and the like.
 
     Returns:
-        The data set with columns `text`, `label`, `augmented_text` and `tokens`, as far as it has them.
+        The dataset with columns `text`, `label`, `augmented_text` and `tokens`, as far as it has them.
 
     Raises:
         InputError: A column that is named is missing, but there is one of the usual name.
@@ -63,7 +63,7 @@ def with_standard_columns(dataset: Dataset, args: FreeALConfig) -> Dataset:
     for old, new in named.items():
         if old not in columns and new in columns:
             raise InputError(
-                f"the data set has no column {old!r}, which dataset_{new}_field names, but it has {new!r}: rename the "
+                f"the dataset has no column {old!r}, which dataset_{new}_field names, but it has {new!r}: rename the "
                 "column, or leave the option out"
             )
     renamed = {old: new for old, new in named.items() if old != new and old in columns}
@@ -73,10 +73,10 @@ def with_standard_columns(dataset: Dataset, args: FreeALConfig) -> Dataset:
 
 
 def columns_of(dataset: Dataset | IterableDataset) -> list[str]:
-    """Column names of a data set; those of its first row if a stream does not know them.
+    """Column names of a dataset; those of its first row if a stream does not know them.
 
     Args:
-        dataset (`Dataset` or `IterableDataset`): The data set.
+        dataset (`Dataset` or `IterableDataset`): The dataset.
     """
     return list(dataset.column_names if dataset.column_names is not None else next(iter(dataset), {}))
 
@@ -155,7 +155,7 @@ def tokenize(
     num_classes: int,
     no_label: int = IGNORED,
 ) -> Any:
-    """Turn a data set of texts (or of ready `input_ids`) into one that holds just what the student reads.
+    """Turn a dataset of texts (or of ready `input_ids`) into one that holds just what the student reads.
 
     Args:
         dataset (`Dataset` or `IterableDataset`): Columns `text` or `input_ids` (with `attention_mask`), and, where
@@ -167,7 +167,7 @@ def tokenize(
         no_label (`int`, *optional*, defaults to -100): What `labels` is where there is no label.
 
     Returns:
-        `Dataset` or `IterableDataset`: The data set with those of `columns` that could be made, in the same order.
+        `Dataset` or `IterableDataset`: The dataset with those of `columns` that could be made, in the same order.
 
     Raises:
         InputError: A needed column is missing, a text is missing, or a label is no class number.
@@ -176,9 +176,9 @@ def tokenize(
     label_column = next((name for name in ("labels", "label") if name in known), None)
     if "input_ids" not in known:
         if "text" not in known:
-            raise InputError(f"the data set needs a column `text` or `input_ids`; it has {known}")
+            raise InputError(f"the dataset needs a column `text` or `input_ids`; it has {known}")
         if tokenizer is None:
-            raise InputError("a data set with `text` needs a tokenizer: pass processing_class=")
+            raise InputError("a dataset with `text` needs a tokenizer: pass processing_class=")
 
     def label_of(value: Any, row: int) -> Any:
         if isinstance(value, (list, tuple)):  # of words that were tokenized already: as the student reads them

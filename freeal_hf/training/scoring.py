@@ -27,7 +27,7 @@ def score_training_set(
 
     Returns:
         `tuple[NDArray, NDArray]`: Probabilities, shape `[n, classes]`, and the mean of the last hidden state over each
-        text's tokens, shape `[texts, hidden size]`, in the data set's order.
+        text's tokens, shape `[texts, hidden size]`, in the dataset's order.
     """
     args: Any = trainer.args
     model: Any = trainer.accelerator.unwrap_model(trainer.model)

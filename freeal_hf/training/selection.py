@@ -27,7 +27,7 @@ class Selection:
     `embeddings` are the sentences'.
 
     Args:
-        ids: The data set's `id` column, or the row numbers as strings.
+        ids: The dataset's `id` column, or the row numbers as strings.
         labels: Noisy labels, shape `[n]`; -1 = none.
         losses: Cross-entropy of the predictions averaged over epochs, in nats, shape `[n]`; NaN without a label.
         posterior: Probability of being clean, shape `[n]`; 0 without a label.

@@ -20,12 +20,12 @@ _LONGEST_OVERLAP = 32
 
 
 def has_words(dataset: Dataset | IterableDataset) -> bool:
-    """Whether a data set holds sentences of words, each with a label, rather than texts."""
+    """Whether a dataset holds sentences of words, each with a label, rather than texts."""
     return "tokens" in columns_of(dataset)
 
 
 def words_and_labels(dataset: Dataset, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All words of a data set in a row.
+    """All words of a dataset in a row.
 
     Args:
         dataset: Columns `tokens` and, where there is one, `label`.
@@ -133,14 +133,14 @@ def tokenize_words(
 
     Returns:
         The windows with those of `columns` that could be made: `sample_index` is the number of a word among all words
-        of the data set, -1 where a sub-word is not scored; `labels` is -100 there. And the sentence of each window,
+        of the dataset, -1 where a sub-word is not scored; `labels` is -100 there. And the sentence of each window,
         shape `[windows]`.
 
     Raises:
         InputError: There is no fast tokenizer, or words and labels do not go together.
     """
     if tokenizer is None:
-        raise InputError("a data set with `tokens` needs a tokenizer: pass processing_class=")
+        raise InputError("a dataset with `tokens` needs a tokenizer: pass processing_class=")
     labels, lengths = words_and_labels(dataset, num_classes)
     labels = np.where(labels == NO_LABEL, no_label, labels)
     windows, sentences = window_words(dataset["tokens"], tokenizer, max_length)

@@ -71,7 +71,7 @@ class FreeALTrainer(Trainer):
             second view, such as a back-translation), `id` and `is_trusted` (true where the label is never doubted,
             such as a person's). Other columns are ignored. [`FreeALConfig`] can name the columns otherwise.
         eval_dataset (`Dataset`, `IterableDataset` or `dict`, *optional*): Columns `text` (or `input_ids`, or `tokens`)
-            and `label`; one data set or several by name.
+            and `label`; one dataset or several by name.
         processing_class (`PreTrainedTokenizerBase`, *optional*): The tokenizer; by default the one that belongs to
             `model` when that is a name.
         model_init (`Callable`, *optional*): As in [`~transformers.Trainer`], for `hyperparameter_search`.
@@ -162,7 +162,7 @@ class FreeALTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         if train_dataset is not None:
             config: Any = self.model.config  # type: ignore[union-attr]
-            # Of a data set on disk the first process tokenizes, and the others map what it wrote.
+            # Of a dataset on disk the first process tokenizes, and the others map what it wrote.
             with args.main_process_first(desc="tokenizing"):
                 own_loss = compute_loss_func is not None
                 self._samples = prepare_training_set(
@@ -210,11 +210,11 @@ class FreeALTrainer(Trainer):
         )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """As in Trainer; a data set of texts is tokenized."""
+        """As in Trainer; a dataset of texts is tokenized."""
         return super().get_eval_dataloader(self._prepare_eval(eval_dataset))
 
     def get_test_dataloader(self, test_dataset: Any) -> Any:
-        """As in Trainer; a data set of texts is tokenized."""
+        """As in Trainer; a dataset of texts is tokenized."""
         return super().get_test_dataloader(self._prepare_eval(test_dataset))
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -297,7 +297,7 @@ class FreeALTrainer(Trainer):
         """Embeddings of all training texts by the student as it came, before any training; computed once.
 
         Returns:
-            Mean of the last hidden state over each text's tokens, in the data set's order, shape `[n, hidden size]`.
+            Mean of the last hidden state over each text's tokens, in the dataset's order, shape `[n, hidden size]`.
         """
         if self._first_embeddings is None:
             self._first_embeddings = self._score_training_set()[1]

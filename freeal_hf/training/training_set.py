@@ -95,14 +95,14 @@ def prepare_training_set(
     reads_second_view: bool,
     no_label: int = NO_LABEL,
 ) -> TrainingSet:
-    """Turn a data set of texts, or of sentences of words, into rows and samples.
+    """Turn a dataset of texts, or of sentences of words, into rows and samples.
 
     Args:
         dataset: What `checked_training_set` returned.
         tokenizer: Needed when there is no `input_ids`.
         label_names: The student's classes by number.
         max_length: Tokens at most in one row.
-        reads_second_view: Whether to keep a second view that the data set has.
+        reads_second_view: Whether to keep a second view that the dataset has.
         no_label: What `labels` is in the rows of samples without a label.
 
     Raises:
@@ -156,7 +156,7 @@ def prepare_evaluation_set(
     names = label_names_of(dataset)
     if names and class_names and names != list(class_names):
         raise InputError(
-            f"the data set numbers its classes {names}, the training set {list(class_names)}: "
+            f"the dataset numbers its classes {names}, the training set {list(class_names)}: "
             "dataset.cast_column('label', ClassLabel(names=[...])) makes them alike"
         )
     if isinstance(dataset, IterableDataset) and has_words(dataset):

@@ -176,7 +176,7 @@ class NoDeepLinks:
 
 def serve(settings: Settings) -> None:
     """Serves the page until a signal ends it, and all runs with it."""
-    # Not in a thread: whoever makes a data set meanwhile finds half of it (datasets looks for its classes).
+    # Not in a thread: whoever makes a dataset meanwhile finds half of it (datasets looks for its classes).
     import transformers  # noqa: F401
 
     store = Store(settings.folder / "runs", settings.kept_runs)

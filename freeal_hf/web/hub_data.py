@@ -1,6 +1,6 @@
-"""One file of a Hub data set: found, checked for its size, fetched with nobody's token but the visitor's.
+"""One file of a Hub dataset: found, checked for its size, fetched with nobody's token but the visitor's.
 
-Not `datasets.load_dataset`: it follows addresses and local paths that a data set's own card names, and has no limit.
+Not `datasets.load_dataset`: it follows addresses and local paths that a dataset's own card names, and has no limit.
 """
 
 import shutil
@@ -15,10 +15,10 @@ _USUAL = "train"
 
 
 def fetch(repo: str, split: str, folder: Path, settings: Settings, token: str | None) -> Path:
-    """Fetches the file of a data set that holds a split.
+    """Fetches the file of a dataset that holds a split.
 
     Args:
-        repo (`str`): Id of the data set.
+        repo (`str`): Id of the dataset.
         split (`str`): Part of the file's path, such as `train` or `data/test.csv`; `train` is preferred when empty.
         folder (`Path`): Where to put it.
         settings (`Settings`): The limits.
@@ -32,7 +32,7 @@ def fetch(repo: str, split: str, folder: Path, settings: Settings, token: str | 
     from huggingface_hub.hf_api import RepoFile
 
     api = HfApi(token=token or False, library_name="freeal-hf-space")
-    tree = calling(f"data set {repo}", lambda: list(api.list_repo_tree(repo, recursive=True, repo_type="dataset")))
+    tree = calling(f"dataset {repo}", lambda: list(api.list_repo_tree(repo, recursive=True, repo_type="dataset")))
     found = {
         entry.path: entry.size for entry in tree if isinstance(entry, RepoFile) and entry.path.endswith(_SUFFIXES)
     }
@@ -41,7 +41,7 @@ def fetch(repo: str, split: str, folder: Path, settings: Settings, token: str | 
         named = list(found)
     if not named:
         raise InputError(
-            f"The data set {repo!r} has no file for {split or _USUAL!r}. "
+            f"The dataset {repo!r} has no file for {split or _USUAL!r}. "
             f"It has: {', '.join(list(found)[:8]) or 'none that can be read'}."
         )
     path = min(named, key=lambda name: (_SUFFIXES.index(Path(name).suffix), name))
@@ -51,7 +51,7 @@ def fetch(repo: str, split: str, folder: Path, settings: Settings, token: str | 
             "smaller file, or run freeal-hf on a machine of your own."
         )
     fetched = calling(
-        f"data set {repo}",
+        f"dataset {repo}",
         api.hf_hub_download,
         repo,
         path,

@@ -21,7 +21,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification, TokenClassification
 from freeal_hf.web.settings import Settings
 
-EXAMPLE, FILE, LINES, HUB = "Example", "File", "Lines", "Hub data set"
+EXAMPLE, FILE, LINES, HUB = "Example", "File", "Lines", "Hub dataset"
 SOURCES = (EXAMPLE, FILE, LINES, HUB)
 
 DETECTED = "are detected"

@@ -19,7 +19,7 @@ class Settings:
 
     Args:
         data_dir (`str`): Where runs are kept; on a Space with persistent storage below `/data`.
-        max_rows (`int`): Rows of a data set.
+        max_rows (`int`): Rows of a dataset.
         max_megabytes (`int`): Size of an uploaded or downloaded file.
         max_characters (`int`): Length beyond which a text is cut.
         max_labels (`int`): Labels of a task.

@@ -66,7 +66,7 @@ def test_a_push_that_fails_for_good_says_so_and_can_be_repeated(freeal_hf, hub, 
 
 @pytest.mark.parametrize("moment", ["refs ada/reviews-student", "preupload ada/reviews-student", "tag"])
 def test_a_push_that_is_killed_is_finished_by_the_next(freeal_hf, hub, run_dir, tmp_path, moment):
-    # The first preupload of the student is the check; the second comes after the data set's round.
+    # The first preupload of the student is the check; the second comes after the dataset's round.
     process = subprocess.Popen(
         [sys.executable, "-m", "freeal_hf", "push", str(run_dir)],
         cwd=ROOT,

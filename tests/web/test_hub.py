@@ -1,4 +1,4 @@
-"""The Hub: data sets from it, results to it, the Space on it; always with the token of whoever asks."""
+"""The Hub: datasets from it, results to it, the Space on it; always with the token of whoever asks."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.web.conftest import ROOT, SECRET
 def test_a_file_of_a_hub_data_set_is_read(visitor, hub, texts):
     repo = hub.create("dataset", "lab/fruit", private=False)
     repo.commit("data", {"data/train.csv": regular(texts.read_bytes()), "test.csv": regular(b"text\nother\n")})
-    run, *_, problems = visitor("read_data", "", "Hub data set", None, "", "lab/fruit", "", True, "")
+    run, *_, problems = visitor("read_data", "", "Hub dataset", None, "", "lab/fruit", "", True, "")
     assert run
     assert "50 rows read" in problems
 
@@ -23,14 +23,14 @@ def test_a_file_of_a_hub_data_set_is_read(visitor, hub, texts):
 def test_a_hub_file_over_the_limit_is_not_fetched(visitor, hub):
     hub.create("dataset", "lab/large", private=False).commit("data", {"train.csv": regular(b"x" * (2**20 + 1))})
     with pytest.raises(Exception, match="the limit is 1 MB"):
-        visitor("read_data", "", "Hub data set", None, "", "lab/large", "", True, "")
+        visitor("read_data", "", "Hub dataset", None, "", "lab/large", "", True, "")
 
 
 def test_a_private_data_set_is_not_read_with_the_operators_token(visitor, hub):
     hub.create("dataset", "ada/private").commit("data", {"train.csv": regular(b"text\nsecret\n")})
     with pytest.raises(Exception, match=r"40[14]"):
-        visitor("read_data", "", "Hub data set", None, "", "ada/private", "", True, "")
-    assert "1 row read" in visitor("read_data", "", "Hub data set", None, "", "ada/private", "", True, TOKEN)[-1]
+        visitor("read_data", "", "Hub dataset", None, "", "ada/private", "", True, "")
+    assert "1 row read" in visitor("read_data", "", "Hub dataset", None, "", "ada/private", "", True, TOKEN)[-1]
 
 
 def test_results_are_pushed_with_the_visitors_token(finished, visitor, hub):

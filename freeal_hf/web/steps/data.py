@@ -55,7 +55,7 @@ def build(place: Place, page: Page) -> DataStep:
         )
         lines = gr.Textbox(label="One text a line", lines=6, max_lines=12, visible=False)
         with gr.Row(visible=False) as hub_row:
-            hub_id = gr.Textbox(label="Data set on the Hub", placeholder="owner/name")
+            hub_id = gr.Textbox(label="Dataset on the Hub", placeholder="owner/name")
             hub_split = gr.Textbox(label="Split or file", placeholder="train")
         read = gr.Button("Read the data", variant="primary", elem_id="read")
 

@@ -42,7 +42,7 @@ def build(place: Place, page: Page) -> None:
     )
     with gr.Accordion("Push to the Hub", open=False):
         login = "Log in at the top first." if HAS_LOGIN else "Give a token of yours at the top first."
-        gr.HTML(f"<p>A private data set and a private model, in your account and with your token. {login}</p>")
+        gr.HTML(f"<p>A private dataset and a private model, in your account and with your token. {login}</p>")
         name = gr.Textbox(label="Name", placeholder="my-reviews", elem_id="push-name")
         push = gr.Button("Push", elem_id="push")
         pushed = gr.HTML(elem_id="pushed")
