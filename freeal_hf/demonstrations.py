@@ -1,8 +1,7 @@
 """The bridge between annotator and student: demonstrations are generated, chosen and retrieved."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -12,10 +11,9 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.preprocessing import normalize
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest, GenerationRequest, run_annotation, run_generation
-from freeal_hf.annotators.prompts.grounding import ground
-from freeal_hf.data.sentences import named_in, split_words
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TokenClassification
+from freeal_hf.annotators.base import GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.tasks import Demonstration, Task
 
 if TYPE_CHECKING:
     from freeal_hf.annotators.base import Annotator
@@ -75,10 +73,7 @@ def generate_demonstrations(
                 seen.add(_normalised(text))
                 candidates.append(Demonstration(text.strip(), request.label, source="generated", entities=named))
     ask = partial(run_annotation, annotator, task, cache=cache, ledger=ledger, budget=budget)
-    if isinstance(task, TokenClassification):
-        return _confirmed_sentences(candidates, task, ask)
-    answers = dict(ask([AnnotationRequest(candidate.text) for candidate in candidates]))
-    return [candidate for i, candidate in enumerate(candidates) if answers[i].label == candidate.label]
+    return prompts_of(task).confirmed(candidates, ask)
 
 
 def generation_requests(task: Task, texts: Sequence[str], *, per_label: int, seed: int = 0) -> list[GenerationRequest]:
@@ -96,25 +91,6 @@ def generation_requests(task: Task, texts: Sequence[str], *, per_label: int, see
             size = min(_TEXTS_PER_REQUEST, per_label - start)
             requests.append(GenerationRequest(label=label, examples=examples, num_texts=size, seed=seed + start))
     return requests
-
-
-def _confirmed_sentences(
-    candidates: Sequence[Demonstration],
-    task: TokenClassification,
-    ask: Callable[[Sequence[AnnotationRequest]], Iterable[tuple[int, Annotation]]],
-) -> list[Demonstration]:
-    """The sentences that name what they were written for and in which the annotator finds the same entities anew."""
-    shots, spans, requests = [], [], []
-    for shot in candidates:
-        words, starts = split_words(shot.text)
-        found = ground(shot.entities, words).spans
-        types = {task.label2id[span.type] for span in found}
-        if shot.label in types or (shot.label == NO_LABEL and not types):
-            shots.append(replace(shot, entities=named_in(shot.text, found, words, starts)))
-            spans.append(found)
-            requests.append(AnnotationRequest(shot.text, words=tuple(words)))
-    answers = dict(ask(requests))
-    return [shot for i, shot in enumerate(shots) if answers[i].spans == spans[i]]
 
 
 def choose_demonstrations(

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
-from freeal_hf.annotators.candidates import ORDINARY, candidate_texts, find_entities, type_phrases
+from freeal_hf.annotators.prompts.registry import PROMPTS, prompts_of
 from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import AnnotatorError, offline_hint
-from freeal_hf.tasks import NO_LABEL, Task, TextClassification, TokenClassification
+from freeal_hf.tasks import Task
 
 _MEMORY_TEXTS = 100_000
 
@@ -39,7 +38,7 @@ class EmbeddingAnnotator(Annotator):
 
     concurrency = 1
     is_free = True
-    kinds = frozenset({TextClassification.type, TokenClassification.type})
+    kinds = frozenset(PROMPTS)
 
     def __init__(self, model: str = EMBEDDED_MODEL, *, temperature: float = 0.06, batch_size: int = 256) -> None:
         try:
@@ -63,68 +62,21 @@ class EmbeddingAnnotator(Annotator):
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """The full request: model, label descriptions, demonstrations and text."""
-        if isinstance(task, TokenClassification):
-            phrases = type_phrases(task, request.demonstrations)
-            return {"annotator": "embedding", "model": self.model, "phrases": phrases, "words": list(request.words)}
-        return {
-            "annotator": "embedding",
-            "model": self.model,
-            "temperature": self.temperature,
-            "labels": _label_texts(task),
-            "demonstrations": [[demonstration.text, demonstration.label] for demonstration in request.demonstrations],
-            "text": request.text,
-        }
+        compared = prompts_of(task).compared(request, self.temperature)
+        return {"annotator": "embedding", "model": self.model, **compared}
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts, in an entity task with entities; a text that is as near to several labels gets none."""
-        if isinstance(task, TokenClassification):
-            return await asyncio.to_thread(self._annotate_entities, task, requests)
+        """Labels the texts; a text that is as near to several labels gets none."""
         return await asyncio.to_thread(self._annotate, task, requests)
 
     def _annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        labels = _label_texts(task)
-        shown = {demonstration.text for request in requests for demonstration in request.demonstrations}
-        self._embed([*labels, *(request.text for request in requests), *sorted(shown)])
-        described = np.stack([self._embeddings[text] for text in labels])
-        return [self._decide(request, described) for request in requests]
-
-    def _annotate_entities(self, task: TokenClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        phrases = [type_phrases(task, request.demonstrations) for request in requests]
-        # All at once: the encoder is far quicker on many texts than on the few of a sentence.
-        spans = (candidate_texts(request.words) for request in requests)
-        self._embed([*chain(*spans), *chain(*chain(*phrases)), *ORDINARY])
-        return [
-            Annotation(0, spans=find_entities(request.words, task, some, self._vectors))
-            for request, some in zip(requests, phrases, strict=True)
-        ]
-
-    def _vectors(self, texts: Sequence[str]) -> np.ndarray:
-        return np.stack([self._embeddings[text] for text in texts])
-
-    def _decide(self, request: AnnotationRequest, described: np.ndarray) -> Annotation:
-        text = self._embeddings[request.text]
-        scores = described @ text
-        for label in range(len(scores)):
-            shots = [self._embeddings[shot.text] for shot in request.demonstrations if shot.label == label]
-            if shots:
-                scores[label] = (scores[label] + float(np.mean(np.stack(shots) @ text))) / 2
-        logits = (scores - scores.max()) / self.temperature
-        probabilities = np.exp(logits) / np.exp(logits).sum()
-        # Rounded because the last digits depend on what else was in the batch.
-        rounded = tuple(round(float(p), 5) for p in probabilities)
-        best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
-        if len(best) > 1:  # the text is as near to each of them: no label is taken because it comes first
-            return Annotation(NO_LABEL, reason="several labels", probabilities=rounded)
-        return Annotation(label=best[0], confidence=rounded[best[0]], probabilities=rounded)
-
-    def _embed(self, texts: Sequence[str]) -> None:
         if len(self._embeddings) > _MEMORY_TEXTS:
             self._embeddings.clear()
+        return prompts_of(task).nearest(requests, self._embed, self.temperature)
+
+    def _embed(self, texts: Sequence[str]) -> np.ndarray:
         new = [text for text in dict.fromkeys(texts) if text not in self._embeddings]
         if new:
             embeddings = self._encoder.encode(new, normalize_embeddings=True, show_progress_bar=False)
             self._embeddings.update(zip(new, np.asarray(embeddings, dtype=np.float32), strict=True))
-
-
-def _label_texts(task: Task) -> list[str]:
-    return [description or name.replace("_", " ") for name, description in task.descriptions.items()]
+        return np.stack([self._embeddings[text] for text in texts])

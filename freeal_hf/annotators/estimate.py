@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, check_annotator, run_annotation
 from freeal_hf.annotators.budget import Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.tasks import Task
 
 # UTF-8 bytes a token: 4 in English; over the scripts and vocabularies in use nearly all texts lie between 2.5 and 5.
@@ -18,8 +19,6 @@ _TOKENS_PER_MESSAGE = 5  # that a chat template adds
 _SECONDS_PER_CALL = (0.2, 1.0, 5.0)
 _SECONDS_PER_WRITING = (2.0, 10.0, 60.0)
 _TOKENS_AROUND_TEXT = 4  # quotes and commas of a list
-_USUAL_ANSWER_TOKENS = 8  # {"label": "A"}
-_USUAL_ENTITY_TOKENS = 35  # {"entities": [...]} with two of them
 _Z = 1.96  # of a 95 % interval
 
 
@@ -144,7 +143,7 @@ def estimate_annotation(
         # a probe starts slowly: the bulk may be as much faster as there are more calls under way
         seconds = Interval(each * min(1.0, len(answers) / concurrency), each, each)
     else:
-        prompt, completion = _from_lengths(shown)
+        prompt, completion = _from_lengths(shown, prompts_of(task).usual_answer_tokens)
         seconds = Interval(*(each / concurrency for each in _SECONDS_PER_CALL))
     prompt, completion, seconds = (_product(calls, each) for each in (prompt, completion, seconds))
     written: tuple[Interval, Interval] | None = None
@@ -177,7 +176,7 @@ def _uncached(shown: Sequence[Mapping[str, Any]], cache: AnswerCache | None, cou
     return Interval(max(0.0, share - margin), share, min(1.0, share + margin)).times(count)
 
 
-def _from_lengths(shown: Sequence[Mapping[str, Any]]) -> tuple[Interval, Interval]:
+def _from_lengths(shown: Sequence[Mapping[str, Any]], usual: int) -> tuple[Interval, Interval]:
     """Tokens of one call, to be read and to be written, by the length of the requests."""
     messages = [[message["content"] for message in fingerprint.get("messages", ())] for fingerprint in shown]
     if not any(messages):  # no chat: an annotator that counts no tokens
@@ -185,8 +184,7 @@ def _from_lengths(shown: Sequence[Mapping[str, Any]]) -> tuple[Interval, Interva
     lengths = _mean([float(sum(len(content.encode("utf-8", "replace")) for content in chat)) for chat in messages])
     overhead = _TOKENS_PER_MESSAGE * statistics.mean(map(len, messages))
     prompt = Interval(*(length / size + overhead for length, size in zip(lengths, _BYTES_PER_TOKEN, strict=True)))
-    most = max(int(fingerprint.get("max_tokens") or _USUAL_ANSWER_TOKENS) for fingerprint in shown)
-    usual = _USUAL_ENTITY_TOKENS if any("words" in fingerprint for fingerprint in shown) else _USUAL_ANSWER_TOKENS
+    most = max(int(fingerprint.get("max_tokens") or usual) for fingerprint in shown)
     return prompt, Interval(1, min(usual, most), most)
 
 
@@ -196,7 +194,7 @@ def _from_writing(
     """Tokens of the calls that write, to be read and to be written: new texts are about as long as those given."""
     fingerprints = [annotator.generation_fingerprint(task, request) for request in writing]
     shown = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
-    prompt, _ = _from_lengths(shown)
+    prompt, _ = _from_lengths(shown, usual=0)
     length = _mean([float(len(text.encode("utf-8", "replace"))) for text in texts]).expected
     number = sum(request.num_texts for request in writing)
     low, expected, high = (number * (length / size + _TOKENS_AROUND_TEXT) for size in _BYTES_PER_TOKEN)

@@ -87,7 +87,7 @@ def voters_of(
     """
     from datasets import ClassLabel
 
-    from freeal_hf.annotators.column import check_names_labels
+    from freeal_hf.annotators.prompts.registry import prompts_of
     from freeal_hf.annotators.registry import build_annotator, split_specs
     from freeal_hf.data.cells import cell_text
 
@@ -101,7 +101,7 @@ def voters_of(
         if isinstance(feature, ClassLabel):
             cells = [None if cell is None or cell < 0 else feature.names[cell] for cell in cells]
         values = dict(zip(dataset["id"], map(cell_text, cells), strict=True))
-        check_names_labels(values, name, task)
+        prompts_of(task).check_column(values, name)
         return values
 
     split = [split_specs(one) if isinstance(one, str) else [one] for one in each_annotator(named)]

@@ -4,7 +4,10 @@ import pytest
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, run_annotation
 from freeal_hf.annotators.column import ColumnAnnotator
-from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.data.spans import Span
+from freeal_hf.errors import InputError
+from freeal_hf.tasks import NO_LABEL, TextClassification, TokenClassification
 
 
 def annotated(task: TextClassification, value: str, sample: str | None = "1") -> Annotation:
@@ -44,3 +47,36 @@ def test_equal_texts_keep_their_own_values(task: TextClassification) -> None:
     annotator = ColumnAnnotator({"1": "shipping", "2": "billing"}, "gpt_label")
     requests = [AnnotationRequest("same text", id=sample) for sample in ("1", "2")]
     assert {i: annotation.label for i, annotation in run_annotation(annotator, task, requests)} == {0: 1, 1: 0}
+
+
+ENTITIES = TokenClassification(["PER"])
+
+
+def tagged(value: str) -> Annotation:
+    request = AnnotationRequest("Anna sings", id="1", words=("Anna", "sings"))
+    [(_, annotation)] = run_annotation(ColumnAnnotator({"1": value}, "ner"), ENTITIES, [request])
+    return annotation
+
+
+@pytest.mark.parametrize("value", ['["B-PER", "O"]', "['B-PER', 'O']"])
+def test_tags_of_words_are_entities(value: str) -> None:
+    assert tagged(value).spans == (Span(0, 1, "PER"),)
+
+
+def test_a_sentence_without_tags_has_no_answer() -> None:
+    annotation = tagged("")
+    assert (annotation.spans, annotation.reason) == (None, "column 'ner' is empty")
+
+
+def test_more_tags_than_words_are_refused() -> None:
+    with pytest.raises(InputError, match="Column 'ner', row '1': 3 tags for 2 words"):
+        tagged('["B-PER", "O", "O"]')
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("person", "'person' is not a list"), ("3", "'3' is not a list"), ('["B-ORG"]', "'B-ORG' is no tag of the task")],
+)
+def test_a_column_without_tags_of_the_task_is_refused_before_a_run(value: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        prompts_of(ENTITIES).check_column({"1": '["O"]', "2": value}, "ner")

@@ -1,16 +1,27 @@
-"""What an LLM is asked about the entities in a text, and how its answer is read. Pure functions, no model in sight."""
+"""Entities in each text: how annotators are asked for them, and how their answers are read."""
 
 import json
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import chain
 from typing import Any, NamedTuple
 
-from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotators.candidates import ORDINARY, candidate_texts, find_entities, type_phrases
+from freeal_hf.annotators.constraints import schema_fields
+from freeal_hf.annotators.features import Completion
 from freeal_hf.annotators.final_answer import final_answer
-from freeal_hf.annotators.pacing import UnusableAnswer
+from freeal_hf.annotators.pacing import Reason, UnusableAnswer
+from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts
+from freeal_hf.annotators.prompts.grounding import ground
 from freeal_hf.annotators.prompts.label_answers import denies
 from freeal_hf.annotators.prompts.labels import LONGEST_SHOT, Message, cut_text, quoted
-from freeal_hf.tasks import NO_LABEL, Named, TokenClassification
+from freeal_hf.data.label_columns import is_no_answer
+from freeal_hf.data.sentences import named_in, read_list, split_words
+from freeal_hf.data.spans import Span, spans_of
+from freeal_hf.errors import InputError
+from freeal_hf.tasks import NO_LABEL, Demonstration, Named, TokenClassification
 
 LONGEST_PASSAGE = 3000
 """Characters of a text that are asked about at once; a longer text is asked about in passages of whole words."""
@@ -22,6 +33,122 @@ class ParsedEntities(NamedTuple):
     entities: Named
     num_unknown: int
     reason: UnusableAnswer | None
+
+
+class EntityPrompts(TaskPrompts[TokenClassification]):
+    """Entities of given types in each text."""
+
+    usual_answer_tokens = 35  # {"entities": [...]} with two of them
+
+    def messages(self, request: AnnotationRequest) -> list[Message]:
+        return entity_messages(self.task, request)
+
+    def asked(self, request: AnnotationRequest, limits: Limits) -> dict[str, Any]:
+        return {
+            "messages": entity_messages(self.task, request),
+            "words": list(request.words),
+            "passage": LONGEST_PASSAGE,
+            "schema": entity_schema(self.task),
+            "max_tokens": limits.max_list_tokens,
+        }
+
+    async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
+        """Asks for the entities of a text, passage by passage, and finds them in its words."""
+        constrain = partial(schema_fields, name="entities", schema=entity_schema(self.task))
+        bounds = passages(request.words)
+        spans: list[Span] = []
+        answers, num_dropped, prompt_tokens, completion_tokens = [], 0, 0, 0
+        reason: Reason | None = None
+        for start, end in bounds:
+            words = request.words[start:end]
+            text = request.text if len(bounds) == 1 else " ".join(words)
+            messages = entity_messages(self.task, replace(request, text=text))
+            completion = await complete("entities", limits.max_list_tokens, messages, constrain, 0)
+            answers.append(completion.text)
+            prompt_tokens += completion.prompt_tokens
+            completion_tokens += completion.completion_tokens
+            named = parse_entities(completion.text, self.task)
+            if named.reason is not None:
+                reason = "cut-off answer" if completion.is_cut_off else named.reason
+                reason = "content filter" if completion.is_filtered else reason
+                break
+            found = ground(named.entities, words)
+            spans += [Span(start + span.start, start + span.end, span.type) for span in found.spans]
+            num_dropped += named.num_unknown + found.num_dropped
+        return Annotation(
+            NO_LABEL if reason else 0,
+            reason=reason,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            answer="\n".join(answers),
+            spans=None if reason else tuple(spans),
+            num_dropped=num_dropped,
+        )
+
+    def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
+        return sentence_messages(self.task, request), sentence_schema(self.task)
+
+    def written(self, completion: Completion, request: GenerationRequest) -> Generation:
+        sentences = parse_sentences(completion.text, self.task)[: request.num_texts]
+        return Generation(
+            tuple(text for text, _ in sentences),
+            completion.prompt_tokens,
+            completion.completion_tokens,
+            entities=tuple(named for _, named in sentences),
+        )
+
+    def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
+        """The sentences with an entity of the type that they were written for, and in which the annotator, asked
+        again, finds the same entities. An entity that does not occur in its sentence is left out."""
+        shots, spans, requests = [], [], []
+        for shot in candidates:
+            words, starts = split_words(shot.text)
+            found = ground(shot.entities, words).spans
+            types = {self.task.label2id[span.type] for span in found}
+            if shot.label in types or (shot.label == NO_LABEL and not types):
+                shots.append(replace(shot, entities=named_in(shot.text, found, words, starts)))
+                spans.append(found)
+                requests.append(AnnotationRequest(shot.text, words=tuple(words)))
+        answers = dict(annotate(requests))
+        return [shot for i, shot in enumerate(shots) if answers[i].spans == spans[i]]
+
+    def check_column(self, answers: Mapping[str, str], name: str) -> None:
+        for sample, value in answers.items():
+            self._tags(value, name, sample)
+
+    def from_column(self, value: str, name: str, request: AnnotationRequest) -> Annotation:
+        tags = self._tags(value, name, request.id)
+        if tags is None:
+            return Annotation(NO_LABEL, reason=f"column {name!r} is empty")
+        if len(tags) != len(request.words):
+            raise InputError(
+                f"Column {name!r}, row {request.id!r}: {len(tags)} tags for {len(request.words)} words; every word "
+                "needs one."
+            )
+        return Annotation(0, answer=value, spans=tuple(spans_of(tags)))
+
+    def _tags(self, value: str, name: str, sample: str | None) -> list[str] | None:
+        """The BIO tags in a cell; `None` for an empty one."""
+        where = f"Column {name!r}, row {sample!r}"
+        tags = None if is_no_answer(value) else read_list(value, where)
+        if unknown := [tag for tag in tags or () if tag not in self.task.tags]:
+            raise InputError(
+                f"{where}: {unknown[0]!r} is no tag of the task; its tags are {', '.join(self.task.tags)}."
+            )
+        return tags
+
+    def compared(self, request: AnnotationRequest, temperature: float) -> dict[str, Any]:
+        return {"phrases": type_phrases(self.task, request.demonstrations), "words": list(request.words)}
+
+    def nearest(self, requests: Sequence[AnnotationRequest], embed: Embed, temperature: float) -> list[Annotation]:
+        """Finds spans that are near to a type's description, to terms in it or to entities of the demonstrations."""
+        phrases = [type_phrases(self.task, request.demonstrations) for request in requests]
+        spans = (candidate_texts(request.words) for request in requests)
+        embed([*chain(*spans), *chain(*chain(*phrases)), *ORDINARY])
+        return [
+            Annotation(0, spans=find_entities(request.words, self.task, some, embed))
+            for request, some in zip(requests, phrases, strict=True)
+        ]
 
 
 def entity_schema(task: TokenClassification) -> dict[str, Any]:

@@ -1,0 +1,151 @@
+"""`TaskPrompts`: how annotators are asked about one kind of task, and how their answers are read."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotators.constraints import Constrain
+from freeal_hf.annotators.features import Completion
+from freeal_hf.annotators.prompts.labels import Message
+from freeal_hf.tasks import Demonstration
+
+TaskT = TypeVar("TaskT")
+
+Complete = Callable[[str, int, Sequence[Message], Constrain, int], Awaitable[Completion]]
+"""Makes one call: what is asked for (see `Question.kind`), the maximum number of tokens of the answer, the chat, what
+constrains the answer, and how many log-probabilities of each token are used."""
+
+Annotate = Callable[[Sequence[AnnotationRequest]], Iterable[tuple[int, Annotation]]]
+"""Asks an annotator; each answer comes with the index of its request."""
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+"""Unit embeddings of texts, shape `(n, d)`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a language model reads and writes for one text.
+
+    Args:
+        max_tokens (`int`): Maximum number of tokens of an answer that is one label.
+        max_list_tokens (`int`): Maximum number of tokens of an answer that is a list.
+        max_text_length (`int`): Maximum length of the text, in characters.
+        coded (`bool`): Whether labels are answered as letters, for their probabilities; see `label_codes`.
+    """
+
+    max_tokens: int
+    max_list_tokens: int
+    max_text_length: int
+    coded: bool
+
+
+class TaskPrompts(ABC, Generic[TaskT]):
+    """How annotators are asked about one kind of task, and how their answers are read.
+
+    `prompts_of` returns the subclass for a task. The annotators use this class alone and never ask for the type of a
+    task.
+
+    Args:
+        task (`Task`): What is labelled.
+    """
+
+    usual_answer_tokens: ClassVar[int]
+    """Usual number of tokens of a language model's answer about one text."""
+
+    def __init__(self, task: TaskT) -> None:
+        self.task = task
+
+    # ---- Language models ----
+
+    @abstractmethod
+    def messages(self, request: AnnotationRequest) -> list[Message]:
+        """The chat that asks for an annotation, as the card of a dataset shows it."""
+
+    @abstractmethod
+    def asked(self, request: AnnotationRequest, limits: Limits) -> dict[str, Any]:
+        """What an annotation depends on beside the model and its sampling, for the key of the answer cache.
+
+        Args:
+            request (`AnnotationRequest`): The text and its demonstrations.
+            limits (`Limits`): What is read and written.
+
+        Returns:
+            `dict`: Values of JSON, with `messages`, `schema` and `max_tokens`.
+        """
+
+    @abstractmethod
+    async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
+        """Asks for an annotation.
+
+        Args:
+            complete (`Complete`): Makes a call.
+            request (`AnnotationRequest`): The text and its demonstrations.
+            limits (`Limits`): What is read and written.
+
+        Raises:
+            TransientError, RefusedError, AnnotatorError: Those of `complete`.
+        """
+
+    @abstractmethod
+    def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
+        """The chat that asks for new texts with their label, and the JSON schema of its answer."""
+
+    @abstractmethod
+    def written(self, completion: Completion, request: GenerationRequest) -> Generation:
+        """The texts in the answer to `writing`."""
+
+    @abstractmethod
+    def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
+        """The written texts that the annotator, asked again, labels as they were written.
+
+        Args:
+            candidates (`Sequence[Demonstration]`): The written texts.
+            annotate (`Annotate`): Asks the annotator.
+        """
+
+    # ---- Columns of labels ----
+
+    @abstractmethod
+    def check_column(self, answers: Mapping[str, str], name: str) -> None:
+        """Warns of values of a column that are no label, and refuses a column that holds something else.
+
+        Args:
+            answers (`Mapping[str, str]`): Value of the column by sample id.
+            name (`str`): Name of the column.
+
+        Raises:
+            InputError: If the column is empty or does not hold labels of the task.
+        """
+
+    @abstractmethod
+    def from_column(self, value: str, name: str, request: AnnotationRequest) -> Annotation:
+        """Reads the value of a column.
+
+        Args:
+            value (`str`): The value; empty if there is none.
+            name (`str`): Name of the column.
+            request (`AnnotationRequest`): The text that the value is about.
+
+        Raises:
+            InputError: If the value cannot be a label of the task.
+        """
+
+    # ---- Embeddings ----
+
+    @abstractmethod
+    def compared(self, request: AnnotationRequest, temperature: float) -> dict[str, Any]:
+        """What an annotation by embeddings depends on beside the model, for the key of the answer cache."""
+
+    @abstractmethod
+    def nearest(self, requests: Sequence[AnnotationRequest], embed: Embed, temperature: float) -> list[Annotation]:
+        """Labels texts by their embeddings.
+
+        Args:
+            requests (`Sequence[AnnotationRequest]`): The texts and their demonstrations.
+            embed (`Embed`): Embeds texts, and remembers them. It is fastest on many texts at once.
+            temperature (`float`): Temperature of the softmax over cosine similarities.
+        """

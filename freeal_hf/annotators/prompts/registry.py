@@ -1,0 +1,23 @@
+"""Which `TaskPrompts` belong to which task."""
+
+from typing import Any
+
+from freeal_hf.annotators.prompts.base import TaskPrompts
+from freeal_hf.annotators.prompts.entities import EntityPrompts
+from freeal_hf.annotators.prompts.single_label import SingleLabelPrompts
+from freeal_hf.tasks import Task, TextClassification, TokenClassification
+
+PROMPTS: dict[str, type[TaskPrompts[Any]]] = {
+    TextClassification.type: SingleLabelPrompts,
+    TokenClassification.type: EntityPrompts,
+}
+"""The prompts of each type of task."""
+
+
+def prompts_of(task: Task) -> TaskPrompts[Any]:
+    """The prompts for a task.
+
+    Args:
+        task (`Task`): What is labelled.
+    """
+    return PROMPTS[task.type](task)

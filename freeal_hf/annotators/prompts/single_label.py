@@ -1,0 +1,161 @@
+"""One label for each text: how annotators are asked for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation, GenerationRequest
+from freeal_hf.annotators.constraints import constraint_fields
+from freeal_hf.annotators.features import Completion
+from freeal_hf.annotators.final_answer import final_answer
+from freeal_hf.annotators.logprobs import code_probabilities, name_probability, tokens_of
+from freeal_hf.annotators.pacing import Reason
+from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts
+from freeal_hf.annotators.prompts.label_answers import parse_answer
+from freeal_hf.annotators.prompts.labels import (
+    Message,
+    annotation_messages,
+    answer_schema,
+    cut_text,
+    generation_messages,
+    generation_schema,
+    label_codes,
+    parse_texts,
+)
+from freeal_hf.data.label_columns import LabelColumn, is_no_answer
+from freeal_hf.errors import InputError, RefusedError
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
+
+SMALLEST_CUT = 200
+"""Characters; a text that does not fit then never will."""
+
+
+class SingleLabelPrompts(TaskPrompts[TextClassification]):
+    """One label out of a list for each text."""
+
+    usual_answer_tokens = 8  # {"label": "..."}
+
+    def messages(self, request: AnnotationRequest) -> list[Message]:
+        return annotation_messages(self.task, request)
+
+    def asked(self, request: AnnotationRequest, limits: Limits) -> dict[str, Any]:
+        return {
+            "messages": _messages(self.task, request, limits.coded, limits.max_text_length),
+            "schema": answer_schema(label_codes(self.task, limits.coded)),
+            "max_tokens": limits.max_tokens,
+            "logprobs": limits.coded,
+        }
+
+    async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
+        """Asks for the label of a text. A text that is too long for the model is halved until it fits."""
+        codes = label_codes(self.task, limits.coded)
+        constrain = partial(constraint_fields, codes=codes)
+        # A few more than there are labels: a letter may come with and without a space or a quote.
+        top_logprobs = len(codes) + 3
+        length = limits.max_text_length
+        while True:
+            messages = _messages(self.task, request, limits.coded, length)
+            try:
+                completion = await complete("label", limits.max_tokens, messages, constrain, top_logprobs)
+                break
+            except RefusedError as error:
+                length = min(length, len(request.text)) // 2
+                if error.reason != "text too long" or length < SMALLEST_CUT:
+                    raise
+        return replace(_read(completion, self.task, limits.coded), is_cut=length < len(request.text))
+
+    def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
+        return generation_messages(self.task, request), generation_schema()
+
+    def written(self, completion: Completion, request: GenerationRequest) -> Generation:
+        texts = parse_texts(completion.text)[: request.num_texts]
+        return Generation(texts, completion.prompt_tokens, completion.completion_tokens)
+
+    def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
+        answers = dict(annotate([AnnotationRequest(candidate.text) for candidate in candidates]))
+        return [candidate for i, candidate in enumerate(candidates) if answers[i].label == candidate.label]
+
+    def check_column(self, answers: Mapping[str, str], name: str) -> None:
+        if all(map(is_no_answer, answers.values())):
+            raise InputError(f"Column {name!r} is empty; name another one, or fill it in.")
+        labels = LabelColumn(self.task, f"Column {name!r}")
+        labels.ids(answers.values())
+        labels.check()
+
+    def from_column(self, value: str, name: str, request: AnnotationRequest) -> Annotation:
+        label = self.task.label_of(value)
+        if label != NO_LABEL:
+            return Annotation(label, answer=value)
+        if is_no_answer(value):
+            return Annotation(NO_LABEL, reason=f"column {name!r} is empty")
+        return Annotation(NO_LABEL, answer=value, reason=f"column {name!r}: not a label")
+
+    def compared(self, request: AnnotationRequest, temperature: float) -> dict[str, Any]:
+        return {
+            "temperature": temperature,
+            "labels": label_texts(self.task),
+            "demonstrations": [[demonstration.text, demonstration.label] for demonstration in request.demonstrations],
+            "text": request.text,
+        }
+
+    def nearest(self, requests: Sequence[AnnotationRequest], embed: Embed, temperature: float) -> list[Annotation]:
+        """Labels each text with the label whose description and demonstrations are nearest to it."""
+        labels = label_texts(self.task)
+        shown = {demonstration.text for request in requests for demonstration in request.demonstrations}
+        embed([*labels, *(request.text for request in requests), *sorted(shown)])
+        described = embed(labels)
+        return [_nearest(request, described, embed, temperature) for request in requests]
+
+
+def label_texts(task: Task) -> list[str]:
+    """What stands for each label in a comparison of embeddings: its description, or else its name."""
+    return [description or name.replace("_", " ") for name, description in task.descriptions.items()]
+
+
+def _nearest(request: AnnotationRequest, described: np.ndarray, embed: Embed, temperature: float) -> Annotation:
+    [text] = embed([request.text])
+    scores = described @ text
+    for label in range(len(scores)):
+        shots = [shot.text for shot in request.demonstrations if shot.label == label]
+        if shots:
+            scores[label] = (scores[label] + float(np.mean(embed(shots) @ text))) / 2
+    logits = (scores - scores.max()) / temperature
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    # Rounded because the last digits depend on what else was in the batch.
+    rounded = tuple(round(float(p), 5) for p in probabilities)
+    best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
+    if len(best) > 1:  # the first of equally near labels is not better than the others
+        return Annotation(NO_LABEL, reason="several labels", probabilities=rounded)
+    return Annotation(label=best[0], confidence=rounded[best[0]], probabilities=rounded)
+
+
+def _messages(task: Task, request: AnnotationRequest, coded: bool, length: int) -> list[Message]:
+    text, _ = cut_text(request.text, length)
+    return annotation_messages(task, replace(request, text=text), coded=coded)
+
+
+def _read(completion: Completion, task: Task, coded: bool) -> Annotation:
+    codes = label_codes(task, coded)
+    label, unusable = parse_answer(completion.text, task, coded=coded)
+    probabilities = confidence = None
+    tokens = tokens_of(completion.tokens, final_answer(completion.text).text) if label != NO_LABEL else ()
+    if tokens and codes != task.label_names:
+        probabilities = code_probabilities(tokens, codes)
+        confidence = probabilities[label] if probabilities else None
+    elif tokens:
+        confidence = name_probability(tokens, codes[label], codes)
+    reason: Reason | None = "cut-off answer" if unusable and completion.is_cut_off else unusable
+    if label == NO_LABEL and completion.is_filtered:
+        reason = "content filter"
+    return Annotation(
+        label,
+        confidence=confidence,
+        probabilities=probabilities,
+        reason=reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        answer=completion.text,
+    )
