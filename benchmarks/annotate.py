@@ -24,10 +24,12 @@ from pathlib import Path
 
 from huggingface_hub import AsyncInferenceClient
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.prompts.labels import annotation_messages, answer_schema, label_codes
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.tasks import Demonstration, TextClassification
 
 ROOT = Path(__file__).parents[1]
@@ -101,14 +103,15 @@ def bare(url: str, count: int, concurrency: int, probabilities: bool) -> float:
 
 
 def driven(url: str, count: int, concurrency: int, probabilities: bool) -> float:
-    """Requests per second of `run_annotation`, canary and cache on disk included."""
+    """Requests per second of `driver.run`, canary and cache on disk included."""
     annotator = InferenceEndpointsAnnotator(
         MODEL, base_url=url, concurrency=concurrency, timeout=300, probabilities=probabilities
     )
     with tempfile.TemporaryDirectory() as folder, AnswerCache(Path(folder) / "cache.sqlite") as cache:
         started = time.perf_counter()
         answered = sum(
-            annotation.is_labelled for _, annotation in run_annotation(annotator, TASK, requests(count), cache=cache)
+            annotation.is_labelled
+            for _, annotation in run(annotation_work(annotator, TASK), requests(count), cache=cache)
         )
         seconds = time.perf_counter() - started
     if answered != count:
@@ -147,7 +150,7 @@ def main() -> None:
         peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         print(int(peak.split()[1]) / 1024)
         return
-    sides = {"bare loop": bare, "run_annotation": driven}
+    sides = {"bare loop": bare, "run": driven}
     with server(options.latency) as url:
         rates: dict[str, list[float]] = {name: [] for name in sides}
         processor: dict[str, list[float]] = {name: [] for name in sides}
@@ -165,7 +168,7 @@ def main() -> None:
     summary = {
         "median_requests_per_second": medians,
         "median_cpu_ms_per_request": {name: round(statistics.median(values), 3) for name, values in processor.items()},
-        "run_annotation_over": {name: round(medians["run_annotation"] / rate, 2) for name, rate in medians.items()},
+        "run_over": {name: round(medians["run"] / rate, 2) for name, rate in medians.items()},
         "peak_memory_mb": memory,
     }
     print(json.dumps(summary, indent=1))

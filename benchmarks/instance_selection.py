@@ -31,7 +31,7 @@ from sklearn.preprocessing import normalize
 
 import freeal_hf
 from freeal_hf import EmbeddingAnnotator, load_task, read_data
-from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, Choice, ChoiceRequest
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Choice, ChoiceRequest, TextChooser
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.kinds.text_corpus import distinct_texts
 from freeal_hf.select import diversity, uncertainty
@@ -68,7 +68,7 @@ STAND_IN = "llm (stand-in)"
 Select = Callable[[Pool, int, int], list[int]]
 
 
-class StandIn(Annotator):
+class StandIn(TextChooser):
     """Chooses in the place of a language model: round the labels that the embedded annotator guesses, surest first."""
 
     def __init__(self, annotator: EmbeddingAnnotator) -> None:

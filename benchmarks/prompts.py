@@ -2,7 +2,7 @@
 
     python benchmarks/prompts.py [--data ../shared/data] [--texts 2000] [--shots 10] [--cache-tokens 200000]
 
-For each corpus the prompts of `run_annotation` are built, in the order in which they are sent, and put through a model
+For each corpus the prompts of `driver.run` are built, in the order in which they are sent, and put through a model
 of a prefix cache as vLLM keeps it: blocks of 16 tokens, each valid only after all blocks before it, the least recently
 used dropped. Tokens are MiniLM's word pieces, the only tokenizer that needs no network here; the shares hardly depend
 on it. Reported: the share of prompt tokens that the cache serves, and the mean cosine similarity of a text to its
@@ -52,7 +52,7 @@ class PrefixCache:
 
 
 def in_sent_order(requests: Iterable[AnnotationRequest]) -> list[AnnotationRequest]:
-    """As `run_annotation` sends them: those with the same demonstrations in a row."""
+    """As `driver.run` sends them: those with the same demonstrations in a row."""
     groups: dict[tuple[Demonstration, ...], list[AnnotationRequest]] = {}
     for request in requests:
         groups.setdefault(request.demonstrations, []).append(request)

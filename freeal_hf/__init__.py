@@ -38,6 +38,8 @@ _PUBLIC = {
     "RefusedError": "freeal_hf.errors",
     "RunError": "freeal_hf.errors",
     "TGIAnnotator": "freeal_hf.annotators.tgi",
+    "TextChooser": "freeal_hf.annotators.base",
+    "TextGenerator": "freeal_hf.annotators.base",
     "TextClassification": "freeal_hf.tasks",
     "TokenClassification": "freeal_hf.tasks",
     "TransientError": "freeal_hf.errors",
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from freeal_hf.annotators.base import ChoiceRequest as ChoiceRequest
     from freeal_hf.annotators.base import Generation as Generation
     from freeal_hf.annotators.base import GenerationRequest as GenerationRequest
+    from freeal_hf.annotators.base import TextChooser as TextChooser
+    from freeal_hf.annotators.base import TextGenerator as TextGenerator
     from freeal_hf.annotators.budget import Price as Price
     from freeal_hf.annotators.embedding import EmbeddingAnnotator as EmbeddingAnnotator
     from freeal_hf.annotators.inference import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator

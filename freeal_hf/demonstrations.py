@@ -11,12 +11,14 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.preprocessing import normalize
 
-from freeal_hf.annotators.base import GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotators.base import GenerationRequest
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.annotators.work import annotation_work, generation_work
 from freeal_hf.tasks import Demonstration, Task
 
 if TYPE_CHECKING:
-    from freeal_hf.annotators.base import Annotator
+    from freeal_hf.annotators.base import TextGenerator
     from freeal_hf.annotators.budget import Budget, Ledger
     from freeal_hf.annotators.cache import AnswerCache
 
@@ -32,7 +34,7 @@ _CHUNK = 4096
 
 def generate_demonstrations(
     task: Task,
-    annotator: "Annotator",
+    annotator: "TextGenerator",
     texts: Sequence[str],
     *,
     per_label: int,
@@ -50,7 +52,7 @@ def generate_demonstrations(
 
     Args:
         task (`Task`): The task.
-        annotator (`Annotator`): An annotator that implements `generate`.
+        annotator (`TextGenerator`): Who writes.
         texts (`Sequence[str]`): The unlabelled corpus; a few texts of it are shown for their style.
         per_label (`int`): How many texts to ask for per label.
         seed (`int`): Seed of the choice of style examples.
@@ -62,7 +64,7 @@ def generate_demonstrations(
         `list[Demonstration]`: At most `per_label` for each of `task.shot_labels`; a label may have none.
     """
     requests = generation_requests(task, texts, per_label=per_label, seed=seed)
-    written = run_generation(annotator, task, requests, cache=cache, ledger=ledger, budget=budget)
+    written = in_order(run(generation_work(annotator, task), requests, cache=cache, ledger=ledger, budget=budget))
 
     own = {_normalised(text) for generation in written for text in generation.texts}
     seen = {"", *own.intersection(map(_normalised, texts))}
@@ -72,7 +74,7 @@ def generate_demonstrations(
             if _normalised(text) not in seen:
                 seen.add(_normalised(text))
                 candidates.append(Demonstration(text.strip(), request.label, source="generated", entities=named))
-    ask = partial(run_annotation, annotator, task, cache=cache, ledger=ledger, budget=budget)
+    ask = partial(run, annotation_work(annotator, task), cache=cache, ledger=ledger, budget=budget)
     return prompts_of(task).confirmed(candidates, ask)
 
 

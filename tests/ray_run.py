@@ -5,10 +5,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.registry import build_annotator
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.config import EngineConfig
 from freeal_hf.ray.annotation import fill_cache
 from freeal_hf.tasks import TextClassification
@@ -38,7 +40,9 @@ def annotate(url: str, folder: Path, count: int, *, budget: Budget | None = None
             make_annotator=make,
             progress=lambda done: None,
         )
-        for index, answer in run_annotation(annotator, TASK, requests, cache=cache, ledger=ledger, budget=budget):
+        for index, answer in run(
+            annotation_work(annotator, TASK), requests, cache=cache, ledger=ledger, budget=budget
+        ):
             labels[index] = answer.label
     return labels, ledger
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf import Annotation, Annotator, TextClassification, TokenClassification
-from freeal_hf.annotators.base import Generation
+from freeal_hf import Annotation, TextClassification, TokenClassification
+from freeal_hf.annotators.base import Generation, TextGenerator
 from freeal_hf.annotators.prompts.grounding import ground
 from freeal_hf.demonstrations import choose_demonstrations, generate_demonstrations, nearest_demonstrations
 
@@ -75,7 +75,7 @@ def test_the_nearest_demonstration_stands_last():
     assert nearest_demonstrations(np.array([[0.0, 1.0]]), pool, np.array([0, 0, 1]), per_label=2) == [[0, 2, 1]]
 
 
-class Writer(Annotator):
+class Writer(TextGenerator):
     """Writes texts for a label, and labels a text by its first word."""
 
     def __init__(self, texts):
@@ -106,7 +106,7 @@ def test_generated_demonstrations_are_new_and_pass_the_annotators_own_check(writ
     assert [shot.text for shot in pool] == kept
 
 
-class SentenceWriter(Annotator):
+class SentenceWriter(TextGenerator):
     """Writes sentences with what they are said to name, and finds Anna (a person) and Paris (a place) in a text."""
 
     def __init__(self, written):

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.local import LocalAnnotator
 from freeal_hf.annotators.tgi import TGIAnnotator
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.cli import main as cli
 from tests.servers.chat import Behaviour, ChatServer, serve
 
@@ -50,7 +52,7 @@ def test_an_annotator_of_ones_own_takes_fifteen_lines_and_labels():
     exec(code, names)
     assert len(inspect.cleandoc(code[code.index("class") : code.index("task =")]).splitlines()) <= 15
     requests = [AnnotationRequest(text) for text in ("a plum", "my drill", "a letter")]
-    answers = dict(run_annotation(names["annotator"], names["task"], requests))
+    answers = dict(run(annotation_work(names["annotator"], names["task"]), requests))
     assert [answers[i].label for i in range(3)] == [0, 1, -1]
 
 
@@ -61,5 +63,5 @@ def test_the_ladder_is_printed_as_it_is_shown(task, caplog, monkeypatch):
         serve(ChatServer(Behaviour(constraints=("structured_outputs",)))) as server,
         caplog.at_level(logging.INFO, logger="freeal_hf.annotators.features"),
     ):
-        list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("plum")]))
+        list(run(annotation_work(InferenceEndpointsAnnotator(server.url), task), [AnnotationRequest("plum")]))
     assert caplog.messages == [line.strip() for line in shown]

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, check_annotator, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, TextGenerator, check_annotator
 from freeal_hf.annotators.budget import Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.tasks import Task
 
 # UTF-8 bytes a token: 4 in English; over the scripts and vocabularies in use nearly all texts lie between 2.5 and 5.
@@ -97,7 +99,7 @@ def estimate_annotation(
     probe: int = 0,
     seed: int = 0,
 ) -> Estimate:
-    """Estimates what `run_annotation` will take, from a sample of the requests.
+    """Estimates what `driver.run` will take, from a sample of the requests.
 
     Without `probe` no call is made: tokens follow from the requests' lengths. With it, so many sampled requests are
     really put to the annotator, and tokens and time follow from what that took; with a cache, nothing of it is lost.
@@ -119,7 +121,7 @@ def estimate_annotation(
         vocabulary and the length and speed of its answers.
 
     Raises:
-        AnnotatorError, RunError: As in `run_annotation`, with `probe`.
+        AnnotatorError, RunError: As in `driver.run`, with `probe`.
     """
     places: dict[int, int] = {}
     for place, request in enumerate(requests):
@@ -135,7 +137,7 @@ def estimate_annotation(
     if probe and sample:
         own = ledger if ledger is not None else Ledger()
         before = own.seconds
-        results = run_annotation(annotator, task, sample[:probe], cache=cache, ledger=own)
+        results = run(annotation_work(annotator, task), sample[:probe], cache=cache, ledger=own)
         answers = [annotation for _, annotation in results]
         prompt = _mean([float(answer.prompt_tokens) for answer in answers])
         completion = _mean([float(answer.completion_tokens) for answer in answers])
@@ -147,7 +149,7 @@ def estimate_annotation(
         seconds = Interval(*(each / concurrency for each in _SECONDS_PER_CALL))
     prompt, completion, seconds = (_product(calls, each) for each in (prompt, completion, seconds))
     written: tuple[Interval, Interval] | None = None
-    if writing:
+    if writing and isinstance(annotator, TextGenerator):
         written = _from_writing(annotator, task, writing, [request.text for request in sample])
         prompt, completion = (_sum(total, own) for total, own in zip((prompt, completion), written, strict=True))
         seconds = _sum(seconds, Interval(*(each * len(writing) / concurrency for each in _SECONDS_PER_WRITING)))
@@ -189,7 +191,7 @@ def _from_lengths(shown: Sequence[Mapping[str, Any]], usual: int) -> tuple[Inter
 
 
 def _from_writing(
-    annotator: Annotator, task: Task, writing: Sequence[GenerationRequest], texts: Sequence[str]
+    annotator: TextGenerator, task: Task, writing: Sequence[GenerationRequest], texts: Sequence[str]
 ) -> tuple[Interval, Interval]:
     """Tokens of the calls that write, to be read and to be written: new texts are about as long as those given."""
     fingerprints = [annotator.generation_fingerprint(task, request) for request in writing]

@@ -11,11 +11,12 @@ from typing import Any
 from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
-    Annotator,
     Choice,
     ChoiceRequest,
     Generation,
     GenerationRequest,
+    TextChooser,
+    TextGenerator,
 )
 from freeal_hf.annotators.constraints import Constrain, schema_fields
 from freeal_hf.annotators.features import TOP_LOGPROBS, Completion, Features, Form, Question
@@ -26,7 +27,7 @@ from freeal_hf.annotators.servers import check_limits, check_temperatures
 from freeal_hf.tasks import Task
 
 
-class LLMAnnotator(Annotator):
+class LLMAnnotator(TextGenerator, TextChooser):
     """Base class of the annotators that ask a language model. A provider implements one method, `complete`.
 
     It shares the prompts, the reading of answers, the cache keys, and the calls before the first text that find out

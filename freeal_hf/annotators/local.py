@@ -17,11 +17,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
-    Annotator,
     Choice,
     ChoiceRequest,
     Generation,
     GenerationRequest,
+    TextChooser,
+    TextGenerator,
 )
 from freeal_hf.annotators.likelihood import answer_log_likelihoods
 from freeal_hf.annotators.prompts.labels import (
@@ -53,7 +54,7 @@ class Prompt(NamedTuple):
     is_cut: bool
 
 
-class LocalAnnotator(Annotator):
+class LocalAnnotator(TextGenerator, TextChooser):
     """Labels a text with the label that a causal language model finds the most likely answer to its prompt.
 
     Nothing is generated: the probability of each label is the exact probability that the model, asked for one, gives

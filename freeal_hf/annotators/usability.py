@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.pacing import UnusableAnswer
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import Task
 
@@ -89,7 +91,7 @@ def check_answers(
         annotator (`Annotator`): Who is to write.
         task (`Task`): What is labelled.
         requests (`Sequence[AnnotationRequest]`): Some texts without demonstrations, in random order.
-        cache, ledger, budget: As in `run_annotation`.
+        cache, ledger, budget: As in `driver.run`.
 
     Raises:
         AnnotatorError: If so many answers could not be used that the next ones will not be, either.
@@ -97,7 +99,7 @@ def check_answers(
     first = FirstAnswers()
     for start in range(0, len(requests), CHECKED):
         some = requests[start : start + CHECKED]
-        for _, answer in run_annotation(annotator, task, some, cache=cache, ledger=ledger, budget=budget):
+        for _, answer in run(annotation_work(annotator, task), some, cache=cache, ledger=ledger, budget=budget):
             first.add(answer)
         if first.has_usable:
             return

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds.corpus import Corpus
@@ -158,14 +160,9 @@ def _ask(
             )
             remove(folder / _SHARDS)
         # An iterator is not put into another order, which a prefix cache would like better.
-        results = run_annotation(
-            voter.annotator,
-            asking.task,
-            iter(some) if in_order else some,
-            cache=asking.cache,
-            ledger=ledger,
-            budget=asking.budget,
-        )
+        work = annotation_work(voter.annotator, asking.task)
+        texts = iter(some) if in_order else some
+        results = run(work, texts, cache=asking.cache, ledger=ledger, budget=asking.budget)
         step(start)
         bar = tqdm(results, total=len(some), desc=f"round {number}: annotating", disable=asking.disable_tqdm)
         with closing(results):

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import freeal_hf
-from freeal_hf.annotators.base import Annotator, check_annotator, session
+from freeal_hf.annotators.base import Annotator, check_annotator
 from freeal_hf.annotators.budget import Budget
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import session
 from freeal_hf.annotators.estimate import Estimate, estimate_annotation
 from freeal_hf.annotators.prices import load_prices
 from freeal_hf.annotators.servers import check_options

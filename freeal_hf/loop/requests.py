@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest
+from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.sharing import cluster_queries
 from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
@@ -93,7 +93,7 @@ def foreseen(
         seed (`int`): Seed of the choice of the texts.
     """
     per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
-    writes = annotator.can_generate and per_label > 0
+    writes = isinstance(annotator, TextGenerator) and per_label > 0
     labels = [label for label in task.shot_labels for _ in range(per_label if writes else 0)]
     chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
     # A word stands for the entity that a sentence is written for.
@@ -116,7 +116,7 @@ def foreseen_writing(
     Args:
         corpus (`Corpus`), task (`Task`), annotator (`Annotator`), loop (`LoopConfig`), seed (`int`): As in `foreseen`.
     """
-    if not (annotator.can_generate and loop.shots and loop.generated_per_label):
+    if not (isinstance(annotator, TextGenerator) and loop.shots and loop.generated_per_label):
         return []
     return generation_requests(task, corpus.texts, per_label=loop.generated_per_label, seed=seed)
 
@@ -133,7 +133,8 @@ def _first_demonstrations(corpus: Corpus, asked: np.ndarray, asking: Asking, led
         if i in given:
             by_label[given[i].label].append(given[i])
     annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
-    if annotator.can_generate and wanted and any(len(shots) < per_label for shots in by_label.values()):
+    is_short = any(len(shots) < per_label for shots in by_label.values())
+    if isinstance(annotator, TextGenerator) and wanted and is_short:
         # Written texts take most of the tokens. A model of no use is found out before.
         plain = Questions(corpus, asked[:ENOUGH], [()] * len(asked[:ENOUGH]))
         check_answers(annotator, asking.task, plain, cache=asking.cache, ledger=ledger, budget=asking.budget)

@@ -17,10 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
-from freeal_hf.annotators.driver import PaidAnswer, together
+from freeal_hf.annotators.driver import run, together
+from freeal_hf.annotators.requests import PaidAnswer
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.config import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, TransientError
@@ -50,7 +52,7 @@ def fill_cache(
 ) -> None:
     """Has the requests that the cache does not answer put to the annotator by the workers of a Ray cluster.
 
-    Afterwards `run_annotation` finds the answers in the cache, with `ledger.owner` as who paid for them. A text that
+    Afterwards `driver.run` finds the answers in the cache, with `ledger.owner` as who paid for them. A text that
     got no answer, or for which a budget did not suffice, is not in it.
 
     Args:
@@ -248,9 +250,8 @@ class _AnnotationWorker:
         known = [0, 0]
         error = ""
         with AnswerCache(path.with_suffix(_ANSWERS)) as cache:
-            answers = run_annotation(
-                self._annotator,
-                self._task,
+            answers = run(
+                annotation_work(self._annotator, self._task),
                 _read_shard(path),
                 cache=cache,
                 ledger=ledger,

@@ -6,9 +6,11 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from freeal_hf.annotators.base import Annotator, ChoiceRequest, check_annotator, run_choice
+from freeal_hf.annotators.base import ChoiceRequest, TextChooser, check_annotator
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import run
+from freeal_hf.annotators.work import choice_work
 from freeal_hf.errors import InputError
 from freeal_hf.select.pool import Pool, distinct_indices
 from freeal_hf.tasks import Task
@@ -30,7 +32,7 @@ class LLMSelection:
     repeats, is dropped and another one asked for; what was chosen is not shown again as a candidate to choose.
 
     Args:
-        annotator (`Annotator`): Who chooses; it must implement `choose`.
+        annotator (`TextChooser`): Who chooses.
         task (`Task`): What the texts will be labelled for.
         guidelines (`str`, *optional*): What the person who labels is told.
         texts_per_prompt (`int`, *optional*, defaults to 100): New texts in one prompt.
@@ -49,7 +51,7 @@ class LLMSelection:
         InputError: If an option cannot be used.
     """
 
-    annotator: Annotator
+    annotator: TextChooser
     task: Task
     guidelines: str = ""
     texts_per_prompt: int = 100
@@ -66,7 +68,7 @@ class LLMSelection:
 
     def __post_init__(self) -> None:
         check_annotator(self.annotator)
-        if not self.annotator.can_choose:
+        if not isinstance(self.annotator, TextChooser):
             raise InputError(
                 f"{type(self.annotator).__name__} cannot choose texts; use a language model (endpoint:, tgi:, local:)."
             )
@@ -124,9 +126,8 @@ class LLMSelection:
                 chosen_numbers=tuple(index for index in known if index in candidates) if by_id else (),
                 attempt=attempt,
             )
-            choice = run_choice(
-                self.annotator, self.task, request, cache=self.cache, ledger=self.ledger, budget=self.spending
-            )
+            work = choice_work(self.annotator, self.task)
+            [(_, choice)] = run(work, [request], cache=self.cache, ledger=self.ledger, budget=self.spending)
             if choice.reason == "text too long":
                 raise InputError(
                     f"{len(candidates)} texts do not fit into the model's context; show fewer in one prompt "

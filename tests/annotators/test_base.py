@@ -1,7 +1,6 @@
-"""What `run_annotation` and `run_generation` promise of any annotator, however it behaves."""
+"""What `run` promises of any annotator, however it behaves."""
 
 import asyncio
-import doctest
 import os
 import signal
 import subprocess
@@ -18,17 +17,18 @@ from freeal_hf.annotators.base import (
     Annotation,
     AnnotationRequest,
     Annotator,
+    Choice,
     ChoiceRequest,
     Generation,
     GenerationRequest,
-    run_annotation,
-    run_choice,
-    run_generation,
-    session,
+    TextChooser,
+    TextGenerator,
 )
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
-from freeal_hf.annotators.driver import DRAIN_SECONDS
+from freeal_hf.annotators.driver import in_order, run, session
+from freeal_hf.annotators.work import annotation_work, choice_work, generation_work
+from freeal_hf.annotators.worker import DRAIN_SECONDS
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, RefusedError, RunError, TransientError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
@@ -104,26 +104,26 @@ def cache(tmp_path: Path) -> Iterator[AnswerCache]:
 
 def test_every_request_is_answered_once_under_its_index() -> None:
     requests = numbered(500)
-    assert labels(run_annotation(LengthAnnotator(), TASK, requests)) == [len(r.text) % 2 for r in requests]
+    assert labels(run(annotation_work(LengthAnnotator(), TASK), requests)) == [len(r.text) % 2 for r in requests]
 
 
 def test_no_requests_give_no_answers_and_make_no_call() -> None:
     annotator = LengthAnnotator()
-    assert list(run_annotation(annotator, TASK, [])) == []
+    assert list(run(annotation_work(annotator, TASK), [])) == []
     assert not annotator.asked
 
 
 def test_identical_requests_are_asked_once_and_all_answered() -> None:
     annotator = LengthAnnotator()
-    assert labels(run_annotation(annotator, TASK, requests_for("a", "bb", "a", "a"))) == [1, 0, 1, 1]
+    assert labels(run(annotation_work(annotator, TASK), requests_for("a", "bb", "a", "a"))) == [1, 0, 1, 1]
     assert annotator.asked == {"a": 1, "bb": 1}
 
 
 def test_a_text_with_other_demonstrations_is_another_request(cache: AnswerCache) -> None:
     annotator = LengthAnnotator()
     shown = AnnotationRequest("a", (Demonstration("b", 1),))
-    list(run_annotation(annotator, TASK, requests_for("a"), cache=cache))
-    list(run_annotation(annotator, TASK, [shown], cache=cache))
+    list(run(annotation_work(annotator, TASK), requests_for("a"), cache=cache))
+    list(run(annotation_work(annotator, TASK), [shown], cache=cache))
     assert annotator.asked["a"] == 2
 
 
@@ -136,7 +136,7 @@ def test_requests_are_read_no_further_than_a_window_ahead() -> None:
             read += 1
             yield AnnotationRequest(f"text {read}")
 
-    results = run_annotation(LengthAnnotator(), TASK, endless())
+    results = run(annotation_work(LengthAnnotator(), TASK), endless())
     next(results)
     results.close()
     assert read <= 4 * LengthAnnotator.concurrency
@@ -146,7 +146,7 @@ def test_batches_have_the_size_the_annotator_wants() -> None:
     annotator = LengthAnnotator()
     annotator.batch_size = 8
     annotator.concurrency = 1
-    list(run_annotation(annotator, TASK, numbered(32)))
+    list(run(annotation_work(annotator, TASK), numbered(32)))
     assert [len(batch) for batch in annotator.batches] == [8, 8, 8, 8]
 
 
@@ -155,7 +155,7 @@ def test_texts_with_the_same_demonstrations_are_sent_together() -> None:
     annotator.concurrency = 1
     one, two = (Demonstration("one", 0),), (Demonstration("two", 1),)
     requests = [AnnotationRequest(f"{i}", one if i % 2 else two) for i in range(4)]
-    list(run_annotation(annotator, TASK, requests))
+    list(run(annotation_work(annotator, TASK), requests))
     assert [batch[0] for batch in annotator.batches] == ["0", "2", "1", "3"]
 
 
@@ -172,13 +172,13 @@ def test_calls_under_way_grow_to_what_the_annotator_allows_and_not_beyond() -> N
             return [answer_for(request.text) for request in requests]
 
     annotator = Patient()
-    list(run_annotation(annotator, TASK, numbered(160)))
+    list(run(annotation_work(annotator, TASK), numbered(160)))
     assert annotator.most_under_way == 40
 
 
 def test_it_works_where_an_event_loop_is_running() -> None:
     async def notebook() -> list[int]:
-        return labels(run_annotation(LengthAnnotator(), TASK, requests_for("a")))
+        return labels(run(annotation_work(LengthAnnotator(), TASK), requests_for("a")))
 
     assert asyncio.run(notebook()) == [1]
 
@@ -188,7 +188,7 @@ def test_an_annotator_that_takes_no_request_at_all_is_refused(limit: str) -> Non
     annotator = LengthAnnotator()
     setattr(annotator, limit, 0)
     with pytest.raises(InputError, match=f"{limit} is 0"):
-        labels(run_annotation(annotator, TASK, requests_for("a")))
+        labels(run(annotation_work(annotator, TASK), requests_for("a")))
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.5, 87.0, float("nan"), float("inf")])
@@ -204,20 +204,13 @@ def test_a_label_id_that_the_task_has_not_ends_the_run(label: int) -> None:
             return [Annotation(label) for _ in requests]
 
     with pytest.raises(AnnotatorError, match=f"label id {label};"):
-        labels(run_annotation(Wrong(), TASK, requests_for("a")))
+        labels(run(annotation_work(Wrong(), TASK), requests_for("a")))
 
 
 def test_progress_is_told_of_every_text() -> None:
     told: list[int] = []
-    list(run_annotation(LengthAnnotator(), TASK, requests_for("a", "a", "b"), progress=told.append))
+    list(run(annotation_work(LengthAnnotator(), TASK), requests_for("a", "a", "b"), progress=told.append))
     assert sum(told) == 3
-
-
-def test_the_annotator_of_the_documentation_works() -> None:
-    from freeal_hf.annotators import base
-
-    [example] = [found for found in doctest.DocTestFinder().find(Annotator, "Annotator", base) if found.examples]
-    assert doctest.DocTestRunner().run(example) == (0, 4)
 
 
 # ---- Failures ----
@@ -230,7 +223,7 @@ def test_a_call_that_fails_once_is_made_again_and_counted() -> None:
         return None
 
     ledger = Ledger()
-    assert labels(run_annotation(LengthAnnotator(trouble), TASK, requests_for("a"), ledger=ledger)) == [1]
+    assert labels(run(annotation_work(LengthAnnotator(trouble), TASK), requests_for("a"), ledger=ledger)) == [1]
     assert (ledger.calls, ledger.retries) == (1, 1)
 
 
@@ -241,7 +234,7 @@ def test_a_text_that_is_refused_ends_without_label_and_stops_no_other() -> None:
         return None
 
     annotator = LengthAnnotator(trouble)
-    results = dict(run_annotation(annotator, TASK, requests_for("a", "bad", "bb")))
+    results = dict(run(annotation_work(annotator, TASK), requests_for("a", "bad", "bb")))
     assert [results[i].label for i in range(3)] == [1, NO_LABEL, 0]
     assert results[1].reason == "content filter"
     assert annotator.asked["bad"] == 1
@@ -255,7 +248,7 @@ def test_a_bad_text_does_not_take_its_batch_along() -> None:
 
     annotator = LengthAnnotator(trouble)
     annotator.batch_size = 3
-    assert labels(run_annotation(annotator, TASK, requests_for("a", "bad", "bb"))) == [1, NO_LABEL, 0]
+    assert labels(run(annotation_work(annotator, TASK), requests_for("a", "bad", "bb"))) == [1, NO_LABEL, 0]
 
 
 def test_a_text_that_keeps_failing_is_asked_no_more_than_max_attempts() -> None:
@@ -265,7 +258,7 @@ def test_a_text_that_keeps_failing_is_asked_no_more_than_max_attempts() -> None:
         return None
 
     annotator = LengthAnnotator(trouble)
-    results = dict(run_annotation(annotator, TASK, requests_for("a", "bad", "bb"), max_attempts=3))
+    results = dict(run(annotation_work(annotator, TASK), requests_for("a", "bad", "bb"), max_attempts=3))
     assert results[1].reason == "timeout"
     assert annotator.asked["bad"] == 3
 
@@ -273,13 +266,13 @@ def test_a_text_that_keeps_failing_is_asked_no_more_than_max_attempts() -> None:
 def test_an_unusable_answer_is_asked_for_once_more() -> None:
     annotator = LengthAnnotator(lambda text, number: unusable() if number == 1 else None)
     ledger = Ledger()
-    assert labels(run_annotation(annotator, TASK, requests_for("a"), ledger=ledger)) == [1]
+    assert labels(run(annotation_work(annotator, TASK), requests_for("a"), ledger=ledger)) == [1]
     assert (ledger.calls, ledger.prompt_tokens) == (1, 20)
 
 
 def test_an_answer_that_stays_unusable_is_no_label_with_its_reason() -> None:
     annotator = LengthAnnotator(lambda text, number: unusable())
-    [(_, annotation)] = run_annotation(annotator, TASK, requests_for("a"))
+    [(_, annotation)] = run(annotation_work(annotator, TASK), requests_for("a"))
     assert (annotation.label, annotation.reason, annotator.asked["a"]) == (NO_LABEL, "not a label", 2)
 
 
@@ -292,7 +285,7 @@ def test_a_server_that_never_answers_ends_the_run_with_its_words() -> None:
         raise TransientError("connection failed", "http://localhost:1 cannot be reached")
 
     with pytest.raises(AnnotatorError, match=r"not answered a single request.*localhost:1"):
-        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(50), max_attempts=2))
+        list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(50), max_attempts=2))
 
 
 def test_a_server_that_refuses_everything_ends_the_run_instead_of_labelling_nothing() -> None:
@@ -300,7 +293,7 @@ def test_a_server_that_refuses_everything_ends_the_run_instead_of_labelling_noth
         raise RefusedError("request refused", "unknown field")
 
     with pytest.raises(AnnotatorError, match="unknown field"):
-        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(50)))
+        list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(50)))
 
 
 def test_a_server_that_dies_on_the_way_ends_the_run_and_keeps_the_answers(cache: AnswerCache) -> None:
@@ -313,7 +306,7 @@ def test_a_server_that_dies_on_the_way_ends_the_run_and_keeps_the_answers(cache:
 
     annotator.trouble = trouble
     with pytest.raises(AnnotatorError, match=r"stopped answering.*rate limited"):
-        list(run_annotation(annotator, TASK, numbered(200), cache=cache, max_attempts=2))
+        list(run(annotation_work(annotator, TASK), numbered(200), cache=cache, max_attempts=2))
     assert len(cache) >= 15
 
 
@@ -323,7 +316,7 @@ def test_a_wrong_key_ends_the_run_at_once() -> None:
 
     annotator = LengthAnnotator(trouble)
     with pytest.raises(AnnotatorError, match="wrong key"):
-        list(run_annotation(annotator, TASK, numbered(100)))
+        list(run(annotation_work(annotator, TASK), numbered(100)))
     assert sum(annotator.asked.values()) <= 2 * annotator.concurrency
 
 
@@ -332,7 +325,7 @@ def test_a_bug_in_an_annotator_is_shown_as_it_is() -> None:
         raise KeyError("a bug")
 
     with pytest.raises(KeyError, match="a bug"):
-        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(5)))
+        list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(5)))
 
 
 def test_an_annotator_that_cancels_itself_does_not_hang_the_run() -> None:
@@ -340,7 +333,7 @@ def test_an_annotator_that_cancels_itself_does_not_hang_the_run() -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(AnnotatorError, match="cancelled one of its own calls"):
-        list(run_annotation(LengthAnnotator(trouble), TASK, numbered(5)))
+        list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(5)))
 
 
 def test_an_annotator_that_gives_too_few_answers_is_told_so() -> None:
@@ -349,7 +342,7 @@ def test_an_annotator_that_gives_too_few_answers_is_told_so() -> None:
             return []
 
     with pytest.raises(AnnotatorError, match="Forgetful gave 0 answers to 1 requests"):
-        list(run_annotation(Forgetful(), TASK, requests_for("a")))
+        list(run(annotation_work(Forgetful(), TASK), requests_for("a")))
 
 
 def test_a_call_longer_than_the_annotators_timeout_is_cut_off() -> None:
@@ -361,13 +354,13 @@ def test_a_call_longer_than_the_annotators_timeout_is_cut_off() -> None:
                 await asyncio.sleep(60)
             return await super().annotate(task, requests)
 
-    results = dict(run_annotation(Slow(), TASK, requests_for("a", "slow"), max_attempts=2))
+    results = dict(run(annotation_work(Slow(), TASK), requests_for("a", "slow"), max_attempts=2))
     assert results[1].reason == "timeout"
 
 
 def test_the_caller_may_stop_early_and_the_calls_under_way_are_kept(cache: AnswerCache) -> None:
     annotator = LengthAnnotator()
-    results = run_annotation(annotator, TASK, numbered(1000), cache=cache)
+    results = run(annotation_work(annotator, TASK), numbered(1000), cache=cache)
     next(results)
     results.close()
     assert len(cache) == sum(annotator.asked.values()) < 1000
@@ -377,16 +370,18 @@ def test_the_caller_may_stop_early_and_the_calls_under_way_are_kept(cache: Answe
 
 
 def test_an_answer_in_the_cache_is_not_asked_for_again(cache: AnswerCache) -> None:
-    first = dict(run_annotation(LengthAnnotator(), TASK, numbered(50), cache=cache))
+    first = dict(run(annotation_work(LengthAnnotator(), TASK), numbered(50), cache=cache))
     annotator = LengthAnnotator()
-    assert dict(run_annotation(annotator, TASK, numbered(50), cache=cache)) == first
+    assert dict(run(annotation_work(annotator, TASK), numbered(50), cache=cache)) == first
     assert not annotator.asked
 
 
 def test_probabilities_come_back_from_the_cache_as_they_were(cache: AnswerCache) -> None:
     soft = Annotation(1, confidence=0.75, probabilities=(0.25, 0.75))
     for _ in range(2):
-        [(_, annotation)] = run_annotation(LengthAnnotator(lambda *_: soft), TASK, requests_for("a"), cache=cache)
+        [(_, annotation)] = run(
+            annotation_work(LengthAnnotator(lambda *_: soft), TASK), requests_for("a"), cache=cache
+        )
         assert annotation == soft
 
 
@@ -394,20 +389,28 @@ def test_a_failure_is_not_cached(cache: AnswerCache) -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         raise RefusedError("request refused", "400")
 
-    list(run_annotation(LengthAnnotator(trouble), TASK, requests_for("a"), cache=cache))
-    assert labels(run_annotation(LengthAnnotator(), TASK, requests_for("a"), cache=cache)) == [1]
+    list(run(annotation_work(LengthAnnotator(trouble), TASK), requests_for("a"), cache=cache))
+    assert labels(run(annotation_work(LengthAnnotator(), TASK), requests_for("a"), cache=cache)) == [1]
 
 
 def test_an_unusable_answer_that_was_paid_for_is_cached(cache: AnswerCache) -> None:
-    list(run_annotation(LengthAnnotator(lambda *_: unusable()), TASK, requests_for("a"), cache=cache))
+    list(run(annotation_work(LengthAnnotator(lambda *_: unusable()), TASK), requests_for("a"), cache=cache))
     annotator = LengthAnnotator()
-    [(_, annotation)] = run_annotation(annotator, TASK, requests_for("a"), cache=cache)
+    [(_, annotation)] = run(annotation_work(annotator, TASK), requests_for("a"), cache=cache)
     assert (annotation.reason, annotator.asked) == ("not a label", Counter())
 
 
-@pytest.mark.parametrize("method", ["fingerprint", "generation_fingerprint", "choice_fingerprint"])
-def test_an_annotator_has_no_fingerprints_unless_it_gives_them(method: str) -> None:
-    assert getattr(Plain(), method)(TASK, None) is None
+def test_an_annotator_has_no_fingerprints_unless_it_gives_them() -> None:
+    class Able(Plain, TextGenerator, TextChooser):
+        async def generate(self, task: Any, request: Any) -> Generation:
+            return Generation(())
+
+        async def choose(self, task: Any, request: Any) -> Choice:
+            return Choice(())
+
+    assert Able().fingerprint(TASK, AnnotationRequest("a")) is None
+    assert Able().generation_fingerprint(TASK, GenerationRequest(0, (), 1)) is None
+    assert Able().choice_fingerprint(TASK, ChoiceRequest((), 1)) is None
 
 
 def test_an_annotator_is_a_subclass_that_implements_annotate() -> None:
@@ -416,30 +419,31 @@ def test_an_annotator_is_a_subclass_that_implements_annotate() -> None:
 
 
 @pytest.mark.parametrize(
-    "run",
+    "use",
     [
-        lambda annotator: list(run_annotation(annotator, TASK, requests_for("a"))),
-        lambda annotator: run_generation(annotator, TASK, [GenerationRequest(0, (), 1)]),
-        lambda annotator: run_choice(annotator, TASK, ChoiceRequest(((1, "a"),), 1)),
+        lambda annotator: list(run(annotation_work(annotator, TASK), requests_for("a"))),
+        lambda annotator: in_order(run(generation_work(annotator, TASK), [GenerationRequest(0, (), 1)])),
+        lambda annotator: in_order(run(choice_work(annotator, TASK), [ChoiceRequest(((1, "a"),), 1)])),
         lambda annotator: freeal_hf.FreeAL(TASK, annotator),
         lambda annotator: freeal_hf.FreeAL(TASK, "embedding", refine_annotator=annotator),
     ],
     ids=["annotation", "generation", "choice", "loop", "refine annotator"],
 )
-def test_an_object_that_is_no_annotator_is_refused_with_the_class_to_derive_from(run: Callable[[Any], object]) -> None:
+def test_an_object_that_is_no_annotator_is_refused_with_the_class_to_derive_from(use: Callable[[Any], object]) -> None:
     class Duck:
         async def annotate(self, task: Any, requests: Any) -> list[Annotation]:
             raise AssertionError
 
-    with pytest.raises(InputError, match=r"Duck.*Derive its class from freeal_hf\.Annotator"):
-        run(Duck())
+    with pytest.raises(InputError, match=r"Duck.*Derive its class from freeal_hf\.(Annotator|Text)"):
+        use(Duck())
     with pytest.raises(InputError, match=r"the class Plain.*instance"):
-        run(Plain)
+        use(Plain)
 
 
-def test_an_annotator_writes_and_chooses_if_its_class_implements_it() -> None:
-    assert (Plain().can_generate, Plain().can_choose) == (False, False)
-    assert (Writer().can_generate, Writer().can_choose) == (True, False)
+@pytest.mark.parametrize(("base", "method"), [(TextGenerator, "generate"), (TextChooser, "choose")])
+def test_an_annotator_that_writes_or_chooses_implements_the_method_for_it(base: type, method: str) -> None:
+    with pytest.raises(TypeError, match=method):
+        type("Incomplete", (Plain, base), {})()
 
 
 def test_an_annotator_is_described_without_what_is_not_known() -> None:
@@ -449,30 +453,30 @@ def test_an_annotator_is_described_without_what_is_not_known() -> None:
 
 
 def test_an_annotator_without_fingerprint_is_asked_each_time(cache: AnswerCache) -> None:
-    assert labels(run_annotation(Plain(), TASK, requests_for("a", "a"), cache=cache)) == [1, 1]
+    assert labels(run(annotation_work(Plain(), TASK), requests_for("a", "a"), cache=cache)) == [1, 1]
     assert len(cache) == 0
 
 
 def test_the_ledger_counts_calls_cached_answers_and_tokens() -> None:
     ledger = Ledger(price=Price(prompt=1.0, completion=10.0))
-    list(run_annotation(LengthAnnotator(), TASK, requests_for("a", "bb", "a"), ledger=ledger))
+    list(run(annotation_work(LengthAnnotator(), TASK), requests_for("a", "bb", "a"), ledger=ledger))
     assert (ledger.calls, ledger.cached, ledger.prompt_tokens, ledger.completion_tokens) == (2, 1, 20, 4)
     assert ledger.cost == pytest.approx(60e-6)
 
 
 def test_a_resumed_rounds_ledger_equals_that_of_an_undisturbed_one(cache: AnswerCache) -> None:
-    before = run_annotation(LengthAnnotator(), TASK, numbered(40), cache=cache, ledger=Ledger(owner="round-0"))
+    before = run(annotation_work(LengthAnnotator(), TASK), numbered(40), cache=cache, ledger=Ledger(owner="round-0"))
     next(before)
     before.close()
     resumed = Ledger(owner="round-0")
-    list(run_annotation(LengthAnnotator(), TASK, [*numbered(40), *numbered(3)], cache=cache, ledger=resumed))
+    list(run(annotation_work(LengthAnnotator(), TASK), [*numbered(40), *numbered(3)], cache=cache, ledger=resumed))
     assert (resumed.calls, resumed.cached, resumed.tokens) == (40, 3, 480)
 
 
 def test_what_another_owner_paid_for_costs_nothing(cache: AnswerCache) -> None:
-    list(run_annotation(LengthAnnotator(), TASK, numbered(5), cache=cache, ledger=Ledger(owner="round-0")))
+    list(run(annotation_work(LengthAnnotator(), TASK), numbered(5), cache=cache, ledger=Ledger(owner="round-0")))
     ledger = Ledger(owner="round-1")
-    list(run_annotation(LengthAnnotator(), TASK, numbered(5), cache=cache, ledger=ledger))
+    list(run(annotation_work(LengthAnnotator(), TASK), numbered(5), cache=cache, ledger=ledger))
     assert (ledger.calls, ledger.cached, ledger.tokens) == (0, 5, 0)
 
 
@@ -480,7 +484,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_the_remedy(cache: AnswerCache) -
     cache._connection.execute("PRAGMA max_page_count = 20")
     annotator = LengthAnnotator(lambda *_: Annotation(0, answer="x" * 3000))
     with pytest.raises(RunError, match=r"full.*make room"):
-        list(run_annotation(annotator, TASK, numbered(200), cache=cache))
+        list(run(annotation_work(annotator, TASK), numbered(200), cache=cache))
 
 
 # ---- Budget ----
@@ -491,8 +495,8 @@ def test_a_budget_ends_the_run_below_its_limit_and_near_it(budget: Budget, cache
     ledger = Ledger(price=Price(1.0, 1.0))
     answered = []
     with pytest.raises(BudgetExceeded, match="the same command with a higher limit"):
-        for index, _ in run_annotation(
-            LengthAnnotator(), TASK, numbered(200), cache=cache, ledger=ledger, budget=budget
+        for index, _ in run(
+            annotation_work(LengthAnnotator(), TASK), numbered(200), cache=cache, ledger=ledger, budget=budget
         ):
             answered.append(index)
     assert 500 < ledger.tokens <= 600
@@ -501,41 +505,52 @@ def test_a_budget_ends_the_run_below_its_limit_and_near_it(budget: Budget, cache
 
 def test_one_budget_limits_the_ledgers_of_all_rounds_together() -> None:
     budget, first, second = Budget(max_tokens=600), Ledger(), Ledger()
-    list(run_annotation(LengthAnnotator(), TASK, numbered(30), ledger=first, budget=budget))
+    list(run(annotation_work(LengthAnnotator(), TASK), numbered(30), ledger=first, budget=budget))
     with pytest.raises(BudgetExceeded):
-        list(run_annotation(LengthAnnotator(), TASK, numbered(30), ledger=second, budget=budget))
+        list(run(annotation_work(LengthAnnotator(), TASK), numbered(30), ledger=second, budget=budget))
     assert 500 < first.tokens + second.tokens <= 600
 
 
 def test_what_an_earlier_process_spent_counts() -> None:
     budget, ledger = Budget(max_tokens=600, spent_tokens=500), Ledger()
     with pytest.raises(BudgetExceeded):
-        list(run_annotation(LengthAnnotator(), TASK, numbered(30), ledger=ledger, budget=budget))
+        list(run(annotation_work(LengthAnnotator(), TASK), numbered(30), ledger=ledger, budget=budget))
     assert ledger.tokens <= 100
 
 
 def test_a_run_that_hit_its_budget_goes_on_with_a_higher_one(cache: AnswerCache) -> None:
     annotator = LengthAnnotator()
     with pytest.raises(BudgetExceeded):
-        list(run_annotation(annotator, TASK, numbered(50), cache=cache, budget=Budget(max_tokens=300)))
-    assert len(dict(run_annotation(annotator, TASK, numbered(50), cache=cache, budget=Budget(max_tokens=10**6)))) == 50
+        list(run(annotation_work(annotator, TASK), numbered(50), cache=cache, budget=Budget(max_tokens=300)))
+    assert (
+        len(dict(run(annotation_work(annotator, TASK), numbered(50), cache=cache, budget=Budget(max_tokens=10**6))))
+        == 50
+    )
     assert set(annotator.asked.values()) == {1}
 
 
 def test_a_budget_counts_the_paid_answers_of_texts_that_come_later(cache: AnswerCache) -> None:
     requests, ledger = numbered(400), Ledger(owner="round-0")
-    list(run_annotation(LengthAnnotator(), TASK, requests[200:], cache=cache, ledger=Ledger(owner="round-0")))
+    list(run(annotation_work(LengthAnnotator(), TASK), requests[200:], cache=cache, ledger=Ledger(owner="round-0")))
     annotator = LengthAnnotator()
     with pytest.raises(BudgetExceeded):
-        list(run_annotation(annotator, TASK, requests, cache=cache, ledger=ledger, budget=Budget(max_tokens=12 * 250)))
+        list(
+            run(
+                annotation_work(annotator, TASK),
+                requests,
+                cache=cache,
+                ledger=ledger,
+                budget=Budget(max_tokens=12 * 250),
+            )
+        )
     assert 200 + annotator.asked.total() <= 250
     assert (ledger.tokens, ledger.cached) == (12 * ledger.calls, 0)
 
 
 def test_an_exhausted_budget_still_gives_out_what_is_cached(cache: AnswerCache) -> None:
-    list(run_annotation(LengthAnnotator(), TASK, numbered(50), cache=cache))
+    list(run(annotation_work(LengthAnnotator(), TASK), numbered(50), cache=cache))
     mixed = [*requests_for("new one"), *numbered(50)]
-    results = run_annotation(LengthAnnotator(), TASK, mixed, cache=cache, budget=Budget(max_tokens=1))
+    results = run(annotation_work(LengthAnnotator(), TASK), mixed, cache=cache, budget=Budget(max_tokens=1))
     seen = []
     with pytest.raises(BudgetExceeded):
         for index, _ in results:
@@ -546,7 +561,7 @@ def test_an_exhausted_budget_still_gives_out_what_is_cached(cache: AnswerCache) 
 def test_a_budget_in_dollars_without_a_price_is_refused_before_the_first_call() -> None:
     annotator = LengthAnnotator()
     with pytest.raises(InputError, match="price"):
-        list(run_annotation(annotator, TASK, numbered(5), budget=Budget(max_cost=1.0)))
+        list(run(annotation_work(annotator, TASK), numbered(5), budget=Budget(max_cost=1.0)))
     assert not annotator.asked
 
 
@@ -581,7 +596,7 @@ class Sleeper(LengthAnnotator):
 
 def test_an_annotator_is_opened_entered_left_and_closed_around_its_calls() -> None:
     annotator = Sleeper()
-    list(run_annotation(annotator, TASK, requests_for("a")))
+    list(run(annotation_work(annotator, TASK), requests_for("a")))
     assert annotator.seen == ["open", "enter", "leave", "close"]
 
 
@@ -589,14 +604,14 @@ def test_an_annotator_is_closed_when_the_run_fails() -> None:
     annotator = Sleeper()
     annotator.trouble = lambda *_: (_ for _ in ()).throw(AnnotatorError("wrong key"))
     with pytest.raises(AnnotatorError):
-        list(run_annotation(annotator, TASK, requests_for("a")))
+        list(run(annotation_work(annotator, TASK), requests_for("a")))
     assert annotator.seen[-1] == "close"
 
 
 def test_an_annotator_that_has_everything_cached_is_not_entered(cache: AnswerCache) -> None:
-    list(run_annotation(LengthAnnotator(), TASK, requests_for("a"), cache=cache))
+    list(run(annotation_work(LengthAnnotator(), TASK), requests_for("a"), cache=cache))
     annotator = Sleeper()
-    list(run_annotation(annotator, TASK, requests_for("a"), cache=cache))
+    list(run(annotation_work(annotator, TASK), requests_for("a"), cache=cache))
     assert "enter" not in annotator.seen
 
 
@@ -606,7 +621,7 @@ def test_an_error_on_entering_is_raised_to_the_caller() -> None:
             raise AnnotatorError("no such model")
 
     with pytest.raises(AnnotatorError, match="no such model"):
-        list(run_annotation(Broken(), TASK, requests_for("a")))
+        list(run(annotation_work(Broken(), TASK), requests_for("a")))
 
 
 def test_a_session_without_anything_to_open_does_nothing() -> None:
@@ -617,7 +632,7 @@ def test_a_session_without_anything_to_open_does_nothing() -> None:
 # ---- Generation ----
 
 
-class Writer(LengthAnnotator):
+class Writer(LengthAnnotator, TextGenerator):
     def generation_fingerprint(self, task: TextClassification, request: GenerationRequest) -> Mapping[str, Any]:
         return {"label": request.label, "seed": request.seed}
 
@@ -629,20 +644,29 @@ class Writer(LengthAnnotator):
 
 
 def test_texts_are_written_for_each_request_in_their_order() -> None:
-    written = run_generation(
-        Writer(), TASK, [GenerationRequest(0, (), 2, seed=1), GenerationRequest(0, (), 1, seed=2)]
+    written = in_order(
+        run(
+            generation_work(Writer(), TASK), [GenerationRequest(0, (), 2, seed=1), GenerationRequest(0, (), 1, seed=2)]
+        )
     )
     assert [generation.texts for generation in written] == [("1-0", "1-1"), ("2-0",)]
 
 
 def test_a_label_that_is_refused_gets_no_texts() -> None:
-    assert run_generation(Writer(), TASK, [GenerationRequest(1, (), 2), GenerationRequest(0, (), 1)])[0].texts == ()
+    assert (
+        in_order(run(generation_work(Writer(), TASK), [GenerationRequest(1, (), 2), GenerationRequest(0, (), 1)]))[
+            0
+        ].texts
+        == ()
+    )
 
 
 def test_written_texts_are_paid_for_once(cache: AnswerCache) -> None:
     writer, ledger = Writer(), Ledger(owner="round-0")
     for _ in range(2):
-        [written] = run_generation(writer, TASK, [GenerationRequest(0, (), 2)], cache=cache, ledger=ledger)
+        [written] = in_order(
+            run(generation_work(writer, TASK), [GenerationRequest(0, (), 2)], cache=cache, ledger=ledger)
+        )
         assert written.texts == ("0-0", "0-1")
     assert (writer.asked["label 0"], ledger.calls, ledger.tokens) == (1, 1, 150)
 
@@ -654,7 +678,8 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from test_base import LengthAnnotator, TASK, numbered
 import asyncio
-from freeal_hf.annotators.base import run_annotation
+from freeal_hf.annotators.driver import run
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.annotators.cache import AnswerCache
 
 class Slow(LengthAnnotator):
@@ -671,7 +696,7 @@ class Slow(LengthAnnotator):
         return answers
 
 with AnswerCache(sys.argv[1]) as cache:
-    for _ in run_annotation(Slow(), TASK, numbered(1000), cache=cache):
+    for _ in run(annotation_work(Slow(), TASK), numbered(1000), cache=cache):
         pass
 """
 
@@ -679,16 +704,16 @@ with AnswerCache(sys.argv[1]) as cache:
 def test_ctrl_c_ends_without_waiting_for_slow_calls_and_loses_no_answer(tmp_path: Path) -> None:
     """Within two seconds, that is: one to drain, and as much again to end the thread."""
     path = tmp_path / "cache.sqlite"
-    run = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", _INTERRUPTED, str(path), str(Path(__file__).parent)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
-    assert run.stdout is not None
-    run.stdout.readline()
-    run.send_signal(signal.SIGINT)
-    run.wait(60)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
     assert DRAIN_SECONDS <= 1.0
     with AnswerCache(path) as cache:
         assert len(cache) == 101

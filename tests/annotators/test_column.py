@@ -2,9 +2,11 @@
 
 import pytest
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import Annotation, AnnotationRequest
 from freeal_hf.annotators.column import ColumnAnnotator
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, TextClassification, TokenClassification
@@ -12,7 +14,7 @@ from freeal_hf.tasks import NO_LABEL, TextClassification, TokenClassification
 
 def annotated(task: TextClassification, value: str, sample: str | None = "1") -> Annotation:
     annotator = ColumnAnnotator({"1": value}, "gpt_label")
-    [(_, annotation)] = run_annotation(annotator, task, [AnnotationRequest("a text", id=sample)])
+    [(_, annotation)] = run(annotation_work(annotator, task), [AnnotationRequest("a text", id=sample)])
     return annotation
 
 
@@ -46,7 +48,7 @@ def test_a_sample_without_a_value_is_no_label(sample: str | None, task: TextClas
 def test_equal_texts_keep_their_own_values(task: TextClassification) -> None:
     annotator = ColumnAnnotator({"1": "shipping", "2": "billing"}, "gpt_label")
     requests = [AnnotationRequest("same text", id=sample) for sample in ("1", "2")]
-    assert {i: annotation.label for i, annotation in run_annotation(annotator, task, requests)} == {0: 1, 1: 0}
+    assert {i: annotation.label for i, annotation in run(annotation_work(annotator, task), requests)} == {0: 1, 1: 0}
 
 
 ENTITIES = TokenClassification(["PER"])
@@ -54,7 +56,7 @@ ENTITIES = TokenClassification(["PER"])
 
 def tagged(value: str) -> Annotation:
     request = AnnotationRequest("Anna sings", id="1", words=("Anna", "sings"))
-    [(_, annotation)] = run_annotation(ColumnAnnotator({"1": value}, "ner"), ENTITIES, [request])
+    [(_, annotation)] = run(annotation_work(ColumnAnnotator({"1": value}, "ner"), ENTITIES), [request])
     return annotation
 
 

@@ -5,9 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation, session
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.dedicated import DedicatedEndpoint
+from freeal_hf.annotators.driver import run, session
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import TextClassification
 from tests.servers.chat import ChatServer
@@ -103,7 +105,9 @@ def test_an_endpoint_that_does_not_exist_is_named(manage: Callable[..., Manageme
 
 
 def annotate(annotator: InferenceEndpointsAnnotator, task: TextClassification) -> list[int]:
-    return [annotation.label for _, annotation in run_annotation(annotator, task, [AnnotationRequest("a parcel")])]
+    return [
+        annotation.label for _, annotation in run(annotation_work(annotator, task), [AnnotationRequest("a parcel")])
+    ]
 
 
 def test_an_annotator_named_after_an_endpoint_labels_through_it(

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.column import ColumnAnnotator
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.estimate import Interval, estimate_annotation
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.prices import PRICES, load_prices, price_of
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification
 from tests.servers.chat import ChatServer
@@ -33,7 +35,7 @@ def test_what_a_run_takes_lies_in_the_interval_that_was_estimated(
     annotator, price = InferenceEndpointsAnnotator(start().url), Price(1.0, 2.0)
     estimate = estimate_annotation(annotator, task, REQUESTS, price=price, probe=probe)
     ledger = Ledger(price=price)
-    list(run_annotation(annotator, task, REQUESTS, ledger=ledger))
+    list(run(annotation_work(annotator, task), REQUESTS, ledger=ledger))
     assert estimate.prompt_tokens.low <= ledger.prompt_tokens <= estimate.prompt_tokens.high
     assert estimate.completion_tokens.low <= ledger.completion_tokens <= estimate.completion_tokens.high
     assert estimate.cost is not None
@@ -54,7 +56,7 @@ def test_a_probe_is_paid_once_and_booked(
     annotator = InferenceEndpointsAnnotator(server.url)
     with AnswerCache(tmp_path / "c.sqlite") as cache:
         estimate_annotation(annotator, task, REQUESTS, cache=cache, ledger=ledger, probe=10)
-        list(run_annotation(annotator, task, REQUESTS, cache=cache, ledger=ledger))
+        list(run(annotation_work(annotator, task), REQUESTS, cache=cache, ledger=ledger))
     assert ledger.calls == server.stats.answered.total()
     assert max(server.stats.asked[request.text] for request in REQUESTS) == 1
 
@@ -69,7 +71,7 @@ def test_cached_answers_are_left_out(
 ) -> None:
     annotator = InferenceEndpointsAnnotator(start().url)
     with AnswerCache(tmp_path / "c.sqlite") as cache:
-        list(run_annotation(annotator, task, REQUESTS[:200], cache=cache))
+        list(run(annotation_work(annotator, task), REQUESTS[:200], cache=cache))
         calls = estimate_annotation(annotator, task, REQUESTS, cache=cache).calls
     assert calls.low < 200 < calls.high
 

@@ -11,10 +11,12 @@ from typing import Any, get_args
 
 import pytest
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.pacing import Reason
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.tasks import TextClassification
 from tests.servers.chat import ChatServer, by_hash
 
@@ -45,13 +47,13 @@ def test_5000_texts_against_a_server_with_every_fault(
 ) -> None:
     server = start(retry_after="0.01")
     annotator = InferenceEndpointsAnnotator(server.url, concurrency=32, timeout=1.0, probabilities=False)
-    list(run_annotation(annotator, task, [AnnotationRequest("warm up the canary")]))
+    list(run(annotation_work(annotator, task), [AnnotationRequest("warm up the canary")]))
     server.behaviour.faults = FAULTS
     texts = [f"message number {i}" for i in range(5000)]
 
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
         requests = (AnnotationRequest(text) for text in texts)
-        results = dict(run_annotation(annotator, task, requests, cache=cache, max_attempts=MAX_ATTEMPTS))
+        results = dict(run(annotation_work(annotator, task), requests, cache=cache, max_attempts=MAX_ATTEMPTS))
 
     assert sorted(results) == list(range(5000))
     reasons = {name for kind in get_args(Reason) for name in get_args(kind) or (kind,)}
@@ -68,7 +70,9 @@ def test_5000_texts_against_a_server_with_every_fault(
 
 _RUN = """
 import sys
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.driver import run
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.budget import Ledger
@@ -79,7 +83,7 @@ annotator = InferenceEndpointsAnnotator(sys.argv[1], concurrency=16, api_key_env
 ledger = Ledger(owner="round-0")
 with AnswerCache(sys.argv[2]) as cache:
     requests = (AnnotationRequest(f"message {i}") for i in range(int(sys.argv[3])))
-    for index, annotation in run_annotation(annotator, task, requests, cache=cache, ledger=ledger):
+    for index, annotation in run(annotation_work(annotator, task), requests, cache=cache, ledger=ledger):
         print(index, annotation.label, flush=True)
 print("ledger", ledger.calls, ledger.tokens, flush=True)
 """

@@ -7,17 +7,11 @@ from typing import Any
 
 import pytest
 
-from freeal_hf.annotators.base import (
-    Annotation,
-    AnnotationRequest,
-    ChoiceRequest,
-    GenerationRequest,
-    run_annotation,
-    run_choice,
-    run_generation,
-)
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, ChoiceRequest, GenerationRequest
 from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.work import annotation_work, choice_work, generation_work
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from tests.servers.chat import REFUSALS, ChatServer, by_hash
@@ -47,7 +41,7 @@ def annotate(
     annotator: InferenceEndpointsAnnotator, task: TextClassification, texts: list[str] = TEXTS, **options: Any
 ) -> list[Annotation]:
     requests = [AnnotationRequest(text, SHOTS) for text in texts]
-    answers = dict(run_annotation(annotator, task, requests, **options))
+    answers = dict(run(annotation_work(annotator, task), requests, **options))
     return [answers[i] for i in range(len(texts))]
 
 
@@ -149,7 +143,7 @@ def test_a_schema_that_is_refused_for_written_texts_only_still_holds_labels(
     annotator = InferenceEndpointsAnnotator(server.url)
     annotate(annotator, task, TEXTS[:1])
     server.behaviour.rejected = ("json_schema",)
-    [written] = run_generation(annotator, task, [GenerationRequest(1, ("hello",), 3)])
+    [written] = in_order(run(generation_work(annotator, task), [GenerationRequest(1, ("hello",), 3)]))
     server.behaviour.rejected = ()
     annotate(annotator, task, TEXTS[1:])
     assert written.texts
@@ -163,8 +157,8 @@ def test_texts_are_written_and_chosen_without_a_refused_feature(
 ) -> None:
     server = start(rejected=(feature,), refusal=refusal)
     annotator = InferenceEndpointsAnnotator(server.url)
-    [written] = run_generation(annotator, task, [GenerationRequest(1, ("hello",), 3)])
-    choice = run_choice(annotator, task, ChoiceRequest(((1, "a"), (2, "b"), (3, "c")), 2))
+    [written] = in_order(run(generation_work(annotator, task), [GenerationRequest(1, ("hello",), 3)]))
+    choice = in_order(run(choice_work(annotator, task), [ChoiceRequest(((1, "a"), (2, "b"), (3, "c")), 2)]))[0]
     assert len(written.texts) == 3 and len(choice.numbers) == 2
 
 

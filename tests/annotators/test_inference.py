@@ -9,16 +9,12 @@ from typing import Any
 
 import pytest
 
-from freeal_hf.annotators.base import (
-    Annotation,
-    AnnotationRequest,
-    GenerationRequest,
-    run_annotation,
-    run_generation,
-)
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, GenerationRequest
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.work import annotation_work, generation_work
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from tests.servers.chat import MODEL, ChatServer, by_hash
@@ -33,7 +29,7 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def annotate(annotator: InferenceEndpointsAnnotator, task: TextClassification, *texts: str) -> list[Annotation]:
-    results = dict(run_annotation(annotator, task, [AnnotationRequest(text) for text in texts], max_attempts=3))
+    results = dict(run(annotation_work(annotator, task), [AnnotationRequest(text) for text in texts], max_attempts=3))
     return [results[i] for i in range(len(texts))]
 
 
@@ -264,7 +260,7 @@ def test_labels_are_answered_by_name_when_no_probabilities_are_wanted(task: Text
 
 def test_the_ledger_holds_what_the_server_bills_the_canary_included(task: TextClassification, start: Start) -> None:
     server, ledger = start(), Ledger()
-    list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("x")], ledger=ledger))
+    list(run(annotation_work(InferenceEndpointsAnnotator(server.url), task), [AnnotationRequest("x")], ledger=ledger))
     assert ledger.calls == server.stats.answered.total() > 1
     assert (ledger.prompt_tokens, ledger.completion_tokens) == server.stats.billed
 
@@ -325,7 +321,7 @@ def test_at_most_a_few_of_many_models_are_tried(task: TextClassification, start:
 
 def test_the_models_that_are_tried_are_paid_for(task: TextClassification, start: Start) -> None:
     server, ledger = start(listed=("one", MODEL)), Ledger()
-    list(run_annotation(InferenceEndpointsAnnotator(server.url), task, [AnnotationRequest("x")], ledger=ledger))
+    list(run(annotation_work(InferenceEndpointsAnnotator(server.url), task), [AnnotationRequest("x")], ledger=ledger))
     assert ledger.calls == server.stats.answered.total()
 
 
@@ -538,7 +534,7 @@ def test_a_fault_that_passes_costs_no_label(fault: str, task: TextClassification
     annotate(annotator, task, "warm up the canary")
     server.behaviour.faults = {fault: 0.3}
     texts = [f"parcel {i}" for i in range(20)]
-    results = dict(run_annotation(annotator, task, [AnnotationRequest(text) for text in texts], max_attempts=8))
+    results = dict(run(annotation_work(annotator, task), [AnnotationRequest(text) for text in texts], max_attempts=8))
     assert server.stats.met[fault] > 0
     assert sum(results[i].label == by_hash(text, 3) for i, text in enumerate(texts)) >= 18
 
@@ -549,7 +545,7 @@ def test_retry_after_is_waited_for(task: TextClassification, start: Start) -> No
     annotate(annotator, task, "warm up the canary")
     server.behaviour.faults, server.behaviour.retry_after = {"429": 0.5}, "0.2"
     ledger = Ledger()
-    list(run_annotation(annotator, task, [AnnotationRequest(str(i)) for i in range(20)], ledger=ledger))
+    list(run(annotation_work(annotator, task), [AnnotationRequest(str(i)) for i in range(20)], ledger=ledger))
     assert ledger.retries > 0
     assert ledger.seconds > 0.2
 
@@ -574,7 +570,7 @@ def test_what_was_answered_before_the_quota_ended_is_kept(
     server.behaviour.spoil = spoil
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
         with pytest.raises(AnnotatorError, match="Daily limit reached"):
-            list(run_annotation(annotator, task, texts, cache=cache))
+            list(run(annotation_work(annotator, task), texts, cache=cache))
         assert len(cache) > 5
 
 
@@ -589,7 +585,7 @@ def test_a_rate_limit_with_status_200_is_waited_for(task: TextClassification, st
             error_object("Rate limit reached. Please try again in 200ms.", 429)(completion)
 
     server.behaviour.spoil = spoil
-    results = dict(run_annotation(annotator, task, [AnnotationRequest(str(i)) for i in range(9)], ledger=ledger))
+    results = dict(run(annotation_work(annotator, task), [AnnotationRequest(str(i)) for i in range(9)], ledger=ledger))
     assert all(answer.is_labelled for answer in results.values())
     assert ledger.retries == 3 and ledger.seconds > 0.2
 
@@ -608,7 +604,7 @@ def test_calls_under_way_settle_below_what_the_server_takes(task: TextClassifica
     server = start(max_parallel=6, latency=0.01)
     annotator = InferenceEndpointsAnnotator(server.url, concurrency=64)
     requests = [AnnotationRequest(str(i)) for i in range(300)]
-    results = dict(run_annotation(annotator, task, requests, max_attempts=12))
+    results = dict(run(annotation_work(annotator, task), requests, max_attempts=12))
     assert all(annotation.is_labelled for annotation in results.values())
     assert sum(server.stats.asked.values()) < 450
 
@@ -638,8 +634,9 @@ def test_reasoning_in_a_field_of_its_own_that_is_cut_ends_the_run_like_that(
 def test_it_writes_texts_for_a_label(task: TextClassification, start: Start) -> None:
     server, ledger = start(), Ledger()
     annotator = InferenceEndpointsAnnotator(server.url)
-    assert annotator.can_generate
-    [written] = run_generation(annotator, task, [GenerationRequest(1, ("where is it", "hello"), 3)], ledger=ledger)
+    [written] = in_order(
+        run(generation_work(annotator, task), [GenerationRequest(1, ("where is it", "hello"), 3)], ledger=ledger)
+    )
     assert len(set(written.texts)) == 3
     assert ledger.calls == server.stats.answered.total()
 
@@ -647,7 +644,7 @@ def test_it_writes_texts_for_a_label(task: TextClassification, start: Start) -> 
 def test_writing_asks_for_a_list_of_texts_and_varies_with_the_seed(task: TextClassification, start: Start) -> None:
     server = start()
     requests = [GenerationRequest(1, ("hello",), 3, seed=seed) for seed in (1, 2)]
-    run_generation(InferenceEndpointsAnnotator(server.url), task, requests)
+    in_order(run(generation_work(InferenceEndpointsAnnotator(server.url), task), requests))
     bodies = [body for body in server.stats.bodies if "Examples" in body["messages"][-1]["content"]]
     assert sorted(body["seed"] for body in bodies) == [1, 2]
     assert bodies[0]["response_format"]["json_schema"]["schema"]["properties"]["texts"]["type"] == "array"

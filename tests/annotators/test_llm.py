@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.features import Completion, Form, Question
 from freeal_hf.annotators.llm import LLMAnnotator
+from freeal_hf.annotators.work import annotation_work, generation_work
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification
 
@@ -39,15 +41,15 @@ class Provider(LLMAnnotator):
 
 def test_a_provider_that_implements_complete_labels_and_writes() -> None:
     provider = Provider()
-    answers = dict(run_annotation(provider, TASK, [AnnotationRequest("lovely")]))
-    [written] = run_generation(provider, TASK, [GenerationRequest(0, ("lovely",), 2)])
+    answers = dict(run(annotation_work(provider, TASK), [AnnotationRequest("lovely")]))
+    [written] = in_order(run(generation_work(provider, TASK), [GenerationRequest(0, ("lovely",), 2)]))
     assert (answers[0].label, written.texts) == (0, ("fine work", "well done"))
     assert provider.connected == ["connect", "disconnect"] * 2
 
 
 def test_the_calls_that_find_out_what_the_model_takes_are_in_the_ledger() -> None:
     provider, ledger = Provider(), Ledger()
-    list(run_annotation(provider, TASK, [AnnotationRequest("lovely")], ledger=ledger))
+    list(run(annotation_work(provider, TASK), [AnnotationRequest("lovely")], ledger=ledger))
     assert ledger.calls == len(provider.asked) > 1
     assert ledger.tokens == 12 * len(provider.asked)
 
@@ -55,11 +57,11 @@ def test_the_calls_that_find_out_what_the_model_takes_are_in_the_ledger() -> Non
 def test_answers_of_a_provider_are_cached_by_its_model(tmp_path: Any) -> None:
     requests = [AnnotationRequest("lovely")]
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
-        list(run_annotation(Provider(), TASK, requests, cache=cache))
+        list(run(annotation_work(Provider(), TASK), requests, cache=cache))
         again, other = Provider(), Provider()
         other.name = "another-model"
-        list(run_annotation(again, TASK, requests, cache=cache))
-        list(run_annotation(other, TASK, requests, cache=cache))
+        list(run(annotation_work(again, TASK), requests, cache=cache))
+        list(run(annotation_work(other, TASK), requests, cache=cache))
     assert not again.asked
     assert other.asked
 

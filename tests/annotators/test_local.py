@@ -11,9 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_choice, run_generation
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.local import LocalAnnotator
 from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages, answer_text
+from freeal_hf.annotators.work import annotation_work, choice_work, generation_work
 from freeal_hf.errors import AnnotatorError, InputError, RefusedError
 from freeal_hf.tasks import Demonstration, TextClassification
 from tests.models import (
@@ -112,7 +114,7 @@ def test_a_text_gets_the_same_answer_in_every_batch(annotator):
 
 def test_the_driver_gets_a_label_for_every_text(annotator):
     texts = ["", "\ud800", "\x00", "再见", "a" * 5000, "<|im_end|>", '"}', *TEXTS]
-    answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
+    answers = dict(run(annotation_work(annotator, REVIEW_TASK), [AnnotationRequest(text) for text in texts]))
     assert [answers[i].is_labelled for i in range(len(texts))] == [True] * len(texts)
 
 
@@ -213,21 +215,21 @@ def writer():
 
 
 def test_texts_are_written_for_a_label(writer):
-    assert run_generation(writer, REVIEW_TASK, [WRITE_REVIEWS])[0].texts == WRITTEN_REVIEWS
+    assert in_order(run(generation_work(writer, REVIEW_TASK), [WRITE_REVIEWS]))[0].texts == WRITTEN_REVIEWS
 
 
 def test_texts_are_chosen_for_a_person_to_label(writer):
-    assert run_choice(writer, REVIEW_TASK, CHOOSE_REVIEWS).numbers == CHOSEN_REVIEWS
+    assert in_order(run(choice_work(writer, REVIEW_TASK), [CHOOSE_REVIEWS]))[0].numbers == CHOSEN_REVIEWS
 
 
 def test_candidates_that_do_not_fit_the_context_give_no_choice(small_annotator):
     request = replace(CHOOSE_REVIEWS, candidates=tuple((i, "A warm and funny film. " * 9) for i in range(99)))
-    assert run_choice(small_annotator, REVIEW_TASK, request).reason == "text too long"
+    assert in_order(run(choice_work(small_annotator, REVIEW_TASK), [request]))[0].reason == "text too long"
 
 
 def test_writing_leaves_the_global_random_state_alone(writer):
     state = torch.get_rng_state()
-    run_generation(writer, REVIEW_TASK, [WRITE_REVIEWS])
+    in_order(run(generation_work(writer, REVIEW_TASK), [WRITE_REVIEWS]))
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest, GenerationRequest, run_annotation, run_generation
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, GenerationRequest
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.work import annotation_work, generation_work
 from freeal_hf.tasks import TextClassification
 
 START_SECONDS = 120
@@ -91,7 +93,7 @@ def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def label(annotator: InferenceEndpointsAnnotator) -> list[Annotation]:
-    answers = dict(run_annotation(annotator, TASK, [AnnotationRequest(text) for text in TEXTS]))
+    answers = dict(run(annotation_work(annotator, TASK), [AnnotationRequest(text) for text in TEXTS]))
     return [answers[i] for i in range(len(TEXTS))]
 
 
@@ -103,7 +105,7 @@ def test_llama_cpp_python_holds_a_random_model_to_the_labels(llama: str) -> None
 
 def test_llama_cpp_python_holds_a_random_model_to_a_list_of_texts(llama: str) -> None:
     annotator = InferenceEndpointsAnnotator(llama, concurrency=1, generation_max_tokens=600)
-    [written] = run_generation(annotator, TASK, [GenerationRequest(1, ("hello",), 3)], max_attempts=2)
+    [written] = in_order(run(generation_work(annotator, TASK), [GenerationRequest(1, ("hello",), 3)], max_attempts=2))
     assert written.completion_tokens > 0
 
 

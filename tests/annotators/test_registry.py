@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from freeal_hf.annotators.base import Annotation, AnnotationRequest, run_annotation
+from freeal_hf.annotators.base import Annotation, AnnotationRequest
 from freeal_hf.annotators.column import ColumnAnnotator
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.registry import build_annotator
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import TextClassification
 
@@ -110,7 +112,9 @@ def test_an_annotator_of_another_package_is_found_by_its_entry_point(installed: 
     installed("constant = shop_labels:Constant")
     annotator = build_annotator("constant:bad", options={"confidence": 0.5})
     task = TextClassification(["good", "bad"])
-    assert dict(run_annotation(annotator, task, [AnnotationRequest("text")])) == {0: Annotation(1, confidence=0.5)}
+    assert dict(run(annotation_work(annotator, task), [AnnotationRequest("text")])) == {
+        0: Annotation(1, confidence=0.5)
+    }
 
 
 def test_an_annotator_of_another_package_needs_no_value_if_it_has_a_default(installed: Callable[[str], None]) -> None:

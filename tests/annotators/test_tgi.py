@@ -7,12 +7,14 @@ from contextlib import ExitStack
 import pytest
 from tokenizers import processors
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_choice, run_generation
+from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages
 from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.annotators.tgi import TGIAnnotator
+from freeal_hf.annotators.work import annotation_work, choice_work, generation_work
 from freeal_hf.errors import AnnotatorError, InputError, TransientError
 from freeal_hf.tasks import Demonstration
 from tests.models import (
@@ -46,7 +48,7 @@ def start():
 def label(server, texts, **options):
     """What the driver gets for the texts."""
     annotator = TGIAnnotator(server.url, **options)
-    answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
+    answers = dict(run(annotation_work(annotator, REVIEW_TASK), [AnnotationRequest(text) for text in texts]))
     return [answers[i] for i in range(len(answers))]
 
 
@@ -102,28 +104,28 @@ def test_a_feature_that_is_refused_during_a_run_is_left_out(start, change, caplo
     server = start(review_model())
     annotator = TGIAnnotator(server.url)
     texts = list(REVIEWS)
-    dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(texts[0])]))
+    dict(run(annotation_work(annotator, REVIEW_TASK), [AnnotationRequest(texts[0])]))
     vars(server).update(change)
-    answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
+    answers = dict(run(annotation_work(annotator, REVIEW_TASK), [AnnotationRequest(text) for text in texts]))
     assert [answers[i].label for i in range(len(texts))] == list(REVIEWS.values())
     assert sum("The server refuses" in said for said in caplog.messages) == 1
 
 
 def test_the_ledger_holds_the_canarys_calls_too(start):
     server, ledger = start(), Ledger()
-    list(run_annotation(TGIAnnotator(server.url), REVIEW_TASK, [FILM], ledger=ledger))
+    list(run(annotation_work(TGIAnnotator(server.url), REVIEW_TASK), [FILM], ledger=ledger))
     assert ledger.calls == len(server.prompts) > 1
     assert ledger.prompt_tokens == sum(map(len, server.prompts))
 
 
 def test_texts_are_chosen_for_a_person_to_label(start):
     annotator = TGIAnnotator(start(review_model()).url)
-    assert run_choice(annotator, REVIEW_TASK, CHOOSE_REVIEWS).numbers == CHOSEN_REVIEWS
+    assert in_order(run(choice_work(annotator, REVIEW_TASK), [CHOOSE_REVIEWS]))[0].numbers == CHOSEN_REVIEWS
 
 
 def test_texts_are_written_for_a_label(start):
     annotator = TGIAnnotator(start(review_model()).url)
-    assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS])[0].texts == WRITTEN_REVIEWS
+    assert in_order(run(generation_work(annotator, REVIEW_TASK), [WRITE_REVIEWS]))[0].texts == WRITTEN_REVIEWS
 
 
 # Prompts
@@ -209,7 +211,7 @@ def test_a_text_that_the_server_refuses_stops_no_other(start):
     annotator = TGIAnnotator(server.url)
     long_text = AnnotationRequest("a" * 100_000)
     server.max_input_tokens = 260  # room for a short text, not for the shortest cut
-    answers = dict(run_annotation(annotator, REVIEW_TASK, [long_text, AnnotationRequest("film")]))
+    answers = dict(run(annotation_work(annotator, REVIEW_TASK), [long_text, AnnotationRequest("film")]))
     assert (answers[0].reason, answers[1].is_labelled) == ("text too long", True)
 
 
@@ -244,7 +246,7 @@ def test_a_server_of_another_kind_ends_the_run(start):
 
 def test_a_server_that_is_not_there_ends_the_run(start):
     with pytest.raises(AnnotatorError, match="cannot be reached"):
-        list(run_annotation(TGIAnnotator("http://127.0.0.1:9"), REVIEW_TASK, [AnnotationRequest("film")]))
+        list(run(annotation_work(TGIAnnotator("http://127.0.0.1:9"), REVIEW_TASK), [AnnotationRequest("film")]))
 
 
 def test_an_address_that_holds_a_key_is_refused_without_showing_it():
@@ -272,9 +274,9 @@ def test_a_second_run_asks_nothing_again(start, tmp_path):
     server = start()
     requests = [AnnotationRequest("film"), AnnotationRequest("plot")]
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
-        first = dict(run_annotation(TGIAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
+        first = dict(run(annotation_work(TGIAnnotator(server.url), REVIEW_TASK), requests, cache=cache))
         asked = [body["inputs"] for body in server.bodies]
-        second = dict(run_annotation(TGIAnnotator(server.url), REVIEW_TASK, requests, cache=cache))
+        second = dict(run(annotation_work(TGIAnnotator(server.url), REVIEW_TASK), requests, cache=cache))
     assert second == first
     assert not any("film" in body["inputs"] or "plot" in body["inputs"] for body in server.bodies[len(asked) :])
 

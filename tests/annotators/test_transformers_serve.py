@@ -16,8 +16,10 @@ import pytest
 import transformers
 from packaging.version import Version
 
-from freeal_hf.annotators.base import AnnotationRequest, run_annotation, run_generation
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
+from freeal_hf.annotators.work import annotation_work, generation_work
 from tests.models import REVIEW_TASK, REVIEWS, WRITE_REVIEWS, WRITTEN_REVIEWS, chat_tokenizer, review_model
 
 START_SECONDS = 120
@@ -75,7 +77,7 @@ def wait_for(server, port, log):
 
 
 def label(annotator, texts):
-    answers = dict(run_annotation(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in texts]))
+    answers = dict(run(annotation_work(annotator, REVIEW_TASK), [AnnotationRequest(text) for text in texts]))
     return [answers[i] for i in range(len(answers))]
 
 
@@ -104,4 +106,4 @@ def test_tokens_are_counted_as_the_server_counts_them(annotator):
 
 def test_texts_are_written_for_a_label(annotator):
     annotator.generation_temperature = 0.1
-    assert run_generation(annotator, REVIEW_TASK, [WRITE_REVIEWS])[0].texts == WRITTEN_REVIEWS
+    assert in_order(run(generation_work(annotator, REVIEW_TASK), [WRITE_REVIEWS]))[0].texts == WRITTEN_REVIEWS

@@ -30,10 +30,12 @@ from freeal_hf import (
     LoopConfig,
     TokenClassification,
 )
-from freeal_hf.annotators.base import AnnotationRequest, Annotator, run_annotation
+from freeal_hf.annotators.base import AnnotationRequest, Annotator
 from freeal_hf.annotators.budget import Budget, Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.registry import build_annotator
+from freeal_hf.annotators.work import annotation_work
 from freeal_hf.cli.main import main
 from freeal_hf.data.spans import Span
 from freeal_hf.data.texts import TextRow
@@ -241,7 +243,7 @@ def test_entities_and_their_demonstrations_reach_the_workers(ray_cluster, tmp_pa
             progress=lambda done: None,
         )
         asked = sum(count for text, count in server.stats.asked.items() if text.startswith("the apple"))
-        answers = dict(run_annotation(annotator, task, requests, cache=cache, ledger=ledger, budget=budget))
+        answers = dict(run(annotation_work(annotator, task), requests, cache=cache, ledger=ledger, budget=budget))
         assert sum(count for text, count in server.stats.asked.items() if text.startswith("the apple")) == asked == 20
     assert {answers[i].spans for i in range(20)} == {(Span(1, 2, "fruit"),)}
 

@@ -1,0 +1,296 @@
+"""The calls of a run: made in an event loop of their own thread, paced, repeated, and kept within the budget."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Hashable, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple
+
+from freeal_hf.annotators.budget import Budget, Ledger
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.pacing import Pace, ask
+from freeal_hf.annotators.work import Answer, Request, Work
+from freeal_hf.errors import AnnotatorError, BudgetExceeded, RefusedError, RunError, TransientError
+
+DRAIN_SECONDS = 1.0
+"""How long calls that are under way may still be answered (and kept) when a run is ended."""
+
+_GIVE_UP_AFTER = 10  # texts in a row without an answer: the server is gone, more texts would only become "no label"
+
+
+@dataclass
+class Job(Generic[Request]):
+    """A request that is under way.
+
+    Args:
+        request (`Request`): The request.
+        indexes (`list[int]`): Indexes of all requests that are equal to it.
+        key (`bytes`, *optional*): Its key in the cache.
+        characters (`int`): Length of its fingerprint.
+        max_tokens (`int`, *optional*): Maximum number of tokens of its answer.
+    """
+
+    request: Request
+    indexes: list[int]
+    key: bytes | None = None
+    characters: int = 0
+    max_tokens: int | None = None
+
+    @property
+    def id(self) -> Hashable:
+        """What equal requests share."""
+        return self.key or self.indexes[0]
+
+
+class Outcome(NamedTuple):
+    """How a request ended: with an answer, or with the exception that took its place."""
+
+    job: "Job[Any]"
+    answer: Any
+    is_paid: bool
+
+
+class Worker(Generic[Request, Answer]):
+    """The event loop in which calls are made, in a thread of its own that starts with the first of them.
+
+    Args:
+        work (`Work`): What the annotator does.
+        cache (`AnswerCache`, *optional*): Where every answer is written before it is a result.
+        ledger (`Ledger`): Where calls and tokens are recorded.
+        budget (`Budget`, *optional*): Limits in dollars or tokens.
+        max_attempts (`int`): How often one request is made at most.
+    """
+
+    def __init__(
+        self,
+        work: Work[Request, Answer],
+        *,
+        cache: AnswerCache | None,
+        ledger: Ledger,
+        budget: Budget | None,
+        max_attempts: int,
+    ) -> None:
+        self.work = work
+        self.cache = cache
+        self.ledger = ledger
+        self.budget = budget
+        self.max_attempts = max_attempts
+        self._loop = asyncio.new_event_loop()
+        self._pace = Pace(work.concurrency)
+        self._thread = threading.Thread(target=self._run, name="freeal-annotation", daemon=True)
+        self._ready: Future[None] = Future()
+        self._end = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._done: list[Outcome] = []
+        self._outbox: queue.SimpleQueue[list[Outcome] | BaseException] = queue.SimpleQueue()
+        self._reserved = [0, 0]  # tokens foreseen for the calls under way: to be read, to be written
+        self._num_started = 0
+        self._freed = asyncio.Event()
+        self._has_answered = False
+        self._failed_in_a_row = 0
+
+    def submit(self, jobs: Sequence[Job[Request]]) -> None:
+        """Starts calls for these jobs; the first time, waits until the annotator is ready."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._ready.result()
+        self._loop.call_soon_threadsafe(self._start, jobs)
+
+    def results(self) -> list[Outcome]:
+        """Waits for some jobs to end; raises what ends the run."""
+        outcomes = self._outbox.get()
+        if isinstance(outcomes, BaseException):
+            raise outcomes
+        return outcomes
+
+    def stop(self) -> None:
+        """Lets the calls under way end within `DRAIN_SECONDS`, then cancels them and ends the thread."""
+        if self._thread.ident is None:
+            self._loop.close()
+            return
+        with suppress(RuntimeError):  # the loop has closed already, after an error
+            self._loop.call_soon_threadsafe(self._begin_end)
+        self._thread.join(DRAIN_SECONDS + 1.0)
+
+    def _run(self) -> None:
+        try:
+            self._main_task = self._loop.create_task(self._main())
+            self._loop.run_until_complete(self._main_task)
+        finally:
+            self._loop.close()
+
+    async def _main(self) -> None:
+        try:
+            async with self.work.annotator:
+                self._book_own_calls()
+                self._ready.set_result(None)
+                await self._end.wait()
+                await self._drain()
+        except (Exception, asyncio.CancelledError) as error:  # raised where the caller waits, with its traceback
+            if self._ready.done():
+                self._outbox.put(error)
+            else:
+                self._ready.set_exception(error)
+
+    def _book_own_calls(self) -> None:
+        for answer in self.work.annotator.take_own_calls():
+            self.ledger.record(None, answer.prompt_tokens, answer.completion_tokens)
+
+    def _begin_end(self) -> None:
+        self._end.set()
+        self._pace.stop()
+        if not self._ready.done():
+            self._main_task.cancel()
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._flush()
+
+    def _start(self, jobs: Sequence[Job[Request]]) -> None:
+        for start in range(0, len(jobs), self.work.batch_size):
+            self._num_started += 1
+            task = self._loop.create_task(self._answer(jobs[start : start + self.work.batch_size], self._num_started))
+            self._tasks.add(task)
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() and not self._end.is_set():  # by the annotator: no answer would ever come
+            self._fail(AnnotatorError(f"{type(self.work.annotator).__name__} cancelled one of its own calls."))
+
+    async def _answer(self, jobs: Sequence[Job[Request]], order: int) -> None:
+        try:
+            for job, answer in zip(jobs, await self._ask(jobs, order), strict=True):
+                self._finish(job, answer, is_paid=True)
+        except BudgetExceeded as error:
+            for job in jobs:
+                self._finish(job, error, is_paid=False)
+        except RefusedError as error:
+            if len(jobs) > 1:  # one bad text must not take the others of its batch along
+                for job in jobs:
+                    self._start([job])
+            else:
+                self._give_up(jobs, error)
+        except TransientError as error:
+            self._give_up(jobs, error)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._pace.stop()
+        self._outbox.put(error)  # raised where the caller waits, with its traceback
+
+    async def _ask(self, jobs: Sequence[Job[Request]], order: int) -> list[Answer]:
+        answers, attempts = await self._attempt(jobs, order, self.max_attempts)
+        unusable = [i for i, answer in enumerate(answers) if self.work.is_unusable(answer)]
+        if not unusable or attempts >= self.max_attempts:
+            return answers
+        self.ledger.retries += len(unusable)
+        try:
+            again, _ = await self._attempt([jobs[i] for i in unusable], order, self.max_attempts - attempts)
+        except (TransientError, RefusedError, BudgetExceeded):
+            return answers  # the first answers were paid for; they stand
+        for i, answer in zip(unusable, again, strict=True):
+            answers[i] = replace(
+                answer,  # type: ignore[type-var]
+                prompt_tokens=answer.prompt_tokens + answers[i].prompt_tokens,
+                completion_tokens=answer.completion_tokens + answers[i].completion_tokens,
+            )
+        return answers
+
+    async def _attempt(self, jobs: Sequence[Job[Request]], order: int, max_attempts: int) -> tuple[list[Answer], int]:
+        async with self._reservation(jobs):
+            return await ask(
+                lambda: self._call(jobs),
+                pace=self._pace,
+                order=order,
+                timeout=self.work.timeout,
+                max_attempts=max_attempts,
+                on_retry=self._count_retry,
+            )
+
+    async def _call(self, jobs: Sequence[Job[Request]]) -> list[Answer]:
+        try:
+            answers = list(await self.work.call([job.request for job in jobs]))
+        finally:
+            self._book_own_calls()
+        if len(answers) != len(jobs):
+            name = type(self.work.annotator).__name__
+            raise AnnotatorError(f"{name} gave {len(answers)} answers to {len(jobs)} requests; it must give one each.")
+        self._has_answered = True
+        self._failed_in_a_row = 0
+        for job, answer in zip(jobs, answers, strict=True):
+            self.ledger.record(job.key, answer.prompt_tokens, answer.completion_tokens)
+            if self.budget is not None:
+                self.budget.learn(job.characters, answer.prompt_tokens, answer.completion_tokens)
+        return answers
+
+    @asynccontextmanager
+    async def _reservation(self, jobs: Sequence[Job[Request]]) -> AsyncIterator[None]:
+        if self.budget is None:
+            yield
+            return
+        while True:
+            foreseen = [self.budget.foresee(job.characters, job.max_tokens) for job in jobs]
+            prompt, completion = (sum(tokens) for tokens in zip(*foreseen, strict=True))
+            try:
+                self.budget.check(self.ledger.price, self._reserved[0] + prompt, self._reserved[1] + completion)
+                break
+            except BudgetExceeded:
+                if not any(self._reserved):
+                    raise
+                self._freed.clear()
+                await self._freed.wait()  # what is under way may take less than foreseen
+        self._reserved[0] += prompt
+        self._reserved[1] += completion
+        try:
+            yield
+        finally:
+            self._reserved[0] -= prompt
+            self._reserved[1] -= completion
+            self._freed.set()
+
+    def _count_retry(self) -> None:
+        self.ledger.retries += 1
+
+    def _give_up(self, jobs: Sequence[Job[Request]], error: TransientError | RefusedError) -> None:
+        self._failed_in_a_row += len(jobs)
+        if not self._has_answered and (isinstance(error, TransientError) or self._failed_in_a_row >= _GIVE_UP_AFTER):
+            self._fail(AnnotatorError(f"The annotator has not answered a single request: {error}."))
+        elif isinstance(error, TransientError) and self._failed_in_a_row >= _GIVE_UP_AFTER:
+            self._fail(
+                AnnotatorError(
+                    f"The annotator stopped answering: {self._failed_in_a_row} texts in a row got no answer (last: "
+                    f"{error}). Every answer so far is kept; start the same command again to go on."
+                )
+            )
+        for job in jobs:
+            self._finish(job, self.work.unanswered(error.reason), is_paid=False)
+
+    def _finish(self, job: Job[Request], answer: Any, *, is_paid: bool) -> None:
+        if not self._done:
+            self._loop.call_soon(self._flush)  # answers that come in one turn of the loop share a transaction
+        self._done.append(Outcome(job, answer, is_paid))
+
+    def _flush(self) -> None:
+        done, self._done = self._done, []
+        paid = {job.key: _stored(answer) for job, answer, is_paid in done if is_paid and job.key is not None}
+        try:
+            if self.cache is not None and paid:
+                self.cache.write(paid, owner=self.ledger.owner)
+        except RunError as error:
+            self._fail(error)
+        else:
+            if done:
+                self._outbox.put(done)
+
+
+def _stored(answer: object) -> dict[str, Any]:
+    return {name: value for name, value in vars(answer).items() if value is not None}
