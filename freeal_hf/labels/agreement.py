@@ -1,0 +1,125 @@
+"""How far two annotators agree, and whether one of them may be replaced by a model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from freeal_hf.labels.audit import Interval, wilson
+
+ADVANTAGE = 0.15
+"""`epsilon` of the alt-test for trained people: by how much they may be better and the model still replace them."""
+
+_FALSE_DISCOVERIES = 0.05
+_FEWEST = 30  # for a t-test
+
+
+def cohen_kappa(first: np.ndarray, second: np.ndarray) -> Interval | None:
+    """Cohen's kappa: agreement beyond what the shares of the labels give by chance.
+
+    Source: Cohen (Educational and Psychological Measurement 20, 1960), equation 1. The bounds are those of Wilson's
+    interval of the observed agreement, at the estimated agreement by chance.
+
+    Args:
+        first (`np.ndarray` of shape `(n,)`), second (`np.ndarray` of shape `(n,)`): Label ids; -1 (no label) counts as
+            a further label.
+
+    Returns:
+        `Interval`, *optional*: `None` without texts, or where both give all texts the same label.
+
+    Example:
+
+        >>> cohen_kappa(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])).value
+        0.5
+    """
+    if len(first) == 0:
+        return None
+    _, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    shares = [np.bincount(half, minlength=codes.max() + 1) / len(first) for half in np.split(codes, 2)]
+    chance, agreed = float(shares[0] @ shares[1]), float((first == second).mean())
+    if chance == 1:
+        return None
+    return Interval(*((share - chance) / (1 - chance) for share in (agreed, *wilson(agreed, len(first)))))
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> Interval:
+    """The share of texts to which two annotators give the same label, with Wilson's interval.
+
+    Args:
+        first (`np.ndarray` of shape `(n,)`), second (`np.ndarray` of shape `(n,)`): Label ids.
+    """
+    share = float((first == second).mean())
+    return Interval(share, *wilson(share, len(first)))
+
+
+@dataclass(frozen=True)
+class AltTest:
+    """Whether a model may replace one of several people, by the alternative annotator test.
+
+    Args:
+        passed (`bool`): Whether it may: `winning_rate` is at least one half.
+        winning_rate (`float`): Share of the people for whom the test says that they are not better by `epsilon`.
+        advantage (`float`): Average probability that the model agrees with the others at least as well as a person.
+        p_values (`tuple[float, ...]`): One for each person.
+        epsilon (`float`): The allowance for what a person costs.
+        texts (`int`): Texts that all people and the model were asked about.
+    """
+
+    passed: bool
+    winning_rate: float
+    advantage: float
+    p_values: tuple[float, ...]
+    epsilon: float
+    texts: int
+
+
+def alt_test(model: np.ndarray, people: Sequence[np.ndarray], *, epsilon: float = ADVANTAGE) -> AltTest:
+    """Tests whether a model may replace one of the people who label.
+
+    Each person is left out once, and for each text it is counted who agrees at least as well with the other people:
+    the model, the left-out person, or both. The model wins against a person if a test rejects that the person is
+    better by `epsilon` or more: 0.2 for experts, 0.15 for trained people, 0.1 for crowd workers. The test is a t-test
+    (below 30 texts Wilcoxon's signed-rank test), corrected for several people by Benjamini and Yekutieli.
+
+    Source: Calderon, Reichart and Dror, The Alternative Annotator Test for LLM-as-a-Judge (ACL 2025, arXiv
+    2501.10970), section 3, with accuracy as alignment. The authors advise three people or more and 50 texts or more.
+    They say that with two people the test only asks which of them the model is closer to.
+
+    Args:
+        model (`np.ndarray` of shape `(n,)`): Label ids of the model, -1 for none (it then agrees with nobody).
+        people (`Sequence[np.ndarray]`): At least two arrays of shape `(n,)`: label ids that each person gave.
+        epsilon (`float`): The allowance for what a person costs.
+
+    Example:
+
+        >>> truth = np.arange(100) % 2
+        >>> alt_test(truth, [truth, np.where(np.arange(100) < 20, 1 - truth, truth)]).passed
+        True
+    """
+    from scipy.stats import ttest_1samp, wilcoxon
+
+    people_ = np.array(people)
+    p_values, advantages = [], []
+    for left_out, person in enumerate(people_):
+        others = np.delete(people_, left_out, axis=0)
+        by_model, by_person = (others == model).mean(axis=0), (others == person).mean(axis=0)
+        model_wins, person_wins = by_model >= by_person, by_person >= by_model
+        loss = person_wins.astype(float) - model_wins
+        advantages.append(float(model_wins.mean()))
+        if len(loss) < _FEWEST:
+            p_values.append(float(wilcoxon(loss - epsilon, alternative="less").pvalue))
+        elif np.ptp(loss) == 0:  # a t-test divides by the spread
+            p_values.append(0.0 if loss[0] < epsilon else 1.0)
+        else:
+            p_values.append(float(ttest_1samp(loss, epsilon, alternative="less").pvalue))
+    rate = float(_rejected(np.array(p_values)).mean())
+    return AltTest(rate >= 0.5, rate, float(np.mean(advantages)), tuple(p_values), epsilon, len(model))
+
+
+def _rejected(p_values: np.ndarray) -> np.ndarray:
+    """Which hypotheses are rejected at a false discovery rate of 5 % (Benjamini and Yekutieli 2001, theorem 1.3)."""
+    order, ranks = np.argsort(p_values), np.arange(1, len(p_values) + 1)
+    passes = np.flatnonzero(p_values[order] <= ranks / (len(ranks) * (1 / ranks).sum()) * _FALSE_DISCOVERIES)
+    found = np.zeros(len(p_values), dtype=bool)
+    found[order[: passes[-1] + 1 if len(passes) else 0]] = True
+    return found

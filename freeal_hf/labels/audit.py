@@ -1,0 +1,361 @@
+"""How good labels are, from a person's answers for a random sample of the texts.
+
+Every text has a known probability to be drawn, so that the answers are used for everything without bias: the accuracy,
+the shares of the labels, precision and recall of each label. No function here sees gold.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freeal_hf.tasks import NO_LABEL
+
+Z = 1.96
+"""Quantile of all intervals: they are of 95 %."""
+
+_PER_STRATUM = 2
+_COMPLETE = 0.9
+_PSEUDO = 4.0  # answers, half of them right: Agresti and Coull add as many
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval of 95 %.
+
+    Args:
+        value (`float`): The estimate.
+        low (`float`), high (`float`): The bounds.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the texts of an audit are drawn: fixed before anybody answers.
+
+    Args:
+        strata (`np.ndarray` of shape `(N,)`): Stratum of each text.
+        sizes (`np.ndarray` of shape `(H,)`): Texts of each stratum.
+        allocation (`np.ndarray` of shape `(H,)`): How many of them are drawn.
+    """
+
+    strata: np.ndarray
+    sizes: np.ndarray
+    allocation: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Inclusion probability of each text, shape `(N,)`; all are positive, and nearly the same."""
+        return (self.allocation / self.sizes)[self.strata]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The texts of an audit for which there is an answer.
+
+    Args:
+        rows (`np.ndarray` of shape `(n,)`): Where they are among the `N` texts that were drawn from.
+        strata (`np.ndarray` of shape `(n,)`): Their strata.
+        sizes (`np.ndarray` of shape `(H,)`): Texts of each stratum; `N` in all.
+        allocation (`np.ndarray` of shape `(H,)`): How many of them were drawn.
+    """
+
+    rows: np.ndarray
+    strata: np.ndarray
+    sizes: np.ndarray
+    allocation: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How many texts each answer stands for, shape `(n,)`.
+
+        That is the inverse of its inclusion probability, where the texts without an answer are taken to be a random
+        part of those that were drawn.
+        """
+        return (self.sizes / self.allocation)[self.strata] * self.allocation.sum() / len(self.rows)
+
+
+def design_of(labels: np.ndarray, confidences: np.ndarray, agrees: np.ndarray, n: int) -> Design:
+    """Divides texts into strata: sorts them by label, agreement and confidence, and cuts the order into equal parts.
+
+    Two texts are drawn of each stratum, or three of the last one, which is then larger, if `n` is odd. The inclusion
+    probabilities differ only by rounding, and the variance within the strata can be estimated.
+
+    Args:
+        labels (`np.ndarray` of shape `(N,)`): Final label ids.
+        confidences (`np.ndarray` of shape `(N,)`): Label confidences; NaN where there are none.
+        agrees (`np.ndarray` of shape `(N,)`): Whether annotator and student agree.
+        n (`int`): How many texts to draw, from one to `N`.
+
+    Example:
+
+        >>> design = design_of(np.zeros(10), np.linspace(0, 1, 10), np.ones(10), 4)
+        >>> design.strata.tolist(), design.allocation.tolist()
+        ([0, 0, 0, 0, 0, 1, 1, 1, 1, 1], [2, 2])
+    """
+    count = len(labels)
+    allocation = np.full(max(1, n // _PER_STRATUM), _PER_STRATUM)
+    allocation[-1] += n - allocation.sum()
+    ends = count * np.cumsum(allocation) // n
+    sizes = np.diff(ends, prepend=0)
+    strata = np.empty(count, dtype=int)
+    strata[np.lexsort((confidences, agrees, labels))] = np.repeat(np.arange(len(sizes)), sizes)
+    return Design(strata, sizes, allocation)
+
+
+def draw(design: Design, *, seed: int = 0) -> np.ndarray:
+    """Draws the texts of an audit.
+
+    Args:
+        design (`Design`): What `design_of` returned.
+        seed (`int`): Seed of the draw.
+
+    Returns:
+        `np.ndarray` of shape `(n,)`: Their rows, in random order, so that the first of them are a random sample, too.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [
+        rng.choice(np.flatnonzero(design.strata == stratum), size, replace=False)
+        for stratum, size in enumerate(design.allocation)
+    ]
+    return rng.permutation(np.concatenate(drawn))
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's interval of 95 % for a share.
+
+    Args:
+        share (`float`): The share in the sample.
+        n (`float`): Size of the sample; of one that is not simple, the size of a simple one of the same variance.
+
+    Example:
+
+        >>> tuple(round(bound, 3) for bound in wilson(0.9, 100))
+        (0.826, 0.945)
+    """
+    centre, scale = share + Z**2 / (2 * n), 1 + Z**2 / n
+    half = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale))
+
+
+def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> Interval:
+    """The share of all texts of which something is true, from the answers.
+
+    If nearly all answers are in, it is the stratified mean; strata with fewer than two answers are joined with the
+    next. While more are missing, the strata no longer hold, and it is the prediction-powered estimate of
+    `powered_share`. Which of both is used depends on how many answers there are, never on what they are, so that the
+    choice cannot spoil the coverage.
+
+    The interval is Wilson's, at the size of the simple random sample that would have the same variance (Korn and
+    Graubard, Survey Methodology 24, 1998). That size takes into account that a text is drawn at most once.
+
+    Source: Cochran, Sampling Techniques (1977), equation 5.1 (mean) and theorem 5.3 (variance).
+
+    Args:
+        sample (`Sample`): The answered texts.
+        holds (`np.ndarray` of shape `(n,)`): Of which of them it is true.
+        proxies (`np.ndarray` of shape `(N, d)`): What the model says of all texts; see `powered_share`.
+    """
+    if len(sample.rows) < _COMPLETE * sample.allocation.sum() or len(sample.rows) < _PER_STRATUM:
+        return powered_share(holds, sample.weights, proxies[sample.rows], proxies.mean(axis=0), len(proxies))
+    groups = _joined(np.bincount(sample.strata, minlength=len(sample.sizes)))
+    group, n, population = groups[sample.strata], len(holds), int(sample.sizes.sum())
+    weights, answers = np.bincount(groups, sample.sizes) / population, np.bincount(group)
+    means = np.bincount(group, holds) / answers
+    share = float(weights @ means)
+    squares = np.bincount(group, (holds - means[group]) ** 2)
+    # The variance of the mean, times n: what one answer of a simple sample would have to vary by.
+    within = float(n * (weights**2 / answers * squares / (answers - 1)).sum())
+    kept = n / (n + _PSEUDO)
+    simple = _shrunk_variance(share, kept)
+    effect = (kept * within + simple - kept * share * (1 - share)) / simple
+    return _interval(share, n, effect, int(holds.sum()), population)
+
+
+def powered_share(
+    holds: np.ndarray, weights: np.ndarray, proxies: np.ndarray, proxy_means: np.ndarray, population: int
+) -> Interval:
+    """The share of all texts of which something is true, from some answers and the model's predictions for all texts.
+
+    The mean of the answers is corrected by `lambda` times the difference between the predictions for all texts and
+    those for the answered ones. `lambda` makes the estimated variance smallest; predictions that do not help get zero.
+    However wrong they are, they do not bias the estimate.
+
+    Source: the estimate of a mean with power tuning in PPI++ (Angelopoulos, Duchi and Zrnic, arXiv 2311.01453). For
+    texts that are drawn from a list this is the regression estimator of Cochran (1977), equation 7.1. The loss of
+    degrees of freedom keeps weak predictions from doing harm (Mani et al., arXiv 2505.20178).
+
+    Args:
+        holds (`np.ndarray` of shape `(n,)`): Of which of the answered texts it is true.
+        weights (`np.ndarray` of shape `(n,)`): Inverse inclusion probabilities of the answered texts.
+        proxies (`np.ndarray` of shape `(n, d)`): What the model says of the answered texts.
+        proxy_means (`np.ndarray` of shape `(d,)`): The mean of that over all texts.
+        population (`int`): How many texts there are.
+    """
+    weights = weights / weights.sum()
+    n = 1 / float((weights**2).sum())  # as many answers of equal weight (Kish)
+    mean, kept = float(weights @ holds), n / (n + _PSEUDO)
+    centred = proxies - weights @ proxies
+    covariance = kept * centred.T @ (weights * (holds - mean))
+    tuned = np.linalg.pinv(kept * (centred.T * weights) @ centred) @ covariance
+    simple = _shrunk_variance(mean, kept)
+    free = n - 1 - proxies.shape[1]
+    effect = (1 - tuned @ covariance / simple) * (n - 1) / free if free > 0 else 1.0
+    if effect < 1:
+        mean += float(tuned @ (proxy_means - weights @ proxies))
+    return _interval(mean, n, effect, int(holds.sum()), population, len(holds))
+
+
+def label_shares(
+    sample: Sample, truth: np.ndarray, labels: np.ndarray, confidences: np.ndarray, num_labels: int
+) -> list[Interval]:
+    """How many of all texts have each label in truth. The estimates sum to one.
+
+    Args:
+        sample (`Sample`): The answered texts.
+        truth (`np.ndarray` of shape `(n,)`): The person's label ids.
+        labels (`np.ndarray` of shape `(N,)`), confidences (`np.ndarray` of shape `(N,)`): The final labels.
+        num_labels (`int`): Number of labels.
+    """
+    trust = np.nan_to_num(confidences, nan=1.0)
+    shares = []
+    for label in range(num_labels):
+        predicted = np.where(labels == label, trust, (1 - trust) / max(1, num_labels - 1))
+        shares.append(population_share(sample, truth == label, predicted[:, None]))
+    total = sum(share.value for share in shares)
+    return [Interval(share.value / total, share.low, share.high) for share in shares]
+
+
+def precisions(
+    sample: Sample, right: np.ndarray, labels: np.ndarray, proxies: np.ndarray, num_labels: int
+) -> list[Interval | None]:
+    """How many of the texts with each final label have it in truth; `None` where no such text was answered.
+
+    Args:
+        sample (`Sample`): The answered texts.
+        right (`np.ndarray` of shape `(n,)`): Whether their final labels are right.
+        labels (`np.ndarray` of shape `(N,)`): Final label ids of all texts.
+        proxies (`np.ndarray` of shape `(N, d)`): What the model says of all texts; see `powered_share`.
+        num_labels (`int`): Number of labels.
+    """
+    found: list[Interval | None] = []
+    for label in range(num_labels):
+        here, answered = labels == label, labels[sample.rows] == label
+        rows = sample.rows[answered]
+        found.append(
+            powered_share(
+                right[answered], sample.weights[answered], proxies[rows], proxies[here].mean(axis=0), int(here.sum())
+            )
+            if answered.any()
+            else None
+        )
+    return found
+
+
+def recalls(sample: Sample, truth: np.ndarray, labels: np.ndarray, num_labels: int) -> list[Interval | None]:
+    """How many of the texts that have each label in truth also have it as final label.
+
+    Args:
+        sample (`Sample`): The answered texts.
+        truth (`np.ndarray` of shape `(n,)`): The person's label ids.
+        labels (`np.ndarray` of shape `(N,)`): Final label ids of all texts.
+        num_labels (`int`): Number of labels.
+
+    Returns:
+        `list[Interval | None]`: One for each label; `None` where the person gave it to no text.
+    """
+    found: list[Interval | None] = []
+    for label in range(num_labels):
+        here = truth == label
+        hit, weights = labels[sample.rows[here]] == label, sample.weights[here]
+        none = np.zeros((len(hit), 0))
+        # How many texts have the label in truth is only known from the answers.
+        found.append(powered_share(hit, weights, none, none.sum(axis=0), round(weights.sum())) if here.any() else None)
+    return found
+
+
+def with_certain(found: Interval, open_: float, certain: float) -> Interval:
+    """A share where some texts are certain, such as those that a person labelled before the audit.
+
+    Args:
+        found (`Interval`): The share among the others.
+        open_ (`float`): How many others there are.
+        certain (`float`): How many texts are certain; of all of them it is true.
+
+    Example:
+
+        >>> with_certain(Interval(0.5, 0.25, 0.75), 10, 10)
+        Interval(value=0.75, low=0.625, high=0.875)
+    """
+    part = open_ / (open_ + certain) if certain else 1.0
+    return Interval(*(1 - part + part * value for value in (found.value, found.low, found.high)))
+
+
+def proxies_of(confidences: np.ndarray, agrees: np.ndarray) -> np.ndarray:
+    """What the model says of whether each label is right: its confidence, and whether annotator and student agree.
+
+    Args:
+        confidences (`np.ndarray` of shape `(N,)`): Label confidences; NaN where there are none.
+        agrees (`np.ndarray` of shape `(N,)`): Whether annotator and student agree.
+
+    Returns:
+        `np.ndarray` of shape `(N, 2)`: For `population_share`.
+    """
+    known = confidences[~np.isnan(confidences)]
+    usual = float(known.mean()) if len(known) else 0.0
+    return np.column_stack([np.where(np.isnan(confidences), usual, confidences), agrees]).astype(float)
+
+
+def confusion(answers: np.ndarray, truth: np.ndarray, num_labels: int) -> np.ndarray:
+    """What an annotator said, against what a person said.
+
+    Args:
+        answers (`np.ndarray` of shape `(n,)`): The annotator's label ids, -1 for none.
+        truth (`np.ndarray` of shape `(n,)`): The person's label ids.
+        num_labels (`int`): Number of labels.
+
+    Returns:
+        `np.ndarray` of shape `(num_labels + 1, num_labels)`: How many texts; a row for each answer, the last one for
+        none, and a column for each label of the person.
+
+    Example:
+
+        >>> confusion(np.array([0, 1, -1]), np.array([0, 0, 1]), 2).tolist()
+        [[1, 0], [1, 0], [0, 1]]
+    """
+    counts = np.zeros((num_labels + 1, num_labels), dtype=int)
+    np.add.at(counts, (np.where(answers == NO_LABEL, num_labels, answers), truth), 1)
+    return counts
+
+
+def _joined(answers: np.ndarray) -> np.ndarray:
+    """A group for each stratum, so that each group has at least two answers where there are as many."""
+    groups, group, seen = np.empty(len(answers), dtype=int), 0, 0
+    for stratum, count in enumerate(answers):
+        groups[stratum] = group
+        seen += count
+        if seen >= _PER_STRATUM:
+            group, seen = group + 1, 0
+    # What is left at the end joins the last group.
+    return np.minimum(groups, max(0, group - 1))
+
+
+def _shrunk_variance(share: float, kept: float) -> float:
+    """The variance of an answer, with pseudo-answers half of which are right: never zero."""
+    share = kept * share + (1 - kept) / 2
+    return share * (1 - share)
+
+
+def _interval(
+    share: float, n: float, effect: float, true: int, population: int, answers: int | None = None
+) -> Interval:
+    """Wilson's interval at the effective size, within what the answers alone make certain."""
+    answers, share = int(n) if answers is None else answers, min(1.0, max(0.0, share))
+    left = 1 - answers / population
+    if left <= 0:
+        return Interval(share, share, share)
+    low, high = wilson(share, n / (min(1.0, effect) * left))
+    return Interval(share, max(low, true / population), min(high, 1 - (answers - true) / population))
