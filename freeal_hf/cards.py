@@ -1,4 +1,4 @@
-"""Cards of dataset and student: what was measured, filled into the templates; the owner's own text stays."""
+"""The Hub cards of the dataset and the student, made from templates. Text that the owner added to a card is kept."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BEGIN = "<!-- freeal-hf: written at each push; your own text is safe above and below these two marks -->"
 END = "<!-- freeal-hf: end -->"
 
-# Metadata that must fit the files: a value, lists of named entries, lists to which the owner may add.
+# Metadata that must match the files: values, lists of named entries, lists to which the owner can add.
 _OURS = ("size_categories",)
 _ENTRIES = {"configs": "config_name", "model-index": "name"}
 _LISTS = ("tags", "datasets", "task_categories")
@@ -22,14 +22,14 @@ _LISTS = ("tags", "datasets", "task_categories")
 
 @dataclass(frozen=True)
 class Score:
-    """One evaluation result of a student.
+    """An evaluation result of a student.
 
     Args:
-        metric (`str`): Metric as the Hub names it (`"accuracy"`, `"f1"`).
+        metric (`str`): The name of the metric on the Hub (`"accuracy"`, `"f1"`).
         value (`float`): Its value, from 0 to 1.
-        dataset_name (`str`): What it was measured on, in words.
-        dataset_id (`str`): Hub id of that dataset, or another type name.
-        split (`str`, *optional*): Split of the dataset.
+        dataset_name (`str`): A description of the evaluation data.
+        dataset_id (`str`): The Hub id of the evaluation data, or another name of its type.
+        split (`str`, *optional*): The split of the dataset.
     """
 
     metric: str
@@ -41,29 +41,29 @@ class Score:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card may say. What is not given is left out of the card.
+    """The content of a card. Sections without content are left out.
 
     Args:
-        name (`str`): Title of the card.
-        task (`Task`): What is labelled.
-        dataset_id (`str`, *optional*): Hub id of the labelled dataset.
-        model_id (`str`, *optional*): Hub id of the student.
-        round (`int`, *optional*): Round that the files are of.
-        annotator (`str`, *optional*): Who labelled.
-        annotator_prompt (`str`, *optional*): What an LLM was asked about a text.
-        base_model (`str`, *optional*): Encoder that the student started from.
-        base_revision (`str`, *optional*): Its commit.
-        arguments (`Mapping`): Training arguments that differ from their defaults.
-        scores (`Sequence[Score]`): Evaluation results.
-        rounds (`Sequence[Sequence[str]]`): Table of the rounds as text, its header first.
-        pictures (`Mapping[str, str]`): Caption to path in the repository.
-        facts (`Mapping[str, str]`): Further measured facts: what to how much.
-        estimate (`str`, *optional*): How good the labels are without gold, and how that was estimated.
-        checked (`int`): Labels that a person checked in an audit of this round.
-        label_counts (`Mapping[str, int]`): Label to number of texts.
-        splits (`Mapping[str, int]`): Split to number of rows.
-        columns (`Sequence[str]`): Columns of the dataset.
-        config (`str`, *optional*): `config.yaml` of the run.
+        name (`str`): The title of the card.
+        task (`Task`): The task.
+        dataset_id (`str`, *optional*): The Hub id of the labelled dataset.
+        model_id (`str`, *optional*): The Hub id of the student.
+        round (`int`, *optional*): The number of the round.
+        annotator (`str`, *optional*): The name of the annotator.
+        annotator_prompt (`str`, *optional*): The prompt of an LLM for a text.
+        base_model (`str`, *optional*): The encoder that was fine-tuned.
+        base_revision (`str`, *optional*): The commit of the encoder.
+        arguments (`Mapping`): The training arguments that differ from their defaults.
+        scores (`Sequence[Score]`): The evaluation results.
+        rounds (`Sequence[Sequence[str]]`): The table of the rounds as text: the header and a row for each round.
+        pictures (`Mapping[str, str]`): The paths of the figures in the repository, by caption.
+        facts (`Mapping[str, str]`): Further values, by their description.
+        estimate (`str`, *optional*): A text about the estimated accuracy.
+        checked (`int`): The number of labels that a person checked in an audit of this round.
+        label_counts (`Mapping[str, int]`): The number of texts of each label.
+        splits (`Mapping[str, int]`): The number of rows of each split.
+        columns (`Sequence[str]`): The columns of the dataset.
+        config (`str`, *optional*): The `config.yaml` of the run.
     """
 
     name: str
@@ -89,10 +89,13 @@ class CardFacts:
 
 
 def dataset_card(facts: CardFacts) -> "DatasetCard":
-    """The card of the labelled dataset.
+    """Makes the card of the labelled dataset.
 
     Args:
-        facts (`CardFacts`): What the run measured.
+        facts (`CardFacts`): The content of the card.
+
+    Returns:
+        `DatasetCard`: The card.
     """
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -113,10 +116,13 @@ def dataset_card(facts: CardFacts) -> "DatasetCard":
 
 
 def student_card(facts: CardFacts) -> "ModelCard":
-    """The card of a student, with its scores as evaluation results that the Hub shows.
+    """Makes the card of a student. Its scores are evaluation results in the metadata, which the Hub shows.
 
     Args:
-        facts (`CardFacts`): What its training measured.
+        facts (`CardFacts`): The content of the card.
+
+    Returns:
+        `ModelCard`: The card.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -144,14 +150,17 @@ def student_card(facts: CardFacts) -> "ModelCard":
 
 
 def merge(existing: str | None, card: "RepoCard") -> str:
-    """The README to write: the new card inside the README that is there.
+    """Inserts a card into an existing README.
 
-    The text between the two marks is replaced; without marks the card goes to the end. The owner's metadata wins,
-    but for what has to fit the files; lists are joined.
+    The text between the two marks is replaced. If there are no marks, the card is added at the end. Metadata of the
+    owner is kept, except for values that must match the files; lists are joined.
 
     Args:
-        existing (`str`, *optional*): The README that is there.
+        existing (`str`, *optional*): The existing README.
         card (`RepoCard`): The new card.
+
+    Returns:
+        `str`: The new README.
     """
     import yaml
     from huggingface_hub import RepoCard
@@ -193,13 +202,13 @@ def _values(facts: CardFacts) -> dict[str, Any]:
 
 
 def _cell(text: Any) -> str:
-    """Text that stays inside its table cell or paragraph, and is no HTML."""
+    """Escapes a text for a table cell or paragraph: line breaks, column separators and HTML."""
     plain = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([|\\`*_\[\]])", r"\\\1", plain)
 
 
 def _fence(text: str) -> str:
-    """A fence longer than any in the text."""
+    """Returns a code fence that is longer than any fence in the text."""
     return "`" * max(3, 1 + max((len(ticks) for ticks in re.findall(r"`+", text)), default=0))
 
 

@@ -59,17 +59,17 @@ def test_metadata_reads_back_through_the_hubs_own_classes():
 def test_a_card_without_scores_claims_none():
     card = student_card(BARE)
     assert card.data.eval_results is None
-    assert "nothing here says how often it is right" in card.text
+    assert "its accuracy is not known" in card.text
     assert "None" not in str(card)
 
 
 @pytest.mark.parametrize("make", [dataset_card, student_card])
 def test_both_cards_say_what_persons_checked(make):
-    assert "no person checked" in make(FACTS).text
-    assert "unchecked by people" in make(FACTS).text
+    assert "No person checked them" in make(FACTS).text
+    assert "no person checked them" in make(FACTS).text
     audited = make(replace(FACTS, checked=100)).text
-    assert "of which a person checked 100" in audited
-    assert "all but a sample unchecked by people" in audited
+    assert "A person checked 100 of them" in audited
+    assert "people checked only a sample of them" in audited
 
 
 def test_words_of_the_task_cannot_break_out_of_their_place():

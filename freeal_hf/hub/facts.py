@@ -116,7 +116,7 @@ def _pictures(number: int, records: Sequence[Mapping[str, Any]]) -> dict[str, st
         "losses": "Losses, clean and noisy",
         "confusion": "Annotator and student",
     }
-    return {**captions, "changes": "Final labels that changed"} if number > 0 and len(records) > 1 else captions
+    return {**captions, "changes": "Changes of final labels"} if number > 0 and len(records) > 1 else captions
 
 
 def _annotator_name(annotator: Any) -> str:

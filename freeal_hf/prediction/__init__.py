@@ -1,1 +1,1 @@
-"""Labels new texts with a finished student."""
+"""Prediction of labels and entities with a trained student."""

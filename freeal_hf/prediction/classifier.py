@@ -1,4 +1,4 @@
-"""Labels new texts with a finished student."""
+"""Predicts the labels of texts with a trained student."""
 
 import csv
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from freeal_hf.data.counting import counted
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.texts import TextRow, is_usable
@@ -16,15 +17,15 @@ from freeal_hf.errors import InputError
 
 
 def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> tuple[Any, Any]:
-    """Loads a saved student onto the accelerator, where there is one, and its tokenizer.
+    """Loads a saved student, on the accelerator if there is one, and its tokenizer.
 
     Args:
-        model (`str` or `Path`): Folder or Hub id.
-        batch_size (`int`): Texts that it will be given at once; checked first.
-        labels_words (`bool`): Whether it must be a token classifier, not a sequence classifier.
+        model (`str` or `Path`): The folder or Hub id of the student.
+        batch_size (`int`): The batch size that will be used, which is checked first.
+        labels_words (`bool`): Whether it must be a token classifier; otherwise a sequence classifier.
 
     Returns:
-        The model, ready to predict, and its tokenizer.
+        `tuple[PreTrainedModel, PreTrainedTokenizerBase]`: The model in evaluation mode, and its tokenizer.
 
     Raises:
         InputError: If there is no such model, or the batch size is below 1.
@@ -39,24 +40,31 @@ def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> t
         loaded, tokenizer = head.from_pretrained(str(model)).eval(), AutoTokenizer.from_pretrained(str(model))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{str(model)!r} is no {'token' if labels_words else 'text'} classifier that can be loaded; give the "
-            f"folder of a student (OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
+            f"{str(model)!r} cannot be loaded as a {'token' if labels_words else 'text'} classifier; give the folder "
+            f"of a student (OUTPUT_DIR/student) or a Hub id. transformers says: {str(error).splitlines()[0]}"
         ) from error
-    # Not every tokenizer says how much its model reads.
+    # Some tokenizers do not know the maximum length of their model.
     positions = getattr(loaded.config, "max_position_embeddings", None) or tokenizer.model_max_length
     tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return loaded.to(PartialState().device), tokenizer
 
 
 class Classifier:
-    """A saved student, ready to label texts, on the accelerator where there is one.
+    """A trained student that labels texts, on the accelerator if there is one.
 
     Args:
-        model (`str` or `Path`): Folder or Hub id of a sequence classifier.
-        batch_size (`int`, *optional*, defaults to 64): Texts in one forward pass.
+        model (`str` or `Path`): The folder or Hub id of a sequence classifier.
+        batch_size (`int`, *optional*, defaults to 64): The number of texts in a forward pass.
 
     Raises:
         InputError: If there is no such model, or the batch size is below 1.
+
+    Example:
+
+        ```python
+        classifier = Classifier("runs/demo/student")
+        classifier.probabilities(["Where is my parcel?"])  # shape [1, number of labels]
+        ```
     """
 
     def __init__(self, model: str | Path, *, batch_size: int = 64) -> None:
@@ -66,34 +74,35 @@ class Classifier:
 
     @property
     def text_columns(self) -> list[str]:
-        """Columns that its texts were joined from, as its folder remembers them; `["text"]` where they were not."""
+        """The columns from which the training texts were joined; `["text"]` if there was only one."""
         return list(getattr(self._model.config, "text_columns", None) or ["text"])
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Probability of every label for every text.
+        """Predicts the probability of each label for each text.
 
         Args:
-            texts (`Sequence[str]`): The texts; what exceeds the student's length is cut off.
+            texts (`Sequence[str]`): The texts. Longer texts than the student reads are truncated.
 
         Returns:
-            `np.ndarray` of shape `(len(texts), num_labels)`: Rows sum to one, columns in the order of `label_names`.
+            `np.ndarray` of shape `[texts, labels]`: The probabilities, with columns in the order of `label_names`;
+            rows sum to 1.
         """
         return self._predict(texts, with_embeddings=False)[0]
 
     def probabilities_and_embeddings(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities as in `probabilities`, and the student's embeddings of the texts.
+        """Predicts probabilities as `probabilities` does, and computes the embeddings of the texts.
 
         Args:
-            texts (`Sequence[str]`): The texts; what exceeds the student's length is cut off.
+            texts (`Sequence[str]`): The texts. Longer texts than the student reads are truncated.
 
         Returns:
-            `tuple[np.ndarray, np.ndarray]`: Probabilities, and means of the last hidden states over each text's
-            tokens, of shape `(len(texts), hidden size)`.
+            `tuple[np.ndarray, np.ndarray]`: The probabilities, shape `[texts, labels]`, and the embeddings, shape
+            `[texts, hidden size]`: the mean of the last hidden state over the tokens of a text.
         """
         return self._predict(texts, with_embeddings=True)
 
     def _predict(self, texts: Sequence[str], *, with_embeddings: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities, and embeddings: of no width unless they are wanted."""
+        """Computes probabilities and embeddings. Without `with_embeddings` these have a width of 0."""
         import torch
 
         found = np.zeros((len(texts), len(self.label_names)))
@@ -114,19 +123,24 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Columns:
-    """What predictions are written for each text.
+    """The columns of a file of predictions.
 
-    Columns: `id, text, label, confidence`, then `label_2, confidence_2, ...` up to `top_k`, then
-    `probability_<label>` for every label if wanted, `embedding` (a JSON list) if wanted, then `note`.
+    The columns are `id, text, label, confidence`, then `label_2, confidence_2, ...` up to `top_k`, then optionally
+    `probability_<label>` for each label and `embedding` (a JSON list), then `note`.
 
     Args:
-        names (`Sequence[str]`): Names of the labels, by id.
-        top_k (`int`, *optional*, defaults to 1): Likeliest labels to write for each text.
-        all_probabilities (`bool`, *optional*, defaults to `False`): Whether to write the probability of every label.
-        embeddings (`bool`, *optional*, defaults to `False`): Whether to write the student's embedding of each text.
+        names (`Sequence[str]`): The names of the labels, by id.
+        top_k (`int`, *optional*, defaults to 1): The number of most probable labels to write for each text.
+        all_probabilities (`bool`, *optional*, defaults to `False`): Whether to write the probability of each label.
+        embeddings (`bool`, *optional*, defaults to `False`): Whether to write the embedding of each text.
 
     Raises:
         InputError: If `top_k` is not between 1 and the number of labels.
+
+    Example:
+
+        >>> Columns(["no", "yes"], top_k=2).header
+        ['id', 'text', 'label', 'confidence', 'label_2', 'confidence_2', 'note']
     """
 
     names: Sequence[str]
@@ -137,18 +151,26 @@ class Columns:
     def __post_init__(self) -> None:
         count = len(self.names)
         if not 1 <= self.top_k <= count:
-            raise InputError(f"top_k is {self.top_k}; the student knows {count} labels, so choose 1 to {count}.")
+            raise InputError(f"top_k is {self.top_k}; the student has {counted(count, 'label')}, so use 1 to {count}.")
 
     @property
     def header(self) -> list[str]:
-        """Names of the columns."""
+        """The names of the columns."""
         ranked = [name for rank in range(2, self.top_k + 1) for name in (f"label_{rank}", f"confidence_{rank}")]
         all_of_them = [f"probability_{name}" for name in self.names] if self.all_probabilities else []
         embedding = ["embedding"] if self.embeddings else []
         return ["id", "text", "label", "confidence", *ranked, *all_of_them, *embedding, "note"]
 
     def cells(self, probabilities: np.ndarray, embedding: np.ndarray) -> list[str]:
-        """What stands between text and note."""
+        """Returns the cells between the text and the note.
+
+        Args:
+            probabilities (`np.ndarray` of shape `[labels]`): The probability of each label.
+            embedding (`np.ndarray` of shape `[hidden size]`): The embedding.
+
+        Returns:
+            `list[str]`: The cells.
+        """
         best = np.argsort(-probabilities, kind="stable")[: self.top_k]
         cells = [cell for label in best for cell in (self.names[label], f"{probabilities[label]:.6f}")]
         cells += [f"{value:.6f}" for value in probabilities] if self.all_probabilities else []
@@ -156,12 +178,15 @@ class Columns:
 
 
 def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Columns) -> list[list[str]]:
-    """The rows of the predictions' file, harmless for spreadsheets; unusable texts get no label.
+    """Predicts texts and returns the rows of the file of predictions. Spreadsheets do not execute its cells.
 
     Args:
         classifier (`Classifier`): The student.
-        rows (`Sequence[TextRow]`): The texts.
-        columns (`Columns`): What to write.
+        rows (`Sequence[TextRow]`): The texts. Unusable texts get no label.
+        columns (`Columns`): The columns to write.
+
+    Returns:
+        `list[list[str]]`: The cells of each row.
     """
     usable = [i for i, row in enumerate(rows) if is_usable(row.note)]
     cells = [[""] * (len(columns.header) - 3) for _ in rows]
@@ -179,18 +204,18 @@ def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Colu
 def write_predictions(
     path: Path, classifier: Classifier, texts: Iterable[Sequence[TextRow]], columns: Columns
 ) -> tuple[int, int]:
-    """Labels texts and writes a CSV file; both in pieces, so that memory does not grow with the number of texts.
+    """Labels texts and writes a CSV file, in pieces, so that memory use does not depend on the number of texts.
 
-    The file is there when it is whole.
+    The file is written under a temporary name and renamed when it is complete.
 
     Args:
         path (`Path`): The file.
         classifier (`Classifier`): The student.
-        texts (`Iterable[Sequence[TextRow]]`): Rows, in pieces of any size; unusable ones get no label.
-        columns (`Columns`): What to write.
+        texts (`Iterable[Sequence[TextRow]]`): The rows, in pieces of any size. Unusable texts get no label.
+        columns (`Columns`): The columns to write.
 
     Returns:
-        `tuple[int, int]`: Texts that were labelled, and rows.
+        `tuple[int, int]`: The number of labelled texts, and the number of rows.
 
     Raises:
         OSError: If the file cannot be written.

@@ -1,4 +1,4 @@
-"""Finds entities in new sentences with a finished student."""
+"""Finds entities in sentences with a trained student."""
 
 import csv
 import json
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 
 def labels_words(model: str | Path) -> bool:
-    """Whether a saved student is a token classifier; `False` too where there is no model."""
+    """Returns whether a saved student is a token classifier.
+
+    Args:
+        model (`str` or `Path`): The folder or Hub id of the student.
+
+    Returns:
+        `bool`: Whether it is a token classifier; `False` if there is no such model.
+    """
     from transformers import AutoConfig
 
     try:
@@ -32,14 +39,21 @@ def labels_words(model: str | Path) -> bool:
 
 
 class EntityTagger:
-    """A saved student that labels words, on the accelerator where there is one.
+    """A trained student that finds entities, on the accelerator if there is one.
 
     Args:
-        model (`str` or `Path`): Folder or Hub id of a token classifier.
-        batch_size (`int`, *optional*, defaults to 64): Windows in one forward pass.
+        model (`str` or `Path`): The folder or Hub id of a token classifier.
+        batch_size (`int`, *optional*, defaults to 64): The number of windows in a forward pass.
 
     Raises:
         InputError: If there is no such model, or the batch size is below 1.
+
+    Example:
+
+        ```python
+        EntityTagger("runs/chemicals/student").find("Aspirin eased the headache.")
+        # [{"start": 0, "end": 7, "type": "Chemical", "text": "Aspirin", "confidence": 0.98}]
+        ```
     """
 
     def __init__(self, model: str | Path, *, batch_size: int = 64) -> None:
@@ -48,13 +62,13 @@ class EntityTagger:
         self.tags: list[str] = [self._model.config.id2label[i] for i in range(self._model.config.num_labels)]
 
     def probabilities(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Probability of every tag for every word; long sentences are read in windows.
+        """Predicts the probability of each tag for each word. Long sentences are read in windows.
 
         Args:
-            sentences (`Sequence[Sequence[str]]`): The words of each sentence, at least one in each.
+            sentences (`Sequence[Sequence[str]]`): The words of each sentence, at least one.
 
         Returns:
-            `list[np.ndarray]`: For each sentence an array of shape `(words, tags)` whose rows sum to one.
+            `list[np.ndarray]`: An array of shape `[words, tags]` for each sentence; rows sum to 1.
         """
         import torch
 
@@ -79,14 +93,14 @@ class EntityTagger:
         return found
 
     def find(self, text: str) -> list[dict[str, Any]]:
-        """The entities of a text, whose words are split at spaces and punctuation.
+        """Finds the entities of a text. The text is split into words at spaces and punctuation.
 
         Args:
             text (`str`): The text.
 
         Returns:
-            `list[dict]`: `start` and `end` in characters (the end not included), `type`, `text` and `confidence`, the
-            mean probability of its words' tags; none for a text without a word.
+            `list[dict[str, Any]]`: The entities, with `start` and `end` in characters (the end is exclusive), `type`,
+            `text` and `confidence` (the mean probability of the tags of its words). Empty for a text without words.
         """
         words, starts = split_words(text)
         if not words:
@@ -96,18 +110,18 @@ class EntityTagger:
 
 
 def write_entities(path: Path, tagger: EntityTagger, sentences: "Dataset") -> tuple[int, int]:
-    """Finds the entities of sentences and writes a CSV file: `id, text, spans, note`.
+    """Finds the entities of sentences and writes a CSV file with the columns `id, text, spans, note`.
 
-    `spans` is a JSON list with the place of each entity in the text (`start`, `end` in characters), its `text`, `type`
-    and `confidence`, the mean probability of its words' tags. The file is there when it is whole.
+    `spans` is a JSON list of the entities as `EntityTagger.find` returns them. The file is written under a temporary
+    name and renamed when it is complete.
 
     Args:
         path (`Path`): The file.
         tagger (`EntityTagger`): The student.
-        sentences (`Dataset`): What `read_sentences` returned; unusable rows get no spans.
+        sentences (`Dataset`): The sentences that `read_sentences` returned. Unusable rows get no spans.
 
     Returns:
-        `tuple[int, int]`: Sentences that were labelled, and rows.
+        `tuple[int, int]`: The number of labelled sentences, and the number of rows.
 
     Raises:
         OSError: If the file cannot be written.

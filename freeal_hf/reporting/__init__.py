@@ -1,1 +1,1 @@
-"""Pictures and the report of a run."""
+"""Figures and the report of a run."""

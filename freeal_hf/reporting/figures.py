@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn once for report and cards: matplotlib figures from the files of its rounds."""
+"""The matplotlib figures of a run, for the report and the cards."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#2f6690", "#d1783c", "#3a7d44", "#8d99ae"
 _BINS = 40
-# A matrix with more labels than this would not be readable.
+# A matrix with more labels is not readable.
 _MATRIX_LABELS = 30
 
 
 def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Accuracy of annotator, student and final labels in each round; without gold, the estimate alone."""
+    """Draws the accuracy of annotator, student and final labels in each round, or entity F1 for entities.
+
+    Args:
+        records (`Sequence[Mapping[str, Any]]`): The metrics of each round. Without gold there is only the estimated
+            accuracy; without an estimate the figure says so.
+
+    Returns:
+        `Figure`: The figure.
+    """
     figure, axes = _figure()
     names = {
         "annotator_accuracy": ("annotator", _ORANGE),
@@ -29,7 +37,7 @@ def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
         "estimated_label_accuracy": ("final label, estimated", _GREY),
     }
     rounds = [record["round"] for record in records]
-    # Most words are outside of entities, whatever an annotator does: their accuracy would say nothing.
+    # Most words are outside of entities, so that their accuracy is always high. Use F1.
     is_f1 = any(record.get("label_f1") is not None for record in records)
     for key, (name, colour) in names.items():
         key = key.replace("_accuracy", "_f1") if is_f1 else key
@@ -37,12 +45,22 @@ def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
         if all(value is not None for value in values):
             axes.plot(rounds, values, marker="o", label=name, color=colour)
     axes.set(xlabel="round", ylabel="entity F1" if is_f1 else "accuracy", title="Quality per round", xticks=rounds)
-    axes.legend(frameon=False)
+    if axes.lines:
+        axes.legend(frameon=False)
+    else:
+        axes.text(0.5, 0.5, "no gold labels and no estimate", ha="center", va="center", transform=axes.transAxes)
     return figure
 
 
 def coverage(labels: "Dataset") -> "Figure":
-    """Share of right labels by share of texts kept, the surest first: as estimated, and true where there is gold."""
+    """Draws the share of right labels among the most confident texts: estimated, and true if there is gold.
+
+    Args:
+        labels (`Dataset`): The dataset of a round.
+
+    Returns:
+        `Figure`: The figure.
+    """
     figure, axes = _figure()
     confidence = np.asarray(labels["label_confidence"][:], dtype=float)
     order = np.argsort(-np.nan_to_num(confidence, nan=-1.0), kind="stable")[: int((~np.isnan(confidence)).sum())]
@@ -57,13 +75,22 @@ def coverage(labels: "Dataset") -> "Figure":
             shown = scored > 0
             share = (np.cumsum(right & is_known)[shown] / scored[shown], kept[shown] / len(confidence))
             axes.plot(share[1], share[0], label="true (gold)", color=_GREEN)
-    axes.set(xlabel="share of the texts kept, surest first", ylabel="right labels", title="Coverage and precision")
+    axes.set(
+        xlabel="share of texts, in order of confidence", ylabel="share of right labels", title="Coverage and precision"
+    )
     axes.legend(frameon=False)
     return figure
 
 
 def loss_histogram(labels: "Dataset") -> "Figure":
-    """The student's losses on the annotator's labels, clean and noisy samples apart."""
+    """Draws the histogram of the losses of clean and noisy samples.
+
+    Args:
+        labels (`Dataset`): The dataset of a round.
+
+    Returns:
+        `Figure`: The figure.
+    """
     figure, axes = _figure()
     losses = np.asarray(labels["loss"][:], dtype=float)
     clean = np.asarray(labels["is_clean"][:], dtype=bool)
@@ -77,35 +104,71 @@ def loss_histogram(labels: "Dataset") -> "Figure":
         color=[_BLUE, _ORANGE],
     )
     axes.set(
-        xlabel="loss of the student on the annotator's label (nats)", ylabel="texts", title="Small-loss selection"
+        xlabel="loss of the student for the label of the annotator (nats)",
+        ylabel="texts",
+        title="Small-loss selection",
     )
     axes.legend(frameon=False)
     return figure
 
 
 def confusion(labels: "Dataset") -> "Figure":
-    """How often each label of the annotator meets each label of the student."""
+    """Draws the confusion matrix of annotator and student.
+
+    Args:
+        labels (`Dataset`): The dataset of a round.
+
+    Returns:
+        `Figure`: The figure.
+    """
     names = label_names(labels)
     counts = _counts(flat(labels["annotator_label"]), flat(labels["student_label"]), len(names))
     return _matrix(counts, names, rows="annotator", columns="student", title="Annotator and student")
 
 
 def label_changes(before: "Dataset", after: "Dataset") -> "Figure":
-    """How often each final label of a round became each final label of the next one, for the same texts."""
+    """Draws how often each final label of a round became each final label of the next round.
+
+    Args:
+        before (`Dataset`): The dataset of a round.
+        after (`Dataset`): The dataset of the next round, with the same rows.
+
+    Returns:
+        `Figure`: The figure.
+    """
     names = label_names(after)
     counts = _counts(flat(before["label"]), flat(after["label"]), len(names))
     old, new = (str(int(labels[0]["round"])) for labels in (before, after))
-    return _matrix(counts, names, rows=f"round {old}", columns=f"round {new}", title="Final labels that changed")
+    return _matrix(counts, names, rows=f"round {old}", columns=f"round {new}", title="Changes of final labels")
 
 
 def label_names(labels: "Dataset") -> list[str]:
-    """The names of a dataset's labels, or of its words' tags."""
+    """Returns the names of the labels of a dataset, or of the tags of its words.
+
+    Args:
+        labels (`Dataset`): The dataset of a round.
+
+    Returns:
+        `list[str]`: The names by id.
+    """
     feature = labels.features["label"]
     return list(getattr(feature, "feature", feature).names)
 
 
 def flat(column: Iterable[Any]) -> np.ndarray:
-    """A column of label ids; of words' tag ids those of all sentences in a row."""
+    """Converts a column of label ids, or of lists of tag ids, to a flat array.
+
+    Args:
+        column (`Iterable`): The column.
+
+    Returns:
+        `np.ndarray` of shape `[samples]`: The ids of all rows.
+
+    Example:
+
+        >>> flat([[0, 1], [2]]).tolist()
+        [0, 1, 2]
+    """
     values = list(column)
     return np.concatenate(values).astype(int) if values and np.ndim(values[0]) else np.array(values)
 
@@ -133,7 +196,14 @@ def _matrix(counts: np.ndarray, names: Sequence[str], *, rows: str, columns: str
 
 
 def as_svg(figure: "Figure") -> str:
-    """The figure as an SVG element to put into a page."""
+    """Converts a figure to an SVG element for an HTML page.
+
+    Args:
+        figure (`Figure`): The figure.
+
+    Returns:
+        `str`: The element.
+    """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
@@ -141,12 +211,17 @@ def as_svg(figure: "Figure") -> str:
 
 
 def write_png(figure: "Figure", path: Path) -> None:
-    """Writes the figure as a PNG file."""
+    """Writes a figure as a PNG file.
+
+    Args:
+        figure (`Figure`): The figure.
+        path (`Path`): The file.
+    """
     figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
 
 def _figure(width: float = 6.4, height: float = 3.6) -> tuple["Figure", Any]:
-    # Not pyplot: it keeps every figure alive and picks a window system.
+    # Do not use pyplot, which keeps all figures in memory and chooses a GUI backend.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

@@ -1,4 +1,4 @@
-"""What a run found, for people: the table of its rounds and one self-contained HTML page."""
+"""The summary of a run for the terminal, and its HTML report."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 UNKNOWN = "unknown"
-"""What stands in place of an estimate that could not be made."""
+"""Shown if there is no estimate."""
 
 _DISPUTED_SHOWN = 25
 _ESTIMATE = "estimated_label_accuracy"
@@ -44,9 +44,15 @@ _COLUMNS = {
 
 
 def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """The table of the rounds as text, its header first.
+    """Returns the table of the rounds as text.
 
-    Columns that no round has a value for are left out, but for the estimate, which is then unknown.
+    Columns without any value are left out. The column of the estimated accuracy is always there.
+
+    Args:
+        records (`Sequence[Mapping[str, Any]]`): The metrics of each round.
+
+    Returns:
+        `list[list[str]]`: The header and a row for each round.
     """
     rows = [{**record, "tokens": record["prompt_tokens"] + record["completion_tokens"]} for record in records]
     shown = [key for key in _COLUMNS if key == _ESTIMATE or any(row.get(key) is not None for row in rows)]
@@ -54,7 +60,14 @@ def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """The table of the rounds for a terminal."""
+    """Returns the table of the rounds for a terminal.
+
+    Args:
+        records (`Sequence[Mapping[str, Any]]`): The metrics of each round.
+
+    Returns:
+        `str`: The lines of the table.
+    """
     rows = summary_rows(records)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -63,18 +76,25 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> str:
-    """What a finished run prints: the table of its rounds, and what became of the rows in the last one."""
-    counts = records[-1].get("counts")  # runs of earlier versions have none
+    """Returns the text that a finished run prints: the table of its rounds, and the counts of rows of the last one.
+
+    Args:
+        records (`Sequence[Mapping[str, Any]]`): The metrics of each round.
+
+    Returns:
+        `str`: The text.
+    """
+    counts = records[-1].get("counts")  # missing in runs of earlier versions
     return summary_table(records) + (f"\n\n{describe_counts(counts)}" if counts else "")
 
 
 def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Mapping[str, Any]]) -> None:
-    """Writes `report.html`. The page loads nothing from elsewhere, and texts are escaped.
+    """Writes `report.html`. The page loads no other files, and texts are escaped.
 
     Args:
         path (`Path`): The file to write.
-        labels (`Dataset`): The labelled rows of the last round.
-        task (`Task`): What was labelled.
+        labels (`Dataset`): The dataset of the last round.
+        task (`Task`): The task.
         records (`Sequence[Mapping]`): The metrics of each finished round.
     """
     from jinja2 import Environment
@@ -120,7 +140,7 @@ def _estimate(estimate: Mapping[str, float] | None) -> str:
 
 
 def _disputed(labels: "Dataset", task: Task) -> list[dict[str, Any]]:
-    """The texts on which annotator and student differ and the final label is least sure."""
+    """Returns the texts with the smallest confidence among those on which annotator and student differ."""
     kind = kind_of(task)
     annotator, student = labels["annotator_label"][:], labels["student_label"][:]
     confidence = np.array(labels["label_confidence"][:], dtype=float)

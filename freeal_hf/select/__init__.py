@@ -1,1 +1,1 @@
-"""Which texts a person should label first: one class for each strategy, each citing its source."""
+"""Strategies that choose which texts a person labels first, one class for each, with its source."""

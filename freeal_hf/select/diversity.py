@@ -1,4 +1,4 @@
-"""Strategies that ask for texts that differ from each other, and from what is labelled already."""
+"""Strategies that choose texts that differ from each other and from the labelled ones."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +19,7 @@ _EXACT_CLUSTERING_LIMIT = 20_000
 
 @dataclass(frozen=True)
 class RandomSampling:
-    """Any texts, each as likely as the others: what every strategy has to beat."""
+    """Chooses texts at random. This is the baseline for all other strategies."""
 
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -30,7 +30,7 @@ class RandomSampling:
 
 @dataclass(frozen=True)
 class EmbeddingKMeans:
-    """The texts nearest to the centres of `budget` clusters.
+    """Chooses the texts that are nearest to the centres of `budget` clusters.
 
     Source: BERT-KM of Yuan, Lin and Boyd-Graber, "Cold-start active learning through self-supervised language
     modeling", EMNLP 2020.
@@ -44,7 +44,7 @@ class EmbeddingKMeans:
         clustering = KMeans if len(free) <= _EXACT_CLUSTERING_LIMIT else MiniBatchKMeans
         model = clustering(n_clusters=budget, n_init=1, random_state=int(rng.integers(2**31))).fit(points)
         similarity = normalize(model.cluster_centers_) @ points.T
-        # The largest clusters first, so that a person who stops early has labelled what is most common.
+        # The largest clusters come first, so that a person who stops early has labelled the most common texts.
         order = np.argsort(-np.bincount(model.labels_, minlength=budget), kind="stable")
         chosen: list[int] = []
         for centre in order:
@@ -55,9 +55,9 @@ class EmbeddingKMeans:
 
 @dataclass(frozen=True)
 class CoreSet:
-    """Greedy k-centre: each next text is the one farthest from all that are labelled or chosen.
+    """Chooses texts by greedy k-centre: the next text is the one with the largest distance from all previous ones.
 
-    With nothing labelled it begins with the text nearest to the mean.
+    If no text is labelled, the first choice is the text nearest to the mean.
 
     Source: Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach", ICLR 2018.
     """
@@ -82,14 +82,14 @@ class CoreSet:
 
 @dataclass(frozen=True)
 class ContrastiveActiveLearning:
-    """Texts whose prediction differs most from those of the nearest labelled texts: alike, yet judged otherwise.
+    """Chooses texts whose prediction differs most from those of similar labelled texts.
 
-    The score is the mean Kullback-Leibler divergence of the text's prediction from the neighbours'.
+    The score is the mean Kullback-Leibler divergence between the prediction for a text and those for its neighbours.
 
     Source: Margatina et al., "Active learning by acquiring contrastive examples", EMNLP 2021.
 
     Args:
-        neighbours (`int`, *optional*, defaults to 10): Labelled texts to compare with.
+        neighbours (`int`, *optional*, defaults to 10): The number of labelled texts to compare with.
     """
 
     neighbours: int = 10
@@ -100,7 +100,7 @@ class ContrastiveActiveLearning:
         assert pool.embeddings is not None and pool.probabilities is not None
         points, labelled = normalize(pool.embeddings), pool.labelled
         if not len(labelled):
-            raise InputError("Contrastive active learning compares with labelled texts: give some with --labelled.")
+            raise InputError("Contrastive active learning needs labelled texts: give some with --labelled.")
         index = NearestNeighbors(n_neighbors=min(self.neighbours, len(labelled))).fit(points[labelled])
         nearest = labelled[index.kneighbors(points, return_distance=False)]
         logs = np.log(np.clip(pool.probabilities, 1e-12, None))
@@ -110,16 +110,17 @@ class ContrastiveActiveLearning:
 
 @dataclass(frozen=True)
 class DiscriminativeActiveLearning:
-    """Texts that a classifier tells most easily from the labelled ones; in several steps, so that they differ.
+    """Chooses texts that a classifier separates best from the labelled ones, in several steps.
 
-    With nothing labelled it begins with the text nearest to the mean.
+    If no text is labelled, the first choice is the text nearest to the mean.
 
     Source: Gissin and Shalev-Shwartz, "Discriminative active learning", arXiv 1907.06347. The classifier is a logistic
     regression on the embeddings.
 
     Args:
-        steps (`int`, *optional*, defaults to 10): In how many parts the budget is chosen.
-        unlabelled_factor (`int`, *optional*, defaults to 10): Unlabelled texts that it learns from, per labelled one.
+        steps (`int`, *optional*, defaults to 10): The number of steps in which the budget is spent.
+        unlabelled_factor (`int`, *optional*, defaults to 10): The number of unlabelled training texts for each
+            labelled one.
     """
 
     steps: int = 10

@@ -1,4 +1,4 @@
-"""The strategy that asks a language model which texts a person should label first."""
+"""The strategy in which a language model chooses the texts."""
 
 import logging
 from dataclasses import dataclass, field
@@ -18,37 +18,40 @@ from freeal_hf.tasks import Task
 logger = logging.getLogger(__name__)
 
 Recap = Literal["none", "texts", "ids"]
-"""What a prompt tells of earlier choices."""
+"""What a prompt contains about earlier choices."""
 
 _FRUITLESS_PROMPTS = 3
 
 
 @dataclass(frozen=True)
 class LLMSelection:
-    """A language model is shown batches of texts with ids and picks the most informative and diverse.
+    """Shows batches of texts to a language model, which chooses the most informative and diverse ones.
 
-    Source: ActiveLLM (Bayer and Reuter 2024, arXiv 2405.10808). Its best variant is the default: no advice, thinking
-    first. Exact copies, also but for URLs and retweet marks, are shown once. An id that is none of the shown ones, or
-    repeats, is dropped and another one asked for; what was chosen is not shown again as a candidate to choose.
+    Source: ActiveLLM (Bayer and Reuter 2024, arXiv 2405.10808). The defaults are its best variant: without advice,
+    with an explanation before the answer. Copies of a text, also those that only differ in URLs and retweet marks, are
+    shown once. Ids that are unknown or repeated are dropped, and the model is asked for others. Chosen texts cannot be
+    chosen again.
 
     Args:
-        annotator (`TextChooser`): Who chooses.
-        task (`Task`): What the texts will be labelled for.
-        guidelines (`str`, *optional*): What the person who labels is told.
-        texts_per_prompt (`int`, *optional*, defaults to 100): New texts in one prompt.
-        picks_per_prompt (`int`, *optional*, defaults to 32): Most texts to choose from one batch; a larger budget
-            takes several batches.
-        with_advice (`bool`, *optional*): Whether to say what makes a text worth labelling.
-        with_explanation (`bool`, *optional*, defaults to `True`): Whether the model thinks on paper first.
-        recap (`str`, *optional*, defaults to `"texts"`): What a later prompt tells of the texts chosen before:
-            nothing, the `texts`, or their `ids` (then the earlier batches are shown again).
-        max_attempts (`int`, *optional*, defaults to 3): How often one batch is asked for what is still missing.
-        cache (`AnswerCache`, *optional*): Where every answer is written before it is used, and looked for first.
-        ledger (`Ledger`, *optional*): Is filled with calls and tokens.
-        spending (`Budget`, *optional*): Limits in dollars or tokens.
+        annotator (`TextChooser`): The annotator that chooses.
+        task (`Task`): The task for which the texts will be labelled.
+        guidelines (`str`, *optional*): The annotation guidelines of the person who will label.
+        texts_per_prompt (`int`, *optional*, defaults to 100): The number of new texts in a prompt.
+        picks_per_prompt (`int`, *optional*, defaults to 32): The maximum number of texts to choose from a batch. A
+            larger budget takes several batches.
+        with_advice (`bool`, *optional*, defaults to `False`): Whether the prompt describes which texts are worth
+            labelling.
+        with_explanation (`bool`, *optional*, defaults to `True`): Whether the model explains its choice before it
+            answers.
+        recap (`str`, *optional*, defaults to `"texts"`): What a later prompt contains about the chosen texts: `none`,
+            the `texts`, or their `ids` (the earlier batches are then shown again).
+        max_attempts (`int`, *optional*, defaults to 3): The maximum number of prompts for a batch.
+        cache (`AnswerCache`, *optional*): The cache in which answers are looked up, and written before they are used.
+        ledger (`Ledger`, *optional*): The ledger that counts calls and tokens.
+        spending (`Budget`, *optional*): The limits in dollars or tokens.
 
     Raises:
-        InputError: If an option cannot be used.
+        InputError: If an argument has no valid value, or the annotator cannot choose texts.
     """
 
     annotator: TextChooser
@@ -79,12 +82,12 @@ class LLMSelection:
             raise InputError(f"recap is {self.recap!r}; choose {', '.join(get_args(Recap))}.")
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> list[int]:
-        """See `Strategy`. May give fewer than `budget` where the model does not answer with usable ids.
+        """See `Strategy`. Returns fewer than `budget` texts if the model does not answer with usable ids.
 
         Raises:
-            AnnotatorError: If the model cannot be asked.
-            BudgetExceeded: If the next call might pass `spending`; every answer is kept.
-            InputError: If the texts of one prompt do not fit into the model's context.
+            AnnotatorError: If the model cannot be called.
+            BudgetExceeded: If the next call could exceed `spending`. All answers are kept.
+            InputError: If the texts of a prompt do not fit into the context of the model.
         """
         free = pool.unlabelled
         distinct = free[distinct_indices(pool.texts[i] for i in free)]
@@ -94,7 +97,7 @@ class LLMSelection:
         chosen: list[int] = []
         fruitless = 0
         while len(chosen) < budget and fruitless < _FRUITLESS_PROMPTS:
-            if not queue:  # all have been shown: what was passed over gets another chance
+            if not queue:  # all texts have been shown: show those again that were not chosen
                 queue = [index for index in shown if index not in chosen]
                 shown = []
             if not queue:
@@ -110,7 +113,7 @@ class LLMSelection:
     def _ask_batch(
         self, pool: Pool, batch: list[int], shown: list[int], chosen: list[int], earlier: list[str], wanted: int
     ) -> list[int]:
-        """Asks for `wanted` texts of a batch until there are enough, or attempts are used up."""
+        """Asks for texts of a batch until `wanted` are chosen or `max_attempts` is reached."""
         picks: list[int] = []
         for attempt in range(1, self.max_attempts + 1):
             known = chosen + picks
@@ -130,13 +133,13 @@ class LLMSelection:
             [(_, choice)] = run(work, [request], cache=self.cache, ledger=self.ledger, budget=self.spending)
             if choice.reason == "text too long":
                 raise InputError(
-                    f"{len(candidates)} texts do not fit into the model's context; show fewer in one prompt "
-                    f"(--texts-per-prompt, now {self.texts_per_prompt}) or recap less (--recap none)."
+                    f"{len(candidates)} texts do not fit into the context of the model; use fewer in a prompt "
+                    f"(--texts-per-prompt, now {self.texts_per_prompt}), or --recap none."
                 )
             allowed = set(candidates).difference(known)
             usable = [number for number in dict.fromkeys(choice.numbers) if number in allowed]
             if len(usable) < len(choice.numbers):
-                logger.info("%d ids were unknown, repeated or taken.", len(choice.numbers) - len(usable))
+                logger.info("%d ids were unknown, repeated or already chosen.", len(choice.numbers) - len(usable))
             picks += usable[: wanted - len(picks)]
             if len(picks) == wanted:
                 break

@@ -1,4 +1,4 @@
-"""What a strategy chooses from, and the rule that every strategy is held to: exactly the budget, nothing twice."""
+"""The pool of texts, the protocol of strategies, and `select_instances`, which checks what a strategy chooses."""
 
 import logging
 import re
@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL
 
@@ -19,14 +20,17 @@ _RETWEET = re.compile(r"^(?:RT|rt)\s+(?:@\w+:?\s*)?")
 
 @dataclass(frozen=True)
 class Pool:
-    """Texts to choose from, and what a student thinks of them.
+    """The texts to choose from, with the embeddings and predictions of a student.
 
     Args:
         texts (`list[str]`): The `n` distinct texts.
-        labels (`np.ndarray` of shape `(n,)`): What people said so far; -1 where nobody was asked.
-        embeddings (`np.ndarray` of shape `(n, d)`, *optional*): Sentence embeddings, the student's where there is one.
-        probabilities (`np.ndarray` of shape `(n, k)`, *optional*): The student's probability of every label.
-        dropout_probabilities (`np.ndarray` of shape `(passes, n, k)`, *optional*): The same with dropout switched on.
+        labels (`np.ndarray` of shape `[n]`): The human labels; -1 means none.
+        embeddings (`np.ndarray` of shape `[n, hidden size]`, *optional*): The embeddings of the texts, by the student
+            or by the encoder.
+        probabilities (`np.ndarray` of shape `[n, labels]`, *optional*): The probability that the student gives each
+            label.
+        dropout_probabilities (`np.ndarray` of shape `[passes, n, labels]`, *optional*): The same for several forward
+            passes with dropout.
     """
 
     texts: list[str]
@@ -37,35 +41,45 @@ class Pool:
 
     @property
     def labelled(self) -> np.ndarray:
-        """Indices of the texts that have a label."""
+        """The indices of the texts with a label."""
         return np.flatnonzero(self.labels != NO_LABEL)
 
     @property
     def unlabelled(self) -> np.ndarray:
-        """Indices of the texts that can be chosen."""
+        """The indices of the texts without a label, which can be chosen."""
         return np.flatnonzero(self.labels == NO_LABEL)
 
 
 class Strategy(Protocol):
-    """A way to choose texts.
+    """A strategy that chooses texts.
 
-    `needs` names the fields of the pool that it reads beside texts and labels.
+    Attributes:
+        needs (`tuple[str, ...]`): The fields of the pool that it reads in addition to texts and labels.
     """
 
     needs: ClassVar[tuple[str, ...]]
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Iterable[int]:
-        """Indices of texts without a label, the most wanted first; best exactly `budget` of them."""
+        """Chooses texts without a label.
+
+        Args:
+            pool (`Pool`): The texts to choose from.
+            budget (`int`): The number of texts to choose.
+            rng (`np.random.Generator`): The random generator to use.
+
+        Returns:
+            `Iterable[int]`: The indices of the chosen texts, in order of importance; `budget` of them if possible.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Selected:
-    """A text that was chosen.
+    """A chosen text.
 
     Args:
         index (`int`): Its index in the pool.
-        is_filler (`bool`): Whether it was drawn at random, to fill up what the strategy left open.
+        is_filler (`bool`): Whether it was drawn at random because the strategy chose too few texts.
     """
 
     index: int
@@ -73,22 +87,29 @@ class Selected:
 
 
 def select_instances(strategy: Strategy, pool: Pool, budget: int, *, seed: int = 0) -> list[Selected]:
-    """Chooses exactly `budget` texts that nobody has labelled.
+    """Chooses exactly `budget` texts without a label.
 
-    What a strategy returns is checked: an index that is none, is labelled or repeats is dropped. Should it choose too
-    few (an LLM may), the rest is drawn at random, marked as such, and a warning says how many.
+    Indices that are invalid, repeated or belong to labelled texts are dropped. If the strategy chooses too few texts
+    (an LLM may), the others are drawn at random and marked, and a warning is logged.
 
     Args:
-        strategy (`Strategy`): How to choose.
-        pool (`Pool`): What to choose from, with all that the strategy needs.
-        budget (`int`): How many.
-        seed (`int`, *optional*, defaults to 0): Seed of all that is drawn.
+        strategy (`Strategy`): The strategy.
+        pool (`Pool`): The texts to choose from, with all fields that the strategy needs.
+        budget (`int`): The number of texts to choose.
+        seed (`int`, *optional*, defaults to 0): The random seed.
 
     Returns:
-        `list[Selected]`: In the order of the choice.
+        `list[Selected]`: The chosen texts, in the order of the choice.
 
     Raises:
         InputError: If the budget is below 1 or larger than the number of texts without a label.
+
+    Example:
+
+        >>> from freeal_hf.select.diversity import RandomSampling
+        >>> pool = Pool(["a", "b", "c"], labels=np.array([0, -1, -1]))
+        >>> sorted(text.index for text in select_instances(RandomSampling(), pool, budget=2))
+        [1, 2]
     """
     check_budget(pool, budget)
     free = pool.unlabelled
@@ -104,7 +125,11 @@ def select_instances(strategy: Strategy, pool: Pool, budget: int, *, seed: int =
 
 
 def check_budget(pool: Pool, budget: int) -> None:
-    """Refuses a budget that cannot be met, before anything is trained or paid for.
+    """Checks that there are enough texts for a budget, before anything is trained or paid for.
+
+    Args:
+        pool (`Pool`): The texts to choose from.
+        budget (`int`): The number of texts to choose.
 
     Raises:
         InputError: If the budget is below 1 or larger than the number of texts without a label.
@@ -114,15 +139,27 @@ def check_budget(pool: Pool, budget: int) -> None:
         raise InputError(f"The budget is {budget}; it must be at least 1.")
     if budget > free:
         raise InputError(
-            f"The budget is {budget}, but there are only {free} different texts without a label; choose at most as "
-            "many."
+            f"The budget is {budget}, but the data have only {counted(free, 'different text')} without a "
+            "label; choose at most as many."
         )
 
 
 def distinct_indices(texts: Iterable[str]) -> list[int]:
-    """Indices of the texts that are no copy of an earlier one, but for case, white space, URLs and retweet marks.
+    """Returns the indices of the texts that are not copies of an earlier one.
 
-    Source: the cleaning of ActiveLLM (Bayer and Reuter 2024, arXiv 2405.10808).
+    Texts that only differ in case, white space, URLs and retweet marks are copies. Source: the cleaning of ActiveLLM
+    (Bayer and Reuter 2024, arXiv 2405.10808).
+
+    Args:
+        texts (`Iterable[str]`): The texts.
+
+    Returns:
+        `list[int]`: The indices, in the order of the texts.
+
+    Example:
+
+        >>> distinct_indices(["RT @ann: Great news", "great  NEWS https://t.co/x", "Other news"])
+        [0, 2]
     """
     seen: set[str] = set()
     kept = []

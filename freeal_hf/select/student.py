@@ -1,4 +1,4 @@
-"""What a student, or an encoder that nobody has trained yet, tells a strategy about the texts."""
+"""Adds the embeddings and predictions that a strategy needs to a pool, with a student or an untrained encoder."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,27 +27,27 @@ def described_pool(
     max_length: int = 128,
     seed: int = 0,
 ) -> Pool:
-    """The pool with what a strategy needs to know of its texts.
+    """Adds the fields that a strategy needs to a pool.
 
-    With labels there, a student is trained on them and describes all texts. Without, only embeddings can be had, from
-    the encoder as it is (mean of the last layer).
+    If there are labels, a student is trained on them, and computes embeddings and predictions of all texts. Otherwise
+    there are only embeddings, by the untrained encoder (mean of the last layer).
 
     Args:
-        pool (`Pool`): Texts, and labels where people gave any.
-        strategy (`Strategy`): Who asks.
-        task (`Task`, *optional*): The labels; needed where there are any.
-        student (`str`): Hub id or folder of the encoder.
-        epochs (`float`, *optional*, defaults to 20): Passes of the student over the labelled texts.
-        batch_size (`int`, *optional*, defaults to 64): Texts in one forward pass.
-        max_length (`int`, *optional*, defaults to 128): Tokens that are read of a text.
-        seed (`int`, *optional*, defaults to 0): Seed of the training and of dropout.
+        pool (`Pool`): The texts and human labels.
+        strategy (`Strategy`): The strategy.
+        task (`Task`, *optional*): The task; needed if there are labels.
+        student (`str`): The Hub id or folder of the encoder.
+        epochs (`float`, *optional*, defaults to 20): The number of training epochs.
+        batch_size (`int`, *optional*, defaults to 64): The number of texts in a forward pass.
+        max_length (`int`, *optional*, defaults to 128): The maximum number of tokens in a text.
+        seed (`int`, *optional*, defaults to 0): The random seed of the training and of dropout.
 
     Returns:
-        `Pool`: `embeddings` of shape `(n, d)`, `probabilities` `(n, k)`, `dropout_probabilities` `(10, n, k)`, each
-        where it is needed.
+        `Pool`: The pool with those of `embeddings`, `probabilities` and `dropout_probabilities` (10 passes) that the
+        strategy needs.
 
     Raises:
-        InputError: If the strategy needs a student and nothing is labelled, or the encoder cannot be loaded.
+        InputError: If the strategy needs a student and no text is labelled, or the encoder cannot be loaded.
     """
     needs = set(strategy.needs)
     if not needs:
@@ -55,8 +55,8 @@ def described_pool(
     has_labels = len(pool.labelled) > 0
     if needs & _NEEDS_STUDENT and not has_labels:
         raise InputError(
-            f"{type(strategy).__name__} asks a student, which needs labelled texts: give some with --labelled, or "
-            "choose the first ones by llm, kmeans, coreset or random."
+            f"{type(strategy).__name__} needs a student, which is trained on labelled texts: give some with "
+            "--labelled, or choose the first texts with the strategy llm, kmeans, coreset or random."
         )
     if has_labels:
         assert task is not None
@@ -86,7 +86,7 @@ def _trained(pool: Pool, task: Task, student: str, epochs: float, max_length: in
         args = FreeALConfig(
             output_dir=folder,
             num_train_epochs=epochs,
-            warm_up_epochs=int(np.ceil(epochs)),  # labels of people are no noise: plain cross-entropy to the end
+            warm_up_epochs=int(np.ceil(epochs)),  # human labels are clean, so use plain cross-entropy only
             per_device_train_batch_size=16,
             max_length=max_length,
             save_strategy="no",
@@ -124,7 +124,7 @@ def _switch_dropout_on(model: Any, seed: int) -> None:
 
 def _no_encoder(student: str, error: Exception) -> InputError:
     return InputError(
-        f"{student!r} is no encoder that can be loaded; give a folder or a Hub id. transformers says: "
+        f"{student!r} cannot be loaded as an encoder; give a folder or a Hub id. transformers says: "
         f"{str(error).splitlines()[0]}"
     )
 
@@ -132,7 +132,7 @@ def _no_encoder(student: str, error: Exception) -> InputError:
 def _described(
     model: Any, tokenizer: Any, texts: Sequence[str], batch_size: int, max_length: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Embeddings of shape `(n, d)`, and probabilities of shape `(n, k)` where the model has a head."""
+    """Computes embeddings, shape `[n, hidden size]`, and probabilities, shape `[n, labels]`, if there is a head."""
     import torch
 
     embeddings: list[Any] = [None] * len(texts)

@@ -1,4 +1,4 @@
-"""Strategies that ask for the texts of which the student is least sure."""
+"""Strategies that choose the texts for which the student is least certain."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +10,7 @@ from freeal_hf.select.pool import Pool
 
 @dataclass(frozen=True)
 class LeastConfidence:
-    """Smallest probability of the likeliest label.
+    """Chooses the texts whose most probable label has the smallest probability.
 
     Source: Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994; for several classes
     Culotta and McCallum, AAAI 2005.
@@ -26,7 +26,7 @@ class LeastConfidence:
 
 @dataclass(frozen=True)
 class BreakingTies:
-    """Smallest margin between the two likeliest labels.
+    """Chooses the texts with the smallest difference between the two most probable labels.
 
     Source: Luo et al., "Active learning to recognize multiple types of plankton", JMLR 6, 2005.
     """
@@ -42,7 +42,7 @@ class BreakingTies:
 
 @dataclass(frozen=True)
 class PredictionEntropy:
-    """Largest entropy of the predicted labels.
+    """Chooses the texts with the largest entropy of the prediction.
 
     Source: Holub, Perona and Burl, "Entropy-based active learning for object recognition", CVPR workshops 2008.
     """
@@ -57,10 +57,10 @@ class PredictionEntropy:
 
 @dataclass(frozen=True)
 class BALD:
-    """Largest mutual information between the label and the weights, by Monte Carlo dropout.
+    """Chooses the texts with the largest mutual information between label and weights, by Monte Carlo dropout.
 
-    The entropy of the mean prediction less the mean entropy of the predictions: high where passes are sure and
-    disagree.
+    This is the entropy of the mean prediction minus the mean entropy of the predictions. It is large if the forward
+    passes are certain but disagree.
 
     Source: Houlsby et al., "Bayesian active learning for classification and preference learning", arXiv 1112.5745;
     with dropout: Gal, Islam and Ghahramani, ICML 2017.
@@ -76,24 +76,32 @@ class BALD:
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Entropy over the last axis, in nats.
+    """Computes the entropy over the last axis, in nats.
 
     Args:
-        probabilities (`np.ndarray` of shape `(..., k)`): Distributions.
+        probabilities (`np.ndarray` of shape `[..., labels]`): The distributions.
 
     Returns:
-        `np.ndarray` of shape `(...)`.
+        `np.ndarray` of shape `[...]`: The entropies.
+
+    Example:
+
+        >>> float(entropy(np.array([0.5, 0.5])).round(3))  # ln 2
+        0.693
     """
     return -(probabilities * np.log(np.clip(probabilities, 1e-12, None))).sum(axis=-1)
 
 
 def highest(scores: np.ndarray, pool: Pool, budget: int) -> np.ndarray:
-    """Indices of the texts without a label that have the highest scores, the highest first.
+    """Returns the indices of the texts without a label that have the highest scores.
 
     Args:
-        scores (`np.ndarray` of shape `(n,)`): One for each text of the pool.
+        scores (`np.ndarray` of shape `[n]`): The score of each text of the pool.
         pool (`Pool`): The pool.
-        budget (`int`): How many.
+        budget (`int`): The number of texts.
+
+    Returns:
+        `np.ndarray` of shape `[budget]`: The indices, with the highest score first.
     """
     free = pool.unlabelled
     return free[np.argsort(-scores[free], kind="stable")[:budget]]

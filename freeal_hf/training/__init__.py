@@ -1,1 +1,1 @@
-"""The student's half: train a small classifier on noisy labels, and tell the clean labels from the wrong ones."""
+"""Training of the student: a small classifier that learns from noisy labels and selects the clean ones."""

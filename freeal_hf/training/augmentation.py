@@ -1,4 +1,4 @@
-"""Second views of texts: back-translation, masked-LM substitution, token dropout; resumable, failures counted."""
+"""Second views of texts by back-translation, masked language model or token dropout."""
 
 import hashlib
 import json
@@ -21,32 +21,36 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Augmenter(Protocol):
-    """Writes a second view of each text: other words, the same meaning.
+    """Writes a second view of each text, which has the same meaning in other words.
 
-    A view depends on its text alone (and on the augmenter's settings), so that a run that was stopped goes on to the
-    same result.
+    A view only depends on its text and the settings of the augmenter, so that a stopped run continues with the same
+    result.
     """
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """One view for each text, in their order."""
+        """Writes a view of each text, in the same order."""
         ...
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """What the views depend on, as JSON-able values."""
+        """Returns the settings on which the views depend, as values that JSON can hold."""
         ...
 
 
 class BackTranslation:
-    """Translates into another language and back (Sennrich et al., ACL 2016; as a view: UDA, Xie et al. 2020).
+    """Translates texts into another language and back.
+
+    Source: Sennrich et al., ACL 2016; as a second view: UDA (Xie et al., NeurIPS 2020).
 
     Args:
-        forward (`str`): Sequence-to-sequence model into the other language, such as `Helsinki-NLP/opus-mt-en-fr`.
-        backward (`str`): The model back.
-        num_beams (`int`, *optional*, defaults to 1): Beams of both searches; more are slower and vary less.
-        dtype (`str`, *optional*, defaults to `"auto"`): `float32`, `bfloat16`, or what suits the device.
+        forward (`str`): The sequence-to-sequence model for the other language, such as `Helsinki-NLP/opus-mt-en-fr`.
+        backward (`str`): The model for the translation back.
+        num_beams (`int`, *optional*, defaults to 1): The number of beams of both searches. Beam search is slower, and
+            its views differ less from the text.
+        dtype (`str`, *optional*, defaults to `"auto"`): `float32`, `bfloat16`, or `auto`: `bfloat16` on GPUs that
+            support it.
 
     Raises:
-        InputError: If a model cannot be loaded, or the dtype is none of these.
+        InputError: If a model cannot be loaded, or for another dtype.
     """
 
     def __init__(self, forward: str, backward: str, *, num_beams: int = 1, dtype: str = "auto") -> None:
@@ -59,7 +63,7 @@ class BackTranslation:
         translated = list(texts)
         for model, tokenizer in self._legs:
             inputs = tokenizer(translated, truncation=True, padding=True, return_tensors="pt").to(model.device)
-            # Translations of like length; one that runs on is cut, and left out for its length afterwards.
+            # Limit the length: a translation that does not end is truncated here, and refused later for its length.
             longest = min(2 * inputs["input_ids"].shape[1] + 10, getattr(model.config, "max_position_embeddings", 512))
             with torch.inference_mode():
                 output = model.generate(
@@ -74,13 +78,15 @@ class BackTranslation:
 
 
 class MaskedSubstitution:
-    """Replaces some tokens by others that a masked language model finds likely (Kobayashi, NAACL 2018).
+    """Replaces some tokens by predictions of a masked language model.
+
+    Source: contextual augmentation (Kobayashi, NAACL 2018).
 
     Args:
-        model (`str`): Masked language model.
-        share (`float`, *optional*, defaults to 0.15): Share of tokens to replace, at least one.
-        seed (`int`, *optional*, defaults to 0): Seed of the choice.
-        dtype (`str`, *optional*, defaults to `"auto"`): As in `BackTranslation`.
+        model (`str`): The masked language model.
+        share (`float`, *optional*, defaults to 0.15): The share of tokens to replace; at least one is replaced.
+        seed (`int`, *optional*, defaults to 0): The random seed.
+        dtype (`str`, *optional*, defaults to `"auto"`): As in [`BackTranslation`].
 
     Raises:
         InputError: If the model cannot be loaded, or the share is not between 0 and 1.
@@ -123,14 +129,21 @@ class MaskedSubstitution:
 
 
 class TokenDropout:
-    """Leaves out some words: random deletion of EDA (Wei and Zou, EMNLP 2019). No model is needed.
+    """Deletes some words. No model is needed.
+
+    Source: random deletion of EDA (Wei and Zou, EMNLP 2019).
 
     Args:
-        share (`float`, *optional*, defaults to 0.15): Probability of a word to be left out; one always stays.
-        seed (`int`, *optional*, defaults to 0): Seed of the choice.
+        share (`float`, *optional*, defaults to 0.15): The probability that a word is deleted; one word is always kept.
+        seed (`int`, *optional*, defaults to 0): The random seed.
 
     Raises:
         InputError: If the share is not between 0 and 1.
+
+    Example:
+
+        >>> TokenDropout(share=0.5)(["the order came on time"])
+        ['the order came']
     """
 
     def __init__(self, *, share: float = 0.15, seed: int = 0) -> None:
@@ -148,17 +161,17 @@ class TokenDropout:
         rng = random.Random(_seed_of(text, self._seed))
         words = text.split()
         kept = [word for word in words if rng.random() >= self._share]
-        return " ".join(kept or [rng.choice(words)])
+        return " ".join(kept or [rng.choice(words)]) if words else ""  # a text of blanks has no view
 
 
 @dataclass(frozen=True)
 class AugmentedTexts:
-    """Views of some texts, and what went wrong.
+    """The second views of texts.
 
     Args:
-        views (`list[str]`): A view for each text, empty where there is none.
-        failures (`Counter[str]`): How many distinct texts have none, by reason.
-        total (`int`): Distinct texts.
+        views (`list[str]`): The view of each text; empty if it has none.
+        failures (`Counter[str]`): The number of distinct texts without a view, by reason.
+        total (`int`): The number of distinct texts.
     """
 
     views: list[str]
@@ -180,23 +193,29 @@ def augment(
     journal: Path | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> AugmentedTexts:
-    """Writes a view of each text; equal texts share one.
+    """Writes a second view of each text. Equal texts have the same view.
 
-    A view that is empty, runs away (three times as long as its text), or is a text of the input but for case and white
-    space, is no second view and is left out.
+    A view is left out if it is empty, much longer than its text (three times), or the same as a text of the input
+    apart from case and white space.
 
     Args:
         texts (`Sequence[str]`): The texts.
-        augmenter (`Augmenter`): Who writes.
-        batch_size (`int`, *optional*, defaults to 32): Texts in one batch; batches hold texts of like length.
-        journal (`Path`, *optional*): File in which finished views stand, so that a run that was stopped goes on.
-        progress (`Callable`, *optional*): Called with the number of texts that are finished.
+        augmenter (`Augmenter`): The augmenter.
+        batch_size (`int`, *optional*, defaults to 32): The number of texts in a batch. Texts of similar length are
+            batched together.
+        journal (`Path`, *optional*): A file for finished views, with which a stopped run continues.
+        progress (`Callable`, *optional*): Called with the number of finished texts.
 
     Returns:
-        `AugmentedTexts`: The views and what went wrong.
+        `AugmentedTexts`: The views, and the reasons for missing ones.
 
     Raises:
-        InputError: If the batch size is below 1, or the journal is another augmentation's.
+        InputError: If the batch size is below 1, or the journal belongs to another augmentation.
+
+    Example:
+
+        >>> augment(["the order came on time", ""], TokenDropout(share=0.5)).views
+        ['the order came', '']
     """
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
@@ -244,7 +263,7 @@ def _loaded(kind: Any, name: str, dtype: str) -> tuple[Any, Any]:
         model = kind.from_pretrained(name, dtype=_DTYPES[dtype])
     except (OSError, ValueError, ImportError) as error:
         raise InputError(
-            f"The model {name!r} could not be loaded; name a folder or a Hub id of a model of this kind (Marian's "
+            f"The model {name!r} cannot be loaded; give a folder or a Hub id of a model of this kind (Marian models "
             f"need sentencepiece: pip install 'freeal-hf[augment]'). transformers says: {str(error).strip()[:300]}"
         ) from error
     return model.eval().to(device), tokenizer
@@ -269,7 +288,7 @@ def _normalised(text: str) -> str:
 
 
 def _read_journal(path: Path, augmenter: Augmenter) -> dict[str, str]:
-    """Finished views by key; a new journal begins with the augmenter's fingerprint."""
+    """Reads the finished views by key. The first line of a journal is the fingerprint of the augmenter."""
     head = json.dumps(augmenter.fingerprint(), sort_keys=True)
     content = path.read_bytes() if path.is_file() else b""
     whole = content[: content.rfind(b"\n") + 1]
@@ -279,8 +298,8 @@ def _read_journal(path: Path, augmenter: Augmenter) -> dict[str, str]:
     first, *lines = whole.decode("utf-8").split("\n")[:-1]
     if first != head:
         raise InputError(
-            f"{str(path)!r} holds the views of another augmentation ({first}); delete it to begin anew, or go on with "
-            "the options that it was begun with."
+            f"{str(path)!r} has the views of another augmentation ({first}); delete it to start again, or use the "
+            "options with which it was started."
         )
     if len(whole) < len(content):  # the process was killed while it wrote the last line
         with path.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""How the trainer learns where its training stands."""
+"""The callback that calls the trainer when a training or an epoch begins, and when the training ends."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 class TrainingHooks(TrainerCallback):
-    """Calls functions when training and its epochs begin, and when training is over.
+    """Calls functions when the training and its epochs begin, and when the training ends.
 
     Args:
-        on_begin (`Callable`): Called before the first epoch, once the student is where it is trained.
+        on_begin (`Callable`): Called before the first epoch, when the student is on its device.
         on_epoch (`Callable`): Called before each epoch.
-        on_end (`Callable`): Called after the last epoch, once the best student is loaded.
+        on_end (`Callable`): Called after the last epoch, when the best student is loaded.
     """
 
     def __init__(self, on_begin: Callable[[], None], on_epoch: Callable[[], None], on_end: Callable[[], None]) -> None:

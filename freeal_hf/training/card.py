@@ -1,4 +1,4 @@
-"""The card of a student that was trained on its own, without a run around it."""
+"""The model card of a student that was trained with `FreeALTrainer` alone, not in a run."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,17 @@ def write_card(
     *,
     labels_words: bool = False,
 ) -> None:
-    """Writes the student's card to the trainer's `output_dir`; what its owner wrote into an older one stays.
+    """Writes the model card of the student to the `output_dir` of the trainer. Text that a user added to it is kept.
 
     Args:
-        trainer: The trainer, after training.
-        selection: What the student thinks of its training labels, if it was trained.
-        model_name: Title of the card; by default the name of the folder.
-        base_model: Encoder that the student started from; by default the one that it was loaded from, if on the Hub.
-        datasets: Datasets on the Hub that it was trained on.
-        metadata: Further metadata, such as `license`; `None` is left out.
-        labels_words: Whether its labels are the BIO tags of words.
+        trainer (`Trainer`): The trainer, after training.
+        selection (`Selection`, *optional*): The selection, if the student was trained.
+        model_name (`str`, *optional*): The title of the card. Defaults to the name of the folder.
+        base_model (`str`, *optional*): The encoder that was fine-tuned. Defaults to the one that was loaded, if it is
+            on the Hub.
+        datasets (`str` or `Sequence[str]`, *optional*): The Hub datasets that the student was trained on.
+        metadata (`Mapping[str, Any]`): Further metadata, such as `license`. Values that are `None` are left out.
+        labels_words (`bool`, *optional*, defaults to `False`): Whether the labels are BIO tags of words.
     """
     dataset_id = datasets if isinstance(datasets, str) else next(iter(datasets or ()), None)
     config: Any = trainer.model.config  # type: ignore[union-attr]
@@ -93,5 +94,5 @@ def _facts(trainer: Trainer, selection: Selection | None) -> dict[str, str]:
         facts["training texts"] = f"{len(trainer.train_dataset):,}"  # type: ignore[arg-type]
     if selection is not None and (labelled := selection.labels != NO_LABEL).any():
         share = selection.is_clean[labelled].mean()
-        facts["share of labels that the last selection trusted"] = f"{100 * share:.1f} %"
+        facts["share of labels selected as clean"] = f"{100 * share:.1f} %"
     return facts

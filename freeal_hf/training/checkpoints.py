@@ -1,4 +1,4 @@
-"""What a checkpoint holds of the selection, and which checkpoints a killed run left whole."""
+"""Saves the selection in checkpoints, and finds the complete checkpoints of a killed run."""
 
 import json
 from collections.abc import Iterator
@@ -17,32 +17,34 @@ _TRAINER_STATE_FILE = "trainer_state.json"
 
 
 class NoCheckpointError(InputError, FileNotFoundError):
-    """There is no checkpoint to resume from; a `ValueError`, as in Trainer."""
+    """Raised if there is no checkpoint to resume from. It is a `ValueError`, as in Trainer."""
 
 
 def save_selection(checkpoint: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write the selection's state before all other files, so that a checkpoint with a trainer state is complete.
+    """Writes the state of the selection.
+
+    It must be written before all other files, so that a checkpoint with a trainer state is complete.
 
     Args:
-        checkpoint: The checkpoint's folder, which need not exist yet.
-        arrays: The state by name, with `losses` of shape `[n]` among it.
+        checkpoint (`Path`): The folder of the checkpoint, which is created if needed.
+        arrays (`dict[str, NDArray]`): The state by name; `losses` has the shape `[n]`.
     """
     checkpoint.mkdir(parents=True, exist_ok=True)
     np.savez(checkpoint / SELECTION_FILE, **arrays)  # type: ignore[arg-type]
 
 
 def load_selection(checkpoint: Path, samples: int) -> dict[str, NDArray[Any]]:
-    """Read what `save_selection` wrote.
+    """Reads the state that `save_selection` wrote.
 
     Args:
-        checkpoint: The checkpoint's folder.
-        samples: Number of training samples.
+        checkpoint (`Path`): The folder of the checkpoint.
+        samples (`int`): The number of training samples.
 
     Returns:
-        The state by name.
+        `dict[str, NDArray]`: The state by name.
 
     Raises:
-        InputError: The checkpoint was saved for another number of samples.
+        InputError: If the checkpoint was saved for another number of samples.
     """
     file = checkpoint / SELECTION_FILE
     with np.load(file, allow_pickle=False) as saved:
@@ -50,38 +52,38 @@ def load_selection(checkpoint: Path, samples: int) -> dict[str, NDArray[Any]]:
     if len(arrays["losses"]) != samples:
         raise InputError(
             f"{file} was saved for {len(arrays['losses'])} training samples, not {samples}: "
-            "resume with the dataset that the run was started with"
+            "resume with the dataset with which the training was started"
         )
     return arrays
 
 
 def checkpoint_to_resume(named: str | bool, output_dir: Path) -> Path:
-    """Find the checkpoint that `resume_from_checkpoint` means.
+    """Finds the checkpoint for the argument `resume_from_checkpoint`.
 
     Args:
-        named: A checkpoint's folder, or `True` for the last complete one.
-        output_dir: Folder of the checkpoints.
+        named (`str` or `bool`): The folder of a checkpoint, or `True` for the last complete one.
+        output_dir (`Path`): The folder with the checkpoints.
 
     Returns:
-        The checkpoint's folder.
+        `Path`: The folder of the checkpoint.
 
     Raises:
-        NoCheckpointError: There is no such checkpoint, or it is not complete, or another trainer saved it.
+        NoCheckpointError: If there is no such checkpoint, it is not complete, or another trainer saved it.
     """
     return last_complete_checkpoint(output_dir) if named is True else checkpoint_at(Path(str(named)))
 
 
 def last_complete_checkpoint(output_dir: Path) -> Path:
-    """The newest checkpoint whose trainer state, the last file to be written, can be read.
+    """Returns the newest checkpoint whose trainer state, which is written last, can be read.
 
     Args:
-        output_dir: Folder of the checkpoints.
+        output_dir (`Path`): The folder with the checkpoints.
 
     Returns:
-        The checkpoint's folder.
+        `Path`: The folder of the checkpoint.
 
     Raises:
-        NoCheckpointError: There is none.
+        NoCheckpointError: If there is none.
     """
     complete = _newest(output_dir)
     if complete is None:
@@ -93,10 +95,10 @@ def last_complete_checkpoint(output_dir: Path) -> Path:
 
 
 def has_checkpoint(output_dir: Path) -> bool:
-    """Whether there is a complete checkpoint.
+    """Returns whether there is a complete checkpoint.
 
     Args:
-        output_dir: Folder of the checkpoints.
+        output_dir (`Path`): The folder with the checkpoints.
     """
     return _newest(output_dir) is not None
 
@@ -107,21 +109,21 @@ def _newest(output_dir: Path) -> Path | None:
 
 
 def checkpoint_at(folder: Path) -> Path:
-    """Refuse a folder that holds no complete checkpoint of this trainer.
+    """Checks that a folder is a complete checkpoint of this trainer.
 
     Args:
-        folder: The folder that the user named.
+        folder (`Path`): The folder.
 
     Returns:
-        The folder.
+        `Path`: The folder.
 
     Raises:
-        NoCheckpointError: There is no complete checkpoint, or it was saved by another trainer.
+        NoCheckpointError: If it is not a complete checkpoint, or another trainer saved it.
     """
     if not _is_complete(folder):
         raise NoCheckpointError(
-            f"Can't find a valid checkpoint at {folder}: name a folder checkpoint-N of an earlier training, or call "
-            "train(resume_from_checkpoint=True) for the newest one in output_dir"
+            f"Can't find a valid checkpoint at {folder}: pass a folder checkpoint-N of an earlier training, or call "
+            "train(resume_from_checkpoint=True) to use the newest one in output_dir"
         )
     if not (folder / SELECTION_FILE).is_file():
         raise NoCheckpointError(
@@ -133,10 +135,10 @@ def checkpoint_at(folder: Path) -> Path:
 
 @contextmanager
 def gathered_weights(accelerator: Accelerator) -> Iterator[None]:
-    """Save weights whole that are sharded over processes (FSDP), where Trainer would write nothing.
+    """Gathers weights that are sharded over processes (FSDP) while they are saved. Trainer would write nothing.
 
     Args:
-        accelerator: Knows whether and how weights are sharded.
+        accelerator (`Accelerator`): The accelerator, which has the FSDP settings.
     """
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
     if plugin is None:

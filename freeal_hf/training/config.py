@@ -1,4 +1,4 @@
-"""How one student is trained."""
+"""`FreeALConfig`: the training arguments of a student."""
 
 import math
 import os
@@ -12,7 +12,7 @@ from freeal_hf.training.objectives import Objective, objective_named
 DEFAULT_EPOCHS = 6.0
 """Epochs of a student when `num_train_epochs` is not given."""
 
-# Below these torch or the tokenizer give up, and that only after the labels have been paid for.
+# With smaller values torch or the tokenizer fails, but only after the labels have been paid for.
 _LEAST = {
     "learning_rate": 0,
     "weight_decay": 0,
@@ -20,7 +20,7 @@ _LEAST = {
     "per_device_train_batch_size": 1,
     "per_device_eval_batch_size": 1,
     "gradient_accumulation_steps": 1,
-    "max_length": 3,  # two tokens are the tokenizer's own
+    "max_length": 3,  # two special tokens and one of the text
 }
 _COLUMN_FIELDS = (
     "dataset_text_field",
@@ -33,7 +33,7 @@ _GROUPS_BY_STRATEGY = hasattr(TrainingArguments, "train_sampling_strategy")
 
 @dataclass
 class FreeALConfig(TrainingArguments):
-    """Arguments of [`FreeALTrainer`]: those of [`~transformers.TrainingArguments`] and the following.
+    """Arguments of [`FreeALTrainer`]: all of [`~transformers.TrainingArguments`] and those below.
 
     Args:
         > Parameters that control the data
@@ -43,146 +43,154 @@ class FreeALConfig(TrainingArguments):
         dataset_label_field (`str`, *optional*, defaults to `"label"`):
             Column of the noisy labels.
         dataset_augmented_text_field (`str`, *optional*, defaults to `"augmented_text"`):
-            Column of the second views, which need not exist.
+            Column of the second views. The dataset does not need to have it.
         dataset_tokens_field (`str`, *optional*, defaults to `"tokens"`):
-            Column of the words; a dataset that has it trains a token classifier.
+            Column of the words. If the dataset has it, a token classifier is trained.
 
         > Parameters that control the student
 
         max_length (`int`, *optional*, defaults to 128):
-            Tokens at most in one text; the rest is cut off.
+            The maximum number of tokens in a text. Longer texts are truncated.
         dropout (`float`, *optional*):
-            Dropout of a student that is built from a name; by default the checkpoint's own.
+            The dropout of a student that is built from a name; by default that of the checkpoint.
         freeze_embeddings (`bool`, *optional*, defaults to `False`):
-            Keep the word embeddings as they are, which makes a small student's training step cheaper on a CPU.
+            Whether to freeze the word embeddings. Training steps of a small student are then faster on a CPU.
 
         > Parameters that control small-loss selection
 
         warm_up_epochs (`int`, *optional*):
-            Epochs on every labelled sample before the first selection; by default 2, and in token classification,
-            where a student learns more slowly, half of all epochs if that is more.
+            The number of epochs on all labelled samples before the first selection. Defaults to 2; in token
+            classification, where a student learns more slowly, to half of all epochs if that is more.
         prediction_momentum (`float`, *optional*):
-            Weight of the past in the running average of predictions over epochs, on which losses are measured; by
-            default the objective's (0.7 for `soft_targets`).
+            The weight of earlier epochs in the average of the predictions, from which the losses are computed. By
+            default the value of the objective (0.7 for `soft_targets`).
+        start_with_probe (`bool`, *optional*, defaults to `True`):
+            Whether this average starts with the predictions of a linear probe for held-out texts. Not used in token
+            classification.
         clean_threshold (`float`, *optional*):
-            A sample is clean when the posterior of the low-loss component exceeds this; by default the objective's
-            (0.5 for `soft_targets`).
+            A sample is clean if the posterior probability of the low-loss component is above this value. By default
+            the value of the objective (0.5 for `soft_targets`).
         min_clean_share (`float`, *optional*, defaults to 0.1):
-            At least this share of each class is clean.
+            The minimum share of clean samples in each class.
         max_clean_share (`float`, *optional*, defaults to 1.0):
-            At most this share of each class is clean.
+            The maximum share of clean samples in each class.
         agreement_confidence (`float`, *optional*, defaults to 1.0):
-            A sample is also clean when the student gives its label more than this probability; 1 switches it off.
+            A sample is also clean if the student gives its label at least this probability. 1 disables this rule.
 
         > Parameters that control the loss
 
         objective (`str`, *optional*, defaults to `"soft_targets"`):
-            Loss recipe: `soft_targets`, `freeal` (as published) or `cross_entropy`; see
-            [`freeal_hf.training.objectives`]. Only `soft_targets` reads `soft_targets`, `label_trust`, `noisy_weight`
-            and `mixup_clean_only`.
+            The loss recipe: `soft_targets`, `freeal` (as published) or `cross_entropy`; see
+            [`freeal_hf.training.objectives`]. Only `soft_targets` reads the arguments `soft_targets`, `label_trust`,
+            `noisy_weight` and `mixup_clean_only`.
         soft_targets (`bool`, *optional*, defaults to `True`):
-            Mix each label with the student's averaged guess, by the posterior of being clean, rather than choose one.
+            Whether the target of a sample is a mixture of its label and the pseudo-label, weighted by the posterior
+            probability that the label is clean, or only one of the two.
         label_trust (`float`, *optional*, defaults to 0.5):
-            Share of the label in the soft target of a sample that is clean for certain.
+            The share of the label in the soft target of a sample whose posterior is 1.
         guess_temperature (`float`, *optional*, defaults to 0.85):
-            Temperature that sharpens guesses and the divergence between views.
+            The temperature for sharpening pseudo-labels and for the divergence between views.
         guess_correction (`float`, *optional*, defaults to 0.25):
-            Power of the student's self-confidence in each entity type that its guesses are divided by, against
-            entities that the annotator missed; 0 switches it off. Token classification only.
+            Corrects pseudo-labels for entities that the annotator missed: probabilities are divided by this power of
+            the student's self-confidence in each entity type. 0 disables it. Token classification only.
         noisy_weight (`float`, *optional*, defaults to 1.0):
-            Weight of noisy and unlabelled samples, by their guessed labels, in the supervised loss; 0 leaves them out.
+            The weight of noisy and unlabelled samples, with their pseudo-labels, in the supervised loss. 0 leaves
+            them out.
         class_balance (`float`, *optional*, defaults to 0):
-            Power of the inverse class frequency (estimated from the clean labels) that weights the classes; 0 = off.
+            Classes are weighted by this power of the inverse class frequency, which is estimated from the clean
+            labels. 0 weights all classes equally.
         mixup_alpha (`float`, *optional*, defaults to 4.0):
-            Both parameters of mixup's Beta distribution; 0 switches mixup off.
+            Both parameters of the Beta distribution of mixup. 0 disables mixup.
         mixup_clean_only (`bool`, *optional*, defaults to `False`):
-            Mix clean samples only, as published, rather than noisy ones with guessed labels too.
+            Whether mixup only uses clean samples, as published, or also noisy samples with their pseudo-labels.
         mixup_weight (`float`, *optional*, defaults to 1.0):
-            Weight of the mixup loss.
+            The weight of the mixup loss.
         consistency_weight (`float`, *optional*, defaults to 1.0):
-            Weight of the divergence between the two views of noisy and unlabelled samples.
+            The weight of the divergence between the two views of noisy and unlabelled samples.
         second_view (`str`, *optional*, defaults to `"augmented"`):
-            Where a second view comes from: the data (`augmented`, if it has `augmented_text`), `token_dropout` or
-            `dropout` (where it has not), or `none`. A second view doubles the cost of a step.
+            The source of the second view: `augmented` uses the column `augmented_text`, if there is one;
+            `token_dropout` and `dropout` make a view if there is no such column; `none` uses no second view. A second
+            view doubles the cost of a step.
         token_dropout (`float`, *optional*, defaults to 0.15):
-            Share of tokens that the view `token_dropout` hides.
+            The share of tokens that `second_view="token_dropout"` masks.
         ramp_up_epochs (`float`, *optional*):
-            Epochs over which mixup, consistency and the weight of noisy samples rise from 0 after warm-up; by default
-            the objective's (2 for `soft_targets`).
+            The number of epochs after warm-up in which mixup, consistency and the weight of noisy samples rise from 0
+            to their full value. By default the value of the objective (2 for `soft_targets`).
 
-    Changed defaults of [`~transformers.TrainingArguments`]: `per_device_train_batch_size` 32,
-    `per_device_eval_batch_size` 64, `learning_rate` 1e-4, `weight_decay` 0.01, `num_train_epochs` 6,
-    batches grouped by length. In `FreeAL` a small corpus is gone through more often, unless `num_train_epochs` is
-    given.
+    These defaults differ from [`~transformers.TrainingArguments`]: `per_device_train_batch_size` is 32,
+    `per_device_eval_batch_size` 64, `learning_rate` 1e-4, `weight_decay` 0.01, `num_train_epochs` 6, and batches are
+    grouped by length. `FreeAL` uses more epochs on a small corpus unless `num_train_epochs` is given.
 
     Attributes:
-        epochs_are_given (`bool`): Whether `num_train_epochs` was given rather than left at its default.
+        epochs_are_given (`bool`): Whether `num_train_epochs` was given.
     """
 
-    per_device_train_batch_size: int = field(default=32, metadata={"help": "Texts in one batch on each device."})
-    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Texts in one evaluation batch."})
+    per_device_train_batch_size: int = field(
+        default=32, metadata={"help": "Number of texts in a batch on each device."}
+    )
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Number of texts in an evaluation batch."})
     learning_rate: float = field(
         default=1e-4,
         metadata={
-            "help": "Highest learning rate: 1e-4 suits a MiniLM-size student, 3e-5 (FreeAL's code) a larger one."
+            "help": "Highest learning rate; 1e-4 suits a student like MiniLM, 3e-5 (FreeAL's code) a larger one."
         },
     )
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of the optimizer."})
     num_train_epochs: float | None = field(  # type: ignore[assignment]
-        default=None, metadata={"help": "Passes over the training texts (default: 6)."}
+        default=None, metadata={"help": "Number of training epochs (default: 6)."}
     )
     if _GROUPS_BY_STRATEGY:
         train_sampling_strategy: str = field(
             default="group_by_length", metadata={"help": "'group_by_length' saves padding; or 'random', 'sequential'."}
         )
     else:
-        group_by_length: bool = field(default=True, metadata={"help": "Batches of texts of like length save padding."})
+        group_by_length: bool = field(default=True, metadata={"help": "Group texts of similar length into batches."})
 
-    dataset_text_field: str = field(default="text", metadata={"help": "Column of the texts (trainer alone)."})
-    dataset_label_field: str = field(default="label", metadata={"help": "Column of the labels (trainer alone)."})
+    dataset_text_field: str = field(default="text", metadata={"help": "Column of the texts (FreeALTrainer only)."})
+    dataset_label_field: str = field(default="label", metadata={"help": "Column of the labels (FreeALTrainer only)."})
     dataset_augmented_text_field: str = field(
-        default="augmented_text", metadata={"help": "Column of the second views (trainer alone)."}
+        default="augmented_text", metadata={"help": "Column of the second views (FreeALTrainer only)."}
     )
     dataset_tokens_field: str = field(
-        default="tokens", metadata={"help": "Column of the words of each sentence (trainer alone)."}
+        default="tokens", metadata={"help": "Column of the words of each sentence (FreeALTrainer only)."}
     )
     max_length: int = field(
-        default=128, metadata={"help": "Tokens at most in one text; the rest is cut off. Source: FreeAL's code."}
+        default=128,
+        metadata={"help": "Maximum number of tokens in a text; longer texts are truncated. Source: FreeAL's code."},
     )
     dropout: float | None = field(
-        default=None, metadata={"help": "Dropout of a student built from a name; by default the checkpoint's own."}
+        default=None, metadata={"help": "Dropout of the student (default: that of the checkpoint)."}
     )
     freeze_embeddings: bool = field(
-        default=False, metadata={"help": "Keep the word embeddings as they are: a cheaper step on a CPU."}
+        default=False, metadata={"help": "Freeze the word embeddings, which makes training on a CPU faster."}
     )
     warm_up_epochs: int | None = field(
         default=None,
         metadata={
-            "help": "Epochs on every labelled sample before the first selection (2, for words half of all). "
-            "Source: FreeAL."
+            "help": "Epochs on all labelled samples before the first selection (default: 2; for entities, half of all "
+            "epochs if that is more). Source: FreeAL."
         },
     )
     prediction_momentum: float | None = field(
         default=None,
-        metadata={
-            "help": "Weight of the past in predictions averaged over epochs (0.7). Source: temporal ensembling."
-        },
+        metadata={"help": "Weight of earlier epochs in the averaged predictions (0.7). Source: temporal ensembling."},
     )
     start_with_probe: bool = field(
         default=True,
         metadata={
-            "help": "Begin that average with a held-out linear probe's predictions (texts only). Source: cleanlab."
+            "help": "Start that average with the predictions of a linear probe for held-out texts (not for entities). "
+            "Source: cleanlab."
         },
     )
     clean_threshold: float | None = field(
         default=None,
-        metadata={"help": "Clean when the posterior of the low-loss component exceeds this (0.5). Source: FreeAL."},
+        metadata={"help": "A label is clean if its posterior probability is above this value (0.5). Source: FreeAL."},
     )
-    min_clean_share: float = field(default=0.1, metadata={"help": "At least this share of each class is clean."})
-    max_clean_share: float = field(default=1.0, metadata={"help": "At most this share of each class is clean."})
+    min_clean_share: float = field(default=0.1, metadata={"help": "Minimum share of clean labels in each class."})
+    max_clean_share: float = field(default=1.0, metadata={"help": "Maximum share of clean labels in each class."})
     agreement_confidence: float = field(
         default=1.0,
-        metadata={"help": "Clean, too, when the student gives the label this probability (1 = off). Source: ProMix."},
+        metadata={"help": "A label is also clean if the student gives it this probability (1 = off). Source: ProMix."},
     )
     objective: str = field(
         default="soft_targets",
@@ -194,30 +202,33 @@ class FreeALConfig(TrainingArguments):
     soft_targets: bool = field(
         default=True,
         metadata={
-            "help": "Mix label and averaged guess by the posterior, not one of both. Source: Arazo et al. 2019."
+            "help": "Use mixtures of label and pseudo-label, weighted by the posterior. Source: Arazo et al. 2019."
         },
     )
     label_trust: float = field(
-        default=0.5, metadata={"help": "Share of the label in the soft target of a sample that is surely clean."}
+        default=0.5, metadata={"help": "Share of the label in the soft target of a sample whose posterior is 1."}
     )
     guess_temperature: float = field(
-        default=0.85, metadata={"help": "Sharpens guesses and the divergence between views. Source: FreeAL's code."}
+        default=0.85,
+        metadata={"help": "Temperature of pseudo-labels and of the divergence between views. Source: FreeAL's code."},
     )
     guess_correction: float = field(
         default=0.25,
-        metadata={"help": "How far guesses of entities are set right for missed ones (0 = off). Words only."},
+        metadata={"help": "Strength of the correction for entities that the annotator missed (0 = off)."},
     )
     noisy_weight: float = field(
-        default=1.0, metadata={"help": "Weight of noisy and unlabelled samples, by guessed labels (0 = left out)."}
+        default=1.0,
+        metadata={"help": "Weight of noisy and unlabelled samples with their pseudo-labels (0 = left out)."},
     )
     class_balance: float = field(
         default=0.0, metadata={"help": "Power of the inverse class frequency that weights the classes (0 = off)."}
     )
     mixup_alpha: float = field(
-        default=4.0, metadata={"help": "Parameter of mixup's Beta distribution (0 = no mixup). Source: FreeAL's code."}
+        default=4.0,
+        metadata={"help": "Parameter of the Beta distribution of mixup (0 = no mixup). Source: FreeAL's code."},
     )
     mixup_clean_only: bool = field(
-        default=False, metadata={"help": "Mix clean samples only, as FreeAL does, rather than all (MixMatch)."}
+        default=False, metadata={"help": "Use only clean samples in mixup, as FreeAL does, not all (MixMatch)."}
     )
     mixup_weight: float = field(default=1.0, metadata={"help": "Weight of the mixup loss. Source: FreeAL."})
     consistency_weight: float = field(
@@ -227,14 +238,17 @@ class FreeALConfig(TrainingArguments):
     second_view: str = field(
         default="augmented",
         metadata={
-            "help": "Second view: the data's augmented_text, or else one made by token_dropout or dropout; or none.",
+            "help": "Second view: the column augmented_text; token_dropout or dropout make one if there is no such "
+            "column; or none.",
             "choices": ["augmented", "token_dropout", "dropout", "none"],
         },
     )
-    token_dropout: float = field(default=0.15, metadata={"help": "Share of tokens that the made view hides."})
+    token_dropout: float = field(default=0.15, metadata={"help": "Share of tokens that token_dropout masks."})
     ramp_up_epochs: float | None = field(
         default=None,
-        metadata={"help": "Epochs until mixup, consistency, noisy samples reach full weight (2). Source: FreeAL."},
+        metadata={
+            "help": "Epochs until mixup, consistency and noisy samples have their full weight (2). Source: FreeAL."
+        },
     )
 
     epochs_are_given: bool = field(
@@ -244,8 +258,9 @@ class FreeALConfig(TrainingArguments):
     def __post_init__(self) -> None:
         if self.label_names not in (None, ["labels"]):
             raise ValueError(
-                f"label_names is {self.label_names}: it names the inputs that hold labels, here ['labels']. Names "
-                "of classes are FreeALTrainer(class_names=...), another column is dataset_label_field="
+                f"label_names is {self.label_names}, but it means the model inputs that are labels: ['labels']. Pass "
+                "the names of the classes as FreeALTrainer(class_names=...), and the label column as "
+                "dataset_label_field="
             )
         self.epochs_are_given = self.num_train_epochs is not None
         if self.num_train_epochs is None:
@@ -253,13 +268,19 @@ class FreeALConfig(TrainingArguments):
         super().__post_init__()
         self.use_defaults_of(objective_named(self.objective))
         if self.label_smoothing_factor:
-            raise ValueError("label_smoothing_factor is not supported: a smoothed loss hides which labels are wrong")
+            raise ValueError(
+                "label_smoothing_factor is not supported, because smoothed losses hide which labels are wrong: set it "
+                "to 0"
+            )
         if os.environ.get("ACCELERATE_USE_FSDP") == "true" and os.environ.get("FSDP_VERSION") != "2":
             raise ValueError("FSDP of version 1 is not supported: launch with --fsdp_version 2, or without --use_fsdp")
         if self.second_view not in ("augmented", "token_dropout", "dropout", "none"):
             raise ValueError(f"second_view is {self.second_view!r}: use augmented, token_dropout, dropout or none")
         if self.warm_up_epochs is not None and self.warm_up_epochs < 1:
-            raise ValueError("warm_up_epochs must be at least 1: the first selection needs an epoch's predictions")
+            raise ValueError(
+                f"warm_up_epochs is {self.warm_up_epochs}: it must be at least 1, because the first selection needs "
+                "the predictions of one epoch"
+            )
         for name, least in _LEAST.items():
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least {least}")
@@ -268,39 +289,39 @@ class FreeALConfig(TrainingArguments):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
 
     def use_defaults_of(self, objective: Objective) -> None:
-        """Fill in what was not given.
+        """Sets all arguments that are `None` to the defaults of an objective.
 
         Args:
-            objective (`Objective`): The recipe whose `defaults` are taken; those of `soft_targets` fill the rest.
+            objective (`Objective`): The loss recipe. The defaults of `soft_targets` are used where it has none.
         """
         for name, value in {**objective_named("soft_targets").defaults, **objective.defaults}.items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
 
     def use_standard_columns(self) -> None:
-        """Name the columns as they are called by default."""
+        """Sets the arguments that name columns to their defaults."""
         for item in fields(self):
             if item.name in _COLUMN_FIELDS:
                 setattr(self, item.name, item.default)
 
     @property
     def groups_by_length(self) -> bool:
-        """Whether batches hold texts of like length, under the name that this transformers gives it."""
+        """Whether texts of similar length are batched together, in any transformers version."""
         if _GROUPS_BY_STRATEGY:
             return self.train_sampling_strategy == "group_by_length"
         return self.group_by_length
 
 
 def as_freeal_config(args: TrainingArguments | None) -> FreeALConfig:
-    """Take whatever training arguments a Trainer takes.
+    """Converts training arguments to a [`FreeALConfig`].
 
     Args:
-        args (`TrainingArguments`, *optional*): The arguments; by default those of [`FreeALConfig`], with the
-            `output_dir` that Trainer uses.
+        args (`TrainingArguments`, *optional*): The arguments. Defaults to a [`FreeALConfig`] with the `output_dir` of
+            Trainer.
 
     Returns:
-        `FreeALConfig`: `args` itself if it is one. Plain [`~transformers.TrainingArguments`] keep all their values,
-        and the fields of [`FreeALConfig`] get their defaults.
+        `FreeALConfig`: `args` itself if it is a [`FreeALConfig`]. Otherwise the values of `args`, and the defaults of
+        [`FreeALConfig`] for all other arguments.
     """
     if args is None:
         return FreeALConfig(output_dir="tmp_trainer")

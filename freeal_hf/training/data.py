@@ -1,4 +1,4 @@
-"""From texts to batches: tokenising, the sample index, the collator that pads both views together."""
+"""Tokenization of texts, the collator that pads both views together, and the sampler."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NO_LABEL = -1
 """The label of a sample that has none."""
 
 IGNORED = -100
-"""The label of a sub-word that is not scored, as everywhere in transformers."""
+"""The label of a sub-word that is not scored, as in transformers."""
 
 TRAIN_COLUMNS = ("input_ids", "attention_mask", "labels", "sample_index", "augmented_input_ids")
 EVAL_COLUMNS = ("input_ids", "attention_mask", "labels")
@@ -26,14 +26,20 @@ _OWN_COLUMNS = ("sample_index", "augmented_input_ids")
 
 
 def label_names_of(dataset: Dataset | IterableDataset) -> list[str] | None:
-    """Label names of a dataset's `label` column.
+    """Returns the class names of the column `label` of a dataset.
 
     Args:
         dataset (`Dataset` or `IterableDataset`): The dataset.
 
     Returns:
-        `list[str]` or `None`: The names, by class number, or `None` when `label` is missing or no `ClassLabel`, nor a
-        sequence of them.
+        `list[str]` or `None`: The names by class number; `None` if there is no such column, or if it is neither a
+        `ClassLabel` nor a sequence of them.
+
+    Example:
+
+        >>> from datasets import ClassLabel, Dataset, Features
+        >>> label_names_of(Dataset.from_dict({"label": [1]}, Features({"label": ClassLabel(names=["no", "yes"])})))
+        ['no', 'yes']
     """
     feature = (dataset.features or {}).get("label")
     feature = getattr(feature, "feature", feature)
@@ -41,17 +47,17 @@ def label_names_of(dataset: Dataset | IterableDataset) -> list[str] | None:
 
 
 def with_standard_columns(dataset: Dataset, args: FreeALConfig) -> Dataset:
-    """Give the columns that the configuration names the names that everything else uses.
+    """Renames the columns that are named in the configuration to `text`, `label`, `augmented_text` and `tokens`.
 
     Args:
         dataset (`Dataset` or `IterableDataset`): The dataset.
-        args (`FreeALConfig`): Names the columns, `dataset_text_field` and the like.
+        args (`FreeALConfig`): The arguments `dataset_text_field`, `dataset_label_field`, ...
 
     Returns:
-        The dataset with columns `text`, `label`, `augmented_text` and `tokens`, as far as it has them.
+        `Dataset` or `IterableDataset`: The dataset with those of the four columns that it has.
 
     Raises:
-        InputError: A column that is named is missing, but there is one of the usual name.
+        InputError: If a named column is missing, but there is a column with the standard name.
     """
     named = {
         args.dataset_text_field: "text",
@@ -63,38 +69,42 @@ def with_standard_columns(dataset: Dataset, args: FreeALConfig) -> Dataset:
     for old, new in named.items():
         if old not in columns and new in columns:
             raise InputError(
-                f"the dataset has no column {old!r}, which dataset_{new}_field names, but it has {new!r}: rename the "
+                f"the dataset has no column {old!r} (dataset_{new}_field), but it has a column {new!r}: rename the "
                 "column, or leave the option out"
             )
     renamed = {old: new for old, new in named.items() if old != new and old in columns}
-    # A column that another one replaces is not read, such as `text` beside the `review` that was asked for.
+    # Ignore a column that is replaced, such as `text` if dataset_text_field is "review".
     hidden = [new for new in renamed.values() if new in columns and new not in renamed]
     return dataset.remove_columns(hidden).rename_columns(renamed) if renamed else dataset
 
 
 def columns_of(dataset: Dataset | IterableDataset) -> list[str]:
-    """Column names of a dataset; those of its first row if a stream does not know them.
+    """Returns the column names of a dataset.
 
     Args:
-        dataset (`Dataset` or `IterableDataset`): The dataset.
+        dataset (`Dataset` or `IterableDataset`): The dataset. If a stream does not know its columns, its first row is
+            read.
+
+    Returns:
+        `list[str]`: The column names.
     """
     return list(dataset.column_names if dataset.column_names is not None else next(iter(dataset), {}))
 
 
 def label_ids(labels: Iterable[Any], num_classes: int, *, row: int | None = None, column: str = "label") -> list[int]:
-    """Check labels, and give all that means "no label" one form.
+    """Checks labels and converts all values that mean "no label" to -1.
 
     Args:
         labels (`Iterable`): Class numbers; `None`, NaN, -1 and -100 mean "no label".
-        num_classes (`int`): Number of classes.
-        row (`int`, *optional*): Row that all labels stand in; by default each stands in a row of its own.
-        column (`str`, *optional*, defaults to `"label"`): Name of the column, for error messages.
+        num_classes (`int`): The number of classes.
+        row (`int`, *optional*): The row of all labels, for error messages. By default the labels are in row 0, 1, ...
+        column (`str`, *optional*, defaults to `"label"`): The name of the column, for error messages.
 
     Returns:
-        `list[int]`: Class numbers; -1 = none.
+        `list[int]`: Class numbers; -1 means no label.
 
     Raises:
-        InputError: A value is no class number.
+        InputError: If a value is not a class number.
 
     Example:
 
@@ -115,33 +125,36 @@ def _label_id(value: Any, num_classes: int, row: int, column: str) -> int:
             "dataset.cast_column('label', ClassLabel(names=[...])) turns label names into numbers"
         )
     if not isinstance(value, (int, float, np.number)) or not float(value).is_integer():
-        raise InputError(f"row {row} has {value!r} as `{column}`, which is no class number (whole, from 0; -1 = none)")
+        raise InputError(
+            f"row {row} has {value!r} as `{column}`, which is not a class number: use whole numbers from 0, and -1 "
+            "for no label"
+        )
     if value in (NO_LABEL, IGNORED):
         return NO_LABEL
     if not 0 <= value < num_classes:
         raise InputError(
-            f"row {row} has {value!r} as `{column}`: labels must lie between -1 (none) and {num_classes - 1}, the "
-            "student's last class; name all classes with class_names= if the student is built from a name"
+            f"row {row} has {value!r} as `{column}`: labels must be between -1 (no label) and {num_classes - 1}, the "
+            "last class of the student; if the student is built from a name, pass all classes as class_names="
         )
     return int(value)
 
 
 def check_text(value: Any, row: int, column: str = "text") -> str:
-    """Refuse what is no text, naming its row.
+    """Checks that a value is a text.
 
     Args:
-        value (`Any`): What the column holds.
-        row (`int`): The row, for the error message.
-        column (`str`, *optional*, defaults to `"text"`): Name of the column, for the error message.
+        value (`Any`): The value.
+        row (`int`): Its row, for the error message.
+        column (`str`, *optional*, defaults to `"text"`): The name of its column, for the error message.
 
     Returns:
         `str`: The text.
 
     Raises:
-        InputError: The value is missing or no string.
+        InputError: If the value is missing or not a string.
     """
     if not isinstance(value, str):
-        what = "no text (it is missing)" if value is None or value != value else f"{value!r}, which is no text,"
+        what = "no text (it is missing)" if value is None or value != value else f"{value!r}, which is not a text,"
         raise InputError(f"row {row} has {what} in `{column}`: leave the row out, or fill it with a string")
     return value
 
@@ -155,22 +168,22 @@ def tokenize(
     num_classes: int,
     no_label: int = IGNORED,
 ) -> Any:
-    """Turn a dataset of texts (or of ready `input_ids`) into one that holds just what the student reads.
+    """Tokenizes a dataset of texts, and keeps only the columns that the student reads.
 
     Args:
-        dataset (`Dataset` or `IterableDataset`): Columns `text` or `input_ids` (with `attention_mask`), and, where
-            there are any, `label` (`None`, -1 or -100 = none) and `augmented_text`.
-        tokenizer (`PreTrainedTokenizerBase`, *optional*): Needed when there is no `input_ids`.
-        max_length (`int`): Tokens at most in one text; the rest is cut off.
-        columns (`Sequence[str]`): Which columns to keep, `TRAIN_COLUMNS` or `EVAL_COLUMNS`.
-        num_classes (`int`): Number of classes.
-        no_label (`int`, *optional*, defaults to -100): What `labels` is where there is no label.
+        dataset (`Dataset` or `IterableDataset`): A dataset with the columns `text`, or `input_ids` and
+            `attention_mask`, and optionally `label` (`None`, -1 or -100 for no label) and `augmented_text`.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer. Not needed if there is a column `input_ids`.
+        max_length (`int`): The maximum number of tokens in a text. Longer texts are truncated.
+        columns (`Sequence[str]`): The columns to keep, `TRAIN_COLUMNS` or `EVAL_COLUMNS`.
+        num_classes (`int`): The number of classes.
+        no_label (`int`, *optional*, defaults to -100): The value of `labels` for a sample without a label.
 
     Returns:
-        `Dataset` or `IterableDataset`: The dataset with those of `columns` that could be made, in the same order.
+        `Dataset` or `IterableDataset`: The rows in the same order, with those of `columns` that can be made.
 
     Raises:
-        InputError: A needed column is missing, a text is missing, or a label is no class number.
+        InputError: If a column or a text is missing, or a label is not a class number.
     """
     known = columns_of(dataset)
     label_column = next((name for name in ("labels", "label") if name in known), None)
@@ -181,7 +194,7 @@ def tokenize(
             raise InputError("a dataset with `text` needs a tokenizer: pass processing_class=")
 
     def label_of(value: Any, row: int) -> Any:
-        if isinstance(value, (list, tuple)):  # of words that were tokenized already: as the student reads them
+        if isinstance(value, (list, tuple)):  # labels of tokenized words: one for each sub-word already
             return list(value)
         label = _label_id(value, num_classes, row, str(label_column))
         return no_label if label == NO_LABEL else label
@@ -222,18 +235,18 @@ def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length:
 
 @dataclass
 class TwoViewCollator:
-    """Pad a batch to its longest row; with two views, pad both together so that one forward scores them.
+    """Pads a batch to its longest row. Both views are padded together, so that one forward pass scores both.
 
     Args:
-        tokenizer (`PreTrainedTokenizerBase`, *optional*): Says how to pad; without one, ready `input_ids` are padded
-            with 0 on the right.
-        inner (`Callable`, *optional*): A collator of the user's, which pads and adds what the student reads; it is
-            given second views as rows of their own.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer that pads. Without a tokenizer, `input_ids`
+            are padded with 0 on the right.
+        inner (`Callable`, *optional*): The data collator of the user, which pads instead. Second views are further
+            rows for it.
 
     Returns:
-        `input_ids` and `attention_mask` of shape `[views * rows, length]` (first all first views, then all second
-        ones), and whichever of `labels` and `sample_index` the rows have, of shape `[rows]`, or `[rows, length]` where
-        every sub-word has its own.
+        `dict[str, Tensor]`: `input_ids` and `attention_mask`, shape `[views * rows, length]`: all first views, then
+        all second views. `labels` and `sample_index`, if the rows have them, shape `[rows]`, or `[rows, length]` in
+        token classification.
     """
 
     tokenizer: PreTrainedTokenizerBase | None = None
@@ -241,7 +254,7 @@ class TwoViewCollator:
 
     @property
     def pads_left(self) -> bool:
-        """Whether padding comes before the text, as XLNet reads it."""
+        """Whether padding is on the left of the text, as for XLNet."""
         return self.tokenizer is not None and self.tokenizer.padding_side == "left"
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -283,15 +296,15 @@ class TwoViewCollator:
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Batches of texts of like length, in an order that depends on seed and epoch alone.
+    """Groups texts of similar length into batches. The order only depends on the seed and the epoch.
 
-    transformers' sampler of that name draws from the global generator, so that a run resumed in the middle of an
-    epoch sees other batches than the run that was stopped.
+    The sampler of transformers uses the global random generator, so that a run that is resumed in the middle of an
+    epoch gets different batches.
 
     Args:
-        lengths: Tokens in each text.
-        batch_size: Rows in one optimizer step.
-        seed: Start of the sequence of orders.
+        lengths (`Sequence[int]`): The number of tokens in each text.
+        batch_size (`int`): The number of rows in an optimizer step.
+        seed (`int`): The random seed.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -301,7 +314,7 @@ class LengthGroupedSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order; the data loader calls it before each epoch."""
+        """Sets the epoch, on which the order depends. The data loader calls it before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:

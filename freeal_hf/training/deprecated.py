@@ -1,4 +1,4 @@
-"""Former ways to call [`FreeALTrainer`], which still work and warn."""
+"""Deprecated arguments of [`FreeALTrainer`], which still work with a warning."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from datasets import Dataset, IterableDataset
 
 
 def data_in_former_order(data_collator: Any, train_dataset: Any, eval_dataset: Any) -> tuple[Any, Any, Any]:
-    """Accept `FreeALTrainer(model, args, train_dataset, eval_dataset)`, which had no `data_collator` in between.
+    """Accepts the former call `FreeALTrainer(model, args, train_dataset, eval_dataset)`.
 
     Args:
-        data_collator (`Any`): Third argument.
-        train_dataset (`Any`): Fourth argument.
-        eval_dataset (`Any`): Fifth argument.
+        data_collator (`Any`): The third argument.
+        train_dataset (`Any`): The fourth argument.
+        eval_dataset (`Any`): The fifth argument.
 
     Returns:
-        `tuple`: Collator, training set and evaluation set.
+        `tuple`: The data collator, the training set and the evaluation set.
     """
     if not isinstance(data_collator, (Dataset, IterableDataset)):
         return data_collator, train_dataset, eval_dataset
@@ -29,19 +29,19 @@ def data_in_former_order(data_collator: Any, train_dataset: Any, eval_dataset: A
 
 
 def class_names_of(class_names: Sequence[str] | None, label_names: Sequence[str] | None) -> list[str]:
-    """Accept names of classes as `label_names`.
+    """Accepts the former argument `label_names` for the names of the classes.
 
     Args:
-        class_names (`Sequence[str]`, *optional*): Names of the classes.
-        label_names (`Sequence[str]`, *optional*): Former name of the argument.
+        class_names (`Sequence[str]`, *optional*): The names of the classes.
+        label_names (`Sequence[str]`, *optional*): The former name of the argument.
 
     Returns:
-        `list[str]`: Names of the classes, if any were given.
+        `list[str]`: The names of the classes; empty if none were given.
     """
     if label_names is not None:
         warnings.warn(
-            "label_names= of FreeALTrainer is now class_names=; TrainingArguments(label_names=...) means what it does "
-            "in Trainer",
+            "label_names= of FreeALTrainer is now class_names=; TrainingArguments(label_names=...) has the meaning "
+            "that it has in Trainer",
             DeprecationWarning,
             stacklevel=3,
         )

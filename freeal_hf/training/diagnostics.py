@@ -1,4 +1,4 @@
-"""What a watcher of the training sees: steps done, and after each epoch the losses, clean and noisy apart."""
+"""Reports the progress of a training: its steps, and after each epoch the losses of clean and noisy samples."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ _BINS = 40
 
 
 class DiagnosticsCallback(TrainerCallback):
-    """Reports the steps of a trainer, and its small-loss selection after every epoch that has one.
+    """Reports the steps of a trainer and each small-loss selection.
 
     Args:
-        trainer (`FreeALTrainer`): Whose losses are reported.
-        on_step (`Callable[[int, int], None]`): Told the steps that are done and those in all.
-        on_selection (`Callable[[Mapping[str, Any]], None]`): Told `loss_histogram`'s values, with the `epoch`.
+        trainer (`FreeALTrainer`): The trainer.
+        on_step (`Callable[[int, int], None]`): Called with the number of finished steps and the number of all steps.
+        on_selection (`Callable[[Mapping[str, Any]], None]`): Called with the values of `loss_histogram` and the
+            `epoch`.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class DiagnosticsCallback(TrainerCallback):
         self.trainer, self.on_step, self.on_selection = trainer, on_step, on_selection
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Reports the steps that a checkpoint brought along."""
+        """Reports the steps that were finished before the training was resumed."""
         self.on_step(state.global_step, state.max_steps)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -53,14 +54,14 @@ class DiagnosticsCallback(TrainerCallback):
 
 
 def loss_histogram(losses: np.ndarray, is_clean: np.ndarray) -> dict[str, Any]:
-    """Counts of clean and noisy samples by loss.
+    """Counts clean and noisy samples by loss.
 
     Args:
-        losses (`np.ndarray` of shape `(n,)`): Losses in nats; NaN without a label.
-        is_clean (`np.ndarray` of shape `(n,)`): Whether each is trusted.
+        losses (`np.ndarray` of shape `[n]`): Losses in nats; NaN for samples without a label.
+        is_clean (`np.ndarray` of shape `[n]`): Whether the label of each sample is clean.
 
     Returns:
-        `dict[str, Any]`: `edges` of the bins (one more than bins), counts `clean` and `noisy`; plain lists.
+        `dict[str, Any]`: The lists `edges` (the edges of the bins), and `clean` and `noisy` (the counts in each bin).
     """
     known = ~np.isnan(losses)
     highest = float(losses[known].max()) if known.any() else 0.0

@@ -1,6 +1,6 @@
-"""Parts of the student's loss: soft targets, mixup pairs, consistency between two views, ramp-up.
+"""Parts of the loss of the student: soft targets, mixup, consistency between two views, ramp-up.
 
-Torch only, no Trainer in sight.
+The module uses torch only.
 """
 
 from typing import Any
@@ -11,30 +11,36 @@ from torch import Tensor, nn
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy against a distribution over the classes.
+    """Computes the cross-entropy with distributions over the classes as targets.
 
     Args:
-        logits: Shape `[n, classes]`.
-        targets: Rows that sum to 1, shape `[n, classes]`.
+        logits (`Tensor` of shape `[n, classes]`): The logits.
+        targets (`Tensor` of shape `[n, classes]`): The target distributions; rows sum to 1.
 
     Returns:
-        One loss per row in nats, shape `[n]`.
+        `Tensor` of shape `[n]`: The loss of each row in nats.
+
+    Example:
+
+        >>> soft_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]])).item()  # ln 2
+        0.6931471824645996
     """
     return -(targets * F.log_softmax(logits.float(), dim=-1)).sum(-1)
 
 
 def symmetric_kl(first: Tensor, second: Tensor, temperature: float = 1.0) -> Tensor:
-    """Symmetric Kullback-Leibler divergence between the predictions for two views of the same texts.
+    """Computes the symmetric Kullback-Leibler divergence between the predictions for two views of the same texts.
 
     Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3, consistency regularisation.
 
     Args:
-        first: Logits for the first view, shape `[n, classes]`.
-        second: Logits for the second view, shape `[n, classes]`.
-        temperature: The logits are divided by it; below 1 sharpens both predictions.
+        first (`Tensor` of shape `[n, classes]`): The logits of the first view.
+        second (`Tensor` of shape `[n, classes]`): The logits of the second view.
+        temperature (`float`, *optional*, defaults to 1.0): The logits are divided by it. Values below 1 sharpen both
+            predictions.
 
     Returns:
-        One divergence per row in nats, shape `[n]`.
+        `Tensor` of shape `[n]`: The divergence of each row in nats.
     """
     p = F.log_softmax(first.float() / temperature, dim=-1)
     q = F.log_softmax(second.float() / temperature, dim=-1)
@@ -42,48 +48,54 @@ def symmetric_kl(first: Tensor, second: Tensor, temperature: float = 1.0) -> Ten
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
-    """Raise to the power 1 / temperature and renormalise, so that a guess commits itself.
+    """Raises probabilities to the power 1 / temperature and normalises them.
 
     Source: MixMatch (Berthelot et al., NeurIPS 2019), equation 7.
 
     Args:
-        probabilities: Rows that sum to 1, shape `[n, classes]`.
-        temperature: Above 0; 1 changes nothing, towards 0 gives the most probable class all.
+        probabilities (`Tensor` of shape `[n, classes]`): The probabilities; rows sum to 1.
+        temperature (`float`): The temperature, above 0. With 1 nothing changes; with small values the most probable
+            class gets a probability of almost 1.
 
     Returns:
-        Rows that sum to 1, shape `[n, classes]`.
+        `Tensor` of shape `[n, classes]`: The sharpened probabilities; rows sum to 1.
     """
     return F.softmax(torch.log(probabilities.clamp_min(1e-12)) / temperature, dim=-1)
 
 
 def soft_targets(labels: Tensor, guesses: Tensor, trust: Tensor) -> Tensor:
-    """Mix noisy labels with guesses, as far as each label is trusted.
+    """Mixes noisy labels with pseudo-labels.
 
     Source: dynamic bootstrapping (Arazo et al., ICML 2019), equation 8.
 
     Args:
-        labels: Noisy labels, shape `[n]`; -1 = none.
-        guesses: Distributions over the classes, shape `[n, classes]`.
-        trust: Share of the label in [0, 1], shape `[n]`; ignored where there is no label.
+        labels (`Tensor` of shape `[n]`): The noisy labels; -1 means none.
+        guesses (`Tensor` of shape `[n, classes]`): The pseudo-labels, distributions over the classes.
+        trust (`Tensor` of shape `[n]`): The share of the noisy label, in [0, 1]; ignored if there is no label.
 
     Returns:
-        Rows that sum to 1, shape `[n, classes]`.
+        `Tensor` of shape `[n, classes]`: The targets; rows sum to 1.
+
+    Example:
+
+        >>> soft_targets(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), trust=torch.tensor([0.75]))
+        tensor([[0.7500, 0.2500]])
     """
     share = (trust * (labels >= 0)).to(guesses.dtype)[:, None]
     return share * F.one_hot(labels.clamp_min(0), guesses.shape[-1]) + (1 - share) * guesses
 
 
 def class_weights(labels: Tensor, classes: int, power: float) -> Tensor:
-    """Weights of the classes against imbalance, 1 on average over the samples.
+    """Computes weights of the classes against imbalance. Their mean over the samples is 1.
 
     Args:
-        labels: Labels to count, shape `[n]`; none below 0.
-        classes: Number of classes.
-        power: 0 gives every class the same weight, 1 the inverse of its frequency; a class without a sample weighs
-            as if it had one.
+        labels (`Tensor` of shape `[n]`): The labels to count, at least 0.
+        classes (`int`): The number of classes.
+        power (`float`): The power of the inverse class frequency; with 0 all weights are equal. A class without a
+            sample has the weight of a class with one sample.
 
     Returns:
-        One weight for each class, shape `[classes]`.
+        `Tensor` of shape `[classes]`: The weight of each class.
     """
     counts = torch.bincount(labels, minlength=classes).clamp_min(1).float()
     weights = counts**-power
@@ -91,30 +103,37 @@ def class_weights(labels: Tensor, classes: int, power: float) -> Tensor:
 
 
 def ramp_up(progress: float, length: float) -> float:
-    """Weight that rises linearly from 0 to 1.
+    """Computes a weight that rises linearly from 0 to 1.
 
     Args:
-        progress: Epochs since the ramp began.
-        length: Epochs the ramp takes; 0 = full weight at once.
+        progress (`float`): The number of epochs since the start of the ramp.
+        length (`float`): The length of the ramp in epochs; 0 means full weight at once.
 
     Returns:
-        A weight in [0, 1].
+        `float`: A weight in [0, 1].
+
+    Example:
+
+        >>> ramp_up(progress=0.5, length=2)
+        0.25
     """
     return 1.0 if length <= 0 else min(max(progress / length, 0.0), 1.0)
 
 
 def mixup_pairs(candidates: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Pair rows at random and draw how much of each enters the mixture.
+    """Draws random pairs of rows and the weights of their mixtures.
 
-    The weight of the first row is lambda' = max(lambda, 1 - lambda) with lambda from Beta(alpha, alpha), so that a
-    mixture stays closest to its first row. Source: MixMatch (Berthelot et al., NeurIPS 2019), equations 8 to 11.
+    The weight of the first row is lambda' = max(lambda, 1 - lambda) with lambda from Beta(alpha, alpha). It is at
+    least 0.5, so a mixture is closer to its first row. Source: MixMatch (Berthelot et al., NeurIPS 2019), equations 8
+        to 11.
 
     Args:
-        candidates: Row numbers that may be mixed, shape `[m]`.
-        alpha: Both parameters of the Beta distribution, above 0.
+        candidates (`Tensor` of shape `[m]`): The numbers of the rows to mix.
+        alpha (`float`): Both parameters of the Beta distribution, above 0.
 
     Returns:
-        First rows `[m]`, second rows `[m]` (a permutation of the first) and weights of the first rows `[m]`.
+        `tuple[Tensor, Tensor, Tensor]`: The first rows, the second rows (a permutation of the first) and the weights
+        of the first rows, each of shape `[m]`.
     """
     partners = candidates[torch.randperm(len(candidates), device=candidates.device)]
     gammas = torch._standard_gamma(torch.full((2, len(candidates)), alpha, device=candidates.device))
@@ -123,15 +142,16 @@ def mixup_pairs(candidates: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tenso
 
 
 def mixed_samples(pairs: tuple[Tensor, Tensor, Tensor], is_sample: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Which samples a mixture of rows mixes: the texts, or the words that stand in the same place of both rows.
+    """Finds the samples that are mixed if rows are mixed: texts, or words at the same position of both rows.
 
     Args:
-        pairs: What `mixup_pairs` returned, for `m` pairs of rows.
-        is_sample: Where the samples of a batch stand, shape `[rows]` or `[rows, length]`.
+        pairs (`tuple[Tensor, Tensor, Tensor]`): The `m` pairs of rows that `mixup_pairs` returned.
+        is_sample (`Tensor` of shape `[rows]` or `[rows, length]`): The positions of the samples of the batch.
 
     Returns:
-        For each of the `k` mixtures the number of its first and of its second sample among those of the batch and the
-        weight of the first, each `[k]`; and where the mixtures stand, shape `[m]` or `[m, length]`.
+        `tuple[Tensor, Tensor, Tensor, Tensor]`: For the `k` mixtures of samples, the number of the first and of the
+        second sample in the batch and the weight of the first one, each of shape `[k]`; and the positions of the
+        mixtures, shape `[m]` or `[m, length]`.
     """
     first, second, weights = pairs
     number = (is_sample.flatten().cumsum(0) - 1).view(is_sample.shape)
@@ -141,18 +161,17 @@ def mixed_samples(pairs: tuple[Tensor, Tensor, Tensor], is_sample: Tensor) -> tu
 
 
 class HiddenMixup:
-    """Mix rows in hidden space just before the head, whatever the architecture.
+    """Mixes rows in the hidden space before the head, for any architecture.
 
-    The rows to be mixed are appended to the model's input as copies of their first partners, so that whatever the
-    head reads beside the hidden states (attention mask, lengths) belongs to them. A pre-hook takes the copies away
-    before the encoder sees them (they cost nothing there) and a hook on the encoder's output puts the mixtures in
-    their place. The model's own head then scores real and mixed rows in the same forward, so that
-    DistributedDataParallel, gradient checkpointing and `torch.compile` work as ever.
+    For each mixture, a copy of its first row is appended to the input of the model, because the head may also read the
+    attention mask or lengths. A pre-hook removes the copies before the encoder, and a hook on the output of the
+    encoder inserts the mixtures in their place. The head then scores normal and mixed rows in the same forward pass,
+    so that DistributedDataParallel, gradient checkpointing and `torch.compile` work as usual.
 
     Source: manifold mixup (Verma et al., ICML 2019), section 2; FreeAL (Xiao et al., EMNLP 2023), equation 4.
 
     Args:
-        encoder: The part of the model whose output its head reads.
+        encoder (`nn.Module`): The encoder, whose output the head reads.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -163,20 +182,20 @@ class HiddenMixup:
         ]
 
     def arm(self, inputs: dict[str, Tensor], pairs: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
-        """Append the rows to be mixed and remember how to mix them in the next forward.
+        """Appends the rows to mix. The next forward pass mixes them.
 
         Args:
-            inputs: The model's inputs, each of shape `[rows, ...]`.
-            pairs: What `mixup_pairs` returned.
+            inputs (`dict[str, Tensor]`): The inputs of the model, each of shape `[rows, ...]`.
+            pairs (`tuple[Tensor, Tensor, Tensor]`): The pairs that `mixup_pairs` returned.
 
         Returns:
-            The inputs with one row more for each pair, shape `[rows + pairs, ...]`.
+            `dict[str, Tensor]`: The inputs with one more row for each pair, shape `[rows + pairs, ...]`.
         """
         self._pairs = pairs
         return {name: torch.cat([value, value[pairs[0]]]) for name, value in inputs.items()}
 
     def disarm(self) -> None:
-        """Let the next forward pass through unchanged."""
+        """Stops mixing: the next forward pass is a normal one."""
         self._pairs = None
 
     def _drop_copies(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:

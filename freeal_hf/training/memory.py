@@ -1,4 +1,4 @@
-"""What the student predicted for each training sample, averaged over epochs."""
+"""The predictions of the student for each training sample, averaged over epochs."""
 
 from collections.abc import Callable
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 
 class PredictionMemory:
-    """Running average of the predictions that training makes anyway.
+    """Running average, over epochs, of the predictions that are made during training.
 
-    Each prediction is recorded in the forward of a training step, before the step learns from the sample: an epoch's
-    predictions are never fresher than one epoch, which says more about a wrong label than the losses of a student that
-    has just been shown it, and needs no pass of its own. The average over epochs damps flicker.
+    Each prediction is recorded in the forward pass of a training step, before the student learns from the sample. Such
+    predictions show wrong labels better than those of a student that has just been trained on them, and they need no
+    extra pass over the data. The average over epochs reduces their variance.
 
     Source: temporal ensembling (Laine and Aila, ICLR 2017), section 2.2.
 
     Args:
-        samples: Number of training samples.
-        classes: Number of classes.
-        momentum: Weight of the past in the average, in [0, 1).
-        device: Where training runs.
+        samples (`int`): The number of training samples.
+        classes (`int`): The number of classes.
+        momentum (`float`): The weight of earlier epochs in the average, in [0, 1).
+        device (`torch.device`): The device of the training.
     """
 
     def __init__(self, samples: int, classes: int, momentum: float, device: torch.device) -> None:
@@ -31,36 +31,36 @@ class PredictionMemory:
         self.estimates = 0
 
     def begin(self, probabilities: Tensor) -> None:
-        """Start the average with what another model, which has not seen a sample's label, says of it.
+        """Starts the average with the predictions of another model, which has not seen the labels that it predicts.
 
         Args:
-            probabilities: Its predictions, shape `[samples, classes]`; they weigh as much as an epoch's.
+            probabilities (`Tensor` of shape `[samples, classes]`): The predictions. They count as one epoch.
         """
         self.average = probabilities.to(self.average)
         self.estimates = 1
 
     def record(self, index: Tensor, probabilities: Tensor) -> None:
-        """Note what one training step predicted.
+        """Records the predictions of one training step.
 
         Args:
-            index: Positions of the batch's samples in the training set, shape `[rows]`.
-            probabilities: Predictions for them, shape `[rows, classes]`.
+            index (`Tensor` of shape `[rows]`): The positions of the samples in the training set.
+            probabilities (`Tensor` of shape `[rows, classes]`): The predictions.
         """
         self.sums.index_add_(0, index, probabilities.to(self.sums.dtype))
         self.counts.index_add_(0, index, torch.ones_like(index, dtype=self.counts.dtype))
 
     def finish_epoch(self, reduce: Callable[[Tensor], Tensor]) -> None:
-        """Fold the predictions since the last call into the average.
+        """Adds the predictions since the last call to the average.
 
-        A sample that was seen twice (processes that share an epoch are given the same number of samples) counts once;
-        one that was not seen keeps its average.
+        A sample that was seen twice counts once (samples are repeated to give all processes the same number). A sample
+        that was not seen keeps its average.
 
         Args:
-            reduce: Sums a tensor over all processes.
+            reduce (`Callable`): Sums a tensor over all processes.
         """
         sums, counts = reduce(self.sums), reduce(self.counts)
         fresh = sums / counts.clamp_min(1)[:, None]
-        # Early on all epochs weigh alike: the first, when the student knew least, must not linger.
+        # The first epochs have equal weights. Otherwise the first one, which is the worst, would count too much.
         momentum = min(self.momentum, self.estimates / (self.estimates + 1))
         average = momentum * self.average + (1 - momentum) * fresh
         self.average = torch.where(counts[:, None] > 0, average, self.average)
@@ -70,13 +70,13 @@ class PredictionMemory:
         self.estimates += 1
 
     def state(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """Everything needed to go on, also from the middle of an epoch.
+        """Returns the state that is needed to resume, also in the middle of an epoch.
 
         Args:
-            reduce: Sums a tensor over all processes.
+            reduce (`Callable`): Sums a tensor over all processes.
 
         Returns:
-            Tensors by name.
+            `dict[str, Tensor]`: Tensors by name.
         """
         return {
             "average": self.average,
@@ -87,11 +87,12 @@ class PredictionMemory:
         }
 
     def load(self, state: dict[str, Tensor], is_main_process: bool) -> None:
-        """Go on from a saved state.
+        """Loads a state.
 
         Args:
-            state: What `state` returned.
-            is_main_process: The sums are those of all processes, so just one of them takes them over.
+            state (`dict[str, Tensor]`): The value that `state` returned.
+            is_main_process (`bool`): Whether this is the main process. Only it loads the sums, which are those of all
+                processes.
         """
         device = self.average.device
         self.average = state["average"].to(device)

@@ -1,4 +1,4 @@
-"""What a classifier on frozen embeddings says of a text whose label it has not seen."""
+"""A classifier on frozen embeddings that predicts held-out labels."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -8,7 +8,7 @@ from sklearn.preprocessing import normalize
 from freeal_hf.tasks import NO_LABEL
 
 _FOLDS = 5
-# A probe gains nothing from more texts, and its time grows with them.
+# More texts do not improve the probe, but make it slower.
 _PROBE_TEXTS = 20_000
 _PROBE_C = 5.0
 
@@ -16,19 +16,19 @@ _PROBE_C = 5.0
 def held_out_probabilities(
     embeddings: np.ndarray, labels: np.ndarray, num_labels: int, *, seed: int = 0
 ) -> np.ndarray:
-    """What a classifier predicts for each text without having seen its label.
+    """Predicts the label of each text with a classifier that has not seen this label.
 
-    The student has seen all labels; a logistic regression on the embeddings that it began with, trained on four fifths
-    of the texts and asked for the fifth, costs next to nothing.
+    A logistic regression is trained on four fifths of the texts and predicts the other fifth. It reads the embeddings
+    of the student before training.
 
     Args:
-        embeddings: Embeddings that no label has shaped, shape `[n, d]`.
-        labels: Labels, -1 for none: these texts are predicted only, shape `[n]`.
-        num_labels: Number of labels.
-        seed: Seed of the folds.
+        embeddings (`np.ndarray` of shape `[n, hidden size]`): Embeddings that do not depend on the labels.
+        labels (`np.ndarray` of shape `[n]`): Labels; -1 means none. Texts without a label are only predicted.
+        num_labels (`int`): The number of labels.
+        seed (`int`, *optional*, defaults to 0): The random seed of the folds.
 
     Returns:
-        Probabilities, shape `[n, num_labels]`; rows sum to one.
+        `np.ndarray` of shape `[n, num_labels]`: Probabilities; rows sum to 1.
     """
     rng = np.random.default_rng(seed)
     features = normalize(np.asarray(embeddings, dtype=np.float32))

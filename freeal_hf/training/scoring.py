@@ -1,4 +1,4 @@
-"""The student's probabilities and embeddings of all training texts."""
+"""The probabilities and embeddings of the student for all training texts."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ from freeal_hf.training.training_set import TrainingSet
 def score_training_set(
     trainer: Trainer, samples: TrainingSet, encoder: nn.Module, num_labels: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Score the training set with the student as it is; all processes share the work.
+    """Scores the training set with the student. The texts are divided among all processes.
 
     Args:
-        trainer (`Trainer`): Whose model scores.
-        samples (`TrainingSet`): The training set, `n` samples in the rows of `texts` texts.
-        encoder (`nn.Module`): The part of the model whose output its head reads.
-        num_labels (`int`): Number of classes.
+        trainer (`Trainer`): The trainer of the student.
+        samples (`TrainingSet`): The training set, with `n` samples.
+        encoder (`nn.Module`): The encoder of the student.
+        num_labels (`int`): The number of classes.
 
     Returns:
-        `tuple[NDArray, NDArray]`: Probabilities, shape `[n, classes]`, and the mean of the last hidden state over each
-        text's tokens, shape `[texts, hidden size]`, in the dataset's order.
+        `tuple[NDArray, NDArray]`: Probabilities, shape `[n, classes]`, and embeddings (the mean of the last hidden
+        state over the tokens of a text), shape `[texts, hidden size]`, in the order of the dataset.
     """
     args: Any = trainer.args
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     if not is_sharded(model):
-        model.to(args.device)  # Trainer leaves that to FSDP, which only begins with the training
+        model.to(args.device)  # Trainer leaves this to FSDP, which starts with the training
     was_training = model.training
     model.eval()
     lengths = samples.lengths
@@ -44,7 +44,7 @@ def score_training_set(
     probabilities = torch.zeros(len(samples.labels), num_labels, device=args.device)
     embeddings = torch.zeros(len(samples.ids), model.config.hidden_size, device=args.device)
     texts = samples.rows.select_columns(["input_ids", "attention_mask", "sample_index"])
-    # Sharded weights (FSDP) are gathered by all processes together, so each calls the model equally often.
+    # All processes must call the model equally often, because they gather sharded weights (FSDP) together.
     for number in range(args.process_index, -(-len(batches) // args.world_size) * args.world_size, args.world_size):
         batch = batches[min(number, len(batches) - 1)]
         columns = texts[batch.tolist()]
@@ -61,7 +61,7 @@ def score_training_set(
         embeddings.index_add_(0, text_of_row, _mean_state(states, inputs["attention_mask"]))
     hook.remove()
     model.train(was_training)
-    # Each row was scored by one process and is zero on all others: the sum loses and doubles none.
+    # Each row was scored by one process and is zero in all others, so the sum is correct.
     probabilities, embeddings = (
         trainer.accelerator.reduce(found, reduction="sum") for found in (probabilities, embeddings)
     )
@@ -70,7 +70,7 @@ def score_training_set(
 
 
 def _mean_state(states: Tensor, mask: Tensor) -> Tensor:
-    """Mean over a text's tokens; an encoder may shorten the sequence (Funnel), and the mask is shortened alike."""
+    """Computes the mean over the tokens. If an encoder shortens the sequence (Funnel), the mask is shortened too."""
     if states.shape[1] != mask.shape[1]:
         mask = F.adaptive_max_pool1d(mask[:, None].float(), states.shape[1])[:, 0]
     mask = mask.unsqueeze(-1)

@@ -1,7 +1,7 @@
-"""Per-class small-loss selection: which noisy labels to trust, judged by the student's losses.
+"""Small-loss selection: decides by the losses of the student, class by class, which noisy labels are clean.
 
-NumPy only: no model in sight. All loss statistics are computed on a histogram, so millions of samples take seconds
-and the result needs no random initialisation.
+The module uses NumPy only. The mixture is fitted to a histogram of the losses. This takes seconds for millions of
+samples, and needs no random initialisation.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,24 @@ _VARIANCE_FLOOR = 5e-4
 
 @dataclass
 class Selection:
-    """What the student thinks of its training labels, every field in the order of the training set (`n` samples).
+    """The result of small-loss selection for the `n` samples of a training set, in their order.
 
-    A sample is a text; in token classification it is a word, all words of the training set in a row, while `ids` and
-    `embeddings` are the sentences'.
+    A sample is a text. In token classification a sample is a word, and only `ids` and `embeddings` have one entry for
+    each sentence.
 
     Args:
-        ids: The dataset's `id` column, or the row numbers as strings.
-        labels: Noisy labels, shape `[n]`; -1 = none.
-        losses: Cross-entropy of the predictions averaged over epochs, in nats, shape `[n]`; NaN without a label.
-        posterior: Probability of being clean, shape `[n]`; 0 without a label.
-        is_clean: Whether the label is trusted, shape `[n]`.
-        predictions: The trained student's labels, shape `[n]`.
-        probabilities: The trained student's probabilities, shape `[n, classes]`.
-        embeddings: Mean of the last hidden state over the text's tokens, shape `[n, hidden size]`.
-        num_words: Words in each sentence, shape `[sentences]`; `None` where samples are texts.
+        ids (`list[str]`): The column `id` of the dataset; by default the row numbers.
+        labels (`np.ndarray` of shape `[n]`): The noisy labels; -1 means none.
+        losses (`np.ndarray` of shape `[n]`): The cross-entropy of the predictions averaged over epochs, in nats; NaN
+            without a label.
+        posterior (`np.ndarray` of shape `[n]`): The probability that the label is clean; 0 without a label.
+        is_clean (`np.ndarray` of shape `[n]`): Whether the label was selected as clean.
+        predictions (`np.ndarray` of shape `[n]`): The labels that the trained student predicts.
+        probabilities (`np.ndarray` of shape `[n, classes]`): The probabilities that the trained student predicts.
+        embeddings (`np.ndarray` of shape `[texts, hidden size]`): The mean of the last hidden state over the tokens of
+            a text.
+        num_words (`np.ndarray` of shape `[sentences]`, *optional*): The number of words in each sentence; `None` if
+            the samples are texts.
     """
 
     ids: list[str]
@@ -57,14 +60,17 @@ class Selection:
 
 @dataclass(frozen=True)
 class SelectionRules:
-    """What makes a sample clean.
+    """The rules by which a sample is clean.
 
     Args:
-        threshold: A sample is clean when the posterior of the low-loss component exceeds this.
-        min_clean_share: At least this share of each class is clean (its smallest losses; never fewer than one sample).
-        max_clean_share: At most this share of each class is clean.
-        agreement_confidence: A sample is also clean when the student gives its label at least this probability; 1
-            or more switches the rule off. Source: ProMix (Xiao et al., IJCAI 2023), matched high-confidence selection.
+        threshold (`float`, *optional*, defaults to 0.7): A sample is clean if the posterior probability of the
+            low-loss component is above this value.
+        min_clean_share (`float`, *optional*, defaults to 0.1): The minimum share of clean samples in each class. If
+            the threshold gives fewer, the samples with the smallest losses are clean, at least one.
+        max_clean_share (`float`, *optional*, defaults to 1.0): The maximum share of clean samples in each class.
+        agreement_confidence (`float`, *optional*, defaults to 1.0): A sample is also clean if the student gives its
+            label at least this probability; 1 disables the rule. Source: matched high-confidence selection of ProMix
+            (Xiao et al., IJCAI 2023).
     """
 
     threshold: float = 0.7
@@ -74,21 +80,26 @@ class SelectionRules:
 
 
 def clean_posterior(losses: FloatArray) -> FloatArray:
-    """Probability that each loss belongs to the low-mean part of a two-component Gaussian mixture.
+    """Computes the probability that each loss belongs to the low-mean component of a two-component Gaussian mixture.
 
-    The losses are scaled to [0, 1] and the mixture is fitted by expectation maximisation to their histogram. The
-    result never increases with the loss: a loss below a clean one is clean.
+    The losses are scaled to [0, 1], and the mixture is fitted to their histogram by expectation maximisation. The
+    posterior never increases with the loss.
 
     Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3; DivideMix (Li et al., ICLR 2020), section 3.1.
 
     Args:
-        losses: Losses of the samples of one class, finite, shape `[n]`, in any unit.
+        losses (`np.ndarray` of shape `[n]`): The losses of the samples of one class, in any unit.
 
     Returns:
-        Posteriors in [0, 1], shape `[n]`; all 1 when every loss is equal, for then nothing speaks against any label.
+        `np.ndarray` of shape `[n]`: Posterior probabilities in [0, 1]; all 1 if all losses are equal.
 
     Raises:
-        ValueError: A loss is not finite.
+        ValueError: If a loss is not finite.
+
+    Example:
+
+        >>> clean_posterior(np.array([0.1, 0.2, 0.1, 3.0])).round(2).tolist()
+        [1.0, 1.0, 1.0, 0.0]
     """
     if not np.isfinite(losses).all():
         raise ValueError("losses must be finite; leave unlabelled samples out")
@@ -101,7 +112,7 @@ def clean_posterior(losses: FloatArray) -> FloatArray:
 
 
 def _mixture_posterior(counts: IntArray) -> FloatArray:
-    """Posterior of the low-mean component for each bin of a histogram over [0, 1]."""
+    """Computes the posterior of the low-mean component for each bin of a histogram over [0, 1]."""
     centres = (np.arange(counts.size) + 0.5) / counts.size
     shares = counts / counts.sum()
     median = np.searchsorted(np.cumsum(shares), 0.5)
@@ -123,7 +134,7 @@ def _mixture_posterior(counts: IntArray) -> FloatArray:
         if likelihood - previous < _TOLERANCE:
             break
         previous = likelihood
-    # With unequal variances the wide component reclaims both tails; a smaller loss must never be less clean.
+    # If the variances differ, the wide component is more probable in both tails. Make the posterior monotonic.
     posterior = responsibility[int(np.argmin(means))]
     peak = int(np.argmax(posterior))
     posterior[:peak] = posterior[peak]
@@ -133,16 +144,24 @@ def _mixture_posterior(counts: IntArray) -> FloatArray:
 def select_clean(
     losses: FloatArray, labels: IntArray, probabilities: FloatArray, rules: SelectionRules
 ) -> tuple[FloatArray, BoolArray]:
-    """Split the labelled samples into clean and noisy, class by class.
+    """Divides the labelled samples into clean and noisy ones, class by class.
 
     Args:
-        losses: Loss of each sample under its noisy label, shape `[n]`; ignored where the label is -1.
-        labels: Noisy labels, shape `[n]`; -1 = none.
-        probabilities: The student's class probabilities, shape `[n, classes]`.
-        rules: When a sample counts as clean.
+        losses (`np.ndarray` of shape `[n]`): The loss of each sample for its noisy label; ignored without a label.
+        labels (`np.ndarray` of shape `[n]`): The noisy labels; -1 means none.
+        probabilities (`np.ndarray` of shape `[n, classes]`): The class probabilities of the student.
+        rules (`SelectionRules`): The rules by which a sample is clean.
 
     Returns:
-        The posterior of being clean, shape `[n]` (0 where there is no label), and the clean mask, shape `[n]`.
+        `tuple[np.ndarray, np.ndarray]`: The posterior probability that each label is clean (0 without a label), and
+        the clean mask, both of shape `[n]`.
+
+    Example:
+
+        >>> losses, labels = np.array([0.1, 0.2, 0.1, 3.0]), np.array([0, 0, 0, 0])
+        >>> posterior, is_clean = select_clean(losses, labels, np.full((4, 2), 0.5), SelectionRules())
+        >>> is_clean.tolist()
+        [True, True, True, False]
     """
     posterior = np.zeros(len(labels))
     is_clean = np.zeros(len(labels), dtype=bool)

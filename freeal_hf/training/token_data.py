@@ -1,7 +1,7 @@
-"""From sentences of labelled words to batches: sub-words, windows of long sentences, which piece is which word.
+"""Tokenization of sentences of words for token classification.
 
-A word is scored at its first sub-word. A sentence that is longer than the student reads becomes several windows that
-overlap, and every word is scored in the first one that holds it.
+A word is scored at its first sub-word. A sentence that is too long for the student is split into overlapping windows,
+and each word is scored in the first window that contains it.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from datasets import Sequence as ListFeature
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 from freeal_hf.training.data import EVAL_COLUMNS, IGNORED, NO_LABEL, columns_of, label_ids
 
@@ -20,30 +21,30 @@ _LONGEST_OVERLAP = 32
 
 
 def has_words(dataset: Dataset | IterableDataset) -> bool:
-    """Whether a dataset holds sentences of words, each with a label, rather than texts."""
+    """Whether a dataset holds sentences of words with one label for each word (it has a column `tokens`)."""
     return "tokens" in columns_of(dataset)
 
 
 def words_and_labels(dataset: Dataset, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All words of a dataset in a row.
+    """Returns the labels of all words of a dataset.
 
     Args:
-        dataset: Columns `tokens` and, where there is one, `label`.
-        num_classes: Number of classes.
+        dataset (`Dataset`): A dataset with the column `tokens` and optionally `label`.
+        num_classes (`int`): The number of classes.
 
     Returns:
-        Label of every word, shape `[words]` (-1 without a column), and the words in each sentence, shape
-        `[sentences]`.
+        `tuple[NDArray, NDArray]`: The label of each word, shape `[words]` (-1 for no label), and the number of words
+        in each sentence, shape `[sentences]`.
 
     Raises:
-        InputError: A sentence has not as many labels as words, or no word at all, or a label is no class number.
+        InputError: If a sentence has no words or not one label for each word, or a label is not a class number.
     """
     sentences = dataset["tokens"]
     for row, words in enumerate(sentences):
         if not words:
             raise InputError(f"row {row} has no words: leave empty sentences out")
         if (missing := next((i for i, word in enumerate(words) if not isinstance(word, str)), None)) is not None:
-            raise InputError(f"row {row} has {words[missing]!r} as word {missing} of `tokens`, which is no text")
+            raise InputError(f"row {row} has {words[missing]!r} as word {missing} of `tokens`, which is not a text")
     lengths = np.array([len(words) for words in sentences], dtype=np.int64)
     if "label" not in dataset.column_names:
         return np.full(int(lengths.sum()), NO_LABEL), lengths
@@ -52,7 +53,8 @@ def words_and_labels(dataset: Dataset, num_classes: int) -> tuple[NDArray[np.int
         labels = [None] * int(length) if labels is None else labels
         if len(labels) != length:
             raise InputError(
-                f"row {row} has {length} words but {len(labels)} labels: every word needs one (-1 = none)"
+                f"row {row} has {counted(int(length), 'word')} but {counted(len(labels), 'label')}: "
+                "each word needs one (-1 = none)"
             )
         found += label_ids(labels, num_classes, row=row)
     return np.array(found, dtype=np.int64), lengths
@@ -61,23 +63,24 @@ def words_and_labels(dataset: Dataset, num_classes: int) -> tuple[NDArray[np.int
 def window_words(
     words: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> tuple[list[dict[str, Any]], list[int]]:
-    """Tokenize sentences into windows.
+    """Tokenizes sentences and splits them into windows.
 
     Args:
-        words: The sentences.
-        tokenizer: A fast tokenizer: it must know which sub-word belongs to which word.
-        max_length: Sub-words at most in one window, special tokens counted.
+        words (`Sequence[Sequence[str]]`): The words of each sentence.
+        tokenizer (`PreTrainedTokenizerBase`): A fast tokenizer, which knows the word of each sub-word.
+        max_length (`int`): The maximum number of sub-words in a window, with special tokens.
 
     Returns:
-        For each window `input_ids`, `attention_mask` and `words`, the number of the word that each sub-word is the
-        first of (-1 for all other sub-words); and the sentence of each window. Every word is in one window.
+        `tuple[list[dict], list[int]]`: The windows, and the number of the sentence of each window. A window has
+        `input_ids`, `attention_mask` and `words`: the number of the word at its first sub-word, and -1 at all other
+        sub-words. Each word is scored in exactly one window.
 
     Raises:
-        InputError: The tokenizer is a slow one.
+        InputError: If the tokenizer is slow.
     """
     if not tokenizer.is_fast:
-        raise InputError(f"{type(tokenizer).__name__} cannot tell words apart: token classification needs a fast one")
-    # A word of nothing but control characters would have no sub-word, and so no prediction.
+        raise InputError(f"{type(tokenizer).__name__} is a slow tokenizer: token classification needs a fast one")
+    # A word that consists of control characters has no sub-word, and would get no prediction.
     pieces = tokenizer([list(sentence) for sentence in words], is_split_into_words=True, add_special_tokens=False)
     sentences = []
     for number, row in enumerate(words):
@@ -121,23 +124,23 @@ def tokenize_words(
     num_classes: int,
     no_label: int = IGNORED,
 ) -> tuple[Dataset, NDArray[np.int64]]:
-    """Turn sentences of words into the windows that the student reads.
+    """Converts sentences of words to the windows that the student reads.
 
     Args:
-        dataset: Columns `tokens` and, where there is one, `label` (one for each word, -1 = none).
-        tokenizer: A fast tokenizer.
-        max_length: Sub-words at most in one window.
-        columns: Which columns to keep.
-        num_classes: Number of classes.
-        no_label: What `labels` is where a word has no label.
+        dataset (`Dataset`): A dataset with the column `tokens` and optionally `label` (one for each word; -1 = none).
+        tokenizer (`PreTrainedTokenizerBase`): A fast tokenizer.
+        max_length (`int`): The maximum number of sub-words in a window.
+        columns (`Sequence[str]`): The columns to keep.
+        num_classes (`int`): The number of classes.
+        no_label (`int`, *optional*, defaults to -100): The value of `labels` for a word without a label.
 
     Returns:
-        The windows with those of `columns` that could be made: `sample_index` is the number of a word among all words
-        of the dataset, -1 where a sub-word is not scored; `labels` is -100 there. And the sentence of each window,
-        shape `[windows]`.
+        `tuple[Dataset, NDArray]`: The windows with those of `columns` that can be made, and the number of the sentence
+        of each window, shape `[windows]`. `sample_index` is the number of a word among all words of the dataset. Where
+        a sub-word is not scored, `sample_index` is -1 and `labels` is -100.
 
     Raises:
-        InputError: There is no fast tokenizer, or words and labels do not go together.
+        InputError: If there is no fast tokenizer, or words and labels do not match.
     """
     if tokenizer is None:
         raise InputError("a dataset with `tokens` needs a tokenizer: pass processing_class=")
@@ -163,16 +166,16 @@ def tokenize_words(
 def tokenize_word_stream(
     dataset: IterableDataset, tokenizer: PreTrainedTokenizerBase | None, max_length: int, *, num_classes: int
 ) -> IterableDataset:
-    """Turn a stream of sentences into a stream of the windows that the student reads.
+    """Converts a stream of sentences to a stream of the windows that the student reads.
 
     Args:
-        dataset: Columns `tokens` and, where there is one, `label`.
-        tokenizer: A fast tokenizer.
-        max_length: Sub-words at most in one window.
-        num_classes: Number of classes.
+        dataset (`IterableDataset`): A dataset with the column `tokens` and optionally `label`.
+        tokenizer (`PreTrainedTokenizerBase`): A fast tokenizer.
+        max_length (`int`): The maximum number of sub-words in a window.
+        num_classes (`int`): The number of classes.
 
     Returns:
-        The windows, with `EVAL_COLUMNS` as far as they could be made.
+        `IterableDataset`: The windows with those of `EVAL_COLUMNS` that can be made.
     """
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, Any]:

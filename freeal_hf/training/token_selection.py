@@ -1,8 +1,8 @@
-"""Small-loss selection for words with BIO tags: by entity type, from words to entities to sentences (NumPy only).
+"""Small-loss selection for words with BIO tags (NumPy only).
 
-What an annotator misses makes O noisy, and O is nine words out of ten: a student that fits these labels learns to
-miss, too. Words are therefore selected by the type of their tag, O apart, and what the student guesses is set right
-for how sure it is of each type.
+Entities that an annotator misses make the tag O noisy, and about nine of ten words have this tag. A student that
+learns these labels also misses entities. Words are therefore selected separately for each entity type and for O, and
+pseudo-labels are corrected for the confidence of the student in each type.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,13 @@ from freeal_hf.training.selection import BoolArray, FloatArray, IntArray, Select
 
 @dataclass(frozen=True)
 class Words:
-    """How the words of a training set belong together.
+    """The sentences, entity types and entities of the words of a training set.
 
     Args:
-        num_words: Words in each sentence, shape `[sentences]`.
-        types: The number of each tag's type, shape `[tags]`: `B-X` and `I-X` have the same.
-        entities: The number of the entity that each word belongs to by its label, shape `[words]`; -1 outside.
+        num_words (`np.ndarray` of shape `[sentences]`): The number of words in each sentence.
+        types (`np.ndarray` of shape `[tags]`): The number of the type of each tag; `B-X` and `I-X` have the same type.
+        entities (`np.ndarray` of shape `[words]`): The number of the entity to which each word belongs by its label;
+            -1 outside of entities.
     """
 
     num_words: IntArray
@@ -34,9 +35,17 @@ def group_words(labels: IntArray, num_words: IntArray, tags: Sequence[str]) -> W
     """Finds the types of the tags and the entities of the labels.
 
     Args:
-        labels: Tag ids of all words in a row, shape `[words]`; -1 = none.
-        num_words: Words in each sentence, shape `[sentences]`.
-        tags: Tag names by id.
+        labels (`np.ndarray` of shape `[words]`): The tag ids of all words; -1 means none.
+        num_words (`np.ndarray` of shape `[sentences]`): The number of words in each sentence.
+        tags (`Sequence[str]`): The tag names by id.
+
+    Returns:
+        `Words`: The types and entities.
+
+    Example:
+
+        >>> group_words(np.array([0, 1, 2, 1]), np.array([3, 1]), ["O", "B-X", "I-X"]).entities.tolist()
+        [-1, 0, 0, 1]
     """
     types = list(dict.fromkeys(tag.partition("-")[2] or tag for tag in tags))
     numbers = np.full(len(labels), -1)
@@ -56,17 +65,18 @@ def select_clean_words(
     words: Words,
     rules: SelectionRules,
 ) -> tuple[FloatArray, BoolArray]:
-    """Split labelled words into clean and noisy, type by type; an entity is as clean as its least credible word.
+    """Divides labelled words into clean and noisy ones, type by type. All words of an entity must be clean.
 
     Args:
-        losses: Loss of each word under its noisy tag, shape `[words]`; ignored where there is none.
-        labels: Noisy tags, shape `[words]`; -1 = none.
-        probabilities: The student's tag probabilities, shape `[words, tags]`.
-        words: What `group_words` gives.
-        rules: When a word counts as clean.
+        losses (`np.ndarray` of shape `[words]`): The loss of each word for its noisy tag; ignored without a tag.
+        labels (`np.ndarray` of shape `[words]`): The noisy tags; -1 means none.
+        probabilities (`np.ndarray` of shape `[words, tags]`): The tag probabilities of the student.
+        words (`Words`): The types and entities, from `group_words`.
+        rules (`SelectionRules`): The rules by which a word is clean.
 
     Returns:
-        The posterior of being clean, shape `[words]` (0 where there is no tag), and the clean mask, shape `[words]`.
+        `tuple[np.ndarray, np.ndarray]`: The posterior probability that each tag is clean (0 without a tag; the lowest
+        one for all words of an entity), and the clean mask, both of shape `[words]`.
     """
     types, entities = words.types, words.entities
     by_type = np.where(labels >= 0, types[labels], -1)
@@ -85,23 +95,24 @@ def select_clean_words(
 def corrected_guesses(
     probabilities: FloatArray, labels: IntArray, posterior: FloatArray, words: Words, power: float
 ) -> FloatArray:
-    """The student's guesses, set right for how sure it is of words that bear each type for good reason.
+    """Corrects pseudo-labels for the confidence of the student in each entity type.
 
-    A student that learnt from labels of which half the entities are missed gives a true entity a probability of about
-    one half, and O wins. The probability of each type is therefore measured against its self-confidence: the mean
-    probability of a type over the words with that label, weighted by their posterior of being clean.
+    If the annotator missed half of the entities, the student gives a true entity a probability of about one half, and
+    often predicts O. The probability of each type is therefore divided by a power of its self-confidence: the mean
+    probability of the type over the words with this label, weighted by the posterior that they are clean.
 
-    Source: confident learning (Northcutt et al., JAIR 2021), section 3.1, whose thresholds for each class these are.
+    Source: confident learning (Northcutt et al., JAIR 2021), section 3.1, which uses the self-confidence of a class as
+    its threshold.
 
     Args:
-        probabilities: The student's tag probabilities, shape `[words, tags]`.
-        labels: Noisy tags, shape `[words]`; -1 = none.
-        posterior: Probability that each label is clean, shape `[words]`.
-        words: What `group_words` gives.
-        power: 0 leaves the guesses as they are, 1 divides them by the self-confidence.
+        probabilities (`np.ndarray` of shape `[words, tags]`): The tag probabilities of the student.
+        labels (`np.ndarray` of shape `[words]`): The noisy tags; -1 means none.
+        posterior (`np.ndarray` of shape `[words]`): The probability that each label is clean.
+        words (`Words`): The types and entities, from `group_words`.
+        power (`float`): The power of the self-confidence; 0 changes nothing.
 
     Returns:
-        Rows that sum to 1, shape `[words, tags]`.
+        `np.ndarray` of shape `[words, tags]`: The corrected probabilities; rows sum to 1.
     """
     types = words.types
     by_type = _sum_by_type(probabilities, types)

@@ -1,4 +1,4 @@
-"""FreeALTrainer: a Trainer whose student learns from noisy labels and says which of them it trusts."""
+"""`FreeALTrainer`: a `Trainer` for noisy labels, which also selects the clean ones."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -50,45 +50,51 @@ from freeal_hf.training.training_set import checked_training_set, prepare_evalua
 
 
 class FreeALTrainer(Trainer):
-    """Train a student on noisy labels: warm-up, small-loss selection every epoch, and a loss that follows from it.
+    """Trains a student on noisy labels, with small-loss selection after each epoch.
 
-    Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3. Unlike there, losses are measured on predictions averaged
-    over epochs, which training makes anyway, and by default a label is mixed with that average as far as it is
-    trusted.
+    Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3. There are two differences: losses are computed from
+    predictions that are averaged over epochs, and by default the target of a sample is a mixture of its label and this
+    average.
 
-    A training set with `tokens` in place of `text` makes it a token classifier: every word is a sample then, and a
-    sentence that is longer than `max_length` is read in overlapping windows.
+    If the training set has a column `tokens` in place of `text`, a token classifier is trained. Each word is then a
+    sample, and a sentence that is longer than `max_length` is read in overlapping windows.
 
     Args:
-        model (`str`, `Path` or `PreTrainedModel`, *optional*): A sequence or token classifier, or the name or folder
-            of an encoder to build one from.
-        args (`TrainingArguments`, *optional*): How to train; plain [`~transformers.TrainingArguments`] keep their
-            values, and what only [`FreeALConfig`] has gets its defaults.
-        data_collator (`Callable`, *optional*): As in [`~transformers.Trainer`]; it is given rows with `input_ids`,
-            `attention_mask` and `labels`, second views among them.
-        train_dataset (`Dataset`, *optional*): Columns `text` (or ready `input_ids`) and noisy `label` (`None`, -1 or
-            -100 = none), or `tokens` (a list of words) and `label` (one for each word); optional `augmented_text` (a
-            second view, such as a back-translation), `id` and `is_trusted` (true where the label is never doubted,
-            such as a person's). Other columns are ignored. [`FreeALConfig`] can name the columns otherwise.
-        eval_dataset (`Dataset`, `IterableDataset` or `dict`, *optional*): Columns `text` (or `input_ids`, or `tokens`)
-            and `label`; one dataset or several by name.
-        processing_class (`PreTrainedTokenizerBase`, *optional*): The tokenizer; by default the one that belongs to
-            `model` when that is a name.
+        model (`str`, `Path` or `PreTrainedModel`, *optional*): A sequence or token classifier, or the Hub id or folder
+            of an encoder, to which a classification head is added.
+        args (`TrainingArguments`, *optional*): The training arguments. Plain [`~transformers.TrainingArguments`] keep
+            their values, and all other arguments have the defaults of [`FreeALConfig`].
+        data_collator (`Callable`, *optional*): As in [`~transformers.Trainer`]. It gets rows with `input_ids`,
+            `attention_mask` and `labels`; second views are further rows.
+        train_dataset (`Dataset`, *optional*): A dataset with the columns `text` (or `input_ids`) and `label`, a noisy
+            class number (`None`, -1 or -100 for no label), or with the columns `tokens` (a list of words) and `label`
+            (one for each word). Optional columns are `augmented_text` (a second view, such as a back-translation),
+            `id`, and `is_trusted` (true if the label is always clean, such as a human label). Other columns are
+            ignored. [`FreeALConfig`] has arguments for other column names.
+        eval_dataset (`Dataset`, `IterableDataset` or `dict`, *optional*): A dataset with the columns `text` (or
+            `input_ids`, or `tokens`) and `label`, or several by name.
+        processing_class (`PreTrainedTokenizerBase`, *optional*): The tokenizer. If `model` is a name, it defaults to
+            the tokenizer of that model.
         model_init (`Callable`, *optional*): As in [`~transformers.Trainer`], for `hyperparameter_search`.
-        compute_loss_func (`Callable`, *optional*): As in [`~transformers.Trainer`]; it replaces the objective, and the
-            selection is only made and reported.
+        compute_loss_func (`Callable`, *optional*): As in [`~transformers.Trainer`]. It replaces the objective. The
+            selection is still made, but has no effect on the training.
         compute_metrics (`Callable`, *optional*): As in [`~transformers.Trainer`].
-        callbacks (`list[TrainerCallback]`, *optional*): As in [`~transformers.Trainer`]. The trainer's `selection` is
-            there in `on_train_end`.
+        callbacks (`list[TrainerCallback]`, *optional*): As in [`~transformers.Trainer`]. In `on_train_end`, the
+            attribute `selection` of the trainer is set.
         optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics: As in [`~transformers.Trainer`].
-        class_names (`Sequence[str]`, *optional*): Names of the classes; by default those of the `ClassLabel` column
-            `label`.
-        objective (`Objective` or `str`, *optional*): The loss recipe; by default the one that `args` name.
-        label_names (`Sequence[str]`, *optional*): Deprecated name of `class_names`.
+        class_names (`Sequence[str]`, *optional*): The names of the classes. Defaults to those of the column `label` if
+            it is a `ClassLabel`.
+        objective (`Objective` or `str`, *optional*): The loss recipe. Defaults to `args.objective`.
+        label_names (`Sequence[str]`, *optional*): The deprecated name of `class_names`.
+
+    Attributes:
+        selection (`Selection`, *optional*): The last selection, with the predictions of the trained student; `None`
+            before the end of the training.
 
     Raises:
-        TypeError: The training set has no length or no random access.
-        InputError: Names of classes, a column, a text or the tokenizer are missing, or labels do not fit the classes.
+        TypeError: If the training set has no length or no random access.
+        InputError: If the class names, a column, a text or the tokenizer is missing, or a label is not a class of the
+            student.
     """
 
     args: FreeALConfig
@@ -117,10 +123,10 @@ class FreeALTrainer(Trainer):
         self._class_names = class_names_of(class_names, label_names)
         args = as_freeal_config(args)
         if objective is not None and compute_loss_func is not None:
-            raise InputError("give either an objective or a compute_loss_func: each of them is the loss")
+            raise InputError("objective and compute_loss_func cannot be used together: pass only one of them")
         self.args = args
         named = objective or args.objective
-        # Trainer itself keeps the figure of a hyperparameter search as `objective`.
+        # Not `objective`: Trainer uses this attribute for the metric of a hyperparameter search.
         self._objective: Objective = objective_named(named) if isinstance(named, str) else named
         if train_dataset is not None:
             train_dataset = checked_training_set(train_dataset, args)
@@ -130,7 +136,7 @@ class FreeALTrainer(Trainer):
             names, words = self._class_names, self._labels_words
             model, processing_class = load_student(model, names, args, processing_class, labels_words=words)
         if args.n_gpu > 1:
-            # DataParallel would tear the two views apart; torchrun or accelerate launch use every GPU.
+            # DataParallel would separate the two views of a text. Use torchrun or accelerate launch for several GPUs.
             args._n_gpu = 1
         self.selection: Selection | None = None
         self._is_training = False  # transformers 4 logs its summary after `is_in_train`
@@ -150,7 +156,7 @@ class FreeALTrainer(Trainer):
             model_init=model_init,
             compute_loss_func=compute_loss_func,
             compute_metrics=compute_metrics,
-            callbacks=[hooks, *(callbacks or [])],  # the user's own may read the selection
+            callbacks=[hooks, *(callbacks or [])],  # first, so that the callbacks of users can read the selection
             optimizers=optimizers,
             optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
@@ -158,11 +164,11 @@ class FreeALTrainer(Trainer):
         if model_init is None:
             self._adopt(self.model)
         self.label_names = ["labels"]
-        # The loss below divides by the rows of the whole accumulated batch itself.
+        # `compute_loss` divides by the number of rows in the accumulated batch.
         self.model_accepts_loss_kwargs = True
         if train_dataset is not None:
             config: Any = self.model.config  # type: ignore[union-attr]
-            # Of a dataset on disk the first process tokenizes, and the others map what it wrote.
+            # The first process tokenizes; if the dataset is on disk, the others read its result.
             with args.main_process_first(desc="tokenizing"):
                 own_loss = compute_loss_func is not None
                 self._samples = prepare_training_set(
@@ -171,7 +177,7 @@ class FreeALTrainer(Trainer):
                     config.id2label,
                     max_length=self._max_length,
                     reads_second_view=self._step.reads_second_view and not own_loss,
-                    no_label=IGNORED if own_loss else NO_LABEL,  # Trainer counts those that such a loss is divided by
+                    no_label=IGNORED if own_loss else NO_LABEL,  # Trainer does not count -100 in num_items_in_batch
                 )
             self.train_dataset = self._samples.rows
             self.targets = Targets(self._samples, self.num_labels, args, self._objective)
@@ -180,7 +186,7 @@ class FreeALTrainer(Trainer):
     # ---- Model ----
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
-        """As in Trainer; the new student is watched for mixup and embeddings like the first one."""
+        """Builds the student as in Trainer, and prepares it for mixup and embeddings."""
         model = super().call_model_init(trial)
         self._adopt(model)
         return model
@@ -210,11 +216,11 @@ class FreeALTrainer(Trainer):
         )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """As in Trainer; a dataset of texts is tokenized."""
+        """Returns the data loader as in Trainer. Texts are tokenized."""
         return super().get_eval_dataloader(self._prepare_eval(eval_dataset))
 
     def get_test_dataloader(self, test_dataset: Any) -> Any:
-        """As in Trainer; a dataset of texts is tokenized."""
+        """Returns the data loader as in Trainer. Texts are tokenized."""
         return super().get_test_dataloader(self._prepare_eval(test_dataset))
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -233,7 +239,7 @@ class FreeALTrainer(Trainer):
         return self._sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
-        # Trainer would group evaluation rows by length, too, and so return predictions in another order.
+        # Trainer would also group evaluation rows by length, and return predictions in another order.
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
     # ---- Loss ----
@@ -245,19 +251,22 @@ class FreeALTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Plain cross-entropy while evaluating, the objective's loss while training, or `compute_loss_func` in both.
+        """Computes the loss: that of the objective in training, and cross-entropy in evaluation.
+
+        If the trainer has a `compute_loss_func`, it computes the loss in both cases.
 
         Args:
-            model: The student, however wrapped.
-            inputs: What the collator made, on the device.
-            return_outputs: Whether to return the model's output as well.
-            num_items_in_batch: Texts (or words) of all batches that make one optimizer step, on all devices.
+            model (`nn.Module`): The student, possibly wrapped.
+            inputs (`dict[str, Tensor]`): The batch, on the device.
+            return_outputs (`bool`, *optional*, defaults to `False`): Whether to return the output of the model, too.
+            num_items_in_batch (`Tensor` or `int`, *optional*): The number of samples in one optimizer step, on all
+                devices.
 
         Returns:
-            The loss, a mean over texts (or words), or the loss and the output.
+            `Tensor` or `tuple`: The loss (a mean over samples), or the loss and the output.
         """
         labels = inputs.pop("labels")
-        # Gradients are averaged over the processes, whose rows have all been counted.
+        # Gradients are averaged over the processes, but `num_items_in_batch` counts the rows of all of them.
         is_counted = num_items_in_batch is not None and self.args.average_tokens_across_devices
         scale = self.accelerator.num_processes if is_counted else 1
         if self.compute_loss_func is not None:
@@ -276,14 +285,14 @@ class FreeALTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in Trainer, with the parts of the loss beside their sum, and the last selection before the summary.
+        """Logs as in Trainer. Adds the parts of the loss, and makes the last selection before the summary is logged.
 
         Args:
-            logs: Values by name.
-            start_time: As in [`~transformers.Trainer.log`].
+            logs (`dict[str, float]`): The values by name.
+            start_time (`float`, *optional*): As in [`~transformers.Trainer.log`].
         """
         if self._is_training and "train_loss" in logs:
-            # The summary closes the training: trackers end their runs after it, so it has to come last.
+            # The summary must be logged last, because experiment trackers end their runs after it.
             self._is_training = False
             self.targets.memory.finish_epoch(self._sum_over_processes)
             super().log(self.targets.select())
@@ -294,10 +303,11 @@ class FreeALTrainer(Trainer):
     # ---- Selection ----
 
     def first_embeddings(self) -> NDArray[np.float32]:
-        """Embeddings of all training texts by the student as it came, before any training; computed once.
+        """Computes the embeddings of all training texts with the student before training. They are computed once.
 
         Returns:
-            Mean of the last hidden state over each text's tokens, in the dataset's order, shape `[n, hidden size]`.
+            `NDArray` of shape `[texts, hidden size]`: The mean of the last hidden state over the tokens of each text,
+            in the order of the dataset.
         """
         if self._first_embeddings is None:
             self._first_embeddings = self._score_training_set()[1]
@@ -307,7 +317,7 @@ class FreeALTrainer(Trainer):
         return self.accelerator.reduce(value.clone(), reduction="sum")
 
     def _begin_training(self) -> None:
-        # Made anew each time: a second training forgets the first, a search has changed the arguments.
+        # Created for each training: a second training starts from zero, and a search changes the arguments.
         self.targets = Targets(self._samples, self.num_labels, self.args, self._objective)
         self._parts.begin(self.state.global_step)
         self._is_training = True
@@ -318,10 +328,10 @@ class FreeALTrainer(Trainer):
             self.targets.begin(self.first_embeddings(), self._sum_over_processes)
 
     def _begin_epoch(self) -> None:
-        # Called once more when a run is resumed in the middle of an epoch: then there is nothing to fold in.
+        # Also called when a run is resumed in the middle of an epoch: then no epoch has been completed.
         completed = int(round(self.state.epoch or 0.0, 6))
         if self._sampler is not None:
-            # Accelerate does not reach the sampler through the batches that a resumed run skips on several processes.
+            # Accelerate does not call it when a run on several processes is resumed and skips batches.
             self._sampler.set_epoch(completed)
         if completed > self.targets.memory.epochs:
             self.targets.memory.finish_epoch(self._sum_over_processes)
@@ -348,7 +358,7 @@ class FreeALTrainer(Trainer):
         dataset: str | list[str] | None = None,
         dataset_args: str | list[str] | None = None,
     ) -> None:
-        """As in Trainer, but the card is the student's: labels, arguments, scores, what the selection trusted."""
+        """Writes the model card of the student, with its labels, arguments, scores and selection."""
         if self.is_world_process_zero():
             metadata = {"language": language, "license": license, "tags": [tags] if isinstance(tags, str) else tags}
             names, words = (model_name, finetuned_from, dataset_tags), self._labels_words
@@ -357,18 +367,19 @@ class FreeALTrainer(Trainer):
     # ---- Checkpoints ----
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
-        """As in Trainer; a checkpoint also brings back the selection.
+        """Trains as in Trainer. If a checkpoint is given, its selection is loaded, too.
 
         Args:
-            resume_from_checkpoint: A checkpoint's folder, or `True` for the last complete one in `output_dir`.
+            resume_from_checkpoint (`str` or `bool`, *optional*): The folder of a checkpoint, or `True` for the last
+                complete one in `output_dir`.
             *args, **kwargs: As in [`~transformers.Trainer.train`].
 
         Returns:
-            Steps, mean training loss and metrics.
+            `TrainOutput`: The number of steps, the mean training loss and metrics.
 
         Raises:
-            NoCheckpointError: There is no complete checkpoint to resume from; a `ValueError`, as in Trainer.
-            InputError: The checkpoint was saved for another training set.
+            NoCheckpointError: If there is no complete checkpoint to resume from. It is a `ValueError`, as in Trainer.
+            InputError: If the checkpoint was saved for another training set.
         """
         self._checkpoint = None
         if self.train_dataset is not None and resume_from_checkpoint:
@@ -378,11 +389,11 @@ class FreeALTrainer(Trainer):
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As in Trainer; weights that are sharded over processes (FSDP) are gathered, which all of them call.
+        """Saves the student as in Trainer. Weights that are sharded (FSDP) are gathered; all processes must call it.
 
         Args:
-            output_dir: Folder of the model.
-            _internal_call: As in Trainer.
+            output_dir (`str`, *optional*): The folder to save to.
+            _internal_call (`bool`, *optional*): As in Trainer.
         """
         with contextlib.nullcontext() if _internal_call else gathered_weights(self.accelerator):
             super().save_model(output_dir, _internal_call)
@@ -395,5 +406,5 @@ class FreeALTrainer(Trainer):
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        # The trainer state comes next and says that the checkpoint is complete: each process's part must be there.
+        # The trainer state is written next and marks the checkpoint as complete, so all processes must have written.
         self.accelerator.wait_for_everyone()

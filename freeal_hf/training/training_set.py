@@ -1,4 +1,4 @@
-"""The training set as the trainer sees it: rows that the student reads, samples that are labelled and selected."""
+"""Checks the datasets of the trainer, and converts them to rows and samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,15 +26,16 @@ from freeal_hf.training.token_selection import Words, group_words
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Rows and samples. A sample is a text or, in token classification, a word.
+    """A tokenized training set. A sample is a text or, in token classification, a word.
 
     Args:
-        rows: What the student reads: `TRAIN_COLUMNS`, `r` rows.
-        ids: The column `id`, or the row numbers as strings, of texts or sentences.
-        labels: Noisy label of every sample, shape `[n]`; -1 = none.
-        is_trusted: Whether a person gave the label, shape `[n]`; from the column `is_trusted`, if there is one.
-        text_of_row: The text or sentence that each row holds, or a window of which it is, shape `[r]`.
-        words: How words belong together; `None` where samples are texts.
+        rows (`Dataset`): The `r` rows that the student reads, with `TRAIN_COLUMNS`.
+        ids (`list[str]`): The column `id` of the texts or sentences; by default the row numbers.
+        labels (`NDArray` of shape `[n]`): The noisy label of each sample; -1 means none.
+        is_trusted (`NDArray` of shape `[n]`): Whether the label is always clean, from the column `is_trusted`.
+        text_of_row (`NDArray` of shape `[r]`): The number of the text or sentence of each row. In token classification
+            a row can be a window of a sentence.
+        words (`Words`, *optional*): The sentences and entities of the words; `None` if the samples are texts.
     """
 
     rows: Dataset
@@ -46,42 +47,42 @@ class TrainingSet:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens in each row."""
+        """The number of tokens in each row."""
         return [len(ids) for ids in self.rows["input_ids"]]
 
     @property
     def padded_lengths(self) -> list[int]:
-        """Tokens of each row's longest view, to which a batch pads both."""
+        """The number of tokens in the longest view of each row. Both views are padded to it."""
         columns = [name for name in ("input_ids", "augmented_input_ids") if name in self.rows.column_names]
         return [max(map(len, row)) for row in zip(*(self.rows[name] for name in columns), strict=True)]
 
 
 def checked_training_set(dataset: Any, args: FreeALConfig) -> Dataset:
-    """Refuse what cannot be trained on, and give the columns their standard names.
+    """Checks a training set, and gives its columns their standard names.
 
     Args:
         dataset (`Dataset`): The training set.
-        args (`FreeALConfig`): Names the columns.
+        args (`FreeALConfig`): The names of the columns.
 
     Returns:
-        `Dataset`: The training set with columns `text` or `tokens`, `label` and so on.
+        `Dataset`: The training set with the columns `text` or `tokens`, `label`, ...
 
     Raises:
-        TypeError: The training set has no length or no random access.
-        InputError: There is no row, or no label.
+        TypeError: If the training set has no length or no random access.
+        InputError: If it has no rows or no labels.
     """
     if not isinstance(dataset, Dataset):
         raise TypeError(
-            f"train_dataset is a {type(dataset).__name__}: the selection needs a datasets.Dataset, whose length is "
-            "known and whose rows can be had in any order; Dataset.from_generator makes one of a stream"
+            f"train_dataset is a {type(dataset).__name__}: the selection needs a datasets.Dataset, which has a length "
+            "and random access; Dataset.from_generator converts a stream to one"
         )
     if not len(dataset):
         raise InputError("the training set has no rows: check how it was loaded or filtered")
     dataset = with_standard_columns(dataset, args)
     if not {"label", "labels"} & set(dataset.column_names):
         raise InputError(
-            f"the training set needs a column `label` (-1 = none); it has {dataset.column_names}. Another name "
-            "is given as FreeALConfig(dataset_label_field=...)"
+            f"the training set needs a column `label` (-1 = none); it has {dataset.column_names}. If the column has "
+            "another name, use FreeALConfig(dataset_label_field=...)"
         )
     return dataset
 
@@ -95,18 +96,21 @@ def prepare_training_set(
     reads_second_view: bool,
     no_label: int = NO_LABEL,
 ) -> TrainingSet:
-    """Turn a dataset of texts, or of sentences of words, into rows and samples.
+    """Tokenizes a dataset of texts, or of sentences of words.
 
     Args:
-        dataset: What `checked_training_set` returned.
-        tokenizer: Needed when there is no `input_ids`.
-        label_names: The student's classes by number.
-        max_length: Tokens at most in one row.
-        reads_second_view: Whether to keep a second view that the dataset has.
-        no_label: What `labels` is in the rows of samples without a label.
+        dataset (`Dataset`): The dataset that `checked_training_set` returned.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer. Not needed if there is a column `input_ids`.
+        label_names (`Mapping[Any, str]`): The class names of the student by number.
+        max_length (`int`): The maximum number of tokens in a row.
+        reads_second_view (`bool`): Whether to keep the second views of the dataset.
+        no_label (`int`, *optional*, defaults to -1): The value of `labels` for a sample without a label.
+
+    Returns:
+        `TrainingSet`: The rows and samples.
 
     Raises:
-        InputError: A column or a text is missing, or labels do not fit the classes.
+        InputError: If a column or a text is missing, or a label is not a class of the student.
     """
     columns, num_classes = dataset.column_names, len(label_names)
     ids = [str(i) for i in (dataset["id"] if "id" in columns else range(len(dataset)))]
@@ -136,28 +140,28 @@ def prepare_evaluation_set(
     num_classes: int,
     class_names: Sequence[str],
 ) -> Any:
-    """Turn texts, or sentences of words, into rows to predict; those of a stream are made as they are read.
+    """Tokenizes an evaluation set of texts, or of sentences of words. A stream is tokenized while it is read.
 
     Args:
-        dataset: As [`FreeALTrainer`] takes it.
-        tokenizer: Needed when there is no `input_ids`.
-        max_length: Tokens at most in one row.
-        num_classes: Number of classes.
-        class_names: Names of the classes, if they are known.
+        dataset (`Dataset` or `IterableDataset`): The evaluation set, as in [`FreeALTrainer`].
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer. Not needed if there is a column `input_ids`.
+        max_length (`int`): The maximum number of tokens in a row.
+        num_classes (`int`): The number of classes.
+        class_names (`Sequence[str]`): The names of the classes; empty if they are not known.
 
     Returns:
-        `Dataset` or `IterableDataset`: `EVAL_COLUMNS`; `labels` is -100 where there is no label.
+        `Dataset` or `IterableDataset`: The rows with `EVAL_COLUMNS`. `labels` is -100 if there is no label.
 
     Raises:
-        InputError: A column or a text is missing, or labels do not fit the classes.
+        InputError: If a column or a text is missing, or a label is not a class of the student.
     """
     if isinstance(dataset, Dataset) and not len(dataset):
         raise InputError("the evaluation set has no rows: check how it was loaded or filtered")
     names = label_names_of(dataset)
     if names and class_names and names != list(class_names):
         raise InputError(
-            f"the dataset numbers its classes {names}, the training set {list(class_names)}: "
-            "dataset.cast_column('label', ClassLabel(names=[...])) makes them alike"
+            f"the classes of the evaluation set are {names}, those of the training set {list(class_names)}: "
+            "dataset.cast_column('label', ClassLabel(names=[...])) gives them the same order"
         )
     if isinstance(dataset, IterableDataset) and has_words(dataset):
         prepared: Any = tokenize_word_stream(dataset, tokenizer, max_length, num_classes=num_classes)

@@ -14,6 +14,7 @@ import yaml
 
 from freeal_hf.data.arrow import PIECE
 from freeal_hf.data.cells import normal_cell
+from freeal_hf.data.counting import counted
 from freeal_hf.data.layouts import DELIMITERS, text_file
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.data.tables import OpenTable, open_table
@@ -230,16 +231,16 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
     texts = [table.columns[name] for name in text_columns]
     empty = sum(not any(isinstance(v, str) and v.strip() for v in row) for row in zip(*texts, strict=True))
     if empty:
-        problems.append(f"{count(empty, 'row')} without a text: kept, without a label.")
+        problems.append(f"{counted(empty, 'row')} without a text: kept, without a label.")
     long = sum(
         any(isinstance(v, str) and len(v) > settings.max_characters for v in row) for row in zip(*texts, strict=True)
     )
     if long:
-        problems.append(f"{count(long, 'text')} longer than {settings.max_characters:,} characters: cut there.")
+        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: cut there.")
     # Values may be lists or objects, which are no texts, and which no set takes.
     repeated = table.num_rows - len({str(row) for row in zip(*texts, strict=True)})
     if repeated:
-        problems.append(f"{count(repeated, 'row')} with a text that was there before: each text is asked once.")
+        problems.append(f"{counted(repeated, 'row')} with a text that was there before: each text is asked once.")
     if gold_column:
         kinds = len({str(value) for value in table.columns[gold_column] if value not in (None, "")})
         if kinds > settings.max_labels:
@@ -264,11 +265,6 @@ def write_texts(
 def gold_values(table: Table, column: str) -> list[str]:
     """The different values of a gold column, in the order in which they come."""
     return list(dict.fromkeys(str(value).strip() for value in table.columns[column] if str(value or "").strip()))
-
-
-def count(number: int, what: str) -> str:
-    """A number of things, such as `1 row` or `2,000 rows`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _looks_like_a_row(cells: Sequence[str], following: Sequence[Sequence[str]]) -> bool:

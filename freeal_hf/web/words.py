@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.data.counting import counted
 from freeal_hf.data.sentences import TOKENS, read_sentences
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TokenClassification
-from freeal_hf.web.reading import Table, count
+from freeal_hf.web.reading import Table
 from freeal_hf.web.settings import Settings
 
 GOLD = "gold"
@@ -57,11 +58,11 @@ def find_problems(table: Table, column: str, settings: Settings) -> list[str]:
     sentences = [row or [] for row in table.columns[column]]
     problems = [*table.remarks, *table.faults.values()]
     if empty := sum(not any(str(word).strip() for word in words) for words in sentences):
-        problems.append(f"{count(empty, 'row')} without a word: kept, without entities.")
+        problems.append(f"{counted(empty, 'row')} without a word: kept, without entities.")
     if long := sum(_within(words, settings.max_characters) < len(words) for words in sentences):
-        problems.append(f"{count(long, 'text')} longer than {settings.max_characters:,} characters: cut there.")
+        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: cut there.")
     if repeated := len(sentences) - len({tuple(map(str, words)) for words in sentences}):
-        problems.append(f"{count(repeated, 'row')} with a text that was there before: each text is asked once.")
+        problems.append(f"{counted(repeated, 'row')} with a text that was there before: each text is asked once.")
     return problems
 
 

@@ -129,8 +129,8 @@ def test_the_cards_say_what_the_run_measured(freeal_hf, hub, run_dir):
     record = json.loads((run_dir / "round-1" / "metrics.json").read_text())
     dataset = DatasetCard(hub.read(*DATASET, "README.md").decode())
     model = ModelCard(hub.read(*MODEL, "README.md").decode())
-    assert "unchecked by people" in dataset.text
-    assert "unchecked by people" in model.text
+    assert "no person checked them" in dataset.text
+    assert "no person checked them" in model.text
     assert f"{100 * record['label_accuracy']:.1f} %" in dataset.text
     assert [config["config_name"] for config in dataset.data.configs] == ["default", "demonstrations", "rounds"]
     assert model.data.eval_results[0].metric_value == record["student_accuracy"]

@@ -46,7 +46,7 @@ def test_push_to_hub_writes_the_students_card(hub, corpus, student_folder, tmp_p
     assert card.data.pipeline_tag == "text-classification"
     assert card.data.eval_results[0].metric_type == "accuracy"
     assert "| `learning_rate` | 0.002 |" in card.text
-    assert "share of labels that the last selection trusted" in card.text
+    assert "share of labels selected as clean" in card.text
     assert "| fruit |" in card.text
     assert 'model="ada/mine"' in card.text
     assert str(tmp_path) not in content

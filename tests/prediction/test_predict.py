@@ -102,7 +102,7 @@ def test_the_batch_size_does_not_change_the_labels(student, data):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--top-k", "4"], "top_k is 4; the student knows 3 labels"),
+        (["--top-k", "4"], "top_k is 4; the student has 3 labels"),
         (["--top-k", "0"], "top_k is 0"),
         (["--batch-size", "0"], "batch_size is 0"),
         (["--text-columns", "body"], "no column 'body'"),

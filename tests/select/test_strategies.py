@@ -127,7 +127,7 @@ def test_an_uncertain_strategy_without_labels_says_what_to_do(student_folder):
 
 def test_an_encoder_that_cannot_be_loaded_is_named():
     pool = Pool(["a", "b"], np.array([-1, -1]))
-    with pytest.raises(InputError, match="'nowhere/none' is no encoder"):
+    with pytest.raises(InputError, match="'nowhere/none' cannot be loaded as an encoder"):
         described_pool(pool, CoreSet(), None, student="nowhere/none")
 
 

@@ -196,7 +196,7 @@ def test_masked_substitution_does_not_depend_on_the_other_texts_of_the_batch(mas
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BackTranslation("nowhere/none", "nowhere/none"), "'nowhere/none' could not be loaded"),
+        (lambda: BackTranslation("nowhere/none", "nowhere/none"), "'nowhere/none' cannot be loaded"),
         (lambda: TokenDropout(share=1.0), "share is 1.0"),
         (lambda: augment(["a"], Recording(), batch_size=0), "batch_size is 0"),
     ],
@@ -246,3 +246,8 @@ def test_bad_input_ends_with_one_clear_line_and_no_file(content, more, message, 
     assert run_augment(data, output, "--method", "token-dropout", *more) == 1
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_token_dropout_writes_no_view_of_a_text_of_blanks() -> None:
+    made = augment(["", "  ", "the order came on time"], TokenDropout(share=0.5))
+    assert made.views[:2] == ["", ""] and made.views[2]

@@ -61,7 +61,7 @@ def test_words_are_numbered_through_all_sentences_and_keep_their_labels(pieces):
 
 @pytest.mark.parametrize(
     ("words", "labels", "message"),
-    [([["a"], []], [[0], []], "row 1 has no words"), ([["a", "b"]], [[0]], "row 0 has 2 words but 1 labels")],
+    [([["a"], []], [[0], []], "row 1 has no words"), ([["a", "b"]], [[0]], "row 0 has 2 words but 1 label:")],
 )
 def test_words_and_labels_that_do_not_go_together_are_refused(words, labels, message, pieces):
     with pytest.raises(ValueError, match=message):

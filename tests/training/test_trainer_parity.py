@@ -115,7 +115,7 @@ def test_label_names_of_the_arguments_mean_inputs_as_in_trainer(configure: Confi
 
 def test_a_student_with_another_number_of_classes_is_refused(make: Make) -> None:
     texts = make_texts(8).cast(Dataset.from_dict({"text": ["a"], "label": [0], "id": ["a"], "gold": [0]}).features)
-    with pytest.raises(ValueError, match="3 classes, but there are 2"):
+    with pytest.raises(ValueError, match="3 classes and class_names has 2 names"):
         make(train_dataset=texts, class_names=["good", "bad"])
 
 
@@ -211,7 +211,7 @@ def test_a_loss_of_the_user_replaces_the_objective(make: Make) -> None:
 
 
 def test_an_objective_and_a_loss_of_the_user_exclude_each_other(make: Make) -> None:
-    with pytest.raises(ValueError, match="either"):
+    with pytest.raises(ValueError, match="objective and compute_loss_func"):
         make(objective="freeal", compute_loss_func=lambda *_, **__: None)
 
 
@@ -398,7 +398,7 @@ def test_columns_have_the_names_that_the_configuration_gives(make: Make) -> None
 
 
 def test_a_named_column_that_is_missing_is_not_replaced_by_the_usual_one(make: Make) -> None:
-    with pytest.raises(ValueError, match=r"no column 'review', which dataset_text_field names"):
+    with pytest.raises(ValueError, match=r"no column 'review' \(dataset_text_field\)"):
         make({"dataset_text_field": "review"})
 
 
@@ -454,9 +454,9 @@ def test_a_word_without_a_label_may_be_marked_in_any_way(make: Make, none: Any) 
     ("column", "values", "message"),
     [
         ("text", ["w1", "w2", None], "row 2 has no text"),
-        ("text", [1, 2, 3], "row 0 has 1, which is no text"),
-        ("text", [1.0, float("nan"), 3.0], "row 0 has 1.0, which is no text"),
-        ("label", [0, 1, 7], "row 2 has 7 as .* between -1 .none. and 2"),
+        ("text", [1, 2, 3], "row 0 has 1, which is not a text"),
+        ("text", [1.0, float("nan"), 3.0], "row 0 has 1.0, which is not a text"),
+        ("label", [0, 1, 7], "row 2 has 7 as .* between -1 .no label. and 2"),
         ("label", [0, -2, 1], "row 1 has -2"),
         ("label", [0.0, 0.5, 1.0], "row 1 has 0.5"),
         ("label", [0.0, float("inf"), 1.0], "row 1 has inf"),

@@ -1,7 +1,7 @@
-"""Loss recipes of the student, one file each.
+"""Loss recipes of the student, one in each file.
 
-A recipe is an [`Objective`]: it says what each sample is taught after a selection, and what the loss of a batch is.
-Name one by `FreeALConfig(objective=...)`, or pass an object of your own to [`FreeALTrainer`].
+A recipe is an [`Objective`]. It computes the target of each sample after a selection, and the loss of a batch. Select
+a recipe by name with `FreeALConfig(objective=...)`, or pass an object to `FreeALTrainer(objective=...)`.
 """
 
 from freeal_hf.errors import InputError
@@ -30,16 +30,16 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 def objective_named(name: str) -> Objective:
-    """Make the objective of a name.
+    """Creates an objective by name.
 
     Args:
         name (`str`): A key of `OBJECTIVES`.
 
     Returns:
-        `Objective`: The recipe.
+        `Objective`: The loss recipe.
 
     Raises:
-        InputError: There is no recipe of that name.
+        InputError: If there is no recipe with this name.
 
     Example:
 
@@ -48,7 +48,7 @@ def objective_named(name: str) -> Objective:
     """
     if name not in OBJECTIVES:
         raise InputError(
-            f"objective is {name!r}; use one of {', '.join(OBJECTIVES)}, or pass an Objective of your own to "
+            f"objective is {name!r}; use one of {', '.join(OBJECTIVES)}, or pass your own Objective as "
             "FreeALTrainer(objective=...)."
         )
     return OBJECTIVES[name]()

@@ -1,4 +1,4 @@
-"""What a loss recipe is given, and what it has to return."""
+"""`Objective`, the base class of loss recipes, and the data that it gets."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of all `n` training samples after a selection.
+    """The result of a selection for all `n` training samples.
 
     Args:
-        labels (`Tensor` of shape `[n]`): Noisy labels; -1 = none.
-        guesses (`Tensor` of shape `[n, classes]`): The student's predictions, averaged over epochs.
-        posterior (`Tensor` of shape `[n]`): Probability that the label is clean; 0 without a label.
-        is_clean (`Tensor` of shape `[n]`): Whether the selection trusts the label.
-        is_trusted (`Tensor` of shape `[n]`): Whether the label must not be doubted, such as a person's.
+        labels (`Tensor` of shape `[n]`): The noisy labels; -1 means none.
+        guesses (`Tensor` of shape `[n, classes]`): The pseudo-labels: the predictions of the student, averaged over
+            epochs.
+        posterior (`Tensor` of shape `[n]`): The probability that the label is clean; 0 without a label.
+        is_clean (`Tensor` of shape `[n]`): Whether the label was selected as clean.
+        is_trusted (`Tensor` of shape `[n]`): Whether the label is always clean, such as a human label.
     """
 
     labels: Tensor
@@ -33,12 +34,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Mixtures:
-    """`m` mixtures of two samples each (mixup).
+    """The `m` mixtures of two samples each (mixup).
 
     Args:
-        logits (`Tensor` of shape `[m, classes]`): The student's logits for the mixtures.
+        logits (`Tensor` of shape `[m, classes]`): The logits of the student for the mixtures.
         targets (`Tensor` of shape `[m, classes]`): The mixed targets.
-        weights (`Tensor` of shape `[m]`): Weight of the first sample of each mixture.
+        weights (`Tensor` of shape `[m]`): The weight of the first sample of each mixture in the loss.
     """
 
     logits: Tensor
@@ -48,16 +49,17 @@ class Mixtures:
 
 @dataclass(frozen=True)
 class Batch:
-    """The `k` samples (texts, or words) of one batch, after the student's forward.
+    """The `k` samples (texts or words) of one batch, after the forward pass.
 
     Args:
-        logits (`Tensor` of shape `[views, k, classes]`): The student's logits for each view.
-        labels (`Tensor` of shape `[k]`): Noisy labels; -1 = none.
-        targets (`Tensor` of shape `[k, classes]`): What the samples are taught, see [`Objective.targets`].
-        weights (`Tensor` of shape `[k]`): Weights of the samples, see [`Objective.targets`].
-        is_clean (`Tensor` of shape `[k]`): Whether the last selection trusts the label; before it, whether it exists.
-        ramp (`float`): Weight in [0, 1] of all that rests on the selection; 0 in warm-up.
-        mixed (`Mixtures`, *optional*): Mixtures of the batch's samples, if the objective asks for them.
+        logits (`Tensor` of shape `[views, k, classes]`): The logits of the student for each view.
+        labels (`Tensor` of shape `[k]`): The noisy labels; -1 means none.
+        targets (`Tensor` of shape `[k, classes]`): The targets of the samples, see [`Objective.targets`].
+        weights (`Tensor` of shape `[k]`): The weights of the samples, see [`Objective.targets`].
+        is_clean (`Tensor` of shape `[k]`): Whether the label was selected as clean; before the first selection,
+            whether there is a label.
+        ramp (`float`): The weight in [0, 1] of the terms that depend on the selection; 0 in warm-up.
+        mixed (`Mixtures`, *optional*): Mixtures of samples of the batch, if the objective uses mixup.
     """
 
     logits: Tensor
@@ -70,14 +72,24 @@ class Batch:
 
 
 class Objective(ABC):
-    """A loss recipe.
+    """Abstract base class of loss recipes.
 
     Attributes:
-        defaults (`Mapping[str, Any]`): Values for fields of [`FreeALConfig`] that are `None`, when the recipe is named
-            in the configuration.
+        defaults (`Mapping[str, Any]`): Defaults of fields of [`FreeALConfig`] that are `None`. They are used if the
+            recipe is selected by name.
         reads_second_view (`bool`): Whether the student reads a second view of each text, which doubles the cost of a
             step.
-        starts_with_probe (`bool`): Whether the averaged predictions may begin with those of a probe.
+        starts_with_probe (`bool`): Whether the averaged predictions can start with those of a probe.
+
+    Example:
+
+        >>> from freeal_hf.training.losses import soft_cross_entropy
+        >>> class HalfNoisy(Objective):
+        ...     def parts(self, batch, args):
+        ...         weights = batch.weights * batch.is_clean.float().clamp_min(0.5)
+        ...         return {"loss": (weights * soft_cross_entropy(batch.logits[0], batch.targets)).sum()}
+        >>> HalfNoisy().reads_second_view
+        False
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -86,22 +98,22 @@ class Objective(ABC):
 
     @abstractmethod
     def parts(self, batch: Batch, args: "FreeALConfig") -> dict[str, Tensor]:
-        """Compute the loss of a batch.
+        """Computes the loss of a batch.
 
         Args:
-            batch (`Batch`): The samples and the student's logits for them.
+            batch (`Batch`): The samples and their logits.
             args (`FreeALConfig`): The training arguments.
 
         Returns:
-            `dict[str, Tensor]`: Parts of the loss by the name under which they are logged, each a sum over samples.
-            The trainer adds them and divides by the number of samples in the optimizer step.
+            `dict[str, Tensor]`: The parts of the loss by the name for the log, each a sum over samples. The trainer
+            sums them and divides by the number of samples in the optimizer step.
         """
 
     def targets(self, known: Evidence, args: "FreeALConfig") -> tuple[Tensor, Tensor]:
-        """Decide what each sample is taught until the next selection; by default its label, if it has one.
+        """Computes the targets of all samples until the next selection. By default a target is the label.
 
         Args:
-            known (`Evidence`): What the selection found.
+            known (`Evidence`): The result of the selection.
             args (`FreeALConfig`): The training arguments.
 
         Returns:
@@ -111,9 +123,12 @@ class Objective(ABC):
         return one_hot, (known.labels >= 0).to(known.guesses.dtype)
 
     def mixes(self, args: "FreeALConfig") -> Literal["none", "clean", "all"]:
-        """Say which samples take part in mixup once the selection has begun; by default none.
+        """Returns which samples are used for mixup after the first selection. By default none are.
 
         Args:
             args (`FreeALConfig`): The training arguments.
+
+        Returns:
+            `str`: `"none"`, `"clean"` or `"all"`.
         """
         return "none"

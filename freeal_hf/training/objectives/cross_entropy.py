@@ -1,4 +1,4 @@
-"""Plain cross-entropy on every label, as without this library."""
+"""Plain cross-entropy on all labels."""
 
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy(Objective):
-    """Cross-entropy on all labelled samples to the end.
+    """Cross-entropy on all labelled samples.
 
-    The selection is still made and reported, but the student does not learn from it.
+    The selection is still made, but has no effect on the training.
     """
 
     starts_with_probe = False

@@ -1,4 +1,4 @@
-"""FreeAL as published: clean samples by their labels, the others by the agreement of two views."""
+"""The published loss recipe of FreeAL."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class FreeALObjective(Objective):
-    """Cross-entropy and mixup on clean samples, consistency between two views of noisy and unlabelled ones.
+    """Cross-entropy and mixup on clean samples, and consistency between two views of noisy and unlabelled samples.
 
-    Losses are those of the last epoch (no average over epochs), a sample is clean above a posterior of 0.7, and the
-    selection gains its full weight over 10 epochs after 3 epochs of warm-up. The published learning rate of 3e-5 and
-    dropout of 0.3 suit RoBERTa-base; give them as `learning_rate` and `dropout`.
+    The losses are those of the last epoch (not averaged over epochs). A sample is clean if its posterior is above 0.7.
+    After 3 epochs of warm-up, mixup and consistency reach their full weight in 10 epochs. The published learning rate
+    of 3e-5 and dropout of 0.3 are for RoBERTa-base; pass them as `learning_rate` and `dropout`.
 
     Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3, and its published code.
     """
@@ -33,7 +33,7 @@ class FreeALObjective(Objective):
     starts_with_probe = False
 
     def targets(self, known: Evidence, args: "FreeALConfig") -> tuple[Tensor, Tensor]:
-        """See [`Objective.targets`]: clean samples are taught their label, the others get no weight."""
+        """See [`Objective.targets`]. The target of a clean sample is its label; other samples have a weight of 0."""
         trust = known.is_clean.float()
         distributions = soft_targets(known.labels, sharpen(known.guesses, args.guess_temperature), trust)
         return distributions, balanced_weights(distributions, known, args) * trust
@@ -58,15 +58,15 @@ class FreeALObjective(Objective):
 
 
 def balanced_weights(distributions: Tensor, known: Evidence, args: "FreeALConfig") -> Tensor:
-    """Weigh samples by the classes that they are taught, against imbalance.
+    """Computes weights of the samples against class imbalance.
 
     Args:
-        distributions (`Tensor` of shape `[n, classes]`): What the samples are taught.
-        known (`Evidence`): What the selection found; the classes are counted on its clean labels.
-        args (`FreeALConfig`): `class_balance` is the power of the inverse class frequency.
+        distributions (`Tensor` of shape `[n, classes]`): The targets of the samples.
+        known (`Evidence`): The result of the selection. The classes are counted in its clean labels.
+        args (`FreeALConfig`): The training arguments; `class_balance` is the power of the inverse class frequency.
 
     Returns:
-        `Tensor` of shape `[n]`: Weights, all 1 when `class_balance` is 0.
+        `Tensor` of shape `[n]`: The weights; all 1 if `class_balance` is 0.
     """
     balance = class_weights(known.labels[known.is_clean], distributions.shape[-1], args.class_balance)
     return distributions @ balance

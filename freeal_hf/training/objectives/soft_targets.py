@@ -1,4 +1,4 @@
-"""The default: every label is mixed with the student's averaged guess, as far as the label is trusted."""
+"""The default loss recipe: targets are mixtures of labels and pseudo-labels."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class SoftTargets(FreeALObjective):
-    """As [`FreeALObjective`], but noisy samples learn too, from the student's own averaged guesses.
+    """Like [`FreeALObjective`], but noisy and unlabelled samples are also used, with pseudo-labels.
 
-    Each sample is taught a mixture of its label and the guess, by the posterior of being clean, and all samples take
-    part in mixup.
+    The target of a sample is a mixture of its label and its pseudo-label (the averaged prediction of the student),
+    weighted by the posterior that the label is clean. All samples are used for mixup.
 
     Source: dynamic bootstrapping (Arazo et al., ICML 2019), equation 8; MixMatch (Berthelot et al., NeurIPS 2019).
     """

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from freeal_hf.data.counting import counted
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.errors import InputError
 from freeal_hf.web import hub_data, reading, shown, words
@@ -152,7 +153,7 @@ def build(place: Place, page: Page) -> DataStep:
     def _look(table: reading.Table, texts: list[str], gold: str) -> Update:
         chosen = [*texts, *([gold] if gold != _NO_GOLD else [])]
         column = None if gold == _NO_GOLD else gold
-        said = shown.note(f"{reading.count(table.num_rows, 'row')} read.", "good")
+        said = shown.note(f"{counted(table.num_rows, 'row')} read.", "good")
         if reading.holds_words(table.columns[texts[0]]):
             said += shown.notes(words.find_problems(table, texts[0], settings))
             try:

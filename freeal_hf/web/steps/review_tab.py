@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
-from freeal_hf.web import reading, reviewing, shown
+from freeal_hf.web import reviewing, shown
 from freeal_hf.web.page import RUN, Page, Place, Update, own_token, telling
 from freeal_hf.web.steps.run import RunStep, forget_secrets, key_field, resume, wants_key
 from freeal_hf.web.store import UNDER_WAY, Run
@@ -200,7 +201,7 @@ def _shown_confidence(value: float) -> str:
 
 
 def _said(run: Run) -> str:
-    return f"{reading.count(len(reviewing.read_corrections(run)), 'correction')} of yours kept."
+    return f"{counted(len(reviewing.read_corrections(run)), 'correction')} of yours kept."
 
 
 def _after(rows: "pd.DataFrame", current: str) -> "pd.DataFrame":

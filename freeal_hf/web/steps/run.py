@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import METRICS, PROGRESS
 from freeal_hf.loop.progress import read_progress
@@ -313,7 +314,7 @@ def _status(place: Place, run: Run, has_begun: bool) -> str:
         return ""
     if run.state == WAITING:
         before = place.runner.position(run)
-        said = f"{before} run{'s' if before != 1 else ''} before yours" if before else "Yours is next"
+        said = f"{counted(before, 'run')} before yours" if before else "Yours is next"
         return shown.note(f"Waiting: {said}. You can close this page and come back to its address.")
     if run.state == RUNNING:
         if place.runner.is_stopping(run.id):
