@@ -8,11 +8,11 @@ from typing import Any
 from huggingface_hub import AsyncInferenceClient
 
 from freeal_hf.annotators.event_stream import completion_in
-from freeal_hf.annotators.features import Completion
 from freeal_hf.annotators.final_answer import said_in
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, error_object, explained, redacted
 from freeal_hf.annotators.logprobs import TokenLogprobs
 from freeal_hf.annotators.prompts.labels import Message
+from freeal_hf.annotators.question import Completion
 from freeal_hf.errors import AnnotatorError, TransientError, offline_hint
 
 _OURS = "freeal"

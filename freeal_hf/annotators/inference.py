@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,9 +12,9 @@ from huggingface_hub.utils import get_session
 
 from freeal_hf.annotators.chat import ChatClient, complete
 from freeal_hf.annotators.dedicated import DedicatedEndpoint
-from freeal_hf.annotators.features import Completion, Form, Question
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, public_url
 from freeal_hf.annotators.llm import LLMAnnotator
+from freeal_hf.annotators.question import Completion, Form, Question
 from freeal_hf.annotators.servers import check_address, check_limits, chosen_model, given_key
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError, TransientError
@@ -25,6 +26,7 @@ _NO_KEY = "none"
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class InferenceEndpointsAnnotator(LLMAnnotator):
     """Labels and writes texts through huggingface_hub's asynchronous chat client.
 
@@ -45,83 +47,47 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         token (`str`, *optional*):
             Hugging Face token. By default the saved one, which goes to Hugging Face and to no other server.
         api_key_env (`str`, *optional*): Name of the environment variable that holds the key of `base_url`.
-        temperature (`float`, *optional*, defaults to 0.0): For labels.
-        generation_temperature (`float`, *optional*, defaults to 1.0): For writing texts.
-        max_tokens (`int`, *optional*, defaults to 64):
-            Most tokens of an answer; a reasoning model needs some thousands.
-        generation_max_tokens (`int`, *optional*, defaults to 2048):
-            Most tokens of one generation, and of one list of entities.
-        probabilities (`bool`, *optional*, defaults to `True`):
-            Whether to ask for the probability of every label, from log-probabilities. Labels are then answered as the
-            letters A, B, C, ...
-        max_text_length (`int`, *optional*, defaults to 12000):
-            Longest text, in characters; a longer one is cut at the end of a sentence and marked. A text that is still
-            too long for the model's context is cut further.
-        concurrency (`int`, *optional*, defaults to 64): Most calls at once; the driver starts with few.
-        timeout (`float`, *optional*, defaults to 60.0): Seconds for one labelling call.
-        generation_timeout (`float`, *optional*, defaults to 300.0): Seconds for one writing call.
-        seed (`int`, *optional*, defaults to 0): Seed of the server's sampling.
         extra_body (`Mapping`, *optional*):
             Further fields of each request. `None` leaves one out: `{"max_tokens": None, "max_completion_tokens": 4000,
             "temperature": None}` suits OpenAI's reasoning models.
+        probabilities (`bool`, *optional*, defaults to `True`): See [`LLMAnnotator`], as for the other arguments.
 
     Raises:
         AnnotatorError: If the environment variable is not set.
         InputError: If arguments contradict each other, or a limit would let nothing through.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        provider: str | None = None,
-        base_url: str | None = None,
-        namespace: str | None = None,
-        wake_timeout: float = 1800.0,
-        token: str | None = None,
-        api_key_env: str | None = None,
-        temperature: float = 0.0,
-        generation_temperature: float = 1.0,
-        max_tokens: int = 64,
-        generation_max_tokens: int = 2048,
-        probabilities: bool = True,
-        max_text_length: int = 12_000,
-        concurrency: int = 64,
-        timeout: float = 60.0,
-        generation_timeout: float = 300.0,
-        seed: int = 0,
-        extra_body: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.base_url = base_url or (model if _is_url(model) else None)
-        self.model = None if _is_url(model) else model
+    model: str | None = field(kw_only=False)
+    provider: str | None = None
+    base_url: str | None = None
+    namespace: str | None = None
+    wake_timeout: float = 1800.0
+    token: InitVar[str | None] = None
+    api_key_env: InitVar[str | None] = None
+    probabilities: bool = True
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = field(init=False)
+    form: Form = field(init=False)
+
+    def __post_init__(self, token: str | None, api_key_env: str | None) -> None:
+        if self.model is not None and self.model.startswith(("http://", "https://")):
+            self.base_url, self.model = self.base_url or self.model, None
         if self.base_url is not None:
             check_address(self.base_url)
-        if self.base_url is not None and provider is not None:
-            raise InputError(f"provider={provider!r} goes with a model id, not with a URL; leave one of them out.")
-        check_limits(wake_timeout=wake_timeout)
-        self.extra_body = dict(extra_body or {})
-        super().__init__(
-            None if _is_url(model) else model,
-            temperature=temperature,
-            generation_temperature=generation_temperature,
-            max_tokens=max_tokens,
-            generation_max_tokens=generation_max_tokens,
-            probabilities=probabilities,
-            max_text_length=max_text_length,
-            concurrency=concurrency,
-            timeout=timeout,
-            generation_timeout=generation_timeout,
-            seed=seed,
-            form=Form(extra=tuple(self.extra_body)),
-        )
-        self.provider = provider
+            if self.provider is not None:
+                raise InputError(
+                    f"provider={self.provider!r} goes with a model id, not with a URL; leave one of them out."
+                )
+        check_limits(wake_timeout=self.wake_timeout)
+        self.extra_body = dict(self.extra_body or {})
+        self.name, self.form = self.model, Form(extra=tuple(self.extra_body))
+        super().__post_init__()
         self._key = _key(self.base_url, token, api_key_env)
-        is_endpoint = self.base_url is None and self.model is not None and "/" not in self.model
-        self._endpoint = (
-            DedicatedEndpoint(model, namespace, self._key, wait_seconds=wake_timeout) if is_endpoint else None
-        )
+        self._endpoint: DedicatedEndpoint | None = None
+        if self.base_url is None and self.model is not None and "/" not in self.model:
+            self._endpoint = DedicatedEndpoint(self.model, self.namespace, self._key, wait_seconds=self.wake_timeout)
         self._served_model = self.model
-        self._asks_for_model = (self.base_url is not None and self.model is None) or is_endpoint
+        self._asks_for_model = (self.base_url is not None and self.model is None) or self._endpoint is not None
         self._chosen_model: str | None = None  # of several that the server has
         self._client: ChatClient | None = None
 
@@ -238,10 +204,6 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
             "extra_body": self.extra_body,
             **served,
         }
-
-
-def _is_url(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
 
 
 def _key(url: str | None, token: str | None, api_key_env: str | None) -> str | None:

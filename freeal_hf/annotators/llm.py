@@ -3,7 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -19,31 +19,39 @@ from freeal_hf.annotators.base import (
     TextGenerator,
 )
 from freeal_hf.annotators.constraints import Constrain, schema_fields
-from freeal_hf.annotators.features import TOP_LOGPROBS, Completion, Features, Form, Question
+from freeal_hf.annotators.features import TOP_LOGPROBS, Features
 from freeal_hf.annotators.prompts.base import Limits
 from freeal_hf.annotators.prompts.labels import Message, choice_messages, choice_schema, parse_numbers
 from freeal_hf.annotators.prompts.registry import PROMPTS, prompts_of
+from freeal_hf.annotators.question import Completion, Form, Question
 from freeal_hf.annotators.servers import check_limits, check_temperatures
 from freeal_hf.tasks import Task
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LLMAnnotator(TextGenerator, TextChooser):
     """Base class of the annotators that ask a language model. A provider implements one method, `complete`.
 
     It shares the prompts, the reading of answers, the cache keys, and the calls before the first text that find out
-    which optional features of a request the model takes (see `freeal_hf.annotators.features`).
+    which optional features of a request the model takes (see `freeal_hf.annotators.features`). It is a dataclass: a
+    provider that is a dataclass too adds its own arguments as fields.
 
     Args:
         name (`str`, *optional*): Name of the model.
         temperature (`float`, *optional*, defaults to 0.0): For labels; `None` for the server's own.
         generation_temperature (`float`, *optional*, defaults to 1.0): For writing texts.
-        max_tokens (`int`, *optional*, defaults to 64): Maximum number of tokens of an answer.
+        max_tokens (`int`, *optional*, defaults to 64):
+            Maximum number of tokens of an answer; a reasoning model needs some thousands.
         generation_max_tokens (`int`, *optional*, defaults to 2048):
             Maximum number of tokens of one generation, one list of entities or one choice.
         probabilities (`bool`, *optional*, defaults to `False`):
-            Whether `complete` can return log-probabilities. Labels are then asked for as the letters A, B, C, ...
-        max_text_length (`int`, *optional*, defaults to 12000): Maximum length of a text, in characters.
-        concurrency (`int`, *optional*, defaults to 64): Maximum number of simultaneous calls.
+            Whether to ask for the probability of every label, which `complete` must be able to return as
+            log-probabilities. Labels are then answered as the letters A, B, C, ...
+        max_text_length (`int`, *optional*, defaults to 12000):
+            Maximum length of a text, in characters. A longer one is cut at the end of a sentence and marked; one that
+            is still too long for the model's context is cut further.
+        concurrency (`int`, *optional*, defaults to 64):
+            Maximum number of simultaneous calls; the driver starts with a few.
         timeout (`float`, *optional*, defaults to 60.0): Time limit for one label, in seconds.
         generation_timeout (`float`, *optional*, defaults to 300.0): The same for one generation or choice.
         seed (`int`, *optional*, defaults to 0): Seed of the sampling.
@@ -59,51 +67,36 @@ class LLMAnnotator(TextGenerator, TextChooser):
         ...         return Completion(text=await my_model(question.messages, max_tokens=question.max_tokens))
     """
 
+    name: str | None = field(default=None, kw_only=False)
+    temperature: float | None = 0.0
+    generation_temperature: float = 1.0
+    max_tokens: int = 64
+    generation_max_tokens: int = 2048
+    probabilities: bool = False
+    max_text_length: int = 12_000
+    concurrency: int = 64
+    timeout: float = 60.0
+    generation_timeout: float = 300.0
+    seed: int | None = 0
+    form: Form = Form()  # noqa: RUF009 - it is frozen
+
     kinds = frozenset(PROMPTS)
     reads_prompts = True
-    timeout: float
-    generation_timeout: float
 
-    def __init__(
-        self,
-        name: str | None = None,
-        *,
-        temperature: float | None = 0.0,
-        generation_temperature: float = 1.0,
-        max_tokens: int = 64,
-        generation_max_tokens: int = 2048,
-        probabilities: bool = False,
-        max_text_length: int = 12_000,
-        concurrency: int = 64,
-        timeout: float = 60.0,
-        generation_timeout: float = 300.0,
-        seed: int | None = 0,
-        form: Form | None = None,
-    ) -> None:
+    def __post_init__(self) -> None:
         check_limits(
-            max_tokens=max_tokens,
-            generation_max_tokens=generation_max_tokens,
-            max_text_length=max_text_length,
-            concurrency=concurrency,
-            timeout=timeout,
-            generation_timeout=generation_timeout,
+            max_tokens=self.max_tokens,
+            generation_max_tokens=self.generation_max_tokens,
+            max_text_length=self.max_text_length,
+            concurrency=self.concurrency,
+            timeout=self.timeout,
+            generation_timeout=self.generation_timeout,
         )
-        check_temperatures(generation_temperature=generation_temperature)
-        if temperature is not None:
-            check_temperatures(temperature=temperature)
-        self.name = name
-        self.temperature = temperature
-        self.generation_temperature = generation_temperature
-        self.max_tokens = max_tokens
-        self.generation_max_tokens = generation_max_tokens
-        self.probabilities = probabilities
-        self.max_text_length = max_text_length
-        self.concurrency = concurrency
-        self.timeout = timeout
-        self.generation_timeout = generation_timeout
-        self.seed = seed
+        check_temperatures(generation_temperature=self.generation_temperature)
+        if self.temperature is not None:
+            check_temperatures(temperature=self.temperature)
         self.own_calls: list[Completion] = []
-        form = replace(form or Form(), top_logprobs=TOP_LOGPROBS if probabilities else 0)
+        form = replace(self.form, top_logprobs=TOP_LOGPROBS if self.probabilities else 0)
         self._features = Features(self.complete, self.own_calls, form)
 
     @abstractmethod

@@ -5,13 +5,14 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.annotators.features import Completion, Form, Question
 from freeal_hf.annotators.http_errors import public_url
 from freeal_hf.annotators.llm import LLMAnnotator
 from freeal_hf.annotators.logprobs import TokenLogprobs
 from freeal_hf.annotators.prompts.labels import Message
+from freeal_hf.annotators.question import Completion, Form, Question
 from freeal_hf.annotators.servers import check_address, given_key
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TGIAnnotator(LLMAnnotator):
     """Labels and writes texts through the `text-generation` client and TGI's own `/generate`.
 
@@ -35,18 +37,10 @@ class TGIAnnotator(LLMAnnotator):
         base_url (`str`): Address of the server, such as `"http://127.0.0.1:8080"`.
         token (`str`, *optional*): Bearer token, where the server or the proxy before it wants one.
         api_key_env (`str`, *optional*): Name of an environment variable that holds it instead.
-        generation_temperature (`float`, *optional*, defaults to 1.0): For writing texts; labels are decoded greedily.
-        max_tokens (`int`, *optional*, defaults to 64): Most tokens of an answer.
-        generation_max_tokens (`int`, *optional*, defaults to 1024): Most tokens of one generation.
+        generation_max_tokens (`int`, *optional*, defaults to 1024): See [`LLMAnnotator`].
         probabilities (`bool`, *optional*, defaults to `True`):
-            Whether to ask for the probability of every label. Labels are then answered as the letters A, B, C, ... A
-            server started without `--max-top-n-tokens` tells five at most: the labels beyond get 0.
-        max_text_length (`int`, *optional*, defaults to 12000):
-            Longest text, in characters; a longer one is cut at the end of a sentence and marked. A text that is still
-            too long for the model's context is cut further.
-        concurrency (`int`, *optional*, defaults to 64): Most calls at once; the driver starts with few.
-        timeout (`float`, *optional*, defaults to 60.0): Seconds for one labelling call.
-        generation_timeout (`float`, *optional*, defaults to 300.0): Seconds for one writing call.
+            See [`LLMAnnotator`], as for the other arguments; labels are decoded greedily. A server started without
+            `--max-top-n-tokens` gives five probabilities at most: the other labels get 0.
 
     Raises:
         AnnotatorError: If `text-generation` is not installed, or the environment variable is not set.
@@ -55,44 +49,28 @@ class TGIAnnotator(LLMAnnotator):
 
     kinds = frozenset({TextClassification.type})
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        token: str | None = None,
-        api_key_env: str | None = None,
-        generation_temperature: float = 1.0,
-        max_tokens: int = 64,
-        generation_max_tokens: int = 1024,
-        probabilities: bool = True,
-        max_text_length: int = 12_000,
-        concurrency: int = 64,
-        timeout: float = 60.0,
-        generation_timeout: float = 300.0,
-    ) -> None:
-        check_address(base_url)
-        super().__init__(
-            temperature=None,  # decoded greedily
-            generation_temperature=generation_temperature,
-            max_tokens=max_tokens,
-            generation_max_tokens=generation_max_tokens,
-            probabilities=probabilities,
-            max_text_length=max_text_length,
-            concurrency=concurrency,
-            timeout=timeout,
-            generation_timeout=generation_timeout,
-            seed=None,
-            # The chat template tells whether there is a system role, and `max_new_tokens` is always known.
-            form=Form(system_role=False, length_field=None),
-        )
+    base_url: str = field(kw_only=False)
+    token: InitVar[str | None] = None
+    api_key_env: InitVar[str | None] = None
+    generation_max_tokens: int = 1024
+    probabilities: bool = True
+    name: str | None = field(init=False, default=None)
+    temperature: float | None = field(init=False, default=None)  # decoded greedily
+    seed: int | None = field(init=False, default=None)
+    # The chat template tells whether there is a system role, and `max_new_tokens` is always known.
+    form: Form = field(init=False, default=Form(system_role=False, length_field=None))
+
+    def __post_init__(self, token: str | None, api_key_env: str | None) -> None:
+        check_address(self.base_url)
+        super().__post_init__()
         try:
             from freeal_hf.annotators.tgi_client import TGIClient
         except ImportError as error:
             raise AnnotatorError(
                 "TGIAnnotator needs the text-generation client: pip install 'freeal-hf[tgi]'."
             ) from error
-        self.base_url = base_url.rstrip("/")
-        self._client = TGIClient(self.base_url, given_key(token, api_key_env), generation_timeout)
+        self.base_url = self.base_url.rstrip("/")
+        self._client = TGIClient(self.base_url, given_key(token, api_key_env), self.generation_timeout)
         self._model: dict[str, Any] = {}
         self._has_system_role = True
         self._templates: dict[tuple[str, ...], list[str]] = {}

@@ -10,8 +10,8 @@ from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import in_order, run
-from freeal_hf.annotators.features import Completion, Form, Question
 from freeal_hf.annotators.llm import LLMAnnotator
+from freeal_hf.annotators.question import Completion, Form, Question
 from freeal_hf.annotators.work import annotation_work, generation_work
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification

@@ -9,8 +9,8 @@ import numpy as np
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation, GenerationRequest
 from freeal_hf.annotators.constraints import Constrain
-from freeal_hf.annotators.features import Completion
 from freeal_hf.annotators.prompts.labels import Message
+from freeal_hf.annotators.question import Completion
 from freeal_hf.tasks import Demonstration
 
 TaskT = TypeVar("TaskT")

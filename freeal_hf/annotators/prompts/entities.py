@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation, GenerationRequest
 from freeal_hf.annotators.candidates import ORDINARY, candidate_texts, find_entities, type_phrases
 from freeal_hf.annotators.constraints import schema_fields
-from freeal_hf.annotators.features import Completion
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.pacing import Reason, UnusableAnswer
 from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts
 from freeal_hf.annotators.prompts.grounding import ground
 from freeal_hf.annotators.prompts.label_answers import denies
 from freeal_hf.annotators.prompts.labels import LONGEST_SHOT, Message, cut_text, quoted
+from freeal_hf.annotators.question import Completion
 from freeal_hf.data.label_columns import is_no_answer
 from freeal_hf.data.sentences import named_in, read_list, split_words
 from freeal_hf.data.spans import Span, spans_of

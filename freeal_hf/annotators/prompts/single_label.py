@@ -9,7 +9,6 @@ import numpy as np
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation, GenerationRequest
 from freeal_hf.annotators.constraints import constraint_fields
-from freeal_hf.annotators.features import Completion
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.logprobs import code_probabilities, name_probability, tokens_of
 from freeal_hf.annotators.pacing import Reason
@@ -25,6 +24,7 @@ from freeal_hf.annotators.prompts.labels import (
     label_codes,
     parse_texts,
 )
+from freeal_hf.annotators.question import Completion
 from freeal_hf.data.label_columns import LabelColumn, is_no_answer
 from freeal_hf.errors import InputError, RefusedError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification

@@ -1,0 +1,79 @@
+"""One call to a language model: the question, the optional features of the request, and the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from freeal_hf.annotators.constraints import Constrain, Constraint
+from freeal_hf.annotators.logprobs import TokenLogprobs
+from freeal_hf.annotators.prompts.labels import Message
+
+LengthField = Literal["max_tokens", "max_completion_tokens"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """The optional features that a request uses.
+
+    Args:
+        constraint (`str`): How the answer is held to a schema; one of `LADDER`.
+        top_logprobs (`int`): Log-probabilities of each token; 0 for none.
+        system_role (`bool`): Whether there is a message of the system role; else its text opens the first message.
+        length_field (`str`, *optional*): The field that limits the length of an answer; `None` for no limit.
+        temperature (`bool`): Whether the temperature is given.
+        seed (`bool`): Whether the seed is given.
+        extra (`tuple[str, ...]`): Names of the user's own fields that are given.
+    """
+
+    constraint: Constraint = "none"
+    top_logprobs: int = 0
+    system_role: bool = True
+    length_field: LengthField | None = "max_tokens"
+    temperature: bool = True
+    seed: bool = True
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is put to a server, whatever the form of the request.
+
+    Args:
+        kind (`str`): What is asked for: `"label"`, `"entities"`, `"texts"`, `"ids"` or `"canary"`.
+        messages (`Sequence[Mapping[str, str]]`): The chat.
+        constrain (`Callable`): The fields that hold the answer by a step of the ladder.
+        top_logprobs (`int`): Log-probabilities of each token that are of use.
+        max_tokens (`int`): Most tokens of the answer.
+        timeout (`float`): Seconds that the answer may take.
+        temperature (`float`, *optional*): Temperature of the sampling; `None` for the server's own.
+        seed (`int`, *optional*): Seed of the sampling.
+    """
+
+    kind: str
+    messages: Sequence[Message]
+    constrain: Constrain
+    top_logprobs: int
+    max_tokens: int
+    timeout: float
+    temperature: float | None = None
+    seed: int | None = None
+
+
+class Completion(NamedTuple):
+    """What a model answers to a chat.
+
+    Args:
+        text (`str`): The answer.
+        is_cut_off (`bool`): Whether the answer ended at the maximum number of tokens.
+        is_filtered (`bool`): Whether a content filter removed the answer.
+        tokens (`tuple[TokenLogprobs, ...]`): Log-probabilities of its tokens; empty if there are none.
+        prompt_tokens (`int`): Tokens that were read.
+        completion_tokens (`int`): Tokens that were written.
+    """
+
+    text: str
+    is_cut_off: bool = False
+    is_filtered: bool = False
+    tokens: tuple[TokenLogprobs, ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
