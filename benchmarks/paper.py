@@ -32,7 +32,7 @@ from freeal_hf.data.tables import read_tables
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.loop.folder import TEST_LABELS
+from freeal_hf.loop.folder import RunFolder
 from freeal_hf.tasks import Task
 
 
@@ -126,7 +126,7 @@ def run(item: Published, options: argparse.Namespace) -> dict[str, Any]:
     loop = LoopConfig(num_rounds=1 if recorded else options.rounds)
     result = FreeAL(task, annotator, options.student, args, loop).run(train, test)
     last, figure = result.rounds[-1], "f1" if item.is_of_entities else "accuracy"
-    on_test = kind_of(task).score(read_labels(output / f"round-{last['round']}" / TEST_LABELS))
+    on_test = kind_of(task).score(read_labels(RunFolder(output).round(last["round"]).test_labels_path))
     return {
         "texts": len(train),
         "labels": "GPT-3.5-Turbo, recorded" if recorded else annotator,

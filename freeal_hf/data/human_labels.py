@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,6 +77,18 @@ class HumanEntities:
     words: tuple[str, ...] | None = None
     origin: str = field(default="", compare=False)
     may_be_new: bool = field(default=False, compare=False)
+
+
+def as_stored(label: HumanLabel | HumanEntities) -> dict[str, Any]:
+    """What a run remembers of a human label, as values of JSON."""
+    return {name: value for name, value in asdict(label).items() if name not in ("origin", "may_be_new")}
+
+
+def from_stored(values: Mapping[str, Any]) -> HumanLabel | HumanEntities:
+    """Reads what `as_stored` returned."""
+    kept: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    kept["origin"] = "an earlier human label"
+    return HumanLabel(**kept) if "label" in kept else HumanEntities(**kept)
 
 
 def has_human_label(note: str | None) -> bool:

@@ -13,7 +13,6 @@ from freeal_hf.hub.files import label_columns, public_config, read_config, split
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import label_counts
 from freeal_hf.labels.counts import describe_counts
-from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting import figures
 from freeal_hf.reporting.report import summary_rows
@@ -42,11 +41,11 @@ def round_facts(
         model_id (`str`): Hub id of the student.
         columns (`Sequence[str]`): People's own columns that are pushed.
     """
-    place = folder.round(number)
-    labels = label_columns(place / run_folder.LABELS, _SHOWN)
+    labels_path = folder.round(number).labels_path
+    labels = label_columns(labels_path, _SHOWN)
     records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
     last = records[-1]
-    all_columns = _names(place / run_folder.LABELS)
+    all_columns = _names(labels_path)
     config = public_config(folder, dataset_id, has_gold="gold" in columns)
     splits = {split: _num_rows(path) for split, path in split_files(folder, number).items()}
     counts = label_counts(labels)
@@ -96,14 +95,14 @@ def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Pat
     files = {f"figures/{name}.png": staging / f"{name}.png" for name in _pictures(number, records)}
     if all(path.exists() for path in files.values()):
         return files
-    labels = label_columns(folder.round(number) / run_folder.LABELS, _SHOWN)
+    labels = label_columns(folder.round(number).labels_path, _SHOWN)
     drawn = {
         "quality": figures.quality_per_round(records),
         "losses": figures.loss_histogram(labels),
         "confusion": figures.confusion(labels),
     }
     if "figures/changes.png" in files:
-        before = label_columns(folder.round(number - 1) / run_folder.LABELS, _SHOWN)
+        before = label_columns(folder.round(number - 1).labels_path, _SHOWN)
         drawn["changes"] = figures.label_changes(before, labels)
     for name, figure in drawn.items():
         figures.write_png(figure, staging / f"{name}.png")

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 from freeal_hf.config import metadata_of
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import read_pool
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.tasks import Task
@@ -17,9 +16,6 @@ from freeal_hf.tasks import Task
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-STATE = ("annotations.json", "selection.npz")
-"""What the next round needs beside the dataset, the demonstrations and the metrics."""
 
 SHARD_BYTES = 256 * 2**20
 _BATCH_ROWS = 10_000
@@ -60,7 +56,6 @@ def dataset_files(
     Returns:
         `dict[str, Path]`: Path in the repository to local file.
     """
-    place = folder.round(number)
     kept = set(columns)
     files: dict[str, Path] = {}
     for split, path in split_files(folder, number).items():
@@ -72,13 +67,13 @@ def dataset_files(
     target = staging / "input.parquet"
     _copy_rows(source, own, [target])
     files["state/input.parquet"] = target
-    return files | {f"state/{name}": place / name for name in STATE}
+    return files | {f"state/{path.name}": path for path in folder.round(number).state_paths}
 
 
 def split_files(folder: RunFolder, number: int) -> dict[str, Path]:
     """The labelled data of a round: split to local file."""
     place = folder.round(number)
-    splits = {"train": place / run_folder.LABELS, "test": place / run_folder.TEST_LABELS}
+    splits = {"train": place.labels_path, "test": place.test_labels_path}
     return {split: path for split, path in splits.items() if path.is_file()}
 
 
@@ -109,7 +104,7 @@ def student_files(folder: RunFolder, number: int, staging: Path) -> dict[str, Pa
     Returns:
         `dict[str, Path]`: Path in the repository to local file.
     """
-    student = folder.round(number) / run_folder.STUDENT
+    student = folder.round(number).student_path
     files = {path.name: path for pattern in STUDENT_FILES for path in sorted(student.glob(pattern))}
     for name in ("config.json", "tokenizer_config.json"):
         if name in files:
@@ -250,7 +245,7 @@ def _tables(folder: RunFolder, number: int, task: Task, staging: Path) -> dict[s
     kind = kind_of(task)
     records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
     figures = {**_ROUND_FIELDS, **dict.fromkeys(kind.extra_figures, "float64")}
-    pool = read_pool(folder.round(number) / run_folder.DEMONSTRATIONS, task)
+    pool = folder.round(number).read_demonstrations(task)
     tables = {
         "rounds": {key: ([record.get(key) for record in records], Value(type_)) for key, type_ in figures.items()},
         "demonstrations": {**kind.demonstration_table(pool), "round": ([number] * len(pool), Value("int32"))},

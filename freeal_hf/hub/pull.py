@@ -14,12 +14,13 @@ from freeal_hf.data.files import copy_into, explained_disk_errors, read_json, wr
 from freeal_hf.data.sentences import TOKENS, tag_names
 from freeal_hf.errors import HubError, RunError
 from freeal_hf.hub.client import calling, connect
-from freeal_hf.hub.files import STATE, STUDENT_FILES, read_config, row_batches
+from freeal_hf.hub.files import STUDENT_FILES, read_config, row_batches
 from freeal_hf.hub.push import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
-from freeal_hf.kinds.rounds import read_labels, write_pool
+from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.results import publish
+from freeal_hf.loop.rounds import Round
 from freeal_hf.reporting.figures import label_names
 from freeal_hf.tasks import Demonstration, is_missing, task_from_dict
 
@@ -101,7 +102,7 @@ def test_of(folder: RunFolder) -> "Dataset | None":
     numbers = [int(path.parent.name.removeprefix("round-")) for path in folder.path.glob("round-*/test.parquet")]
     if not numbers:
         return None
-    rows = read_labels(folder.round(max(numbers)) / run_folder.TEST_LABELS)
+    rows = read_labels(folder.round(max(numbers)).test_labels_path)
     wanted = ("id", "text", TOKENS, "token_starts", "note", "gold")
     return rows.select_columns([name for name in wanted if name in rows.column_names])
 
@@ -131,20 +132,21 @@ def _lay_out(folder: RunFolder, data: Path, student: Path, manifest: Mapping[str
     task = task_from_dict(config["task"])
     records = read_json(data / run_folder.METRICS)
     for record in records[:-1]:
-        write_json(folder.round(record["round"]) / run_folder.METRICS, record)
-    place = folder.round(number)
-    for name in STATE:
-        write_atomically(place / name, partial(copy_into, data / "state" / name))
+        folder.round(record["round"]).write_metrics(record)
+    last = folder.round(number)
+    last.path.mkdir(parents=True, exist_ok=True)
+    state = Round(data / "state", number)
+    for path in state.state_paths:
+        write_atomically(last.path / path.name, partial(copy_into, path))
     write_atomically(folder / run_folder.INPUT, partial(copy_into, data / "state" / run_folder.INPUT))
-    _join(data, "train", place / run_folder.LABELS)
+    _join(data, "train", last.labels_path)
     if any((data / "data").glob("test-*.parquet")):
-        _join(data, "test", place / run_folder.TEST_LABELS)
-    pool = _pool(data)
-    write_atomically(place / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, task))
-    shutil.copytree(student, place / run_folder.STUDENT, ignore=shutil.ignore_patterns(*_NOT_STUDENT))
+        _join(data, "test", last.test_labels_path)
+    last.write_demonstrations(_pool(data), task)
+    shutil.copytree(student, last.student_path, ignore=shutil.ignore_patterns(*_NOT_STUDENT))
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_atomically(folder / run_folder.CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
-    write_json(place / run_folder.METRICS, records[-1])
+    last.write_metrics(records[-1])
     publish(folder, task, number + 1)
     known = {f"{kind} {key}": digest for key, digest in manifest["rounds"].items() for kind in ("dataset", "model")}
     ids = {key: manifest[key] for key in ("run_id", "dataset_id", "model_id")}

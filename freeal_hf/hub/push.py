@@ -231,7 +231,7 @@ def _push_round(api: "HfApi", kind: str, repo_id: str, work: _Round) -> None:
         if pushed.get(str(number)) == work.digest:
             break
         _refuse_changes(api, repo, pushed, work)
-        if not (work.folder.round(number) / run_folder.LABELS).is_file():
+        if not work.folder.round(number).labels_path.is_file():
             raise HubError(
                 f"Round {number} is to be pushed again, but {str(work.folder.path)!r} has its metrics only."
             )

@@ -11,7 +11,10 @@ import numpy as np
 from freeal_hf.annotators.base import Annotation
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from typing_extensions import Self
+
+_METADATA = b"freeal_hf"
 
 
 class Answers(ABC):
@@ -21,13 +24,10 @@ class Answers(ABC):
 
     Attributes:
         reasons (`list[str | None]`): Why a text has no answer.
-        human_labels (`list[HumanLabel]` or `list[HumanEntities]`):
-            What people had labelled when the annotator was asked.
         parts (`list[Answers]`): The answers of each annotator if there are several.
     """
 
     reasons: list[str | None]
-    human_labels: list[Any]
     parts: list[Any]
 
     @classmethod
@@ -63,20 +63,49 @@ class Answers(ABC):
             self.reasons[index] = self.reasons[index] or reason
 
     def save(self, path: Path, costs: Mapping[str, Any]) -> None:
-        """Writes the answers and what they cost."""
-        path.write_text(json.dumps({"costs": dict(costs), **self._values()}), encoding="utf-8")
+        """Writes the answers and what they cost as a Parquet file with one row for each text.
+
+        If there are several annotators, the columns without a number have the fused answers and the columns that end
+        in `_1`, `_2`, ... those of each annotator.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = self._columns()
+        for number, part in enumerate(self.parts, start=1):
+            columns |= {f"{name}_{number}": values for name, values in part._columns().items()}
+        noted = json.dumps({"costs": dict(costs), "annotators": len(self.parts)})
+        pq.write_table(pa.table(columns).replace_schema_metadata({_METADATA: noted}), path)
 
     @classmethod
     def load(cls, path: Path) -> tuple["Self", dict[str, Any]]:
         """Reads what `save` wrote."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        noted = json.loads(table.schema.metadata[_METADATA])
+        answers = cls._from_columns(table, "")
+        answers.parts.extend(cls._from_columns(table, f"_{number + 1}") for number in range(noted["annotators"]))
+        return answers, noted["costs"]
+
+    @classmethod
+    def load_former(cls, path: Path) -> tuple["Self", dict[str, Any]]:
+        """Reads the JSON file that former versions wrote."""
         values = json.loads(path.read_text(encoding="utf-8"))
-        return cls._from_values(values), values["costs"]
+        answers = cls._from_former(values)
+        answers.parts.extend(cls._from_former(part) for part in values["parts"])
+        return answers, values["costs"]
 
     @abstractmethod
-    def _values(self) -> dict[str, Any]:
-        """The answers as values of JSON, their parts included."""
+    def _columns(self) -> dict[str, "pa.Array"]:
+        """The answers as columns of a file, without `parts`."""
 
     @classmethod
     @abstractmethod
-    def _from_values(cls, values: Mapping[str, Any]) -> "Self":
-        """Reads what `_values` returned."""
+    def _from_columns(cls, table: "pa.Table", suffix: str) -> "Self":
+        """Reads what `_columns` returned, from the columns whose names have this suffix."""
+
+    @classmethod
+    @abstractmethod
+    def _from_former(cls, values: Mapping[str, Any]) -> "Self":
+        """Reads the answers in a JSON file of a former version, without `parts`."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.config import LoopConfig
+from freeal_hf.kinds.answers import Answers
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.tasks import Demonstration, TextClassification
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 TaskT = TypeVar("TaskT")
 CorpusT = TypeVar("CorpusT")
-AnswersT = TypeVar("AnswersT")
+AnswersT = TypeVar("AnswersT", bound=Answers)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     Args:
         task (`Task`): What is labelled.
     """
+
+    answers_type: type[AnswersT]
+    """The answers of annotators for a task of this kind."""
 
     def __init__(self, task: TaskT) -> None:
         self.task = task
@@ -126,10 +130,6 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     @abstractmethod
     def no_answers(self, corpus: CorpusT) -> AnswersT:
         """Answers for texts that no annotator was asked about."""
-
-    @abstractmethod
-    def load_answers(self, path: Path) -> tuple[AnswersT, dict[str, Any]]:
-        """Reads the answers of a round, and what they cost."""
 
     @abstractmethod
     def fuse(self, group: Sequence[AnswersT], human: np.ndarray) -> AnswersT:

@@ -35,6 +35,7 @@ VERDICTS = TextClassification(["right", "wrong"], "Has the text these entities, 
 class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
     """Entities of given types in each sentence: a BIO tag for each word."""
 
+    answers_type = EntityAnswers
     extra_figures = tuple(
         f"{who}_{score}" for who in ("annotator", "student", "label") for score in ("precision", "recall", "f1")
     )
@@ -54,9 +55,6 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         self, corpus: Sentences, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
     ) -> Sentences:
         return with_human_labels(corpus, dataset, self.task, given, known)
-
-    def load_answers(self, path: Path) -> tuple[EntityAnswers, dict[str, Any]]:
-        return EntityAnswers.load(path)
 
     def fuse(self, group: Sequence[EntityAnswers], human: np.ndarray) -> EntityAnswers:
         return fuse(group)

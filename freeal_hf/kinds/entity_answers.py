@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf.annotators.base import Annotation
 from freeal_hf.annotators.pacing import with_answer
-from freeal_hf.data.human_labels import HumanEntities
 from freeal_hf.data.spans import Span
 from freeal_hf.kinds.answers import Answers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass
@@ -22,14 +24,12 @@ class EntityAnswers(Answers):
         spans (`list[list[Span] | None]`): The entities, `None` where there is no answer.
         reasons (`list[str | None]`): Why there is no answer.
         dropped (`np.ndarray` of shape `(n,)`): Entities of each answer that do not stand in the sentence.
-        human_labels (`list[HumanEntities]`): What people had marked when the annotator was asked.
         parts (`list[EntityAnswers]`): What each of several annotators said; the rest is what it comes to.
     """
 
     spans: list[list[Span] | None]
     reasons: list[str | None]
     dropped: np.ndarray
-    human_labels: list[HumanEntities] = field(default_factory=list)
     parts: list["EntityAnswers"] = field(default_factory=list)
 
     @classmethod
@@ -44,7 +44,6 @@ class EntityAnswers(Answers):
             [*self.spans, *[None] * more],
             [*self.reasons, *[None] * more],
             np.concatenate([self.dropped, np.zeros(more, dtype=int)]),
-            self.human_labels,
             [part.extended_to(count) for part in self.parts],
         )
 
@@ -65,26 +64,30 @@ class EntityAnswers(Answers):
             np.where(other.is_missing, self.dropped, other.dropped),
         )
 
-    def _values(self) -> dict[str, Any]:
+    def _columns(self) -> dict[str, "pa.Array"]:
+        import pyarrow as pa
+
+        span = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("type", pa.string())])
         return {
-            "spans": self.spans,
-            "reasons": self.reasons,
-            "dropped": self.dropped.tolist(),
-            "human_labels": [{**asdict(item), "origin": "an earlier human label"} for item in self.human_labels],
-            "parts": [part._values() for part in self.parts],
+            "spans": pa.array(self.spans, pa.list_(span)),
+            "reason": pa.array(self.reasons, pa.string()),
+            "dropped": pa.array(self.dropped, pa.int64()),
         }
 
     @classmethod
-    def _from_values(cls, values: Mapping[str, Any]) -> "EntityAnswers":
+    def _from_columns(cls, table: "pa.Table", suffix: str) -> "EntityAnswers":
         return cls(
-            [None if found is None else [Span(*span) for span in found] for found in values["spans"]],
+            [found and [Span(**span) for span in found] for found in table[f"spans{suffix}"].to_pylist()],
+            table[f"reason{suffix}"].to_pylist(),
+            np.array(table[f"dropped{suffix}"], dtype=int),
+        )
+
+    @classmethod
+    def _from_former(cls, values: Mapping[str, Any]) -> "EntityAnswers":
+        return cls(
+            [found and [Span(*span) for span in found] for found in values["spans"]],
             values["reasons"],
             np.array(values["dropped"], dtype=int),
-            [
-                HumanEntities(**{**item, "tags": tuple(item["tags"]), "words": item["words"] and tuple(item["words"])})
-                for item in values["human_labels"]
-            ],
-            [cls._from_values(part) for part in values["parts"]],
         )
 
     @property

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf.annotators.base import Annotation
 from freeal_hf.annotators.pacing import with_answer
-from freeal_hf.data.human_labels import HumanLabel
 from freeal_hf.kinds.answers import Answers
 from freeal_hf.tasks import NO_LABEL
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass
@@ -21,14 +23,12 @@ class LabelAnswers(Answers):
         labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
         confidences (`np.ndarray` of shape `(n,)`): The annotator's confidence, NaN where it gave none.
         reasons (`list[str | None]`): Why there is no label.
-        human_labels (`list[HumanLabel]`): What people had said when the annotator was asked.
         parts (`list[LabelAnswers]`): Where there are several annotators, what each said; the rest is what it comes to.
     """
 
     labels: np.ndarray
     confidences: np.ndarray
     reasons: list[str | None]
-    human_labels: list[HumanLabel] = field(default_factory=list)
     parts: list["LabelAnswers"] = field(default_factory=list)
 
     @classmethod
@@ -43,7 +43,6 @@ class LabelAnswers(Answers):
             np.concatenate([self.labels, more.labels]),
             np.concatenate([self.confidences, more.confidences]),
             [*self.reasons, *more.reasons],
-            self.human_labels,
             [part.extended_to(count) for part in self.parts],
         )
 
@@ -70,21 +69,24 @@ class LabelAnswers(Answers):
         """Where there is no answer, shape `(n,)`."""
         return self.labels == NO_LABEL
 
-    def _values(self) -> dict[str, Any]:
+    def _columns(self) -> dict[str, "pa.Array"]:
+        import pyarrow as pa
+
         return {
-            "labels": self.labels.tolist(),
-            "confidences": [None if np.isnan(value) else value for value in self.confidences.tolist()],
-            "reasons": self.reasons,
-            "human_labels": [{"label": item.label, "id": item.id, "text": item.text} for item in self.human_labels],
-            "parts": [part._values() for part in self.parts],
+            "label": pa.array(self.labels, pa.int64()),
+            "confidence": pa.array(self.confidences, pa.float64(), from_pandas=True),  # null for NaN
+            "reason": pa.array(self.reasons, pa.string()),
         }
 
     @classmethod
-    def _from_values(cls, values: Mapping[str, Any]) -> "LabelAnswers":
+    def _from_columns(cls, table: "pa.Table", suffix: str) -> "LabelAnswers":
         return cls(
-            np.array(values["labels"], dtype=int),
-            np.array(values["confidences"], dtype=float),
-            values["reasons"],
-            [HumanLabel(**item, origin="an earlier human label") for item in values["human_labels"]],
-            [cls._from_values(part) for part in values["parts"]],
+            np.array(table[f"label{suffix}"], dtype=int),
+            np.array(table[f"confidence{suffix}"], dtype=float),
+            table[f"reason{suffix}"].to_pylist(),
         )
+
+    @classmethod
+    def _from_former(cls, values: Mapping[str, Any]) -> "LabelAnswers":
+        labels, confidences = np.array(values["labels"], dtype=int), np.array(values["confidences"], dtype=float)
+        return cls(labels, confidences, values["reasons"])

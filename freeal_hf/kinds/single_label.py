@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     """One label out of a list for each text."""
 
+    answers_type = LabelAnswers
+
     def read_rows(self, source: Any, **options: Any) -> "Dataset":
         return read_data(source, self.task, **options)
 
@@ -43,9 +45,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         self, corpus: Corpus, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
     ) -> Corpus:
         return with_human_labels(corpus, dataset, self.task, given, known)
-
-    def load_answers(self, path: Path) -> tuple[LabelAnswers, dict[str, Any]]:
-        return LabelAnswers.load(path)
 
     def votes(self, answers: LabelAnswers, num_voters: int) -> np.ndarray | None:
         votes = np.column_stack([part.labels for part in answers.parts])

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,60 +16,55 @@ from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
 from freeal_hf.annotators.work import annotation_work
-from freeal_hf.data.files import remove, write_atomically
+from freeal_hf.data.files import remove
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.progress import ANNOTATING
-from freeal_hf.loop.requests import SELECTION, questions
+from freeal_hf.loop.requests import questions
+from freeal_hf.loop.rounds import Round
 from freeal_hf.loop.voters import Asking, Voter
 from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
 
-ANNOTATIONS, CHECKPOINTS = "annotations.json", "training"
-_SHARDS = "shards"
 
+def annotate(
+    number: int, run: RunFolder, corpus: Corpus, asking: Asking, known: Any = None
+) -> tuple[Any, dict[str, Any]]:
+    """Asks the annotators of a round, or reads their answers if they are complete.
 
-def forget_unfinished(folder: Path, corpus: Corpus, task: Task) -> None:
-    """Undoes a round that a spent budget cut short, or that began before a person gave a label.
-
-    Its answers are in the cache.
-    """
-    path = folder / ANNOTATIONS
-    if path.is_file():
-        answers, costs = kind_of(task).load_answers(path)
-        if costs["budget_spent"] or answers.human_labels != corpus.human_labels:
-            for name in (run_folder.METRICS, SELECTION, ANNOTATIONS, CHECKPOINTS):
-                remove(folder / name)
-
-
-def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tuple[Any, dict[str, Any]]:
-    """The annotator's answers after a round's turn, and what they took; from disk if they are there.
-
-    Texts that a person has labelled are never asked.
+    Texts that a person has labelled are never asked. Answers are asked for again if a spent budget cut them short, or
+    if a person gave a label after the round began; the run's cache answers what was paid for.
 
     Args:
         number (`int`): The round.
         run (`RunFolder`): The run's folder.
         corpus (`Corpus`): The texts.
         asking (`Asking`): Whom to ask and how.
+        known (`Answers`, *optional*): The answers after the round before; by default they are read.
+
+    Returns:
+        `tuple[Answers, dict]`: The answers after the round, and the figures of its costs.
 
     Raises:
         AnnotatorError: If the annotator cannot work, or its answers cannot be used; all answers received are kept.
         BudgetExceeded: If the budget did not suffice for a single label.
     """
-    folder, kind = run.round(number), kind_of(asking.task)
-    if (folder / ANNOTATIONS).is_file():
-        return kind.load_answers(folder / ANNOTATIONS)
+    round_, kind = run.round(number), kind_of(asking.task)
+    if round_.is_annotated:
+        answers, costs = round_.read_answers(kind)
+        if not costs["budget_spent"] and round_.read_human_labels() == corpus.human_labels:
+            return answers, costs
+        round_.forget()
     refiners = asking.refiners if number > 0 else ()
     voters = refiners or asking.voters
     ledgers = [Ledger(owner=f"round-{number}", price=voter.price) for voter in voters]
     firsts = [FirstAnswers() for _ in voters]
     start = time.monotonic()
-    known = kind.load_answers(run.round(number - 1) / ANNOTATIONS)[0] if number else kind.no_answers(corpus)
+    if known is None:
+        known = run.round(number - 1).read_answers(kind)[0] if number else kind.no_answers(corpus)
     parts = _parts(known.extended_to(len(corpus.texts)), len(asking.voters) + len(asking.refiners))
     turn = parts[len(asking.voters) :] if refiners else parts[: len(asking.voters)]
     budget_spent = False
@@ -79,7 +73,7 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         if refiners and not len(asked):
             logger.warning("Round %d: the refine annotator is not asked: %s.", number, _why_none(run, number, asking))
         for voter, ledger, part, first in zip(voters, ledgers, turn, firsts, strict=True):
-            _ask(voter, requests, asked, part, ledger, asking, folder, first, in_order=bool(refiners))
+            _ask(voter, requests, asked, part, ledger, asking, round_, first, in_order=bool(refiners))
     except BudgetExceeded as error:
         if not _has_answer(parts, corpus):
             raise _nothing_bought(error, firsts) from error
@@ -92,7 +86,6 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         if first.none_usable:
             logger.warning("Round %d: %s The labels of the round before stand.", number, first)
     answers = combine(parts, asking, corpus.human)
-    answers.human_labels = corpus.human_labels
     spent = [ledger.cost for ledger in ledgers]
     costs = {
         "annotator_calls": sum(ledger.calls for ledger in ledgers),
@@ -103,7 +96,7 @@ def annotate(number: int, run: RunFolder, corpus: Corpus, asking: Asking) -> tup
         "budget_spent": budget_spent,
         **answers.figures,
     }
-    write_atomically(folder / ANNOTATIONS, lambda path: answers.save(path, costs))
+    round_.write_answers(answers, costs, corpus.human_labels)
     _warn_of_missing(kind.found_labels(corpus, answers), asking.task)
     return answers, costs
 
@@ -133,12 +126,12 @@ def _ask(
     answers: Any,
     ledger: Ledger,
     asking: Asking,
-    folder: Path,
+    round_: Round,
     first: FirstAnswers,
     *,
     in_order: bool,
 ) -> None:
-    number, total = int(folder.name.removeprefix("round-")), len(requests)
+    number, total = round_.number, len(requests)
     step = partial(asking.progress.step, number, ANNOTATING, total=total)
     on_ray = asking.engine.engine == "ray"
 
@@ -153,12 +146,12 @@ def _ask(
                 cache=asking.cache,
                 ledger=ledger,
                 budget=asking.budget,
-                folder=folder / _SHARDS,
+                folder=round_.shards_path,
                 config=asking.engine,
                 make_annotator=voter.make,
                 progress=lambda done: step(start + done),
             )
-            remove(folder / _SHARDS)
+            remove(round_.shards_path)
         # An iterator is not put into another order, which a prefix cache would like better.
         work = annotation_work(voter.annotator, asking.task)
         texts = iter(some) if in_order else some
@@ -187,7 +180,7 @@ def _parts(answers: Any, count: int) -> list[Any]:
     if count == 1 and not known:
         return [answers]
     if len(known) != count:
-        known = [replace(answers, human_labels=[], parts=[])]
+        known = [replace(answers, parts=[])]
     return [*known, *(answers.none(len(answers.reasons)) for _ in range(count - len(known)))]
 
 

@@ -180,8 +180,9 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
         InputError: If the labels that were drawn are no longer there.
     """
     plan = read_json(folder / _PLAN)
-    place, record = folder.round(plan["round"]), folder.metrics(plan["round"])
-    if record is None or _digest(read_labels(place / run_folder.LABELS)) != plan["labels"]:
+    audited = folder.round(plan["round"])
+    record = audited.read_metrics()
+    if record is None or _digest(audited.read_labels()) != plan["labels"]:
         raise InputError(
             f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}; keep its "
             "answers under another name, as human labels, and draw anew with --new."
@@ -189,7 +190,7 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
     record["audited_label_accuracy"] = result.accuracy
     record["audited_label_accuracy_range"] = [result.low, result.high]
     record["audited_texts"] = result.answered
-    write_json(place / run_folder.METRICS, record)
+    audited.write_metrics(record)
     records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
     publish_figures(folder, task, [known for known in records if known is not None])
 

@@ -9,12 +9,12 @@ import yaml
 from filelock import FileLock, Timeout
 
 from freeal_hf.config import default_of, flat, metadata_of, nested
-from freeal_hf.data.files import explained_disk_errors, read_json, remove, write_atomically
+from freeal_hf.data.files import explained_disk_errors, remove, write_atomically
 from freeal_hf.errors import RunError
+from freeal_hf.loop.rounds import LABELS, METRICS, STUDENT, Round
 
-CONFIG, CACHE, LABELS, LABELS_CSV = "config.yaml", "cache.sqlite", "labels.parquet", "labels.csv"
-METRICS, STUDENT, REPORT, DEMONSTRATIONS = "metrics.json", "student", "report.html", "demonstrations.jsonl"
-INPUT, TEST_LABELS, PROGRESS = "input.parquet", "test.parquet", "progress.jsonl"
+CONFIG, CACHE, LABELS_CSV, REPORT = "config.yaml", "cache.sqlite", "labels.csv", "report.html"
+INPUT, PROGRESS = "input.parquet", "progress.jsonl"
 COLUMNS = "columns.parquet"
 """The user's columns as they are, for `labels.csv`. They never leave the machine."""
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
@@ -33,16 +33,13 @@ class RunFolder:
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
-    def round(self, number: int) -> Path:
-        """Folder of a round, made if need be."""
-        folder = self.path / f"round-{number}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def round(self, number: int) -> Round:
+        """A round, which need not have begun."""
+        return Round(self.path / f"round-{number}", number)
 
     def metrics(self, number: int) -> dict[str, Any] | None:
-        """The metrics of a round, `None` while it is not complete: they are written last."""
-        path = self.path / f"round-{number}" / METRICS
-        return read_json(path) if path.is_file() else None
+        """The record of a round; `None` while the round is not complete."""
+        return self.round(number).read_metrics()
 
     def config(self) -> dict[str, Any]:
         """The options in `config.yaml`, and what it notes beside them, by name; empty where there is no such file."""

@@ -31,7 +31,7 @@ from freeal_hf.config import (
     describe_annotators,
     each_annotator,
 )
-from freeal_hf.data.files import explained_disk_errors, remove, write_atomically, write_json
+from freeal_hf.data.files import explained_disk_errors, remove, write_atomically
 from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.labels_csv import keep_columns
 from freeal_hf.data.tables import RawTable, raw_table
@@ -40,15 +40,15 @@ from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.errors import DoubtfulAnswersError, InputError, RunError
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import Selection, read_labels, write_pool
+from freeal_hf.kinds.rounds import Selection
 from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
 from freeal_hf.labels.doubts import REMEDY
 from freeal_hf.loop import folder as run_folder
-from freeal_hf.loop.annotate import ANNOTATIONS, CHECKPOINTS, annotate, forget_unfinished, votes_of
+from freeal_hf.loop.annotate import annotate, votes_of
 from freeal_hf.loop.distributed import Processes
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.progress import TRAINING, Progress
-from freeal_hf.loop.requests import SELECTION, foreseen, foreseen_writing
+from freeal_hf.loop.requests import foreseen, foreseen_writing
 from freeal_hf.loop.results import RunResult, load_result, publish
 from freeal_hf.loop.stopping import convergence_figures, stopping_rule
 from freeal_hf.loop.voters import Asking, Voter, voters_of
@@ -62,8 +62,6 @@ if TYPE_CHECKING:
     from freeal_hf.training.trainer import FreeALTrainer
 
 logger = logging.getLogger(__name__)
-
-_TRAINING_SET = "training-set"
 
 
 class FreeAL:
@@ -250,6 +248,7 @@ class FreeAL:
             )
             converged = stopping_rule(self.loop.stop_on)
             records: list[dict[str, Any]] = []
+            self._known: Any = None
             is_published = False
             for number in range(self.loop.num_rounds):
                 record = self.folder.metrics(number)
@@ -258,6 +257,7 @@ class FreeAL:
                     is_published = True
                     push()
                 else:
+                    self._known = None
                     budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
                     budget.spent_cost += record["cost"] or 0.0
                 if record["budget_spent"]:
@@ -355,9 +355,8 @@ class FreeAL:
     def _known_human_labels(self) -> list[Any]:
         """What people had said when the newest round began."""
         for number in reversed(range(self.loop.num_rounds)):
-            path = self.folder / f"round-{number}" / ANNOTATIONS
-            if path.is_file():
-                return list(self.kind.load_answers(path)[0].human_labels)
+            if self.folder.round(number).is_annotated:
+                return self.folder.round(number).read_human_labels()
         return []
 
     def _refuse_late(self, human_labels: list[Any]) -> None:
@@ -373,7 +372,7 @@ class FreeAL:
         stored = self.folder / run_folder.INPUT
         if not stored.is_file():
             return
-        if not any((self.folder / f"round-{i}" / ANNOTATIONS).is_file() for i in range(self.loop.num_rounds)):
+        if not any(self.folder.round(i).is_annotated for i in range(self.loop.num_rounds)):
             return
         if self.kind.has_other_words(stored, dataset):
             raise RunError(
@@ -431,14 +430,15 @@ class FreeAL:
         asking: Asking,
     ) -> dict[str, Any]:
         logger.info("round %d of %d", number, self.loop.num_rounds)
-        folder = self.folder.round(number)
-        forget_unfinished(folder, corpus, self.task)
-        answers, costs = annotate(number, self.folder, corpus, asking)
+        round_ = self.folder.round(number)
+        round_.path.mkdir(parents=True, exist_ok=True)
+        answers, costs = annotate(number, self.folder, corpus, asking, self._known)
+        self._known = answers
         trained_from = time.monotonic()
         selection = self._train(number, corpus, answers)
         votes = votes_of(answers, asking)
         labels, estimate = self.kind.label_rows(dataset, corpus, answers, selection, number, self.args.seed, votes)
-        write_atomically(folder / run_folder.LABELS, lambda path: labels.to_parquet(str(path)))
+        round_.write_labels(labels)
         if not estimate["student_has_learnt"]:
             logger.warning(
                 "The student of round %d has not learnt its labels: it changes none, and nothing is asked again on "
@@ -449,18 +449,18 @@ class FreeAL:
         pool: list[Demonstration] = []
         if self.loop.pool_size and self.loop.shots:
             pool = self.kind.choose_pool(corpus, answers, selection, self.loop, self.args.seed)
-        write_atomically(folder / run_folder.DEMONSTRATIONS, lambda path: write_pool(path, pool, self.task))
-        previous = read_labels(self.folder.round(number - 1) / run_folder.LABELS) if number else None
+        round_.write_demonstrations(pool, self.task)
+        previous = self.folder.round(number - 1).read_labels() if number else None
         counts = count_rows(dataset, corpus, answers, labels, self.kind.text_labels(corpus, answers))
         record = {**self.kind.score(labels), **estimate, **convergence_figures(labels, previous), "counts": counts}
         if test is not None:
-            rows = self.kind.test_rows(test, folder / run_folder.STUDENT, number)
-            write_atomically(folder / run_folder.TEST_LABELS, lambda path: rows.to_parquet(str(path)))
+            rows = self.kind.test_rows(test, round_.student_path, number)
+            round_.write_test_labels(rows)
             if self.loop.setting == "inductive":
                 record.update({k: v for k, v in self.kind.score(rows).items() if k.startswith("student_")})
         costs["seconds"] = round(costs["seconds"] + time.monotonic() - trained_from, 1)
         record = {"round": number, **record, **costs}
-        write_json(folder / run_folder.METRICS, record)
+        round_.write_metrics(record)
         publish(self.folder, self.task, self.loop.num_rounds)
         logger.info("Round %d: %s", number, describe_counts(counts))
         for warning in count_warnings(counts):
@@ -468,36 +468,32 @@ class FreeAL:
         return record
 
     def _train(self, number: int, corpus: Corpus, answers: Any) -> Selection:
-        folder = self.folder.round(number)
-        if (folder / SELECTION).is_file():
-            return Selection.load(folder / SELECTION)
-        dataset = self.kind.training_set(corpus, answers)
-        write_atomically(folder / _TRAINING_SET, lambda path: dataset.save_to_disk(str(path)))
+        round_ = self.folder.round(number)
+        if round_.is_trained:
+            return round_.read_selection()
+        round_.write_training_set(self.kind.training_set(corpus, answers))
         self.processes.call(number)
         trainer, first_embeddings = self._train_together(number)
         found = trainer.selection
         assert found is not None  # train() leaves it
         embeddings = (found.embeddings.astype(np.float16), first_embeddings.astype(np.float16))
         selection = Selection(found.losses, found.is_clean, found.probabilities, *embeddings)
-        write_atomically(folder / SELECTION, selection.save)
-        remove(folder / _TRAINING_SET)
+        round_.write_selection(selection)
+        remove(round_.training_set_path)
         return selection
 
     def _train_together(self, number: int) -> "tuple[FreeALTrainer, np.ndarray]":
         """Trains and saves the student of a round, on all processes; with it, the embeddings that it began with."""
-        from datasets import load_from_disk
-
         from freeal_hf.loop.terminal import hide_figures
         from freeal_hf.training.checkpoints import has_checkpoint
         from freeal_hf.training.diagnostics import DiagnosticsCallback
         from freeal_hf.training.trainer import FreeALTrainer
 
-        folder = self.folder.round(number)
-        # Mapped from disk: no process holds all texts, the tokenized ones included.
-        dataset = load_from_disk(str(folder / _TRAINING_SET))
+        round_ = self.folder.round(number)
+        dataset = round_.read_training_set()
         trainer = FreeALTrainer(
             model=resolve_model(self.student),
-            args=self._student_args(folder / CHECKPOINTS, len(dataset)),
+            args=self._student_args(round_.checkpoints_path, len(dataset)),
             train_dataset=dataset,
         )
         hide_figures(trainer)
@@ -508,11 +504,11 @@ class FreeAL:
             trainer.model.config.text_columns = self.text_columns  # type: ignore[union-attr]
         first_embeddings = trainer.first_embeddings()
         self._check_answers(number, dataset, first_embeddings)
-        trainer.train(resume_from_checkpoint=has_checkpoint(folder / CHECKPOINTS))
+        trainer.train(resume_from_checkpoint=has_checkpoint(round_.checkpoints_path))
         if self.processes.is_main:
-            write_atomically(folder / run_folder.STUDENT, lambda path: trainer.save_model(str(path)))
+            write_atomically(round_.student_path, lambda path: trainer.save_model(str(path)))
         else:
-            trainer.save_model(str(folder / run_folder.STUDENT))  # writes nothing; hands over its part of the weights
+            trainer.save_model(str(round_.student_path))  # writes nothing; hands over its part of the weights
         return trainer, first_embeddings
 
     def _check_answers(self, number: int, dataset: "Dataset", embeddings: np.ndarray) -> None:

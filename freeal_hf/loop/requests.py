@@ -1,7 +1,6 @@
 """Which texts a round asks its annotator about, and which demonstrations it shows with each of them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -11,18 +10,14 @@ from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.sharing import cluster_queries
 from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.config import LoopConfig
-from freeal_hf.data.files import write_atomically
 from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import Selection, read_pool, write_pool
-from freeal_hf.loop import folder as run_folder
+from freeal_hf.kinds.rounds import Selection
 from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.rounds import Round
 from freeal_hf.loop.voters import Asking
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
-
-SELECTION = "selection.npz"
-_GENERATED = "generated.jsonl"
 
 
 class Questions(Sequence[AnnotationRequest]):
@@ -59,12 +54,12 @@ def questions(
         # In random order: the first answers, and those that a small budget buys, then stand for all.
         asked = np.random.default_rng(asking.seed).permutation(np.flatnonzero(~corpus.is_human))
         first = _first_demonstrations(corpus, asked, asking, ledger)
-        write_atomically(run.round(0) / _GENERATED, lambda path: write_pool(path, first, asking.task))
+        run.round(0).write_generated(first, asking.task)
         shown = [tuple(first)] * len(asked)
     else:
         previous = run.round(number - 1)
-        selection = Selection.load(previous / SELECTION)
-        is_heard = (run.metrics(number - 1) or {}).get("student_has_learnt", True)
+        selection = previous.read_selection()
+        is_heard = (previous.read_metrics() or {}).get("student_has_learnt", True)
         asked = _asked_again(known, selection, corpus, asking, is_heard=is_heard)
         if asking.refiners:
             losses = kind_of(asking.task).losses(corpus, selection)
@@ -154,9 +149,8 @@ def _first_demonstrations(corpus: Corpus, asked: np.ndarray, asking: Asking, led
 
 def _demonstrations_of_round_0(run: RunFolder, corpus: Corpus, asking: Asking) -> list[Demonstration]:
     """What round 0 showed, with what people have labelled since; a run that was pulled from the Hub has the latter."""
-    path = run.round(0) / _GENERATED
     by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
-    for shot in [*corpus.human_demonstrations().values(), *(read_pool(path, asking.task) if path.is_file() else [])]:
+    for shot in [*corpus.human_demonstrations().values(), *run.round(0).read_generated(asking.task)]:
         if shot not in by_label[shot.label]:
             by_label[shot.label].append(shot)
     return [shot for shots in by_label.values() for shot in shots[: _shots_per_label(asking.loop, asking.task)]]
@@ -175,11 +169,11 @@ def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Ask
 
 
 def _retrieve(
-    previous: Path, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: Asking
+    previous: Round, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: Asking
 ) -> list[tuple[Demonstration, ...]]:
     if asking.loop.shots == 0:
         return [()] * len(asked)
-    chosen = read_pool(previous / run_folder.DEMONSTRATIONS, asking.task)
+    chosen = previous.read_demonstrations(asking.task)
     position = corpus.index_of(str(shot.id) for shot in chosen)
     shots = {position[str(shot.id)]: shot for shot in chosen}
     # A person may have spoken since: their labels are candidates at once, and correct those of the pool.

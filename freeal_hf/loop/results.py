@@ -56,9 +56,9 @@ def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
     by_round = [folder.metrics(number) for number in range(num_rounds)]
     records = [record for record in by_round if record is not None]
     last = folder.round(records[-1]["round"])
-    for name in (run_folder.LABELS, run_folder.STUDENT):
-        write_atomically(folder / name, partial(copy_into, last / name))
-    labels = read_labels(last / run_folder.LABELS)
+    for source in (last.labels_path, last.student_path):
+        write_atomically(folder / source.name, partial(copy_into, source))
+    labels = last.read_labels()
     write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels, folder / run_folder.COLUMNS))
     publish_figures(folder, task, records)
 

@@ -4,16 +4,15 @@ Plotly reads a small HTML dialect in texts: every text of a visitor is escaped b
 """
 
 import html
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from freeal_hf.loop.folder import DEMONSTRATIONS
+from freeal_hf.loop.rounds import Round
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,20 +144,21 @@ def counts(found: Mapping[str, int], names: Sequence[str], unit: str = "texts") 
 
 
 def text_map(
-    labels: "pd.DataFrame", names: Sequence[str], round_folder: Path, ids: Sequence[str], by: str = "label"
+    labels: "pd.DataFrame", names: Sequence[str], round_: Round, task: Task, ids: Sequence[str], by: str = "label"
 ) -> go.Figure:
     """The texts where the student sees them, in two dimensions, coloured by label.
 
     Args:
         labels (`DataFrame`): The labelled rows.
         names (`Sequence[str]`): The labels.
-        round_folder (`Path`): Folder of the round, with embeddings and demonstrations.
+        round_ (`Round`): The round, with embeddings and demonstrations.
+        task (`Task`): What is labelled.
         ids (`Sequence[str]`): Ids of the rows of the embeddings.
         by (`str`): Column that holds one of the labels in each row.
     """
     shown = labels.set_index("id").reindex(ids).reset_index()
-    points = _project(round_folder)
-    chosen = _demonstration_ids(round_folder)
+    points = _project(round_)
+    chosen = {shot.id for shot in round_.read_demonstrations(task)}
     kinds = np.where(shown["is_clean"].astype(bool), "clean", "noisy").astype(object)
     kinds[shown["id"].isin(chosen)] = "demonstration"
     if len(shown) > _MOST_POINTS:
@@ -195,14 +195,12 @@ def text_map(
     return figure
 
 
-def _project(folder: Path) -> np.ndarray:
+def _project(round_: Round) -> np.ndarray:
     """The student's embeddings in the plane, t-SNE of their first principal components; computed once a round."""
-    kept = folder / "map.npy"
+    kept = round_.path / "map.npy"
     if kept.is_file():
         return np.load(kept, allow_pickle=False)
-    from freeal_hf.kinds.rounds import Selection
-
-    embeddings = Selection.load(folder / "selection.npz").embeddings.astype(np.float32)
+    embeddings = round_.read_selection().embeddings.astype(np.float32)
     centred = embeddings - embeddings.mean(axis=0)
     left, scales, _ = np.linalg.svd(centred, full_matrices=False)
     points = left[:, :30] * scales[:30]
@@ -216,12 +214,6 @@ def _project(folder: Path) -> np.ndarray:
     points = points[:, :2]
     np.save(kept, points)
     return points
-
-
-def _demonstration_ids(folder: Path) -> set[str]:
-    path = folder / DEMONSTRATIONS
-    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-    return {str(json.loads(line)["id"]) for line in lines if line}
 
 
 def _hover(row: Any, kind: str) -> str:

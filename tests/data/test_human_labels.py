@@ -272,11 +272,13 @@ def as_former(result):
     (result.output_dir / "columns.parquet").unlink()
     for path in result.output_dir.rglob("*.parquet"):
         rows = read_labels(path)
+        if "id" not in rows.column_names:
+            continue
         ids = [sample.removeprefix("t") for sample in rows["id"]]
         rows.remove_columns("id").add_column("id", ids).to_parquet(str(path))
         if path.name == "input.parquet":
             config["data_fingerprint"] = fingerprint(Dataset.from_dict({"id": ids}))
-    for path in [*result.output_dir.rglob("annotations.json"), *result.output_dir.rglob("demonstrations.jsonl")]:
+    for path in result.output_dir.rglob("*.jsonl"):
         path.write_text(re.sub(r'"id": "t([0-9a-f]{16})', r'"id": "\1', path.read_text()))
     (result.output_dir / "config.yaml").write_text(yaml.safe_dump(config))
 

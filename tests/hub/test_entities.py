@@ -120,8 +120,8 @@ def test_a_round_is_pulled_by_its_tag(freeal_hf, entities_dir, tmp_path):
     pulled = read_labels(tmp_path / "old" / "labels.parquet")
     assert pulled.to_dict() == expected.to_dict()
     assert pulled.features == expected.features
-    for name in ("demonstrations.jsonl", "annotations.json"):
-        assert (tmp_path / "old" / "round-0" / name).read_text() == (entities_dir / "round-0" / name).read_text()
+    for name in ("demonstrations.jsonl", "annotations.parquet"):
+        assert (tmp_path / "old" / "round-0" / name).read_bytes() == (entities_dir / "round-0" / name).read_bytes()
 
 
 def test_a_stranger_reproduces_the_run_from_its_pushed_configuration(

@@ -16,7 +16,8 @@ from freeal_hf.loop.folder import RunFolder
 def folder(tmp_path, task):
     """A run of one round with 25,000 texts, gold and a column of its own."""
     folder, count = RunFolder(tmp_path / "run"), 25_000
-    place = folder.round(0)
+    place = folder.round(0).path
+    place.mkdir(parents=True)
     label = ClassLabel(names=task.label_names)
     rows = {"id": list(map(str, range(count))), "text": [f"text {i}" for i in range(count)], "label": [0, 1] * 12_500}
     features = Features(id=Value("string"), text=Value("string"), label=label)
@@ -70,7 +71,7 @@ def test_the_gold_column_goes_by_either_name(folder, asked, taken):
 
 def test_gold_stays_where_only_one_split_has_it(folder):
     (folder / "config.yaml").write_text("{}")
-    Dataset.from_dict({"id": ["1"], "text": ["a"]}).to_parquet(folder.round(0) / "test.parquet")
+    Dataset.from_dict({"id": ["1"], "text": ["a"]}).to_parquet(folder.round(0).test_labels_path)
     assert own_columns(folder, 0, ["gold"]) == []
 
 
@@ -84,7 +85,7 @@ def test_the_tables_have_the_same_types_whatever_the_values(folder, task, stagin
 
 
 def test_a_students_configuration_loses_its_paths_and_its_pickle_stays(folder, staging):
-    student = folder.round(0) / "student"
+    student = folder.round(0).student_path
     student.mkdir()
     (student / "config.json").write_text(json.dumps({"_name_or_path": "/home/ada/models/x", "hidden_size": 3}))
     (student / "training_args.bin").write_bytes(b"pickle")

@@ -6,7 +6,10 @@ import shutil
 import pytest
 import yaml
 
+from freeal_hf import TextClassification
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
+from freeal_hf.loop.folder import RunFolder
 from tests.hub.conftest import DATASET, MODEL
 from tests.servers.hub import READ_TOKEN, TOKEN
 
@@ -85,6 +88,29 @@ def test_a_run_goes_on_from_the_hub_alone_as_if_undisturbed(freeal_hf, hub, run_
     assert list(hub.repos[DATASET].tags) == list(hub.repos[MODEL].tags) == ["round-0", "round-1"]
     expected = read_labels(tmp_path / "alone" / "labels.parquet").remove_columns("gold")
     assert read_labels(elsewhere / "labels.parquet").to_dict() == expected.to_dict()
+
+
+def test_a_round_that_a_former_version_pushed_is_pulled_with_its_answers(freeal_hf, hub, run_dir, tmp_path):
+    shutil.rmtree(run_dir / "round-1")
+    first = RunFolder(run_dir).round(0)
+    kind = kind_of(TextClassification(["fruit", "tool"]))
+    answers, costs = first.read_answers(kind)
+    former = {
+        "costs": costs,
+        "labels": answers.labels.tolist(),
+        "confidences": [None] * len(answers.labels),
+        "reasons": answers.reasons,
+        "human_labels": [],
+        "parts": [],
+    }
+    (first.path / "annotations.json").write_text(json.dumps(former))
+    (first.path / "annotations.parquet").unlink()
+    (first.path / "human_labels.jsonl").unlink()
+    assert freeal_hf("push", run_dir).code == 0
+    done = freeal_hf("pull", DATASET[1], "--output-dir", tmp_path / "elsewhere")
+    assert done.code == 0, done.err
+    pulled = RunFolder(tmp_path / "elsewhere").round(0)
+    assert pulled.read_answers(kind)[0].labels.tolist() == answers.labels.tolist()
 
 
 def test_a_run_that_goes_on_from_the_hub_still_knows_how_its_texts_were_joined(

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.loop.folder import INPUT, PROGRESS
+from freeal_hf.loop.folder import INPUT, PROGRESS, RunFolder
 from freeal_hf.loop.progress import read_progress
 from freeal_hf.tasks import task_from_dict
 from freeal_hf.web import entities, pictures, reviewing, shown
@@ -119,12 +119,12 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
 
         run = place.store.read(run_id)
         found = reviewing.load_results(run)
-        folder = run.output / f"round-{found.rounds[-1]['round']}"
-        ids = kind_of(task_from_dict(run.task)).collect(read_labels(run.output / INPUT)).ids
+        round_, task = RunFolder(run.output).round(found.rounds[-1]["round"]), task_from_dict(run.task)
+        ids = kind_of(task).collect(read_labels(run.output / INPUT)).ids
         if run.finds_entities:
             names = [*found.label_names, entities.NO_ENTITY]
-            return pictures.text_map(found.labels, names, folder, ids, by="main_type")
-        return pictures.text_map(found.labels, found.label_names, folder, ids)
+            return pictures.text_map(found.labels, names, round_, task, ids, by="main_type")
+        return pictures.text_map(found.labels, found.label_names, round_, task, ids)
 
     map_tab.select(draw_map, page.run_id, text_map, api_name="draw_map")
 

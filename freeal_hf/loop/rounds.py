@@ -1,0 +1,198 @@
+"""The files of a round: where each of them is, and how it is read and written."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.data.files import read_json, remove, write_atomically, write_json
+from freeal_hf.data.human_labels import as_stored, from_stored
+from freeal_hf.kinds.base import TaskKind
+from freeal_hf.kinds.rounds import Selection, read_labels, read_pool, write_pool
+from freeal_hf.tasks import Demonstration, Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LABELS, METRICS, STUDENT = "labels.parquet", "metrics.json", "student"
+"""Names of files that each round has, and that those of the last round have at the top of a run's folder."""
+
+DEMONSTRATIONS, TEST_LABELS = "demonstrations.jsonl", "test.parquet"
+_ANNOTATIONS, _HUMAN_LABELS, _SELECTION = "annotations.parquet", "human_labels.jsonl", "selection.npz"
+_FORMER_ANNOTATIONS = "annotations.json"
+"""Former versions wrote the answers, and the human labels with them, as JSON."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of a run.
+
+    What a round leaves is written in this order: `human_labels.jsonl` and `annotations.parquet` (its answers),
+    `student/` and `selection.npz`, `labels.parquet`, `demonstrations.jsonl`, and `metrics.json`. Each file is written
+    under a temporary name first. A killed run continues after the last one that is there.
+
+    Args:
+        path (`Path`): Its folder; made with the first file.
+        number (`int`): Its number, from 0.
+    """
+
+    path: Path
+    number: int
+
+    @property
+    def labels_path(self) -> Path:
+        """The labelled rows."""
+        return self.path / LABELS
+
+    @property
+    def test_labels_path(self) -> Path:
+        """The rows of the test data, labelled by the student."""
+        return self.path / TEST_LABELS
+
+    @property
+    def student_path(self) -> Path:
+        """The folder of the student."""
+        return self.path / STUDENT
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """The folder of the checkpoints of the training."""
+        return self.path / "training"
+
+    @property
+    def training_set_path(self) -> Path:
+        """The folder of what the student is trained on; removed after the training."""
+        return self.path / "training-set"
+
+    @property
+    def shards_path(self) -> Path:
+        """The folder for the shards of a cluster; removed after the annotation."""
+        return self.path / "shards"
+
+    @property
+    def state_paths(self) -> list[Path]:
+        """The files that the next round needs, beside demonstrations and metrics."""
+        names = (_ANNOTATIONS, _HUMAN_LABELS, _FORMER_ANNOTATIONS, _SELECTION)
+        return [path for path in (self.path / name for name in names) if path.is_file()]
+
+    # ---- Metrics ----
+
+    def read_metrics(self) -> dict[str, Any] | None:
+        """The record of the round; `None` while the round is not complete."""
+        path = self.path / METRICS
+        return read_json(path) if path.is_file() else None
+
+    def write_metrics(self, record: Mapping[str, Any]) -> None:
+        """Writes the record of the round, which completes it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / METRICS, record)
+
+    # ---- Answers of the annotators ----
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether the answers of the round are complete."""
+        return any((self.path / name).is_file() for name in (_ANNOTATIONS, _FORMER_ANNOTATIONS))
+
+    def read_answers(self, kind: TaskKind[Any, Any, Any]) -> tuple[Any, dict[str, Any]]:
+        """The answers after the round, and what it cost to ask.
+
+        Args:
+            kind (`TaskKind`): The kind of the task.
+
+        Returns:
+            `tuple[Answers, dict]`: The answers, and the figures of the costs in the round's record.
+        """
+        path = self.path / _ANNOTATIONS
+        if path.is_file():
+            return kind.answers_type.load(path)
+        return kind.answers_type.load_former(self.path / _FORMER_ANNOTATIONS)
+
+    def write_answers(self, answers: Any, costs: Mapping[str, Any], human_labels: Sequence[Any]) -> None:
+        """Writes the answers after the round.
+
+        Args:
+            answers (`Answers`): The answers.
+            costs (`Mapping[str, Any]`): The figures of the costs in the round's record.
+            human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people had labelled when the
+                round began.
+        """
+        lines = [json.dumps(as_stored(label)) + "\n" for label in human_labels]
+        self._write(_HUMAN_LABELS, lambda path: path.write_text("".join(lines), encoding="utf-8"))
+        self._write(_ANNOTATIONS, lambda path: answers.save(path, costs))
+
+    def read_human_labels(self) -> list[Any]:
+        """What people had labelled when the round began."""
+        path = self.path / _HUMAN_LABELS
+        if path.is_file():
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        else:
+            rows = read_json(self.path / _FORMER_ANNOTATIONS)["human_labels"]
+        return [from_stored(row) for row in rows]
+
+    def forget(self) -> None:
+        """Removes the answers of the round and all that was made from them; the run's cache keeps the answers."""
+        for name in (METRICS, _SELECTION, _ANNOTATIONS, _FORMER_ANNOTATIONS, _HUMAN_LABELS):
+            remove(self.path / name)
+        remove(self.checkpoints_path)
+
+    # ---- The student ----
+
+    def write_training_set(self, dataset: "Dataset") -> None:
+        """Writes what the student is trained on, for all processes."""
+        self._write(self.training_set_path.name, lambda path: dataset.save_to_disk(str(path)))
+
+    def read_training_set(self) -> "Dataset":
+        """What the student is trained on, mapped from disk, so that no process holds all texts."""
+        from datasets import load_from_disk
+
+        return load_from_disk(str(self.training_set_path))
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the student is trained and its judgement is there."""
+        return (self.path / _SELECTION).is_file()
+
+    def read_selection(self) -> Selection:
+        """The student's judgement."""
+        return Selection.load(self.path / _SELECTION)
+
+    def write_selection(self, selection: Selection) -> None:
+        """Writes the student's judgement."""
+        self._write(_SELECTION, selection.save)
+
+    # ---- Labels and demonstrations ----
+
+    def read_labels(self) -> "Dataset":
+        """The labelled rows."""
+        return read_labels(self.labels_path)
+
+    def write_labels(self, labels: "Dataset") -> None:
+        """Writes the labelled rows."""
+        self._write(LABELS, lambda path: labels.to_parquet(str(path)))
+
+    def write_test_labels(self, labels: "Dataset") -> None:
+        """Writes the rows of the test data."""
+        self._write(TEST_LABELS, lambda path: labels.to_parquet(str(path)))
+
+    def read_demonstrations(self, task: Task) -> list[Demonstration]:
+        """The demonstration pool that the round chose for the next one."""
+        return read_pool(self.path / DEMONSTRATIONS, task)
+
+    def write_demonstrations(self, pool: Sequence[Demonstration], task: Task) -> None:
+        """Writes the demonstration pool."""
+        self._write(DEMONSTRATIONS, lambda path: write_pool(path, pool, task))
+
+    def read_generated(self, task: Task) -> list[Demonstration]:
+        """The demonstrations that round 0 showed; none in a run that was pulled from the Hub."""
+        path = self.path / "generated.jsonl"
+        return read_pool(path, task) if path.is_file() else []
+
+    def write_generated(self, shots: Sequence[Demonstration], task: Task) -> None:
+        """Writes the demonstrations that round 0 shows."""
+        self._write("generated.jsonl", lambda path: write_pool(path, shots, task))
+
+    def _write(self, name: str, write: Callable[[Path], Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / name, write)
