@@ -200,7 +200,7 @@ def test_what_an_audit_found_stands_in_the_metrics_and_the_report(folder, capsys
         assert record["audited_texts"] == 50
         assert record["estimated_label_accuracy"] == 0.9
     page = (folder / "report.html").read_text()
-    assert "a person checked 50 of the labels" in page
+    assert "A person checked 50 of the labels" in page
     assert f"{100 * found.accuracy:.1f} %" in page
 
 
