@@ -1,5 +1,8 @@
+import ast
 import configparser
 import importlib
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import freeal_hf
+from freeal_hf import errors
 
 
 def run_python(code):
@@ -23,9 +27,47 @@ def test_the_help_of_the_command_line_does_not_import_torch():
     assert "torch" not in loaded
 
 
-def test_every_public_name_can_be_had():
-    for name in freeal_hf.__all__:
-        assert getattr(freeal_hf, name) is not None
+@pytest.mark.parametrize("name", sorted({*freeal_hf.__all__} - {"__version__"}))
+def test_every_public_name_can_be_imported(name):
+    assert getattr(freeal_hf, name) is not None
+
+
+def test_type_checkers_see_every_public_name():
+    tree = ast.parse(Path(freeal_hf.__file__).read_text())
+    imports = [
+        node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("freeal_hf.")
+    ]
+    assert {alias.name: node.module for node in imports for alias in node.names} == freeal_hf._PUBLIC
+
+
+def test_every_class_in_the_signature_of_a_public_name_is_public():
+    root = Path(freeal_hf.__file__).parent
+    trees = [ast.parse(path.read_text()) for path in root.rglob("*.py")]
+    classes = {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
+    public = {name: getattr(freeal_hf, name) for name in freeal_hf.__all__}
+    missing = {name: (_named_in(value) & classes) - {*public} for name, value in public.items()}
+    assert {name: found for name, found in missing.items() if found} == {}
+
+
+def _named_in(value):
+    """The names in the annotations of a function, or of a class's fields and public methods."""
+    if not inspect.isclass(value):
+        return _words(inspect.get_annotations(value).values()) if inspect.isfunction(value) else set()
+    own = [base for base in value.__mro__ if base.__module__.startswith("freeal_hf.")]
+    members = {name: member for base in own for name, member in vars(base).items()}
+    methods = [
+        member.fget if isinstance(member, property) else inspect.unwrap(getattr(member, "__func__", member))
+        for name, member in members.items()
+        if name == "__init__" or not name.startswith("_")
+    ]
+    fields = [hint for base in own for name, hint in inspect.get_annotations(base).items() if not name.startswith("_")]
+    return _words(fields).union(*map(_named_in, filter(inspect.isfunction, methods)))
+
+
+def _words(hints):
+    return {
+        word for hint in hints for word in re.findall(r"\w+", hint.__name__ if inspect.isclass(hint) else str(hint))
+    }
 
 
 def test_selection_and_losses_are_free_of_transformers():
@@ -50,13 +92,9 @@ def test_the_card_templates_travel_with_the_package():
     assert files("freeal_hf.card_templates").joinpath("__init__.py").is_file()
 
 
-def test_every_error_that_a_user_can_meet_is_public():
-    from freeal_hf import errors
-
-    defined = {
-        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
-    }
-    assert defined - {"RejectedError"} <= set(freeal_hf.__all__)  # to a user it is an AnnotatorError
+def test_every_error_is_public():
+    defined = {name for name, value in vars(errors).items() if getattr(value, "__module__", "") == errors.__name__}
+    assert {name for name in defined if inspect.isclass(vars(errors)[name])} <= {*freeal_hf.__all__}
 
 
 @pytest.mark.parametrize("module", ["freeal_hf", "freeal_hf.annotators.tgi"])
