@@ -80,7 +80,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench-annotate bench-scale bench-scale_out: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
 
-bench-loop bench-student bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels bench-ner: bench-%: $(VENV)/.bench
+bench-loop bench-student bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels bench-audit bench-ner: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py --data $(DATA) $(ARGS)
 
 clean: ## remove what the targets made

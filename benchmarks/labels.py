@@ -18,7 +18,6 @@ from freeal_hf.embedded import EMBEDDED_MODEL, resolve_model
 from freeal_hf.kinds.rounds import Selection, read_labels
 from freeal_hf.labels.fusion import FinalLabels, final_labels, held_out_probabilities
 from freeal_hf.labels.voting import fuse_votes, majority
-from freeal_hf.loop.audit import _allocate, _strata, stratified_wilson
 from freeal_hf.tasks import NO_LABEL, load_task
 
 WEAK, ASKED_AGAIN = 0.7, (0.25, 0.5)
@@ -134,27 +133,6 @@ def coverage_over_seeds(corpus: Recorded, seeds: int, size: int) -> None:
     table((f"babe, {size} texts, {seeds} seeds", "mean error", "bounds hold gold"), rows)
 
 
-def audits(corpus: Recorded, column: str, n: int, seeds: int) -> None:
-    """How often the interval of an audit of `n` texts holds the truth, with gold in the person's place."""
-    found, _ = corpus.fused(corpus.columns[column])
-    right, truth = found.labels == corpus.gold, corpus.accuracy(found.labels)
-    strata = _strata(found.labels, found.confidences, n)
-    sizes = np.bincount(strata)
-    counts = _allocate(sizes, n)
-    results = []
-    for seed in range(seeds):
-        rng = np.random.default_rng(seed)
-        drawn = [rng.choice(np.flatnonzero(strata == i), count, replace=False) for i, count in enumerate(counts)]
-        results.append(stratified_wilson(np.array([right[rows].sum() for rows in drawn]), counts, sizes / sizes.sum()))
-    shares, lows, highs = np.array(results).T
-    inside, plain = np.mean((lows <= truth) & (truth <= highs)), np.sqrt(truth * (1 - truth) / n)
-    print(
-        f"Audit of {n} of the final labels of babe {column} ({percent(truth)} % right), {seeds} draws: mean "
-        f"{percent(shares.mean())} ± {percent(shares.std())} (a plain sample: ± {percent(plain)}); the interval of "
-        f"95 % holds the truth in {percent(inside)} % and is {percent((highs - lows).mean())} points wide.\n"
-    )
-
-
 def several(corpus: Recorded) -> None:
     """All LLMs of babe together."""
     names = [name for name in corpus.columns if not name.endswith("_8shot")]
@@ -215,7 +193,6 @@ def main() -> None:
     babe = Recorded(options.data / "babe", ("train.csv", "train_8shot.csv"), options.cache)
     recorded_columns({"babe": babe, "mr": Recorded(options.data / "mr", ("train.csv",), options.cache, limit=2000)})
     coverage_over_seeds(babe, options.seeds, 1000)
-    audits(babe, "gpt_3_5", 100, 1000)
     several(babe)
     pairs = [(name, f"{name}_8shot") for name in CASCADES] + [(name, "gpt_4") for name in WEAK_CASCADES]
     rows = [cascade(babe, *pair, share) for pair in pairs for share in ASKED_AGAIN]

@@ -1,20 +1,29 @@
-"""`freeal-hf audit`: a person checks a sample of a run's labels."""
+"""`freeal-hf audit`: a person checks a random sample of a run's labels."""
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import LABELS, METRICS, REPORT, RunFolder
+
+if TYPE_CHECKING:
+    from freeal_hf.kinds.base import AuditQuestion
+    from freeal_hf.labels.audit import Interval
+    from freeal_hf.loop.audit import AuditResult
+
+FEW_TEXTS = 50
 
 
 def add_audit(commands: Any) -> None:
     """Adds the command `audit` to the parser."""
     audit = commands.add_parser(
         "audit",
-        help="check a sample of a run's labels by hand",
-        description="Draws texts for a person to label, and says from the answers how many final labels are right. "
-        "Run it once to draw, fill in RUN_DIR/audit.csv, and run it again.",
+        help="check a random sample of a run's labels by hand",
+        description="Draws a random sample of texts for a person to label, and says from the answers how many final "
+        "labels are right, with an interval, and what is right and found of each label. Run it once to draw, fill in "
+        "RUN_DIR/audit.csv (or give --terminal), and run it again. The answers are also human labels for a further "
+        "round.",
         allow_abbrev=False,
     )
     audit.add_argument("run_dir", metavar="RUN_DIR", help="OUTPUT_DIR of freeal-hf run")
@@ -22,13 +31,20 @@ def add_audit(commands: Any) -> None:
     audit.add_argument("--seed", type=int, default=0, metavar="X", help="seed of the draw (default: 0)")
     audit.add_argument("--terminal", action="store_true", help="answer here, not in the file")
     audit.add_argument("--new", action="store_true", help="draw anew, over the sample and answers that are there")
+    audit.add_argument(
+        "--second-annotator",
+        metavar="FILE",
+        help="a copy of audit.csv that a second person filled in: how far the two people agree, and whether the "
+        "annotator may replace one of them (alt-test)",
+    )
 
 
 def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command `audit`."""
     from freeal_hf.hub.facts import task_of
     from freeal_hf.kinds.registry import kind_of
-    from freeal_hf.loop.audit import AUDIT_CSV, draw_audit, note_audit, score_audit
+    from freeal_hf.loop.audit import draw_audit, note_audit, score_audit
+    from freeal_hf.loop.audit_sheet import AUDIT_CSV
 
     folder = RunFolder(options.run_dir)
     if not (folder / LABELS).is_file():
@@ -36,26 +52,75 @@ def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     task, sheet = task_of(folder), folder / AUDIT_CSV
     question = kind_of(task).audit
     names = question.answers.label_names
+    if options.second_annotator is not None and not question.are_human_labels:
+        raise InputError(
+            "--second-annotator needs a task with one label for each text; here the answers judge the run's labels."
+        )
     if options.new or not sheet.is_file():
         draw_audit(folder, task, options.n, seed=options.seed)
         print(f"Fill in the column `label` of {sheet} ({', '.join(names)}), then run this command again.")
     if options.terminal:
         _ask(folder, names)
-    result = score_audit(folder, task)
+    result = score_audit(folder, task, options.second_annotator)
     if result is None:
+        if options.second_annotator is not None:
+            raise InputError(f"{str(sheet)!r} has no answers yet, so that there is nothing to compare with.")
         return
     note_audit(folder, task, result)
-    print(
-        f"{result.answered} of {result.drawn} answered: {100 * result.accuracy:.1f} % of the {question.right} "
-        f"({100 * result.low:.1f} to {100 * result.high:.1f} %, 95 % Wilson interval).\n"
-        f"Noted in {folder / METRICS} and {folder / REPORT}."
-    )
+    print(described(result, question, names))
+    print(f"Noted in {folder / METRICS} and {folder / REPORT}.")
     if question.are_human_labels:
         print(f"The answers are human labels for a further round: --human-labels {sheet}")
 
 
+def described(result: "AuditResult", question: "AuditQuestion", names: Sequence[str]) -> str:
+    """What an audit found, for a terminal: the accuracy and its interval first.
+
+    Args:
+        result (`AuditResult`): What `score_audit` found.
+        question (`AuditQuestion`): What was asked.
+        names (`Sequence[str]`): The names of the labels.
+    """
+    lines = [
+        f"{100 * result.accuracy:.1f} % of the {question.right} (95 % interval: {100 * result.low:.1f} to "
+        f"{100 * result.high:.1f} %), from {result.answered} of {result.drawn} answers."
+    ]
+    if result.answered < result.drawn:
+        lines.append("This takes the texts without an answer to be like the others; answer in the order of the sheet.")
+    if (found := result.labels) is not None:
+        rows = [["label", "share of the texts", "right where given", "found where true"]]
+        parts = zip(names, found.shares, found.precision, found.recall, strict=True)
+        rows += [[name, *map(_percent, intervals)] for name, *intervals in parts]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines += ["", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows), ""]
+        lines.append(f"The annotator alone is right in {_percent(found.annotator)}.")
+        if found.kappa is not None:
+            lines.append(f"Cohen's kappa of annotator and person is {_number(found.kappa)}.")
+    if (people := result.people) is not None:
+        kappa = "" if people.kappa is None else f", Cohen's kappa {_number(people.kappa)}"
+        test = people.alt_test
+        lines += [
+            f"The two people agree on {_percent(people.agreement)} of {people.texts} texts{kappa}.",
+            f"Alt-test: the annotator may {'' if test.passed else 'not '}replace one of the people (winning rate "
+            f"{test.winning_rate:.2f}, average advantage probability {test.advantage:.2f}, epsilon {test.epsilon}).",
+        ]
+        if people.texts < FEW_TEXTS:
+            lines.append(f"Its authors advise at least {FEW_TEXTS} texts; with fewer it hardly ever passes.")
+    return "\n".join(lines)
+
+
+def _percent(found: "Interval | None") -> str:
+    if found is None:
+        return "-"
+    return f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def _number(found: "Interval") -> str:
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
 def _ask(folder: RunFolder, names: Sequence[str]) -> None:
-    from freeal_hf.loop.audit import read_sheet, write_sheet
+    from freeal_hf.loop.audit_sheet import read_sheet, write_sheet
 
     rows = read_sheet(folder)
     missing = [row for row in rows if not row["label"]]

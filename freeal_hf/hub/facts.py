@@ -66,7 +66,7 @@ def round_facts(
         rounds=summary_rows(records),
         pictures={caption: f"figures/{name}.png" for name, caption in _pictures(number, records).items()},
         facts=_measured(records),
-        estimate=_estimate(last) + _audited(last),
+        estimate=_audited(last) + _estimate({**last, **last.get("model_estimate", {})}),
         checked=last.get("audited_texts", 0),
         label_counts={name: counts[name] for name in task.label_names},
         splits=splits,
@@ -210,7 +210,13 @@ def _estimate(record: Mapping[str, Any]) -> str:
         "How many of the labels are right is **unknown**: without gold no estimate could be made, because the "
         "annotator's answers cannot be predicted from the texts better than from the shares of the labels."
     )
-    if estimated is not None:
+    if estimated is not None and record.get("estimated_label_accuracy_source") == "audit":
+        low, high = record["estimated_label_accuracy_range"]
+        said = (
+            f"Estimated from a person's labels of texts that were drawn at random: **{100 * estimated:.1f} %** of the "
+            f"final labels are right ({100 * low:.1f} to {100 * high:.1f} %, interval of 95 %)."
+        )
+    elif estimated is not None:
         low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
         said = (
             f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right; what the estimate "
@@ -228,10 +234,18 @@ def _audited(record: Mapping[str, Any]) -> str:
         return ""
     right, (low, high) = record["audited_label_accuracy"], record["audited_label_accuracy_range"]
     what = "texts' entities" if "label_f1" in record else "labels"
-    return (
-        f" A person checked a stratified sample of {record['audited_texts']:,} texts: **{100 * right:.1f} %** of the "
-        f"{what} are right ({100 * low:.1f} to {100 * high:.1f} %, Wilson interval of 95 %)."
+    said = (
+        f"A person checked a random sample of {record['audited_texts']:,} texts: **{100 * right:.1f} %** of the "
+        f"{what} are right ({100 * low:.1f} to {100 * high:.1f} %, interval of 95 %)."
     )
+    if (kappa := record.get("audited_annotator_kappa")) is not None:
+        said += f" Cohen's kappa of annotator and person is {kappa['value']:.2f}."
+    if (test := record.get("alt_test")) is not None:
+        said += (
+            f" Two people agree on {100 * record['people_agreement']['value']:.1f} % of {test['texts']:,} texts; by "
+            f"the alt-test the annotator may {'' if test['passed'] else 'not '}replace one of them."
+        )
+    return f"{said} "
 
 
 def _entity_estimate(record: Mapping[str, Any]) -> str:

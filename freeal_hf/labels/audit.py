@@ -7,6 +7,7 @@ the shares of the labels, precision and recall of each label. No function here s
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from freeal_hf.tasks import NO_LABEL
 
@@ -149,8 +150,9 @@ def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> 
     `powered_share`. Which of both is used depends on how many answers there are, never on what they are, so that the
     choice cannot spoil the coverage.
 
-    The interval is Wilson's, at the size of the simple random sample that would have the same variance (Korn and
-    Graubard, Survey Methodology 24, 1998). That size takes into account that a text is drawn at most once.
+    The interval is Wilson's, at the size of the simple random sample that would have the same variance, smaller by the
+    factor that a t-quantile asks for (Korn and Graubard, Survey Methodology 24, 1998). That size takes into account
+    that a text is drawn at most once.
 
     Source: Cochran, Sampling Techniques (1977), equation 5.1 (mean) and theorem 5.3 (variance).
 
@@ -172,6 +174,7 @@ def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> 
     kept = n / (n + _PSEUDO)
     simple = _shrunk_variance(share, kept)
     effect = (kept * within + simple - kept * share * (1 - share)) / simple
+    effect *= float(stdtrit(n - len(answers), ndtr(Z)) / Z) ** 2
     return _interval(share, n, effect, int(holds.sum()), population)
 
 
@@ -277,21 +280,22 @@ def recalls(sample: Sample, truth: np.ndarray, labels: np.ndarray, num_labels: i
     return found
 
 
-def with_certain(found: Interval, open_: float, certain: float) -> Interval:
+def with_certain(found: Interval, open_: float, true: float, false: float = 0.0) -> Interval:
     """A share where some texts are certain, such as those that a person labelled before the audit.
 
     Args:
-        found (`Interval`): The share among the others.
+        found (`Interval`): The share among the other texts.
         open_ (`float`): How many others there are.
-        certain (`float`): How many texts are certain; of all of them it is true.
+        true (`float`): Of how many certain texts it is true.
+        false (`float`): Of how many certain texts it is false.
 
     Example:
 
         >>> with_certain(Interval(0.5, 0.25, 0.75), 10, 10)
         Interval(value=0.75, low=0.625, high=0.875)
     """
-    part = open_ / (open_ + certain) if certain else 1.0
-    return Interval(*(1 - part + part * value for value in (found.value, found.low, found.high)))
+    total = open_ + true + false
+    return Interval(*((value * open_ + true) / total for value in (found.value, found.low, found.high)))
 
 
 def proxies_of(confidences: np.ndarray, agrees: np.ndarray) -> np.ndarray:
@@ -353,9 +357,10 @@ def _interval(
     share: float, n: float, effect: float, true: int, population: int, answers: int | None = None
 ) -> Interval:
     """Wilson's interval at the effective size, within what the answers alone make certain."""
-    answers, share = int(n) if answers is None else answers, min(1.0, max(0.0, share))
-    left = 1 - answers / population
-    if left <= 0:
+    answers = int(n) if answers is None else answers
+    least, most = true / population, 1 - (answers - true) / population
+    share = min(most, max(least, share))
+    if answers == population:
         return Interval(share, share, share)
-    low, high = wilson(share, n / (min(1.0, effect) * left))
-    return Interval(share, max(low, true / population), min(high, 1 - (answers - true) / population))
+    low, high = wilson(share, n / (min(1.0, effect) * (1 - answers / population)))
+    return Interval(share, max(low, least), min(high, most))

@@ -1,24 +1,38 @@
-"""How many final labels are right, from a person's answers for a stratified sample of them."""
+"""A person checks a random sample of a run's labels: the draw, and what the answers say."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.data.files import read_json, write_atomically, write_json
-from freeal_hf.data.human_labels import has_human_label, read_human_labels
-from freeal_hf.data.joins import explain_unknown_id, rows_of_ids
-from freeal_hf.data.spreadsheets import harmless, restored
-from freeal_hf.data.tables import open_table
+from freeal_hf.data.files import read_json, write_json
+from freeal_hf.data.human_labels import has_human_label
+from freeal_hf.data.joins import rows_of_ids
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
+from freeal_hf.labels.agreement import AltTest, agreement, alt_test, cohen_kappa
+from freeal_hf.labels.audit import (
+    Interval,
+    Sample,
+    confusion,
+    design_of,
+    draw,
+    label_shares,
+    population_share,
+    precisions,
+    proxies_of,
+    recalls,
+    with_certain,
+)
 from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.audit_sheet import AUDIT_CSV, read_answers, write_sheet
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.results import publish_figures
 from freeal_hf.tasks import NO_LABEL, Task
@@ -26,9 +40,52 @@ from freeal_hf.tasks import NO_LABEL, Task
 if TYPE_CHECKING:
     from datasets import Dataset
 
-AUDIT_CSV, _PLAN = "audit.csv", "audit.json"
-_Z = 1.96
-_CONFIDENCE_STRATA = 3
+AUDIT_PLAN = "audit.json"
+_ESTIMATES = (
+    "estimated_label_accuracy",
+    "estimated_label_accuracy_range",
+    "estimated_label_accuracy_by_label",
+    "estimated_label_accuracy_source",
+)
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """What an audit found where the answers are labels; a list has an entry for each label.
+
+    Args:
+        annotator (`Interval`): Share of texts whose annotator label is right; a text without one counts as wrong.
+        kappa (`Interval`, *optional*): Cohen's kappa of annotator and person.
+        shares (`list[Interval]`): How many of the texts have the label in truth.
+        precision (`list[Interval | None]`): How many of the texts with this final label have it in truth.
+        recall (`list[Interval | None]`): How many of the texts that have it in truth have it as final label.
+        confusion (`list[list[int]]`):
+            Answered texts by what the annotator said (rows, the last one for nothing) and the person (columns).
+    """
+
+    annotator: Interval
+    kappa: Interval | None
+    shares: list[Interval]
+    precision: list[Interval | None]
+    recall: list[Interval | None]
+    confusion: list[list[int]]
+
+
+@dataclass(frozen=True)
+class PeopleAudit:
+    """What a second person's answers say.
+
+    Args:
+        texts (`int`): Texts that both people answered.
+        agreement (`Interval`): Share of them on which they agree.
+        kappa (`Interval`, *optional*): Their Cohen's kappa.
+        alt_test (`AltTest`): Whether the annotator may replace one of them.
+    """
+
+    texts: int
+    agreement: Interval
+    kappa: Interval | None
+    alt_test: AltTest
 
 
 @dataclass(frozen=True)
@@ -36,10 +93,12 @@ class AuditResult:
     """What an audit found.
 
     Args:
-        accuracy (`float`): Estimated share of right final labels, without bias once every answer is in.
+        accuracy (`float`): Estimated share of texts whose final label is right; without bias once every answer is in.
         low (`float`), high (`float`): Its interval of 95 %.
         answered (`int`): Answers that are in.
         drawn (`int`): Texts that were drawn.
+        labels (`LabelAudit`, *optional*): The rest, where the answers are labels.
+        people (`PeopleAudit`, *optional*): What a second person's answers say, if there are any.
     """
 
     accuracy: float
@@ -47,14 +106,50 @@ class AuditResult:
     high: float
     answered: int
     drawn: int
+    labels: LabelAudit | None = None
+    people: PeopleAudit | None = None
+
+
+class _Texts:
+    """The distinct texts of a round's dataset, as far as an audit is about them.
+
+    Args:
+        labels (`Dataset`): The dataset of a round.
+        kind (`TaskKind`): The kind of its task.
+    """
+
+    def __init__(self, labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> None:
+        self.labels, self.kind = labels, kind
+        seen: dict[bytes, int] = {}
+        self.first_row = np.array(
+            [seen.setdefault(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), row)
+             for row, text in enumerate(labels["text"])],
+            dtype=int,
+        )  # fmt: skip
+        self.final = kind.audited_labels(labels)
+        is_human = np.array([has_human_label(note) for note in labels["note"][:]], dtype=bool)
+        counted = (self.first_row == np.arange(len(labels))) & (self.final != NO_LABEL)
+        self.human_rows, self.rows = np.flatnonzero(counted & is_human), np.flatnonzero(counted & ~is_human)
+
+    @cached_property
+    def confidences(self) -> np.ndarray:
+        """Label confidences of the open texts, shape `(N,)`."""
+        return np.asarray(self.labels["label_confidence"][:], dtype=float)[self.rows]
+
+    @cached_property
+    def agrees(self) -> np.ndarray:
+        """Whether annotator and student agree on the open texts, shape `(N,)`."""
+        pairs = zip(self.labels["annotator_label"][:], self.labels["student_label"][:], strict=True)
+        return np.array([one == other for one, other in pairs], dtype=bool)[self.rows]
 
 
 def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
     """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
 
-    The sample is stratified by final label and by confidence, in proportion, at least one of each stratum. What the
-    run says of a text is not shown, so that it sways nobody. Sentences of an entity task do come with their
-    `entities`, and the answer is `right` or `wrong` for all of them together; their strata are those with and without.
+    Every text that no person has labelled may be drawn, all with nearly the same probability; `audit.json` has the
+    probabilities and the strata (see `design_of`). Equal texts are drawn once. What the run says of a text is not
+    shown, so that it sways nobody. Sentences of an entity task do come with their `entities`, and the answer is
+    `right` or `wrong` for all of them together.
 
     Args:
         folder (`RunFolder`): The run's folder.
@@ -70,106 +165,91 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
     """
     if n < 1:
         raise InputError(f"n is {n}; draw at least one text.")
-    labels = read_labels(folder / run_folder.LABELS)
-    kind = kind_of(task)
-    final = kind.audited_labels(labels)
-    human = np.array([has_human_label(note) for note in labels["note"][:]])
-    rows = np.flatnonzero((final != NO_LABEL) & ~human)
-    if len(rows) == 0:
+    labels, kind = read_labels(folder / run_folder.LABELS), kind_of(task)
+    texts = _Texts(labels, kind)
+    count = len(texts.rows)
+    if count == 0:
         raise InputError(f"Every label in {str(folder.path)!r} was given by a person; there is nothing to audit.")
-    finished = read_json(folder / run_folder.METRICS)
-    strata = _strata(final[rows], np.asarray(labels["label_confidence"][:], dtype=float)[rows], min(n, len(rows)))
-    rng = np.random.default_rng(seed)
-    sizes = np.bincount(strata)
-    drawn = [
-        (row, stratum)
-        for stratum, count in enumerate(_allocate(sizes, min(n, len(rows))))
-        for row in rng.choice(rows[strata == stratum], count, replace=False)
-    ]
-    drawn = [drawn[i] for i in rng.permutation(len(drawn))]
-    answers = {int(row): kind.right_answer(int(final[row])) for row, _ in drawn}
+    design = design_of(texts.final[texts.rows], texts.confidences, texts.agrees, min(n, count))
+    drawn = draw(design, seed=seed)
+    rows = [int(row) for row in texts.rows[drawn]]
+    strata = design.strata[drawn].tolist()
     write_json(
-        folder / _PLAN,
+        folder / AUDIT_PLAN,
         {
-            "round": finished[-1]["round"],
+            "round": read_json(folder / run_folder.METRICS)[-1]["round"],
             "labels": _digest(labels),
-            "certain": int(human.sum()),
-            "strata": sizes.tolist(),
-            "texts": {labels[int(row)]["id"]: [int(stratum), answers[int(row)]] for row, stratum in drawn},
+            "certain": len(texts.human_rows),
+            "strata": design.sizes.tolist(),
+            "drawn": design.allocation.tolist(),
+            "texts": {
+                labels[row]["id"]: [stratum, kind.right_answer(int(texts.final[row]))]
+                for row, stratum in zip(rows, strata, strict=True)
+            },
         },
     )
-    rows_drawn = labels.select([int(row) for row, _ in drawn])
     write_sheet(
-        folder, [{"id": row["id"], "text": row["text"], **kind.audit_cells(row), "label": ""} for row in rows_drawn]
+        folder,
+        [{"id": row["id"], "text": row["text"], **kind.audit_cells(row), "label": ""} for row in labels.select(rows)],
     )
     return folder / AUDIT_CSV
 
 
-def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
-    """The rows of `audit.csv` as they are, whatever layout a spreadsheet saved it with."""
-    table = open_table(folder / AUDIT_CSV)
-    return [dict(zip(table.names, map(restored, row), strict=True)) for row in table.texts()]
+def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None) -> AuditResult | None:
+    """Says from the answers in `audit.csv` how good the labels are.
 
-
-def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
-    """Writes the rows of `audit.csv` back."""
-    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, rows))
-
-
-def score_audit(folder: RunFolder, task: Task) -> AuditResult | None:
-    """Turns the answers in `audit.csv` into an accuracy.
-
-    The share of right labels of each stratum counts by the stratum's size; labels that people gave before count as
-    right. While answers are missing, strata without any are left out.
-
-    Source: the stratified Wilson interval of Yan and Su (Statistics in Biopharmaceutical Research 2, 2010).
+    Labels that people gave before count as right. See `population_share` for the estimates.
 
     Args:
         folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
         task (`Task`): What is labelled.
+        second (`str` or `Path`, *optional*): A copy of the sheet that a second person filled in.
 
     Returns:
         `AuditResult`, *optional*: `None` while there is no answer.
 
     Raises:
-        InputError: If an answer is no label, or belongs to no text that was drawn.
+        InputError: If an answer is no label, or belongs to no text that was drawn, or if the labels that were drawn
+            from are no longer there.
     """
-    plan = read_json(folder / _PLAN)
-    right = np.zeros(len(plan["strata"]))
-    answered = np.zeros(len(plan["strata"]))
-    answers = kind_of(task).audit.answers
-    drawn = list(plan["texts"])
-    given = read_human_labels(folder / AUDIT_CSV, answers)
-    row_of = rows_of_ids({answer.id for answer in given}, drawn)
-    origins: dict[int, str] = {}
-    for answer in given:
-        row = row_of.get(answer.id)
-        if row is None:
-            raise InputError(
-                f"{answer.origin}: {answer.id!r} was not drawn; fill in {AUDIT_CSV} as it was written. "
-                f"{explain_unknown_id(answer.id, drawn)}"
-            )
-        if row in origins:
-            raise InputError(f"{origins[row]} and {answer.origin} answer for the same text; keep one of them.")
-        origins[row] = answer.origin
-        stratum, final = plan["texts"][drawn[row]]
-        answered[stratum] += 1
-        right[stratum] += answers.label_names[answer.label] == final
-    if not answered.any():
+    plan, kind = read_json(folder / AUDIT_PLAN), kind_of(task)
+    answers = read_answers(folder / AUDIT_CSV, plan, task)
+    if not answers:
         return None
-    seen = answered > 0
-    sizes = np.asarray(plan["strata"], dtype=float)[seen]
-    accuracy, low, high = stratified_wilson(right[seen], answered[seen], sizes / sizes.sum())
-    open_ = sum(plan["strata"]) / (sum(plan["strata"]) + plan["certain"])
-    accuracy, low, high = (1 - open_ + open_ * value for value in (accuracy, low, high))
-    return AuditResult(accuracy, low, high, answered=int(answered.sum()), drawn=len(plan["texts"]))
+    labels = _audited_labels(folder, plan)
+    texts = _Texts(labels, kind)
+    row_of = rows_of_ids(answers.keys(), labels["id"])
+    rows = texts.first_row[[row_of[id_] for id_ in answers]]
+    strata = np.array([stratum for stratum, _ in plan["texts"].values()])
+    sizes = np.array(plan["strata"])
+    sample = Sample(
+        rows=np.searchsorted(texts.rows, rows),
+        strata=np.array([plan["texts"][id_][0] for id_ in answers]),
+        sizes=sizes,
+        allocation=np.bincount(strata, minlength=len(sizes)),
+    )
+    names = kind.audit.answers.label_names
+    right = np.array([names[label] == plan["texts"][id_][1] for id_, label in answers.items()])
+    count, certain = len(texts.rows), plan["certain"]
+    found = with_certain(population_share(sample, right, proxies_of(texts.confidences, texts.agrees)), count, certain)
+    people, about_labels = None, None
+    if kind.audit.are_human_labels:
+        truth = np.array(list(answers.values()))
+        about_labels = _about_labels(texts, sample, rows, truth, len(names))
+        if second is not None:
+            annotator = np.asarray(labels["annotator_label"][:])
+            said = {id_: int(annotator[row]) for id_, row in zip(answers, rows, strict=True)}
+            people = _about_people(said, answers, read_answers(second, plan, task), str(second))
+    return AuditResult(
+        found.value, found.low, found.high, len(answers), len(plan["texts"]), labels=about_labels, people=people
+    )
 
 
 def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
     """Notes what an audit found with the round whose labels it checked: in its metrics, and in the report.
 
-    The estimates of this and of later rounds are left as they are: what the audit says of them holds for the labels
-    that it drew from, and the next round's are others, made with the answers in hand.
+    What the audit says takes the place of the round's own estimate, which stays as `model_estimate`. The estimates of
+    later rounds are left as they are: their labels are others.
 
     Args:
         folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
@@ -177,22 +257,115 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
         result (`AuditResult`): What `score_audit` found.
 
     Raises:
-        InputError: If the labels that were drawn are no longer there.
+        InputError: If the labels that were drawn from are no longer there.
     """
-    plan = read_json(folder / _PLAN)
+    plan = read_json(folder / AUDIT_PLAN)
+    _audited_labels(folder, plan)
     audited = folder.round(plan["round"])
     record = audited.read_metrics()
-    if record is None or _digest(audited.read_labels()) != plan["labels"]:
+    assert record is not None  # its labels are there
+    record |= audit_figures(result, kind_of(task).audit.answers.label_names)
+    if result.labels is not None:
+        record.setdefault("model_estimate", {name: record.get(name) for name in _ESTIMATES})
+        record |= _as_estimate(result, kind_of(task).audit.answers.label_names)
+    audited.write_metrics(record)
+    records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
+    publish_figures(folder, task, [known for known in records if known is not None])
+
+
+def audit_figures(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
+    """What a round's record in `metrics.json` says of an audit.
+
+    Args:
+        result (`AuditResult`): What `score_audit` found.
+        names (`Sequence[str]`): The names of the labels.
+    """
+    figures: dict[str, Any] = {
+        "audited_label_accuracy": result.accuracy,
+        "audited_label_accuracy_range": [result.low, result.high],
+        "audited_texts": result.answered,
+    }
+    if (found := result.labels) is not None:
+        parts = zip(names, found.shares, found.precision, found.recall, strict=True)
+        figures |= {
+            "audited_annotator_accuracy": asdict(found.annotator),
+            "audited_annotator_kappa": _as_dict(found.kappa),
+            "audited_annotator_confusion": found.confusion,
+            "audited_by_label": {
+                name: {"share": asdict(share), "precision": _as_dict(precision), "recall": _as_dict(recall)}
+                for name, share, precision, recall in parts
+            },
+        }
+    if (people := result.people) is not None:
+        figures |= {
+            "people_texts": people.texts,
+            "people_agreement": asdict(people.agreement),
+            "people_kappa": _as_dict(people.kappa),
+            "alt_test": asdict(people.alt_test),
+        }
+    return figures
+
+
+def _as_estimate(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
+    assert result.labels is not None
+    by_label = map(_as_dict, result.labels.precision)
+    figures = (result.accuracy, [result.low, result.high], dict(zip(names, by_label, strict=True)), "audit")
+    return dict(zip(_ESTIMATES, figures, strict=True))
+
+
+def _as_dict(found: Interval | None) -> dict[str, float] | None:
+    return None if found is None else asdict(found)
+
+
+def _about_labels(texts: _Texts, sample: Sample, rows: np.ndarray, truth: np.ndarray, num_labels: int) -> LabelAudit:
+    final, count = texts.final[texts.rows], len(texts.rows)
+    annotator = np.asarray(texts.labels["annotator_label"][:])
+    proxies = proxies_of(texts.confidences, texts.agrees)
+    human = np.bincount(texts.final[texts.human_rows], minlength=num_labels)
+    given = np.bincount(final, minlength=num_labels)
+    shares = label_shares(sample, truth, final, texts.confidences, num_labels)
+    precision = precisions(sample, truth == final[sample.rows], final, proxies, num_labels)
+    recall = recalls(sample, truth, final, num_labels)
+    return LabelAudit(
+        annotator=population_share(sample, annotator[rows] == truth, proxies),
+        kappa=cohen_kappa(annotator[rows], truth),
+        shares=[
+            with_certain(one, count, human[label], human.sum() - human[label]) for label, one in enumerate(shares)
+        ],
+        precision=[
+            None if one is None else with_certain(one, given[label], human[label])
+            for label, one in enumerate(precision)
+        ],
+        recall=[
+            None if one is None else with_certain(one, count * shares[label].value, human[label])
+            for label, one in enumerate(recall)
+        ],
+        confusion=confusion(annotator[rows], truth, num_labels).tolist(),
+    )
+
+
+def _about_people(
+    annotator: Mapping[str, int], first: Mapping[str, int], second: Mapping[str, int], path: str
+) -> PeopleAudit:
+    both = [id_ for id_ in first if id_ in second]
+    if not both:
+        raise InputError(
+            f"{path!r} has no answer for a text that {AUDIT_CSV} has an answer for; two people are compared on the "
+            f"same texts. Give the second person a copy of {AUDIT_CSV} with an empty column 'label'."
+        )
+    said, one, other = (np.array([answers[id_] for id_ in both]) for answers in (annotator, first, second))
+    return PeopleAudit(len(both), agreement(one, other), cohen_kappa(one, other), alt_test(said, [one, other]))
+
+
+def _audited_labels(folder: RunFolder, plan: Mapping[str, Any]) -> "Dataset":
+    """The labels that an audit was drawn from."""
+    labels = folder.round(plan["round"]).read_labels() if folder.metrics(plan["round"]) is not None else None
+    if labels is None or _digest(labels) != plan["labels"]:
         raise InputError(
             f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}; keep its "
             "answers under another name, as human labels, and draw anew with --new."
         )
-    record["audited_label_accuracy"] = result.accuracy
-    record["audited_label_accuracy_range"] = [result.low, result.high]
-    record["audited_texts"] = result.answered
-    audited.write_metrics(record)
-    records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
-    publish_figures(folder, task, [known for known in records if known is not None])
+    return labels
 
 
 def _digest(labels: "Dataset") -> str:
@@ -201,56 +374,3 @@ def _digest(labels: "Dataset") -> str:
     for id_, label in zip(labels["id"], labels["label"], strict=True):
         digest.update(json.dumps([id_, label]).encode())
     return digest.hexdigest()
-
-
-def stratified_wilson(right: np.ndarray, asked: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
-    """A share from a stratified sample, and its interval of 95 %.
-
-    Args:
-        right (`np.ndarray` of shape `(h,)`): Successes in each stratum.
-        asked (`np.ndarray` of shape `(h,)`): Sample of each stratum, at least one.
-        weights (`np.ndarray` of shape `(h,)`): Share of each stratum in the population; they sum to one.
-
-    Returns:
-        `tuple[float, float, float]`: The share, its lower and its upper bound.
-    """
-    share = right / asked
-    centre = (right + _Z**2 / 2) / (asked + _Z**2)
-    spread = np.sqrt(centre * (1 - centre) / asked)
-    # Each stratum needs only this much of the quantile for the sum to have all of it.
-    z = _Z * np.sqrt((weights**2 * spread**2).sum()) / (weights * spread).sum()
-    middle = (share + z**2 / (2 * asked)) / (1 + z**2 / asked)
-    half = z / (1 + z**2 / asked) * np.sqrt(share * (1 - share) / asked + z**2 / (4 * asked**2))
-    low, high = (float((weights * bound).sum()) for bound in (middle - half, middle + half))
-    return float((weights * share).sum()), max(0.0, low), min(1.0, high)
-
-
-def _strata(final: np.ndarray, confidence: np.ndarray, n: int) -> np.ndarray:
-    """A stratum for each row: final label, and third by confidence within it; fewer where the sample is small."""
-    parts = _CONFIDENCE_STRATA if n >= 2 * _CONFIDENCE_STRATA * len(np.unique(final)) else 1
-    strata = np.zeros(len(final), dtype=int)
-    if n >= 2 * len(np.unique(final)):
-        for label in np.unique(final):
-            members = np.flatnonzero(final == label)
-            ranks = np.argsort(np.argsort(confidence[members], kind="stable"), kind="stable")
-            strata[members] = parts * label + ranks * parts // len(members)
-    return np.unique(strata, return_inverse=True)[1]
-
-
-def _allocate(sizes: np.ndarray, n: int) -> np.ndarray:
-    """How many to draw from each stratum: in proportion, at least one, `n` in all."""
-    counts = np.maximum(1, np.floor(n * sizes / sizes.sum()).astype(int))
-    while counts.sum() != n:
-        missing = n * sizes / sizes.sum() - counts
-        if counts.sum() < n:
-            counts[np.argmax(np.where(counts < sizes, missing, -np.inf))] += 1
-        else:
-            counts[np.argmin(np.where(counts > 1, missing, np.inf))] -= 1
-    return counts
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(rows[0])
-        writer.writerows(map(harmless, row.values()) for row in rows)

@@ -116,7 +116,9 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
         num_texts=len(labels),
         losses=describe_counts(records[-1]["counts"]) if "counts" in records[-1] else "",
         warnings=count_warnings(records[-1]["counts"]) if "counts" in records[-1] else [],
+        own=records[-1].get("model_estimate", records[-1]),
         counts=_label_counts(labels, task, records[-1]),
+        **_audit(labels, task, records[-1]),
         pictures=[figures.as_svg(picture) for picture in pictures],
         disputed=_disputed(labels, task),
     )
@@ -131,6 +133,22 @@ def _label_counts(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> l
         (name, text, counts[name], _estimate(estimates.get(name)) if is_known else UNKNOWN)
         for name, text in task.descriptions.items()
     ]
+
+
+def _audit(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report says of an audit beyond the accuracy; nothing where there was none."""
+    by_label, counts = record.get("audited_by_label") or {}, label_counts(labels)
+    kappa = record.get("audited_annotator_kappa")
+    return {
+        "audited": [
+            (name, text, counts[name], *(_estimate(by_label[name][part]) for part in ("share", "precision", "recall")))
+            for name, text in task.descriptions.items()
+            if name in by_label
+        ],
+        "annotator_audited": _estimate(record.get("audited_annotator_accuracy")),
+        "kappa": kappa and "{value:.2f} ({low:.2f} to {high:.2f})".format(**kappa),
+        "people": _estimate(record.get("people_agreement")),
+    }
 
 
 def _estimate(estimate: Mapping[str, float] | None) -> str:

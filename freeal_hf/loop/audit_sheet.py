@@ -1,0 +1,70 @@
+"""`audit.csv`: the sheet of an audit that a person fills in."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from freeal_hf.data.files import write_atomically
+from freeal_hf.data.human_labels import read_human_labels
+from freeal_hf.data.joins import explain_unknown_id, rows_of_ids
+from freeal_hf.data.spreadsheets import harmless, restored
+from freeal_hf.data.tables import open_table
+from freeal_hf.errors import InputError
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.loop.folder import RunFolder
+from freeal_hf.tasks import Task
+
+AUDIT_CSV = "audit.csv"
+
+
+def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
+    """The rows of `audit.csv` as they are, whatever layout a spreadsheet saved it with."""
+    table = open_table(folder / AUDIT_CSV)
+    return [dict(zip(table.names, map(restored, row), strict=True)) for row in table.texts()]
+
+
+def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
+    """Writes the rows of `audit.csv` back."""
+    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, rows))
+
+
+def read_answers(path: str | Path, plan: Mapping[str, Any], task: Task) -> dict[str, int]:
+    """Reads what a person answered about the texts of an audit.
+
+    Args:
+        path (`str` or `Path`): `audit.csv`, or a copy that another person filled in.
+        plan (`Mapping`): What `audit.json` says.
+        task (`Task`): What is labelled.
+
+    Returns:
+        `dict[str, int]`: Answer by the id of the text, in the order of the draw.
+
+    Raises:
+        InputError: If the file cannot be read, if an answer is none that can be given, or belongs to no text that was
+            drawn, or if two belong to the same text.
+    """
+    drawn = list(plan["texts"])
+    given = read_human_labels(path, kind_of(task).audit.answers)
+    if any(answer.id is None for answer in given):
+        raise InputError(f"{str(path)!r} has no column 'id'; fill in a copy of {AUDIT_CSV} as it was written.")
+    row_of = rows_of_ids({answer.id for answer in given}, drawn)
+    found: dict[int, Any] = {}
+    for answer in given:
+        row = row_of.get(answer.id)
+        if row is None:
+            raise InputError(
+                f"{answer.origin}: {answer.id!r} was not drawn; fill in {AUDIT_CSV} as it was written. "
+                f"{explain_unknown_id(answer.id, drawn)}"
+            )
+        if row in found:
+            raise InputError(f"{found[row].origin} and {answer.origin} answer for the same text; keep one of them.")
+        found[row] = answer
+    return {drawn[row]: found[row].label for row in sorted(found)}
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(rows[0])
+        writer.writerows(map(harmless, row.values()) for row in rows)
