@@ -255,6 +255,10 @@ class LoopConfig:
         num_rounds (`int`, *optional*, defaults to 2): Rounds of annotating and training.
         shots (`int`, *optional*, defaults to 10): Demonstrations shown with a text, at least one of every label.
         texts_per_list (`int`, *optional*, defaults to 1): Similar texts that share one list of demonstrations.
+        samples (`int`, *optional*, defaults to 1):
+            How often a language model is asked about each text, each time with the labels in another order. The label
+            that it gives most often is taken, and its share of the answers is the confidence. See
+            `freeal_hf.annotators.samples`.
         pool_size (`int`, *optional*, defaults to 100): Size of the demonstration pool.
         candidate_fraction (`float`, *optional*, defaults to 0.2): Cleanest fraction of a label that may enter it.
         generated_per_label (`int`, *optional*, defaults to 10): Texts that the annotator writes per label for round 0.
@@ -281,6 +285,9 @@ class LoopConfig:
     shots: int = option(10, help="demonstrations shown with a text, at least one of every label")
     texts_per_list: int = option(
         1, help="similar texts that share one list of demonstrations, for a server's prefix cache"
+    )
+    samples: int = option(
+        1, help="answers of an LLM for each text, with the labels in another order each time; all are paid for"
     )
     pool_size: int = option(100, help="size of the demonstration pool")
     candidate_fraction: float = option(
@@ -327,6 +334,7 @@ class LoopConfig:
             "num_rounds": 1,
             "shots": 0,
             "texts_per_list": 1,
+            "samples": 1,
             "pool_size": 0,
             "generated_per_label": 0,
             "min_train_steps": 0,

@@ -39,6 +39,9 @@ class LLMAnnotator(TextGenerator, TextChooser):
     Args:
         name (`str`, *optional*): Name of the model.
         temperature (`float`, *optional*, defaults to 0.0): For labels; `None` for the server's own.
+        sample_temperature (`float`, *optional*, defaults to 0.7):
+            For repeated answers about a text (`LoopConfig.samples`), beginning with the second; `None` for
+            `temperature`.
         generation_temperature (`float`, *optional*, defaults to 1.0): For writing texts.
         max_tokens (`int`, *optional*, defaults to 64):
             Maximum number of tokens of an answer; a reasoning model needs some thousands.
@@ -69,6 +72,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
     name: str | None = field(default=None, kw_only=False)
     temperature: float | None = 0.0
+    sample_temperature: float | None = 0.7
     generation_temperature: float = 1.0
     max_tokens: int = 64
     generation_max_tokens: int = 2048
@@ -95,6 +99,8 @@ class LLMAnnotator(TextGenerator, TextChooser):
         check_temperatures(generation_temperature=self.generation_temperature)
         if self.temperature is not None:
             check_temperatures(temperature=self.temperature)
+        if self.sample_temperature is not None:
+            check_temperatures(sample_temperature=self.sample_temperature)
         self.own_calls: list[Completion] = []
         form = replace(self.form, top_logprobs=TOP_LOGPROBS if self.probabilities else 0)
         self._features = Features(self.complete, self.own_calls, form)
@@ -127,7 +133,8 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """See `Annotator`: model, messages, schema and sampling."""
-        return {**self.source(), **prompts_of(task).asked(request, self._limits()), **self._sampling()}
+        asked = prompts_of(task).asked(request, self._limits())
+        return {**self.source(), **asked, **self._sampling(request.sample)}
 
     def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
         """See `Annotator`: model, messages, schema and sampling."""
@@ -149,7 +156,8 @@ class LLMAnnotator(TextGenerator, TextChooser):
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels the texts, each in a call of its own."""
         prompts, limits = prompts_of(task), self._limits()
-        return list(await asyncio.gather(*(prompts.ask(self._ask, request, limits) for request in requests)))
+        calls = (prompts.ask(partial(self._ask, sample=request.sample), request, limits) for request in requests)
+        return list(await asyncio.gather(*calls))
 
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
         """Writes texts for one label."""
@@ -199,12 +207,29 @@ class LLMAnnotator(TextGenerator, TextChooser):
     def _limits(self) -> Limits:
         return Limits(self.max_tokens, self.generation_max_tokens, self.max_text_length, self.probabilities)
 
-    def _sampling(self) -> dict[str, Any]:
-        return {} if self.temperature is None else {"temperature": self.temperature, "seed": self.seed}
+    def _sampling(self, sample: int = 0) -> dict[str, Any]:
+        temperature, seed = self._temperature_and_seed(sample)
+        number = {"sample": sample} if sample else {}
+        return number if temperature is None else {"temperature": temperature, "seed": seed, **number}
+
+    def _temperature_and_seed(self, sample: int) -> tuple[float | None, int | None]:
+        """Temperature and seed of a repeated answer: with equal seeds, equal prompts would get equal answers."""
+        if sample == 0:
+            return self.temperature, self.seed
+        temperature = self.temperature if self.sample_temperature is None else self.sample_temperature
+        return temperature, (self.seed or 0) + sample
 
     async def _ask(
-        self, kind: str, max_tokens: int, messages: Sequence[Message], constrain: Constrain, top_logprobs: int
+        self,
+        kind: str,
+        max_tokens: int,
+        messages: Sequence[Message],
+        constrain: Constrain,
+        top_logprobs: int,
+        *,
+        sample: int = 0,
     ) -> Completion:
+        temperature, seed = self._temperature_and_seed(sample)
         question = Question(
             kind,
             messages,
@@ -212,8 +237,8 @@ class LLMAnnotator(TextGenerator, TextChooser):
             top_logprobs=top_logprobs,
             max_tokens=max_tokens,
             timeout=self.generation_timeout if kind == "ids" else self.timeout,
-            temperature=self.temperature,
-            seed=self.seed,
+            temperature=temperature,
+            seed=seed,
         )
         return await self._features.complete(question)
 

@@ -29,12 +29,18 @@ class AnnotationRequest:
         demonstrations (`tuple[Demonstration, ...]`, *optional*): Labelled texts to show with it, the nearest last.
         id (`str`, *optional*): Id of the sample; annotators that look answers up use it, no prompt contains it.
         words (`tuple[str, ...]`): In an entity task the words of the text, in which entities are found.
+        sample (`int`, *optional*, defaults to 0): Number of this request among the repeated ones about the text; see
+            `freeal_hf.annotators.samples`.
+        order (`tuple[int, ...]`, *optional*): Ids of all labels, in the order in which they are shown; by default in
+            the order of their ids.
     """
 
     text: str
     demonstrations: tuple[Demonstration, ...] = ()
     id: str | None = None
     words: tuple[str, ...] = ()
+    sample: int = 0
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class TGIAnnotator(LLMAnnotator):
         api_key_env (`str`, *optional*): Name of an environment variable that holds it instead.
         generation_max_tokens (`int`, *optional*, defaults to 1024): See [`LLMAnnotator`].
         probabilities (`bool`, *optional*, defaults to `True`):
-            See [`LLMAnnotator`], as for the other arguments; labels are decoded greedily. A server started without
-            `--max-top-n-tokens` gives five probabilities at most: the other labels get 0.
+            See [`LLMAnnotator`], as for the other arguments; the first answer about a text is decoded greedily. A
+            server started without `--max-top-n-tokens` gives five probabilities at most: the other labels get 0.
 
     Raises:
         AnnotatorError: If `text-generation` is not installed, or the environment variable is not set.
@@ -98,12 +98,12 @@ class TGIAnnotator(LLMAnnotator):
 
     async def complete(self, question: Question, form: Form) -> Completion:
         """See `LLMAnnotator`: one call of `/generate`."""
-        sampled = question.temperature is not None
+        temperature = question.temperature or None  # TGI only takes temperatures above 0
         response, prompt_tokens = await self._client.complete(
             await self._prompt(question.messages),
             max_new_tokens=question.max_tokens,
-            do_sample=sampled,
-            temperature=question.temperature if form.temperature else None,
+            do_sample=temperature is not None,
+            temperature=temperature if form.temperature else None,
             seed=question.seed if form.seed else None,
             top_n_tokens=form.top_logprobs or None,
             grammar=_grammar(question.constrain(form.constraint)),

@@ -1,7 +1,7 @@
 """Whether an annotator's answers can be used at all, found out before the whole corpus is paid for."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
@@ -40,6 +40,12 @@ class FirstAnswers:
         self._reasons[answer.reason or "no reason given"] += 1
         if self._example is None and answer.reason in get_args(UnusableAnswer):
             self._example = answer.answer
+
+    def watched(self, answers: Iterable[tuple[int, Annotation]]) -> Iterator[tuple[int, Annotation]]:
+        """Looks at answers of `driver.run` as they come, and yields them."""
+        for index, answer in answers:
+            self.add(answer)
+            yield index, answer
 
     @property
     def has_usable(self) -> bool:

@@ -14,6 +14,8 @@ from tqdm.auto import tqdm
 from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.driver import run
+from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.annotators.samples import Samples, combined
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
 from freeal_hf.annotators.work import annotation_work
 from freeal_hf.data.files import remove
@@ -24,7 +26,7 @@ from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.progress import ANNOTATING
 from freeal_hf.loop.requests import questions
 from freeal_hf.loop.rounds import Round
-from freeal_hf.loop.voters import Asking, Voter
+from freeal_hf.loop.voters import Asking, Voter, samples_of
 from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -134,8 +136,10 @@ def _ask(
     number, total = round_.number, len(requests)
     step = partial(asking.progress.step, number, ANNOTATING, total=total)
     on_ray = asking.engine.engine == "ray"
+    count = samples_of(voter.annotator, asking.loop.samples)
 
-    def ask(some: Sequence[AnnotationRequest], start: int) -> None:
+    def ask(texts: Sequence[AnnotationRequest], start: int) -> None:
+        some = Samples(texts, count, asking.task.num_labels)
         if on_ray:
             from freeal_hf.ray.annotation import fill_cache
 
@@ -149,20 +153,19 @@ def _ask(
                 folder=round_.shards_path,
                 config=asking.engine,
                 make_annotator=voter.make,
-                progress=lambda done: step(start + done),
+                progress=lambda done: step(start + done // count),
             )
             remove(round_.shards_path)
         # An iterator is not put into another order, which a prefix cache would like better.
         work = annotation_work(voter.annotator, asking.task)
-        texts = iter(some) if in_order else some
-        results = run(work, texts, cache=asking.cache, ledger=ledger, budget=asking.budget)
+        results = run(work, iter(some) if in_order else some, cache=asking.cache, ledger=ledger, budget=asking.budget)
         step(start)
-        bar = tqdm(results, total=len(some), desc=f"round {number}: annotating", disable=asking.disable_tqdm)
+        labelled = combined(first.watched(results), count, prompts_of(asking.task).combined)
+        bar = tqdm(labelled, total=len(texts), desc=f"round {number}: annotating", disable=asking.disable_tqdm)
         with closing(results):
             for done, (position, answer) in enumerate(bar, start=start + 1):
                 answers.take(int(asked[start + position]), answer)
                 step(done)
-                first.add(answer)
                 # Later rounds begin with the hard texts, and have the labels of the round before.
                 if number == 0 and first.are_hopeless:
                     raise first.error()

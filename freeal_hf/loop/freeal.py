@@ -51,7 +51,7 @@ from freeal_hf.loop.progress import TRAINING, Progress
 from freeal_hf.loop.requests import foreseen, foreseen_writing
 from freeal_hf.loop.results import RunResult, load_result, publish
 from freeal_hf.loop.stopping import convergence_figures, stopping_rule
-from freeal_hf.loop.voters import Asking, Voter, voters_of
+from freeal_hf.loop.voters import Asking, Voter, check_samples, voters_of
 from freeal_hf.tasks import Demonstration, Task
 
 if TYPE_CHECKING:
@@ -214,6 +214,7 @@ class FreeAL:
             )
         self._check(texts, test)
         voters, refiners = self._voters(self.annotator, dataset), self._voters(self.refine_annotator, dataset)
+        check_samples((*voters, *refiners), self.loop.samples)
         budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
         for voter in (*voters, *refiners):
             budget.check_price(voter.price)

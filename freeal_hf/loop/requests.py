@@ -7,6 +7,7 @@ import numpy as np
 
 from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
 from freeal_hf.annotators.budget import Ledger
+from freeal_hf.annotators.samples import Samples
 from freeal_hf.annotators.sharing import cluster_queries
 from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.config import LoopConfig
@@ -16,7 +17,7 @@ from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.rounds import Round
-from freeal_hf.loop.voters import Asking
+from freeal_hf.loop.voters import Asking, samples_of
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 
 
@@ -84,7 +85,7 @@ def foreseen(
         corpus (`Corpus`): The texts.
         task (`Task`): What is labelled.
         annotator (`Annotator`): Who labels.
-        loop (`LoopConfig`): How many demonstrations are written and shown.
+        loop (`LoopConfig`): How many demonstrations are written and shown, and how often each text is asked about.
         seed (`int`): Seed of the choice of the texts.
     """
     per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
@@ -99,8 +100,10 @@ def foreseen(
     )
     checked = CHECKED + len(task.shot_labels) * loop.generated_per_label if writes else 0
     count = len(corpus.texts)
-    asked = np.concatenate([np.arange(count), np.arange(min(checked, count))])
-    return Questions(corpus, asked, [shots] * count + [()] * (len(asked) - count))
+    asked = np.concatenate([np.arange(min(checked, count)), np.arange(count)])
+    plain = len(asked) - count
+    requests = Questions(corpus, asked, [()] * plain + [shots] * count)
+    return Samples(requests, samples_of(annotator, loop.samples), task.num_labels, once=plain)
 
 
 def foreseen_writing(

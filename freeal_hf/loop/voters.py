@@ -121,6 +121,29 @@ def voters_of(
     return tuple(voters)
 
 
+def check_samples(voters: Sequence[Voter], samples: int) -> None:
+    """Refuses repeated answers where no language model is asked: the same answer would come each time.
+
+    Args:
+        voters (`Sequence[Voter]`): All those that a run asks.
+        samples (`int`): How often a language model is asked about each text.
+
+    Raises:
+        InputError: If that is so.
+    """
+    if samples > 1 and not any(voter.annotator.reads_prompts for voter in voters):
+        names = " + ".join(dict.fromkeys(type(voter.annotator).__name__ for voter in voters))
+        raise InputError(
+            f"samples is {samples}, but {names} asks no language model and would give the same answer each time. "
+            "Leave --samples out, or name a language model as annotator: endpoint:MODEL, tgi:URL or local:MODEL."
+        )
+
+
+def samples_of(annotator: Annotator, samples: int) -> int:
+    """How often an annotator is asked about each text: one that asks no language model is asked once."""
+    return samples if annotator.reads_prompts else 1
+
+
 def _check_kinds(voters: Sequence[Voter], task: Task) -> None:
     for annotator in (voter.annotator for voter in voters):
         if task.type not in annotator.kinds:

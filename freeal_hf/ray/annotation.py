@@ -332,7 +332,16 @@ def _schema() -> Any:
     text, texts = pa.string(), pa.list_(pa.string())
     entities = ("entities", pa.list_(texts))
     shot = pa.struct([("text", text), ("label", pa.int64()), ("source", text), ("id", text), entities])
-    return pa.schema([("text", text), ("demonstrations", pa.list_(shot)), ("id", text), ("words", texts)])
+    return pa.schema(
+        [
+            ("text", text),
+            ("demonstrations", pa.list_(shot)),
+            ("id", text),
+            ("words", texts),
+            ("sample", pa.int64()),
+            ("order", pa.list_(pa.int64())),
+        ]
+    )
 
 
 def _read_shard(path: Path) -> list[AnnotationRequest]:
@@ -341,10 +350,12 @@ def _read_shard(path: Path) -> list[AnnotationRequest]:
     def shot(values: dict[str, Any]) -> Demonstration:
         return Demonstration(**{**values, "entities": tuple((text, name) for text, name in values["entities"])})
 
-    return [
-        AnnotationRequest(row["text"], tuple(map(shot, row["demonstrations"])), row["id"], tuple(row["words"]))
-        for row in pq.read_table(path).to_pylist()
-    ]
+    def request(values: dict[str, Any]) -> AnnotationRequest:
+        shots = tuple(map(shot, values["demonstrations"]))
+        tuples = {"words": tuple(values["words"]), "order": tuple(values["order"])}
+        return AnnotationRequest(**{**values, "demonstrations": shots, **tuples})
+
+    return [request(values) for values in pq.read_table(path).to_pylist()]
 
 
 def _take_over(path: Path, cache: AnswerCache) -> None:

@@ -16,8 +16,8 @@ NAMES = {
         human-encoding human-labels human-quoting id-column label-map labels max-cost max-tokens min-train-steps
         no-allow-doubtful-answers num-rounds output-dir overwrite pool-size prices push-columns push-to-hub quoting
         ray-address ray-calls-per-minute ray-gpus-per-worker ray-shard-size ray-workers refine refine-annotator resume
-        resume-from setting shots split stop-on student task test-data test-delimiter test-encoding test-quoting
-        test-split text-columns texts-per-list""",
+        resume-from samples setting shots split stop-on student task test-data test-delimiter test-encoding
+        test-quoting test-split text-columns texts-per-list""",
     "predict": """batch-size data delimiter embeddings encoding engine id-column model output probabilities quoting
         ray-address ray-gpus-per-worker ray-shard-size ray-workers split text-columns top-k""",
     "augment": """backward-model batch-size data delimiter dtype encoding forward-model id-column method model

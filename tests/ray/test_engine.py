@@ -41,7 +41,7 @@ from freeal_hf.data.spans import Span
 from freeal_hf.data.texts import TextRow
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
 from freeal_hf.prediction.classifier import Classifier, Columns
-from freeal_hf.ray.annotation import Account, fill_cache
+from freeal_hf.ray.annotation import Account, _read_shard, _write_shards, fill_cache
 from freeal_hf.ray.prediction import write_predictions_on_ray
 from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
@@ -354,3 +354,11 @@ def test_a_shard_of_predictions_that_is_there_counts(ray_cluster, classifier, tm
     write_predictions_on_ray(path, str(classifier), columns, texts(False), batch_size=2, config=config)
     written = [row["text"] for row in csv.DictReader(path.open(newline=""))]
     assert written == ["kept", "text number 2", "text number 3"]
+
+
+def test_a_shard_gives_every_field_of_a_request_back(tmp_path):
+    shots = (Demonstration("a plum", 0, id="1"), Demonstration("my saw", -1, entities=(("saw", "tool"),)))
+    requests = [AnnotationRequest("a text"), AnnotationRequest("a pear", shots, "7", ("a", "pear"), 3, (1, 0))]
+    [(path, count)] = list(_write_shards(requests, tmp_path, 10))
+    assert count == 2
+    assert _read_shard(path) == requests

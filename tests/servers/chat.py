@@ -89,6 +89,8 @@ class Behaviour:
         context: Characters of a prompt beyond which it answers 400.
         free_text: What it says when nothing constrains it; `{}` stands for the label.
         oracle: The rule: text and number of labels to label id.
+        by_name: The rule in place of `oracle`: text and names of the labels, in the order in which the instructions
+            show them, to the place of the answer.
         chooser: Its answer when it is to choose texts: candidates' numbers and how many are wanted to what it says.
         spoil: Changes a completion before it is sent.
         entities: The rule for a schema of entities: text to entities, each with `text` and `type`.
@@ -113,6 +115,7 @@ class Behaviour:
     context: int = 10**9
     free_text: str = "{}"
     oracle: Callable[[str, int], int] = by_hash
+    by_name: Callable[[str, list[str]], int] | None = None
     chooser: Callable[[list[int], int], str] = first_candidates
     spoil: Callable[[dict[str, Any]], object] = lambda completion: None
     entities: Callable[[str], list[dict[str, str]]] = lambda text: []
@@ -188,7 +191,8 @@ class ChatServer:
             elif _asks_for_list(body, "sentences"):
                 answer = json.dumps({"sentences": self.behaviour.sentences(body["messages"][0]["content"])})
             else:
-                answer = self._say(last, _choices(body, self.behaviour.constraints), fault)
+                names = _shown_names(body["messages"][0]["content"])
+                answer = self._say(last, _choices(body, self.behaviour.constraints), fault, names)
             return self._answered(last, self._completion(body, answer, fault), fault)
         finally:
             self._parallel -= 1
@@ -242,17 +246,18 @@ class ChatServer:
         headers = {"Retry-After": self.behaviour.retry_after} if self.behaviour.retry_after else {}
         return web.json_response({"error": "overloaded"}, status=status, headers=headers)
 
-    def _say(self, prompt: str, codes: list[str] | None, fault: str | None) -> str:
+    def _say(self, prompt: str, codes: list[str] | None, fault: str | None, names: list[str]) -> str:
         """The answer: as JSON or a bare choice if it is constrained, else as chat."""
         text = text_of(prompt)
         if fault == "empty":
             return ""
         if fault == "outside":
             return '{"label": "none of these"}'
-        if codes and codes[0].startswith("\0"):
-            answer = codes[self.behaviour.oracle(text, len(codes)) % len(codes)][1:]
-        elif codes:
-            answer = json.dumps({"label": codes[self.behaviour.oracle(text, len(codes)) % len(codes)]})
+        if codes:
+            is_asked = self.behaviour.by_name is not None and len(names) == len(codes)  # not by the canary
+            place = self.behaviour.by_name(text, names) if is_asked else self.behaviour.oracle(text, len(codes))
+            code = codes[place % len(codes)]
+            answer = code[1:] if code.startswith("\0") else json.dumps({"label": code})
         elif wanted := re.search(r"Choose (\d+) ids\.$", prompt):
             chosen = re.search(r"^Chosen before: ([\d, ]+)$", prompt, re.MULTILINE)
             taken = set(map(int, chosen[1].split(","))) if chosen else set()
@@ -326,6 +331,12 @@ def text_of(prompt: str) -> str:
     """The text that a prompt asks about: the last JSON string after "Text: ", or the whole prompt."""
     start = prompt.rfind('Text: "')
     return json.JSONDecoder().raw_decode(prompt, start + len("Text: "))[0] if start >= 0 else prompt
+
+
+def _shown_names(instructions: str) -> list[str]:
+    """The names of the labels in the order in which instructions show them; none in other instructions."""
+    shown = instructions.partition("\nLabels:\n")[2].partition("\nRules:\n")[0]
+    return re.findall(r"^(?:-|[A-Z]\.) ([^:\n]+)", shown, re.MULTILINE)
 
 
 def _asks_for(body: dict[str, Any], name: str) -> bool:

@@ -91,6 +91,14 @@ class TaskPrompts(ABC, Generic[TaskT]):
         """
 
     @abstractmethod
+    def combined(self, answers: Sequence[Annotation]) -> Annotation:
+        """What repeated answers about one text come to.
+
+        Args:
+            answers (`Sequence[Annotation]`): The answers, in the order of their samples.
+        """
+
+    @abstractmethod
     def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
         """The chat that asks for new texts with their label, and the JSON schema of its answer."""
 

@@ -85,7 +85,7 @@ class ParsedAnswer(NamedTuple):
     reason: UnusableAnswer | None
 
 
-def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> ParsedAnswer:
+def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: tuple[int, ...] = ()) -> ParsedAnswer:
     """Reads the label out of an answer.
 
     An answer has a label if it names one label and nothing in it can deny that:
@@ -102,6 +102,7 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> Pars
         answer (`str`, *optional*): What the model said, with its reasoning.
         task (`Task`): The task.
         coded (`bool`, *optional*, defaults to `False`): Whether labels were asked for as letters.
+        order (`tuple[int, ...]`, *optional*): Ids of the labels in the order in which they had their letters.
 
     Example:
 
@@ -114,7 +115,7 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False) -> Pars
     text = unicodedata.normalize("NFC", said).replace("’", "'").replace(_MENTION, " ").strip()
     if not text:
         return ParsedAnswer(NO_LABEL, "cut-off answer" if is_cut_off else "empty answer")
-    names = _names(task, coded)
+    names = _names(task, coded, order)
     if (label := names.whole(text)) != NO_LABEL:
         return ParsedAnswer(label, None)
     fenced = _FENCE.match(text)
@@ -143,9 +144,9 @@ def denies(text: str) -> bool:
 class _Names:
     """The names of a task's labels, and the letters that stand for them."""
 
-    def __init__(self, task: Task, coded: bool) -> None:
+    def __init__(self, task: Task, coded: bool, order: tuple[int, ...]) -> None:
         self.task = task
-        codes = label_codes(task, coded)
+        codes = label_codes(task, coded, order)
         self.codes = codes if codes != task.label_names else []
         self.plain = [_plain(name) for name in task.label_names]
 
@@ -226,9 +227,9 @@ class _Names:
         return sorted(self.task.label_names, key=len, reverse=True)
 
 
-@lru_cache(maxsize=16)
-def _names(task: Task, coded: bool) -> _Names:
-    return _Names(task, coded)
+@lru_cache(maxsize=128)
+def _names(task: Task, coded: bool, order: tuple[int, ...]) -> _Names:
+    return _Names(task, coded, order)
 
 
 def _parsed(found: set[int]) -> ParsedAnswer:

@@ -37,7 +37,7 @@ _NUMBERS = re.compile(r"\d+(?:\s*,\s*\d+)*")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+(.+)$", re.MULTILINE)
 
 
-def label_codes(task: Task, coded: bool) -> list[str]:
+def label_codes(task: Task, coded: bool, order: Sequence[int] = ()) -> list[str]:
     """What stands for each label in an answer, in the order of the ids.
 
     Args:
@@ -46,10 +46,19 @@ def label_codes(task: Task, coded: bool) -> list[str]:
             Whether labels are answered as the letters A, B, C, ..., each a single token in every common vocabulary, so
             that the probability of the answer's first token is the label's. A task of more than 26 labels, or with
             labels that are single letters themselves, is answered by name all the same.
+        order (`Sequence[int]`, *optional*):
+            Label ids in the order in which they are shown, and in which they have their letters; by default in the
+            order of the ids.
     """
     if coded and task.num_labels <= len(ascii_uppercase) and min(map(len, task.label_names)) > 1:
-        return list(ascii_uppercase[: task.num_labels])
+        letters = dict(zip(order or range(task.num_labels), ascii_uppercase, strict=False))
+        return [letters[label] for label in range(task.num_labels)]
     return task.label_names
+
+
+def in_order(codes: Sequence[str], order: Sequence[int]) -> list[str]:
+    """The codes of the labels in the order in which these are shown."""
+    return [codes[label] for label in order or range(len(codes))]
 
 
 def answer_schema(codes: Sequence[str]) -> dict[str, Any]:
@@ -85,8 +94,8 @@ def annotation_messages(task: Task, request: AnnotationRequest, *, coded: bool =
         request (`AnnotationRequest`): The text and its demonstrations.
         coded (`bool`, *optional*, defaults to `False`): Whether labels are answered as letters; see `label_codes`.
     """
-    codes = label_codes(task, coded)
-    messages = [_message("system", _instructions(task, coded))]
+    codes = label_codes(task, coded, request.order)
+    messages = [_message("system", _instructions(task, coded, request.order))]
     for shot in request.demonstrations:
         messages.append(_message("user", _shown_shot(shot.text)))
         messages.append(_message("assistant", answer_text(codes[shot.label])))
@@ -257,12 +266,12 @@ def _quoted_cut(text: str) -> str:
     return quoted(cut_text(text, LONGEST_SHOT)[0])
 
 
-@lru_cache(maxsize=16)
-def _instructions(task: Task, coded: bool) -> str:
-    names, codes = task.label_names, label_codes(task, coded)
+@lru_cache(maxsize=128)
+def _instructions(task: Task, coded: bool, order: tuple[int, ...]) -> str:
+    names, codes = task.label_names, label_codes(task, coded, order)
     shown = [
         _described(task, name) if code == name else f"{code}. {_described(task, name)}"
-        for code, name in zip(codes, names, strict=True)
+        for code, name in zip(in_order(codes, order), in_order(names, order), strict=True)
     ]
     kind = "name" if codes == names else "letter"
     return "\n".join(

@@ -21,10 +21,12 @@ from freeal_hf.annotators.prompts.labels import (
     cut_text,
     generation_messages,
     generation_schema,
+    in_order,
     label_codes,
     parse_texts,
 )
 from freeal_hf.annotators.question import Completion
+from freeal_hf.annotators.samples import combined_labels
 from freeal_hf.data.label_columns import LabelColumn, is_no_answer
 from freeal_hf.errors import InputError, RefusedError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
@@ -42,16 +44,17 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
         return annotation_messages(self.task, request)
 
     def asked(self, request: AnnotationRequest, limits: Limits) -> dict[str, Any]:
+        codes = label_codes(self.task, limits.coded, request.order)
         return {
             "messages": _messages(self.task, request, limits.coded, limits.max_text_length),
-            "schema": answer_schema(label_codes(self.task, limits.coded)),
+            "schema": answer_schema(in_order(codes, request.order)),
             "max_tokens": limits.max_tokens,
             "logprobs": limits.coded,
         }
 
     async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
         """Asks for the label of a text. A text that is too long for the model is halved until it fits."""
-        codes = label_codes(self.task, limits.coded)
+        codes = in_order(label_codes(self.task, limits.coded, request.order), request.order)
         constrain = partial(constraint_fields, codes=codes)
         # A few more than there are labels: a letter may come with and without a space or a quote.
         top_logprobs = len(codes) + 3
@@ -65,7 +68,10 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
                 length = min(length, len(request.text)) // 2
                 if error.reason != "text too long" or length < SMALLEST_CUT:
                     raise
-        return replace(_read(completion, self.task, limits.coded), is_cut=length < len(request.text))
+        return replace(_read(completion, self.task, limits.coded, request.order), is_cut=length < len(request.text))
+
+    def combined(self, answers: Sequence[Annotation]) -> Annotation:
+        return combined_labels(answers, self.task.num_labels)
 
     def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
         return generation_messages(self.task, request), generation_schema()
@@ -137,9 +143,9 @@ def _messages(task: Task, request: AnnotationRequest, coded: bool, length: int) 
     return annotation_messages(task, replace(request, text=text), coded=coded)
 
 
-def _read(completion: Completion, task: Task, coded: bool) -> Annotation:
-    codes = label_codes(task, coded)
-    label, unusable = parse_answer(completion.text, task, coded=coded)
+def _read(completion: Completion, task: Task, coded: bool, order: tuple[int, ...]) -> Annotation:
+    codes = label_codes(task, coded, order)
+    label, unusable = parse_answer(completion.text, task, coded=coded, order=order)
     probabilities = confidence = None
     tokens = tokens_of(completion.tokens, final_answer(completion.text).text) if label != NO_LABEL else ()
     if tokens and codes != task.label_names:

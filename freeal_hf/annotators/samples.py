@@ -1,0 +1,206 @@
+"""Repeated answers about a text: what distinguishes the questions, and what the answers come to together."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, overload
+
+from freeal_hf.annotators.requests import Annotation, AnnotationRequest
+from freeal_hf.errors import BudgetExceeded
+from freeal_hf.tasks import NO_LABEL
+
+Combine = Callable[[Sequence[Annotation]], Annotation]
+"""Makes one annotation of the repeated answers about a text."""
+
+
+class Samples(Sequence[AnnotationRequest]):
+    """Each of some requests several times in a row, with the labels in another order each time.
+
+    Args:
+        requests (`Sequence[AnnotationRequest]`): One request for each text.
+        num_samples (`int`): How often each is repeated.
+        num_labels (`int`): Number of labels of the task.
+        once (`int`, *optional*, defaults to 0): How many requests at the start are not repeated.
+    """
+
+    def __init__(
+        self, requests: Sequence[AnnotationRequest], num_samples: int, num_labels: int, *, once: int = 0
+    ) -> None:
+        self.requests, self.num_samples, self.num_labels, self.once = requests, num_samples, num_labels, once
+
+    def __len__(self) -> int:
+        return self.once + (len(self.requests) - self.once) * self.num_samples
+
+    @overload
+    def __getitem__(self, index: int) -> AnnotationRequest: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[AnnotationRequest]: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        if index < self.once:
+            return self.requests[index]
+        place, number = divmod(index - self.once, self.num_samples)
+        return sample_request(self.requests[self.once + place], number, self.num_labels)
+
+
+def sample_request(request: AnnotationRequest, number: int, num_labels: int) -> AnnotationRequest:
+    """One of the repeated requests about a text.
+
+    Args:
+        request (`AnnotationRequest`): The request about the text.
+        number (`int`): Number of the sample, from 0. Sample 0 is the request itself.
+        num_labels (`int`): Number of labels of the task.
+    """
+    if number == 0:
+        return request
+    return replace(request, sample=number, order=label_order(num_labels, request.text, number))
+
+
+def label_order(num_labels: int, text: str, number: int) -> tuple[int, ...]:
+    """The order in which a sample shows the labels.
+
+    Models prefer some positions and letters (Zheng et al., ICLR 2024, arXiv 2309.03882). Therefore each label stands
+    once at each position in any `num_labels` samples that begin with a multiple of `num_labels`. Apart from that the
+    order is random: it depends on the text and the number of the sample alone.
+
+    Args:
+        num_labels (`int`): Number of labels.
+        text (`str`): The text.
+        number (`int`): Number of the sample, from 0. Sample 0 shows the labels in the order of their ids.
+
+    Returns:
+        `tuple[int, ...]`: Label ids.
+
+    Example:
+
+        >>> [label_order(2, "a plum", number) for number in range(2)]
+        [(0, 1), (1, 0)]
+    """
+    block, turns = divmod(number, num_labels)
+    # Bytes are hashed alike in every process, and a lone surrogate has no UTF-8 form.
+    drawn = random.Random(f"{block} {text}".encode("utf-8", "replace"))
+    first, cycle = list(range(num_labels)), list(range(num_labels))
+    if block:
+        drawn.shuffle(first)
+    drawn.shuffle(cycle)
+    following = {label: cycle[(place + turns) % num_labels] for place, label in enumerate(cycle)}
+    return tuple(following[label] for label in first)
+
+
+def combined(
+    answers: Iterable[tuple[int, Annotation]], num_samples: int, combine: Combine
+) -> Iterator[tuple[int, Annotation]]:
+    """One annotation for each text, as soon as all answers about it are there.
+
+    Args:
+        answers (`Iterable[tuple[int, Annotation]]`): Answers to `Samples`, each with the index of its request.
+        num_samples (`int`): How often each request was repeated.
+        combine (`Callable`): Makes one annotation of the answers about a text, in the order of their samples.
+
+    Yields:
+        `tuple[int, Annotation]`: Index of the text, and its annotation.
+
+    Raises:
+        BudgetExceeded: If the answers end with it. Texts of which only some answers are there are yielded before.
+    """
+    if num_samples == 1:
+        yield from answers
+        return
+    open_: dict[int, dict[int, Annotation]] = {}
+    over: BudgetExceeded | None = None
+    try:
+        for index, answer in answers:
+            place, number = divmod(index, num_samples)
+            some = open_.setdefault(place, {})
+            some[number] = answer
+            if len(some) == num_samples:
+                yield place, _combined(open_.pop(place), combine)
+    except BudgetExceeded as error:
+        over = error
+    for place, some in open_.items():
+        yield place, _combined(some, combine)
+    if over is not None:
+        raise over
+
+
+def combined_labels(answers: Sequence[Annotation], num_labels: int) -> Annotation:
+    """The label that repeated answers about a text give most often, and how often.
+
+    The confidence of a label is its share of all answers. An answer without a label counts as an answer, so that it
+    lowers the share. An answer with probabilities counts for each label by its probability; one with a confidence
+    alone gives what is left to the other labels, in equal parts. Of labels with equal shares the first that was
+    answered is taken. A single answer is returned as it is, because its share says nothing.
+
+    Args:
+        answers (`Sequence[Annotation]`): The answers, in the order of their samples.
+        num_labels (`int`): Number of labels of the task.
+
+    Returns:
+        `Annotation`: With `confidence`, the share of its label, and `probabilities`, the shares of all labels
+        normalised to a sum of 1.
+
+    Example:
+
+        >>> found = combined_labels([Annotation(1), Annotation(0), Annotation(1), Annotation(-1, reason="refused")], 2)
+        >>> found.label, found.confidence
+        (1, 0.5)
+    """
+    if len(answers) == 1:
+        return answers[0]
+    rows = [_distribution(answer, num_labels) for answer in answers]
+    mass = [math.fsum(column) for column in zip(*rows, strict=True)]
+    total = math.fsum(mass)
+    if total == 0:
+        return in_total(answers[0], answers)
+    best = [label for label, value in enumerate(mass) if math.isclose(value, max(mass))]
+    named = [answer.label for answer in answers if answer.label in best]
+    if not named and len(best) > 1:  # no label is chosen because of its id
+        return in_total(Annotation(NO_LABEL, reason="several labels"), answers)
+    label = named[0] if named else best[0]
+    found = Annotation(
+        label, confidence=mass[label] / len(answers), probabilities=tuple(value / total for value in mass)
+    )
+    return in_total(found, answers)
+
+
+def combined_spans(answers: Sequence[Annotation]) -> Annotation:
+    """The entities that more than half of the repeated answers about a text name alike: words and type.
+
+    Args:
+        answers (`Sequence[Annotation]`): The answers, in the order of their samples. Those without entities because
+            they could not be used do not count.
+    """
+    said = [answer.spans for answer in answers if answer.spans is not None]
+    if not said:
+        return in_total(answers[0], answers)
+    votes = Counter(span for spans in said for span in spans)
+    kept = tuple(sorted(span for span, number in votes.items() if 2 * number > len(said)))
+    found = Annotation(0, spans=kept, num_dropped=sum(answer.num_dropped for answer in answers))
+    return in_total(found, answers)
+
+
+def in_total(annotation: Annotation, answers: Sequence[Annotation]) -> Annotation:
+    """An annotation with the tokens that all answers took, cut if one of them was about a text that was cut."""
+    return replace(
+        annotation,
+        prompt_tokens=sum(answer.prompt_tokens for answer in answers),
+        completion_tokens=sum(answer.completion_tokens for answer in answers),
+        is_cut=any(answer.is_cut for answer in answers),
+    )
+
+
+def _combined(some: dict[int, Annotation], combine: Combine) -> Annotation:
+    return combine([some[number] for number in sorted(some)])
+
+
+def _distribution(answer: Annotation, num_labels: int) -> Sequence[float]:
+    if answer.probabilities is not None:
+        return answer.probabilities
+    if answer.label == NO_LABEL:
+        return [0.0] * num_labels
+    share = 1.0 if answer.confidence is None else answer.confidence
+    return [share if label == answer.label else (1 - share) / (num_labels - 1) for label in range(num_labels)]

@@ -1,0 +1,94 @@
+"""Runs that ask a language model several times about each text."""
+
+import pytest
+
+from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
+from freeal_hf.annotators.column import ColumnAnnotator
+from freeal_hf.errors import InputError
+from tests.conftest import FRUIT, QUICK_TRAINING, KeywordAnnotator
+from tests.servers.chat import Behaviour, ChatServer, serve
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture
+def server():
+    """Knows fruit from tools, but takes the label that is shown first for every text with a cherry."""
+
+    def by_name(text, names):
+        if "cherry" in text:
+            return 0
+        return names.index("fruit" if any(word in text for word in FRUIT) else "tool")
+
+    with serve(ChatServer(Behaviour(logprobs=False, by_name=by_name))) as running:
+        yield running
+
+
+@pytest.fixture
+def loop(task, student_folder, tmp_path):
+    def loop(annotator, *, refine_annotator=None, task=task, **options):
+        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
+        config = LoopConfig(**{"num_rounds": 1, "generated_per_label": 0, **options})
+        return FreeAL(task, annotator, str(student_folder), args, config, refine_annotator=refine_annotator)
+
+    return loop
+
+
+def test_the_share_of_the_answers_is_the_confidence_of_a_text(loop, server, corpus):
+    labels = loop(InferenceEndpointsAnnotator(server.url), samples=2).run(corpus).dataset
+    found = dict(zip(labels["text"], labels["annotator_confidence"], strict=True))
+    assert {share for text, share in found.items() if "cherry" in text} == {0.5}
+    assert {share for text, share in found.items() if "cherry" not in text} == {1.0}
+
+
+def test_a_run_that_a_budget_ended_asks_each_sample_once_in_all(loop, server, corpus):
+    annotator = InferenceEndpointsAnnotator(server.url)
+    texts = set(corpus["text"])
+    stopped = loop(annotator, samples=3, max_tokens=20_000).run(corpus)
+    assert stopped.rounds[0]["budget_spent"]
+    assert 0 < sum(server.stats.answered[text] for text in texts) < 3 * len(texts)
+    result = loop(annotator, samples=3).run(corpus, resume=True)
+    assert {server.stats.answered[text] for text in texts} == {3}
+    assert result.rounds[0]["annotator_calls"] >= 3 * len(texts)
+
+
+def test_later_rounds_are_asked_as_often(loop, server, corpus):
+    second = loop(InferenceEndpointsAnnotator(server.url), samples=2, num_rounds=2, refine="all").run(corpus).rounds[1]
+    assert second["annotator_calls"] == 2 * len(set(corpus["text"]))
+
+
+def test_texts_are_counted_and_not_answers_while_a_run_goes_on(loop, server, corpus, tmp_path):
+    loop(InferenceEndpointsAnnotator(server.url), samples=2).run(corpus)
+    steps = [line for line in (tmp_path / "run" / "progress.jsonl").read_text().splitlines() if "annotat" in line]
+    assert steps
+    assert f'"done": {len(set(corpus["text"]))}' in steps[-1]
+
+
+def test_the_estimate_counts_every_sample_of_the_texts_and_the_plain_questions_once(loop, corpus):
+    annotator = InferenceEndpointsAnnotator("http://127.0.0.1:9")
+    calls = [loop(annotator, generated_per_label=10, samples=n).estimate(corpus).calls.expected for n in (1, 3)]
+    assert calls[1] - calls[0] == 2 * len(set(corpus["text"]))
+
+
+@pytest.mark.parametrize("annotator", [ColumnAnnotator({}, "guess"), KeywordAnnotator()], ids=["column", "your own"])
+def test_annotators_that_ask_no_model_refuse_samples(annotator, loop, corpus, tmp_path):
+    with pytest.raises(InputError, match=r"samples is 3, but .* no language model.*Leave --samples out"):
+        loop(annotator, samples=3).run(corpus)
+    assert not (tmp_path / "run").exists()
+
+
+def test_beside_a_language_model_other_annotators_are_asked_once(loop, server, corpus):
+    other, texts = KeywordAnnotator(), set(corpus["text"])
+    loop([InferenceEndpointsAnnotator(server.url), other], samples=2).run(corpus)
+    assert {server.stats.answered[text] for text in texts} == {2}
+    assert len(other.asked) == len(texts)
+
+
+@pytest.mark.parametrize("samples", [0, 1.5, "2"])
+def test_a_number_of_samples_that_cannot_be_used_is_refused(samples):
+    with pytest.raises(InputError, match="samples is"):
+        LoopConfig(samples=samples)
