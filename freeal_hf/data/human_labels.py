@@ -38,6 +38,8 @@ class HumanLabel:
         text (`str`, *optional*): The labelled text. Beside an id it must not be the text of another row.
         origin (`str`): Where it stands, for errors.
         may_be_new (`bool`): Whether the text may be one that is not in the data.
+        probability (`float`, *optional*):
+            The probability with which the text was drawn at random for the person to label; `None` if it was not.
     """
 
     label: int
@@ -45,6 +47,7 @@ class HumanLabel:
     text: str | None = None
     origin: str = field(default="", compare=False)
     may_be_new: bool = field(default=False, compare=False)
+    probability: float | None = None
 
 
 class MarkedSpan(NamedTuple):
@@ -81,7 +84,10 @@ class HumanEntities:
 
 def as_stored(label: HumanLabel | HumanEntities) -> dict[str, Any]:
     """What a run remembers of a human label, as values of JSON."""
-    return {name: value for name, value in asdict(label).items() if name not in ("origin", "may_be_new")}
+    values = {name: value for name, value in asdict(label).items() if name not in ("origin", "may_be_new")}
+    if values.get("probability", 0) is None:
+        del values["probability"]
+    return values
 
 
 def from_stored(values: Mapping[str, Any]) -> HumanLabel | HumanEntities:

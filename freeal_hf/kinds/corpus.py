@@ -34,6 +34,9 @@ class Corpus:
         human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
         human_labels (`list[HumanLabel]` or `list[HumanEntities]`): What people said, once for each such text.
         human_rows (`HumanRows`): How many of the rows that people gave are about texts of the data.
+        inclusion (`np.ndarray` of shape `(n,)`, *optional*):
+            The probability with which each text was drawn at random for a person to label, NaN if it was not; `None`
+            if no text was.
     """
 
     ids: StringColumn
@@ -43,6 +46,7 @@ class Corpus:
     human: np.ndarray
     human_labels: list[Any] = field(default_factory=list)
     human_rows: HumanRows = field(default=HumanRows(0, 0))
+    inclusion: np.ndarray | None = None
 
     @property
     def is_human(self) -> np.ndarray:

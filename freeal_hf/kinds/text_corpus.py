@@ -102,13 +102,21 @@ def with_human_labels(
             added.append(str(item.text))
         return found
 
-    found = {i: item.label for item in known for i in indices(item, may_be_new=True)}
+    found: dict[int, int] = {}
+    drawn: dict[int, float] = {}  # a text stays a random one, whoever labels it again
+    for item in known:
+        for i in indices(item, may_be_new=True):
+            found[i] = item.label
+            if item.probability is not None:
+                drawn[i] = item.probability
     new: dict[int, HumanLabel] = {}
     matched = 0
     for item in given:
         about = indices(item, may_be_new=item.may_be_new)
         matched += any(i < count for i in about)
         for i in about:
+            if item.probability is not None:
+                drawn[i] = item.probability
             other = new.setdefault(i, item)
             if other.label != item.label:
                 raise InputError(f"{other.origin} and {item.origin} give the same text two labels; keep one of them.")
@@ -116,6 +124,8 @@ def with_human_labels(
     found |= {i: item.label for i, item in new.items()}
     human = np.full(count + len(added), NO_LABEL)
     human[list(found)] = list(found.values())
+    inclusion = np.full(len(human), np.nan)
+    inclusion[list(drawn)] = list(drawn.values())
     return replace(
         corpus,
         ids=corpus.ids.followed_by(content_ids(added)),
@@ -123,9 +133,12 @@ def with_human_labels(
         augmented=None if corpus.augmented is None else corpus.augmented.followed_by([""] * len(added)),
         human=human,
         human_labels=[
-            HumanLabel(label, id=corpus.ids[i]) if i < count else HumanLabel(label, text=added[i - count])
+            HumanLabel(label, id=corpus.ids[i], probability=drawn.get(i))
+            if i < count
+            else HumanLabel(label, text=added[i - count])
             for i, label in found.items()
         ],
+        inclusion=inclusion if drawn else None,
         human_rows=HumanRows(matched, len(given) - matched),
     )
 

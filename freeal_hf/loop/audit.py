@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.data.files import read_json, write_json
-from freeal_hf.data.human_labels import has_human_label
+from freeal_hf.data.human_labels import HumanLabel, has_human_label
 from freeal_hf.data.joins import rows_of_ids
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import TaskKind
@@ -146,10 +146,10 @@ class _Texts:
 def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
     """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
 
-    Every text that no person has labelled may be drawn, all with nearly the same probability; `audit.json` has the
-    probabilities and the strata (see `design_of`). Equal texts are drawn once. What the run says of a text is not
-    shown, so that it sways nobody. Sentences of an entity task do come with their `entities`, and the answer is
-    `right` or `wrong` for all of them together.
+    Every text that no person has labelled may be drawn, all with nearly the same probability. `audit.json` has this
+    probability for each stratum (see `design_of`), and the stratum of each drawn text. Equal texts are drawn once.
+    What the run says of a text is not shown, so that it sways nobody. Sentences of an entity task do come with their
+    `entities`, and the answer is `right` or `wrong` for all of them together.
 
     Args:
         folder (`RunFolder`): The run's folder.
@@ -181,7 +181,7 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
             "labels": _digest(labels),
             "certain": len(texts.human_rows),
             "strata": design.sizes.tolist(),
-            "drawn": design.allocation.tolist(),
+            "probabilities": (design.allocation / design.sizes).tolist(),
             "texts": {
                 labels[row]["id"]: [stratum, kind.right_answer(int(texts.final[row]))]
                 for row, stratum in zip(rows, strata, strict=True)
@@ -193,6 +193,26 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
         [{"id": row["id"], "text": row["text"], **kind.audit_cells(row), "label": ""} for row in labels.select(rows)],
     )
     return folder / AUDIT_CSV
+
+
+def audited_human_labels(folder: RunFolder, task: Task) -> list[HumanLabel]:
+    """The answers of an audit as human labels, with the probability with which each text was drawn.
+
+    Args:
+        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        task (`Task`): What is labelled; one with a label for each text.
+
+    Raises:
+        InputError: If an answer is no label, or belongs to no text that was drawn.
+    """
+    plan = read_json(folder / AUDIT_PLAN)
+    probability = _allocation(plan) / np.array(plan["strata"])
+    return [
+        HumanLabel(
+            label, id=id_, origin=str(folder / AUDIT_CSV), probability=float(probability[plan["texts"][id_][0]])
+        )
+        for id_, label in read_answers(folder / AUDIT_CSV, plan, task).items()
+    ]
 
 
 def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None) -> AuditResult | None:
@@ -220,13 +240,11 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
     texts = _Texts(labels, kind)
     row_of = rows_of_ids(answers.keys(), labels["id"])
     rows = texts.first_row[[row_of[id_] for id_ in answers]]
-    strata = np.array([stratum for stratum, _ in plan["texts"].values()])
-    sizes = np.array(plan["strata"])
     sample = Sample(
         rows=np.searchsorted(texts.rows, rows),
         strata=np.array([plan["texts"][id_][0] for id_ in answers]),
-        sizes=sizes,
-        allocation=np.bincount(strata, minlength=len(sizes)),
+        sizes=np.array(plan["strata"]),
+        allocation=_allocation(plan),
     )
     names = kind.audit.answers.label_names
     right = np.array([names[label] == plan["texts"][id_][1] for id_, label in answers.items()])
@@ -355,6 +373,11 @@ def _about_people(
         )
     said, one, other = (np.array([answers[id_] for id_ in both]) for answers in (annotator, first, second))
     return PeopleAudit(len(both), agreement(one, other), cohen_kappa(one, other), alt_test(said, [one, other]))
+
+
+def _allocation(plan: Mapping[str, Any]) -> np.ndarray:
+    """How many texts were drawn of each stratum."""
+    return np.bincount([stratum for stratum, _ in plan["texts"].values()], minlength=len(plan["strata"]))
 
 
 def _audited_labels(folder: RunFolder, plan: Mapping[str, Any]) -> "Dataset":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
 from freeal_hf.cli.main import main
-from freeal_hf.data.human_labels import read_human_labels
+from freeal_hf.data.human_labels import HumanLabel, as_stored, from_stored, read_human_labels
 from freeal_hf.data.texts import fingerprint
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.rounds import read_labels
@@ -196,6 +196,23 @@ def entered(task, texts, columns, **options):
     rows = read_data(Dataset.from_dict({"text": texts}))
     said = read_human_labels(Dataset.from_dict(columns), task, **options)
     return with_human_labels(distinct_texts(rows), rows, task, said)
+
+
+def test_a_text_that_was_drawn_at_random_keeps_its_probability_whoever_labels_it_again(task):
+    rows = read_data(Dataset.from_dict({"text": ["one", "two", "three"]}))
+    corpus = distinct_texts(rows)
+    drawn = HumanLabel(0, id=rows["id"][1], probability=0.25)
+    first = with_human_labels(corpus, rows, task, [drawn, HumanLabel(1, id=rows["id"][2])])
+    known = [from_stored(json.loads(json.dumps(as_stored(label)))) for label in first.human_labels]
+    assert known == first.human_labels
+    later = with_human_labels(corpus, rows, task, [HumanLabel(1, id=rows["id"][1])], known)
+    for found in (first, later):
+        assert np.array_equal(found.inclusion, [np.nan, 0.25, np.nan], equal_nan=True)
+    assert later.human.tolist() == [-1, 1, 1]
+
+
+def test_without_a_random_sample_no_text_has_a_probability(task):
+    assert entered(task, ["one", "two"], {"text": ["one"], "label": ["fruit"]}).inclusion is None
 
 
 BLANKS = st.text(" \t\r\n\u00a0\u2003\u3000", min_size=1, max_size=3)

@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from freeal_hf import TextClassification, TokenClassification
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
-from freeal_hf.loop.audit import draw_audit, score_audit
+from freeal_hf.loop.audit import audited_human_labels, draw_audit, score_audit
 from freeal_hf.loop.audit_sheet import AUDIT_CSV, read_sheet, write_sheet
 from freeal_hf.loop.folder import RunFolder
 
@@ -387,3 +387,14 @@ def test_entities_are_shown_in_the_terminal(entity_folder, capsys, monkeypatch):
     assert "apple (fruit)" in said
     assert "100.0 % of the sentences" in said
     assert "from 4 of 4 answers" in said
+
+
+def test_the_answers_are_human_labels_with_the_probability_of_the_draw(folder):
+    draw_audit(folder, TASK, 100)
+    answer_truly(folder)
+    rows = read_sheet(folder)
+    write_sheet(folder, [{**row, "label": row["label"] if i < 60 else ""} for i, row in enumerate(rows)])
+    found = audited_human_labels(folder, TASK)
+    assert [label.id for label in found] == [row["id"] for row in rows[:60]]
+    assert [TASK.label_names[label.label] for label in found] == [row["label"] for row in rows[:60]]
+    assert {label.probability for label in found} == {0.1}
