@@ -62,6 +62,7 @@ _PUBLIC = {
     "LeastConfidence": "freeal_hf.select.uncertainty",
     "Ledger": "freeal_hf.annotators.budget",
     "LocalAnnotator": "freeal_hf.annotators.local",
+    "LoopCallback": "freeal_hf.loop.callbacks",
     "LoopConfig": "freeal_hf.config",
     "MarkedSpan": "freeal_hf.data.human_labels",
     "MaskedSubstitution": "freeal_hf.training.augmentation",
@@ -72,6 +73,7 @@ _PUBLIC = {
     "PredictionEntropy": "freeal_hf.select.uncertainty",
     "Price": "freeal_hf.annotators.budget",
     "Prompt": "freeal_hf.annotators.local",
+    "PushToHubCallback": "freeal_hf.hub.callback",
     "Question": "freeal_hf.annotators.question",
     "RandomSampling": "freeal_hf.select.diversity",
     "RawTable": "freeal_hf.data.tables",
@@ -82,6 +84,7 @@ _PUBLIC = {
     "RunError": "freeal_hf.errors",
     "RunFolder": "freeal_hf.loop.folder",
     "RunResult": "freeal_hf.loop.results",
+    "RunState": "freeal_hf.loop.callbacks",
     "Selected": "freeal_hf.select.pool",
     "Selection": "freeal_hf.training.selection",
     "SelectionRules": "freeal_hf.training.selection",
@@ -180,6 +183,7 @@ if TYPE_CHECKING:
     from freeal_hf.errors import RejectedError as RejectedError
     from freeal_hf.errors import RunError as RunError
     from freeal_hf.errors import TransientError as TransientError
+    from freeal_hf.hub.callback import PushToHubCallback as PushToHubCallback
     from freeal_hf.hub.pull import pull_run as pull_run
     from freeal_hf.hub.push import HubTarget as HubTarget
     from freeal_hf.hub.push import prepare_push as prepare_push
@@ -191,6 +195,8 @@ if TYPE_CHECKING:
     from freeal_hf.loop.audit import draw_audit as draw_audit
     from freeal_hf.loop.audit import note_audit as note_audit
     from freeal_hf.loop.audit import score_audit as score_audit
+    from freeal_hf.loop.callbacks import LoopCallback as LoopCallback
+    from freeal_hf.loop.callbacks import RunState as RunState
     from freeal_hf.loop.folder import RunFolder as RunFolder
     from freeal_hf.loop.freeal import FreeAL as FreeAL
     from freeal_hf.loop.results import RunResult as RunResult

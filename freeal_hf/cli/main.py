@@ -225,7 +225,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
         engine=engine,
         text_columns=columns["text_columns"],
     )
-    if not loop_run.processes.is_main:
+    if not loop_run.is_main:
         if not only_estimate:
             loop_run.assist()
         return End(FINISHED)

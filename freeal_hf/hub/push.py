@@ -6,8 +6,7 @@ import logging
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,51 +174,6 @@ def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
         raise HubError(f"{str(folder.path)!r} holds no finished round to push.")
     pages = [f"{constants.ENDPOINT}/datasets/{target.dataset_id}", f"{constants.ENDPOINT}/{target.model_id}"]
     return [*pages, *_collect(api, target)]
-
-
-@contextmanager
-def pushing(
-    folder: RunFolder,
-    config: HubConfig,
-    *,
-    model_id: str | None = None,
-    private: bool = True,
-    token: str | None = None,
-) -> Iterator[Callable[[], None]]:
-    """Checks the Hub first, then pushes whenever the function that it gives is called.
-
-    A push that fails does not end the run: it is tried again with the next round and at the end.
-
-    Args:
-        folder (`RunFolder`): The run's folder.
-        config (`HubConfig`): What is pushed, and how.
-        model_id (`str`, *optional*): Model repository; by default named after the folder.
-        private (`bool`): Whether new repositories are private.
-        token (`str`, *optional*): Access token, by default the machine's.
-
-    Raises:
-        HubError: If the check or, at the end, the last push fails.
-    """
-    target = prepare_push(folder, config, model_id=model_id, private=private, token=token)
-    failures: list[HubError] = []
-
-    def push() -> None:
-        failures.clear()
-        try:
-            push_rounds(folder, target)
-        except HubError as error:
-            failures.append(error)
-            logger.warning("Not pushed yet, the run goes on: %s", error)
-
-    yield push
-    if failures:
-        try:
-            push_rounds(folder, target)
-        except HubError as error:
-            raise HubError(
-                f"The run is complete in {str(folder.path)!r}, but not on the Hub: {error} "
-                f"Repeat with: freeal-hf push {folder.path}"
-            ) from error
 
 
 def _push_round(api: "HfApi", kind: str, repo_id: str, work: _Round) -> None:

@@ -23,7 +23,6 @@ from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.folder import RunFolder
-from freeal_hf.loop.progress import ANNOTATING
 from freeal_hf.loop.requests import questions
 from freeal_hf.loop.rounds import Round
 from freeal_hf.loop.voters import Asking, Voter, samples_of
@@ -134,16 +133,13 @@ def _ask(
     in_order: bool,
 ) -> None:
     number, total = round_.number, len(requests)
-    step = partial(asking.progress.step, number, ANNOTATING, total=total)
-    on_ray = asking.engine.engine == "ray"
+    step = partial(asking.callbacks.on_annotation_progress, number, total=total)
     count = samples_of(voter.annotator, asking.loop.samples)
 
     def ask(texts: Sequence[AnnotationRequest], start: int) -> None:
         some = Samples(texts, count, asking.task.num_labels)
-        if on_ray:
-            from freeal_hf.ray.annotation import fill_cache
-
-            fill_cache(
+        if asking.fill_cache is not None:
+            asking.fill_cache(
                 voter.annotator,
                 asking.task,
                 some,
@@ -151,7 +147,6 @@ def _ask(
                 ledger=ledger,
                 budget=asking.budget,
                 folder=round_.shards_path,
-                config=asking.engine,
                 make_annotator=voter.make,
                 progress=lambda done: step(start + done // count),
             )
@@ -171,7 +166,7 @@ def _ask(
                     raise first.error()
 
     # The workers of a cluster ask thousands before anyone looks at an answer, so that a sample goes ahead of them.
-    ahead = ENOUGH if on_ray and number == 0 else total
+    ahead = ENOUGH if asking.fill_cache is not None and number == 0 else total
     ask(requests[:ahead], 0)
     if requests[ahead:]:
         ask(requests[ahead:], ahead)

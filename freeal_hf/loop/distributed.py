@@ -21,7 +21,6 @@ class Processes:
     """
 
     def __init__(self, args: "FreeALConfig") -> None:
-        self.is_main = args.process_index == 0
         self._group = None
         if args.world_size > 1:
             from torch import distributed

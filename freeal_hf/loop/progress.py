@@ -1,4 +1,4 @@
-"""How far a run is, for whoever watches it: one JSON object a line in a file of the run's folder."""
+"""How far a run is: one JSON object a line in a file of the run's folder."""
 
 import json
 import time
@@ -7,50 +7,47 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.loop.callbacks import LoopCallback, RunState
+from freeal_hf.loop.folder import PROGRESS
+
 ANNOTATING, TRAINING = "annotating", "training"
 
 _PAUSE = 0.5  # seconds between two lines of one phase; watchers look about once a second
 
 
-class Progress:
-    """Appends to a run's progress file. Nothing of the run depends on it, so a lost last line does no harm.
+class ProgressFile(LoopCallback):
+    """Appends to `progress.jsonl` of a run. Nothing in the run depends on it, so a lost last line does no harm.
 
-    Args:
-        path (`Path`): The file; made with its first line.
+    Within a phase (annotating, training) it writes its beginning, its end, and a line at most twice a second.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self._phase: tuple[int, str] | None = None
         self._written = 0.0
 
-    def step(self, round: int, phase: str, done: int, total: int) -> None:
-        """Notes how far a phase is, at most twice a second beside its beginning and its end.
+    def on_annotation_progress(self, run: RunState, round: int, done: int, total: int) -> None:
+        """See `LoopCallback`."""
+        self._step(run, round, ANNOTATING, done, total)
 
-        Args:
-            round (`int`): The round.
-            phase (`str`): `ANNOTATING` or `TRAINING`.
-            done (`int`): Texts, or steps of training, that are done.
-            total (`int`): Texts or steps in all.
-        """
+    def on_train_step(self, run: RunState, round: int, done: int, total: int) -> None:
+        """See `LoopCallback`."""
+        self._step(run, round, TRAINING, done, total)
+
+    def on_selection(self, run: RunState, round: int, diagnostics: Mapping[str, Any]) -> None:
+        """See `LoopCallback`."""
+        _append(run, {"round": round, "phase": TRAINING, **diagnostics})
+
+    def _step(self, run: RunState, round: int, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
         if (round, phase) == self._phase and done < total and now - self._written < _PAUSE:
             return
         self._phase, self._written = (round, phase), now
-        self._write({"round": round, "phase": phase, "done": done, "total": total})
+        _append(run, {"round": round, "phase": phase, "done": done, "total": total})
 
-    def epoch(self, round: int, diagnostics: Mapping[str, Any]) -> None:
-        """Notes what the small-loss selection found after an epoch.
 
-        Args:
-            round (`int`): The round.
-            diagnostics (`Mapping`): What `freeal_hf.training.diagnostics` reports, as plain values.
-        """
-        self._write({"round": round, "phase": TRAINING, **diagnostics})
-
-    def _write(self, event: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+def _append(run: RunState, event: Mapping[str, Any]) -> None:
+    with (run.output_dir / PROGRESS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")
 
 
 def read_progress(path: Path) -> list[dict[str, Any]]:

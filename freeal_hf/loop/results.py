@@ -11,6 +11,7 @@ from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import RunError
 from freeal_hf.kinds.rounds import label_counts, read_labels
 from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.callbacks import LoopCallback, RunState
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting.report import summary, write_report
 from freeal_hf.tasks import Task
@@ -43,6 +44,23 @@ class RunResult:
     def report(self) -> Path:
         """Path of the HTML report."""
         return self.output_dir / run_folder.REPORT
+
+
+class ResultFiles(LoopCallback):
+    """Puts the results of the newest complete round at the top of the run's folder."""
+
+    def __init__(self) -> None:
+        self._are_written = False
+
+    def on_round_end(self, run: RunState, record: Mapping[str, Any]) -> None:
+        """Writes the results of the round."""
+        publish(RunFolder(run.output_dir), run.task, run.num_rounds)
+        self._are_written = True
+
+    def on_run_end(self, run: RunState) -> None:
+        """Writes the results if all rounds were complete before: the last process may have ended before it did."""
+        if not self._are_written:
+            publish(RunFolder(run.output_dir), run.task, run.num_rounds)
 
 
 def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:

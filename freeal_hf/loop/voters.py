@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.annotators.base import Annotator
 from freeal_hf.annotators.budget import Budget, Price
 from freeal_hf.annotators.cache import AnswerCache
-from freeal_hf.annotators.prices import price_of
-from freeal_hf.config import EngineConfig, LoopConfig, each_annotator
+from freeal_hf.annotators.prices import load_prices, price_of
+from freeal_hf.config import LoopConfig, each_annotator
 from freeal_hf.data.texts import extra_name
 from freeal_hf.errors import InputError
-from freeal_hf.loop.progress import Progress
+from freeal_hf.loop.callbacks import CallbackHandler
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ class Asking:
         cache (`AnswerCache`): Where answers are kept.
         budget (`Budget`): What may be spent.
         seed (`int`): Seed of every choice.
-        progress (`Progress`): Who is told how far it is.
+        callbacks (`CallbackHandler`): Told how far it is.
         disable_tqdm (`bool`): Whether to show no progress bar.
-        engine (`EngineConfig`): Where texts are annotated.
+        fill_cache (`Callable`, *optional*): Has an engine answer requests into the cache, see
+            `freeal_hf.ray.annotation.fill_cache`; by default this process asks.
     """
 
     task: Task
@@ -58,9 +59,9 @@ class Asking:
     cache: AnswerCache
     budget: Budget
     seed: int
-    progress: Progress
+    callbacks: CallbackHandler
     disable_tqdm: bool
-    engine: EngineConfig
+    fill_cache: Callable[..., None] | None = None
 
 
 def voters_of(
@@ -68,7 +69,7 @@ def voters_of(
     task: Task,
     dataset: "Dataset",
     options: Mapping[str, Any],
-    prices: Mapping[str, Price] | None,
+    prices: str | None,
     *,
     is_alone: bool,
 ) -> tuple[Voter, ...]:
@@ -79,7 +80,7 @@ def voters_of(
         task (`Task`): What is labelled.
         dataset (`Dataset`): The data, in which `column:` looks.
         options (`Mapping`): Arguments of an annotator given by name.
-        prices (`Mapping[str, Price]`, *optional*): The user's prices by model.
+        prices (`str`, *optional*): File with the user's prices by model.
         is_alone (`bool`): Whether the run has no others beside these.
 
     Raises:
@@ -106,6 +107,7 @@ def voters_of(
 
     split = [split_specs(one) if isinstance(one, str) else [one] for one in each_annotator(named)]
     specs = [spec for parts in split for spec in parts]
+    known_prices = load_prices(prices) if prices else None
     voters = []
     for spec in specs:
         if isinstance(spec, str):
@@ -116,7 +118,7 @@ def voters_of(
             make: Callable[[], Annotator] = partial(build_annotator, spec, options=own)
         else:
             annotator, make = spec, partial(_itself, spec)
-        voters.append(Voter(annotator, price_of(annotator, prices), make))
+        voters.append(Voter(annotator, price_of(annotator, known_prices), make))
     _check_kinds(voters, task)
     return tuple(voters)
 

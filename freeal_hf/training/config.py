@@ -262,9 +262,9 @@ class FreeALConfig(TrainingArguments):
                 "the names of the classes as FreeALTrainer(class_names=...), and the label column as "
                 "dataset_label_field="
             )
-        self.epochs_are_given = self.num_train_epochs is not None
         if self.num_train_epochs is None:
             self.num_train_epochs = DEFAULT_EPOCHS
+            self.epochs_are_given = False
         super().__post_init__()
         self.use_defaults_of(objective_named(self.objective))
         if self.label_smoothing_factor:
@@ -287,6 +287,11 @@ class FreeALConfig(TrainingArguments):
         for name in ("prediction_momentum", "token_dropout", "dropout"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "num_train_epochs":  # also if it is set later, by a user or by a hyperparameter search
+            self.epochs_are_given = value is not None
+        super().__setattr__(name, value)
 
     def use_defaults_of(self, objective: Objective) -> None:
         """Sets all arguments that are `None` to the defaults of an objective.

@@ -55,6 +55,13 @@ def test_a_run_pushes_every_round_as_it_ends(freeal_hf, hub, run_words, tmp_path
     assert TOKEN not in config
 
 
+def test_a_finished_run_is_pushed_when_the_push_is_asked_for_later(freeal_hf, hub, run_words):
+    assert freeal_hf(*run_words("reviews", "--num-rounds", 1)).code == 0
+    done = freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub"))
+    assert done.code == 0, done.err
+    assert list(hub.repos[DATASET].tags) == list(hub.repos[MODEL].tags) == ["round-0"]
+
+
 def test_the_hub_is_checked_before_anything_is_asked(freeal_hf, run_words, tmp_path):
     refused = freeal_hf(*run_words("reviews", "--push-to-hub"), token=READ_TOKEN)
     assert refused.code == 1

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.loop.progress import Progress, read_progress
+from freeal_hf import FreeAL, FreeALConfig
+from freeal_hf.loop.callbacks import RunState
+from freeal_hf.loop.progress import ProgressFile, read_progress
 from freeal_hf.training.diagnostics import loss_histogram
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
@@ -37,39 +38,31 @@ def test_every_selection_is_noted_with_its_losses_clean_and_noisy_apart(events, 
     assert all(sum(event["clean"]) + sum(event["noisy"]) == len(set(corpus["text"])) for event in epochs)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "steps_taken"), [({}, 80), ({"num_train_epochs": 3}, 30), ({"num_train_epochs": 6}, 60)]
-)
-def test_a_small_corpus_is_gone_through_more_often_unless_epochs_are_given(
-    epochs, steps_taken, task, corpus, student_folder, tmp_path
-):
-    quick = {name: value for name, value in QUICK_TRAINING.items() if name != "num_train_epochs"}
-    args = FreeALConfig(output_dir=str(tmp_path), **{**quick, **epochs})
-    loop = LoopConfig(num_rounds=1, min_train_steps=75)
-    FreeAL(task, KeywordAnnotator(), str(student_folder), args, loop).run(corpus)
-    assert steps(read_progress(tmp_path / "progress.jsonl"), 0, "training")[-1] == (steps_taken, steps_taken)
+@pytest.fixture
+def watched(task, tmp_path):
+    return RunState(task, tmp_path, num_rounds=1)
 
 
-def test_a_line_that_is_being_written_is_left_out(tmp_path):
+def test_a_line_that_is_being_written_is_left_out(watched, tmp_path):
     path = tmp_path / "progress.jsonl"
-    Progress(path).step(0, "annotating", 0, 3)
+    ProgressFile().on_annotation_progress(watched, 0, 0, 3)
     with path.open("a") as file:
         file.write('{"round": 0, "pha')
     assert read_progress(path) == [{"round": 0, "phase": "annotating", "done": 0, "total": 3}]
 
 
-def test_a_line_that_a_kill_tore_costs_no_more_than_the_one_after_it(tmp_path):
+def test_a_line_that_a_kill_tore_costs_no_more_than_the_one_after_it(watched, tmp_path):
     path = tmp_path / "progress.jsonl"
     path.write_text('{"round": 0, "pha')
     for done in (0, 3):
-        Progress(path).step(0, "annotating", done, 3)
+        ProgressFile().on_annotation_progress(watched, 0, done, 3)
     assert read_progress(path) == [{"round": 0, "phase": "annotating", "done": 3, "total": 3}]
 
 
-def test_a_phase_of_many_steps_does_not_fill_the_file(tmp_path):
-    progress = Progress(tmp_path / "progress.jsonl")
+def test_a_phase_of_many_steps_does_not_fill_the_file(watched, tmp_path):
+    progress = ProgressFile()
     for done in range(10_001):
-        progress.step(0, "annotating", done, 10_000)
+        progress.on_annotation_progress(watched, 0, done, 10_000)
     assert len((tmp_path / "progress.jsonl").read_text().splitlines()) < 1000
 
 

@@ -1,0 +1,74 @@
+"""The callback that pushes the rounds of a run to the Hub."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from freeal_hf.config import HubConfig
+from freeal_hf.errors import HubError
+from freeal_hf.hub.push import HubTarget, prepare_push, push_rounds
+from freeal_hf.loop.callbacks import LoopCallback, RunState
+from freeal_hf.loop.folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+class PushToHubCallback(LoopCallback):
+    """Pushes dataset and student to the Hub after each round.
+
+    The Hub is checked before an annotator is asked. A push that fails does not end the run: it is tried again after
+    the next round and at the end of the run. `FreeAL` adds this callback if `FreeALConfig.push_to_hub` is set.
+
+    Args:
+        config (`HubConfig`, *optional*): What is pushed, and how.
+        model_id (`str`, *optional*): Model repository; by default named after the run's folder.
+        private (`bool`, *optional*, defaults to `True`): Whether new repositories are private.
+        token (`str`, *optional*): Access token; by default the machine's.
+
+    Raises:
+        HubError: If the check or the push at the end of the run fails.
+    """
+
+    def __init__(
+        self,
+        config: HubConfig | None = None,
+        *,
+        model_id: str | None = None,
+        private: bool = True,
+        token: str | None = None,
+    ) -> None:
+        self._config, self._model_id, self._private, self._token = config or HubConfig(), model_id, private, token
+        self._target: HubTarget | None = None
+        self._is_pushed = False
+
+    def on_run_begin(self, run: RunState) -> None:
+        """Checks that the token may write to both repositories; creates them if they do not exist."""
+        self._target = prepare_push(
+            RunFolder(run.output_dir), self._config, model_id=self._model_id, private=self._private, token=self._token
+        )
+        self._is_pushed = False
+
+    def on_round_end(self, run: RunState, record: Mapping[str, Any]) -> None:
+        """Pushes the round, and rounds before it that are not on the Hub yet."""
+        try:
+            self._push(run)
+        except HubError as error:
+            logger.warning("Not pushed yet, the run goes on: %s", error)
+
+    def on_run_end(self, run: RunState) -> None:
+        """Pushes what is not on the Hub yet, also what an earlier process did not push before it ended."""
+        if self._is_pushed:
+            return
+        try:
+            self._push(run)
+        except HubError as error:
+            raise HubError(
+                f"The run is complete in {str(run.output_dir)!r}, but not on the Hub: {error} "
+                f"Repeat with: freeal-hf push {run.output_dir}"
+            ) from error
+
+    def _push(self, run: RunState) -> None:
+        assert self._target is not None  # set by on_run_begin
+        self._is_pushed = False
+        push_rounds(RunFolder(run.output_dir), self._target)
+        self._is_pushed = True

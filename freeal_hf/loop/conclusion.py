@@ -1,0 +1,74 @@
+"""The conclusion of a round: final labels, demonstrations for the next round, and its figures."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from freeal_hf.config import LoopConfig
+from freeal_hf.kinds.base import TaskKind
+from freeal_hf.kinds.corpus import Corpus
+from freeal_hf.kinds.rounds import Selection
+from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
+from freeal_hf.loop.preparation import RunData
+from freeal_hf.loop.rounds import Round
+from freeal_hf.loop.stopping import convergence_figures
+
+logger = logging.getLogger(__name__)
+
+
+def conclude(
+    round_: Round,
+    previous: Round | None,
+    data: RunData,
+    corpus: Corpus,
+    answers: Any,
+    votes: np.ndarray | None,
+    selection: Selection,
+    *,
+    kind: TaskKind[Any, Any, Any],
+    loop: LoopConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Writes the labels, the demonstration pool and the test labels of a round.
+
+    Args:
+        round_ (`Round`): The round.
+        previous (`Round`, *optional*): The round before.
+        data (`RunData`): The data.
+        corpus (`Corpus`): The texts with all human labels.
+        answers (`Answers`): The answers after the round.
+        votes (`np.ndarray`, *optional*): What each of several annotators answered.
+        selection (`Selection`): The student's judgement.
+        kind (`TaskKind`): The kind of the task.
+        loop (`LoopConfig`): How annotator and student take turns.
+        seed (`int`): Seed of every choice.
+
+    Returns:
+        `dict[str, Any]`: The figures of the round for its record, without costs.
+    """
+    labels, estimate = kind.label_rows(data.dataset, corpus, answers, selection, round_.number, seed, votes)
+    round_.write_labels(labels)
+    if not estimate["student_has_learnt"]:
+        logger.warning(
+            "The student of round %d has not learnt its labels: it changes none, and nothing is asked again on "
+            "its word. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
+            round_.number,
+        )
+        selection = replace(selection, is_clean=np.zeros_like(selection.is_clean))
+    wants_pool = loop.pool_size and loop.shots
+    pool = kind.choose_pool(corpus, answers, selection, loop, seed) if wants_pool else []
+    round_.write_demonstrations(pool, kind.task)
+    counts = count_rows(data.dataset, corpus, answers, labels, kind.text_labels(corpus, answers))
+    before = previous.read_labels() if previous is not None else None
+    figures = {**kind.score(labels), **estimate, **convergence_figures(labels, before), "counts": counts}
+    if data.test is not None:
+        rows = kind.test_rows(data.test, round_.student_path, round_.number)
+        round_.write_test_labels(rows)
+        if loop.setting == "inductive":
+            figures |= {name: score for name, score in kind.score(rows).items() if name.startswith("student_")}
+    logger.info("Round %d: %s", round_.number, describe_counts(counts))
+    for warning in count_warnings(counts):
+        logger.warning("Round %d: %s", round_.number, warning)
+    return figures

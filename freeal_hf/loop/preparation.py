@@ -1,0 +1,219 @@
+"""What a run reads and checks before its first call: data, test data, human labels, and what its folder holds."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.config import DataConfig, LoopConfig, each_annotator
+from freeal_hf.data.files import write_atomically
+from freeal_hf.data.human_labels import read_human_labels
+from freeal_hf.data.labels_csv import keep_columns
+from freeal_hf.data.tables import RawTable, raw_table
+from freeal_hf.data.texts import with_stored_ids
+from freeal_hf.embedded import resolve_model
+from freeal_hf.errors import InputError, RunError
+from freeal_hf.kinds.base import TaskKind
+from freeal_hf.kinds.corpus import Corpus
+from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.folder import RunFolder
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+_Kind = TaskKind[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data of a run.
+
+    Args:
+        dataset (`Dataset`): The rows.
+        test (`Dataset`, *optional*): The rows of the test data.
+        texts (`Corpus`): The distinct texts, without human labels.
+        human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The labels that people gave to this run.
+        columns (`RawTable`, *optional*): All columns of the user's data, for `labels.csv`.
+        repeated (`Sequence[str]`): Columns of the output that are the user's column of the same name.
+    """
+
+    dataset: "Dataset"
+    test: "Dataset | None"
+    texts: Corpus
+    human_labels: Sequence[Any]
+    columns: RawTable | None
+    repeated: Sequence[str]
+
+
+def read_rows(data: Any, kind: _Kind, text_columns: Sequence[str], annotators: Sequence[Any] = ()) -> "Dataset":
+    """Reads data, unless `read_data` returned them.
+
+    Args:
+        data: What `read_data` returned, or anything it reads.
+        kind (`TaskKind`): The kind of the task.
+        text_columns (`Sequence[str]`): Columns of the text.
+        annotators (`Sequence[Annotator | str]`, *optional*): Annotators whose columns are read too.
+
+    Returns:
+        `Dataset`: One row for each row of the data.
+    """
+    from freeal_hf.annotators.registry import columns_of
+
+    if {"id", "text", "note"} <= set(_names(data)):
+        return data
+    columns = columns_of([one for one in annotators if isinstance(one, str)])
+    return kind.read_rows(data, text_columns=text_columns, **_own_columns(data), extra_columns=columns)
+
+
+def prepare(
+    dataset: Any,
+    test_dataset: Any,
+    human_labels: Any,
+    *,
+    kind: _Kind,
+    folder: RunFolder,
+    loop: LoopConfig,
+    student: str,
+    text_columns: Sequence[str],
+    annotators: Sequence[Any],
+    source: DataConfig,
+    columns: RawTable | None,
+    allow_new_texts: bool,
+    overwrite: bool,
+) -> RunData:
+    """Reads and checks what a run is given. Nothing is written.
+
+    Args:
+        dataset, test_dataset, human_labels, columns, allow_new_texts, overwrite: As in `FreeAL.run`.
+        kind (`TaskKind`): The kind of the task.
+        folder (`RunFolder`): The run's folder.
+        loop (`LoopConfig`): How annotator and student take turns.
+        student (`str`): What the student starts from.
+        text_columns (`Sequence[str]`): Columns of the text.
+        annotators (`Sequence[Annotator | str]`): All annotators.
+        source (`DataConfig`): Where the data came from.
+
+    Raises:
+        InputError: If something cannot be used.
+    """
+    given = read_human_labels(human_labels, kind.task, text_columns=text_columns, allow_new_texts=allow_new_texts)
+    rows, used = read_rows(dataset, kind, text_columns, annotators), asdict(source)
+    if rows is not dataset:
+        columns, used = columns or raw_table(dataset), _own_columns(dataset)
+    # What is only scored does not need the annotators' columns.
+    test = None if test_dataset is None else read_rows(test_dataset, kind, text_columns)
+    if not overwrite:
+        rows = with_stored_ids(rows, folder.config().get("data_fingerprint"))
+    texts = kind.collect(rows)
+    found = kind.with_human_labels(texts, rows, given).human_rows
+    if given:
+        logger.info(
+            "Human labels: %d of %d match a text of the data; %d do not and are added as examples.",
+            found.matched,
+            len(given),
+            found.not_matched,
+        )
+    _check(texts, test, kind, loop, student)
+    names = [] if columns is None else columns.names
+    repeated = [name for name in ("id", "gold") if used.get(f"{name}_column") == name and name in names]
+    return RunData(rows, test, texts, given, columns, [*repeated, *kind.kept_columns(names, text_columns)])
+
+
+def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Corpus:
+    """Writes the data to the run's folder and adds the human labels that the run remembers.
+
+    Args:
+        data (`RunData`): The data.
+        kind (`TaskKind`): The kind of the task.
+        folder (`RunFolder`): The run's folder, claimed for this run.
+        num_rounds (`int`): How many rounds the run has at most.
+
+    Returns:
+        `Corpus`: The texts with all human labels.
+
+    Raises:
+        RunError: If the answers that are there are about other words.
+        InputError: If all rounds are complete and there are human labels that they did not know.
+    """
+    _refuse_other_words(data.dataset, kind, folder, num_rounds)
+    write_atomically(folder / run_folder.INPUT, lambda path: data.dataset.to_parquet(str(path)))
+    if data.columns is not None:
+        keep = partial(keep_columns, table=data.columns, count=len(data.dataset), repeated=data.repeated)
+        write_atomically(folder / run_folder.COLUMNS, keep)
+    known = known_human_labels(folder, num_rounds)
+    corpus = kind.with_human_labels(data.texts, data.dataset, data.human_labels, known)
+    last = folder.metrics(num_rounds - 1)
+    if last is not None and not last["budget_spent"] and corpus.human_labels != known:
+        raise InputError(
+            f"All {num_rounds} rounds are finished, and there are human labels that they did not know. Add a round "
+            f"for them: --num-rounds {num_rounds + 1}."
+        )
+    return corpus
+
+
+def known_human_labels(folder: RunFolder, num_rounds: int) -> list[Any]:
+    """What people had labelled when the newest round of a run began."""
+    for number in reversed(range(num_rounds)):
+        if folder.round(number).is_annotated:
+            return folder.round(number).read_human_labels()
+    return []
+
+
+def data_config(source: DataConfig | Mapping[str, Any] | None) -> DataConfig:
+    """Where the data came from, as a `DataConfig`.
+
+    Raises:
+        InputError: If a field has another name.
+    """
+    if isinstance(source, DataConfig):
+        return source
+    unknown = sorted(set(source or {}) - {item.name for item in fields(DataConfig)})
+    if unknown:
+        raise InputError(f"source has no field {unknown[0]!r}; its fields are those of DataConfig.")
+    return DataConfig(**(source or {}))
+
+
+def all_annotators(*named: Any) -> list[Any]:
+    """All annotators that a run names."""
+    return [one for some in named for one in each_annotator(some)]
+
+
+def _names(data: Any) -> Sequence[str]:
+    from datasets import Dataset
+
+    return data.column_names if isinstance(data, Dataset) else ()
+
+
+def _own_columns(data: Any) -> dict[str, str | None]:
+    """Which columns of data that are not read yet hold gold and ids: those of these names."""
+    names = _names(data)
+    has_gold = "gold" in names or "gold" in getattr(data, "columns", ())
+    return {"gold_column": "gold" if has_gold else None, "id_column": "id" if "id" in names else None}
+
+
+def _check(corpus: Corpus, test: "Dataset | None", kind: _Kind, loop: LoopConfig, student: str) -> None:
+    from freeal_hf.training.student import check_loads
+
+    if len(corpus.texts) < kind.task.num_labels:
+        raise InputError(
+            f"There are {len(corpus.texts)} different texts for {kind.task.num_labels} labels; a run needs at least "
+            "one text for each label. Give more texts or fewer labels."
+        )
+    if loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
+        raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
+    check_loads(resolve_model(student), shown=student)
+
+
+def _refuse_other_words(dataset: "Dataset", kind: _Kind, folder: RunFolder, num_rounds: int) -> None:
+    """Refuses to go on with sentences if the answers are about other words."""
+    stored = folder / run_folder.INPUT
+    has_answers = any(folder.round(number).is_annotated for number in range(num_rounds))
+    if has_answers and stored.is_file() and kind.has_other_words(stored, dataset):
+        raise RunError(
+            f"The run in {str(folder.path)!r} was begun by a version of freeal-hf that split its texts into other "
+            "words. Start it anew with --overwrite, which keeps the answers that were paid for, or choose another "
+            "--output-dir."
+        )

@@ -1,0 +1,108 @@
+"""Runs the rounds of a run that are not complete, one after the other."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from freeal_hf.kinds.corpus import Corpus
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.loop.annotate import annotate, votes_of
+from freeal_hf.loop.conclusion import conclude
+from freeal_hf.loop.distributed import Processes
+from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.preparation import RunData, known_human_labels
+from freeal_hf.loop.stopping import stopping_rule
+from freeal_hf.loop.training import StudentTraining
+from freeal_hf.loop.voters import Asking
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The rounds of a run.
+
+    Args:
+        folder (`RunFolder`): The run's folder, claimed for this run.
+        data (`RunData`): The data.
+        corpus (`Corpus`): The texts with all human labels.
+        asking (`Asking`): Whom to ask and how.
+        training (`StudentTraining`): How the student of each round is trained.
+        processes (`Processes`): The processes that train.
+    """
+
+    folder: RunFolder
+    data: RunData
+    corpus: Corpus
+    asking: Asking
+    training: StudentTraining
+    processes: Processes
+
+    def run(self) -> None:
+        """Runs the rounds until all are complete, the loop has converged, or the budget is spent."""
+        loop, budget = self.asking.loop, self.asking.budget
+        converged = stopping_rule(loop.stop_on)
+        records: list[dict[str, Any]] = []
+        known: Any = None  # the answers after the round before, if this process ran it
+        for number in range(loop.num_rounds):
+            record = self.folder.metrics(number)
+            if record is None or record["budget_spent"]:
+                logger.info("round %d of %d", number, loop.num_rounds)
+                record, known = self._run_round(number, known)
+                self.asking.callbacks.on_round_end(record)
+            else:
+                known = None
+                budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
+                budget.spent_cost += record["cost"] or 0.0
+            if record["budget_spent"]:
+                logger.warning("The budget is spent: the run ends with round %d. A larger one goes on.", number)
+                break
+            records.append(record)
+            is_heard = self.corpus.human_labels == known_human_labels(self.folder, loop.num_rounds)
+            if number + 1 < loop.num_rounds and is_heard and (reason := converged(records)):
+                logger.info("The loop has converged: %s.", reason)
+                break
+        if self.asking.refiners and number == 0 and record is not None:
+            logger.warning("The refine annotator was never asked: %s.", self._why_one_round(record))
+
+    def _run_round(self, number: int, known: Any) -> tuple[dict[str, Any], Any]:
+        """Runs a round.
+
+        Args:
+            number (`int`): The round.
+            known (`Answers`, *optional*): The answers after the round before; by default they are read.
+
+        Returns:
+            `tuple[dict, Answers]`: The round's record, and the answers after it.
+        """
+        round_, asking = self.folder.round(number), self.asking
+        round_.path.mkdir(parents=True, exist_ok=True)
+        answers, costs = annotate(number, self.folder, self.corpus, asking, known)
+        start = time.monotonic()
+        selection = self.training.train(round_, self.corpus, answers, self.processes, asking.callbacks)
+        figures = conclude(
+            round_,
+            self.folder.round(number - 1) if number else None,
+            self.data,
+            self.corpus,
+            answers,
+            votes_of(answers, asking),
+            selection,
+            kind=kind_of(asking.task),
+            loop=asking.loop,
+            seed=asking.seed,
+        )
+        costs["seconds"] = round(costs["seconds"] + time.monotonic() - start, 1)
+        record = {"round": number, **figures, **costs}
+        round_.write_metrics(record)
+        return record, answers
+
+    def _why_one_round(self, record: Mapping[str, Any]) -> str:
+        loop = self.asking.loop
+        if loop.num_rounds == 1:
+            return "its first round would be the second one, and there is only one (--num-rounds 1)"
+        if record["budget_spent"]:
+            return "the budget was spent in the first round"
+        return f"the loop converged after the first round (--stop-on {loop.stop_on})"

@@ -1,0 +1,143 @@
+"""The student's half of a round: it is trained on the answers, in all processes, and its judgement is kept."""
+
+import copy
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freeal_hf.config import LoopConfig
+from freeal_hf.data.files import remove, write_atomically
+from freeal_hf.embedded import resolve_model
+from freeal_hf.errors import DoubtfulAnswersError
+from freeal_hf.kinds.corpus import Corpus
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.kinds.rounds import Selection
+from freeal_hf.labels.doubts import REMEDY
+from freeal_hf.loop.callbacks import CallbackHandler
+from freeal_hf.loop.distributed import Processes
+from freeal_hf.loop.rounds import Round
+from freeal_hf.tasks import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from freeal_hf.training.config import FreeALConfig
+    from freeal_hf.training.trainer import FreeALTrainer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudentTraining:
+    """How the student of each round is trained.
+
+    Args:
+        task (`Task`): What is labelled.
+        student (`str`): Hub id or folder of the encoder that each student starts from.
+        args (`FreeALConfig`): How it is trained.
+        loop (`LoopConfig`): How annotator and student take turns.
+        text_columns (`Sequence[str]`): Columns of the text.
+    """
+
+    task: Task
+    student: str
+    args: "FreeALConfig"
+    loop: LoopConfig
+    text_columns: Sequence[str]
+
+    def train(
+        self, round_: Round, corpus: Corpus, answers: Any, processes: Processes, callbacks: CallbackHandler
+    ) -> Selection:
+        """Trains the student of a round, with all processes, or reads its judgement if it is trained.
+
+        Args:
+            round_ (`Round`): The round.
+            corpus (`Corpus`): The texts.
+            answers (`Answers`): The answers after the round.
+            processes (`Processes`): The processes that train.
+            callbacks (`CallbackHandler`): Told about the steps.
+
+        Raises:
+            DoubtfulAnswersError: If the answers should not be trained on before the user confirms them.
+        """
+        if round_.is_trained:
+            return round_.read_selection()
+        round_.write_training_set(kind_of(self.task).training_set(corpus, answers))
+        processes.call(round_.number)
+        trainer, first_embeddings = self.train_together(round_, callbacks)
+        found = trainer.selection
+        assert found is not None  # train() leaves it
+        embeddings = (found.embeddings.astype(np.float16), first_embeddings.astype(np.float16))
+        selection = Selection(found.losses, found.is_clean, found.probabilities, *embeddings)
+        round_.write_selection(selection)
+        remove(round_.training_set_path)
+        return selection
+
+    def train_together(
+        self, round_: Round, callbacks: CallbackHandler | None = None
+    ) -> "tuple[FreeALTrainer, np.ndarray]":
+        """Trains and saves the student of a round; each process calls it.
+
+        Args:
+            round_ (`Round`): The round, whose training set the first process has written.
+            callbacks (`CallbackHandler`, *optional*): Told about the steps; given in the first process only.
+
+        Returns:
+            `tuple[FreeALTrainer, np.ndarray]`: The trainer, and the embeddings before the training.
+        """
+        from freeal_hf.loop.terminal import hide_figures
+        from freeal_hf.training.checkpoints import has_checkpoint
+        from freeal_hf.training.diagnostics import DiagnosticsCallback
+        from freeal_hf.training.trainer import FreeALTrainer
+
+        dataset = round_.read_training_set()
+        trainer = FreeALTrainer(
+            model=resolve_model(self.student),
+            args=self._args(round_.checkpoints_path, len(dataset)),
+            train_dataset=dataset,
+        )
+        hide_figures(trainer)
+        if callbacks is not None:
+            on_step = partial(callbacks.on_train_step, round_.number)
+            on_selection = partial(callbacks.on_selection, round_.number)
+            trainer.add_callback(DiagnosticsCallback(trainer, on_step, on_selection))
+        if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
+            trainer.model.config.text_columns = list(self.text_columns)  # type: ignore[union-attr]
+        first_embeddings = trainer.first_embeddings()
+        self._check_answers(round_.number, dataset, first_embeddings)
+        trainer.train(resume_from_checkpoint=has_checkpoint(round_.checkpoints_path))
+        if self.args.process_index == 0:
+            write_atomically(round_.student_path, lambda path: trainer.save_model(str(path)))
+        else:
+            trainer.save_model(str(round_.student_path))  # writes nothing; hands over its part of the weights
+        return trainer, first_embeddings
+
+    def _check_answers(self, number: int, dataset: "Dataset", embeddings: np.ndarray) -> None:
+        """Ends all processes before the training if the user must confirm the answers first."""
+        reason = kind_of(self.task).doubt(dataset, embeddings, self.args.seed)
+        if reason is None:
+            return
+        if not self.loop.allow_doubtful_answers:
+            raise DoubtfulAnswersError(f"{reason} {REMEDY}", reason)
+        if self.args.process_index == 0:
+            logger.warning("Round %d: %s You confirmed it; there is no estimate of the labels.", number, reason)
+
+    def _args(self, checkpoints: Path, num_samples: int) -> "FreeALConfig":
+        args = copy.copy(self.args)
+        if not args.epochs_are_given:
+            per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+            steps = math.ceil(num_samples / per_step)
+            args.num_train_epochs = max(args.num_train_epochs, math.ceil(self.loop.min_train_steps / steps))
+        args.output_dir = str(checkpoints)
+        args.use_standard_columns()  # the training set is the loop's own
+        args.push_to_hub = False
+        # Without an accelerator torch warns, once an epoch, that it cannot pin.
+        args.dataloader_pin_memory = args.dataloader_pin_memory and args.device.type != "cpu"
+        args.save_strategy, args.save_total_limit = type(args.save_strategy)("epoch"), 1
+        return args
