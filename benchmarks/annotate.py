@@ -1,12 +1,12 @@
-"""Throughput and memory of the annotation driver against a bare loop over the same client, and against peers.
+"""Measures throughput and memory of the annotation driver, a simple loop over the same client, and peers.
 
     python benchmarks/annotate.py [--requests 10000] [--latency 0.05] [--concurrency 256] [--repeats 3]
         [--peer autolabel PYTHON 1000] [--peer distilabel PYTHON 10000]
 
-Starts `tests/servers/chat.py` as a process of its own on the last core, runs both sides on the others, in turns, and
-prints one line a side. The bare loop is what one writes without this package: a semaphore around
-`AsyncInferenceClient.chat_completion`, no cache, no retries, no parsing. Peers run in an environment of their own (its
-Python, and how many requests); see `annotate_peers.py`.
+The script starts `tests/servers/chat.py` in its own process on the last core. Both sides run in turns on the other
+cores, and a line is printed for each. The simple loop is a semaphore around `AsyncInferenceClient.chat_completion`,
+without cache, retries or parsing. Peers run in their own environment (its Python, and the number of requests); see
+`annotate_peers.py`.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def requests(count: int) -> Iterator[AnnotationRequest]:
 
 @contextmanager
 def server(latency: float) -> Iterator[str]:
-    """The server in a process of its own, on the last core."""
+    """Starts the server in its own process, on the last core."""
     command = [sys.executable, str(ROOT / "tests/servers/chat.py"), "--latency", str(latency)]
     command += ["--models", PEERS_MODEL, "--free-text", '{"labels": "positive"}']
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -120,7 +120,7 @@ def driven(url: str, count: int, concurrency: int, probabilities: bool) -> float
 
 
 def peak_memory(url: str, count: int, concurrency: int) -> float:
-    """Most memory, in MB, of a process of its own that annotates so many texts."""
+    """Peak memory, in MB, of a process that annotates a number of texts."""
     command = [sys.executable, __file__, "--memory-of", str(count), "--url", url, "--concurrency", str(concurrency)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

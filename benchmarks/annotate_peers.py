@@ -1,11 +1,10 @@
-"""Throughput of peers on the requests of `benchmarks/annotate.py`; run with the Python of a peer's own environment.
+"""Measures the throughput of peers on the requests of `benchmarks/annotate.py`. Run it with the Python of the peer.
 
     python benchmarks/annotate_peers.py autolabel  URL COUNT      # pip install "refuel-autolabel[openai]" "openai<1"
     python benchmarks/annotate_peers.py distilabel URL COUNT      # pip install "distilabel[openai]"
 
-`benchmarks/annotate.py --peer NAME=PYTHON ...` does so, against the same server process. Each peer is set up as its
-documentation shows it for an OpenAI-compatible server and prints its requests per second; none of them is tuned beyond
-that.
+`benchmarks/annotate.py --peer NAME=PYTHON ...` calls it with the same server. Each peer is set up as its documentation
+shows for an OpenAI-compatible server, without further tuning, and prints its requests per second.
 """
 
 import os

@@ -1,17 +1,17 @@
-"""Which texts to label first: test accuracy of a student after 32, 64 and 128 labels, per strategy.
+"""Compares strategies that choose texts to label: test accuracy of a student after 32, 64 and 128 labels.
 
     python benchmarks/instance_selection.py --data ../shared/data
     python benchmarks/instance_selection.py --data ../shared/data --fine-tune trec    # a fine-tuned student, slower
 
-Not named select.py: scripts in a folder shadow the standard library's modules for each other, and `select` is one.
+The script is not called select.py, because it would shadow the module `select` of the standard library.
 
-The first table's student is a logistic regression on the embeddings of all-MiniLM-L6-v2 as it is, so that every
-strategy can be run on five seeds; dropout (for BALD) is on the embeddings. `--fine-tune` trains MiniLM itself
-(`FreeALTrainer`, cross-entropy on all labels) on the texts chosen for the largest budget. Gold answers when a strategy
-asks for a label. In `llm (stand-in)` the embedded annotator chooses in a language model's place: no figure of an LLM.
-Strategies that need a student, and small-text's, begin with 16 texts drawn at random, the same for all, which count.
-small-text (https://github.com/webis-de/small-text) is given the same embeddings, probabilities and labels; without it
-(`pip install small-text`) its rows are left out, and the script says so.
+In the first table the student is a logistic regression on the embeddings of all-MiniLM-L6-v2, so that all strategies
+can be run with five seeds; dropout (for BALD) is applied to the embeddings. `--fine-tune` trains MiniLM itself
+(`FreeALTrainer`, cross-entropy on all labels) on the texts that were chosen with the largest budget. The labels come
+from gold. In `llm (stand-in)` the embedding annotator chooses in place of a language model, so it is not a result of
+an LLM. Strategies that need a student, and those of small-text, start with the same 16 random texts, which count.
+small-text (https://github.com/webis-de/small-text) gets the same embeddings, probabilities and labels. If it is not
+installed (`pip install small-text`), its rows are left out, and the script says so.
 """
 
 import argparse
@@ -69,7 +69,7 @@ Select = Callable[[Pool, int, int], list[int]]
 
 
 class StandIn(TextChooser):
-    """Chooses in the place of a language model: round the labels that the embedded annotator guesses, surest first."""
+    """Chooses in place of a language model: the most confident texts of each label in turn."""
 
     def __init__(self, annotator: EmbeddingAnnotator) -> None:
         self.annotator = annotator

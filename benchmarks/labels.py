@@ -1,10 +1,10 @@
-"""Final labels and their estimated accuracy against gold, from recorded answers and finished runs.
+"""Compares final labels and their estimated accuracy with gold, for recorded answers and finished runs.
 
     python benchmarks/labels.py --data ../shared/data                       # recorded answers of LLMs: minutes
-    python benchmarks/labels.py --data ../shared/data --runs FOLDER [...]   # and runs that benchmarks/loop.py left
+    python benchmarks/labels.py --data ../shared/data --runs FOLDER [...]   # also the runs of benchmarks/loop.py
 
-Recorded answers (babe: 13 LLMs; mr: GPT-3.5) need no student to be trained: a logistic regression on frozen MiniLM
-embeddings, asked for texts whose label it has not seen, stands in for it. Gold only scores.
+For recorded answers (babe: 13 LLMs; mr: GPT-3.5) no student is trained. Its stand-in is a logistic regression on
+frozen MiniLM embeddings, which predicts texts whose label it has not seen. Gold is only used for scores.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The whole loop with the embedded annotator: round-0 annotations against final labels and the student.
+"""Runs the complete loop with the embedding annotator, and compares round-0 annotations, final labels and student.
 
     python benchmarks/loop.py --data ../shared/data            # trec, subj, mr; 2 rounds; 3 seeds
     python benchmarks/loop.py --data ../shared/data --quick    # a smoke run: one seed, 1,000 texts of each
 
-Each folder under --data holds `train.csv` and `test.csv` with `text,gold` and a `task.yaml`. Gold only scores. The
-runs stay in --runs: started again, the script goes on where it was.
+Each folder in --data has `train.csv` and `test.csv` with `text,gold`, and a `task.yaml`. Gold is only used for scores.
+The runs are stored in --runs. If the script is started again, it continues.
 """
 
 import argparse

@@ -1,19 +1,19 @@
-"""Entities under an LLM's mistakes: plain training, ours, and gold as the ceiling.
+"""Measures students for entities on labels with the errors of an LLM: plain training, freeal-hf, and gold.
 
     python benchmarks/ner.py --data ../shared/data --quick    # a smoke run of minutes
     python benchmarks/ner.py --data ../shared/data            # seed 0 to 2 on subsets
     python benchmarks/ner.py --data ../shared/data --full     # all rows
-    python benchmarks/ner.py --report                         # the tables of what has been run
+    python benchmarks/ner.py --report                         # the tables of finished cells
 
-Labels: `wikigold:llm` are the tags of GPT-3.5 (real), `bc5cdr:68` and `bc5cdr:30` noise made to look like an LLM's
-(see `PROFILES` and `worsen`) of entity F1 about 68 and 30; `chemical:68` and `disease:30` have that type alone, at
-about the F1 that GPT-3.5 is published to reach on it (67.85 and 29.60).
+Labels: `wikigold:llm` are the tags of GPT-3.5 (real). `bc5cdr:68` and `bc5cdr:30` have artificial noise like that of
+an LLM (see `PROFILES` and `worsen`), with an entity F1 of about 68 and 30. `chemical:68` and `disease:30` have only
+one type, with about the published F1 of GPT-3.5 (67.85 and 29.60).
 
-Each finished cell is a line of the results file; a cell that stands there is not run again. Gold labels score and
-nothing else, but for the ceiling `gold`. The test set never chose anything: the defaults of the method were chosen by
-scores on the last training sentences of bc5cdr, which no cell of the subsets trains on (`held_back`). Every student is
-all-MiniLM-L6-v2, bf16 autocast, frozen word embeddings, batch 16, learning rate 3e-4, linear decay, batches grouped by
-length.
+Each finished cell is a line of the results file, and is not run again. Gold labels are only used for scores, except in
+the upper bound `gold`. The test set was never used to choose anything. The defaults of the method were chosen by
+scores on the last training sentences of bc5cdr, on which no cell of the subsets is trained (`held_back`). All students
+are all-MiniLM-L6-v2 with bf16 autocast, frozen word embeddings, batch 16, learning rate 3e-4, linear decay, and
+batches grouped by length.
 """
 
 import argparse

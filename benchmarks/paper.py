@@ -1,16 +1,16 @@
-"""Our row beside the published ones (FreeAL, Xiao et al., EMNLP 2023), for the eight datasets of the publication.
+"""Compares freeal-hf with the published results (FreeAL, Xiao et al., EMNLP 2023) on the eight datasets of the paper.
 
     python benchmarks/paper.py --data ../shared/data --limit 1000
     python benchmarks/paper.py --data FOLDER --student roberta-base --annotator endpoint:MODEL   # as published
 
-A dataset is a folder under --data with `task.yaml` and `train.csv`, `test.csv` (`text, gold`) or, of entities,
-`train.jsonl`, `test.jsonl` (`tokens, gold_tags`); BC5CDR is run as published, once for each of its types alone. Both
-settings of the publication are scored: transductive, the student on the texts that it learnt from, and inductive, the
-same student on the test split. Labels: those of --annotator; else, where `train.csv` has a column `llm`, what a
-language model answered in the published run (round 0 only: recorded answers cannot be asked again with
-demonstrations); else the embedded annotator, two rounds, which is no language model and marks entities weakly. A
-column `back_translation` serves as second view. What cannot be run is said, with the reason. Gold only scores. The
-runs stay in --runs: started again, the script goes on where it was.
+A dataset is a folder in --data with `task.yaml` and `train.csv`, `test.csv` (`text, gold`), or for entities
+`train.jsonl`, `test.jsonl` (`tokens, gold_tags`). BC5CDR is run as in the paper, once for each of its types. Both
+settings of the paper are scored: transductive (the student on its training texts) and inductive (the same student on
+the test split). The labels are those of --annotator. By default they are the answers of the published run, if
+`train.csv` has a column `llm` (round 0 only, because recorded answers cannot use demonstrations), or otherwise those
+of the embedding annotator in two rounds, which is not a language model and weak for entities. A column
+`back_translation` is used as second view. If a dataset cannot be run, the script prints the reason. Gold is only used
+for scores. The runs are stored in --runs. If the script is started again, it continues.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""How much of the prompts a server's prefix cache can serve, and what sharing demonstrations costs in similarity.
+"""Measures the share of prompt tokens that a prefix cache can serve, and the similarity of shared demonstrations.
 
     python benchmarks/prompts.py [--data ../shared/data] [--texts 2000] [--shots 10] [--cache-tokens 200000]
 
-For each corpus the prompts of `driver.run` are built, in the order in which they are sent, and put through a model
-of a prefix cache as vLLM keeps it: blocks of 16 tokens, each valid only after all blocks before it, the least recently
-used dropped. Tokens are MiniLM's word pieces, the only tokenizer that needs no network here; the shares hardly depend
-on it. Reported: the share of prompt tokens that the cache serves, and the mean cosine similarity of a text to its
-demonstrations.
+For each corpus, the prompts of `driver.run` are built in the order in which they are sent, and are given to a model of
+the prefix cache of vLLM: blocks of 16 tokens, each only valid after all blocks before it; the least recently used
+block is dropped. Tokens are the word pieces of MiniLM, because its tokenizer needs no network; the shares hardly
+depend on the tokenizer. The script prints the share of prompt tokens that the cache serves, and the mean cosine
+similarity of a text and its demonstrations.
 """
 
 import argparse

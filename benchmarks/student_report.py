@@ -1,4 +1,4 @@
-"""Tables of what `student.py` has run: accuracies, the distance closed, the selection's quality. In Markdown."""
+"""Makes Markdown tables of the results of `student.py`: accuracies, gaps closed, and quality of the selection."""
 
 from typing import Any
 

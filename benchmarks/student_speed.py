@@ -1,11 +1,13 @@
-"""What the method costs: a training step, the selection and memory against plain Trainer, an epoch against the
-published recipe. All on the first rows of mr with its back-translations, all-MiniLM-L6-v2, batch 32, bf16 autocast.
+"""Measures the cost of the method compared with plain Trainer and the published recipe.
+
+Compares a training step, the selection and memory with plain Trainer, and an epoch with the published recipe, on the
+first rows of mr with back-translations: all-MiniLM-L6-v2, batch 32, bf16 autocast.
 
     python benchmarks/student_speed.py --data ../shared/data --quick    # 320 rows
     python benchmarks/student_speed.py --data ../shared/data            # 1,600 rows, about an hour on one core
 
-Seconds are processor seconds of a process with one thread, which other work on the machine hardly disturbs; each side
-runs in a process of its own, so that its peak memory is its own, and the sides take turns.
+Seconds are processor seconds of a process with one thread, which hardly depend on other work on the machine. Each side
+runs in its own process, to measure its peak memory, and the sides take turns.
 """
 
 import argparse

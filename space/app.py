@@ -1,4 +1,4 @@
-"""What a Space on the Hub runs: the web app of the package `freeal-hf`."""
+"""The app of a Space on the Hub. It starts the web app of the package `freeal-hf`."""
 
 from freeal_hf.web.__main__ import main
 
