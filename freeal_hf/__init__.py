@@ -1,4 +1,4 @@
-"""freeal-hf: an LLM labels, a small student learns without the noise, and the two teach each other (FreeAL)."""
+"""freeal-hf: labels texts with an LLM, and trains a small student that is robust to wrong labels (FreeAL)."""
 
 import warnings
 from importlib import import_module
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Public name -> module that defines it. Nothing is imported before it is asked for, so that `import freeal_hf`
-# and `freeal-hf --help` stay quick and a missing extra is felt only by those who use it.
+# The module of each public name. Modules are imported on demand, so that `import freeal_hf` and `freeal-hf --help` are
+# fast, and a missing extra only matters if it is used.
 _PUBLIC = {
     "Annotation": "freeal_hf.annotators.requests",
     "AnnotationRequest": "freeal_hf.annotators.requests",

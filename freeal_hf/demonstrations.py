@@ -1,4 +1,4 @@
-"""The bridge between annotator and student: demonstrations are generated, chosen and retrieved."""
+"""Generates, chooses and retrieves demonstrations."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 _STYLE_EXAMPLES = 5
 _TEXTS_PER_REQUEST = 5
-_CLUSTERED = 10_000  # samples that are clustered without a second thought
-_SAMPLES_PER_CENTRE = 256  # so that a centre's standard error is a 16th of its cluster's spread
-_SEARCHED_EXACTLY = 20_000  # demonstrations of a label; benchmarks/README.md says why
+_CLUSTERED = 10_000  # up to this number, all samples are clustered
+_SAMPLES_PER_CENTRE = 256  # the standard error of a centre is then 1/16 of the spread of its cluster
+_SEARCHED_EXACTLY = 20_000  # demonstrations of a label; see benchmarks/README.md
 _CHUNK = 4096
 
 
@@ -43,25 +43,27 @@ def generate_demonstrations(
     ledger: "Ledger | None" = None,
     budget: "Budget | None" = None,
 ) -> list[Demonstration]:
-    """Lets the annotator write the demonstrations of round 0 (FreeAL, section 3.2: label-conditional generation).
+    """Generates the demonstrations of round 0 with the annotator.
 
-    A text is kept if it is new, no copy of a corpus text, and the annotator itself gives it the label that it was
-    written for. In an entity task it is written with its entities, for each type and for none at all; what does not
-    stand in it is left out, and it is kept if it names what it was written for and the annotator, asked anew, finds
-    the same entities.
+    A text is kept if it is new, not a copy of a text of the corpus, and the annotator gives it the label for which it
+    was written. In an entity task texts are written with their entities, for each type and without entities. Entities
+    that are not in the text are dropped. The text is kept if it has the type for which it was written, and the
+    annotator finds the same entities in it.
+
+    Source: FreeAL (Xiao et al., EMNLP 2023), section 3.2, label-conditional generation.
 
     Args:
         task (`Task`): The task.
-        annotator (`TextGenerator`): Who writes.
-        texts (`Sequence[str]`): The unlabelled corpus; a few texts of it are shown for their style.
-        per_label (`int`): How many texts to ask for per label.
-        seed (`int`): Seed of the choice of style examples.
-        cache (`AnswerCache`, *optional*): Cache of paid answers.
-        ledger (`Ledger`, *optional*): Where calls, tokens and cost are booked.
-        budget (`Budget`, *optional*): What may be spent.
+        annotator (`TextGenerator`): The annotator.
+        texts (`Sequence[str]`): The unlabelled corpus. A few texts are examples of the style.
+        per_label (`int`): The number of texts to write for each label.
+        seed (`int`, *optional*, defaults to 0): The random seed of the choice of examples.
+        cache (`AnswerCache`, *optional*): The cache of paid answers.
+        ledger (`Ledger`, *optional*): The ledger that counts calls, tokens and cost.
+        budget (`Budget`, *optional*): The limits of tokens and cost.
 
     Returns:
-        `list[Demonstration]`: At most `per_label` for each of `task.shot_labels`; a label may have none.
+        `list[Demonstration]`: At most `per_label` demonstrations for each of `task.shot_labels`.
     """
     requests = generation_requests(task, texts, per_label=per_label, seed=seed)
     written = in_order(run(generation_work(annotator, task), requests, cache=cache, ledger=ledger, budget=budget))
@@ -79,10 +81,13 @@ def generate_demonstrations(
 
 
 def generation_requests(task: Task, texts: Sequence[str], *, per_label: int, seed: int = 0) -> list[GenerationRequest]:
-    """What is asked of an annotator that writes the demonstrations of round 0.
+    """Makes the requests for the demonstrations of round 0.
 
     Args:
         task (`Task`), texts (`Sequence[str]`), per_label (`int`), seed (`int`): As in `generate_demonstrations`.
+
+    Returns:
+        `list[GenerationRequest]`: The requests.
     """
     rng = np.random.default_rng(seed)
     requests = []
@@ -109,27 +114,31 @@ def choose_demonstrations(
     candidate_fraction: float = 0.2,
     seed: int = 0,
 ) -> list[Demonstration]:
-    """Chooses demonstrations among the clean samples (FreeAL, section 3.3).
+    """Chooses the demonstration pool from the clean samples.
 
-    Per label the `candidate_fraction` of the candidates with the smallest loss is clustered by k-means on the
-    student's embeddings, and the sample nearest to each centre enters the pool. Of more than 10,000 candidates the
-    centres are those of a random sample with 256 for each; the nearest sample is sought among all.
+    For each label, the candidates with the smallest losses (a share of `candidate_fraction`) are clustered by k-means
+    on the embeddings of the student. The sample nearest to each centre becomes a demonstration. If there are more than
+    10,000 candidates, the centres are computed from a random sample with 256 candidates for each centre, and the
+    nearest sample is searched among all candidates.
+
+    Source: FreeAL (Xiao et al., EMNLP 2023), section 3.3.
 
     Args:
         texts (`Sequence[str]`), ids (`Sequence[str]`): The `n` samples.
-        labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
-        losses (`np.ndarray` of shape `(n,)`): The student's loss on `labels`.
-        is_candidate (`np.ndarray` of shape `(n,)`): True where the sample is clean and the student agrees.
-        embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings.
-        num_labels (`int`): Number of labels.
-        is_human (`np.ndarray` of shape `(n,)`, *optional*):
-            True where a person gave the label: always a candidate, whatever loss and student say.
-        pool_size (`int`): Size of the whole pool, divided equally among the labels.
-        candidate_fraction (`float`): Fraction of each label's candidates that may be chosen.
-        seed (`int`): Seed of the clustering.
+        labels (`np.ndarray` of shape `[n]`): The label ids; -1 means none.
+        losses (`np.ndarray` of shape `[n]`): The losses of the student for `labels`.
+        is_candidate (`np.ndarray` of shape `[n]`): Whether the sample is clean and the student agrees with its label.
+        embeddings (`np.ndarray` of shape `[n, hidden size]`): The embeddings of the student.
+        num_labels (`int`): The number of labels.
+        is_human (`np.ndarray` of shape `[n]`, *optional*): Whether a person gave the label. Such samples are always
+            candidates.
+        pool_size (`int`, *optional*, defaults to 100): The size of the pool, divided equally among the labels.
+        candidate_fraction (`float`, *optional*, defaults to 0.2): The share of the candidates of each label that can
+            be chosen.
+        seed (`int`, *optional*, defaults to 0): The random seed of the clustering.
 
     Returns:
-        `list[Demonstration]`: Ordered by label. A label with few candidates has few demonstrations, or none.
+        `list[Demonstration]`: The demonstrations, ordered by label. A label with few candidates has few or none.
     """
     per_label = max(1, pool_size // num_labels)
     sure = np.zeros(len(labels), dtype=bool) if is_human is None else is_human
@@ -147,7 +156,7 @@ def choose_demonstrations(
 
 
 def _medoids(members: np.ndarray, embeddings: np.ndarray, k: int, seed: int) -> list[int]:
-    """The member nearest to each of `k` centres, which are those of a sample of the members where there are many."""
+    """Returns the member nearest to each of `k` centres. For many members, the centres are computed from a sample."""
     if len(members) <= k:
         return sorted(members.tolist())
     sample, most = members, max(_CLUSTERED, _SAMPLES_PER_CENTRE * k)
@@ -169,19 +178,25 @@ def _medoids(members: np.ndarray, embeddings: np.ndarray, k: int, seed: int) -> 
 def nearest_demonstrations(
     queries: np.ndarray, pool: np.ndarray, pool_labels: np.ndarray, *, per_label: int
 ) -> list[list[int]]:
-    """Retrieves for each text the nearest demonstrations of every label by cosine similarity.
+    """Retrieves the nearest demonstrations of each label for each text, by cosine similarity.
 
-    Exactly, or, of labels with more than 20,000 demonstrations, by an approximate index (HNSW of usearch, if it is
-    installed), which found 99 % of the true ten nearest of 20,000 in half of the time.
+    The search is exact. For labels with more than 20,000 demonstrations an approximate index is used (HNSW of usearch,
+    if it is installed), which found 99 % of the true ten nearest of 20,000 in half of the time.
 
     Args:
-        queries (`np.ndarray` of shape `(n, d)`): Embeddings of the texts.
-        pool (`np.ndarray` of shape `(m, d)`): Embeddings of the demonstrations.
-        pool_labels (`np.ndarray` of shape `(m,)`): Their labels.
-        per_label (`int`): Demonstrations per label (fewer where a label has fewer).
+        queries (`np.ndarray` of shape `[n, hidden size]`): The embeddings of the texts.
+        pool (`np.ndarray` of shape `[m, hidden size]`): The embeddings of the demonstrations.
+        pool_labels (`np.ndarray` of shape `[m]`): The labels of the demonstrations.
+        per_label (`int`): The maximum number of demonstrations of each label.
 
     Returns:
-        `list[list[int]]`: For each text the indices of its demonstrations in the pool, the nearest last.
+        `list[list[int]]`: The indices of the demonstrations of each text in the pool, with the nearest last.
+
+    Example:
+
+        >>> pool, labels = np.eye(3, dtype=np.float32), np.array([0, 0, 1])
+        >>> nearest_demonstrations(pool[:1], pool, labels, per_label=1)
+        [[2, 0]]
     """
     if len(pool) == 0:
         return [[] for _ in range(len(queries))]
@@ -199,7 +214,7 @@ def nearest_demonstrations(
 
 
 def _search(pool: np.ndarray) -> Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]:
-    """What finds the nearest `k` rows of a pool and their similarity: exactly, or by an index where there are many."""
+    """Returns a function that finds the nearest `k` rows of a pool and their similarities, with an index if needed."""
     import torch
 
     if len(pool) > _SEARCHED_EXACTLY:
@@ -214,11 +229,11 @@ def _search(pool: np.ndarray) -> Callable[[np.ndarray, int], tuple[np.ndarray, n
                 return matches.keys.astype(int), 1 - matches.distances
 
             return approximate
-        logger.info("%d demonstrations are searched one by one; an index is quicker: pip install usearch", len(pool))
+        logger.info("%d demonstrations are searched without an index; it is faster: pip install usearch", len(pool))
     columns = torch.from_numpy(pool).T
 
     def exact(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        top = (torch.from_numpy(queries) @ columns).topk(k, dim=1)  # a tenth of the time of NumPy's partial sort
+        top = (torch.from_numpy(queries) @ columns).topk(k, dim=1)  # ten times faster than partial sort in NumPy
         return top.indices.numpy(), top.values.numpy()
 
     return exact

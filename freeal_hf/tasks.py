@@ -1,4 +1,4 @@
-"""What is labelled: the task, its labels, and the demonstrations that show them."""
+"""Tasks, their labels, and demonstrations."""
 
 import re
 import unicodedata
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 NO_LABEL = -1
-"""Label id of a text that has no label. It never enters a supervised loss."""
+"""The label id of a text without a label. It is never used in a supervised loss."""
 
 OUTSIDE = "O"
-"""Tag of a word that belongs to no entity."""
+"""The tag of a word outside of entities."""
 
 Named = tuple[tuple[str, str], ...]
-"""Entities as they are written, each with its type."""
+"""The words and the type of each entity."""
 
 _NAME_KEYS = ("name", "label")
 _TRUTH = {"true": "1", "false": "0"}
@@ -31,22 +31,42 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII
 
 
 def bio_tags(types: Iterable[str]) -> list[str]:
-    """The BIO tags of entity types in the order of their ids: `O`, then `B-` and `I-` of each type."""
+    """Returns the BIO tags of entity types in the order of their ids: `O`, then `B-` and `I-` of each type.
+
+    Args:
+        types (`Iterable[str]`): The entity types.
+
+    Returns:
+        `list[str]`: The tags.
+
+    Example:
+
+        >>> bio_tags(["person"])
+        ['O', 'B-person', 'I-person']
+    """
     return [OUTSIDE, *(f"{mark}-{name}" for name in types for mark in "BI")]
 
 
 def is_missing(label: Any) -> bool:
-    """Whether a text has no label, or a sentence has not a tag for every word."""
+    """Returns whether a label, or a tag of a sentence, is missing.
+
+    Args:
+        label (`Any`): A label id, or the tag ids of a sentence.
+
+    Returns:
+        `bool`: Whether the text has no label, or a word of the sentence has no tag.
+    """
     return NO_LABEL in label or not label if isinstance(label, list) else bool(label == NO_LABEL)
 
 
 def normal_form(text: str) -> str:
-    """The form in which texts and names are compared: Unicode NFC, no outer blanks, one space for a run of blanks.
-
-    Every join by text or by name uses it on both sides.
+    """Returns the form in which texts and names are compared: Unicode NFC, without outer blanks, with single spaces.
 
     Args:
         text (`str`): A text, a label name or a column name.
+
+    Returns:
+        `str`: The normal form.
 
     Example:
 
@@ -58,16 +78,15 @@ def normal_form(text: str) -> str:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A text with its label, shown to the annotator.
+    """A text with its label for the prompt of the annotator.
 
     Args:
         text (`str`): The text.
-        label (`int`): Id of its label in the task.
-        source (`str`): Where it comes from: `"generated"` by the annotator, `"selected"` among the clean samples, or
-            `"human"`, labelled by a person.
-        id (`str`, *optional*): Id of the sample that it was selected from.
-        entities (`tuple[tuple[str, str], ...]`): In an entity task the entities in it, each as it stands and its type;
-            `label` is then the type that it was chosen for, or -1 if it shows that a text may have none.
+        label (`int`): The id of its label. In an entity task, the id of the type for which it was chosen; -1 for a
+            text without entities.
+        source (`str`): Its source: `"generated"` by the annotator, `"selected"` from the clean samples, or `"human"`.
+        id (`str`, *optional*): The id of the sample from which it was selected.
+        entities (`tuple[tuple[str, str], ...]`): The words and type of each entity, in an entity task.
     """
 
     text: str
@@ -78,20 +97,19 @@ class Demonstration:
 
 
 class Task:
-    """A description and named, described labels: what both kinds of task share.
+    """Base class of tasks: a description, and labels with names and descriptions.
 
     Args:
-        labels (`Sequence` or `Mapping`):
-            The label names in the order of their ids, or a mapping of label name to description. An item of the list
-            may also be a mapping with `name` (or `label`) and, optionally, `description` and `id`, or with the label
-            name as its only key; a description in the mapping may also be a mapping with `description`.
-        description (`str`, *optional*, defaults to `""`): What is to be decided.
-        label_map (`Mapping[str, str]`, *optional*):
-            Other values that columns of labels may have, each with the name of the label that it means.
+        labels (`Sequence` or `Mapping`): The label names in the order of their ids, or a mapping of label name to
+            description. An item of the list can also be a mapping with `name` (or `label`) and optionally
+            `description` and `id`, or with the label name as its only key. A description in the mapping can also be a
+            mapping with `description`.
+        description (`str`, *optional*, defaults to `""`): The question that an annotator decides.
+        label_map (`Mapping[str, str]`, *optional*): Other values of label columns, and the label name for each.
 
     Raises:
-        InputError: If there are too few labels, or names that are empty, not strings, doubled, or that differ only in
-            case or white space; or if `label_map` has an unknown label, or maps one label to another.
+        InputError: If there are too few labels, if names are empty, not strings, repeated, or differ only in case or
+            white space, or if `label_map` has an unknown label or maps one label to another.
     """
 
     type: ClassVar[str]
@@ -106,7 +124,7 @@ class Task:
         descriptions = _described(labels)
         _check_label_names(list(descriptions), self.fewest_labels)
         if not isinstance(description, str):
-            raise InputError(f"The task's description is {description!r}; it must be a string.")
+            raise InputError(f"The description of the task is {description!r}; it must be a string.")
         self.descriptions: dict[str, str] = {
             " ".join(name.split()): _plain_lines(text) for name, text in descriptions.items()
         }
@@ -116,40 +134,40 @@ class Task:
 
     @property
     def label_names(self) -> list[str]:
-        """Label names in the order of their ids."""
+        """The label names in the order of their ids."""
         return list(self.descriptions)
 
     @property
     def num_labels(self) -> int:
-        """Number of labels."""
+        """The number of labels."""
         return len(self.descriptions)
 
     @property
     def shot_labels(self) -> list[int]:
-        """What demonstrations are of: every label; in an entity task also -1, a text without an entity."""
+        """The labels of demonstrations: all labels; in an entity task also -1 for a text without entities."""
         return list(range(self.num_labels))
 
     @property
     def id2label(self) -> dict[int, str]:
-        """Label id to label name."""
+        """The label names by id."""
         return dict(enumerate(self.descriptions))
 
     @property
     def label2id(self) -> dict[str, int]:
-        """Label name to label id."""
+        """The label ids by name."""
         return {name: i for i, name in enumerate(self.descriptions)}
 
     def label_of(self, value: str) -> int:
-        """The id of the label that a value of a column names.
+        """Returns the id of the label for a value of a column.
 
-        A value names a label if both have the same normal form but for case, if both are the same number (`1.0` and
-        `True` name the label `1`), or if `label_map` says so. A label is never searched for inside a value.
+        A value is a label if both have the same normal form apart from case, if both are the same number (`1.0` and
+        `True` are the label `1`), or if `label_map` has the value. A label is never searched inside a value.
 
         Args:
             value (`str`): The value.
 
         Returns:
-            `int`: The label id, or -1 if the value names no label.
+            `int`: The label id; -1 if the value is not a label.
 
         Example:
 
@@ -160,10 +178,16 @@ class Task:
         return self._ids_by_key.get(_key(value), self._ids_by_number.get(_number(value), NO_LABEL))
 
     def with_label_map(self, label_map: Mapping[str, str]) -> "Self":
-        """The same task, for which more values mean a label.
+        """Returns the same task with more values in its `label_map`.
+
+        Args:
+            label_map (`Mapping[str, str]`): The label name by value.
+
+        Returns:
+            `Task`: The new task.
 
         Raises:
-            InputError: If a label is unknown, or a value means two.
+            InputError: If a label is unknown, or a value is mapped to two labels.
         """
         return type(self)(self.descriptions, self.description, {**self.label_map, **label_map})
 
@@ -174,14 +198,14 @@ class Task:
         unknown = [str(label_map[value]) for value, label in targets.items() if label == NO_LABEL]
         if unknown:
             raise InputError(
-                f"The label map has the label {', '.join(map(repr, dict.fromkeys(unknown)))}, which the task has not; "
-                f"its labels are {', '.join(map(repr, self.descriptions))}."
+                f"The label map has the label {', '.join(map(repr, dict.fromkeys(unknown)))}, but the labels of the "
+                f"task are {', '.join(map(repr, self.descriptions))}."
             )
         for value, label in targets.items():
             if self.label_of(value) not in (NO_LABEL, label):
                 raise InputError(
-                    f"The label map gives {value!r} the label {self.label_names[label]!r}, but that value means "
-                    f"{self.label_names[self.label_of(value)]!r} already."
+                    f"The label map maps {value!r} to {self.label_names[label]!r}, but this value already means "
+                    f"{self.label_names[self.label_of(value)]!r}."
                 )
             self.label_map[normal_form(value)] = self.label_names[label]
             self._ids_by_key.setdefault(_key(value), label)
@@ -198,13 +222,23 @@ class Task:
         return {number: i for i, number in enumerate(numbers) if number is not None and numbers.count(number) == 1}
 
     def to_dict(self) -> dict[str, Any]:
-        """The task as plain YAML-able values; `from_dict` reads it back."""
+        """Converts the task to values that YAML can hold. `from_dict` is the inverse.
+
+        Returns:
+            `dict[str, Any]`: The values.
+        """
         values = {"type": self.type, "description": self.description, "labels": dict(self.descriptions)}
         return {**values, "label_map": dict(self.label_map)} if self.label_map else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Self":
-        """Builds a task from what `to_dict` gives (`type` and `description` may be left out).
+        """Creates a task from the values of `to_dict`.
+
+        Args:
+            values (`Mapping[str, Any]`): The values; `type` and `description` can be left out.
+
+        Returns:
+            `Task`: The task.
 
         Raises:
             InputError: If a key is missing or unknown.
@@ -221,7 +255,11 @@ class Task:
         return cls(values["labels"], values.get("description") or "", values.get("label_map"))
 
     def save(self, path: str | Path) -> None:
-        """Writes the task as YAML."""
+        """Writes the task to a YAML file.
+
+        Args:
+            path (`str` or `Path`): The file.
+        """
         Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def __eq__(self, other: object) -> bool:
@@ -235,21 +273,22 @@ class Task:
 
 
 class TextClassification(Task):
-    """One label out of a list for each text.
+    """A task that gives each text one of several labels.
 
     Args:
-        labels (`Sequence[str]` or `Mapping[str, str]`):
-            The label names, in the order of their ids, or a mapping of label name to description.
-        description (`str`, *optional*, defaults to `""`):
-            What is to be decided about a text, in the words one would use to a person.
+        labels (`Sequence[str]` or `Mapping[str, str]`): The label names in the order of their ids, or a mapping of
+            label name to description. See [`Task`].
+        description (`str`, *optional*, defaults to `""`): The question about a text, as you would ask a person.
+        label_map (`Mapping[str, str]`, *optional*): Other values of label columns, and the label name for each.
 
     Raises:
-        InputError: If there are fewer than two labels, or names that are empty, not strings, doubled, or that differ
-            only in case or white space.
+        InputError: If there are fewer than two labels, or if names are empty, not strings, repeated, or differ only in
+            case or white space.
 
     Example:
 
-        task = TextClassification({"positive": "the reviewer liked it", "negative": "the reviewer did not"})
+        >>> TextClassification({"positive": "the reviewer liked it", "negative": "the reviewer did not"}).label_names
+        ['positive', 'negative']
     """
 
     type = "text-classification"
@@ -257,20 +296,22 @@ class TextClassification(Task):
 
 
 class TokenClassification(Task):
-    """Entities of given types in each text: every word gets a BIO tag.
+    """A task that finds entities of given types: each word gets a BIO tag.
 
     Args:
-        labels (`Sequence[str]` or `Mapping[str, str]`):
-            The entity types, in the order of their ids, or a mapping of type to description.
-        description (`str`, *optional*, defaults to `""`): What is sought, in the words one would use to a person.
+        labels (`Sequence[str]` or `Mapping[str, str]`): The entity types in the order of their ids, or a mapping of
+            type to description. See [`Task`].
+        description (`str`, *optional*, defaults to `""`): The entities to find, as you would tell a person.
+        label_map (`Mapping[str, str]`, *optional*): Other values of label columns, and the type for each.
 
     Raises:
-        InputError: If there is no type, or types that are empty, not strings, doubled, or that differ only in case or
-            white space.
+        InputError: If there is no type, or if types are empty, not strings, repeated, or differ only in case or white
+            space.
 
     Example:
 
-        task = TokenClassification({"PER": "a person", "LOC": "a place"}, "Named entities in news.")
+        >>> TokenClassification({"PER": "a person", "LOC": "a place"}, "Named entities in news.").tags
+        ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC']
     """
 
     type = "token-classification"
@@ -278,12 +319,12 @@ class TokenClassification(Task):
 
     @property
     def tags(self) -> list[str]:
-        """The student's classes: `O`, then `B-` and `I-` of each type."""
+        """The classes of the student: `O`, then `B-` and `I-` of each type."""
         return bio_tags(self.descriptions)
 
     @property
     def shot_labels(self) -> list[int]:
-        """-1 and every type. In this order the last ones of a list, which weigh most, name something."""
+        """-1 and all types. The last demonstrations of a prompt have the largest effect, and have entities."""
         return [NO_LABEL, *super().shot_labels]
 
 
@@ -291,10 +332,21 @@ _KINDS: dict[str, type[Task]] = {kind.type: kind for kind in (TextClassification
 
 
 def task_from_dict(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
-    """Builds the kind of task that `type` names (by default text classification) from what `to_dict` gives.
+    """Creates a task of the kind that `type` names from the values of `Task.to_dict`.
+
+    Args:
+        values (`Mapping[str, Any]`): The values. Without `type`, the kind is text classification.
+
+    Returns:
+        `TextClassification` or `TokenClassification`: The task.
 
     Raises:
-        InputError: If the type is none, or a key is missing or unknown.
+        InputError: If the type is unknown, or a key is missing or unknown.
+
+    Example:
+
+        >>> task_from_dict({"labels": ["spam", "other"]})
+        TextClassification({'spam': '', 'other': ''}, description='')
     """
     kind = values.get("type", TextClassification.type)
     if kind not in _KINDS:
@@ -303,7 +355,13 @@ def task_from_dict(values: Mapping[str, Any]) -> TextClassification | TokenClass
 
 
 def load_task(path: str | Path) -> TextClassification | TokenClassification:
-    """Reads a task from a YAML file with `labels` and, optionally, `type` and `description`.
+    """Reads a task from a YAML file.
+
+    Args:
+        path (`str` or `Path`): A file with `labels` and optionally `type`, `description` and `label_map`.
+
+    Returns:
+        `TextClassification` or `TokenClassification`: The task.
 
     Raises:
         InputError: If the file is missing, is not YAML, or does not describe a task.
@@ -324,7 +382,7 @@ def load_task(path: str | Path) -> TextClassification | TokenClassification:
 
 
 def _described(labels: Sequence[Any] | Mapping[str, Any]) -> dict[str, str]:
-    """Label name to description, from any of the ways in which labels are written."""
+    """Returns the descriptions by label name, from any form of labels."""
     if isinstance(labels, Mapping):
         return {name: _description(name, text) for name, text in labels.items()}
     if isinstance(labels, str) or not isinstance(labels, Sequence):
@@ -333,12 +391,12 @@ def _described(labels: Sequence[Any] | Mapping[str, Any]) -> dict[str, str]:
     names = [name for name, _ in described]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"Label {name!r} is given {names.count(name)} times; name every label once.")
+            raise InputError(f"Label {name!r} is given {names.count(name)} times; give each label once.")
     return dict(described)
 
 
 def _listed_label(item: Any, position: int) -> tuple[Any, str]:
-    """The name and the description of a label in a list of labels."""
+    """Returns the name and the description of a label in a list of labels."""
     if not isinstance(item, Mapping):
         if isinstance(item, list | tuple | set):
             raise InputError(f"Label {item!r} is a list; write each label as a name, or as `name` and `description`.")
@@ -351,7 +409,7 @@ def _listed_label(item: Any, position: int) -> tuple[Any, str]:
     if unknown or len(named) != 1:
         problem = f"has an unknown field {unknown[0]!r}" if unknown else f"has {len(named)} names"
         raise InputError(
-            f"Label {position + 1}, {dict(item)!r}, {problem}; write `name` and, if you like, `description` and `id`."
+            f"Label {position + 1}, {dict(item)!r}, {problem}; write `name`, and optionally `description` and `id`."
         )
     name = item[named[0]]
     if isinstance(name, list | tuple | set | Mapping):
@@ -383,7 +441,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _plain_lines(text: str) -> str:
-    """The text with `\n` as its only line end: YAML would fold the others."""
+    """Replaces all line ends by `\n`, because YAML would fold the others."""
     return "\n".join(text.splitlines()).strip()
 
 
@@ -392,9 +450,9 @@ def _check_label_names(names: list[str], fewest: int) -> None:
         if not isinstance(name, str):
             raise InputError(f'Label {name!r} is not a string; quote it in YAML (for example "{name}").')
         if not name.strip():
-            raise InputError(f"Label {name!r} is empty; every label needs a name.")
+            raise InputError(f"Label {name!r} is empty; each label needs a name.")
         if any(unicodedata.category(character) == "Cc" for character in name):
-            raise InputError(f"Label {name!r} holds a line break or another control character; write it on one line.")
+            raise InputError(f"Label {name!r} has a line break or another control character; write it on one line.")
     if len(names) < fewest:
         raise InputError(f"A task needs at least {'two labels' if fewest == 2 else 'one entity type'}, got {names}.")
     seen: dict[str, str] = {}

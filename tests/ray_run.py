@@ -1,4 +1,4 @@
-"""Annotates on a Ray cluster of its own: `python -m tests.ray_run URL FOLDER COUNT`; the test kills it."""
+"""Annotates on its own Ray cluster: `python -m tests.ray_run URL FOLDER COUNT`. The test kills it."""
 
 import json
 import sys

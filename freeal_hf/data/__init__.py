@@ -1,1 +1,1 @@
-"""Reads any table as rows of texts or sentences."""
+"""Reads tables of texts or sentences, and human labels."""

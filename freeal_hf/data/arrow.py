@@ -1,4 +1,4 @@
-"""Tables that may be larger than memory: written piece by piece, read where they lie."""
+"""Arrow tables that may be larger than memory: written in pieces and mapped from disk."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from tempfile import NamedTemporaryFile
@@ -14,19 +14,22 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PIECE = 10_000
-"""Rows that are held as Python objects at a time."""
+"""The number of rows that are Python objects at the same time."""
 
-_IN_MEMORY = 2**26  # bytes of a table that is not worth a file
+_IN_MEMORY = 2**26  # bytes; smaller tables are not written to a file
 
 
 def spooled(pieces: Iterable["pa.Table"], *, in_memory: int = _IN_MEMORY) -> "pa.Table":
-    """Joins the pieces of a table, in memory where it is small, else in a temporary file that is mapped.
+    """Joins the pieces of a table, in memory if it is small, and otherwise in a temporary file that is mapped.
 
-    The file (in the folder for such files, `TMPDIR`) has no name any more and goes with the last use of the table.
+    The file is in the temporary folder (`TMPDIR`). It has no name, and is deleted with the table.
 
     Args:
-        pieces (`Iterable[pa.Table]`): The pieces, at least one, of one schema.
-        in_memory (`int`): Bytes up to which the table stays in memory.
+        pieces (`Iterable[pa.Table]`): The pieces, at least one, with the same schema.
+        in_memory (`int`, *optional*): The maximum size in bytes of a table in memory.
+
+    Returns:
+        `pa.Table`: The table.
 
     Raises:
         RunError: If the file cannot be written.
@@ -53,31 +56,45 @@ def spooled(pieces: Iterable["pa.Table"], *, in_memory: int = _IN_MEMORY) -> "pa
             return pa.ipc.open_stream(pa.memory_map(file.name)).read_all()
     except OSError as error:
         raise RunError(
-            f"A table of {size:,} bytes or more cannot be kept on disk meanwhile: {error}. Make room, or name "
-            "a folder that has some in the environment variable TMPDIR."
+            f"A table of {size:,} bytes or more cannot be stored in a temporary file: {error}. Free some space, or "
+            "set the environment variable TMPDIR to a folder with enough space."
         ) from error
 
 
 def dataset_of(table: "pa.Table") -> "Dataset":
-    """A table as a dataset; its schema says the features. Nothing is copied."""
+    """Converts a table to a dataset with the features of its schema, without copying.
+
+    Args:
+        table (`pa.Table`): The table.
+
+    Returns:
+        `Dataset`: The dataset.
+    """
     from datasets import Dataset
 
-    # Else the fingerprint is a hash of all that is in it.
+    # Without a given fingerprint, datasets would hash all values.
     return Dataset(table, fingerprint=uuid4().hex[:16])
 
 
 def table_of(dataset: "Dataset") -> "pa.Table":
-    """The rows of a dataset as a table; copied only if they were chosen from a larger one."""
+    """Returns the rows of a dataset as a table. They are only copied if they were selected from a larger dataset.
+
+    Args:
+        dataset (`Dataset`): The dataset.
+
+    Returns:
+        `pa.Table`: The table.
+    """
     return dataset.with_format("arrow")[:]
 
 
 class StringColumn(Sequence[str]):
-    """Some strings of a table's column, read when they are asked for.
+    """A sequence of strings from a column of a table, which are read when they are needed.
 
     Args:
         column (`pa.ChunkedArray`): The column.
-        rows (`np.ndarray` of shape `(n,)`): Which of its rows, in ascending order.
-        more (`Sequence[str]`): Strings that stand after them and are in no table.
+        rows (`np.ndarray` of shape `[n]`): The numbers of the rows, in ascending order.
+        more (`Sequence[str]`, *optional*): Further strings at the end, which are not in the table.
     """
 
     def __init__(self, column: "pa.ChunkedArray", rows: np.ndarray, more: Sequence[str] = ()) -> None:
@@ -103,16 +120,23 @@ class StringColumn(Sequence[str]):
             yield from piece.to_pylist()
 
     def pieces(self) -> Iterator["pa.ChunkedArray"]:
-        """The strings, some at a time."""
+        """Yields the strings in pieces."""
         import pyarrow as pa
 
         for start in range(0, len(self.rows), PIECE):
             rows = self.rows[start : start + PIECE]
-            # Of the whole column pyarrow would first make one array.
+            # For the complete column pyarrow would first make one array.
             yield self.column.slice(rows[0], rows[-1] + 1 - rows[0]).take(pa.array(rows - rows[0]))
         if self.more:
             yield pa.chunked_array([pa.array(self.more, self.column.type)])
 
     def followed_by(self, more: Iterable[str]) -> "StringColumn":
-        """The same with strings at its end."""
+        """Returns the same strings with others at the end.
+
+        Args:
+            more (`Iterable[str]`): The strings to add.
+
+        Returns:
+            `StringColumn`: All strings.
+        """
         return StringColumn(self.column, self.rows, [*self.more, *more])

@@ -1,4 +1,4 @@
-"""The values of cells, in one form whatever they were read from."""
+"""Converts the values of cells to plain Python objects, independent of their source."""
 
 import datetime
 import json
@@ -15,15 +15,20 @@ _TENSORS = {"torch", "jax", "jaxlib", "tensorflow"}
 
 
 def normal_cell(value: Any) -> Any:
-    """The value of a cell as a plain Python object.
+    """Converts the value of a cell to a plain Python object.
 
     Args:
-        value: What a reader found: a Python, NumPy, pandas or Arrow value.
+        value (`Any`): A Python, NumPy, pandas or Arrow value.
 
     Returns:
-        `None` if the value is missing (`None`, NaN, `pd.NA`, NaT); a string that can be encoded (lone surrogates are
-        replaced by U+FFFD); bytes as a string if they are UTF-8; a bool, an int, a float, a Decimal, a date, a time or
-        a UUID; a list or a dict of such values. Anything else becomes its string.
+        `Any`: `None` if the value is missing (`None`, NaN, `pd.NA`, NaT); a string that can be encoded (lone
+        surrogates are replaced by U+FFFD; bytes that are UTF-8 are decoded); a bool, an int, a float, a Decimal, a
+        date, a time or a UUID; or a list or dict of such values. All other objects are converted to a string.
+
+    Example:
+
+        >>> normal_cell(float("nan")), normal_cell(b"text"), normal_cell([1, None])
+        (None, 'text', [1, None])
     """
     if type(value) is str:
         return value if value.isascii() else _encodable(value)
@@ -53,10 +58,13 @@ def normal_cell(value: Any) -> Any:
 
 
 def cell_text(value: Any) -> str:
-    """The value of a cell as a string: empty if it is missing, JSON for lists and objects.
+    """Converts the value of a cell to a string: empty if it is missing, JSON for lists and dicts.
 
     Args:
-        value: What a reader found.
+        value (`Any`): A Python, NumPy, pandas or Arrow value.
+
+    Returns:
+        `str`: The string.
     """
     value = normal_cell(value)
     if isinstance(value, (list, dict)):
@@ -68,7 +76,7 @@ def _encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # Two surrogates that belong together become their character.
+        # A pair of surrogates is replaced by its character.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 

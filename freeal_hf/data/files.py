@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and errors of the disk that say what to do."""
+"""Writes files atomically, and explains errors of the disk."""
 
 import errno
 import json
@@ -21,14 +21,18 @@ _NO_SPACE_NATIVE = (
 
 @contextmanager
 def explained_disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full or read-only disk into a `RunError` that says what to do."""
+    """Raises a `RunError` with a remedy if the disk is full or read-only.
+
+    Args:
+        folder (`Path`): The folder that is written to, for the message.
+    """
     try:
         yield
     except Exception as error:
         if _is_disk_full(error):
             raise RunError(
-                f"There is no space left to write to {str(folder)!r} ({error}). Free some, then start the same "
-                "command again: it goes on where it was, and no answer is asked for twice."
+                f"There is no space left to write to {str(folder)!r} ({error}). Free some space and start the same "
+                "command again: it continues, and no answer is paid for twice."
             ) from error
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise RunError(
@@ -38,7 +42,7 @@ def explained_disk_errors(folder: Path) -> Iterator[None]:
 
 
 def _is_disk_full(error: Exception) -> bool:
-    # safetensors and torch write in native code and report a full disk as errors of their own.
+    # safetensors and torch write in native code and have their own errors for a full disk.
     native = type(error).__module__.startswith("safetensors") or isinstance(error, RuntimeError)
     return (isinstance(error, OSError) and error.errno in _NO_SPACE) or (
         native and any(sign in str(error) for sign in _NO_SPACE_NATIVE)
@@ -46,9 +50,13 @@ def _is_disk_full(error: Exception) -> bool:
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a file or folder under a temporary name, then puts it in the place of `path`.
+    """Writes a file or folder under a temporary name, and then renames it to `path`.
 
-    Whoever reads `path`, also after a crash, finds the old content or the whole new one.
+    `path` always has the complete old or the complete new content, also after a crash.
+
+    Args:
+        path (`Path`): The file or folder.
+        write (`Callable`): Called with the temporary path, to which it writes.
     """
     partial = path.with_name(f".{path.name}.partial")
     remove(partial)
@@ -63,18 +71,35 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Writes values as JSON, atomically; NaN becomes null."""
+    """Writes values as JSON, atomically. NaN is written as null.
+
+    Args:
+        path (`Path`): The file.
+        values (`Any`): The values.
+    """
     text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
 
 
 def read_json(path: Path) -> Any:
-    """Reads what `write_json` wrote."""
+    """Reads a JSON file.
+
+    Args:
+        path (`Path`): The file.
+
+    Returns:
+        `Any`: The values.
+    """
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def copy_into(source: Path, target: Path) -> None:
-    """Copies a file, or a folder with all in it."""
+    """Copies a file or a complete folder.
+
+    Args:
+        source (`Path`): The file or folder.
+        target (`Path`): Its copy.
+    """
     if source.is_dir():
         shutil.copytree(source, target)
     else:
@@ -82,7 +107,11 @@ def copy_into(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Deletes a file, or a folder with all in it, if it is there."""
+    """Deletes a file or a complete folder, if it exists.
+
+    Args:
+        path (`Path`): The file or folder.
+    """
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""Which files of a folder are the table that somebody means."""
+"""Chooses the files of a folder that are the requested table."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from freeal_hf.errors import InputError
 logger = logging.getLogger(__name__)
 
 _DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
-# As the library datasets does, with its names of the usual splits.
+# The names of the usual splits, as in the library datasets.
 _SHARD = re.compile(r"(?:^|/)([^/]+)-\d{5}-of-\d{5}[^/]*$")
 _SPLITS = {
     "train": ("train", "training"),
@@ -31,31 +31,34 @@ def chosen_files(
     has_splits: bool = True,
     readme: Path | None = None,
 ) -> list[str]:
-    """The tables of a folder, or those of one split if it has several.
+    """Returns the tables of a folder, or those of one split if it has several.
 
-    Hidden files and what tools leave in a folder are left out. The splits are those that the header of `README.md`
-    names, or else those that the names of the files name, as on the Hub.
+    Hidden files and files of tools are left out. As on the Hub, the splits are those in the header of `README.md`, or
+    otherwise those in the names of the files.
 
     Args:
-        files (`Sequence[str]`): Paths of files, with `/` between folders.
-        start (`int`): Length of the path of the folder that they are in.
-        source (`str`): The folder, for messages.
-        split (`str`, *optional*): The split; `train` by default.
-        has_splits (`bool`, defaults to `True`): Whether the names of files may name splits.
-        readme (`Path`, *optional*): Where the folder's `README.md` would be.
+        files (`Sequence[str]`): The paths of the files, with `/` between folders.
+        start (`int`): The length of the path of their folder.
+        source (`str`): The name of the folder, for messages.
+        split (`str`, *optional*): The split. Defaults to `train`.
+        has_splits (`bool`, *optional*, defaults to `True`): Whether names of files can contain splits.
+        readme (`Path`, *optional*): The path of `README.md` of the folder.
+
+    Returns:
+        `list[str]`: The paths of the tables.
 
     Raises:
-        InputError: If there is no table, or the split is not there or not clear.
+        InputError: If there is no table, or the split does not exist or is ambiguous.
     """
     names = {name[start:].lstrip("/"): name for name in files}
     if any(name.startswith("_delta_log/") for name in names):
-        raise InputError(f"{source!r} is a Delta table, whose files may hold deleted rows; write it as Parquet first.")
+        raise InputError(f"{source!r} is a Delta table, whose files may have deleted rows; write it as Parquet first.")
     tables = [
         name for name in names if table_suffix(name) and not is_hidden(name) and Path(name).name not in _DESCRIPTIONS
     ]
     if not tables:
         raise InputError(
-            f"{source!r} holds no table; give a file, or a folder or a pattern of {', '.join(SUFFIXES)} files."
+            f"{source!r} has no table; give a file, or a folder or a pattern of {', '.join(SUFFIXES)} files."
         )
     splits = _configured(tables, source, readme) if readme is not None and readme.is_file() else {}
     is_configured = bool(splits)
@@ -69,7 +72,7 @@ def chosen_files(
     if len(chosen) < len(tables):
         left_out = [name for name in tables if name not in chosen]
         level = logging.WARNING if split is None else logging.INFO
-        logger.log(level, "%s: only split %r is read; not read: %s.", source, split or "train", _shortened(left_out))
+        logger.log(level, "%s: only the split %r is read, not %s.", source, split or "train", _shortened(left_out))
     return [names[name] for name in chosen]
 
 
@@ -91,14 +94,14 @@ def _split_of(name: str) -> str | None:
 
 
 def _configured(tables: Sequence[str], source: str, readme: Path) -> dict[str, list[str]]:
-    """The files of each split by the header of a dataset's card; empty if it names none."""
+    """Returns the files of each split according to the header of a dataset card; empty if it has no splits."""
     from huggingface_hub import metadata_load
     from yaml import YAMLError
 
     try:
         card = metadata_load(readme)
     except (YAMLError, ValueError, OSError) as error:
-        logger.warning("%s: its header cannot be read, so that it names no splits: %s", readme, error)
+        logger.warning("%s: the header cannot be read, so its splits are ignored: %s", readme, error)
         return {}
     configs = [one for one in (card or {}).get("configs") or [] if isinstance(one, Mapping)]
     configs = [one for one in configs if one.get("data_files")]
@@ -119,7 +122,7 @@ def _configured(tables: Sequence[str], source: str, readme: Path) -> dict[str, l
 
 
 def _patterns(data_files: Any) -> dict[str, list[str]]:
-    """The patterns of each split: `data_files` is one of them, several, or a list of splits with their own."""
+    """Returns the patterns of each split. `data_files` has patterns, or splits with patterns."""
     if isinstance(data_files, (str, Mapping)):
         data_files = [data_files]
     found: dict[str, list[str]] = {}
@@ -128,7 +131,7 @@ def _patterns(data_files: Any) -> dict[str, list[str]]:
             (str(one.get("split", "train")), one.get("path")) if isinstance(one, Mapping) else ("train", one)
         )
         for path in [paths] if isinstance(paths, str) else paths or []:
-            # ** stands for any number of folders, none included; * of fnmatch goes over / too.
+            # ** matches any number of folders, also none; * of fnmatch also matches /.
             found.setdefault(split, []).extend([str(path).removeprefix("./"), str(path).replace("**/", "")])
     return found
 

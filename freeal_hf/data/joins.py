@@ -1,4 +1,4 @@
-"""Finds rows by their text or id, and columns by their name, in what people and spreadsheets made of them."""
+"""Finds rows by text or id, and columns by name, also if a person or a spreadsheet has changed their form."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -8,41 +8,47 @@ from freeal_hf.tasks import normal_form
 _CONTENT_ID = re.compile(r"t?([0-9a-f]{16}(?:-\d+)?)")
 _INTEGER = re.compile(r"([+-]?)0*(\d+)(?:[.,]0*)?", re.ASCII)
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.ASCII | re.IGNORECASE)
-_MOST_DIGITS = 15  # that a spreadsheet keeps of a number
+_MOST_DIGITS = 15  # a spreadsheet keeps this number of digits
 
 
 def names_column(name: str, names: Collection[str]) -> bool:
-    """Whether a table has a column that a name means: one with the same normal form.
+    """Returns whether a table has a column with a name, or with the same normal form of it.
 
     Args:
         name (`str`): The name.
-        names (`Collection[str]`): The columns of the table.
+        names (`Collection[str]`): The names of the columns of the table.
+
+    Returns:
+        `bool`: Whether there is such a column.
     """
     return normal_form(name) in map(normal_form, names)
 
 
 def former_id(sample: str) -> str | None:
-    """What freeal-hf made of a text before its ids began with a letter; `None` if the id is not made from a text.
+    """Returns the form that an id had before ids that are made from texts began with a letter.
 
     Args:
-        sample (`str`): An id of either form.
+        sample (`str`): An id.
+
+    Returns:
+        `str` or `None`: The former id; `None` if the id is not made from a text.
     """
     found = _CONTENT_ID.fullmatch(sample)
     return found and found[1]
 
 
 def rows_of_ids(wanted: Collection[str], ids: Iterable[str]) -> dict[str, int]:
-    """Where the rows with some ids are.
+    """Finds the rows with given ids.
 
-    An id is found as it is, else in its normal form, else in the form that freeal-hf gave it formerly, else by its
-    value if it is a whole number: a spreadsheet turns `007` into `7`, and data frames turn `7` into `7.0`.
+    An id is searched as it is, then in its normal form, then in the form of former versions, and then by its value if
+    it is a whole number, because a spreadsheet changes `007` to `7` and a data frame changes `7` to `7.0`.
 
     Args:
-        wanted (`Collection[str]`): The ids, as somebody gave them.
-        ids (`Iterable[str]`): The ids of all rows; it is gone through several times.
+        wanted (`Collection[str]`): The ids to find.
+        ids (`Iterable[str]`): The ids of all rows. It is iterated several times.
 
     Returns:
-        `dict[str, int]`: Row by wanted id. An id that no row has, or that could be that of several rows, is left out.
+        `dict[str, int]`: The row number by wanted id. Ids that match no row or several rows are left out.
 
     Example:
 
@@ -68,14 +74,19 @@ def rows_of_ids(wanted: Collection[str], ids: Iterable[str]) -> dict[str, int]:
 
 
 def rows_of_texts(wanted: Iterable[str], texts: Iterable[str]) -> dict[str, list[int]]:
-    """Where some texts are; all that have the same normal form are the same for a person.
+    """Finds texts among others. Texts with the same normal form are the same.
 
     Args:
-        wanted (`Iterable[str]`): The texts, as somebody gave them.
-        texts (`Iterable[str]`): The texts to look for them in.
+        wanted (`Iterable[str]`): The texts to find.
+        texts (`Iterable[str]`): The texts of all rows.
 
     Returns:
-        `dict[str, list[int]]`: Places by normal form, of those texts that are there.
+        `dict[str, list[int]]`: The row numbers by normal form, for the texts that were found.
+
+    Example:
+
+        >>> list(rows_of_texts(["a  text"], ["another", "a text"]).values())
+        [[1]]
     """
     keys = set(map(normal_form, wanted))
     found: dict[str, list[int]] = {}
@@ -87,42 +98,49 @@ def rows_of_texts(wanted: Iterable[str], texts: Iterable[str]) -> dict[str, list
 
 
 def explain_unknown_id(sample: str, ids: Iterable[str]) -> str:
-    """Why no row has an id, and what to do.
+    """Explains why no row has an id, and what to do.
 
     Args:
-        sample (`str`): The id that somebody gave.
+        sample (`str`): The id.
         ids (`Iterable[str]`): The ids of all rows.
+
+    Returns:
+        `str`: The explanation, for an error message.
     """
     plain = sample.strip()
     digits = plain.lstrip("+-")
     if _SCIENTIFIC.fullmatch(plain):
-        cause = "A spreadsheet has turned the id into a number and rounded it"
+        cause = "A spreadsheet has converted the id to a number and rounded it"
         rounded = plain.replace(",", ".").upper()
         size = len(rounded.partition("E")[0].partition(".")[2])
         numbers = ((one, _integer(former_id(one) or one)) for one in ids)
         wanted = f"{float(rounded):.{size}E}"
         alike = [one for one, number in numbers if number and f"{float(number):.{size}E}" == wanted]
     elif digits.isdecimal() and len(digits) > _MOST_DIGITS and not digits[_MOST_DIGITS:].strip("0"):
-        cause = f"A spreadsheet has turned the id into a number and kept {_MOST_DIGITS} of its digits"
+        cause = f"A spreadsheet has converted the id to a number and kept {_MOST_DIGITS} of its digits"
         alike = [one for one in ids if len(one) == len(plain) and one.startswith(plain[: -len(digits) + _MOST_DIGITS])]
     else:
         return (
-            "Give ids as in labels.csv (those of your data, if --id-column names their column), or leave the column "
-            "'id' out and give the texts. Spreadsheets change ids that look like numbers or dates."
+            "Use the ids of labels.csv (with --id-column, the ids of your data), or give the texts without a column "
+            "'id'. Spreadsheets change ids that look like numbers or dates."
         )
     meant = f" (perhaps {' or '.join(map(repr, alike[:3]))})" if alike else ""
     return (
-        f"{cause}{meant}. Format the column 'id' as text before you paste the ids, or leave it out and give the texts."
+        f"{cause}{meant}. Format the column 'id' as text before you paste the ids, or give the texts without a "
+        "column 'id'."
     )
 
 
 def shown(values: Sequence[str], most: int = 3, length: int = 60) -> str:
-    """Some values for a message, each cut to a length.
+    """Formats some values for a message.
 
     Args:
         values (`Sequence[str]`): The values.
-        most (`int`, defaults to 3): How many to show.
-        length (`int`, defaults to 60): Characters to show of each.
+        most (`int`, *optional*, defaults to 3): The maximum number of values to show.
+        length (`int`, *optional*, defaults to 60): The maximum number of characters to show of a value.
+
+    Returns:
+        `str`: The text.
     """
     return ", ".join(repr(one if len(one) <= length else one[:length] + "...") for one in values[:most])
 

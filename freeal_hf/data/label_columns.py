@@ -1,4 +1,4 @@
-"""Turns the values of a column into labels, and says which values name no label."""
+"""Converts the values of a column to labels, and reports values that are not labels."""
 
 import csv
 import logging
@@ -10,22 +10,23 @@ from typing import Any
 import yaml
 
 from freeal_hf.data.cells import cell_text
+from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Task
 
 logger = logging.getLogger(__name__)
 
-_FEWEST = 0.1  # a column of which a smaller share of the values names a label is another column than was meant
+_FEWEST = 0.1  # if a smaller share of the values are labels, it is probably the wrong column
 _MOST_KEPT, _MOST_SHOWN, _LONGEST_SHOWN = 1000, 5, 60
 _NO_ANSWER = frozenset(("", "nan", "none", "null", "<na>", "nat"))  # how libraries write a missing value as text
 
 
 class LabelColumn:
-    """The labels that the values of a column name, read piece by piece.
+    """Converts the values of a column to label ids, in pieces.
 
     Args:
-        task (`Task`): Whose labels they are. A value names a label as `Task.label_of` says.
-        what (`str`): How to call the column in messages.
+        task (`Task`): The task. `Task.label_of` defines which values are labels.
+        what (`str`): The name of the column in messages.
     """
 
     def __init__(self, task: Task, what: str) -> None:
@@ -34,7 +35,14 @@ class LabelColumn:
         self._unknown: Counter[str] = Counter()
 
     def ids(self, values: Iterable[Any]) -> list[int]:
-        """The label ids of some values, -1 for a value that is missing or names no label."""
+        """Returns the label ids of values.
+
+        Args:
+            values (`Iterable[Any]`): The values.
+
+        Returns:
+            `list[int]`: The label ids; -1 if a value is missing or is not a label.
+        """
         found = []
         for value in values:
             text = cell_text(value)
@@ -49,10 +57,10 @@ class LabelColumn:
         return found
 
     def check(self) -> None:
-        """Says which values name no label.
+        """Warns of values that are not labels.
 
         Raises:
-            InputError: If nearly no value names a label.
+            InputError: If almost no value is a label.
         """
         if not self._num_unknown:
             return
@@ -60,26 +68,30 @@ class LabelColumn:
         if self._num_matched < _FEWEST * total:
             count = f"only {self._num_matched:,}" if self._num_matched else "none"
             raise InputError(
-                f"{self.what}: {count} of {total:,} values names a label of the task. The values are {self._shown}; "
+                f"{self.what}: {count} of {counted(total, 'value')} are labels of the task. Values: {self._shown}; "
                 f"{self._remedy}"
             )
-        count = f"{self._num_unknown:,} of {total:,} values name no label of the task and count as missing"
+        count = f"{self._num_unknown:,} of {counted(total, 'value')} " + (
+            "is not a label of the task and counts as missing"
+            if self._num_unknown == 1
+            else "are not labels of the task and count as missing"
+        )
         logger.warning("%s: %s: %s; %s", self.what, count, self._shown, self._remedy)
 
     def check_all(self) -> None:
-        """Refuses values that name no label.
+        """Checks that all values are labels.
 
         Raises:
-            InputError: If there is one.
+            InputError: If a value is not a label.
         """
         if self._num_unknown:
-            raise InputError(f"{self.what}: {self._shown} is no label of the task; {self._remedy}")
+            raise InputError(f"{self.what}: {self._shown} is not a label of the task; {self._remedy}")
 
     @property
     def _shown(self) -> str:
-        """The most frequent values that name no label, with their counts."""
+        """The most frequent values that are not labels, with their counts."""
         shown = [
-            f"{value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + '...'!r} ({count:,} rows)"
+            f"{value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + '...'!r} ({counted(count, 'row')})"
             for value, count in self._unknown.most_common(_MOST_SHOWN)
         ]
         return ", ".join([*shown, *(["others"] if len(self._unknown) > _MOST_SHOWN else [])])
@@ -87,21 +99,30 @@ class LabelColumn:
     @property
     def _remedy(self) -> str:
         names = ", ".join(map(repr, self.task.label_names))
-        return f"the labels are {names}. Rename them, or say in a file for --label-map which label a value means."
+        return f"the labels are {names}. Rename the values, or map them to labels with --label-map FILE."
 
 
 def is_no_answer(text: str) -> bool:
-    """Whether the text of a cell stands for a missing value."""
+    """Returns whether the text of a cell means a missing value.
+
+    Args:
+        text (`str`): The text.
+
+    Returns:
+        `bool`: Whether it is empty, or a form of NaN or null.
+    """
     return text.strip().casefold() in _NO_ANSWER
 
 
 def load_label_map(path: str | Path) -> dict[str, str]:
-    """Reads which label a value of a column means.
+    """Reads a file that maps values of a column to labels.
 
     Args:
-        path (`str` or `Path`):
-            A YAML or JSON file with a mapping of value to label name, or a CSV or TSV file with two columns, value and
-            label name, and an optional header `value,label`.
+        path (`str` or `Path`): A YAML or JSON file with a mapping of value to label name, or a CSV or TSV file with
+            the two columns value and label name, and an optional header `value,label`.
+
+    Returns:
+        `dict[str, str]`: The label name by value.
 
     Raises:
         InputError: If the file cannot be read, or has another form.
@@ -116,7 +137,7 @@ def load_label_map(path: str | Path) -> dict[str, str]:
     if path.suffix.lower() in (".csv", ".tsv"):
         return _csv_map(text, path)
     try:
-        found = yaml.load(text, Loader=yaml.BaseLoader)  # keeps every scalar as it is written: no, 1.0, true
+        found = yaml.load(text, Loader=yaml.BaseLoader)  # keeps scalars as they are written: no, 1.0, true
     except yaml.YAMLError as error:
         raise InputError(f"The label map {str(path)!r} is not valid YAML or JSON: {error}") from error
     if not isinstance(found, Mapping) or not all(isinstance(one, str) for pair in found.items() for one in pair):

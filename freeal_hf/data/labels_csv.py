@@ -1,4 +1,4 @@
-"""`labels.csv`: every column of the user's data as it is, followed by what the run says of the row."""
+"""`labels.csv`: all columns of the user's data, unchanged, and then the columns of the run."""
 
 import csv
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.data.arrow import PIECE, table_of
+from freeal_hf.data.counting import counted
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.tables import RawTable
 from freeal_hf.errors import InputError
@@ -22,7 +23,7 @@ _METADATA = b"freeal_hf"
 
 
 class _Given(NamedTuple):
-    """The user's columns, their separator, and which of ours only repeat one of them."""
+    """The columns of the user, their separator, and the columns of the run that are equal to one of them."""
 
     names: list[str]
     delimiter: str
@@ -31,16 +32,16 @@ class _Given(NamedTuple):
 
 
 def keep_columns(path: Path, table: RawTable, count: int, *, repeated: Collection[str]) -> None:
-    """Writes the user's columns to a Parquet file, from which `write_csv` takes them after each round.
+    """Writes the columns of the user to a Parquet file, from which `write_csv` reads them after each round.
 
     Args:
         path (`Path`): The file to write.
         table (`RawTable`): The columns.
-        count (`int`): Number of rows that were read of the same data.
-        repeated (`Collection[str]`): Our columns that are the user's column of the same name.
+        count (`int`): The number of rows that were read before from the same data.
+        repeated (`Collection[str]`): The columns of the run that are equal to the user's column of the same name.
 
     Raises:
-        InputError: If there are not as many rows.
+        InputError: If the number of rows has changed.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -55,23 +56,26 @@ def keep_columns(path: Path, table: RawTable, count: int, *, repeated: Collectio
             columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     if found != count:
-        raise InputError(f"The data has {found} rows and had {count} before; leave it as it is while a run starts.")
+        raise InputError(
+            f"The data have {counted(found, 'row')} and had {count:,} before; do not change them while a run starts."
+        )
 
 
 def write_csv(path: Path, labels: "Dataset", given: Path | None = None) -> None:
-    """Writes a round's dataset with label names, an empty cell where there is no label or value.
+    """Writes the dataset of a round with label names. A cell without a label or value is empty.
 
     The file begins with a byte order mark, by which spreadsheets recognize UTF-8. Cells that a spreadsheet would
-    execute get an apostrophe (`freeal_hf.data.spreadsheets`). A column of ours whose name the user has is called
-    `freeal_NAME`; it is left out if it only repeats the user's.
+    execute begin with an apostrophe (`freeal_hf.data.spreadsheets`). If the user has a column with the name of a
+    column of the run, the latter is called `freeal_NAME`, or left out if both are equal.
 
     Args:
         path (`Path`): The file to write.
-        labels (`Dataset`): The round's dataset.
-        given (`Path`, *optional*): What `keep_columns` wrote; if there is no such file, only our columns are written.
+        labels (`Dataset`): The dataset of the round.
+        given (`Path`, *optional*): The file that `keep_columns` wrote. Without it, only the columns of the run are
+            written.
     """
     user = _read(given) if given is not None and given.is_file() else _Given([], ",", (), _endless())
-    features = labels.features  # the property takes 100 µs
+    features = labels.features  # read once: the property takes 100 µs
     own = [name for name in labels.column_names if name not in user.repeated]
     with path.open("w", encoding="utf-8-sig", errors="replace", newline="") as file:
         writer = csv.writer(file, delimiter=user.delimiter)

@@ -1,4 +1,4 @@
-"""How a text file is laid out: its compression, its encoding and what separates its cells."""
+"""Detects the compression, the encoding and the separator of text files."""
 
 import bz2
 import codecs
@@ -10,7 +10,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,24 +22,47 @@ from freeal_hf.errors import InputError
 logger = logging.getLogger(__name__)
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-"""The usual separator of a file by its ending."""
+"""The usual separator by file ending."""
 
 JSON_LINES = {".jsonl", ".ndjson"}
 SUFFIXES = [*DELIMITERS, ".json", *sorted(JSON_LINES), ".parquet"]
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _CANDIDATES = ",;\t|"
-_SAMPLE = 2**16  # characters by which the separator is detected
+_SAMPLE = 2**16  # number of characters in which the separator is detected
 _MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # begins with the mark of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, because it begins with the mark of UTF-16
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What Western European texts in Windows-1252 have beside ASCII. Other characters of it show another encoding.
+# Non-ASCII characters of Western European texts in Windows-1252. Other characters mean another encoding.
 _WESTERN_LETTERS = set("äöüÄÖÜßàâáãåæçèéêëíîïñóôõøœúùûÀÂÁÅÆÇÈÉÊËÎÍÑÓÔØŒÚ")
 _WESTERN = _WESTERN_LETTERS | set("€“”„‘’–—…«»°§£´·¡¿©®™•×½¼²µ\u00a0\u00ad")
 _FOREIGN = re.compile(r"[^\W\d_a-zA-Z]{3}|[a-zA-Z][„¿¡´µ²½¼×][a-zA-Z]")
+
+
+class LayoutError(InputError):
+    """A text file that does not have the assumed layout.
+
+    Args:
+        path (`Path`): The file.
+        problem (`str`): The problem, as the continuation of the path.
+        remedies (`Mapping[str, str]`): The sentences of the remedy, by the option that they use (`"encoding"`,
+            `"delimiter"`, `"quoting"` or `"quoting csv"`). The web app replaces them by its own fields.
+
+    Example:
+
+        >>> str(LayoutError(Path("a.csv"), " is not utf-8.", {"encoding": "Give --encoding utf-16."}))
+        'a.csv is not utf-8. Give --encoding utf-16.'
+    """
+
+    def __init__(self, path: Path, problem: str, remedies: Mapping[str, str]) -> None:
+        super().__init__(path, problem, remedies)
+        self.path, self.problem, self.remedies = path, problem, remedies
+
+    def __str__(self) -> str:
+        return " ".join([f"{self.path}{self.problem}", *filter(None, self.remedies.values())])
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,7 @@ class TextFile:
     """A text file and its encoding.
 
     Args:
-        path (`Path`): The file, perhaps compressed.
+        path (`Path`): The file, which can be compressed.
         encoding (`str`): Its encoding.
     """
 
@@ -56,13 +79,13 @@ class TextFile:
 
     @contextmanager
     def open(self, newline: str = "\n") -> Iterator[TextIO]:
-        """The file as text.
+        """Opens the file as text.
 
         Args:
-            newline (`str`): Where lines end, as for the function `open`.
+            newline (`str`): The line ending, as in the function `open`.
 
         Raises:
-            InputError: If it cannot be decompressed or decoded.
+            InputError: If the file cannot be decompressed or decoded.
         """
         try:
             with (
@@ -80,7 +103,10 @@ class TextFile:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """The content of a file, decompressed.
+    """Opens a file, and decompresses it if needed.
+
+    Args:
+        path (`Path`): The file.
 
     Raises:
         InputError: If it cannot be decompressed.
@@ -91,7 +117,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be decompressed: {error}. Is it complete?") from error
     except OSError as error:
-        if error.errno is None and path.suffix.lower() in _COMPRESSED:  # by bz2 and pyarrow
+        if error.errno is None and path.suffix.lower() in _COMPRESSED:  # raised by bz2 and pyarrow
             raise InputError(f"{path} cannot be decompressed: {error}. Is it complete?") from error
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
 
@@ -115,30 +141,41 @@ def _decompressed(path: Path) -> Any:
 
 
 def _member(path: Path) -> str:
-    """The only table in a ZIP file."""
+    """Returns the name of the only table in a ZIP file."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if table_suffix(name) and not is_hidden(name)]
     if len(names) != 1:
         found = ", ".join(names) if names else "none"
-        raise InputError(f"{path} must hold one table, and its tables are: {found}. Unpack it and give one of them.")
+        raise InputError(f"{path} must have one table, but its tables are: {found}. Unpack it and give one of them.")
     return names[0]
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a path inside a folder or archive belongs to a tool, not to the data.
+    """Returns whether a path inside a folder or archive is hidden, or belongs to a tool.
 
     Args:
-        name (`str`): The path with `/` between its parts, relative to the folder.
+        name (`str`): The path relative to the folder, with `/` between its parts.
+
+    Returns:
+        `bool`: Whether the file is not part of the data.
+
+    Example:
+
+        >>> is_hidden(".git/index.json"), is_hidden("part/texts.csv")
+        (True, False)
     """
     *folders, last = name.split("/")
     return last.startswith((".", "__")) or any(part.startswith((".", "_")) for part in folders)
 
 
 def table_suffix(name: str) -> str:
-    """The ending that tells the format of a table, without that of a compression; empty if it is no table.
+    """Returns the file ending of the format of a table.
 
     Args:
-        name (`str`): Name of a file.
+        name (`str`): The name of a file.
+
+    Returns:
+        `str`: The ending, without that of a compression; empty if the file is not a table.
 
     Example:
 
@@ -151,10 +188,16 @@ def table_suffix(name: str) -> str:
 
 
 def format_of(path: Path) -> str:
-    """The ending that tells the format of a file.
+    """Returns the file ending of the format of a file.
+
+    Args:
+        path (`Path`): The file.
+
+    Returns:
+        `str`: The ending, without that of a compression.
 
     Raises:
-        InputError: If the ending is not known.
+        InputError: If the ending is unknown.
     """
     found = table_suffix(path.name)
     if not found and path.suffix.lower() == ".zip":
@@ -162,24 +205,27 @@ def format_of(path: Path) -> str:
             found = table_suffix(_member(path))
     if not found:
         raise InputError(
-            f"{path}: cannot tell the format from {path.suffix!r}; save it as {', '.join(SUFFIXES)} (all but "
-            f".parquet may be compressed: {', '.join(_COMPRESSED)})."
+            f"{path}: the format {path.suffix!r} is unknown; save the file as {', '.join(SUFFIXES)} (all but .parquet "
+            f"can be compressed: {', '.join(_COMPRESSED)})."
         )
     return found
 
 
 def text_file(path: Path, encoding: str | None) -> TextFile:
-    """A text file with the encoding that was named, or else the one that is found in it.
+    """Returns a text file with the given encoding, or detects the encoding.
 
-    Without a name a file is read by its byte order mark, or as UTF-8. If it is not UTF-8, it is read as Windows-1252
-    if all its characters are usual in Western European languages, and a warning shows one of its words.
+    A file is read according to its byte order mark, or as UTF-8. If it is not UTF-8, and all its characters are usual
+    in Western European languages, it is read as Windows-1252, and a warning shows one of its words.
 
     Args:
         path (`Path`): The file.
-        encoding (`str`, *optional*): Its encoding.
+        encoding (`str`, *optional*): The encoding. By default it is detected.
+
+    Returns:
+        `TextFile`: The file and its encoding.
 
     Raises:
-        InputError: If the encoding is unknown, or none was named and none fits.
+        InputError: If the encoding is unknown or cannot be detected.
     """
     if encoding is not None:
         try:
@@ -191,12 +237,14 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
         start = content.read(4096)
     for mark, name in _MARKS.items():
         if start.startswith(mark):
-            logger.info("%s: read as %s, as its byte order mark says.", path, name.upper())
+            logger.info("%s: read as %s because of its byte order mark.", path, name.upper())
             return TextFile(path, name)
     if b"\0" in start:
-        raise InputError(
-            f"{path} holds zero bytes: it is no text, or it is UTF-16 without a byte order mark. Save it as UTF-8, or "
-            f"name its encoding (--encoding {'utf-16-le' if start[1:2] == bytes(1) else 'utf-16-be'}, for instance)."
+        likely = "utf-16-le" if start[1:2] == bytes(1) else "utf-16-be"
+        raise LayoutError(
+            path,
+            " has zero bytes: it is not a text, or it is UTF-16 without a byte order mark.",
+            {"encoding": f"Save it as UTF-8, or give its encoding (for example --encoding {likely})."},
         )
     if _is_utf8(path):
         return TextFile(path, "utf-8-sig")
@@ -204,8 +252,8 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
     if word is None:
         raise _undecodable(path, "utf-8")
     logger.warning(
-        "%s is not UTF-8; it is read as Windows-1252 (cp1252), for instance %r. If this is wrong, save it as UTF-8 or "
-        "name its encoding (--encoding for the data, --human-encoding for human labels, --test-encoding for test "
+        "%s is not UTF-8 and is read as Windows-1252 (cp1252), for example %r. If this is wrong, save it as UTF-8 or "
+        "give its encoding (--encoding for the data, --human-encoding for human labels, --test-encoding for test "
         "data).",
         path,
         word,
@@ -226,7 +274,7 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _western_word(path: Path) -> str | None:
-    """A word with an umlaut or accent of a text in Windows-1252, `None` if it cannot be such a text."""
+    """Returns a word with a non-ASCII character of a text in Windows-1252; `None` if it cannot be such a text."""
     found = None
     with open_bytes(path) as content:
         for line in content:
@@ -243,39 +291,41 @@ def _western_word(path: Path) -> str | None:
 
 
 def _undecodable(path: Path, encoding: str) -> InputError:
-    """What to say of the first line that is not in an encoding."""
+    """Returns the error for the first line that cannot be decoded."""
     name = "utf-8" if encoding == "utf-8-sig" else encoding
     with open_bytes(path) as content:
         start = content.read(4)
     if name == "utf-8" and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return InputError(f"{path} is not utf-8: it begins with the mark of utf-16. Give --encoding utf-16.")
-    remedy = "Save it as UTF-8, or name its encoding (--encoding cp1252, for instance)."
+        problem = " is not utf-8: it begins with the byte order mark of utf-16."
+        return LayoutError(path, problem, {"encoding": "Give --encoding utf-16."})
+    remedies = {"encoding": "Save it as UTF-8, or give its encoding (for example --encoding cp1252)."}
     if name.lower().startswith(("utf-16", "utf_16", "utf-32", "utf_32")):
-        return InputError(f"{path} is not {name}. {remedy}")
+        return LayoutError(path, f" is not {name}.", remedies)
     with open_bytes(path) as content:
         for number, line in enumerate(content, start=1):
             try:
                 line.decode(name)
             except UnicodeDecodeError as error:
                 around = line[max(0, error.start - 10) : error.start + 10].decode("cp1252", "replace")
-                return InputError(
-                    f"{path} is not {name}: byte {line[error.start]:#04x} in line {number} cannot be decoded. Save it "
-                    f"as UTF-8, or name its encoding (--encoding cp1252, for instance, reads {around.strip()!r} "
-                    "there)."
+                example = f"--encoding cp1252 reads {around.strip()!r} there"
+                return LayoutError(
+                    path,
+                    f" is not {name}: byte {line[error.start]:#04x} in line {number} cannot be decoded.",
+                    {"encoding": f"Save it as UTF-8, or give its encoding (for example, {example})."},
                 )
-    return InputError(f"{path} is not {name}. {remedy}")
+    return LayoutError(path, f" is not {name}.", remedies)
 
 
 @dataclass(frozen=True)
 class CellLayout:
-    """What separates the cells and lines of a CSV file.
+    """The separators of cells and lines of a CSV file.
 
     Args:
-        delimiter (`str`): The separator of its cells.
+        delimiter (`str`): The separator of the cells.
         quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts. By default
             they mark cells, and rows that quotes may have joined are refused.
-        newline (`str`): Where its lines end, as for the function `open`.
-        skipped (`int`): Number of lines before the header.
+        newline (`str`): The line ending, as in the function `open`.
+        skipped (`int`): The number of lines before the header.
     """
 
     delimiter: str
@@ -285,42 +335,45 @@ class CellLayout:
 
 
 def cell_layout(file: TextFile, usual: str, delimiter: str | None, quoting: str | None) -> CellLayout:
-    """The layout of a CSV file, as the options say, or else as it is found in the first lines.
+    """Returns the layout of a CSV file: as given, or as detected in the first lines.
 
     Args:
         file (`TextFile`): The file.
-        usual (`str`): The separator that its ending stands for.
-        delimiter, quoting (`str`, *optional*): What was named.
+        usual (`str`): The usual separator for its file ending.
+        delimiter, quoting (`str`, *optional*): The given values.
+
+    Returns:
+        `CellLayout`: The layout.
 
     Raises:
-        InputError: If an option cannot be used.
+        InputError: If a given value is invalid.
     """
     if delimiter is not None and len(delimiter) != 1:
-        raise InputError(f"The delimiter {delimiter!r} is not one character; columns are separated by , ; | or \\t.")
+        raise InputError(f"The delimiter {delimiter!r} is not one character; use , ; | or \\t.")
     if quoting not in (None, *QUOTINGS):
-        raise InputError(f"The quoting {quoting!r} is unknown; give 'csv' or 'none'.")
+        raise InputError(f"The quoting {quoting!r} is unknown; use 'csv' or 'none'.")
     with file.open(newline="") as text:
         sample = text.read(_SAMPLE)
         is_whole = not text.read(1)
     first = re.match(r"[^\r\n]*(\r\n|\r|\n)?", sample)
     assert first is not None
-    newline = "" if first.group(1) == "\r" else "\n"  # a single \r inside of a line ends no row
+    newline = "" if first.group(1) == "\r" else "\n"  # a single \r inside of a line does not end a row
     excel = re.fullmatch(r'"?sep=(.)"?', first.group().rstrip("\r\n"), re.IGNORECASE)
     if excel:
         return CellLayout(delimiter or excel.group(1), quoting, newline, 1)
     found, is_regular = _detected(sample, is_whole, usual, quoting)
     if delimiter is None:
         if found != usual:
-            logger.info("%s: its columns are separated by %r.", file.path, found)
+            logger.info("%s: the separator is %r.", file.path, found)
     elif found != delimiter and is_regular and delimiter not in first.group():
-        logger.warning("%s: its header has no %r; its columns are separated by %r.", file.path, delimiter, found)
+        logger.warning("%s: the header does not contain %r, so the separator is %r.", file.path, delimiter, found)
     else:
         found = delimiter
     return CellLayout(found, quoting, newline, 0)
 
 
 def _detected(sample: str, is_whole: bool, usual: str, quoting: str | None) -> tuple[str, bool]:
-    """The separator of a sample, and whether all its rows have as many cells as the header."""
+    """Returns the separator of a sample, and whether all rows have the same number of cells as the header."""
     regular: list[tuple[str, list[int]]] = []
     irregular: list[tuple[str, list[int]]] = []
     for candidate in sorted(_CANDIDATES, key=lambda one: one != usual):
@@ -331,7 +384,7 @@ def _detected(sample: str, is_whole: bool, usual: str, quoting: str | None) -> t
             reader = csv.reader(lines, delimiter=candidate)
         try:
             rows = [row for row in reader if row]
-        except csv.Error:  # the reader of the file says what is wrong
+        except csv.Error:  # the error is raised when the file is read
             continue
         rows = rows if is_whole else rows[:-1]
         widths = [len(row) for row in rows]
@@ -339,17 +392,20 @@ def _detected(sample: str, is_whole: bool, usual: str, quoting: str | None) -> t
             (regular if set(widths) == {widths[0]} else irregular).append((candidate, widths))
     for choice in (regular, irregular):
         if choice:
-            # The usual one comes first; the most columns win among the others.
+            # The usual separator has priority. Among the others, the one with the most columns is used.
             best = choice[0] if choice[0][0] == usual else max(choice, key=lambda one: one[1][0])
             return best[0], choice is regular and len(best[1]) > 1
     return usual, False
 
 
 def split_names(given: str) -> list[str]:
-    """The names in `A,B`; one that contains a comma is quoted as in a CSV file.
+    """Splits names that are separated by commas. Names that contain a comma are quoted as in a CSV file.
 
     Args:
         given (`str`): The names.
+
+    Returns:
+        `list[str]`: The names.
 
     Example:
 
@@ -358,12 +414,20 @@ def split_names(given: str) -> list[str]:
     """
     try:
         (names,) = csv.reader([given], skipinitialspace=True, strict=True)
-    except (csv.Error, ValueError):  # quotes that mark no name are part of it
+    except (csv.Error, ValueError):  # other quotes are part of a name
         names = given.split(",")
     return [name.strip() for name in names]
 
 
 def delimiter_hint(header: Sequence[str], delimiter: str | None) -> str:
-    """What to try if a header was not split."""
+    """Returns a hint for a header that was not split, or an empty string.
+
+    Args:
+        header (`Sequence[str]`): The cells of the header.
+        delimiter (`str`, *optional*): The separator that was used.
+
+    Returns:
+        `str`: The hint.
+    """
     other = next((mark for mark in (";", "\t", "|", ",") if len(header) == 1 and mark in header[0]), None)
     return "" if other in (None, delimiter) else f" It looks separated by {other!r}: try --delimiter {other!r}."

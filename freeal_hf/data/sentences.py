@@ -1,4 +1,4 @@
-"""Reads sentences of words: any table becomes one dataset of `id`, `text`, `tokens`, `token_starts` and `note`."""
+"""Reads sentences of words as a dataset with the columns `id`, `text`, `tokens`, `token_starts` and `note`."""
 
 import ast
 import io
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import regex
 
+from freeal_hf.data.counting import counted
 from freeal_hf.data.joins import names_column
 from freeal_hf.data.spans import Span, invalid_position
 from freeal_hf.data.tables import open_table
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 
 TOKENS, SPANS = "tokens", "spans"
 
-# Scripts in which a blank does not separate every word: those written without blanks, and Korean, which attaches
-# particles to words.
+# Scripts in which blanks do not separate all words: those without blanks, and Korean, in which words have particles.
 _UNSPACED_SCRIPTS = (
     "Han",
     "Hiragana",
@@ -61,30 +61,31 @@ def read_sentences(
     encoding: str | None = None,
     quoting: str | None = None,
 ) -> "Dataset":
-    """Reads sentences and, if there are any, gold tags.
+    """Reads sentences and optionally gold tags.
 
-    A column `tokens` holds the words of a sentence as a list, in CSV files as JSON or as a Python list; without it the
-    text of `text_columns` is split as `split_words` does, and every word remembers where it stands. No row is dropped,
-    and no sentence is cut.
+    The column `tokens` has the words of a sentence as a list; in CSV files as JSON or as a Python list. Without this
+    column, the text of `text_columns` is split by `split_words`, and the position of each word is kept. No row is
+    dropped, and no sentence is truncated.
 
     Args:
         source (`str`, `Path`, `Dataset` or `DataFrame`): As in `read_data`.
         task (`TokenClassification`, *optional*): The task, needed to read gold tags.
-        text_columns (`Sequence[str]`, defaults to `("text",)`): Column of the text, if there is no column `tokens`.
-        gold_column (`str`, *optional*):
-            Column of the true BIO tags, one for each word, written as `tokens` is. It is only scored against.
-        id_column (`str`, *optional*): Column of unique ids. Without it an id is made from the text itself.
-        extra_columns (`Sequence[str]`): Further columns of tags, kept as JSON: another system's, for instance.
+        text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`): The column of the text, if there is no
+            column `tokens`.
+        gold_column (`str`, *optional*): The column of the true BIO tags, one for each word, in the form of `tokens`.
+            They are only used for scores.
+        id_column (`str`, *optional*): The column of unique ids. By default an id is made from the text.
+        extra_columns (`Sequence[str]`, *optional*): Further columns of tags to keep as JSON, such as those of another
+            system.
         split, delimiter, encoding, quoting (`str`, *optional*): As in `read_data`.
 
     Returns:
-        `Dataset`: Columns `id`, `text`, `tokens`, `token_starts` (where each word starts in `text`, in characters),
-        `note` and, where given, `gold` (tag ids) and the extra columns.
+        `Dataset`: A dataset with the columns `id`, `text`, `tokens`, `token_starts` (the start of each word in `text`,
+        in characters), `note` and, if given, `gold` (tag ids) and the extra columns.
 
     Raises:
-        InputError: If the file or a column is missing, nothing is in it, `tokens` holds no lists, or gold tags are
-            not as many as words, not valid BIO, or of a type that the task does not have. In extra columns an entity
-            may begin with `I-`; the rest holds for them too.
+        InputError: If the source or a column is missing or empty, `tokens` are not lists, or gold tags are not valid
+            BIO tags of the task, one for each word. In extra columns an entity can begin with `I-`.
     """
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Sequence as ListFeature
@@ -93,7 +94,7 @@ def read_sentences(
     origin = opened.origin
     has_words = names_column(TOKENS, opened.names)
     if not has_words and len(text_columns) != 1:
-        raise InputError(f"{origin}: entities have places in one text; name one column of it, not {text_columns}.")
+        raise InputError(f"{origin}: entities are positions in one text; give one text column, not {text_columns}.")
     column = TOKENS if has_words else text_columns[0]
     wanted = [column, gold_column, id_column, *extra_columns]
     table = next(opened.read([name for name in wanted if name is not None]))
@@ -122,7 +123,7 @@ def read_sentences(
     }
     if gold_column is not None:
         if task is None:
-            raise InputError(f"Reading the gold column {gold_column!r} needs the task whose tags it holds.")
+            raise InputError(f"The gold column {gold_column!r} can only be read with a task: pass task=.")
         if not has_words:
             raise InputError(f"{origin}: gold tags in {gold_column!r} need the words that they belong to (`tokens`).")
         columns["gold"] = [
@@ -141,16 +142,19 @@ def read_sentences(
 
 
 def read_tags(tags: Any, length: int, task: TokenClassification, where: str) -> list[int]:
-    """The ids of a sentence's BIO tags; -1 for each word where there are none.
+    """Returns the ids of the BIO tags of a sentence.
 
     Args:
-        tags (`Sequence[str]`, *optional*): One tag for each word, or none at all.
-        length (`int`): Number of words.
-        task (`TokenClassification`): Whose types they are.
-        where (`str`): Where they stand, for errors.
+        tags (`Sequence[str]`, *optional*): The tag of each word, or `None`.
+        length (`int`): The number of words.
+        task (`TokenClassification`): The task.
+        where (`str`): The place of the tags, for errors.
+
+    Returns:
+        `list[int]`: The tag ids; -1 for each word if there are no tags.
 
     Raises:
-        InputError: If they are not as many as words, of an unknown type, or not valid BIO.
+        InputError: If there is not one tag for each word, or the tags are not valid BIO tags of the task.
     """
     if tags is None:
         return [NO_LABEL] * length
@@ -158,24 +162,29 @@ def read_tags(tags: Any, length: int, task: TokenClassification, where: str) -> 
     ids = {tag: i for i, tag in enumerate(task.tags)}
     if (position := invalid_position(tags)) is not None:
         raise InputError(
-            f"{where}: {tags[position]!r} at word {position + 1} continues no entity of its type: not valid BIO. An "
-            f"entity begins with {'B-' + tags[position][2:]!r}."
+            f"{where}: {tags[position]!r} at word {position + 1} does not continue an entity of its type: not valid "
+            f"BIO. An entity begins with {'B-' + tags[position][2:]!r}."
         )
     return [ids[tag] for tag in tags]
 
 
 def read_list(value: Any, where: str) -> list[Any] | None:
-    """The items of a cell that holds a list.
+    """Returns the items of a cell that contains a list.
 
     Args:
-        value: A sequence, or a string with a list as JSON (`["a", "b"]`) or as Python writes it (`['a', 'b']`).
-        where (`str`): Where the cell is, for the error.
+        value (`Any`): A sequence, or a string with a JSON list (`["a", "b"]`) or a Python list (`['a', 'b']`).
+        where (`str`): The place of the cell, for the error.
 
     Returns:
-        `list`, *optional*: The items; `None` for a missing value, an empty string and a list of missing values only.
+        `list` or `None`: The items; `None` for a missing value, an empty string, or a list of missing values.
 
     Raises:
-        InputError: If the cell holds something else.
+        InputError: If the cell has another value.
+
+    Example:
+
+        >>> read_list("['a', 'b']", "row 1")
+        ['a', 'b']
     """
     if isinstance(value, str):
         if not value.strip():
@@ -186,7 +195,7 @@ def read_list(value: Any, where: str) -> list[Any] | None:
             return None
         items = value
     if items is None or isinstance(items, (str, bytes, Mapping)) or not hasattr(items, "__iter__"):
-        raise InputError(f'{where}: {value!r} is not a list; write one, in a CSV file as JSON: ["...", "..."].')
+        raise InputError(f'{where}: {value!r} is not a list; in a CSV file, write it as JSON: ["...", "..."].')
     found = list(items)
     return None if found and all(item is None for item in found) else found
 
@@ -202,7 +211,7 @@ def _parsed_list(text: str) -> list[Any] | None:
 def _python_list(text: str) -> Any:
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text.strip()).readline))
-        # NumPy prints no commas; Python would join the strings that follow each other.
+        # NumPy prints no commas, and Python would join adjacent strings.
         if any(one.type == other.type == tokenize.STRING for one, other in pairwise(tokens)):
             return None
         found = ast.literal_eval(text.strip())
@@ -212,16 +221,16 @@ def _python_list(text: str) -> Any:
 
 
 def split_words(text: str) -> tuple[list[str], list[int]]:
-    """Splits a text at blanks and punctuation, as BERT does before it makes sub-words.
+    """Splits a text into words at blanks and punctuation, like the first step of the BERT tokenizer.
 
-    Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese and other scripts whose words are not all separated by blanks
-    are split into characters; marks stay with the character before them.
+    Scripts in which blanks do not separate all words (Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese and others)
+    are split into characters. A mark belongs to the character before it.
 
     Args:
         text (`str`): The text.
 
     Returns:
-        The words, and where each of them starts, in characters.
+        `tuple[list[str], list[int]]`: The words, and the start of each word in characters.
 
     Example:
 
@@ -240,17 +249,25 @@ def split_words(text: str) -> tuple[list[str], list[int]]:
 
 @cache
 def _word_parts() -> "regex.Pattern[str]":
-    """Finds each character of an unspaced script with its marks, and each run of other characters."""
+    """Returns the pattern for a character of an unspaced script with its marks, or a run of other characters."""
     unspaced = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)
     character = rf"[[{unspaced}]--[\p{{N}}\p{{P}}\p{{M}}]]"
     return regex.compile(rf"{character}\p{{M}}*|(?:(?!{character})[\s\S])+", regex.VERSION1)
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[int]]:
-    """The text of words with a blank between them, and where each of them starts, in characters.
+    """Joins words to a text with blanks between them.
 
     Args:
         words (`Sequence[str]`): The words.
+
+    Returns:
+        `tuple[str, list[int]]`: The text, and the start of each word in characters.
+
+    Example:
+
+        >>> join_words(["a", "good", "film"])
+        ('a good film', [0, 2, 7])
     """
     starts, position = [], 0
     for word in words:
@@ -260,15 +277,20 @@ def join_words(words: Sequence[str]) -> tuple[str, list[int]]:
 
 
 def spans_in_text(spans: Sequence[Span], words: Sequence[str], starts: Sequence[int]) -> list[dict[str, Any]]:
-    """Entities with their place in the text.
+    """Converts entities from word positions to character positions.
 
     Args:
-        spans (`Sequence[Span]`): Entities by words.
+        spans (`Sequence[Span]`): The entities, in words.
         words (`Sequence[str]`): The words.
-        starts (`Sequence[int]`): Where each word starts in the text, in characters.
+        starts (`Sequence[int]`): The start of each word in the text, in characters.
 
     Returns:
-        `list[dict]`: `start` and `end` in characters (the end not included) and `type`.
+        `list[dict[str, Any]]`: `start` and `end` in characters (the end is exclusive), and `type`.
+
+    Example:
+
+        >>> spans_in_text([Span(0, 1, "Chemical")], ["Aspirin", "helps"], [0, 8])
+        [{'start': 0, 'end': 7, 'type': 'Chemical'}]
     """
     return [
         {"start": starts[span.start], "end": starts[span.end - 1] + len(words[span.end - 1]), "type": span.type}
@@ -277,29 +299,40 @@ def spans_in_text(spans: Sequence[Span], words: Sequence[str], starts: Sequence[
 
 
 def named_in(text: str, spans: Sequence[Span], words: Sequence[str], starts: Sequence[int]) -> Named:
-    """Entities as they stand in the text, each with its type.
+    """Returns the words of entities as in the text, with their types.
 
     Args:
         text (`str`): The text.
         spans, words, starts: As in `spans_in_text`.
+
+    Returns:
+        `Named`: The words and the type of each entity.
     """
     places = spans_in_text(spans, words, starts)
     return tuple((text[place["start"] : place["end"]], place["type"]) for place in places)
 
 
 def tag_names(ids: Sequence[int], tags: Sequence[str]) -> list[str]:
-    """Tag ids as names; a word without a tag counts as outside."""
+    """Returns the names of tag ids. A word without a tag gets the tag O.
+
+    Args:
+        ids (`Sequence[int]`): The tag ids; -1 means none.
+        tags (`Sequence[str]`): The tag names by id.
+
+    Returns:
+        `list[str]`: The tag names.
+    """
     return [tags[i] if i >= 0 else OUTSIDE for i in ids]
 
 
 def _check_tags(tags: Any, length: int, task: TokenClassification | None, where: str) -> None:
-    """Refuses what are not as many tags as words, or not the task's."""
+    """Checks that there is one tag of the task for each word."""
     if isinstance(tags, (str, Mapping)) or not hasattr(tags, "__len__"):
-        raise InputError(f"{where}: {tags!r} is no list of tags; give one for each word, such as ['O', 'B-...'].")
+        raise InputError(f"{where}: {tags!r} is not a list of tags; give one for each word, such as ['O', 'B-...'].")
     if len(tags) != length:
-        raise InputError(f"{where}: {len(tags)} tags for {length} words; every word needs one.")
+        raise InputError(f"{where}: {counted(len(tags), 'tag')} for {counted(length, 'word')}; each word needs one.")
     if task is not None and (unknown := [tag for tag in tags if tag not in task.tags]):
-        raise InputError(f"{where}: {unknown[0]!r} is no tag of the task; its tags are {', '.join(task.tags)}.")
+        raise InputError(f"{where}: {unknown[0]!r} is not a tag of the task; its tags are {', '.join(task.tags)}.")
 
 
 Row = tuple[str, list[str], list[int], str | None]
@@ -310,10 +343,10 @@ def _given(value: Any, origin: str, row: int) -> Row:
     if found is None:
         is_missing = value is None or isinstance(value, (str, float))
         if not is_missing:
-            raise InputError(f"{origin}, row {row}: 'tokens' holds a missing value; a word must be a string.")
+            raise InputError(f"{origin}, row {row}: 'tokens' has a missing value; a word must be a string.")
         return "", [], [], "the sentence is missing"
     if any(word is None for word in found):
-        raise InputError(f"{origin}, row {row}: 'tokens' holds a missing value; a word must be a string.")
+        raise InputError(f"{origin}, row {row}: 'tokens' has a missing value; a word must be a string.")
     if any(isinstance(word, (list, dict)) for word in found):
         raise InputError(f"{origin}, row {row}: 'tokens' is {value!r}, not a list of words.")
     words = [str(word) for word in found]

@@ -1,4 +1,4 @@
-"""Entities as spans of words and as BIO tags, and the way from one to the other."""
+"""Converts between entities as spans of words and BIO tags."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from freeal_hf.tasks import OUTSIDE
 
 
 class Span(NamedTuple):
-    """An entity: the words from `start` up to, not including, `end`, and its type."""
+    """An entity: the words from `start` to `end` (exclusive), and its type."""
 
     start: int
     end: int
@@ -15,16 +15,21 @@ class Span(NamedTuple):
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
-    """The entities of a sentence, as conlleval and seqeval read them.
+    """Returns the entities of a sentence, as conlleval and seqeval define them.
 
-    An entity begins at `B-`, and also at an `I-` that continues none of its type, and goes on over every `I-` of its
-    type.
+    An entity starts at `B-`, or at an `I-` that does not continue an entity of its type, and continues over all
+    following `I-` of its type.
 
     Args:
-        tags (`Sequence[str]`): One tag for each word.
+        tags (`Sequence[str]`): The tag of each word.
 
     Returns:
-        `list[Span]`: In the order of the text; none overlaps another.
+        `list[Span]`: The entities in the order of the text, without overlaps.
+
+    Example:
+
+        >>> spans_of(["B-person", "I-person", "O", "I-place"])
+        [Span(start=0, end=2, type='person'), Span(start=3, end=4, type='place')]
     """
     spans: list[Span] = []
     start, current = 0, ""
@@ -39,11 +44,19 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
 
 
 def tags_of(spans: Iterable[Span], length: int) -> list[str]:
-    """The BIO tags of spans that do not overlap.
+    """Returns the BIO tags of entities that do not overlap.
 
     Args:
         spans (`Iterable[Span]`): The entities of a sentence.
-        length (`int`): Number of its words.
+        length (`int`): The number of words of the sentence.
+
+    Returns:
+        `list[str]`: The tag of each word.
+
+    Example:
+
+        >>> tags_of([Span(0, 2, "person")], length=3)
+        ['B-person', 'I-person', 'O']
     """
     tags = [OUTSIDE] * length
     for start, end, name in spans:
@@ -52,7 +65,14 @@ def tags_of(spans: Iterable[Span], length: int) -> list[str]:
 
 
 def invalid_position(tags: Sequence[str]) -> int | None:
-    """Where the first `I-` stands that continues no entity of its type; `None` if the tags are valid BIO."""
+    """Returns the position of the first `I-` that does not continue an entity of its type.
+
+    Args:
+        tags (`Sequence[str]`): The tag of each word.
+
+    Returns:
+        `int` or `None`: The position; `None` if the tags are valid BIO.
+    """
     before = OUTSIDE
     for position, tag in enumerate(tags):
         if tag.startswith("I-") and before[2:] != tag[2:]:

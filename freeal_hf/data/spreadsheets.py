@@ -1,24 +1,27 @@
-"""Cells that a spreadsheet would execute are written with an apostrophe before them, and read without it."""
+"""Adds an apostrophe to cells that a spreadsheet would execute, and removes it when they are read."""
 
 import re
 from collections.abc import Collection, Sequence
 
 AUGMENTED_COLUMN = "augmented_text"
-"""Column of a second view of each text."""
+"""The column of second views."""
 
-# What a spreadsheet reads as the beginning of a formula. Source: OWASP, CSV Injection.
+# The beginnings of a formula in a spreadsheet. Source: OWASP, CSV Injection.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last ones are full-width
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?%?", re.ASCII | re.IGNORECASE)
 
 
 def harmless(cell: str) -> str:
-    """A cell as a spreadsheet may open it: an apostrophe keeps it from being executed as a formula.
+    """Adds an apostrophe to a cell that a spreadsheet would execute as a formula.
 
-    Numbers such as `-1` and `+3.5` stay as they are. A cell that begins with an apostrophe before such a character
-    gets another one, so that `restored` gives back every cell.
+    Numbers such as `-1` and `+3.5` are not changed. If a cell already begins with an apostrophe and such a character,
+    it gets another apostrophe, so that `restored` returns the original of any cell.
 
     Args:
         cell (`str`): The cell.
+
+    Returns:
+        `str`: The cell to write.
 
     Example:
 
@@ -29,28 +32,42 @@ def harmless(cell: str) -> str:
 
 
 def restored(cell: str) -> str:
-    """The cell that `harmless` was given.
+    """Removes the apostrophe that `harmless` added.
 
     Args:
-        cell (`str`): What it made of the cell.
+        cell (`str`): The cell that was written.
+
+    Returns:
+        `str`: The original cell.
+
+    Example:
+
+        >>> restored("'=1+1"), restored("'tis")
+        ('=1+1', "'tis")
     """
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def is_labels_csv(names: Collection[str]) -> bool:
-    """Whether columns are those of a run's own labels.
+    """Returns whether columns are those of `labels.csv` of a run.
 
     Args:
         names (`Collection[str]`): The column names.
+
+    Returns:
+        `bool`: Whether the table is a `labels.csv`.
     """
     return any(name.strip().endswith("label_confidence") for name in names)
 
 
 def holds_harmless_cells(names: Sequence[str]) -> bool:
-    """Whether columns are those of a CSV file that was written here, whose cells `harmless` has changed.
+    """Returns whether columns are those of a CSV file of freeal-hf, whose cells `harmless` may have changed.
 
     Args:
-        names (`Sequence[str]`): The column names: those of `labels.csv`, of views (`augment`) or of predictions.
+        names (`Sequence[str]`): The column names.
+
+    Returns:
+        `bool`: Whether they are those of `labels.csv`, of second views (`augment`) or of predictions.
     """
     stripped = [name.strip() for name in names]
     is_predictions = stripped[:2] == ["id", "text"] and stripped[-1:] == ["note"]

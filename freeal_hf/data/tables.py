@@ -1,4 +1,4 @@
-"""Reads tables: CSV, TSV, JSON, JSON lines, Parquet, Hub datasets, data in memory; whole or some rows at a time."""
+"""Reads tables (CSV, TSV, JSON, JSON lines, Parquet, Hub datasets, data in memory), completely or in pieces."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.data.arrow import PIECE
 from freeal_hf.data.cells import cell_text, normal_cell
+from freeal_hf.data.counting import counted
 from freeal_hf.data.folders import chosen_files
 from freeal_hf.data.layouts import SUFFIXES, delimiter_hint, format_of, table_suffix, text_file
 from freeal_hf.data.text_tables import Columns, Pieces, open_text_table
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 Table = Mapping[str, Sequence[Any]]
-"""Column name to values. Not yet a `Dataset`, whose columns cannot hold values of several types."""
+"""The values of each column. It is not a `Dataset`, whose columns cannot have values of several types."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class OpenTable:
     """A table whose columns are known. Its rows can be read more than once.
 
     Args:
-        origin (`str`): How to call the table in messages.
-        names (`list[str]`): The column names in their order. They may repeat or be empty.
-        pieces (`Callable`): Gives columns by their positions, some rows at a time.
-        delimiter (`str`, *optional*): The separator of the cells of a CSV file.
+        origin (`str`): The name of the table in messages.
+        names (`list[str]`): The column names in their order. They can be repeated or empty.
+        pieces (`Callable`): Reads columns by position, in pieces.
+        delimiter (`str`, *optional*): The separator of a CSV file.
     """
 
     origin: str
@@ -44,31 +45,31 @@ class OpenTable:
     delimiter: str | None = None
 
     def read(self, columns: Sequence[str] | None = None, *, rows: int | None = None) -> Iterator[Table]:
-        """Reads columns; nothing that is in other columns matters.
+        """Reads columns. Other columns are ignored, even if they are invalid.
 
         Args:
-            columns (`Sequence[str]`, *optional*): Their names; all columns by default.
-            rows (`int`, *optional*): Most rows of a piece; by default all come in one.
+            columns (`Sequence[str]`, *optional*): The names of the columns. Defaults to all columns.
+            rows (`int`, *optional*): The maximum number of rows in a piece. By default there is one piece.
 
         Returns:
-            `Iterator[Table]`: The pieces, at least one, with the values as `normal_cell` gives them.
+            `Iterator[Table]`: The pieces, at least one, with values in the form of `normal_cell`.
 
         Raises:
-            InputError: At once if a column is missing or not the only one of its name; from the iterator if rows
-                cannot be read.
+            InputError: Immediately if a column is missing or its name is not unique; from the iterator if rows cannot
+                be read.
         """
         names = list(dict.fromkeys(self.names if columns is None else columns))
         positions = [self._position(name) for name in names]
         return self._tables(names, positions, rows)
 
     def texts(self, *, rows: int = 1000) -> Iterator[list[str]]:
-        """Reads every column as strings, for writing the table again.
+        """Reads all columns as strings, to write the table again.
 
         Args:
-            rows (`int`, defaults to 1000): Number of rows in memory at a time.
+            rows (`int`, *optional*, defaults to 1000): The number of rows in memory at the same time.
 
         Yields:
-            `list[str]`: The cells of a row, as many as there are `names`. Cells of a CSV file are as they stand in it.
+            `list[str]`: The cells of a row, one for each of `names`. Cells of a CSV file are not changed.
 
         Raises:
             InputError: If rows cannot be read.
@@ -112,18 +113,17 @@ def open_table(
     """Opens a table and reads the names of its columns.
 
     Args:
-        source (`str`, `Path`, `Dataset`, `DatasetDict`, `DataFrame` or `Series`):
-            A CSV, TSV, JSON, JSON-lines or Parquet file (all but Parquet may be compressed), a folder of such files, a
-            pattern of their names or their address as fsspec knows it (`"s3://bucket/texts/*.parquet"`), a folder that
-            `save_to_disk` wrote, a dataset id of the Hub, or data that is loaded already.
-        split (`str`, *optional*): The split of a source that has several; `train` by default.
-        delimiter, encoding (`str`, *optional*): The layout of a text file. By default it is found in each file.
-        quoting (`str`, *optional*):
-            `"csv"` if quotes in a CSV file mark cells, `"none"` if they are part of the texts. By default they mark
-            cells, and a file is refused where they may join rows that have nothing to do with each other.
+        source (`str`, `Path`, `Dataset`, `DatasetDict`, `DataFrame` or `Series`): A CSV, TSV, JSON, JSON-lines or
+            Parquet file (all but Parquet can be compressed), a folder of such files, a pattern of their names or an
+            fsspec address (`"s3://bucket/texts/*.parquet"`), a folder of `save_to_disk`, a Hub dataset id, or data in
+            memory.
+        split (`str`, *optional*): The split of a source with several splits. Defaults to `train`.
+        delimiter, encoding (`str`, *optional*): The layout of text files. By default it is detected in each file.
+        quoting (`str`, *optional*): `"csv"` if quotes in a CSV file mark cells, `"none"` if they are part of the
+            texts. By default they mark cells, and a file is refused if quotes may have joined unrelated rows.
 
     Returns:
-        `OpenTable`: The table. JSON lines are read once to find their columns: any line may bring one.
+        `OpenTable`: The table. JSON lines are read once to find their columns, because any line can have new ones.
 
     Raises:
         InputError: If there is no such source, or it is empty or cannot be read.
@@ -137,7 +137,7 @@ def open_table(
     if isinstance(source, IterableDataset):
         raise InputError("Give a Dataset, not an IterableDataset: load it without streaming=True.")
     if isinstance(source, Mapping):
-        raise InputError(f"Give one Dataset, not a {type(source).__name__}; choose a split, say data['train'].")
+        raise InputError(f"Give one Dataset, not a {type(source).__name__}; choose a split, such as data['train'].")
     if not isinstance(source, (str, Path)):
         return _open_loaded(source)
     layout = _Layout(delimiter, encoding, quoting)
@@ -158,33 +158,32 @@ def read_tables(
     rows: int | None = None,
     **layout: Any,
 ) -> tuple[Iterator[Table], str]:
-    """Reads a table, whole or in pieces.
+    """Reads a table, completely or in pieces.
 
     Args:
         source: As in `open_table`.
-        columns (`Sequence[str]`, *optional*): The columns to read; all by default.
-        rows (`int`, *optional*):
-            Most rows of a piece; by default all come in one. In pieces a file may be larger than memory, unless it is
-            a JSON list, one value that can only be read whole.
+        columns (`Sequence[str]`, *optional*): The columns to read. Defaults to all columns.
+        rows (`int`, *optional*): The maximum number of rows in a piece. By default there is one piece. In pieces,
+            files can be larger than memory, except for a JSON list, which is always read completely.
         layout: `split`, `delimiter`, `encoding` and `quoting` as in `open_table`.
 
     Returns:
-        `tuple[Iterator[Table], str]`: The pieces, at least one, and how to call the source in messages.
+        `tuple[Iterator[Table], str]`: The pieces, at least one, and the name of the source for messages.
 
     Raises:
-        InputError: As `open_table` and `OpenTable.read` do.
+        InputError: As in `open_table` and `OpenTable.read`.
     """
     table = open_table(source, **layout)
     return table.read(columns, rows=rows), table.origin
 
 
 class RawTable(NamedTuple):
-    """All cells of a table as strings, for writing them again.
+    """All cells of a table as strings, to write them again.
 
     Args:
-        names (`list[str]`): The column names in their order. They may repeat or be empty.
-        rows (`Iterator[list[str]]`): The rows in the order of `read_tables`; each has one cell per column.
-        delimiter (`str`): The separator of a CSV or TSV file, a comma for everything else.
+        names (`list[str]`): The column names in their order. They can be repeated or empty.
+        rows (`Iterator[list[str]]`): The rows in the order of `read_tables`, with one cell for each column.
+        delimiter (`str`): The separator of a CSV or TSV file; a comma for other formats.
     """
 
     names: list[str]
@@ -195,12 +194,15 @@ class RawTable(NamedTuple):
 def raw_table(
     source: "str | Path | Dataset | DatasetDict | pd.DataFrame | pd.Series[Any]", *, rows: int = 1000, **layout: Any
 ) -> RawTable:
-    """Reads every column of a table as strings. Cells of CSV files are not changed.
+    """Reads all columns of a table as strings. Cells of CSV files are not changed.
 
     Args:
         source: As in `open_table`.
-        rows (`int`, defaults to 1000): Number of rows in memory at a time.
+        rows (`int`, *optional*, defaults to 1000): The number of rows in memory at the same time.
         layout: `split`, `delimiter`, `encoding` and `quoting` as in `open_table`.
+
+    Returns:
+        `RawTable`: The names, rows and separator.
 
     Raises:
         InputError: As in `read_tables`.
@@ -210,16 +212,26 @@ def raw_table(
 
 
 def missing_column(column: str, names: Sequence[str], origin: str, delimiter: str | None) -> str:
-    """The message for a column that a table does not have."""
+    """Returns the error message for a missing column.
+
+    Args:
+        column (`str`): The missing column.
+        names (`Sequence[str]`): The columns of the table.
+        origin (`str`): The name of the table.
+        delimiter (`str`, *optional*): The separator of a CSV file.
+
+    Returns:
+        `str`: The message.
+    """
     listed = ", ".join(map(repr, names))
     hint = (
-        " Words in 'tokens' are read for entity tasks only (type: token-classification)." if "tokens" in names else ""
+        " The column 'tokens' is only used for entity tasks (type: token-classification)." if "tokens" in names else ""
     )
     hint = hint or delimiter_hint(names, delimiter)
     if not hint and any("," in name for name in names):
-        hint = " A name that contains commas is given alone or quoted (--text-columns '\"a, b\",c')."
+        hint = " Quote a name that contains commas, or give it alone (--text-columns '\"a, b\",c')."
     if column == "text" and not hint:
-        hint = " Name the one that holds the texts (--text-columns)."
+        hint = " Give the column of the texts with --text-columns."
     return f"{origin} has no column {column!r}; its columns are {listed}.{hint}"
 
 
@@ -272,7 +284,7 @@ def _open_folder(source: str, split: str | None, layout: _Layout) -> OpenTable:
         readme = Path(folder, "README.md") if is_local else None
         chosen = chosen_files(sorted(found), len(folder), source, split, readme=readme)
     fetch = _local_file if is_local else partial(_fetched, files)
-    # Of remote files only the first is looked at before it is its turn.
+    # Only the first remote file is opened now; the others are opened when they are read.
     tables = []
     for name in chosen if is_local else chosen[:1]:
         with fetch(name) as path:
@@ -296,13 +308,13 @@ def _of_file(
     rows: int,
     are_needed: bool,
 ) -> Iterator[Columns]:
-    """The columns of one file of several; where they are not needed, those that it lacks are empty."""
+    """Yields the columns of one of several files. Missing columns are empty if they are not needed."""
     places = {column: i for i, column in enumerate(_numbered(table.names))}
-    # A remote file may have columns that the first did not have.
+    # A remote file can have other columns than the first one.
     if not set(wanted) <= places.keys() if are_needed else not places.keys() <= set(known):
         raise InputError(
-            f"{name} has the columns {table.names}, the files before it {[column for column, _ in known]}; all files "
-            "must have the columns that are read."
+            f"{name} has the columns {table.names}, but the files before it have {[column for column, _ in known]}; "
+            "all files must have the columns that are read."
         )
     present = [column for column in wanted if column in places]
     for piece in table.pieces([places[column] for column in present], rows, are_needed):
@@ -312,7 +324,7 @@ def _of_file(
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Column names that may repeat, each with how often it came before."""
+    """Returns each column name with the number of its earlier occurrences."""
     return [(name, names[:i].count(name)) for i, name in enumerate(names)]
 
 
@@ -323,7 +335,7 @@ def _local_file(name: str) -> Iterator[Path]:
 
 @contextmanager
 def _fetched(files: Any, name: str) -> Iterator[Path]:
-    """A remote file, on this disk while it is read."""
+    """Downloads a remote file, and deletes it after it was read."""
     with TemporaryDirectory(prefix="freeal-") as folder:
         path = Path(folder, Path(name).name)
         try:
@@ -342,7 +354,7 @@ def _open_parquet(path: Path) -> OpenTable:
     def pieces(positions: Sequence[int], rows: int, are_needed: bool) -> Iterator[Columns]:
         names = [schema.names[i] for i in positions]
         label_names = _stored_label_names(schema.metadata, names)
-        # Equal names can only be told apart by their places among all columns.
+        # Equal names can only be distinguished by their positions among all columns.
         chosen = names if all(schema.names.count(name) == 1 for name in names) else None
         with _refusing_parquet(path), pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=rows, columns=chosen):
@@ -362,19 +374,19 @@ def _refusing_parquet(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+        raise InputError(f"{path} cannot be read as a Parquet file: {error}") from error
 
 
 # ---- Datasets and data in memory ----
 
 
 def _open_saved(source: str, split: str | None) -> OpenTable:
-    """Opens what `save_to_disk` wrote."""
+    """Opens a folder of `save_to_disk`."""
     from datasets import DatasetDict, load_from_disk
 
     try:
         saved = load_from_disk(source)
-    except Exception as error:  # datasets raises many types
+    except Exception as error:  # datasets raises many types of errors
         raise InputError(f"{source!r} was written by save_to_disk and cannot be read: {error}") from error
     return _open_dataset(_chosen_split(saved, split) if isinstance(saved, DatasetDict) else saved, source)
 
@@ -383,7 +395,7 @@ def _chosen_split(splits: "DatasetDict", split: str | None) -> "Dataset":
     name = split or (next(iter(splits)) if len(splits) == 1 else None)
     if name not in splits:
         raise InputError(
-            f"The dataset has the splits {', '.join(map(repr, splits))}; choose a split, say data['train'] or "
+            f"The dataset has the splits {', '.join(map(repr, splits))}; choose one, such as data['train'] or "
             "--split train."
         )
     return splits[name]
@@ -394,7 +406,7 @@ def _load_from_hub(name: str, split: str) -> "Dataset":
 
     try:
         return load_dataset(name, split=split)
-    except Exception as error:  # datasets wraps what its readers and the network raise in many types
+    except Exception as error:  # datasets raises many types of errors for files and the network
         raise InputError(
             f"There is no file {name!r}, and loading split {split!r} of it as a Hub dataset failed: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
@@ -419,7 +431,7 @@ def _open_dataset(dataset: "Dataset", origin: str) -> OpenTable:
 
 
 def _open_transformed(dataset: "Dataset", origin: str) -> OpenTable:
-    """Opens a dataset with a transform, which decides about columns and values."""
+    """Opens a dataset with a transform, which determines its columns and values."""
     names = list(dataset[:1]) if len(dataset) else list(dataset.column_names)
     label_names = {name: _label_names(feature) for name, feature in dataset.features.items()}
 
@@ -434,7 +446,7 @@ def _open_transformed(dataset: "Dataset", origin: str) -> OpenTable:
 
 
 def _open_loaded(source: Any) -> OpenTable:
-    """Opens a pandas or polars object or an Arrow table."""
+    """Opens a pandas or polars object, or an Arrow table."""
     import pandas as pd
     import pyarrow as pa
 
@@ -472,17 +484,17 @@ def _of_polars(source: Any) -> Any:
 
 
 def _values(column: "pa.ChunkedArray | pa.Array[Any]") -> list[Any]:
-    """The values of an Arrow column; strings where Python has no value for them."""
+    """Returns the values of an Arrow column; as strings if Python has no type for them."""
     import pyarrow as pa
 
     try:
         return column.to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):  # a date beyond the year 9999, for instance
+    except (ValueError, OverflowError, pa.ArrowException):  # such as a date after the year 9999
         return column.cast(pa.string()).to_pylist()
 
 
 def _label_names(feature: Any) -> list[str] | None:
-    """The names behind label ids, also behind those of words."""
+    """Returns the names of label ids, also for lists of them."""
     from datasets import ClassLabel, LargeList, List
 
     if isinstance(feature, (List, LargeList)):
@@ -491,7 +503,7 @@ def _label_names(feature: Any) -> list[str] | None:
 
 
 def _stored_label_names(metadata: Mapping[bytes, bytes] | None, columns: Sequence[str]) -> dict[str, list[str] | None]:
-    """The label names of the columns of a Parquet file that datasets wrote."""
+    """Returns the label names of the columns of a Parquet file that datasets wrote."""
     from datasets import Features
 
     stored = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
@@ -504,12 +516,14 @@ def _named_labels(values: Sequence[Any], names: Sequence[str] | None) -> Sequenc
 
 
 def _named(value: Any, names: Sequence[str]) -> Any:
-    """The name of a label id or the names of several; `None` where one is missing."""
+    """Returns the name of a label id, or the names of a list of them; `None` for a missing id."""
     if isinstance(value, list):
         found = [_named(one, names) for one in value]
         return None if None in found else found
     if value is None or isinstance(value, str):
         return value
     if value >= len(names):
-        raise InputError(f"A column of label ids holds {value}, and there are names for {len(names)} labels only.")
+        raise InputError(
+            f"A column of label ids contains {value}, but there are only names for {counted(len(names), 'label')}."
+        )
     return None if value < 0 else names[int(value)]

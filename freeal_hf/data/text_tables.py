@@ -1,4 +1,4 @@
-"""Tables in text files: CSV and TSV, JSON and JSON lines."""
+"""Reads tables in text files: CSV, TSV, JSON and JSON lines."""
 
 import csv
 import json
@@ -8,32 +8,45 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.data.layouts import DELIMITERS, JSON_LINES, CellLayout, TextFile, cell_layout, delimiter_hint
+from freeal_hf.data.counting import counted
+from freeal_hf.data.layouts import (
+    DELIMITERS,
+    JSON_LINES,
+    CellLayout,
+    LayoutError,
+    TextFile,
+    cell_layout,
+    delimiter_hint,
+)
 from freeal_hf.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 Columns = list[Sequence[Any]]
-"""Some rows of some columns, one sequence for each column."""
+"""The values of columns, one sequence for each column."""
 
 Pieces = Callable[[Sequence[int], int, bool], Iterator[Columns]]
-"""Gives the columns at some positions, at most so many rows at a time, and may be called more than once.
+"""Yields the columns at given positions, in pieces with a maximum number of rows. It can be called more than once.
 
-If the last argument is true, the columns are needed: each must be there, once, in all parts of the table."""
+If the last argument is true, the columns are needed: all parts of the table must have each of them exactly once."""
 
 
 def open_text_table(
     file: TextFile, suffix: str, delimiter: str | None, quoting: str | None
 ) -> tuple[list[str], Pieces, str | None]:
-    """The column names of a text file, what reads its rows, and the separator of its cells.
+    """Opens a table in a text file.
 
     Args:
         file (`TextFile`): The file.
-        suffix (`str`): The ending that tells its format.
-        delimiter, quoting (`str`, *optional*): The layout of a CSV file, where the user named it.
+        suffix (`str`): The file ending of its format.
+        delimiter, quoting (`str`, *optional*): The layout of a CSV file, if the user gave it.
+
+    Returns:
+        `tuple`: The column names, a function that reads rows, and the separator of a CSV file.
 
     Raises:
-        InputError: If it is empty or cannot be read; for what is wrong in a CSV file's rows, when they are read.
+        InputError: If the file is empty or cannot be read. Errors in the rows of a CSV file are raised when they are
+            read.
     """
     if suffix in DELIMITERS:
         layout = cell_layout(file, DELIMITERS[suffix], delimiter, quoting)
@@ -55,26 +68,26 @@ def _open_csv(file: TextFile, layout: CellLayout) -> tuple[list[str], Pieces]:
     def pieces(positions: Sequence[int], rows: int, are_needed: bool) -> Iterator[Columns]:
         nonlocal short_rows_told
         with file.open(layout.newline) as lines:
-            counted = _ShortRows(len(names))
-            records = counted.checked(_csv_records(lines, file.path, layout))
+            short_rows = _ShortRows(len(names))
+            records = short_rows.checked(_csv_records(lines, file.path, layout))
             next(records)
             while piece := list(islice(records, rows)):
                 yield [[row[i] if i < len(row) else None for row in piece] for i in positions]
-        if counted.number and not short_rows_told:
+        if short_rows.number and not short_rows_told:
             short_rows_told = True
             logger.warning(
-                "%s: rows with fewer cells than the header: %d, the first of them row %d. The missing cells count as "
-                "empty. A cell that contains a line break must be quoted.",
+                "%s: rows with fewer cells than the header: %d, the first one is row %d. Missing cells count as "
+                "empty. Quote cells that contain a line break.",
                 file.path,
-                counted.number,
-                counted.first,
+                short_rows.number,
+                short_rows.first,
             )
 
     return names, pieces
 
 
 class _ShortRows:
-    """Counts the records that have fewer cells than the header."""
+    """Counts the rows with fewer cells than the header."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -90,7 +103,7 @@ class _ShortRows:
 
 
 def _csv_records(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[list[str]]:
-    """The header and the rows.
+    """Yields the header and the rows.
 
     Raises:
         InputError: If a row has more cells than the header, or quotes cannot be understood.
@@ -105,33 +118,36 @@ def _csv_records(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterat
                 continue
             width = len(record)
         elif width > 1 and (not record or (len(record) == 1 and not record[0].strip())):
-            continue  # a blank line is a row only where there is a single column
+            continue  # a blank line is only a row if there is a single column
         elif len(record) > width:
             where = f"line {number}" if number == last else f"lines {number} to {last}"
-            raise InputError(
-                f"{path}, {where}: not a table separated by {layout.delimiter!r}: {len(record)} cells under a header "
-                f"of {width}. {_TOO_MANY[layout.quoting == 'none']}"
+            raise LayoutError(
+                path,
+                f", {where}: not a table separated by {layout.delimiter!r}: the row has "
+                f"{counted(len(record), 'cell')} and the header {width}.",
+                _TOO_MANY
+                if layout.quoting != "none"
+                else {"": "Without quoting, cells cannot contain the separator."},
             )
         yield record
 
 
-_TOO_MANY = (
-    "Quote cells that contain the separator or a line break. If every line is one text, give a --delimiter that is in "
-    "none of them.",
-    "Without quoting no cell can contain the separator.",
-)
+_TOO_MANY = {
+    "": "Quote cells that contain the separator or a line break.",
+    "delimiter": "If each line is one text, give a --delimiter that does not occur in them.",
+}
 
 
 def _split_lines(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[tuple[int, int, list[str]]]:
-    """First line, last line and cells of each record of a file in which quotes have no meaning."""
+    """Yields the first line, last line and cells of each row of a file in which quotes have no meaning."""
     for number, line in enumerate(lines, start=1):
         line = line.removesuffix("\n").removesuffix("\r")
         yield number, number, line.split(layout.delimiter) if line else []
 
 
 def _split_quoted(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[tuple[int, int, list[str]]]:
-    """First line, last line and cells of each record of a file in which quotes mark cells."""
-    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses what a cut at the longest text will shorten
+    """Yields the first line, last line and cells of each row of a file in which quotes mark cells."""
+    csv.field_size_limit(2**31 - 1)  # the default is 128 KiB, but longer texts are truncated later
     of_record: list[str] = []
 
     def remembered() -> Iterator[str]:
@@ -147,28 +163,38 @@ def _split_quoted(lines: Iterable[str], path: Path, layout: CellLayout) -> Itera
         try:
             record = next(reader, None)
         except csv.Error as error:
-            raise InputError(
-                f"{path}, line {first if 'end of data' in str(error) else reader.line_num}: not a table separated by "
-                f"{layout.delimiter!r}: {_REASONS.get(_key(error), str(error))}. If quotes are part of the texts, "
-                "give --quoting none; else quote cells that contain the separator or a line break, and write a quote "
-                f"inside of them twice.{delimiter_hint([of_record[0].strip()] if first == 1 else [], None)}"
+            line = first if "end of data" in str(error) else reader.line_num
+            raise LayoutError(
+                path,
+                f", line {line}: not a table separated by {layout.delimiter!r}: "
+                f"{_REASONS.get(_key(error), str(error))}.",
+                {
+                    "quoting": "If quotes are part of the texts, give --quoting none.",
+                    "": "Otherwise quote cells that contain the separator or a line break, and double quotes inside "
+                    "of them.",
+                    "delimiter": delimiter_hint([of_record[0].strip()] if first == 1 else [], None).strip(),
+                },
             ) from error
         if record is None:
             return
         if doubt is not None and first > layout.skipped and doubt.about(record, of_record):
             where = f"lines {first} to {reader.line_num}" if len(of_record) > 1 else f"line {first}"
-            raise InputError(
-                f"{path}, {where}: a quote joins what also reads as "
-                f"{'rows of their own' if len(of_record) > 1 else 'two cells'}: {of_record[0].strip()[:80]!r}. If "
-                "quotes are part of the texts, give --quoting none. If they mark cells, give --quoting csv."
+            raise LayoutError(
+                path,
+                f", {where}: a quote joins text that could also be "
+                f"{'several rows' if len(of_record) > 1 else 'two cells'}: {of_record[0].strip()[:80]!r}.",
+                {
+                    "quoting": "If quotes are part of the texts, give --quoting none.",
+                    "quoting csv": "If they mark cells, give --quoting csv.",
+                },
             )
         yield first, reader.line_num, record
 
 
 _REASONS = {
     "unexpected end of data": "a quote is opened here and never closed",
-    "expected after": "text follows a closing quote",
-    "new-line character": "a carriage return stands in a cell without quotes",
+    "expected after": "there is text after a closing quote",
+    "new-line character": "there is a carriage return in a cell without quotes",
 }
 
 
@@ -177,10 +203,10 @@ def _key(error: csv.Error) -> str:
 
 
 class _Doubt:
-    """Whether quotes mark cells in a file, or are part of its texts and join rows that have nothing to do with it.
+    """Decides whether quotes in a file mark cells, or are part of the texts and join unrelated rows.
 
-    Rows are in doubt if each line of a quoted cell that has several also reads as a row. Once a quoted cell contains a
-    separator or a line break that can only be part of it, quotes are known to mark cells.
+    A row is in doubt if it has a quoted cell of several lines that could all be rows. As soon as a quoted cell
+    contains a separator or a line break that can only be part of it, it is certain that quotes mark cells.
 
     Args:
         layout (`CellLayout`): The layout of the file.
@@ -192,11 +218,14 @@ class _Doubt:
         self.are_quotes = False
 
     def about(self, record: Sequence[str], lines: Sequence[str]) -> bool:
-        """Whether a record is in doubt.
+        """Returns whether a row is in doubt.
 
         Args:
-            record (`Sequence[str]`): Its cells, read with quotes.
+            record (`Sequence[str]`): Its cells, if quotes mark cells.
             lines (`Sequence[str]`): Its lines.
+
+        Returns:
+            `bool`: Whether quotes may have joined unrelated rows.
         """
         if self.width is None:
             self.width = len(record) or None
@@ -207,7 +236,7 @@ class _Doubt:
             cells = lines[0].count(self.delimiter) + 1
             self.are_quotes = len(record) == self.width < cells
             return len(record) < self.width == cells
-        # A comma is frequent in texts, so that every line must look like a row.
+        # Commas are frequent in texts, so all lines must look like rows.
         looked_at = lines if self.delimiter == "," else (lines[0], lines[-1])
         if self.width > 1 and all(map(self._looks_like_a_row, looked_at)):
             return True
@@ -217,7 +246,7 @@ class _Doubt:
     def _looks_like_a_row(self, line: str) -> bool:
         line = line.rstrip("\r\n")
         cells = line.split(self.delimiter)
-        # After a comma in a text there is a blank or the end of the line.
+        # In texts, commas are followed by a blank or the end of the line.
         is_prose = self.delimiter == "," and any(not cell or cell[0].isspace() for cell in cells[1:])
         return len(cells) == self.width and not is_prose
 
@@ -226,7 +255,7 @@ class _Doubt:
 
 
 class _Object(dict[str, Any]):
-    """An object of a JSON file, with the names that it has more than once."""
+    """An object of a JSON file, and its repeated names."""
 
     repeated: frozenset[str] = frozenset()
 
@@ -240,7 +269,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
 
 
 def _open_json(file: TextFile, *, has_lines: bool) -> tuple[list[str], Pieces]:
-    """Opens JSON lines or a list of objects, whichever it is; the ending only decides about a single object."""
+    """Opens JSON lines or a list of objects. The file ending is only used for a file with a single object."""
     with file.open() as lines:
         filled = (line for line in lines if line.strip())
         start, follows = next(filled, "").lstrip(), next(filled, None) is not None
@@ -263,7 +292,9 @@ def _open_json(file: TextFile, *, has_lines: bool) -> tuple[list[str], Pieces]:
         while piece := list(islice(objects, rows)):
             for row, one in enumerate(piece, start=number + 1):
                 if are_needed and one.repeated and (twice := one.repeated.intersection(wanted)):
-                    raise InputError(f"{file.path}, row {row}: it has {sorted(twice)[0]!r} more than once; keep one.")
+                    raise InputError(
+                        f"{file.path}, row {row}: {sorted(twice)[0]!r} is there more than once; keep one."
+                    )
             number += len(piece)
             yield [[one.get(name) for one in piece] for name in wanted]
 
@@ -271,7 +302,7 @@ def _open_json(file: TextFile, *, has_lines: bool) -> tuple[list[str], Pieces]:
 
 
 def _is_document(start: str, follows: bool, has_lines: bool) -> bool:
-    """Whether a file is one JSON value, by its first line that is not blank and by whether others follow."""
+    """Returns whether a file is one JSON value, from its first line that is not blank and whether others follow."""
     if not start.startswith("[" if has_lines else ("[", "{")):
         return False
     try:
@@ -282,7 +313,7 @@ def _is_document(start: str, follows: bool, has_lines: bool) -> bool:
 
 
 def _holds_columns(one: Mapping[str, Any]) -> bool:
-    """Whether a single object holds a table as columns, or the table as one of its values."""
+    """Returns whether a single object is a table by columns, or contains the table as a value."""
     return all(isinstance(value, (list, dict)) for value in one.values())
 
 
@@ -295,7 +326,7 @@ def _listed_objects(file: TextFile) -> Iterator[_Object]:
 
 
 def _lines_of_objects(file: TextFile) -> Iterator[_Object]:
-    # Lines end at \n and nowhere else: JSON strings may hold other line separators.
+    # Lines only end at \n, because JSON strings can contain other line separators.
     with file.open() as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
@@ -310,12 +341,12 @@ def _parsed(document: str, path: Path, line: int) -> Any:
         return json.loads(document.removeprefix("\ufeff"), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {line + error.lineno - 1}: not valid JSON: {error.msg}.") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise InputError(f"{path}, line {line}: JSON that cannot be read: {error}.") from error
+    except (ValueError, RecursionError) as error:  # thousands of digits in a number, or thousands of brackets
+        raise InputError(f"{path}, line {line}: this JSON cannot be read: {error}.") from error
 
 
 def _not_objects(path: Path) -> InputError:
     return InputError(
-        f"{path} must hold a list of objects ([{{...}}, {{...}}]), or one object a line; pandas writes them with "
-        'orient="records".'
+        f"{path} must be a list of objects ([{{...}}, {{...}}]), or have one object on each line; pandas writes them "
+        'with orient="records".'
     )

@@ -1,4 +1,4 @@
-"""Reads texts: any table becomes one dataset of `id`, `text` and `note`."""
+"""Reads texts from any table as a dataset with the columns `id`, `text` and `note`."""
 
 import hashlib
 from collections import Counter
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.counting import counted
 from freeal_hf.data.joins import former_id
 from freeal_hf.data.label_columns import LabelColumn
 from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, holds_harmless_cells, restored
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 MAX_CHARACTERS = 20_000
-"""Longer texts are cut here before anything reads them: no student and few annotators look further."""
+"""Longer texts are truncated when they are read. No student and few annotators read more."""
 
 _OWN_COLUMNS = {"id", "text", "note", "gold", "tokens", "token_starts", AUGMENTED_COLUMN}
 
@@ -42,46 +43,49 @@ def read_data(
     quoting: str | None = None,
     max_characters: int = MAX_CHARACTERS,
 ) -> "Dataset":
-    """Reads texts and, if there are any, gold labels.
+    """Reads texts and optionally gold labels.
 
-    No row is dropped: a value that is no usable text is kept with a `note` that says why it cannot be labelled.
+    No row is dropped. If a row has no usable text, its `note` says why it cannot be labelled.
 
     Args:
-        source (`str`, `Path`, `Dataset` or `DataFrame`):
-            A CSV, TSV, JSON, JSON-lines or Parquet file, a folder of them, a dataset id of the Hub, or data that is
-            loaded already: anything that `open_table` opens.
+        source (`str`, `Path`, `Dataset` or `DataFrame`): A file, a folder, a Hub dataset id, data in memory, or
+            another source that `open_table` can open.
         task (`TextClassification`, *optional*): The task, needed to read gold labels.
-        text_columns (`Sequence[str]`, defaults to `("text",)`):
-            Column of the text; several are joined as `name: value, name: value` with empty values left out.
-        gold_column (`str`, *optional*): Column of the true labels, as label names. It is only ever scored against.
-        id_column (`str`, *optional*):
-            Column of unique ids. Without it an id is made from the text itself, so that it stays the same when rows
-            move or other rows come and go.
-        augmented_column (`str`, *optional*):
-            Column with a paraphrase of each text; `augmented_text` is taken when it is there.
-        extra_columns (`Sequence[str]`):
-            Further columns to keep as strings, for instance another system's labels. One that has the name of a column
-            of the result is called `column:NAME` there: it may also be the column of the gold labels.
-        split (`str`, *optional*): Split of a source that has several; `train` by default.
-        delimiter, encoding (`str`, *optional*): Layout of a text file; by default it is found in the file.
+        text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`): The column of the text. Several columns
+            are joined as `name: value, name: value`, without empty values.
+        gold_column (`str`, *optional*): The column of the true labels, as label names. They are only used for scores.
+        id_column (`str`, *optional*): The column of unique ids. By default an id is made from the text, so that it
+            stays the same if rows are moved, added or removed.
+        augmented_column (`str`, *optional*): The column with a paraphrase of each text. Defaults to `augmented_text`
+            if there is such a column.
+        extra_columns (`Sequence[str]`, *optional*): Further columns to keep as strings, such as labels of another
+            system, or again the gold column. If the result has another column of this name, it is called
+            `column:NAME`.
+        split (`str`, *optional*): The split of a source with several splits. Defaults to `train`.
+        delimiter, encoding (`str`, *optional*): The layout of text files. By default it is detected in each file.
         quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts.
-        max_characters (`int`): Longer texts are cut, and their `note` says so.
+        max_characters (`int`, *optional*): Longer texts are truncated, and their `note` says so.
 
     Returns:
-        `Dataset`: Columns `id`, `text`, `note` (string or null) and, where given, `augmented_text`, `gold` (a
-        `ClassLabel`, -1 where the cell is empty) and the extra columns.
+        `Dataset`: A dataset with the columns `id`, `text`, `note` (string or null) and, if given, `augmented_text`,
+        `gold` (a `ClassLabel`; -1 for an empty cell) and the extra columns.
 
     Raises:
-        InputError: If the file or a column is missing, nothing is in it, it cannot be decoded or parsed, ids repeat,
-            or nearly no gold value is a label of the task. Some gold values that are none count as missing, with a
-            warning.
+        InputError: If the source or a column is missing or empty, or cannot be decoded or parsed, if ids are repeated,
+            or if almost no gold value is a label of the task. Other gold values count as missing, with a warning.
+
+    Example:
+
+        >>> import pandas as pd
+        >>> read_data(pd.DataFrame({"text": ["a good film", None]}))["note"][:]
+        [None, 'the text is missing']
     """
     import pyarrow as pa
     from datasets import Features, Value
 
     _check_text_columns(text_columns)
     if gold_column is not None and task is None:
-        raise InputError(f"Reading the gold column {gold_column!r} needs the task whose labels it holds.")
+        raise InputError(f"The gold column {gold_column!r} can only be read with a task: pass task=.")
     opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)
     origin = opened.origin
     if augmented_column is None and AUGMENTED_COLUMN in opened.names:
@@ -123,7 +127,7 @@ def read_data(
 
 
 class _Usable:
-    """Whether there is any text that can be labelled."""
+    """Checks that there is a text that can be labelled."""
 
     def __init__(self, table: OpenTable, columns: Sequence[str]) -> None:
         self.origin, self.columns, self.names = table.origin, columns, table.names
@@ -131,25 +135,25 @@ class _Usable:
         self.first_note: str | None = None
 
     def saw(self, notes: Sequence[str | None]) -> None:
-        """Notes what was read of some rows."""
+        """Records the notes of rows."""
         self.found = self.found or any(map(is_usable, notes))
         self.first_note = self.first_note or next(iter(notes), None)
         self.count += len(notes)
 
     def check(self) -> None:
-        """Refuses a table without rows, or with none that has a text."""
+        """Raises an error if the table has no rows, or no usable text."""
         if not self.count:
             raise InputError(f"{self.origin} has no rows; there is nothing to label.")
         if not self.found:
             raise InputError(
-                f"{self.origin} has no usable text in {', '.join(map(repr, self.columns))}: the first of its "
-                f"{self.count} rows is unusable because {self.first_note}. Choose the column of the texts (there are: "
-                f"{', '.join(map(repr, self.names))})."
+                f"{self.origin} has no usable text in {', '.join(map(repr, self.columns))}: it has "
+                f"{counted(self.count, 'row')}, and in the first one {self.first_note}. Choose the column of the "
+                f"texts (there are: {', '.join(map(repr, self.names))})."
             )
 
 
 class TextRow(NamedTuple):
-    """One row of a table: its id, its text, and why it cannot be labelled or that it was cut."""
+    """A row of a table: its id, its text, and a note if it was truncated or cannot be labelled."""
 
     id: str
     text: str
@@ -168,20 +172,19 @@ def stream_texts(
     max_characters: int = MAX_CHARACTERS,
     rows: int = 4096,
 ) -> Iterator[list[TextRow]]:
-    """Reads texts as `read_data` does, some rows at a time, from files that may be larger than memory.
+    """Reads texts like `read_data`, but in pieces, from files that can be larger than memory.
 
     Args:
         source, text_columns, split, delimiter, encoding, quoting, max_characters: As in `read_data`.
-        id_column (`str`, *optional*):
-            Column of ids. Without it an id is made from the text; equal texts have equal ids here, since telling them
-            apart would take memory for all rows.
-        rows (`int`, defaults to 4096): Most rows at a time.
+        id_column (`str`, *optional*): The column of ids. By default an id is made from the text. Unlike in
+            `read_data`, equal texts have equal ids, because distinct ones would need memory for all rows.
+        rows (`int`, *optional*, defaults to 4096): The maximum number of rows in a piece.
 
     Yields:
         `list[TextRow]`: The next rows, in their order.
 
     Raises:
-        InputError: As `read_data` does, for what is wrong in later rows only when it comes to them.
+        InputError: As in `read_data`. Errors in later rows are raised when these rows are read.
     """
     _check_text_columns(text_columns)
     opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)
@@ -195,19 +198,44 @@ def stream_texts(
 
 
 def extra_name(column: str) -> str:
-    """The name under which `read_data` keeps an extra column; one of its own names is not used for two columns."""
+    """Returns the name of an extra column in the result of `read_data`.
+
+    Args:
+        column (`str`): The name of the column in the source.
+
+    Returns:
+        `str`: The same name, or `column:NAME` if `read_data` uses the name for another column.
+
+    Example:
+
+        >>> extra_name("gpt"), extra_name("gold")
+        ('gpt', 'column:gold')
+    """
     return f"column:{column}" if column in _OWN_COLUMNS else column
 
 
 def class_label(task: TextClassification) -> Any:
-    """The `datasets.ClassLabel` feature of a task's labels."""
+    """Returns the `datasets.ClassLabel` feature for the labels of a task."""
     from datasets import ClassLabel
 
     return ClassLabel(names=task.label_names)
 
 
 def join_columns(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    """The text of a row: the value of a single column as it is, several as `name: value, name: value`."""
+    """Joins the text columns of a row.
+
+    Args:
+        row (`Mapping[str, Any]`): The row.
+        columns (`Sequence[str]`): The names of the text columns.
+
+    Returns:
+        `Any`: The value of a single column; several non-empty values as `name: value, name: value`.
+
+    Example:
+
+        >>> join_columns({"title": "Great", "body": "", "stars": 5}, ["title", "body", "stars"])
+        'title: Great, stars: 5'
+    """
     if len(columns) == 1:
         return row[columns[0]]
     values = {column: _as_string(row[column]).strip() for column in columns}
@@ -220,7 +248,7 @@ def _check_text_columns(columns: Sequence[str]) -> None:
 
 
 def _as_it_was(table: Table, opened: OpenTable) -> Table:
-    """What was read of a CSV file that was written here, without what keeps spreadsheets from executing its cells."""
+    """Removes the apostrophes that freeal-hf added for spreadsheets, if it has written the table."""
     if opened.delimiter is None or not holds_harmless_cells(opened.names):
         return table
     return {
@@ -251,7 +279,14 @@ def _usable_text(value: Any, limit: int) -> tuple[str, str | None]:
 
 
 def is_usable(note: str | None) -> bool:
-    """Whether a text with this `note` can be labelled (a text that was cut can)."""
+    """Returns whether a text with a `note` can be labelled. A truncated text can.
+
+    Args:
+        note (`str`, *optional*): The note of the row.
+
+    Returns:
+        `bool`: Whether the text can be labelled.
+    """
     return note is None or _was_cut(note)
 
 
@@ -264,7 +299,20 @@ def _as_string(value: Any) -> str:
 
 
 def read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin: str) -> list[str]:
-    """The ids of the rows: those of a column, which must be unique, or made from the texts."""
+    """Returns the ids of rows: those of a column, which must be unique, or ids that are made from the texts.
+
+    Args:
+        table (`Table`): The columns by name.
+        id_column (`str`, *optional*): The column of the ids.
+        texts (`Sequence[str]`): The texts of the rows.
+        origin (`str`): The name of the table, for errors.
+
+    Returns:
+        `list[str]`: The ids.
+
+    Raises:
+        InputError: If an id of the column is repeated or missing.
+    """
     import pyarrow as pa
 
     ids = pa.chunked_array([pa.array(_named(table, id_column, texts), pa.string())])
@@ -276,7 +324,7 @@ def _named(table: Table, id_column: str | None, texts: Sequence[str]) -> list[st
 
 
 def _unique(ids: "pa.ChunkedArray", id_column: str | None, origin: str) -> "pa.ChunkedArray":
-    """Ids that differ: those of a column are refused if they do not, those made from equal texts are numbered."""
+    """Checks that the ids of a column are unique, or adds numbers to equal ids that were made from texts."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -290,7 +338,7 @@ def _unique(ids: "pa.ChunkedArray", id_column: str | None, origin: str) -> "pa.C
     if counts.max() > 1:
         repeated = encoded.dictionary[int(counts.argmax())].as_py()
         raise InputError(
-            f"{origin}: id {repeated!r} stands in {counts.max()} rows of column {id_column!r}; ids are unique."
+            f"{origin}: id {repeated!r} is in {counts.max()} rows of column {id_column!r}; ids must be unique."
         )
     if (empty := pc.index(ids, "").as_py()) >= 0:
         raise InputError(f"{origin}: row {empty + 1} has no id in column {id_column!r}.")
@@ -298,7 +346,7 @@ def _unique(ids: "pa.ChunkedArray", id_column: str | None, origin: str) -> "pa.C
 
 
 def content_ids(texts: Sequence[str]) -> Iterator[str]:
-    """Ids made from the texts themselves; equal texts are numbered."""
+    """Makes ids from texts. Ids of equal texts get a number."""
     return _numbered(map(_content_id, texts))
 
 
@@ -310,27 +358,33 @@ def _numbered(digests: Iterable[str]) -> Iterator[str]:
 
 
 def _content_id(text: str) -> str:
-    # Without the letter a spreadsheet takes an id of digits, or of digits and one e, for a number.
+    # Without the letter, a spreadsheet would read an id of digits, or of digits and one e, as a number.
     return "t" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def fingerprint(dataset: "Dataset") -> str:
-    """What tells one dataset from another in a run's folder: a digest of the ids.
+    """Computes a digest of the ids of a dataset, by which the folder of a run recognizes it.
 
     Args:
-        dataset (`Dataset`): What `read_data` or `read_sentences` returned.
+        dataset (`Dataset`): The dataset that `read_data` or `read_sentences` returned.
+
+    Returns:
+        `str`: The digest.
     """
     return _fingerprint(StringColumn(table_of(dataset)["id"], np.arange(len(dataset))))
 
 
 def with_stored_ids(dataset: "Dataset", stored: str | None) -> "Dataset":
-    """The dataset with the ids under which a run's folder knows it.
+    """Returns the dataset with the ids that the folder of a run uses for it.
 
-    A run that was begun when ids made from texts had no letter goes on with those.
+    In runs of former versions, ids that are made from texts do not begin with a letter.
 
     Args:
-        dataset (`Dataset`): What `read_data` or `read_sentences` returned.
-        stored (`str`, *optional*): Its fingerprint as the run's folder has it.
+        dataset (`Dataset`): The dataset that `read_data` or `read_sentences` returned.
+        stored (`str`, *optional*): Its fingerprint in the folder of the run.
+
+    Returns:
+        `Dataset`: The dataset, with former ids if the folder has them.
     """
     import pyarrow as pa
 
@@ -352,16 +406,19 @@ def _fingerprint(ids: Iterable[str | None]) -> str:
 
 
 def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:
-    """The label ids of a column of label names, -1 where a cell is empty.
+    """Returns the label ids of a column of label names.
 
     Args:
-        table (`Table`): Columns by name.
+        table (`Table`): The columns by name.
         column (`str`): The column.
-        task (`TextClassification`): Whose labels they are; see `Task.label_of`.
-        what (`str`): Where the column stands, for the error.
+        task (`TextClassification`): The task; see `Task.label_of`.
+        what (`str`): A description of the column, for errors.
+
+    Returns:
+        `list[int]`: The label ids; -1 for an empty cell.
 
     Raises:
-        InputError: If a value is no label of the task.
+        InputError: If a value is not a label of the task.
     """
     labels = LabelColumn(task, f"{what} {column!r}")
     found = labels.ids(table[column])

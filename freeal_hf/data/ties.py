@@ -5,23 +5,28 @@ import numpy as np
 from freeal_hf.tasks import NO_LABEL
 
 TIE = 1e-6
-"""Probabilities that differ by less are equal: the order in which numbers are added changes their last digits."""
+"""Probabilities that differ by less are equal, because the order of a sum changes its last digits."""
 
 
 def likeliest(probabilities: np.ndarray, preferred: np.ndarray | None = None) -> np.ndarray:
-    """The most probable label of each row. No label is chosen because of its position.
+    """Returns the most probable label of each row. No label is chosen because of its position.
 
     Args:
-        probabilities (`np.ndarray` of shape `(n, num_labels)`): Probabilities, or shares of votes.
-        preferred (`np.ndarray` of shape `(n,)`, *optional*):
-            The label to take where it is one of several that are most probable, -1 for none.
+        probabilities (`np.ndarray` of shape `[n, labels]`): The probabilities, or shares of votes.
+        preferred (`np.ndarray` of shape `[n]`, *optional*): The label to take if it is one of several most probable
+            ones; -1 for none.
 
     Returns:
-        `np.ndarray` of shape `(n,)`: Label ids; -1 where several labels are most probable and none of them is
-        preferred, or where a probability is NaN.
+        `np.ndarray` of shape `[n]`: The label ids; -1 if several labels are most probable and none of them is
+        preferred, or if a probability is NaN.
+
+    Example:
+
+        >>> likeliest(np.array([[0.2, 0.8], [0.5, 0.5]])).tolist()
+        [1, -1]
     """
     values = np.asarray(probabilities, dtype=float)
-    is_best = values >= values.max(axis=1, keepdims=True) - TIE  # nowhere in a row with NaN
+    is_best = values >= values.max(axis=1, keepdims=True) - TIE  # all false in a row with NaN
     found = np.where(is_best.sum(axis=1) == 1, is_best.argmax(axis=1), NO_LABEL)
     if preferred is None:
         return found

@@ -1,4 +1,4 @@
-"""Calls to the Hub: tried again while that can help, and errors that say what to do."""
+"""Calls to the Hub, with retries, and errors with a remedy."""
 
 import logging
 import re
@@ -24,10 +24,13 @@ _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 
 
 def connect(token: str | None = None) -> "HfApi":
-    """A client of the Hub.
+    """Creates a client of the Hub.
 
     Args:
-        token (`str`, *optional*): Access token; by default the one of `hf auth login` or `HF_TOKEN`.
+        token (`str`, *optional*): The access token. Defaults to that of `hf auth login` or `HF_TOKEN`.
+
+    Returns:
+        `HfApi`: The client.
     """
     from huggingface_hub import HfApi
 
@@ -35,26 +38,29 @@ def connect(token: str | None = None) -> "HfApi":
 
 
 def calling(place: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Calls the Hub, again after a rate limit, a server error or a lost connection.
+    """Calls the Hub, and repeats the call after a rate limit, a server error or a lost connection.
 
     Args:
-        place (`str`): Repository or page that the call is about, for messages.
-        call (`Callable`): Method of a client; it must be safe to repeat.
+        place (`str`): The repository or page, for messages.
+        call (`Callable`): A method of a client, which must be safe to repeat.
         *args: Its arguments.
         **kwargs: Its keyword arguments.
 
+    Returns:
+        `Any`: The result of the method.
+
     Raises:
-        HubChanged: If the repository changed since the parent commit that was named.
+        HubChanged: If the repository has changed since the given parent commit.
         HubError: If the Hub refuses, or cannot be reached after several tries.
     """
     for number in range(1, _TRIES + 1):
         try:
             return call(*args, **kwargs)
         except _CAUGHT as raised:
-            # A failed upload comes wrapped in a RuntimeError.
+            # A failed upload is wrapped in a RuntimeError.
             error = raised.__cause__ if isinstance(raised, RuntimeError) else raised
             if not isinstance(error, _ERRORS) or getattr(error, "filename", None):
-                raise  # a mistake of ours or a local file, not the Hub
+                raise  # not an error of the Hub, but of this package or a local file
             if number == _TRIES or not _may_pass(error):
                 raise explained(place, error) from error
             wait = _wait(error, number)
@@ -64,19 +70,22 @@ def calling(place: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 
 def explained(place: str, error: Exception) -> HubError:
-    """The error to raise for one of huggingface_hub's.
+    """Converts an error of huggingface_hub to one with a remedy.
 
     Args:
-        place (`str`): Repository or page that the call was about.
-        error (`Exception`): What the client raised.
+        place (`str`): The repository or page of the call.
+        error (`Exception`): The error of the client.
+
+    Returns:
+        `HubError`: The error to raise.
     """
     from huggingface_hub.errors import LocalEntryNotFoundError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     status, said = _status(error), _said(error)
     if isinstance(error, LocalTokenNotFoundError):
-        return HubError("No Hugging Face token is there: log in with `hf auth login`, or set HF_TOKEN.")
+        return HubError("There is no Hugging Face token: log in with `hf auth login`, or set HF_TOKEN.")
     if isinstance(error, OfflineModeIsEnabled):
-        return HubError(f"huggingface_hub is in offline mode and does not call {place}: unset HF_HUB_OFFLINE.")
+        return HubError(f"huggingface_hub is in offline mode and cannot call {place}: unset HF_HUB_OFFLINE.")
     if status == 401:
         return HubError(
             f"The Hub does not accept the token for {place} (401), or the repository does not exist. Log in again "
@@ -84,18 +93,20 @@ def explained(place: str, error: Exception) -> HubError:
         )
     if status == 403:
         return HubError(
-            f"The token may not write to {place} (403). Use one with write access to it ({_TOKENS_PAGE}), or another "
+            f"The token has no write access to {place} (403). Use one with write access ({_TOKENS_PAGE}), or another "
             f"--hub-dataset-id and --hub-model-id. The Hub says: {said}"
         )
     if status == 404:
-        return HubError(f"There is no {place} (404), or the token may not see it. The Hub says: {said}")
+        return HubError(f"There is no {place} (404), or the token has no access to it. The Hub says: {said}")
     if status == 412:
         return HubChanged(f"{place} changed while a round was pushed.")
     if status is not None:
         return HubError(f"{place}: the Hub answered {status}: {said}")
     if isinstance(error, ValueError) and not isinstance(error, LocalEntryNotFoundError):
         return HubError(f"{place}: {said}")
-    return HubError(f"The Hub cannot be reached for {place} ({type(error).__name__}); check the network, then repeat.")
+    return HubError(
+        f"The Hub cannot be reached for {place} ({type(error).__name__}); check the network and try again."
+    )
 
 
 def _may_pass(error: Exception) -> bool:
@@ -104,7 +115,7 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, LocalTokenNotFoundError | OfflineModeIsEnabled):
         return False
     if isinstance(error, LocalEntryNotFoundError):
-        return True  # what a download makes of a server that failed
+        return True  # raised by a download after a server error
     status = _status(error)
     if status is not None:
         return status == 429 or status >= 500
@@ -113,7 +124,7 @@ def _may_pass(error: Exception) -> bool:
 
 def _wait(error: Exception, number: int) -> float:
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    # RateLimit: "api";r=0;t=55 is what the Hub sends, Retry-After what a proxy before it may send.
+    # The Hub sends RateLimit: "api";r=0;t=55, and a proxy may send Retry-After.
     told = re.search(r"t=(\d+)", headers.get("RateLimit") or "") or re.match(
         r"(\d+)$", headers.get("Retry-After") or ""
     )

@@ -1,4 +1,4 @@
-"""What the cards of a round say: facts and pictures, gathered from the run's folder."""
+"""The content of the cards of a round: facts and figures from the folder of a run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,15 +31,18 @@ _ASKED = ("endpoint:", "tgi:", "local:")
 def round_facts(
     folder: RunFolder, number: int, task: Task, dataset_id: str, model_id: str, columns: Sequence[str]
 ) -> tuple[CardFacts, dict[str, Any]]:
-    """What the cards of a round may say, and its public configuration.
+    """Collects the content of the cards of a round, and its public configuration.
 
     Args:
-        folder (`RunFolder`): The run's folder.
-        number (`int`): The round.
-        task (`Task`): What is labelled.
-        dataset_id (`str`): Hub id of the dataset.
-        model_id (`str`): Hub id of the student.
-        columns (`Sequence[str]`): People's own columns that are pushed.
+        folder (`RunFolder`): The folder of the run.
+        number (`int`): The number of the round.
+        task (`Task`): The task.
+        dataset_id (`str`): The Hub id of the dataset.
+        model_id (`str`): The Hub id of the student.
+        columns (`Sequence[str]`): The columns of the user that are pushed.
+
+    Returns:
+        `tuple[CardFacts, dict[str, Any]]`: The content of the cards, and the configuration.
     """
     labels_path = folder.round(number).labels_path
     labels = label_columns(labels_path, _SHOWN)
@@ -78,18 +81,21 @@ def round_facts(
 
 def _config_text(config: Mapping[str, Any]) -> str:
     missing = [name for name in ("annotator", "student") if not isinstance(config.get(name), str)]
-    notes = [f"# The {name} was on the run's own machine only: name one here or with --{name}." for name in missing]
+    notes = [f"# The {name} was only on the machine of the run: give one here or with --{name}." for name in missing]
     values = {key: value for key, value in config.items() if key not in missing}
     return "\n".join([*notes, yaml.safe_dump(nested(values), sort_keys=False, allow_unicode=True).rstrip()])
 
 
 def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
-    """The pictures of a round: path in the repository to local PNG file. What is drawn already stays.
+    """Draws the figures of a round as PNG files. Existing files are kept.
 
     Args:
-        folder (`RunFolder`): The run's folder.
-        number (`int`): The round.
-        staging (`Path`): Folder to draw them into.
+        folder (`RunFolder`): The folder of the run.
+        number (`int`): The number of the round.
+        staging (`Path`): The folder for the files.
+
+    Returns:
+        `dict[str, Path]`: The local files by their path in the repository.
     """
     records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
     files = {f"figures/{name}.png": staging / f"{name}.png" for name in _pictures(number, records)}
@@ -121,16 +127,16 @@ def _pictures(number: int, records: Sequence[Mapping[str, Any]]) -> dict[str, st
 def _annotator_name(annotator: Any) -> str:
     if isinstance(annotator, Mapping):
         return " ".join(str(value) for value in annotator.values())
-    return {"column:annotator_label": "labels that stood in a column of the data"}.get(annotator, str(annotator))
+    return {"column:annotator_label": "labels in a column of the data"}.get(annotator, str(annotator))
 
 
 def _refined_by(config: Mapping[str, Any]) -> str:
     refiner = config.get("refine_annotator")
-    return f", noisy texts again by {_annotator_name(refiner)}" if refiner else ""
+    return f"; noisy texts again by {_annotator_name(refiner)}" if refiner else ""
 
 
 def _is_asked(annotator: Any) -> bool:
-    """Whether the annotator is a language model that reads the package's prompt."""
+    """Returns whether the annotator is a language model that reads the prompt of this package."""
     if isinstance(annotator, Mapping):
         return annotator.get("class") in (
             "InferenceEndpointsAnnotator",
@@ -147,7 +153,7 @@ def _prompt(task: Task) -> str:
 
 
 def _revision(model: str) -> str | None:
-    """The commit of a Hub model that this machine's cache holds, which is the one that was loaded."""
+    """Returns the commit of a Hub model in the cache of this machine, which is the one that was loaded."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -168,7 +174,7 @@ def _scores(record: Mapping[str, Any], config: Mapping[str, Any], dataset_id: st
     split = "test" if inductive else "train"
     where = "held-out texts" if inductive else "the labelled texts themselves (transductive)"
     metrics = {f"student_{name}": name for name in ("accuracy", "f1", "precision", "recall")}
-    if "label_f1" in record:  # most words stand outside of entities, so that their accuracy says little
+    if "label_f1" in record:  # most words are outside of entities, so their accuracy is not informative
         del metrics["student_accuracy"]
     return [
         Score(metric, float(record[key]), f"{dataset_id.split('/')[-1]}, {where}, against gold", dataset_id, split)
@@ -181,7 +187,7 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     calls = sum(record["annotator_calls"] for record in records)
     tokens = sum(record["prompt_tokens"] + record["completion_tokens"] for record in records)
     costs = [record["cost"] for record in records]
-    known = f"${sum(costs):,.2f}" if None not in costs else "unknown: the endpoint names no price"
+    known = f"${sum(costs):,.2f}" if None not in costs else "unknown: there is no price for the model"
     by_type = {who: records[-1].get(f"{who}_f1_by_type") or {} for who in ("student", "label")}
     return {
         **{
@@ -190,7 +196,7 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             for name, f1 in scores.items()
         },
         "calls of the annotator, all rounds": f"{calls:,}",
-        "tokens read and written, all rounds": f"{tokens:,}",
+        "input and output tokens, all rounds": f"{tokens:,}",
         "cost of the annotator": known,
         **({"rows, this round": describe_counts(records[-1]["counts"])} if "counts" in records[-1] else {}),
         "share of clean samples, this round": f"{100 * records[-1]['clean_fraction']:.1f} %",
@@ -199,7 +205,7 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _percent(share: float | None) -> str:
-    return "none in gold or labels" if share is None else f"{100 * share:.1f} %"
+    return "none in gold and labels" if share is None else f"{100 * share:.1f} %"
 
 
 def _estimate(record: Mapping[str, Any]) -> str:
@@ -207,25 +213,25 @@ def _estimate(record: Mapping[str, Any]) -> str:
         return _entity_estimate(record)
     estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
     said = (
-        "How many of the labels are right is **unknown**: without gold no estimate could be made, because the "
-        "annotator's answers cannot be predicted from the texts better than from the shares of the labels."
+        "The accuracy of the labels is **unknown**. There is no estimate without gold, because the answers of the "
+        "annotator cannot be predicted from the texts better than from the shares of the labels."
     )
     if estimated is not None and record.get("estimated_label_accuracy_source") == "audit":
         low, high = record["estimated_label_accuracy_range"]
         said = (
-            f"Estimated from a person's labels of texts that were drawn at random: **{100 * estimated:.1f} %** of the "
-            f"final labels are right ({100 * low:.1f} to {100 * high:.1f} %, interval of 95 %)."
+            f"Estimated from human labels of random texts: **{100 * estimated:.1f} %** of the "
+            f"final labels are right ({100 * low:.1f} to {100 * high:.1f} %, 95 % interval)."
         )
     elif estimated is not None:
         low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
         said = (
-            f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right; what the estimate "
-            f"rests on (the annotator's own confidence or confusion, held-out agreement of the student) says "
-            f"{100 * low:.0f} to {100 * high:.0f} %. The mean `label_confidence` of any rows estimates the same for "
-            "them. Errors that annotator and student share are in none of these figures."
+            f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right "
+            f"({100 * low:.0f} to {100 * high:.0f} %). The estimate uses the confidence or confusion of the annotator "
+            "and the agreement of the student on held-out texts. The mean `label_confidence` of any rows estimates "
+            "the accuracy of these rows. Errors that annotator and student share are not included."
         )
     if scored is not None:
-        said += f" Gold labels, used for nothing but this score, say **{100 * scored:.1f} %**."
+        said += f" The accuracy against gold labels, which are only used for scores, is **{100 * scored:.1f} %**."
     return said
 
 
@@ -236,28 +242,29 @@ def _audited(record: Mapping[str, Any]) -> str:
     what = "texts' entities" if "label_f1" in record else "labels"
     said = (
         f"A person checked a random sample of {record['audited_texts']:,} texts: **{100 * right:.1f} %** of the "
-        f"{what} are right ({100 * low:.1f} to {100 * high:.1f} %, interval of 95 %)."
+        f"{what} are right ({100 * low:.1f} to {100 * high:.1f} %, 95 % interval)."
     )
     if (kappa := record.get("audited_annotator_kappa")) is not None:
         said += f" Cohen's kappa of annotator and person is {kappa['value']:.2f}."
     if (test := record.get("alt_test")) is not None:
         said += (
             f" Two people agree on {100 * record['people_agreement']['value']:.1f} % of {test['texts']:,} texts; by "
-            f"the alt-test the annotator may {'' if test['passed'] else 'not '}replace one of them."
+            f"the alt-test the annotator can{'' if test['passed'] else 'not'} replace one of them."
         )
     return f"{said} "
 
 
 def _entity_estimate(record: Mapping[str, Any]) -> str:
     said = (
-        "There is no estimate of entity F1 without gold. `label_confidence` is the mean probability of a sentence's "
-        "tags, most of which are O; it orders sentences and is not calibrated."
+        "There is no estimate of entity F1 without gold. `label_confidence` is the mean probability of the tags of a "
+        "sentence, most of which are O. It can be used to sort sentences, but is not calibrated."
     )
     if record["label_f1"] is None:
         return said
     shown = {name: f"{100 * record[f'label_{name}']:.1f} %" for name in ("f1", "precision", "recall")}
-    return f"{said} Gold tags, used for nothing but this score, say F1 **{shown['f1']}** of the final entities " + (
-        f"(precision {shown['precision']}, recall {shown['recall']})."
+    return (
+        f"{said} Against gold tags, which are only used for scores, F1 of the final entities is **{shown['f1']}** "
+        + (f"(precision {shown['precision']}, recall {shown['recall']}).")
     )
 
 
@@ -274,5 +281,5 @@ def _num_rows(path: Path) -> int:
 
 
 def task_of(folder: RunFolder) -> Task:
-    """The task of the run in a folder."""
+    """Returns the task of the run in a folder."""
     return task_from_dict(read_config(folder)["task"])

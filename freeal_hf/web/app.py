@@ -1,4 +1,4 @@
-"""The page: four steps from texts to trusted labels and a small classifier. Started by `freeal-hf space`."""
+"""The page of the web app, with its four steps. It is started by `freeal-hf space`."""
 
 import os
 import signal
@@ -23,10 +23,10 @@ from freeal_hf.web.steps.task import build as build_task
 from freeal_hf.web.store import FINISHED, Run, Store, UnknownRunError
 from freeal_hf.web.theme import CSS, THEME
 
-_HEADLINE = """<div class="headline"><h1>FreeAL: labels you can trust, without labelling</h1>
+_HEADLINE = """<div class="headline"><h1>FreeAL: label texts and train a small classifier</h1>
 <p>An annotator labels your texts. A small student is trained on the labels and finds doubtful ones, and the annotator
-is asked again about these. You can download the labels and the student.</p></div>"""
-# An address with the id of a run in it is nobody else's business.
+labels these texts again. You can download the labels and the student.</p></div>"""
+# The address contains the id of a run, so it is not sent to other sites.
 _HEAD = '<meta name="referrer" content="no-referrer">'
 
 
@@ -34,7 +34,10 @@ def build(place: Place) -> gr.Blocks:
     """Builds the page.
 
     Args:
-        place (`Place`): Where runs live.
+        place (`Place`): The settings, runs and processes.
+
+    Returns:
+        `gr.Blocks`: The page.
     """
     with gr.Blocks(title="FreeAL", analytics_enabled=False) as page_blocks:
         with gr.Row():
@@ -48,12 +51,12 @@ def build(place: Place) -> gr.Blocks:
                 label="Your token",
                 type="password",
                 placeholder="hf_…",
-                info="Kept in memory only, while a run of yours or a push needs it; this field is emptied after use.",
+                info="Kept in memory only, while your run or a push needs it. This field is emptied after use.",
             )
         run_id = gr.Textbox("", visible=False)
         timer = gr.Timer(1.5, active=False)
         _add_start_over(place, run_id)
-        # Not a Walkthrough: it closes every step after the one that is looked at.
+        # Not a Walkthrough: it closes all steps after the current one.
         with gr.Tabs(selected=DATA, overflow_behavior="wrap", elem_id="steps") as steps:
             tabs = {step: gr.Tab(name, id=step, interactive=step == DATA) for step, name in STEPS.items()}
             page = Page(steps, [tabs[TASK], tabs[RUN], tabs[RESULTS]], run_id, token, timer)
@@ -78,7 +81,7 @@ def build(place: Place) -> gr.Blocks:
             tick, run_id, [*run.seen, steps], api_visibility="private", show_progress="hidden", trigger_mode="once"
         )
         run_id.change(None, run_id, js=REMEMBER, api_visibility="private")
-        # A new run in the same tab begins with its own choices, not with what the last one left there.
+        # A new run in the same tab starts with its own choices, not with those of the last run.
         run_id.change(run.look, run_id, run.seen, api_visibility="private", show_progress="hidden")
         data.chosen.success(
             run.estimate, [run_id, *run.chosen], run.estimated, api_visibility="private", show_progress="hidden"
@@ -91,7 +94,7 @@ def build(place: Place) -> gr.Blocks:
             try:
                 found = place.store.read(asked) if asked else None
             except UnknownRunError:
-                gr.Warning("There is no such run any more. Start a new one.")
+                gr.Warning("This run does not exist any more. Start a new one.")
                 found = None
             return {run_id: found.id if found else "", **page.go_to(_step_of(found)), **page.open_tabs(found)}
 
@@ -108,13 +111,13 @@ def build(place: Place) -> gr.Blocks:
 
 
 def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
-    """Adds a button that leaves the run for a new one, after a question."""
+    """Adds a button that starts a new run, after a confirmation."""
     start_over = gr.Button("Start over", size="sm", visible=False, elem_id="start-over")
     with gr.Row(visible=False, elem_id="start-over-question") as question:
         gr.HTML(
             shown.note(
-                "Start over with other data? This run stays at its address until it is deleted, "
-                f"{place.settings.keep_hours:g} hours after its last use. Copy the address to come back to it.",
+                "Start over with other data? This run stays at its address, and is deleted "
+                f"{place.settings.keep_hours:g} hours after its last use. Copy the address to return to it.",
                 "warning",
             )
         )
@@ -150,7 +153,7 @@ def _step_of(run: Run | None) -> int:
 
 
 def _warm_up() -> None:
-    """Loads what the first visitor would otherwise wait for."""
+    """Loads libraries, so that the first visitor does not wait for them."""
     import sklearn.manifold  # noqa: F401
     import torch  # noqa: F401
 
@@ -159,10 +162,10 @@ def _warm_up() -> None:
 
 
 class NoDeepLinks:
-    """Middleware without Gradio's deep links, which keep what a visitor typed, tokens included, in a file.
+    """Middleware that blocks the deep links of Gradio, which store all inputs of a visitor, also tokens, in a file.
 
     Args:
-        app (`Any`): The ASGI application behind it.
+        app (`Any`): The ASGI application.
     """
 
     def __init__(self, app: Any) -> None:
@@ -175,8 +178,12 @@ class NoDeepLinks:
 
 
 def serve(settings: Settings) -> None:
-    """Serves the page until a signal ends it, and all runs with it."""
-    # Not in a thread: whoever makes a dataset meanwhile finds half of it (datasets looks for its classes).
+    """Serves the page until a signal ends the server and all runs.
+
+    Args:
+        settings (`Settings`): The settings of the operator.
+    """
+    # Not in a thread: datasets looks for classes of transformers, which must be loaded completely.
     import transformers  # noqa: F401
 
     store = Store(settings.folder / "runs", settings.kept_runs)
@@ -187,7 +194,7 @@ def serve(settings: Settings) -> None:
         with stopping_on_signals():
             _launch(Place(settings, store, runner))
     except Stop as stop:
-        print("The Space is closing; its runs are stopped.", flush=True)
+        print("The Space is closing, and all runs are stopped.", flush=True)
         exit_code = stop.exit_code
     except OSError as error:  # no free port
         print(f"freeal-hf: error: {error}", file=sys.stderr, flush=True)
@@ -195,7 +202,7 @@ def serve(settings: Settings) -> None:
         traceback.print_exc()
     finally:
         runner.close()
-        os._exit(exit_code)  # waits for no handler that is still at work in a thread
+        os._exit(exit_code)  # does not wait for handlers in threads
 
 
 def _launch(place: Place) -> None:
@@ -209,7 +216,7 @@ def _launch(place: Place) -> None:
         head=_HEAD,
         max_file_size=place.settings.max_megabytes * 2**20,
         footer_links=["api", "gradio"],
-        # A visitor's token, key and texts would stand in the browser's localStorage and on /gradio_api/runs.
+        # Otherwise the token, key and texts of a visitor would be in localStorage and at /gradio_api/runs.
         run_history=False,
         enable_monitoring=False,
         mcp_server=False,
@@ -217,7 +224,7 @@ def _launch(place: Place) -> None:
         show_error=False,
         ssr_mode=False,
         server_name=os.environ.get("GRADIO_SERVER_NAME"),
-        prevent_thread_lock=True,  # Gradio's own loop takes Ctrl-C for a normal end
+        prevent_thread_lock=True,  # the loop of Gradio treats Ctrl-C as a normal end
     )
     while True:
         signal.pause()

@@ -1,4 +1,4 @@
-"""The step Run, without its looks: whom to ask, what that will take, and the configuration that the process reads."""
+"""The step Run without Gradio: the choice of the annotator, the estimate, and the configuration of the process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,27 +24,27 @@ EMBEDDED, PROVIDER, OWN_URL = "Embedded", "Inference provider", "Own endpoint"
 _KEY_VARIABLE = "FREEAL_ENDPOINT_KEY"
 _EPOCHS = 6
 _STARTING_SECONDS = 15
-# Measured with all-MiniLM-L6-v2 on two CPU cores and texts of 20 words; other students and machines differ.
+# Measured with all-MiniLM-L6-v2 on two CPU cores and texts of 20 words.
 _TEXTS_PER_SECOND = 80
 _SENTENCES_ANNOTATED_PER_SECOND = 50  # candidates for entities, by the embedded annotator, on one core
 
 WEAK = (
-    "For entities the embedded annotator is weak: it looks at a few words at a time and sees no context. With plain "
-    "descriptions it found entities in Wikipedia sentences at an F1 of 30 %, with four terms for each type at 37 %. "
-    "List terms as examples, and take a chat model for more than a first look."
+    "The embedding annotator is weak for entities, because it compares single words and does not use the context. On "
+    "Wikipedia sentences its F1 was 30 % with plain descriptions and 37 % with four terms for each type. Give terms "
+    "as examples, and use a chat model for good results."
 )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen in the step Run; no key is part of it.
+    """The choices in the step Run, without keys.
 
     Args:
         annotator (`str`): `EMBEDDED`, `PROVIDER` or `OWN_URL`.
-        model (`str`): Model of the provider or the endpoint.
-        url (`str`): Address of the own endpoint.
-        student (`str`): Shown name of the student.
-        rounds (`int`): Rounds.
+        model (`str`): The model of the provider or the endpoint.
+        url (`str`): The address of the visitor's endpoint.
+        student (`str`): The displayed name of the student.
+        rounds (`int`): The number of rounds.
     """
 
     annotator: str
@@ -55,7 +55,7 @@ class Choice:
 
     @property
     def specification(self) -> str:
-        """The annotator's name as on the command line."""
+        """The name of the annotator on the command line."""
         if self.annotator == EMBEDDED:
             return "embedding"
         if self.annotator == PROVIDER:
@@ -64,10 +64,13 @@ class Choice:
 
 
 def check_choice(annotator: str, model: str, url: str, student: str, rounds: float, settings: Settings) -> Choice:
-    """Reads what was chosen.
+    """Checks the choices in the step Run.
+
+    Returns:
+        `Choice`: The choices.
 
     Raises:
-        InputError: If a part of it is missing, or not allowed here.
+        InputError: If a choice is missing or not allowed.
     """
     model, url, rounds = (model or "").strip(), (url or "").strip(), int(rounds)
     if student not in settings.students:
@@ -77,17 +80,17 @@ def check_choice(annotator: str, model: str, url: str, student: str, rounds: flo
     if annotator == EMBEDDED:
         return Choice(annotator, "", "", student, rounds)
     if "@" in model or any(character.isspace() for character in model):
-        raise InputError(f"{model!r} is no name of a model.")
+        raise InputError(f"{model!r} is not the name of a model.")
     if annotator == PROVIDER:
         if model.count("/") != 1 or "://" in model:
-            raise InputError(f"Name a model of the Hub as owner/name, such as {DEFAULT_MODEL}; {model!r} is none.")
+            raise InputError(f"{model!r} is not a Hub model; give it as owner/name, such as {DEFAULT_MODEL}.")
         return Choice(annotator, model, "", student, rounds)
     if annotator != OWN_URL or not settings.own_urls:
         raise InputError(
-            "Endpoints of one's own are not allowed on this Space. Duplicate it, or choose another annotator."
+            "This Space does not allow your own endpoint. Duplicate the Space, or choose another annotator."
         )
     if not url:
-        raise InputError("Type the address of your endpoint, such as https://host/v1.")
+        raise InputError("Enter the address of your endpoint, such as https://host/v1.")
     try:
         check_url(url, settings.trusted_addresses)
     except ForbiddenAddressError as error:
@@ -95,12 +98,12 @@ def check_choice(annotator: str, model: str, url: str, student: str, rounds: flo
     return Choice(annotator, model, url, student, rounds)
 
 
-NO_TOKEN = "Your login or token is missing, or has expired. Log in or give a token at the top, then try again."
+NO_TOKEN = "Your login or token is missing or has expired. Log in or enter a token at the top, and try again."
 DEFAULT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 
 def read_texts(run: Run, task: Task) -> "Dataset":
-    """The texts of a run, as its process reads them.
+    """Reads the texts of a run in the same way as its process.
 
     Raises:
         InputError: If they cannot be used for this task.
@@ -115,17 +118,20 @@ def read_texts(run: Run, task: Task) -> "Dataset":
 
 
 def _gold_column(run: Run, task: Task) -> str | None:
-    """Column of what is true; labels of texts say nothing of entities, nor do tags whose words are not known."""
+    """Returns the gold column. Labels of texts are not gold for entities, nor are tags without known words."""
     is_unused = isinstance(task, TokenClassification) and not run.data.get("has_words")
     return None if is_unused else run.data.get("gold_column")
 
 
 def estimate(run: Run, choice: Choice) -> list[tuple[str, str]]:
-    """What the run will take, by the name of each quantity; nothing is asked.
+    """Estimates the calls, tokens, cost and time of a run. The annotator is not called.
 
     Args:
         run (`Run`): The run, with its task.
-        choice (`Choice`): What was chosen.
+        choice (`Choice`): The choices in the step Run.
+
+    Returns:
+        `list[tuple[str, str]]`: The names and values to show.
     """
     from freeal_hf.kinds.registry import kind_of
 
@@ -133,7 +139,7 @@ def estimate(run: Run, choice: Choice) -> list[tuple[str, str]]:
     rows_read = read_texts(run, task)
     texts = kind_of(task).collect(rows_read)
     count = len(texts.ids)
-    later = "" if choice.rounds == 1 else f" in the first round, up to {count:,} in each later one"
+    later = "" if choice.rounds == 1 else f" in the first round, at most {count:,} in each later round"
     training = count * _EPOCHS * choice.rounds / _TEXTS_PER_SECOND
     rows = [("Texts", f"{len(rows_read):,} ({count:,} different)"), ("Calls", f"{count:,}{later}")]
     if choice.annotator == EMBEDDED:
@@ -147,24 +153,22 @@ def estimate(run: Run, choice: Choice) -> list[tuple[str, str]]:
             [AnnotationRequest(text, words=texts.words_of(i)) for i, text in enumerate(texts.texts)],
             price=price_of(annotator),
         )
-        tokens = f"about {found.prompt_tokens.expected:,.0f} read and {found.completion_tokens.expected:,.0f} written"
+        tokens = f"about {found.prompt_tokens.expected:,.0f} input and {found.completion_tokens.expected:,.0f} output"
         most = choice.rounds * (found.prompt_tokens.high + found.completion_tokens.high)
-        rows.append(("Tokens", f"{tokens} in the first round; at most {most:,.0f} in all, with demonstrations more"))
+        rows.append(("Tokens", f"{tokens} in the first round; at most {most:,.0f} in all, plus demonstrations"))
         if found.cost:
             rows.append(("Cost", f"about ${found.cost.expected:,.2f}, up to ${found.cost.high:,.2f} a round"))
         else:
-            rows.append(
-                ("Cost", "what your provider or server asks for these tokens; paid from your account, not ours")
-            )
+            rows.append(("Cost", "the price of your provider or server for these tokens, paid from your account"))
         seconds = found.seconds.expected * choice.rounds
     rows.append(
-        ("Time", f"about {_minutes(_STARTING_SECONDS + seconds + training)} once it starts, longer on a busy Space")
+        ("Time", f"about {_minutes(_STARTING_SECONDS + seconds + training)} after the start, more on a busy Space")
     )
     return rows
 
 
 def write_request(run: Run, choice: Choice, settings: Settings) -> None:
-    """Writes the configuration that the run's process reads. No token or key is in it."""
+    """Writes the configuration for the process of a run, without tokens and keys."""
     values: dict[str, Any] = {
         "data": str(run.texts),
         "text_columns": run.data["text_columns"],
@@ -184,7 +188,7 @@ def write_request(run: Run, choice: Choice, settings: Settings) -> None:
 
 
 def confirm_answers(run: Run) -> None:
-    """Lets a run train on answers that it stopped at because they look independent of the texts."""
+    """Allows a run to train on answers that look independent of the texts."""
     values = yaml.safe_load(run.request.read_text(encoding="utf-8"))
     _write(run, {**values, "allow_doubtful_answers": True})
 
@@ -194,17 +198,17 @@ def _write(run: Run, values: Mapping[str, Any]) -> None:
 
 
 def secrets_of(choice: Choice, token: str | None, key: str) -> Mapping[str, str]:
-    """The environment variables that carry the visitor's own token or key to the run's process.
+    """Returns the environment variables with the token or key of the visitor, for the process of the run.
 
     Raises:
-        InputError: If one is needed and not there.
+        InputError: If a token or key is needed and missing.
     """
     if choice.annotator == PROVIDER:
         if not token:
             raise InputError(NO_TOKEN)
         return {"HF_TOKEN": token}
     if choice.annotator == OWN_URL:
-        # Never the Hugging Face token: it would go to whoever runs that server.
+        # Never the Hugging Face token: it would be sent to that server.
         return {_KEY_VARIABLE: (key or "").strip() or "none"}
     return {}
 

@@ -1,4 +1,4 @@
-"""Results of a task that finds entities, without looks: texts with their entities, how many there are, how good."""
+"""Results of an entity task without Gradio: texts with their entities, counts and scores."""
 
 import math
 import re
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 ALL, DIFFERENT = "All texts", "Annotator and student differ"
 PAGE = 5
-"""Texts that are shown at once."""
+"""The number of texts on a page."""
 
 NO_ENTITY = "no entity"
-"""Stands on the map for the label of a text in which nothing was found."""
+"""The label of a text without entities on the map."""
 
 _WHOSE = {"annotator": "annotator", "student": "student", "label": "final"}
 
 
 def as_frame(labels: "Dataset", corrections: Mapping[str, Sequence[str]]) -> "pd.DataFrame":
-    """The rows of `labels.parquet` as the page shows them.
+    """Converts the rows of `labels.parquet` for the page.
 
     Args:
         labels (`Dataset`): The rows.
-        corrections (`Mapping[str, Sequence[str]]`): Tags that a person gave, by the id of the text.
+        corrections (`Mapping[str, Sequence[str]]`): The corrected tags by id of the text.
 
     Returns:
-        `DataFrame`: `id`, `text`, `tokens`, `token_starts`, `spans`, `annotator_spans` (places in the text), `label`,
-        `annotator_label`, `student_label`, `correction` (entities as they are written), `tags` (a person's, else the
-        final ones), `main_type` (of most final entities), `label_confidence`, `is_clean`, `differs`, `note`. Where
-        there is no correction or note, it is empty.
+        `DataFrame`: A frame with `id`, `text`, `tokens`, `token_starts`, `spans` and `annotator_spans` (positions in
+        the text), `label`, `annotator_label`, `student_label` and `correction` (entities as text), `tags` (corrected
+        or final), `main_type` (the most frequent type), `label_confidence`, `is_clean`, `differs` and `note`. A
+        missing correction or note is empty.
     """
     frame = labels.select_columns(["id", "text", "label_confidence", "is_clean", "note"]).to_pandas()
     for column in (TOKENS, "token_starts", SPANS):
@@ -58,20 +58,20 @@ def as_frame(labels: "Dataset", corrections: Mapping[str, Sequence[str]]) -> "pd
 
 
 def highlighted(text: str, spans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A text with its entities, as `gr.HighlightedText` takes it."""
+    """Converts a text with its entities for `gr.HighlightedText`."""
     entities = [{"entity": span["type"], "start": span["start"], "end": span["end"]} for span in spans]
     return {"text": text, "entities": entities}
 
 
 def written(text: str, spans: Sequence[Mapping[str, Any]]) -> str:
-    """Entities as they stand in a text, each with its type."""
+    """Returns the words of entities in a text, each with its type."""
     return "; ".join(f"{span['type']}: {text[span['start'] : span['end']]}" for span in spans) or "nothing"
 
 
 def as_lines(row: Any) -> str:
-    """The tags of a row of `as_frame` as a visitor edits them: each entity on a line, as `type: words`.
+    """Converts the tags of a row of `as_frame` to text for editing, with an entity `type: words` on each line.
 
-    Where words stand in the text more than once, `type (2): words` is the second of them.
+    If the words occur several times in the text, `type (2): words` means the second occurrence.
     """
     mentions = mentions_of(spans_of(row.tags), row.text, row.tokens, row.token_starts)
     return "\n".join(
@@ -80,18 +80,18 @@ def as_lines(row: Any) -> str:
 
 
 def read_lines(said: str, words: Sequence[str], types: Sequence[str]) -> list[str]:
-    """Reads what a visitor made of `as_lines`; empty, it says that there is no entity.
+    """Reads edited lines in the form of `as_lines`. An empty text means that there is no entity.
 
     Args:
         said (`str`): The lines.
         words (`Sequence[str]`): The words of the sentence.
-        types (`Sequence[str]`): Types of entities.
+        types (`Sequence[str]`): The types of entities.
 
     Returns:
         `list[str]`: A BIO tag for each word.
 
     Raises:
-        InputError: If a line names no type or no words, or its entity has no place of its own in the sentence.
+        InputError: If a line has no type or no words, or its words are not in the sentence or ambiguous.
     """
     lines = filter(None, map(_one_line, said.splitlines()))
     return tags_of(locate([_mention(line, types) for line in lines], words), len(words))
@@ -106,8 +106,8 @@ def _mention(line: str, types: Sequence[str]) -> Mention:
     head, colon, text = line.partition(":")
     if colon and text:
         names = ", ".join(map(repr, types))
-        raise InputError(f"{line!r}: {head.strip()!r} is no type of the task; its types are {names}.")
-    raise InputError(f"{line!r} is no entity; write each on a line of its own as `type: words`.")
+        raise InputError(f"{line!r}: {head.strip()!r} is not a type of the task; its types are {names}.")
+    raise InputError(f"{line!r} is not an entity; write each entity on its own line as `type: words`.")
 
 
 def _one_line(text: str) -> str:
@@ -115,19 +115,19 @@ def _one_line(text: str) -> str:
 
 
 def count_types(labels: "pd.DataFrame") -> Counter[str]:
-    """How many final entities there are of each type."""
+    """Counts the final entities of each type."""
     return Counter(span["type"] for spans in labels[SPANS] for span in spans)
 
 
 def page_of(labels: "pd.DataFrame", number: float) -> tuple["pd.DataFrame", int, int]:
-    """Some texts.
+    """Returns the texts of a page.
 
     Args:
-        labels (`DataFrame`): Rows of `as_frame`.
-        number (`float`): The page, from 1; one that is not there stands for the nearest that is.
+        labels (`DataFrame`): The rows of `as_frame`.
+        number (`float`): The number of the page, from 1. If it does not exist, the nearest page is used.
 
     Returns:
-        The rows, the number of the page, and how many pages there are.
+        `tuple[DataFrame, int, int]`: The rows, the number of the page, and the number of pages.
     """
     pages = max(1, math.ceil(len(labels) / PAGE))
     number = min(max(1, int(number or 1)), pages)
@@ -135,7 +135,7 @@ def page_of(labels: "pd.DataFrame", number: float) -> tuple["pd.DataFrame", int,
 
 
 def scores(rounds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Round, whose entities, precision, recall and F1 of each, where there is gold."""
+    """Returns precision, recall and F1 of annotator, student and final entities in each round, if there is gold."""
     return [
         [str(record["round"]), said, *(f"{record[f'{whose}_{name}']:.1%}" for name in ("precision", "recall", "f1"))]
         for record in rounds
@@ -145,7 +145,7 @@ def scores(rounds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def scores_by_type(record: Mapping[str, Any]) -> list[list[str]]:
-    """F1 of each type, by annotator, student and final entities, where there is gold."""
+    """Returns F1 of annotator, student and final entities for each type, if there is gold."""
     by_type = [record[f"{whose}_f1_by_type"] or {} for whose in _WHOSE]
     return [
         [name, *("–" if found[name] is None else f"{found[name]:.1%}" for found in by_type)] for name in by_type[0]

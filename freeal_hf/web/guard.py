@@ -1,4 +1,4 @@
-"""Keeps a visitor's calls away from private addresses: checked when a URL is typed, and again at every connection."""
+"""Blocks calls to private addresses: checks a URL when it is entered, and each connection."""
 
 import ipaddress
 import socket
@@ -11,28 +11,28 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ForbiddenAddressError(OSError):
-    """An address that nobody but the operator may reach."""
+    """A private address, which visitors must not call."""
 
 
 def check_url(url: str, trusted: Collection[str] = ()) -> None:
-    """Refuses a URL that is not of a public web server.
+    """Checks that a URL belongs to a public web server.
 
     Args:
-        url (`str`): What a visitor typed.
-        trusted (`Collection[str]`): `HOST:PORT` that the operator allows although they are private.
+        url (`str`): The URL.
+        trusted (`Collection[str]`): Private addresses `HOST:PORT` that the operator allows.
 
     Raises:
-        ForbiddenAddressError: If the URL has no host, another scheme, a key in it, or a host with a private address.
+        ForbiddenAddressError: If the URL has no host, another scheme, a key, or a host with a private address.
     """
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError as error:
-        raise ForbiddenAddressError(f"{url!r} is no URL: {error}") from error
+        raise ForbiddenAddressError(f"{url!r} is not a URL: {error}") from error
     if parts.scheme not in _PORTS or not host:
-        raise ForbiddenAddressError(f"{url!r} is no URL of a server; it must look like https://host/v1.")
+        raise ForbiddenAddressError(f"{url!r} is not the URL of a server; it must look like https://host/v1.")
     if parts.username or parts.password:
-        raise ForbiddenAddressError("The URL holds a key: put it into the field of the key instead.")
+        raise ForbiddenAddressError("The URL contains a key: enter the key in its own field.")
     if f"{host}:{port}" in trusted:
         return
     try:
@@ -42,13 +42,13 @@ def check_url(url: str, trusted: Collection[str] = ()) -> None:
     for address in sorted(found):
         if not is_public(address):
             raise ForbiddenAddressError(
-                f"{host!r} has the address {address}, which is not public. A run only calls servers on the internet, "
-                "and those that whoever runs this Space names in FREEAL_SPACE_TRUSTED_ADDRESSES."
+                f"{host!r} has the address {address}, which is not public. A run can only call public servers, and "
+                "those that the operator of this Space lists in FREEAL_SPACE_TRUSTED_ADDRESSES."
             )
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet: not loopback, private, link-local, multicast or reserved."""
+    """Returns whether an IP address is public: not loopback, private, link-local, multicast or reserved."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -59,7 +59,7 @@ def is_public(address: str) -> bool:
             return is_public(str(inside))
         if found in _NAT64:
             return is_public(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
-        # Not site-local, nor an IPv4 address in one of the older disguises.
+        # Also refuse site-local addresses, and private IPv4 addresses in the forms of IPv6.
         if found not in _UNICAST:
             return False
     return found.is_global and not found.is_multicast
@@ -70,13 +70,13 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 
 
 def forbid_private_connections(trusted: Collection[str] = ()) -> None:
-    """From now on this process opens no connection to an address that is not public.
+    """Blocks all connections of this process to addresses that are not public.
 
-    The check stands at `socket.connect` itself, so that redirects and names that change their address between check
-    and call (DNS rebinding) do not pass. It is an audit hook: no code of this process can take it off again.
+    `socket.connect` is checked, so that redirects, and names whose address changes after the first check (DNS
+    rebinding), are also blocked. The check is an audit hook, which code of this process cannot remove.
 
     Args:
-        trusted (`Collection[str]`): `HOST:PORT` that are allowed all the same.
+        trusted (`Collection[str]`): Private addresses `HOST:PORT` that are allowed.
     """
     allowed = set(trusted)
     for entry in trusted:
@@ -92,6 +92,6 @@ def forbid_private_connections(trusted: Collection[str] = ()) -> None:
             return
         host, port = str(address[0]), address[1]
         if not is_public(host) and f"{host}:{port}" not in allowed:
-            raise ForbiddenAddressError(f"{host} is no public address; a run only calls servers on the internet.")
+            raise ForbiddenAddressError(f"{host} is not a public address; a run can only call public servers.")
 
     sys.addaudithook(hook)

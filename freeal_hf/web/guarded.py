@@ -1,6 +1,6 @@
-"""The command line as a process of the web app: `python -m freeal_hf.web.guarded TRUSTED LIFELINE ARGUMENTS...`.
+"""Runs the command line as a process of the web app: `python -m freeal_hf.web.guarded TRUSTED LIFELINE ARGUMENTS...`.
 
-The process reaches public addresses only, and it stops when the server is gone, however the server ended.
+The process can only connect to public addresses, and stops when the server ends for any reason.
 """
 
 import json
@@ -12,14 +12,14 @@ import time
 
 from freeal_hf.web.guard import forbid_private_connections
 
-_GRACE = 15.0  # seconds between asking this process to stop and killing it
+_GRACE = 15.0  # seconds between the request to stop and killing the process
 
 
 def stop_without_server(lifeline: int) -> None:
-    """Waits until the server is gone, then stops this process and its children.
+    """Waits until the server has ended, and then stops this process and its children.
 
     Args:
-        lifeline (`int`): Read end of a pipe whose write end only the server holds and never writes to.
+        lifeline (`int`): The read end of a pipe. Only the server has its write end, and never writes to it.
     """
     os.read(lifeline, 1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,7 @@
-"""One file of a Hub dataset: found, checked for its size, fetched with nobody's token but the visitor's.
+"""Downloads a file of a Hub dataset with the token of the visitor, after a check of its size.
 
-Not `datasets.load_dataset`: it follows addresses and local paths that a dataset's own card names, and has no limit.
+`datasets.load_dataset` is not used, because it follows addresses and local paths in the dataset card, and has no size
+limit.
 """
 
 import shutil
@@ -15,17 +16,21 @@ _USUAL = "train"
 
 
 def fetch(repo: str, split: str, folder: Path, settings: Settings, token: str | None) -> Path:
-    """Fetches the file of a dataset that holds a split.
+    """Downloads the file of a dataset that has a split.
 
     Args:
-        repo (`str`): Id of the dataset.
-        split (`str`): Part of the file's path, such as `train` or `data/test.csv`; `train` is preferred when empty.
-        folder (`Path`): Where to put it.
+        repo (`str`): The id of the dataset.
+        split (`str`): A part of the path of the file, such as `train` or `data/test.csv`. If empty, `train` is
+            preferred.
+        folder (`Path`): The folder for the file.
         settings (`Settings`): The limits.
-        token (`str`, *optional*): The visitor's own token.
+        token (`str`, *optional*): The token of the visitor.
+
+    Returns:
+        `Path`: The file.
 
     Raises:
-        InputError: If there is no such file, or it is over the limit.
+        InputError: If there is no such file, or it is too large.
         HubError: If the Hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
@@ -42,13 +47,13 @@ def fetch(repo: str, split: str, folder: Path, settings: Settings, token: str | 
     if not named:
         raise InputError(
             f"The dataset {repo!r} has no file for {split or _USUAL!r}. "
-            f"It has: {', '.join(list(found)[:8]) or 'none that can be read'}."
+            f"Files: {', '.join(list(found)[:8]) or 'none that can be read'}."
         )
     path = min(named, key=lambda name: (_SUFFIXES.index(Path(name).suffix), name))
     if found[path] > settings.max_megabytes * 2**20:
         raise InputError(
-            f"{path!r} of {repo!r} has {found[path] / 2**20:.0f} MB; the limit is {settings.max_megabytes} MB. Name a "
-            "smaller file, or run freeal-hf on a machine of your own."
+            f"{path!r} of {repo!r} has {found[path] / 2**20:.0f} MB; the limit is {settings.max_megabytes} MB. Choose "
+            "a smaller file, or run freeal-hf on your own machine."
         )
     fetched = calling(
         f"dataset {repo}",

@@ -1,4 +1,4 @@
-"""What the four steps share: the place where runs live, common components, errors as the page shows them."""
+"""Objects that the four steps share: settings and runs, common components, and the display of errors."""
 
 import functools
 import html
@@ -16,7 +16,7 @@ from freeal_hf.web.settings import Settings
 from freeal_hf.web.store import FullError, Run, Store, UnknownRunError
 
 Update = dict[Block, Any]
-"""What a step returns: new values or properties by component. A component that is left out stays as it is."""
+"""The result of a step: new values or properties by component. Other components do not change."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,9 +24,9 @@ DATA, TASK, RUN, RESULTS = 1, 2, 3, 4
 STEPS = {DATA: "1 Data", TASK: "2 Task", RUN: "3 Run", RESULTS: "4 Results"}
 
 HAS_LOGIN = bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
-"""Whether visitors log in with Hugging Face; elsewhere they type a token of their own."""
+"""Whether visitors log in with Hugging Face. Otherwise they enter a token."""
 
-# The page's own address, and that of the page of huggingface.co which a Space stands in.
+# Changes the address of the page, and that of the page on huggingface.co that contains the Space.
 REMEMBER = """(id) => {
   const address = new URL(window.location.href);
   if (id) address.searchParams.set("run", id); else address.searchParams.delete("run");
@@ -39,10 +39,10 @@ REMEMBER = """(id) => {
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs live.
+    """The settings, the runs and their processes.
 
     Args:
-        settings (`Settings`): What the operator decided.
+        settings (`Settings`): The settings of the operator.
         store (`Store`): The runs.
         runner (`Runner`): Their processes.
     """
@@ -57,11 +57,11 @@ class Page:
     """Components that several steps use.
 
     Args:
-        steps (`gr.Tabs`): The four steps; those that the run has reached can be opened.
-        tabs (`list[gr.Tab]`): The steps after the first, in their order.
-        run_id (`gr.Textbox`): Id of the run that the page shows.
-        token (`gr.Textbox`): A token that was typed, where there is no login.
-        timer (`gr.Timer`): Ticks while a run is under way.
+        steps (`gr.Tabs`): The four steps. Those that the run has reached can be opened.
+        tabs (`list[gr.Tab]`): The steps after the first one, in their order.
+        run_id (`gr.Textbox`): The id of the run on the page.
+        token (`gr.Textbox`): The token that a visitor entered, if there is no login.
+        timer (`gr.Timer`): A timer that is active during a run.
     """
 
     steps: gr.Tabs
@@ -82,7 +82,8 @@ class Page:
 
 
 def telling(handler: F) -> F:
-    """Shows the errors that a visitor can fix as they are, escaped: Gradio renders messages as HTML."""
+    """Decorator that shows errors that a visitor can fix. They are escaped, because Gradio renders messages as "
+    "HTML."""
 
     @functools.wraps(handler)
     def told(*args: Any, **kwargs: Any) -> Any:
@@ -96,5 +97,5 @@ def telling(handler: F) -> F:
 
 
 def own_token(login: gr.OAuthToken | None, typed: str | None) -> str | None:
-    """The visitor's own token: of a login that has not expired, or one that was typed. Never the Space's."""
+    """Returns the token of the visitor, from a valid login or from the field. It is never the token of the Space."""
     return login.token if login is not None else (typed or "").strip() or None

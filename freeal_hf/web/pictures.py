@@ -1,6 +1,6 @@
-"""The pictures of the results, as plotly figures that look right on light and dark pages.
+"""The plotly figures of the results, for light and dark pages.
 
-Plotly reads a small HTML dialect in texts: every text of a visitor is escaped before it gets into a figure.
+Plotly interprets HTML in texts, so all texts of a visitor are escaped.
 """
 
 import html
@@ -21,7 +21,7 @@ _BLUE, _ORANGE, _GREEN, _GREY = "#4c9ac0", "#e2894a", "#54a868", "#9aa5b1"
 _COLOURS = (
     *("#4c9ac0", "#e2894a", "#54a868", "#c46bae", "#b8a13c", "#7b83d6", "#d0605e", "#4bb3a5", "#a77b5b", "#8d99ae"),
 )
-_INK = "#868e99"  # read on white and on black
+_INK = "#868e99"  # readable on white and on black
 _MOST_POINTS = 2000
 _TSNE_FROM = 30
 _EXACT = {
@@ -42,14 +42,17 @@ _WITHOUT_GOLD = {
 
 
 def quality(rounds: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Accuracy, or F1 of entities, in each round where there is gold; else the estimate, agreement and clean share.
+    """Draws accuracy, or F1 of entities, in each round; without gold the estimate, agreement and clean share.
 
     Args:
-        rounds (`Sequence[Mapping]`): Metrics of each round.
+        rounds (`Sequence[Mapping]`): The metrics of each round.
+
+    Returns:
+        `go.Figure`: The figure.
     """
     has_gold = all(record["label_accuracy"] is not None for record in rounds)
     finds_entities = "label_f1" in rounds[0]
-    # The estimate for words says nothing of entities: most words are outside of any, and surely so.
+    # The estimate for words is not shown for entities, because most words are outside of entities.
     without = {key: shown for key, shown in _WITHOUT_GOLD.items() if not (finds_entities and "estimated" in key)}
     exact, what = (_ENTITY_SCORES, "entity F1") if finds_entities else (_EXACT, "accuracy")
     figure = _figure(y_title=what if has_gold else "share of the texts", x_title="round")
@@ -72,13 +75,16 @@ def quality(rounds: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 
 def losses(events: Sequence[Mapping[str, Any]], unit: str = "texts") -> go.Figure:
-    """The student's losses on the annotator's labels, clean and noisy apart, with a slider over the epochs.
+    """Draws the histogram of the losses of clean and noisy samples, with a slider for the epoch.
 
     Args:
-        events (`Sequence[Mapping]`): Those of a run's progress that hold a histogram.
-        unit (`str`): What has a loss: texts, or words.
+        events (`Sequence[Mapping]`): The events of a run that contain a histogram.
+        unit (`str`): The samples: texts or words.
+
+    Returns:
+        `go.Figure`: The figure.
     """
-    figure = _figure(height=430, x_title="loss on the annotator's label (nats)", y_title=unit)
+    figure = _figure(height=430, x_title="loss for the label of the annotator (nats)", y_title=unit)
     found = [event for event in events if "edges" in event]
     if not found:
         return figure
@@ -120,12 +126,15 @@ def losses(events: Sequence[Mapping[str, Any]], unit: str = "texts") -> go.Figur
 
 
 def counts(found: Mapping[str, int], names: Sequence[str], unit: str = "texts") -> go.Figure:
-    """How many texts got each label, or how many entities are of each type.
+    """Draws the number of texts of each label, or of entities of each type.
 
     Args:
-        found (`Mapping[str, int]`): Counts by name.
-        names (`Sequence[str]`): Labels or types.
-        unit (`str`): What is counted.
+        found (`Mapping[str, int]`): The counts by name.
+        names (`Sequence[str]`): The labels or types.
+        unit (`str`): The counted objects.
+
+    Returns:
+        `go.Figure`: The figure.
     """
     figure = _figure(x_title=unit, y_title="")
     figure.add_bar(
@@ -146,15 +155,18 @@ def counts(found: Mapping[str, int], names: Sequence[str], unit: str = "texts") 
 def text_map(
     labels: "pd.DataFrame", names: Sequence[str], round_: Round, task: Task, ids: Sequence[str], by: str = "label"
 ) -> go.Figure:
-    """The texts where the student sees them, in two dimensions, coloured by label.
+    """Draws a map of the embeddings of the texts in two dimensions, coloured by label.
 
     Args:
         labels (`DataFrame`): The labelled rows.
         names (`Sequence[str]`): The labels.
         round_ (`Round`): The round, with embeddings and demonstrations.
-        task (`Task`): What is labelled.
-        ids (`Sequence[str]`): Ids of the rows of the embeddings.
-        by (`str`): Column that holds one of the labels in each row.
+        task (`Task`): The task.
+        ids (`Sequence[str]`): The ids of the rows of the embeddings.
+        by (`str`): The column of the labels.
+
+    Returns:
+        `go.Figure`: The figure.
     """
     shown = labels.set_index("id").reindex(ids).reset_index()
     points = _project(round_)
@@ -187,7 +199,7 @@ def text_map(
                 hovertext=[_hover(row, kind) for row in part.itertuples()],
                 hoverinfo="text",
             )
-    for name in names:  # a legend of all labels, also of those without a clean text
+    for name in names:  # the legend has all labels, also those without a clean text
         marker = {"color": colour_of[name], "size": 9}
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=_label(name), legendgroup=name)
     figure.update_xaxes(visible=False)
@@ -196,7 +208,7 @@ def text_map(
 
 
 def _project(round_: Round) -> np.ndarray:
-    """The student's embeddings in the plane, t-SNE of their first principal components; computed once a round."""
+    """Projects the embeddings by t-SNE of their first principal components. This is computed once for each round."""
     kept = round_.path / "map.npy"
     if kept.is_file():
         return np.load(kept, allow_pickle=False)
@@ -228,7 +240,7 @@ def _label(name: str) -> str:
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """The colour of each label, the same in all pictures."""
+    """Returns the colour of each label, the same in all figures."""
     return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
 
 

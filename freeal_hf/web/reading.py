@@ -1,7 +1,6 @@
-"""The step Data: what a visitor brings becomes a table within the limits, with every problem named before a run."""
+"""The step Data without Gradio: reads the data of a visitor, and reports problems before a run."""
 
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import yaml
 from freeal_hf.data.arrow import PIECE
 from freeal_hf.data.cells import normal_cell
 from freeal_hf.data.counting import counted
-from freeal_hf.data.layouts import DELIMITERS, text_file
+from freeal_hf.data.layouts import DELIMITERS, LayoutError, text_file
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.data.tables import OpenTable, open_table
 from freeal_hf.errors import InputError
@@ -27,22 +26,22 @@ SOURCES = (EXAMPLE, FILE, LINES, HUB)
 
 DETECTED = "are detected"
 QUOTES = {DETECTED: None, "mark cells": "csv", "are part of the texts": "none"}
-"""What quotes in a CSV or TSV file are, as the page says it: the option `quoting` of the reader."""
+"""The option `quoting` of the reader by the choices on the page."""
 
 _SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
-_NONE = "\x1f"  # where the first line holds a single cell: a comma in a text below it separates nothing
+_NONE = "\x1f"  # the separator of a file with a single column, whose texts can contain commas
 _MAX_COLUMNS = 200
 _SHOWN_ROWS, _SHOWN_CHARACTERS, _SHOWN_WORDS = 8, 300, 60
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns as they were read, and what there is to say about them.
+    """The columns of a table, with remarks.
 
     Args:
-        columns (`dict[str, Sequence]`): Values by column name.
-        remarks (`list[str]`): What was guessed, for the visitor to check.
-        faults (`dict[str, str]`): Columns that cannot be used, each with the reason.
+        columns (`dict[str, Sequence]`): The values by column name.
+        remarks (`list[str]`): Assumptions that the visitor should check.
+        faults (`dict[str, str]`): The columns that cannot be used, with the reasons.
     """
 
     columns: dict[str, Sequence[Any]]
@@ -51,11 +50,11 @@ class Table:
 
     @property
     def num_rows(self) -> int:
-        """Rows of each column."""
+        """The number of rows."""
         return len(next(iter(self.columns.values()), ()))
 
     def preview(self, columns: Sequence[str] = ()) -> list[list[str | list[str]]]:
-        """The first rows of some columns, or of all, as short strings; of lists the first values."""
+        """Returns the first rows of some or all columns as short strings, or short lists of strings."""
         shown = [[_short(value) for value in self.columns[name][:_SHOWN_ROWS]] for name in columns or self.columns]
         return [list(row) for row in zip(*shown, strict=True)]
 
@@ -66,19 +65,22 @@ def read_file(path: Path, settings: Settings, *, has_header: bool = True, quotes
     Args:
         path (`Path`): The file.
         settings (`Settings`): The limits.
-        has_header (`bool`): Whether the first line of a CSV or TSV file names the columns.
-        quotes (`str`): What quotes in a CSV or TSV file are, a key of `QUOTES`.
+        has_header (`bool`): Whether the first line of a CSV or TSV file has the names of the columns.
+        quotes (`str`): The meaning of quotes in a CSV or TSV file, a key of `QUOTES`.
+
+    Returns:
+        `Table`: The table.
 
     Raises:
-        InputError: If it is over a limit, or cannot be read; the message says what to do.
+        InputError: If the file exceeds a limit or cannot be read.
     """
     suffix, size = path.suffix.lower(), path.stat().st_size
     if suffix not in _SUFFIXES:
-        raise InputError(f"A file ending in {suffix!r} cannot be read; bring one of {', '.join(_SUFFIXES)}.")
+        raise InputError(f"A {suffix!r} file cannot be read; upload one of {', '.join(_SUFFIXES)}.")
     if size > settings.max_megabytes * 2**20:
         raise InputError(
-            f"The file has {size / 2**20:.0f} MB; the limit is {settings.max_megabytes} MB. Bring a part of it, or "
-            "run freeal-hf on a machine of your own."
+            f"The file has {size / 2**20:.0f} MB; the limit is {settings.max_megabytes} MB. Upload a part of it, or "
+            "run freeal-hf on your own machine."
         )
     if suffix == ".parquet":
         _check_unpacked_size(path, settings)
@@ -86,24 +88,24 @@ def read_file(path: Path, settings: Settings, *, has_header: bool = True, quotes
         table = _open(path, suffix, QUOTES[quotes])
         _check_shape(_num_rows(table), len(table.names), settings)
         first = next(table.pieces(range(len(table.names)), _SHOWN_ROWS, False), [])
-        following = [[cell or "" for cell in row] for row in zip(*first, strict=True)]  # a cell may be missing
+        following = [[cell or "" for cell in row] for row in zip(*first, strict=True)]  # cells can be missing
         remarks = []
         if suffix != ".parquet" and text_file(path, None).encoding == "cp1252":
-            remarks.append("The file is not UTF-8; it was read as Windows-1252. Check accents in the preview.")
+            remarks.append("The file is not UTF-8 and was read as Windows-1252. Check the accents in the preview.")
         if suffix in DELIMITERS and not has_header:
             return _without_header(table, remarks)
         if suffix in DELIMITERS and _looks_like_a_row(table.names, following):
             remarks.append(
-                "The first line looks like a row, not like names of columns: untick “First line names the columns”."
+                "The first line looks like a row, not like column names: uncheck “First line has the column names”."
             )
         return _with_header(table, remarks)
     except InputError as error:
-        raise InputError(_for_the_page(str(error), str(path))) from error
+        raise InputError(_for_the_page(error, str(path))) from error
 
 
 def _open(path: Path, suffix: str, quoting: str | None) -> OpenTable:
     table = open_table(path, quoting=quoting)
-    # Where the first line is a single cell, commas in the texts below it separate nothing.
+    # If the first line is a single cell, commas in the texts below it are not separators.
     is_one_column = suffix in DELIMITERS and len(table.names) == 1
     return open_table(path, quoting=quoting, delimiter=_NONE) if is_one_column else table
 
@@ -113,7 +115,7 @@ def _num_rows(table: OpenTable) -> int:
 
 
 def _values(table: OpenTable, positions: Sequence[int]) -> list[list[Any]]:
-    """The values of the columns at some positions."""
+    """Reads the values of the columns at some positions."""
     found: list[list[Any]] = [[] for _ in positions]
     for piece in table.pieces(positions, PIECE, True):
         for values, part in zip(found, piece, strict=True):
@@ -128,18 +130,18 @@ def _without_header(table: OpenTable, remarks: list[str]) -> Table:
 
 
 def _with_header(table: OpenTable, remarks: list[str]) -> Table:
-    """All columns that can be read. Another one is an error once it is chosen."""
-    counted = Counter(table.names)
+    """Reads all readable columns. Choosing another column is an error."""
+    numbers = Counter(table.names)
     faults = {
         name: f"The file has {number} columns named {name!r}; rename all but one."
-        for name, number in counted.items()
+        for name, number in numbers.items()
         if number > 1
     }
     positions = [i for i, name in enumerate(table.names) if name not in faults]
     try:
         values = _values(table, positions)
     except InputError:
-        _values(table, [])  # what is wrong with the rows is wrong with every column
+        _values(table, [])  # raises if the rows are invalid, whatever the column
         positions, values = [], []
         for i, name in enumerate(table.names):
             if name not in faults:
@@ -147,52 +149,50 @@ def _with_header(table: OpenTable, remarks: list[str]) -> Table:
                     values += _values(table, [i])
                     positions.append(i)
                 except InputError as error:
-                    faults[name] = _for_the_page(str(error), table.origin)
+                    faults[name] = _for_the_page(error, table.origin)
     if not positions:
         raise InputError(next(iter(faults.values())))
     return Table({table.names[i]: column for i, column in zip(positions, values, strict=True)}, remarks, faults)
 
 
-def _for_the_page(message: str, path: str) -> str:
-    """An error of the reader without its path, and with the fields of the page in place of command line options."""
-    message = message.replace(path, "The file")
-    for option, said in _REMEDIES.items():
-        message = re.sub(option, said, message)
-    return message
+def _for_the_page(error: InputError, path: str) -> str:
+    """Returns the message of an error without the path, and with fields of the page in place of options."""
+    if not isinstance(error, LayoutError):
+        return str(error).replace(path, "The file")
+    remedies = [_REMEDIES.get(option, remedy) for option, remedy in error.remedies.items()]
+    return " ".join([f"The file{error.problem}", *filter(None, remedies)])
 
 
 _REMEDIES = {
-    r"give --quoting none": "choose “are part of the texts” under “Quotes”",
-    r"give --quoting csv": "choose “mark cells” there",
-    r", or name its encoding \(--encoding .*\)\.$": ".",
-    r" Give --encoding [\w-]+\.": " Save it as UTF-8.",
-    r" If every line is one text, give a --delimiter[^.]*\.": "",
-    r" It looks separated by '.+': try --delimiter '.+'\.": "",
+    "quoting": "If quotes are part of the texts, choose “are part of the texts” under “Quotes”.",
+    "quoting csv": "If they mark cells, choose “mark cells” there.",
+    "encoding": "Save it as UTF-8.",
+    "delimiter": "",
 }
 
 
 def write_lines(text: str, path: Path) -> None:
-    """Writes pasted lines as a file of one column, `text`; empty lines are left out."""
+    """Writes pasted lines as a file with the column `text`. Empty lines are left out."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise InputError("There are no lines yet; paste one text a line.")
+        raise InputError("There are no lines; paste one text on each line.")
     path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
 
 
 def write_example(path: Path, max_rows: int) -> None:
-    """Writes the messages to a shop that come with the package, as many as the limit allows."""
+    """Writes the shop messages of the package, up to the limit."""
     lines = files("freeal_hf.demo").joinpath("shop_messages.csv").read_text(encoding="utf-8").splitlines(True)
     path.write_text("".join(lines[: max_rows + 1]), encoding="utf-8")
 
 
 def example_task() -> TextClassification:
-    """The task of the example."""
+    """Returns the classification task of the example."""
     values = yaml.safe_load(files("freeal_hf.demo").joinpath("task.yaml").read_text(encoding="utf-8"))
     return TextClassification.from_dict(values)
 
 
 def example_entities() -> TokenClassification:
-    """What may be found in the messages of the example."""
+    """Returns the entity task of the example."""
     types = {
         "article": "a thing that the shop sells, such as a kettle, a lamp, curtains, a wool coat, a garden shed",
         "place": "a country, an island or a town, such as Malta, Athens, Norway",
@@ -201,12 +201,12 @@ def example_entities() -> TokenClassification:
 
 
 def holds_words(values: Sequence[Any]) -> bool:
-    """Whether a column holds lists: its first value that is not missing tells."""
+    """Returns whether the first value of a column that is not missing is a list."""
     return isinstance(next((value for value in values if value is not None), None), list)
 
 
 def guess_text_columns(table: Table) -> list[str]:
-    """The column of words named `tokens`, the one named `text`, or else the one with the longest strings or lists."""
+    """Returns the column `tokens` if it has words, the column `text`, or the one with the longest strings or lists."""
     if TOKENS in table.columns and holds_words(table.columns[TOKENS]):
         return [TOKENS]
     if "text" in table.columns:
@@ -219,13 +219,16 @@ def guess_text_columns(table: Table) -> list[str]:
 
 
 def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | None, settings: Settings) -> list[str]:
-    """What a visitor should know before going on; nothing of it stops a run.
+    """Returns warnings about the data. They do not prevent a run.
 
     Args:
-        table (`Table`): What was read.
-        text_columns (`Sequence[str]`): Columns of the text.
-        gold_column (`str`, *optional*): Column of true labels.
+        table (`Table`): The table.
+        text_columns (`Sequence[str]`): The columns of the text.
+        gold_column (`str`, *optional*): The column of true labels.
         settings (`Settings`): The limits.
+
+    Returns:
+        `list[str]`: The warnings.
     """
     problems = [*table.remarks, *table.faults.values()]
     texts = [table.columns[name] for name in text_columns]
@@ -236,22 +239,22 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
         any(isinstance(v, str) and len(v) > settings.max_characters for v in row) for row in zip(*texts, strict=True)
     )
     if long:
-        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: cut there.")
-    # Values may be lists or objects, which are no texts, and which no set takes.
+        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: truncated.")
+    # Values can be lists or objects, which are not texts and not hashable.
     repeated = table.num_rows - len({str(row) for row in zip(*texts, strict=True)})
     if repeated:
-        problems.append(f"{counted(repeated, 'row')} with a text that was there before: each text is asked once.")
+        problems.append(f"{counted(repeated, 'row')} with a repeated text: each text is labelled once.")
     if gold_column:
         kinds = len({str(value) for value in table.columns[gold_column] if value not in (None, "")})
         if kinds > settings.max_labels:
-            problems.append(f"The gold column {gold_column!r} has {kinds:,} different values: is it the right one?")
+            problems.append(f"The gold column {gold_column!r} has {kinds:,} different values. Is it the right column?")
     return problems
 
 
 def write_texts(
     table: Table, text_columns: Sequence[str], gold_column: str | None, path: Path, settings: Settings
 ) -> None:
-    """Writes the chosen columns as the run reads them: JSON lines, long texts cut."""
+    """Writes the chosen columns for the run, as JSON lines. Long texts are truncated."""
     names = [*text_columns, *([gold_column] if gold_column else [])]
     with path.open("w", encoding="utf-8") as file:
         for row in zip(*(table.columns[name] for name in names), strict=True):
@@ -263,12 +266,12 @@ def write_texts(
 
 
 def gold_values(table: Table, column: str) -> list[str]:
-    """The different values of a gold column, in the order in which they come."""
+    """Returns the distinct values of a gold column, in the order of their first occurrence."""
     return list(dict.fromkeys(str(value).strip() for value in table.columns[column] if str(value or "").strip()))
 
 
 def _looks_like_a_row(cells: Sequence[str], following: Sequence[Sequence[str]]) -> bool:
-    """Whether a header holds a long text, a number over numbers, or a value that comes again below it."""
+    """Returns whether a header has a long text, a number above numbers, or a value that is repeated below it."""
     for i, cell in enumerate(cells):
         below = [row[i].strip() for row in following if i < len(row) and row[i].strip()]
         if len(cell) > 60 or len(cell.split()) > 6 or cell.strip() in below:
@@ -289,26 +292,30 @@ def _is_number(cell: str) -> bool:
 def _check_shape(rows: int, columns: int, settings: Settings) -> None:
     if rows > settings.max_rows:
         raise InputError(
-            f"There are {rows:,} rows; the limit is {settings.max_rows:,}. Bring a part of them, or run freeal-hf "
-            "on a machine of your own."
+            f"There are {rows:,} rows; the limit is {settings.max_rows:,}. Upload a part of them, or run freeal-hf on "
+            "your own machine."
         )
     if columns > _MAX_COLUMNS:
-        raise InputError(f"There are {columns:,} columns; the limit is {_MAX_COLUMNS}. Leave out those not needed.")
+        raise InputError(
+            f"There are {columns:,} columns; the limit is {_MAX_COLUMNS}. Remove columns that are not needed."
+        )
 
 
 def _check_unpacked_size(path: Path, settings: Settings) -> None:
-    """A small Parquet file may unpack to any size; its footer tells to which."""
+    """Checks the size of a Parquet file after decompression, which is in its footer."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         found = pq.ParquetFile(path).metadata
     except pa.ArrowInvalid as error:
-        raise InputError("This is not a Parquet file that can be read.") from error
+        raise InputError("The file cannot be read as a Parquet file.") from error
     _check_shape(found.num_rows, found.num_columns, settings)
     unpacked = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
     if unpacked > 10 * settings.max_megabytes * 2**20:
-        raise InputError(f"The file unpacks to {unpacked / 2**20:.0f} MB, which is too much. Bring a part of it.")
+        raise InputError(
+            f"The decompressed file has {unpacked / 2**20:.0f} MB, which is too much. Upload a part of it."
+        )
 
 
 def _short(value: Any) -> str | list[str]:
@@ -324,7 +331,7 @@ def _short_text(value: Any) -> str:
 
 
 def keep(path: str, folder: Path) -> Path:
-    """Copies an uploaded file into a run's folder, under a name of our own."""
+    """Copies an uploaded file to the folder of a run, under a new name."""
     kept = folder / f"upload{Path(path).suffix.lower()}"
     shutil.copyfile(path, kept)
     return kept

@@ -1,4 +1,4 @@
-"""The step Results without Gradio: what a finished round holds, what a person corrects, what can be downloaded."""
+"""The step Results without Gradio: results of a round, corrections by a person, and downloads."""
 
 import csv
 import io
@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 PARQUET, CSV, REPORT_PAGE, STUDENT_ZIP = "Parquet", "CSV", "Report", "Student"
 DOWNLOADS = (PARQUET, CSV, REPORT_PAGE, STUDENT_ZIP)
 
-_CORRECTING = threading.Lock()  # what two calls correct at once is kept from both
+_CORRECTING = threading.Lock()  # so that simultaneous corrections are all kept
 
 
 @dataclass(frozen=True)
 class Results:
-    """A finished round.
+    """The results of a finished round.
 
     Args:
-        labels (`DataFrame`): The rows of `labels.parquet`, labels by name; of entities what `entities.as_frame` gives.
+        labels (`DataFrame`): The rows of `labels.parquet` with label names; for entities the frame of
+            `entities.as_frame`.
         rounds (`list[dict]`): The metrics of each round.
         label_names (`list[str]`): The labels, or the types of entities.
     """
@@ -45,7 +46,7 @@ class Results:
 
 
 def load_results(run: Run) -> Results:
-    """Reads the results at the top of a run's folder."""
+    """Reads the results of a run."""
     dataset = read_labels(run.output / LABELS)
     rounds = read_json(run.output / METRICS)
     corrected = read_corrections(run)
@@ -65,12 +66,12 @@ def load_results(run: Run) -> Results:
 
 
 def disputed(labels: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows on which annotator and student differ, the least sure first, each text once."""
+    """Returns the rows on which annotator and student differ, by increasing confidence, each text once."""
     return labels[labels["differs"]].sort_values("label_confidence", kind="stable").drop_duplicates("text")
 
 
 def read_corrections(run: Run) -> dict[str, str]:
-    """What a person said of texts, by their id: a label, or in an entity task tags as JSON."""
+    """Reads the corrections by text id: labels, or tags as JSON in an entity task."""
     if not run.corrections.is_file():
         return {}
     with run.corrections.open(encoding="utf-8", newline="") as file:
@@ -78,20 +79,20 @@ def read_corrections(run: Run) -> dict[str, str]:
 
 
 def proposed(run: Run, row: Any) -> str:
-    """What a person finds in the editor: the correction of a text, or else its final label or entities."""
+    """Returns the text for the editor: the correction of a text, or its final label or entities."""
     return entities.as_lines(row) if run.finds_entities else row.correction or row.label
 
 
 def correct(run: Run, sample: str, right: str) -> None:
-    """Keeps what a person says of a text, in place of what was said before.
+    """Saves the correction of a text. It replaces an earlier correction.
 
     Args:
         run (`Run`): A run with results.
-        sample (`str`): Id of the text.
-        right (`str`): Its label, or its entities as `entities.read_lines` takes them.
+        sample (`str`): The id of the text.
+        right (`str`): The right label, or the right entities in the form of `entities.read_lines`.
 
     Raises:
-        InputError: If there is no such text or label, or the entities cannot be read; nothing is kept.
+        InputError: If there is no such text or label, or the entities cannot be read. Nothing is saved then.
     """
     found, row = _look_up(run, sample)
     if run.finds_entities:
@@ -99,26 +100,26 @@ def correct(run: Run, sample: str, right: str) -> None:
     elif right in found.label_names:
         said = right
     else:
-        raise InputError(f"{right!r} is no label of the task; its labels are {', '.join(found.label_names)}.")
+        raise InputError(f"{right!r} is not a label of the task; its labels are {', '.join(found.label_names)}.")
     with _CORRECTING:
         _write(run, {**read_corrections(run), sample: said})
 
 
 def take_back(run: Run, sample: str) -> None:
-    """Forgets what a person said of a text.
+    """Deletes the correction of a text.
 
     Raises:
-        InputError: If there is nothing to forget, or a round has learnt from it, or may be about to.
+        InputError: If there is no correction, or a round uses it.
     """
     _, row = _look_up(run, sample)
     if run.state != FINISHED:
-        raise InputError("The run is not finished; what it may be learning cannot be taken back. Let it go on first.")
+        raise InputError("The run is not finished and may use this correction. Continue the run first.")
     if has_human_label(row.note):
-        raise InputError("A round has learnt this correction; correct the text anew instead.")
+        raise InputError("A round has used this correction; correct the text again instead.")
     with _CORRECTING:
         kept = read_corrections(run)
         if kept.pop(sample, None) is None:
-            raise InputError("There is no correction of this text.")
+            raise InputError("This text has no correction.")
         _write(run, kept)
 
 
@@ -139,29 +140,32 @@ def _write(run: Run, corrections: Mapping[str, str]) -> None:
 
 
 def export(run: Run, kind: str) -> Path:
-    """A file to download, in the run's folder.
+    """Makes a file for download in the folder of a run.
 
     Args:
         run (`Run`): A run with results.
         kind (`str`): One of `DOWNLOADS`.
+
+    Returns:
+        `Path`: The file.
     """
     if kind not in DOWNLOADS:
         raise InputError(f"There is no download {kind!r}; choose one of {', '.join(DOWNLOADS)}.")
     if not run.has_results:
-        raise InputError("No round is finished yet; there is nothing to download.")
+        raise InputError("No round is finished yet, so there is nothing to download.")
     if kind == PARQUET:
         return run.output / LABELS
     if kind == REPORT_PAGE:
         return run.output / REPORT
     if kind == CSV:
         path = run.folder / LABELS_CSV
-        # Written anew: an earlier version of freeal-hf left formulas in the run's own file.
+        # Written again, because the file of a former version of freeal-hf can contain formulas.
         write_csv(path, read_labels(run.output / LABELS), run.output / COLUMNS)
         return path
     path = run.folder / "student.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted((run.output / STUDENT).rglob("*")):
-            # training_args.bin is a pickle that names paths of this machine.
+            # training_args.bin is a pickle with paths of this machine.
             if file.is_file() and file.suffix != ".bin":
                 archive.write(file, Path("student") / file.relative_to(run.output / STUDENT))
     return path

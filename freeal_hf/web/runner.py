@@ -1,4 +1,4 @@
-"""Runs as processes: so many at once, others in a queue, each stopped after its time, and what is old is deleted."""
+"""Starts runs as processes, with a queue and a time limit, and deletes old runs."""
 
 import json
 import logging
@@ -18,17 +18,18 @@ import psutil
 
 from freeal_hf.cli.ending import BUDGET_SPENT, read_end
 from freeal_hf.cli.ending import DOUBTFUL as DOUBTFUL_ANSWERS
+from freeal_hf.data.counting import counted
 from freeal_hf.data.files import remove
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.store import DOUBTFUL, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 
-_INTERRUPTED = "The run was interrupted. Press Go on to continue where it stopped."
-_RESTARTED = "The Space was restarted. Give your token or key again, then press Go on to continue where it stopped."
+_INTERRUPTED = "The run was interrupted. Press Continue to resume it."
+_RESTARTED = "The Space was restarted. Enter your token or key again, and press Continue to resume the run."
 
 _LOGGER = logging.getLogger(__name__)
 _LOOK_EVERY = 0.5  # seconds
-_GRACE = 15.0  # seconds between asking a process to stop and killing it
-# Nothing else of this process's environment, and so none of the Space's own secrets, reaches a visitor's run.
+_GRACE = 15.0  # seconds between the request to stop and killing a process
+# The process of a run gets no other environment variables, and so no secrets of the Space.
 _PASSED_ON = (
     *("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
     *("SSL_CERT_FILE", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"),
@@ -37,7 +38,7 @@ _PASSED_ON = (
 
 
 class BusyError(RuntimeError):
-    """So many runs are waiting already that no other may join them."""
+    """Raised if the maximum number of waiting runs is reached."""
 
 
 class Runner:
@@ -45,21 +46,21 @@ class Runner:
 
     Args:
         store (`Store`): The runs.
-        settings (`Settings`): How many, and for how long.
+        settings (`Settings`): The limits.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store, self.settings = store, settings
         self._lock = threading.RLock()
-        self._secrets: dict[str, dict[str, str]] = {}  # in memory only, until the run's process has them
+        self._secrets: dict[str, dict[str, str]] = {}  # in memory only, until the process of the run is started
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping: dict[str, tuple[float, str]] = {}
         self._is_closed = False
-        # No process of ours outlives this one: the write end is closed with it, even by SIGKILL.
+        # All processes end with this one, because the write end is then closed, even by SIGKILL.
         self._lifeline, self._held = os.pipe()
 
     def watch(self) -> None:
-        """Takes up what an earlier process of the Space left, and looks after all runs from now on, in a thread."""
+        """Resumes the runs of an earlier process of the Space, and starts a thread that watches all runs."""
         for run in self.store.all():
             if run.state == RUNNING:
                 self._look_at(run)
@@ -68,27 +69,29 @@ class Runner:
         threading.Thread(target=self._watch, daemon=True, name="runner").start()
 
     def start(self, run_id: str, secrets: Mapping[str, str]) -> None:
-        """Lets a run begin, or go on, as soon as there is room.
+        """Adds a run to the queue. It starts, or continues, as soon as possible.
 
         Args:
-            run_id (`str`): The run; its request is written.
-            secrets (`Mapping[str, str]`): Environment variables for its process alone; never written anywhere.
+            run_id (`str`): The id of the run, whose request must be written.
+            secrets (`Mapping[str, str]`): Environment variables for its process only. They are never written to disk.
 
         Raises:
-            BusyError: If too many are waiting.
+            BusyError: If too many runs are waiting.
         """
         with self._lock:
             run = self.store.read(run_id)
             if run.state in UNDER_WAY:
                 return
             if sum(other.state == WAITING for other in self.store.all()) >= self.settings.waiting_runs:
-                raise BusyError(f"{self.settings.waiting_runs} runs wait already, which is the limit. Try later.")
+                raise BusyError(
+                    f"The limit of {counted(self.settings.waiting_runs, 'waiting run')} is reached. Try again later."
+                )
             self._secrets[run_id] = dict(secrets)
             self.store.update(run_id, state=WAITING, message="", queued=time.time(), needs_secret=bool(secrets))
         self._look()
 
     def stop(self, run_id: str, message: str = "Stopped by you.") -> None:
-        """Stops a run; its finished rounds and all answers stay, and it can go on later."""
+        """Stops a run. Finished rounds and all answers are kept, and the run can be continued."""
         with self._lock:
             run = self.store.read(run_id)
             if run.state == WAITING:
@@ -114,11 +117,11 @@ class Runner:
             self.store.delete(run_id)
 
     def is_stopping(self, run_id: str) -> bool:
-        """Whether a run was told to stop and has not ended yet."""
+        """Returns whether a run was asked to stop and has not ended yet."""
         return run_id in self._stopping
 
     def position(self, run: Run) -> int:
-        """How many runs are before a waiting one."""
+        """Returns the number of runs before a waiting run."""
         return sum(other.state in UNDER_WAY and other.queued < run.queued for other in self.store.all())
 
     def _watch(self) -> None:
@@ -129,8 +132,8 @@ class Runner:
                 if time.monotonic() - cleaned > 60:
                     cleaned = time.monotonic()
                     self.clean()
-            except Exception:  # a full disk, say: the queue must continue when it is fixed
-                _LOGGER.exception("could not look after the runs; trying again")
+            except Exception:  # such as a full disk: the queue must continue afterwards
+                _LOGGER.exception("could not update the runs; trying again")
             time.sleep(_LOOK_EVERY)
 
     def _look(self) -> None:
@@ -160,7 +163,7 @@ class Runner:
         self._settle(run, stopped, is_ours=process is not None)
 
     def _settle(self, run: Run, stopped: str, *, is_ours: bool) -> None:
-        """Notes how a process ended: by its own record, and by why it was stopped, if it was."""
+        """Records how a process ended, from its own record and from the reason why it was stopped."""
         end = read_end(run.end)
         if end is not None and end.state in (FINISHED, BUDGET_SPENT):
             state, message = FINISHED, end.message
@@ -175,12 +178,12 @@ class Runner:
             state, message = STOPPED, _INTERRUPTED
         elif run.needs_secret:
             state, message = STOPPED, _RESTARTED
-        else:  # it ended with an earlier process of the Space
+        else:  # the process ended together with an earlier process of the Space
             state, message = WAITING, ""
         self.store.update(run.id, state=state, message=message, pid=None)
 
     def _launch(self, run: Run) -> None:
-        remove(run.end)  # how an earlier attempt ended
+        remove(run.end)  # the record of an earlier process
         arguments = ["run", str(run.request), "--end-file", str(run.end), *run.choice.get("arguments", [])]
         with run.log.open("ab") as log:
             process = subprocess.Popen(
@@ -193,7 +196,7 @@ class Runner:
         self.store.update(run.id, state=RUNNING, started=time.time(), pid=process.pid)
 
     def close(self) -> None:
-        """Stops all processes and starts no others; the next process of the Space takes up what was under way."""
+        """Stops all processes and starts no others. The next process of the Space resumes the runs."""
         with self._lock:
             self._is_closed = True
             os.close(self._held)
@@ -206,12 +209,13 @@ class Runner:
                 self.store.update(run_id, state=STOPPED, message=message, pid=None)
 
     def command(self, *arguments: str) -> list[str]:
-        """The words that start freeal-hf in a process that reaches no private address."""
+        """Returns the command that starts freeal-hf in a process without access to private addresses."""
         trusted = json.dumps(self.settings.trusted_addresses)
         return [sys.executable, "-m", "freeal_hf.web.guarded", trusted, str(self._lifeline), *arguments]
 
     def process_options(self, run: Run, secrets: Mapping[str, str]) -> dict[str, Any]:
-        """How to start a `command`: its environment, a process group of its own, and an end with this process."""
+        """Returns the options for `subprocess.Popen`: environment, process group, and the pipe that ends the "
+        "process."""
         return {
             "env": self.environment(run, secrets),
             "stdin": subprocess.DEVNULL,
@@ -220,17 +224,17 @@ class Runner:
         }
 
     def environment(self, run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a run's process: what every program needs, and the visitor's own secrets."""
+        """Returns the environment of the process of a run: usual variables, and the secrets of the visitor."""
         inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        # A token that the machine has saved is the operator's, not the visitor's.
+        # A token that is saved on the machine belongs to the operator, not to the visitor.
         mine = {"HF_TOKEN_PATH": str(run.folder / "no-token")}
-        mine["PYTHONSAFEPATH"] = "1"  # `python -m` imports nothing from the folder that the server was started in
+        mine["PYTHONSAFEPATH"] = "1"  # `python -m` must not import modules from the current folder of the server
         if "HF_TOKEN" not in secrets:
             mine["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
         return {**inherited, **mine, **secrets}
 
     def clean(self) -> None:
-        """Deletes runs and files that nothing was done with for the time that is stated on the page."""
+        """Deletes runs and files that were not used for the time that the page states."""
         oldest = time.time() - 3600 * self.settings.keep_hours
         for run in self.store.all():
             if run.state not in UNDER_WAY and run.touched < oldest:
@@ -241,7 +245,7 @@ class Runner:
 
 
 def files_folder(settings: Settings) -> Path:
-    """Where Gradio keeps what was uploaded and what is offered for download."""
+    """Returns the folder in which Gradio stores uploads and downloads."""
     return settings.folder / "files"
 
 
@@ -264,15 +268,15 @@ def _kill(run: Run) -> None:
 
 
 def _end_group(run: Run) -> None:
-    """Kills a run's process and what it started: it leads a process group of its own.
+    """Kills the process group of a run.
 
-    Only for a process that is alive or was ours until now: later its number may be that of another one.
+    Only call it for a process that is alive or a child that has just ended, because ids of processes are reused.
     """
     with suppress(ProcessLookupError):
         os.killpg(run.pid or 0, signal.SIGKILL)
 
 
 def _drop_checkpoints(run: Run) -> None:
-    """Deletes what only an unfinished round needs: optimizer and weights, the most of a run's disk."""
+    """Deletes the checkpoints of an unfinished round, which use most of the disk space of a run."""
     for folder in run.output.glob("round-*/training"):
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""What whoever runs the Space decides: limits, where files are kept, which students and addresses are allowed."""
+"""The settings of the operator of a Space: limits, folders, and allowed students and addresses."""
 
 import json
 import os
@@ -15,24 +15,24 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 @dataclass(frozen=True)
 class Settings:
-    """The operator's settings; each is read from the environment variable `FREEAL_SPACE_` + its name in capitals.
+    """The settings of the operator. Each is read from the environment variable `FREEAL_SPACE_` + its name in capitals.
 
     Args:
-        data_dir (`str`): Where runs are kept; on a Space with persistent storage below `/data`.
-        max_rows (`int`): Rows of a dataset.
-        max_megabytes (`int`): Size of an uploaded or downloaded file.
-        max_characters (`int`): Length beyond which a text is cut.
-        max_labels (`int`): Labels of a task.
-        max_rounds (`int`): Rounds of a run, those with corrections left out.
-        concurrent_runs (`int`): Runs at once; others wait.
-        waiting_runs (`int`): Runs that may wait.
-        kept_runs (`int`): Runs whose files are kept at once, so that the disk does not fill.
-        run_minutes (`float`): Time after which a run is stopped.
-        keep_hours (`float`): Time after which a run that nothing was done with is deleted, with all its files.
-        own_urls (`bool`): Whether visitors may name an endpoint by its URL.
-        trusted_addresses (`list[str]`): `HOST:PORT` of servers that are allowed although their address is private.
-        students (`dict[str, str]`): Encoders to choose from: shown name to Hub id or folder.
-        training (`dict`): Training options of every run, by their name in `FreeALConfig`.
+        data_dir (`str`): The folder of the runs; on a Space with persistent storage, a folder in `/data`.
+        max_rows (`int`): The maximum number of rows of a dataset.
+        max_megabytes (`int`): The maximum size of an uploaded or downloaded file.
+        max_characters (`int`): Longer texts are truncated.
+        max_labels (`int`): The maximum number of labels of a task.
+        max_rounds (`int`): The maximum number of rounds of a run, without rounds for corrections.
+        concurrent_runs (`int`): The maximum number of runs at the same time. Others wait.
+        waiting_runs (`int`): The maximum number of waiting runs.
+        kept_runs (`int`): The maximum number of runs on disk.
+        run_minutes (`float`): The time after which a run is stopped.
+        keep_hours (`float`): The time without use after which a run is deleted, with all its files.
+        own_urls (`bool`): Whether visitors can enter the URL of an endpoint.
+        trusted_addresses (`list[str]`): Private addresses `HOST:PORT` that are allowed.
+        students (`dict[str, str]`): The encoders to choose from: displayed name to Hub id or folder.
+        training (`dict`): Training options of all runs, by their name in `FreeALConfig`.
     """
 
     data_dir: str = ""
@@ -50,7 +50,7 @@ class Settings:
     trusted_addresses: list[str] = field(default_factory=list)
     students: dict[str, str] = field(
         default_factory=lambda: {
-            "all-MiniLM-L6-v2 (small, quick)": MINILM,
+            "all-MiniLM-L6-v2 (small, fast)": MINILM,
             "distilroberta-base (about 4 times slower)": "distilbert/distilroberta-base",
         }
     )
@@ -58,7 +58,7 @@ class Settings:
 
     @property
     def folder(self) -> Path:
-        """Where everything that belongs to visitors is kept."""
+        """The folder with all data of visitors."""
         if self.data_dir:
             return Path(self.data_dir)
         persistent = Path("/data")
@@ -67,10 +67,10 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings that an environment names.
+    """Reads the settings from environment variables.
 
     Raises:
-        ValueError: If one cannot be read; the message names it.
+        ValueError: If a value is invalid.
     """
     given: dict[str, Any] = {}
     for item in fields(Settings):

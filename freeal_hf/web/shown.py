@@ -1,4 +1,4 @@
-"""Small pieces of HTML. Everything that a visitor wrote is escaped here, and nowhere else is HTML made."""
+"""Makes HTML. This is the only module that makes HTML, and it escapes all texts."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ _PHASES = {ANNOTATING: "Annotating", "training": "Training the student"}
 
 
 def note(message: str, kind: str = "info") -> str:
-    """A remark in a box: `info`, `good`, `warning` or `problem`."""
+    """Returns a box with a message. Its kind is `info`, `good`, `warning` or `problem`."""
     role = "alert" if kind == "problem" else "status"
     return f'<div class="note {kind}" role="{role}">{html.escape(message)}</div>' if message else ""
 
@@ -32,18 +32,18 @@ def paragraph(text: str) -> str:
 
 
 def aside(text: str) -> str:
-    """A small remark."""
+    """Returns a small remark."""
     return f'<div class="aside">{html.escape(text)}</div>' if text else ""
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
-    """A table of names and values."""
+    """Returns a table of names and values."""
     cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
     return f'<table class="facts">{cells}</table>'
 
 
 def preview(columns: Sequence[str], rows: Sequence[Sequence[str | list[str]]], kind: str = "") -> str:
-    """The first rows of a table; a list is shown word by word. The `kind` may be `scores`, whose cells are narrow."""
+    """Returns a table. Lists are shown word by word. The `kind` `scores` has narrow cells."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="preview {kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -56,7 +56,7 @@ def _cell(cell: str | list[str]) -> str:
 
 
 def figures(values: Sequence[tuple[str, str]]) -> str:
-    """The most telling numbers, large."""
+    """Returns tiles with the most important numbers."""
     tiles = "".join(
         f'<div class="tile"><div class="value">{html.escape(value)}</div>'
         f'<div class="name">{html.escape(name)}</div></div>'
@@ -66,17 +66,17 @@ def figures(values: Sequence[tuple[str, str]]) -> str:
 
 
 def limits(settings: Settings) -> str:
-    """The limits, before they bite."""
+    """Returns the limits of the Space."""
     return note(
-        f"Up to {settings.max_rows:,} rows and {settings.max_megabytes} MB; texts are cut after "
-        f"{settings.max_characters:,} characters; {settings.max_labels} labels; {settings.max_rounds} rounds. "
-        f"A run may take {settings.run_minutes:g} minutes, {settings.concurrent_runs} at a time, others wait. "
-        f"Your data is on this Space alone, and is deleted {settings.keep_hours:g} hours after you last touched it."
+        f"Limits: {settings.max_rows:,} rows, {settings.max_megabytes} MB, {settings.max_labels} labels, "
+        f"{settings.max_rounds} rounds and {settings.run_minutes:g} minutes for a run. Texts are truncated after "
+        f"{settings.max_characters:,} characters. Runs at the same time: {settings.concurrent_runs}; others wait. "
+        f"Your data are only on this Space, and are deleted {settings.keep_hours:g} hours after their last use."
     )
 
 
 def progress(events: Sequence[Mapping[str, Any]], num_rounds: int) -> str:
-    """A bar for each phase of each round."""
+    """Returns a progress bar for each phase of each round."""
     latest = {(event["round"], event["phase"]): event for event in events if "done" in event}
     bars = []
     for number in range(max([num_rounds, *(r + 1 for r, _ in latest)])):

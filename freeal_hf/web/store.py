@@ -1,4 +1,4 @@
-"""Runs on disk: one folder each, under a name that nobody can guess, and what is known about it."""
+"""Runs on disk. Each has a folder with an unguessable name and a record of its state."""
 
 import json
 import os
@@ -14,40 +14,40 @@ from typing import Any
 from freeal_hf.tasks import TokenClassification
 
 DRAFT, WAITING, RUNNING, STOPPED, FINISHED, FAILED = "draft", "waiting", "running", "stopped", "finished", "failed"
-DOUBTFUL = "doubtful"  # the annotator's answers wait for the visitor's confirmation
+DOUBTFUL = "doubtful"  # the visitor has to confirm the answers of the annotator
 UNDER_WAY = (WAITING, RUNNING)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{32}")
 _RECORD = "space.json"
-_LEFT_SECONDS = 1800  # what nobody started or touched for so long makes room for others, where there is none
+_LEFT_SECONDS = 1800  # a run that was never started can be deleted after this time without use, if space is needed
 
 
 class FullError(RuntimeError):
-    """So many runs are kept that there is no room for another."""
+    """Raised if the maximum number of runs is reached."""
 
 
 class UnknownRunError(LookupError):
-    """A run that was never there, or is deleted."""
+    """Raised if a run does not exist or was deleted."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is known about a run. No token is part of it.
+    """The record of a run, without tokens.
 
     Args:
-        id (`str`): Name of its folder, and the key to it: whoever knows it may see and do everything.
+        id (`str`): The name of its folder. It is also the key: anyone who knows it has full access to the run.
         folder (`Path`): Its folder.
         state (`str`): One of the states above.
-        message (`str`): Why it stopped or failed.
-        touched (`float`): When something was last done with it, in seconds since the epoch.
-        started (`float`): When its process was started.
-        queued (`float`): When it began to wait.
-        pid (`int`, *optional*): Its process.
-        needs_secret (`bool`): Whether it cannot go on without the visitor's token or key.
-        data (`dict`): What was chosen in the step Data.
-        task (`dict`): What was described in the step Task.
-        choice (`dict`): What was chosen in the step Run.
-        files (`list[str]`): Folders of Gradio's with what was uploaded, or offered for download.
+        message (`str`): The reason why it stopped or failed.
+        touched (`float`): The time of its last use, in seconds since the epoch.
+        started (`float`): The time when its process was started.
+        queued (`float`): The time when it began to wait.
+        pid (`int`, *optional*): The id of its process.
+        needs_secret (`bool`): Whether it needs the token or key of the visitor to continue.
+        data (`dict`): The choices in the step Data.
+        task (`dict`): The description in the step Task.
+        choice (`dict`): The choices in the step Run.
+        files (`list[str]`): Folders of Gradio with its uploads and downloads.
     """
 
     id: str
@@ -66,37 +66,37 @@ class Run:
 
     @property
     def texts(self) -> Path:
-        """The texts as they go into the run."""
+        """The texts of the run."""
         return self.folder / "texts.jsonl"
 
     @property
     def request(self) -> Path:
-        """The configuration that its process reads."""
+        """The configuration of its process."""
         return self.folder / "request.yaml"
 
     @property
     def output(self) -> Path:
-        """The folder that freeal-hf writes."""
+        """The output folder of freeal-hf."""
         return self.folder / "run"
 
     @property
     def end(self) -> Path:
-        """How its process ended, as `freeal_hf.cli.ending` writes it."""
+        """The file that says how its process ended, written by `freeal_hf.cli.ending`."""
         return self.folder / "end.json"
 
     @property
     def log(self) -> Path:
-        """What its process printed."""
+        """The output of its process."""
         return self.folder / "log.txt"
 
     @property
     def corrections(self) -> Path:
-        """Labels that a person gave."""
+        """The labels that a person corrected."""
         return self.folder / "human_labels.csv"
 
     @property
     def finds_entities(self) -> bool:
-        """Whether its task is to find entities."""
+        """Whether it has an entity task."""
         return bool(self.task.get("type") == TokenClassification.type)
 
     @property
@@ -109,8 +109,8 @@ class Store:
     """All runs.
 
     Args:
-        folder (`Path`): Where they are kept; only this user may look into it.
-        most (`int`, *optional*): Runs that are kept at once.
+        folder (`Path`): The folder of the runs, which only this user can read.
+        most (`int`, *optional*): The maximum number of runs.
     """
 
     def __init__(self, folder: Path, most: int | None = None) -> None:
@@ -119,10 +119,10 @@ class Store:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self) -> Run:
-        """A new, empty run.
+        """Creates an empty run.
 
         Raises:
-            FullError: If so many are kept that there is no room for another.
+            FullError: If the maximum number of runs is reached.
         """
         if self.most is not None and sum(1 for _ in self.folder.iterdir()) >= self.most:
             self._make_room()
@@ -134,18 +134,18 @@ class Store:
         return run
 
     def _make_room(self) -> None:
-        """Deletes the run that was left longest before it was started."""
+        """Deletes the run with the longest time without use among those that were never started."""
         latest = time.time() - _LEFT_SECONDS
         left = [run for run in self.all() if run.state == DRAFT and run.touched < latest]
         if not left:
-            raise FullError(f"This Space keeps {self.most} runs, which is its limit. Try later.")
+            raise FullError(f"The limit of {self.most} runs on this Space is reached. Try again later.")
         self.delete(min(left, key=lambda run: run.touched).id)
 
     def read(self, run_id: str) -> Run:
-        """A run by its id.
+        """Returns a run by its id.
 
         Raises:
-            UnknownRunError: If there is none.
+            UnknownRunError: If there is no such run.
         """
         folder = self.folder / run_id
         if not _ID.fullmatch(run_id) or not (folder / _RECORD).is_file():
@@ -154,14 +154,14 @@ class Store:
         return Run(**{**values, "folder": folder})
 
     def update(self, run_id: str, **changes: Any) -> Run:
-        """Changes what is known about a run, and notes that something was done with it."""
+        """Changes the record of a run, and its time of last use."""
         with self._lock:
             run = replace(self.read(run_id), **{"touched": time.time(), **changes})
             self._write(run)
             return run
 
     def all(self) -> list[Run]:
-        """All runs, in the order in which they began to wait."""
+        """Returns all runs, in the order in which they began to wait."""
         with self._lock:
             found = [self.read(path.parent.name) for path in self.folder.glob(f"*/{_RECORD}")]
         return sorted(found, key=lambda run: run.queued)

@@ -1,4 +1,4 @@
-"""How the page looks, in light and dark. No font or script is loaded from anywhere else."""
+"""The light and dark theme of the page. No font or script is loaded from other sites."""
 
 import gradio as gr
 
@@ -35,14 +35,14 @@ CSS = """
 .note { border-left: 4px solid var(--neutral-400); background: var(--background-fill-secondary);
   padding: 8px 12px; margin: 4px 0; border-radius: 4px; color: var(--body-text-color); overflow-wrap: anywhere; }
 .note.good { border-color: #3a9d6a; } .note.warning { border-color: #d9922e; } .note.problem { border-color: #d0494a; }
-/* Our remarks stand flush with the fields above and below them. */
+/* Remarks are aligned with the fields above and below them. */
 .html-container { padding: 0 !important; }
 .label-wrap > span:first-child { text-align: left; }
-/* Steps to come are grey, but can be read. */
+/* Later steps are grey, but readable. */
 #steps > .tab-wrapper button { font-weight: 600; }
 #steps > .tab-wrapper button:disabled { color: var(--body-text-color-subdued) !important; opacity: 1 !important;
   font-weight: 400; }
-/* What went wrong stands in a message above; a veil over the form would keep people from fixing it. */
+/* Errors are shown in a message above. An overlay on the form would prevent people from fixing them. */
 [data-testid="status-tracker"]:has(.error) { display: none !important; }
 footer > .divider:last-of-type { display: none; }
 table.facts { border-collapse: collapse; width: 100%; margin: 0; }
@@ -66,7 +66,7 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .aside { color: var(--body-text-color-subdued); font-size: 0.9rem; overflow-wrap: anywhere; }
 .preview .word { display: inline-block; border: 1px solid var(--border-color-primary); border-radius: 4px;
   padding: 0 4px; margin: 1px 0; }
-/* A phone would widen the whole page to what the bar of tabs, a figure or a table would like to have. */
+/* Otherwise a wide bar of tabs, figure or table would widen the complete page on a phone. */
 .tab-wrapper, .tabitem > *, #labels, #disputed { contain: inline-size; }
 #labels, #disputed, .preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
 #labels *, #disputed * { font-family: var(--font) !important; }
@@ -83,7 +83,7 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .phase .bar i { display: block; height: 100%; background: var(--primary-600); transition: width 0.4s; }
 .phase .said { color: var(--body-text-color-subdued); font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 :focus-visible { outline: 3px solid var(--primary-500) !important; outline-offset: 2px; }
-/* Plotly knows one colour for both pages; what it writes is read more easily in the page's own. */
+/* Plotly has one text colour for both themes; the colour of the page is easier to read. */
 .js-plotly-plot svg g:not(.hovertext) > text { fill: var(--body-text-color-subdued) !important; }
 @media (max-width: 640px) {
   .modebar-container { display: none; }

@@ -1,4 +1,4 @@
-"""Words and tags as a visitor brings them: a list in each row, for a task that finds entities."""
+"""Words and tags in the data of a visitor (a list in each row), for an entity task."""
 
 import json
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from freeal_hf.web.reading import Table
 from freeal_hf.web.settings import Settings
 
 GOLD = "gold"
-"""Name under which a run reads the tags."""
+"""The name of the column of tags in the data of the run."""
 
 
 def tag_types(values: Sequence[Any]) -> list[str]:
-    """The types of entities that BIO tags name, in the order in which they come."""
+    """Returns the types of entities in BIO tags, in the order of their first occurrence."""
     tags = (str(tag) for row in values if isinstance(row, list) for tag in row)
     parts = (tag.partition("-") for tag in tags)
     return list(dict.fromkeys(name for mark, _, name in parts if mark in ("B", "I") and name))
 
 
 def check(table: Table, column: str, gold_column: str | None) -> None:
-    """Says what the run would say of words and tags.
+    """Checks words and tags in the same way as the run.
 
     Args:
-        table (`Table`): What was read.
-        column (`str`): Column of the words.
-        gold_column (`str`, *optional*): Column of true tags.
+        table (`Table`): The table.
+        column (`str`): The column of the words.
+        gold_column (`str`, *optional*): The column of the true tags.
 
     Raises:
-        InputError: If a row holds no list of words, or its tags are not as many as words, or not valid BIO.
+        InputError: If a row has no list of words, or not one valid BIO tag for each word.
     """
     import pandas as pd
 
@@ -43,8 +43,8 @@ def check(table: Table, column: str, gold_column: str | None) -> None:
         types = tag_types(table.columns[gold_column])
         if not types:
             raise InputError(
-                f"The column {gold_column!r} names no entity; tags are a list in each row, one for each word, such as "
-                "['B-person', 'I-person', 'O']."
+                f"The column {gold_column!r} has no entity. It must have a list in each row with one tag for each "
+                "word, such as ['B-person', 'I-person', 'O']."
             )
         task = TokenClassification(types)
     try:
@@ -54,20 +54,20 @@ def check(table: Table, column: str, gold_column: str | None) -> None:
 
 
 def find_problems(table: Table, column: str, settings: Settings) -> list[str]:
-    """What a visitor should know of words before going on; nothing of it stops a run."""
+    """Returns warnings about the words. They do not prevent a run."""
     sentences = [row or [] for row in table.columns[column]]
     problems = [*table.remarks, *table.faults.values()]
     if empty := sum(not any(str(word).strip() for word in words) for words in sentences):
-        problems.append(f"{counted(empty, 'row')} without a word: kept, without entities.")
+        problems.append(f"{counted(empty, 'row')} without words: kept, without entities.")
     if long := sum(_within(words, settings.max_characters) < len(words) for words in sentences):
-        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: cut there.")
+        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: truncated.")
     if repeated := len(sentences) - len({tuple(map(str, words)) for words in sentences}):
-        problems.append(f"{counted(repeated, 'row')} with a text that was there before: each text is asked once.")
+        problems.append(f"{counted(repeated, 'row')} with a repeated text: each text is labelled once.")
     return problems
 
 
 def write(table: Table, column: str, gold_column: str | None, path: Path, settings: Settings) -> None:
-    """Writes words, and tags if there are any, as the run reads them: JSON lines, long texts cut after a word."""
+    """Writes words and tags for the run, as JSON lines. Long texts are truncated after a word."""
     tags = table.columns[gold_column] if gold_column else [None] * table.num_rows
     with path.open("w", encoding="utf-8") as file:
         for words, gold in zip(table.columns[column], tags, strict=True):
@@ -79,7 +79,7 @@ def write(table: Table, column: str, gold_column: str | None, path: Path, settin
 
 
 def _within(words: Sequence[Any], max_characters: int) -> int:
-    """How many words of a text fit the limit."""
+    """Returns the number of words of a text within the limit."""
     length = -1
     for number, word in enumerate(words):
         length += 1 + len(str(word))

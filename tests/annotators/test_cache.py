@@ -1,4 +1,4 @@
-"""The answer cache: what is written stays, whoever else writes, however the process ends."""
+"""The answer cache: entries are kept if several processes write, and if a process is killed."""
 
 import signal
 import sqlite3

@@ -77,7 +77,11 @@ def test_more_tags_than_words_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("person", "'person' is not a list"), ("3", "'3' is not a list"), ('["B-ORG"]', "'B-ORG' is no tag of the task")],
+    [
+        ("person", "'person' is not a list"),
+        ("3", "'3' is not a list"),
+        ('["B-ORG"]', "'B-ORG' is not a tag of the task"),
+    ],
 )
 def test_a_column_without_tags_of_the_task_is_refused_before_a_run(value: str, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,4 +1,4 @@
-"""A dedicated endpoint is woken when it sleeps, and put to sleep again by whoever woke it, and only then."""
+"""A dedicated endpoint is started if it is paused, and only the process that started it pauses it again."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""A server that answers with an event stream although nobody asked for one."""
+"""A server that answers with an event stream that was not requested."""
 
 import json
 

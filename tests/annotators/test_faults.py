@@ -1,4 +1,4 @@
-"""A bad day: a server with every fault at once, processes killed on the way, and what must still hold."""
+"""A run with a server that has all faults at once, in processes that are killed."""
 
 import os
 import random

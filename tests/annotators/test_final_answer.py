@@ -1,4 +1,4 @@
-"""Extracting the final answer: reasoning is never an answer, whatever a server wraps it in."""
+"""Extracting the final answer: reasoning is never an answer, in any format."""
 
 import json
 from typing import Any

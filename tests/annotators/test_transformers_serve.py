@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def annotator(folder, tmp_path_factory):
-    """The annotator at a server of that model, a process of its own."""
+    """The annotator with a server of that model in its own process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     cache = tmp_path_factory.mktemp("transformers-serve")

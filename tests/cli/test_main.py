@@ -78,7 +78,7 @@ def test_options_win_over_the_configuration_file(finished, tmp_path):
         (["--task", "nowhere.yaml"], "either --task or --labels"),
         (["--annotator", "oracle"], "no annotator 'oracle'"),
         (["--annotator", "column:gpt"], "no column 'gpt'"),
-        (["--labels", "apple,saw"], "Column 'llm': none of 80 values names a label of the task"),
+        (["--labels", "apple,saw"], "Column 'llm': none of 80 values are labels of the task"),
         (["--text-columns", "body"], "no column 'body'"),
         (["--num-rounds", "0"], "num_rounds is 0"),
         (["--delimiter", "ab"], "delimiter 'ab' is not one character"),
@@ -145,7 +145,7 @@ def test_help_fits_a_terminal(command):
 
 
 def test_a_full_disk_ends_with_the_remedy_and_the_run_goes_on_afterwards(data, student_folder, tmp_path):
-    """A file size limit stands for the full disk: the kernel refuses to write past it."""
+    """A limit of the file size simulates a full disk."""
     command = [sys.executable, "-m", "freeal_hf", *arguments(data, student_folder, tmp_path / "run")]
     limited = ["sh", "-c", 'ulimit -f 20; exec "$0" "$@"', *command]
     full = subprocess.run(limited, capture_output=True, text=True)

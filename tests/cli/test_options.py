@@ -53,7 +53,7 @@ def run(data, *more):
 
 def test_the_remedy_for_a_column_name_with_commas_works(data, capsys):
     assert run(data, "--text-columns", "What did you like") == 1
-    assert "given alone or quoted (--text-columns" in capsys.readouterr().err
+    assert "or give it alone (--text-columns" in capsys.readouterr().err
     assert run(data, "--text-columns", f'"{QUESTION}",label') == 0
     assert run(data, "--text-columns", QUESTION, "--text-columns", "label") == 0
 

@@ -219,9 +219,9 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
         ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is no entity; write each as"),
         ({"id": ["7"], "spans": [[]]}, "row 1: no row of the data has the id '7'"),
         ({"id": ["2"], "spans": [[]]}, "row 1: row '2' cannot be labelled: the text is empty"),
-        ({"id": ["3"], "tags": [["O"]]}, "row 1: 1 tags for 3 words"),
-        ({"id": ["3"], "tags": [["O", "O", "B-stone"]]}, "'B-stone' is no tag of the task"),
-        ({"id": ["3"], "tags": [["O", "O", "I-tool"]]}, "'I-tool' at word 3 continues no entity"),
+        ({"id": ["3"], "tags": [["O"]]}, "row 1: 1 tag for 3 words"),
+        ({"id": ["3"], "tags": [["O", "O", "B-stone"]]}, "'B-stone' is not a tag of the task"),
+        ({"id": ["3"], "tags": [["O", "O", "I-tool"]]}, "'I-tool' at word 3 does not continue an entity"),
         (
             {"id": ["3"], "tokens": [["an", "old", "saw"]], "tags": [["O"] * 3]},
             "its words .* are not those of the data",
@@ -250,7 +250,7 @@ def test_what_cannot_be_used_is_refused_with_its_place_and_the_remedy(columns, m
 
 
 def test_bad_marks_are_refused_before_anything_is_asked_or_written(run, annotator, tmp_path):
-    with pytest.raises(InputError, match="1 tags for 2 words"):
+    with pytest.raises(InputError, match="1 tag for 2 words"):
         run(Dataset.from_dict({"tokens": [["old", "saw"]], "tags": [["O"]]}), allow_new_texts=True)
     assert annotator.asked == []
     assert not (tmp_path / "run").exists()

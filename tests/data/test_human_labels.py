@@ -111,7 +111,7 @@ def test_the_annotator_is_not_blamed_for_texts_that_it_was_never_asked(run, corp
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text": ["a"], "label": ["stone"]}, "'stone'.*no label of the task"),
+        ({"text": ["a"], "label": ["stone"]}, "'stone'.*not a label of the task"),
         ({"text": ["a"], "answer": ["tool"]}, "no column 'label'"),
         ({"body": ["a"], "label": ["tool"]}, "needs a column 'id', or 'text'"),
         ({"text": [""], "label": ["tool"]}, "row 1 has a label but no text"),

@@ -46,11 +46,11 @@ def test_an_id_that_is_made_from_a_text_is_no_number_for_a_spreadsheet(text):
 @pytest.mark.parametrize(
     ("given_id", "message"),
     [
-        ("6.72E+15", r"turned the id into a number and rounded it \(perhaps '6721512345678901'\)"),
-        ("6,72E+15", r"turned the id into a number and rounded it \(perhaps '6721512345678901'\)"),
+        ("6.72E+15", r"converted the id to a number and rounded it \(perhaps '6721512345678901'\)"),
+        ("6,72E+15", r"converted the id to a number and rounded it \(perhaps '6721512345678901'\)"),
         ("9.87654E+15", r"rounded it \(perhaps 't9876543210123456'\)"),
         ("6721512345678900", r"kept 15 of its digits \(perhaps '6721512345678901'\)"),
-        ("1.1E+20", "turned the id into a number and rounded it. Format the column 'id' as text"),
+        ("1.1E+20", "converted the id to a number and rounded it. Format the column 'id' as text"),
         ("02-Jan", "Spreadsheets change ids that look like numbers or dates"),
     ],
 )

@@ -83,8 +83,8 @@ def test_values_that_name_no_label_are_reported_with_counts(caplog):
         column.ids(["so so"])
         column.check()
     [record] = caplog.records
-    assert "Column 'llm': 4 of 10 values name no label" in record.getMessage()
-    assert "'not bad' (3 rows), 'so so' (1 rows)" in record.getMessage()
+    assert "Column 'llm': 4 of 10 values are not labels" in record.getMessage()
+    assert "'not bad' (3 rows), 'so so' (1 row)" in record.getMessage()
     assert "--label-map" in record.getMessage()
 
 
@@ -100,7 +100,7 @@ def test_a_run_tells_of_an_annotators_values_before_it_trains(caplog):
     rows = {"id": ["a", "b", "c"], "text": ["x", "y", "z"], "llm": ["bad", "awful", None]}
     with caplog.at_level(logging.WARNING, logger="freeal_hf"):
         voters_of("column:llm", TASK, Dataset.from_dict(rows), {}, None, is_alone=True)
-    assert "'awful' (1 rows)" in caplog.text
+    assert "'awful' (1 row)" in caplog.text
 
 
 def test_gold_that_names_no_label_is_reported_and_counts_as_missing(caplog):
@@ -108,12 +108,12 @@ def test_gold_that_names_no_label_is_reported_and_counts_as_missing(caplog):
     with caplog.at_level(logging.WARNING, logger="freeal_hf"):
         data = read_data(Dataset.from_dict(rows), TASK, gold_column="gold")
     assert data["gold"][:] == [1, NO_LABEL]
-    assert "'awful' (1 rows)" in caplog.text
+    assert "'awful' (1 row)" in caplog.text
 
 
 def test_a_label_of_a_person_that_names_none_is_an_error():
     rows = pd.DataFrame({"text": ["x", "y"], "label": ["bad", "awful"]})
-    with pytest.raises(InputError, match=r"'awful' \(1 rows\) is no label of the task.*--label-map"):
+    with pytest.raises(InputError, match=r"'awful' \(1 row\) is not a label of the task.*--label-map"):
         read_human_labels(rows, TASK)
 
 
@@ -145,7 +145,7 @@ def test_a_label_map_is_kept_with_the_task(tmp_path):
 
 
 def test_an_unknown_label_in_a_map_is_named():
-    with pytest.raises(InputError, match="label 'great', which the task has not; its labels are 'very good', 'bad'"):
+    with pytest.raises(InputError, match="label 'great', but the labels of the task are 'very good', 'bad'"):
         TASK.with_label_map({"5 stars": "great"})
 
 

@@ -87,7 +87,7 @@ def test_reading_our_file_as_data_gives_the_same_texts(tmp_path_factory, texts):
 
 
 def test_a_table_that_changed_meanwhile_is_refused(tmp_path):
-    with pytest.raises(InputError, match="has 1 rows and had 2 before"):
+    with pytest.raises(InputError, match="have 1 row and had 2 before"):
         written(tmp_path, labels_of(["x", "y"]), ["text"], ["x"])
 
 

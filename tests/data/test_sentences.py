@@ -94,10 +94,10 @@ def test_a_sentence_without_words_is_kept_with_a_note():
 @pytest.mark.parametrize(
     ("gold", "message"),
     [
-        (["O", "I-PER", "O"], r"row 1, 'gold': 'I-PER' at word 2 continues no entity"),
+        (["O", "I-PER", "O"], r"row 1, 'gold': 'I-PER' at word 2 does not continue an entity"),
         (["B-PER", "I-LOC", "O"], "not valid BIO"),
         (["O", "O"], "2 tags for 3 words"),
-        (["O", "B-ORG", "O"], "'B-ORG' is no tag of the task"),
+        (["O", "B-ORG", "O"], "'B-ORG' is not a tag of the task"),
     ],
 )
 def test_gold_tags_that_cannot_be_used_are_named_with_their_place(gold, message):
@@ -110,7 +110,7 @@ def test_gold_tags_that_cannot_be_used_are_named_with_their_place(gold, message)
     [
         (["O", "O"], "row 1, 'theirs': 2 tags for 3 words"),
         ("O O O", "'O O O' is not a list"),
-        (["O", "B-ORG", "O"], "'B-ORG' is no tag of the task"),
+        (["O", "B-ORG", "O"], "'B-ORG' is not a tag of the task"),
     ],
 )
 def test_another_systems_tags_that_cannot_be_used_are_named_before_anything_is_asked(tags, message):
@@ -121,7 +121,7 @@ def test_another_systems_tags_that_cannot_be_used_are_named_before_anything_is_a
 
 
 def test_an_empty_value_among_the_words_is_refused():
-    with pytest.raises(InputError, match=r"row 1: .tokens. holds a missing value"):
+    with pytest.raises(InputError, match=r"row 1: .tokens. has a missing value"):
         read(tokens=[["a", None]])
 
 

@@ -134,13 +134,13 @@ def test_a_quoted_text_of_several_lines_is_one_cell(text, delimiter, order, tmp_
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,2\n1,2,3\n", "line 3: .*3 cells under a header of 2"),
+        ("a,b\n1,2\n1,2,3\n", "line 3: .*3 cells and the header 2"),
         ('a,b\n1,2\n1,"2\n3",4\n', "lines 3 to 4: .*--quoting none"),
         ('a,b\n1,2\n1,"2\n\n3",4,5\n', "lines 3 to 5: .*4 cells"),
         ('a,b\n1,2\n1,"2\n', "line 3: .*a quote is opened here and never closed.*--quoting none"),
-        ('a,b\n1,2\n"1" x,2\n', "line 3: .*text follows a closing quote.*--quoting none"),
-        ("a,b\n1,2\n1,x\ry\n", "line 3: .*a carriage return stands in a cell without quotes"),
-        ("text\none, two\n", "line 2: .*--delimiter that is in none of them"),
+        ('a,b\n1,2\n"1" x,2\n', "line 3: .*there is text after a closing quote.*--quoting none"),
+        ("a,b\n1,2\n1,x\ry\n", "line 3: .*there is a carriage return in a cell without quotes"),
+        ("text\none, two\n", "line 2: .*--delimiter that does not occur"),
     ],
 )
 def test_a_record_that_cannot_be_understood_is_named_by_its_line(content, message, tmp_path):
@@ -154,7 +154,7 @@ def test_cells_that_a_row_lacks_are_empty_and_counted(tmp_path, caplog):
     path = tmp_path / "x.csv"
     path.write_text("a,b,c\n1,2,3\n1\n\n1,2\n")
     assert read(path, 1)[1:] == [["1", "2", "3"], ["1", None, None], ["1", "2", None]]
-    assert "fewer cells than the header: 2, the first of them row 2" in caplog.text
+    assert "fewer cells than the header: 2, the first one is row 2" in caplog.text
 
 
 def test_a_blank_line_is_a_row_only_of_a_single_column(tmp_path, caplog):
@@ -186,7 +186,7 @@ def test_a_separator_that_is_not_the_usual_one_is_told(tmp_path, caplog):
     caplog.set_level("INFO")
     (tmp_path / "x.csv").write_text("a;b\n1;2\n")
     read(tmp_path / "x.csv")
-    assert "separated by ';'" in caplog.text
+    assert "the separator is ';'" in caplog.text
 
 
 def test_a_column_name_with_commas_does_not_hide_the_separator(tmp_path):
@@ -214,7 +214,7 @@ def test_windows_1252_is_read_and_told_with_a_word(tmp_path, caplog):
     path = tmp_path / "x.csv"
     path.write_bytes("text;label\n„Schöne“ Grüße – für 5 €;gut\n".encode("cp1252"))
     assert read(path)[1][0] == "„Schöne“ Grüße – für 5 €"
-    assert "read as Windows-1252 (cp1252), for instance '„Schöne“'" in caplog.text
+    assert "read as Windows-1252 (cp1252), for example '„Schöne“'" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -288,8 +288,8 @@ def test_objects_read_as_they_were_written(tmp_path, has_lines, rows, name, inde
         ("x.jsonl", "{}\n{}\n", "list of objects"),
         ("x.jsonl", "\n\n", "is empty"),
         ("x.json", '[{"text": "a"},\n{"text": }]', "line 2: not valid JSON"),
-        ("x.jsonl", '{"text": "a"}\n{"text": ' + "9" * 5000 + "}\n", "line 2: JSON that cannot be read"),
-        ("x.jsonl", '{"text": ' + "[" * 100_000 + "\n", "line 1: JSON that cannot be read"),
+        ("x.jsonl", '{"text": "a"}\n{"text": ' + "9" * 5000 + "}\n", "line 2: this JSON cannot be read"),
+        ("x.jsonl", '{"text": ' + "[" * 100_000 + "\n", "line 1: this JSON cannot be read"),
     ],
 )
 def test_json_that_is_no_table_is_refused(name, content, message, tmp_path):
@@ -303,7 +303,7 @@ def test_a_name_that_an_object_repeats_matters_only_where_it_is_needed(tmp_path)
     path.write_text('{"text": "a", "n": 1}\n{"text": "b", "n": 1, "n": 2}\n')
     table = open_table(path)
     assert next(table.read(["text"])) == {"text": ["a", "b"]}
-    with pytest.raises(InputError, match=r"row 2.*'n' more than once"):
+    with pytest.raises(InputError, match=r"row 2.*'n' is there more than once"):
         next(table.read(["n"]))
 
 
@@ -311,7 +311,7 @@ def test_a_name_that_an_object_repeats_matters_only_where_it_is_needed(tmp_path)
 
 
 def difficult_columns():
-    """Columns of kinds that datasets cannot hold, or that are there twice."""
+    """Columns with types that datasets do not support, or with the same name."""
     return pa.table(
         [
             pa.array(["a", "b", "c"], pa.large_string()),
@@ -601,7 +601,7 @@ def test_a_downloaded_repository_is_read_by_its_split(names, tmp_path, caplog):
     }
     folder_of(tmp_path, {**lines, "README.md": "---\nlicense: mit\n---\n", "dataset_infos.json": "{}"})
     assert read(tmp_path)[1:] == [["a"], ["b"]]
-    assert "only split 'train' is read" in caplog.text
+    assert "only the split 'train' is read" in caplog.text
     assert read(tmp_path, split="test")[1:] == [["c"]]
     with pytest.raises(InputError, match=r"the splits .*--split"):
         read(tmp_path, split="validation")

@@ -135,24 +135,24 @@ def test_a_second_view_is_kept_under_its_name():
         ("x.csv", "text\n", {}, "no rows"),
         ("x.csv", "body\nhello\n", {}, "no column 'text'; its columns are 'body'.*--text-columns"),
         ("x.csv", "text;gold\nhello, you, there\n", {"delimiter": "|"}, "try --delimiter ';'"),
-        ("x.csv", "text,gold\nhello, you,good\n", {}, "line 2.*3 cells under a header of 2"),
+        ("x.csv", "text,gold\nhello, you,good\n", {}, "line 2.*3 cells and the header 2"),
         ("x.csv", 'text\n"hello\n', {}, "line 2"),
         ("x.csv", "text,text\na,b\n", {}, "2 columns named 'text'"),
         (
             "x.csv",
             "text,gold\nhello,great\n",
             {"gold_column": "gold"},
-            "gold column 'gold': none of 1 values.*'great' .1 rows..*'good', 'bad'.*--label-map",
+            "gold column 'gold': none of 1 value .*'great' .1 row..*'good', 'bad'.*--label-map",
         ),
         ("x.csv", "text,gold\nhello,good\n", {"gold_column": "label"}, "no column 'label'"),
-        ("x.csv", "text,n\na,1\nb,1\n", {"id_column": "n"}, "id '1' stands in 2 rows"),
+        ("x.csv", "text,n\na,1\nb,1\n", {"id_column": "n"}, "id '1' is in 2 rows"),
         ("x.csv", "text,n\na,1\nb,\n", {"id_column": "n"}, "row 2 has no id"),
         ("x.csv", "text,n\n,1\n,2\n", {}, "no usable text"),
         ("x.jsonl", '{"text": "a"}\n{"text": \n', {}, "line 2: not valid JSON"),
         ("x.json", "{}", {}, "list of objects"),
         ("x.json", "[]", {}, "is empty"),
-        ("x.txt", "hello", {}, "cannot tell the format from '.txt'; save it as .csv"),
-        ("x.parquet", "hello", {}, "not a Parquet file"),
+        ("x.txt", "hello", {}, "the format '.txt' is unknown; save the file as .csv"),
+        ("x.parquet", "hello", {}, "cannot be read as a Parquet file"),
         ("x.csv", "text\nhello\n", {"encoding": "utf-99"}, "Encoding 'utf-99' is unknown"),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_data_set_that_is_neither_file_nor_on_the_hub_is_named(monkeypatch):
 
 def test_a_dictionary_of_several_splits_is_read_by_its_split():
     splits = DatasetDict(train=Dataset.from_list(ROWS), test=Dataset.from_list(ROWS[:1]))
-    with pytest.raises(InputError, match="choose a split"):
+    with pytest.raises(InputError, match="choose one, such as"):
         read_data(splits)
     assert len(read_data(splits, split="test")) == 1
 
@@ -262,7 +262,7 @@ def test_shards_behind_an_address_are_read_as_those_of_a_folder(tmp_path):
 
 
 def test_a_pattern_that_nothing_fits_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no table"):
+    with pytest.raises(InputError, match="has no table"):
         read_data(f"{tmp_path}/*.csv")
 
 
@@ -270,7 +270,7 @@ def test_a_pattern_that_nothing_fits_is_refused(tmp_path):
 def test_a_folder_that_is_no_table_is_refused(content, tmp_path):
     for name, lines in content.items():
         (tmp_path / name).write_text(lines)
-    with pytest.raises(InputError, match="holds no table" if not content else "has the columns"):
+    with pytest.raises(InputError, match="has no table" if not content else "has the columns"):
         read_data(str(tmp_path))
 
 

@@ -102,7 +102,7 @@ def run_dir(finished_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def first_round(run_dir: Path) -> Path:
-    """The run as it was after its first round; the second is kept aside until `second_round` brings it back."""
+    """The run after its first round. `second_round` adds the second one."""
     (run_dir / "round-1").rename(run_dir.parent / "round-1")
     return run_dir
 

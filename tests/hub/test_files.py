@@ -14,7 +14,7 @@ from freeal_hf.loop.folder import RunFolder
 
 @pytest.fixture
 def folder(tmp_path, task):
-    """A run of one round with 25,000 texts, gold and a column of its own."""
+    """A run of one round with 25,000 texts, gold and a further column."""
     folder, count = RunFolder(tmp_path / "run"), 25_000
     place = folder.round(0).path
     place.mkdir(parents=True)

@@ -147,7 +147,7 @@ def test_the_repository_of_another_run_is_refused_with_a_way_on(freeal_hf, hub, 
 def test_a_token_that_may_only_read_is_refused_before_anything_is_asked(freeal_hf, hub, run_dir):
     refused = freeal_hf("push", run_dir, token=READ_TOKEN)
     assert refused.code == 1
-    assert "may not write to ada/reviews-freeal (403)" in refused.err
+    assert "has no write access to ada/reviews-freeal (403)" in refused.err
     assert READ_TOKEN not in refused.err
     assert [request for request in hub.requests if not request.startswith("GET")] == ["POST /api/repos/create"]
 

@@ -65,7 +65,7 @@ def test_a_finished_run_is_pushed_when_the_push_is_asked_for_later(freeal_hf, hu
 def test_the_hub_is_checked_before_anything_is_asked(freeal_hf, run_words, tmp_path):
     refused = freeal_hf(*run_words("reviews", "--push-to-hub"), token=READ_TOKEN)
     assert refused.code == 1
-    assert "may not write to ada/reviews-freeal" in refused.err
+    assert "has no write access to ada/reviews-freeal" in refused.err
     assert not (tmp_path / "reviews" / "cache.sqlite").exists()
 
 

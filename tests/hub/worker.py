@@ -1,4 +1,4 @@
-"""Runs command lines in a process that knows the test Hub: a line of JSON in, a line of JSON out, until end of input.
+"""Runs command lines in a process with the test Hub. It reads and writes lines of JSON until the end of the input.
 
 `HF_ENDPOINT` is read when huggingface_hub is imported, so the tests' own process cannot talk to a server of its own.
 """

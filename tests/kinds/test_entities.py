@@ -215,8 +215,8 @@ def files(sentences, tmp_path):
         ("run --annotator column:noisy --human-labels human.csv", "column 'label': 'fruit' is not a list"),
         ("run --annotator column:noisy --augmented-column tokens", "takes no augmented_column"),
         ("select --annotator endpoint:http://127.0.0.1:9 --budget 3 --output chosen.csv", "cannot choose for one"),
-        ("select --strategy random --budget 3 --output chosen.csv", "read for entity tasks only"),
-        ("augment --method token-dropout --output views.csv", "read for entity tasks only"),
+        ("select --strategy random --budget 3 --output chosen.csv", "only used for entity tasks"),
+        ("augment --method token-dropout --output views.csv", "only used for entity tasks"),
     ],
 )
 def test_what_does_not_go_with_entities_is_refused_before_anything_is_spent(

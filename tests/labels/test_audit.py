@@ -1,4 +1,4 @@
-"""Estimates from an audit: unbiased, and with intervals that hold as often as they say."""
+"""Estimates from an audit are unbiased, and their intervals have the stated coverage."""
 
 import numpy as np
 import pytest

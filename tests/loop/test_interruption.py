@@ -1,4 +1,4 @@
-"""A run that is killed, in every phase in turn, and started again ends like one that nobody disturbed."""
+"""A run that is killed in any phase and started again has the same result as one that is not killed."""
 
 import subprocess
 import sys

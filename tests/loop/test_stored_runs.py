@@ -1,4 +1,4 @@
-"""Run folders that were written by former versions: `config.yaml` in sections, and, earlier, without any.
+"""Run folders of former versions: `config.yaml` with sections, and without.
 
 `tests/stored_runs` holds the first round of a run. It was killed before the second one; there are no final files.
 """

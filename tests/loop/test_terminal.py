@@ -36,7 +36,7 @@ def test_the_loop_shows_no_raw_figures_and_trackers_receive_them(
 
 @pytest.fixture
 def all_bars_shown():
-    """Whatever another test has left behind."""
+    """Undoes the changes of other tests."""
     shown = bars_shown()
     transformers.utils.logging.enable_progress_bar()
     datasets.enable_progress_bars()

@@ -44,7 +44,7 @@ def endpoint(server):
 
 
 class Says(KeywordAnnotator):
-    """Gives no label, for a reason, to texts that hold a word; each answer takes ten tokens."""
+    """Gives no label, with a reason, to texts that contain a word. Each answer takes ten tokens."""
 
     def __init__(self, reason, word=""):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The engine ray gives what one process gives: same labels, one budget, one ledger, whoever is killed."""
+"""The engine ray has the same labels, budget and ledger as one process, also if workers are killed."""
 
 import csv
 import json

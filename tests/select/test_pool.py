@@ -10,7 +10,7 @@ from freeal_hf.select.pool import Pool, distinct_indices, select_instances
 
 
 class Says:
-    """A strategy that gives what it was told, whatever was asked."""
+    """A strategy that always returns the same indices."""
 
     needs = ()
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 @contextmanager
 def running(app: web.Application, port: int = 0) -> Iterator[str]:
-    """Runs an application in a thread of its own, on a free port of 127.0.0.1, and gives its URL."""
+    """Runs an application in its own thread, on a free port of 127.0.0.1, and returns its URL."""
     loop = asyncio.new_event_loop()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
 

@@ -1,4 +1,4 @@
-"""A chat-completions server on loopback that behaves, and misbehaves, as it is told.
+"""A chat-completions server on loopback with configurable behaviour and faults.
 
 It labels each text by a rule (`oracle`), so that a test knows the right answer, and counts what it was asked. It
 speaks `/v1/chat/completions` (with `response_format`, `structured_outputs`, `logprobs`, `Retry-After`), `/v1/models`
@@ -375,7 +375,7 @@ def _enum(schema: dict[str, Any]) -> list[str] | None:
 
 @contextmanager
 def serve(server: ChatServer, port: int = 0) -> Iterator[ChatServer]:
-    """Runs the server in a thread of its own, on a free port of 127.0.0.1."""
+    """Runs the server in its own thread, on a free port of 127.0.0.1."""
     with running(server.app(), port) as server.url:
         yield server
 

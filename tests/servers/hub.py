@@ -389,7 +389,7 @@ class HubServer:
 
 
 def _error(status: int, code: str | None, message: str, headers: dict[str, str] | None = None) -> web.HTTPException:
-    """An error as the Hub answers it: the code and the message stand in headers."""
+    """An error response of the Hub, with the code and the message in headers."""
     named = {"X-Error-Code": code} if code else {}
     kinds = {400: web.HTTPBadRequest, 401: web.HTTPUnauthorized, 403: web.HTTPForbidden, 404: web.HTTPNotFound}
     kinds |= {409: web.HTTPConflict, 412: web.HTTPPreconditionFailed}
@@ -428,6 +428,6 @@ def _folders(path: str, deep: bool) -> list[str]:
 
 @contextmanager
 def serve_hub(server: HubServer) -> Iterator[HubServer]:
-    """Runs the server in a thread of its own, on a free port of 127.0.0.1."""
+    """Runs the server in its own thread, on a free port of 127.0.0.1."""
     with running(server.app()) as server.url:
         yield server

@@ -86,6 +86,6 @@ class OpenIDServer:
 
 @contextmanager
 def serve_openid(server: OpenIDServer) -> Iterator[OpenIDServer]:
-    """Runs the server in a thread of its own, on a free port of 127.0.0.1."""
+    """Runs the server in its own thread, on a free port of 127.0.0.1."""
     with running(server.app()) as server.url:
         yield server

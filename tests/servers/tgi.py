@@ -157,6 +157,6 @@ def _refused(message: str, kind: str = "validation") -> web.Response:
 
 @contextmanager
 def serve(server: TGIServer) -> Iterator[TGIServer]:
-    """Runs the server in a thread of its own, on a free port of 127.0.0.1."""
+    """Runs the server in its own thread, on a free port of 127.0.0.1."""
     with running(server.app()) as server.url:
         yield server

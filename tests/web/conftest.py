@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class RunningSpace:
-    """A Space, where it keeps what visitors bring, and its process."""
+    """A Space, its data folder and its process."""
 
     url: str
     data_dir: Path
@@ -143,7 +143,7 @@ class Visitor:
         return self("read_data", "", "File", handle_file(str(file)), "", "", "", has_header, "")[0]
 
     def prepare(self, file: Path, gold: str = "none") -> str:
-        """Brings a file of fruit and tools, and describes the task."""
+        """Uploads a file of fruit and tools, and describes the task."""
         run = self.bring(file)
         self("use_data", run, ["text"], gold)
         self("describe_task", run, "What is it about?", LABELS)
@@ -180,7 +180,7 @@ def texts(corpus, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(visitor: Visitor, texts: Path) -> str:
-    """Id of a finished run; nobody changes it."""
+    """The id of a finished run, which no test changes."""
     run = visitor.prepare(texts, "gold")
     visitor.start(run, rounds=2)
     assert visitor.wait(run)["state"] == "finished"
@@ -204,7 +204,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser, space: RunningSpace) -> Iterator[Callable[..., Any]]:
-    """Opens the Space in a browser of its own: no cookie or storage is shared with another."""
+    """Opens the Space in its own browser, which shares no cookies or storage."""
     contexts = []
 
     def open_page(run: str = "", **options: Any) -> Any:

@@ -29,7 +29,7 @@ def test_a_correction_in_the_browser_is_final_and_marked_as_human_after_another_
     name = other.get_attribute("value")
     other.check()
     page.click("#save-correction")
-    page.get_by_text("1 correction of yours kept.").wait_for()
+    page.get_by_text("1 correction saved.").wait_for()
     page.locator("#review-label input:checked").wait_for()  # the next text proposes its own label
     page.click("#another-round")
     page.wait_for_selector("#stop")
@@ -43,7 +43,7 @@ def test_a_correction_in_the_browser_is_final_and_marked_as_human_after_another_
 
 def test_a_label_that_the_task_does_not_have_is_refused(finished, visitor, space):
     sample = next(iter(labels_of(space, finished).values()))["id"]
-    with pytest.raises(Exception, match="no label of the task"):
+    with pytest.raises(Exception, match="not a label of the task"):
         visitor("correct", finished, sample, "vegetable")
 
 
@@ -54,15 +54,15 @@ def test_a_text_that_is_not_of_this_run_is_refused(finished, visitor):
 
 def test_a_correction_can_be_taken_back_until_a_round_has_learnt_from_it(finished, disputed_run, visitor, space):
     sample = next(iter(labels_of(space, finished).values()))["id"]
-    assert visitor("correct", finished, sample, "fruit") == "1 correction of yours kept."
+    assert visitor("correct", finished, sample, "fruit") == "1 correction saved."
     visitor("take_back", finished, sample)
-    with pytest.raises(Exception, match="no correction of this text"):
+    with pytest.raises(Exception, match="This text has no correction"):
         visitor("take_back", finished, sample)
     [learnt] = [row for row in labels_of(space, disputed_run).values() if row["note"]]
-    with pytest.raises(Exception, match="A round has learnt this correction"):
+    with pytest.raises(Exception, match="A round has used this correction"):
         visitor("take_back", disputed_run, learnt["id"])
 
 
 def test_another_round_needs_a_correction(finished, visitor):
-    with pytest.raises(Exception, match="corrected no text"):
+    with pytest.raises(Exception, match="not corrected a text"):
         visitor("another_round", finished, "", "")

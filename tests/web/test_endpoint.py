@@ -77,7 +77,7 @@ def test_a_run_whose_answers_are_all_the_same_goes_on_once_the_visitor_confirms_
         assert "--" not in status["message"]
         asked = sum(chat.stats.answered.values())
         page = open_page(run)
-        page.get_by_text("If these answers are right for your texts, press Use these answers").wait_for()
+        page.get_by_text("If the answers are right, press Use these answers").wait_for()
         page.click("#use-answers")
         page.wait_for_selector("#tiles .tile")
         assert visitor.status(run)["state"] == "finished"
@@ -87,7 +87,7 @@ def test_a_run_whose_answers_are_all_the_same_goes_on_once_the_visitor_confirms_
 
 
 def test_only_a_run_that_waits_for_it_can_be_confirmed(hostile_run, visitor):
-    with pytest.raises(Exception, match="does not wait for a confirmation"):
+    with pytest.raises(Exception, match="does not need a confirmation"):
         visitor("use_answers", hostile_run, "", "")
 
 
@@ -100,7 +100,7 @@ def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
     page.wait_for_selector("#use-data")
     page.goto(page.url.partition("?")[0] + f"?run={hostile_run}")
     page.wait_for_selector("#tiles .tile")
-    for name in ("Map", "Review and correct", "Take it home"):
+    for name in ("Map", "Review and correct", "Download"):
         page.get_by_role("tab", name=name).click()
     page.get_by_role("tab", name="Map").click()
     page.wait_for_selector("#map .main-svg")

@@ -32,7 +32,7 @@ def sentences(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def describe(visitor):
-    """Brings a file and describes its entities; gives the id of the run."""
+    """Uploads a file and describes its entities; returns the id of the run."""
 
     def describe(path, column="tokens", gold="none"):
         run = visitor.bring(path)
@@ -114,7 +114,7 @@ def test_bad_words_and_tags_are_problems_before_anything_runs(visitor, write, ro
 
 def test_a_column_that_names_no_entity_holds_no_tags(visitor, write):
     path = write({"tokens": ["a", "pear"], "kind": [0, 3]})
-    assert "names no entity" in read(visitor, path, "kind")[-1]
+    assert "has no entity" in read(visitor, path, "kind")[-1]
 
 
 def test_empty_long_and_repeated_sentences_are_told(visitor, write, space):
@@ -136,7 +136,7 @@ def test_empty_long_and_repeated_sentences_are_told(visitor, write, space):
 def test_words_cannot_get_one_label_per_text(visitor, sentences):
     run = visitor.bring(sentences)
     visitor("use_data", run, ["tokens"], "none")
-    with pytest.raises(Exception, match="Your data hold lists of words"):
+    with pytest.raises(Exception, match="Your data have lists of words"):
         visitor("describe_task", run, "", TYPES)
 
 
@@ -150,7 +150,7 @@ def test_a_task_needs_a_type(visitor, sentences):
 def test_gold_of_a_type_that_the_task_lacks_is_refused_before_the_run(visitor, sentences):
     run = visitor.bring(sentences)
     visitor("use_data", run, ["tokens"], "gold")
-    with pytest.raises(Exception, match="'B-tool' is no tag of the task"):
+    with pytest.raises(Exception, match="'B-tool' is not a tag of the task"):
         visitor("describe_task", run, "", {**TYPES, "data": TYPES["data"][:1]}, ENTITIES)
 
 
@@ -212,11 +212,11 @@ def test_the_new_student_finds_entities_by_their_place(tagged, visitor):
 def test_what_belongs_to_the_other_kind_of_task_is_refused(tagged, finished, visitor, space):
     row, label = (labels(space, run)[0] for run in (tagged, finished))
     for call, said in [
-        (("correct", tagged, row["id"], "fruit"), "'fruit' is no entity; write each on a line"),
-        (("correct", finished, label["id"], "fruit: apple"), "'fruit: apple' is no label of the task"),
+        (("correct", tagged, row["id"], "fruit"), "'fruit' is not an entity; write each entity"),
+        (("correct", finished, label["id"], "fruit: apple"), "'fruit: apple' is not a label of the task"),
         (("try_student", tagged, "an apple"), "finds entities"),
-        (("find_entities", finished, "an apple"), "labels whole texts"),
-        (("entities", finished, "All texts", 1), "finds no entities"),
+        (("find_entities", finished, "an apple"), "labels texts"),
+        (("entities", finished, "All texts", 1), "has no entities"),
     ]:
         with pytest.raises(Exception, match=said):
             visitor(*call)
@@ -309,14 +309,14 @@ def test_corrected_entities_are_final_and_clean_and_a_persons_after_another_roun
     [
         ("fruit: banana", "'banana' does not stand in the sentence; copy whole words"),
         ("fruit: appl", "'appl' does not stand in the sentence"),
-        ("fruit: apple\nstone: pear", "'stone' is no type of the task; its types are 'fruit', 'tool'"),
-        ("apple", "'apple' is no entity; write each on a line"),
-        ("fruit:", "'fruit:' is no entity; write each on a line"),
+        ("fruit: apple\nstone: pear", "'stone' is not a type of the task; its types are 'fruit', 'tool'"),
+        ("apple", "'apple' is not an entity; write each entity"),
+        ("fruit:", "'fruit:' is not an entity; write each entity"),
         ("fruit: apple\ntool: apple **pear", "'apple' overlaps another entity"),
         ("fruit: apple\ntool: apple", "'apple' overlaps another entity, or is named more often"),
         ("fruit: *", "'\\*' stands in the sentence 4 times; name it as often"),
         ("fruit (5): *", "There is no '\\*' number 5"),
-        ("fruit: apple" * 200, "2,400 characters long, of at most 1,600"),
+        ("fruit: apple" * 200, "1,600 characters, and these are 2,400"),
     ],
 )
 def test_entities_that_cannot_be_read_are_refused_and_nothing_is_kept(asked_run, visitor, space, said, message):
@@ -351,7 +351,7 @@ def test_a_sentence_is_corrected_in_a_browser(asked_run, open_page, space):
     said = text.input_value()
     page.fill("#review-entities textarea", f"tool: {said.split()[0]}\n")
     page.click("#save-correction")
-    page.get_by_text("1 correction of yours kept.").wait_for()
+    page.get_by_text("1 correction saved.").wait_for()
     cells = page.locator("#disputed [role=gridcell], #disputed td").locator("visible=true")
     cells.get_by_text(f"tool: {said.split()[0]}", exact=True).first.click()
     page.wait_for_function("document.querySelector('#review-entities textarea').value.startsWith('tool: ')")
@@ -363,7 +363,7 @@ def test_the_example_becomes_an_entity_task_by_a_choice(open_page):
     page.click("#read")
     page.click("#use-data")
     page.get_by_role("radio", name=ENTITIES).check()
-    page.get_by_text("they are not used here").wait_for()
+    page.get_by_text("Your true labels are not used here").wait_for()
     proposed = page.locator("#labels [role=gridcell], #labels td").locator("visible=true")
     proposed.get_by_text("article", exact=True).first.wait_for()
     page.get_by_role("radio", name="One label per text").check()

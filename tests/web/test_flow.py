@@ -18,7 +18,7 @@ def test_the_example_becomes_a_labelled_parquet_file_in_a_browser_although_the_p
     page.wait_for_selector("#stop")
     page.reload()  # the address holds the run
     page.wait_for_selector("#tiles .tile")
-    page.get_by_role("tab", name="Take it home").click()
+    page.get_by_role("tab", name="Download").click()
     page.click("#prepare")
     with page.expect_download() as download:
         page.click("#download a")

@@ -1,4 +1,4 @@
-"""The Hub: datasets from it, results to it, the Space on it; always with the token of whoever asks."""
+"""Datasets from the Hub, pushes to it, and the Space on it, always with the token of the visitor."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_a_push_tells_nobody_the_address_of_the_run(finished, visitor, hub):
 
 
 def test_a_push_without_a_login_asks_for_one(finished, visitor, hub):
-    with pytest.raises(Exception, match="Log in or give a token at the top"):
+    with pytest.raises(Exception, match="Log in or enter a token at the top"):
         visitor("push", finished, "my-fruit", "")
 
 

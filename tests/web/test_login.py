@@ -51,7 +51,7 @@ def log_in(page):
 
 
 def push(page, name):
-    page.get_by_role("tab", name="Take it home").click()
+    page.get_by_role("tab", name="Download").click()
     field = page.locator("#push-name input, #push-name textarea")
     if not field.is_visible():
         page.get_by_role("button", name="Push to the Hub").click()
@@ -74,7 +74,7 @@ def test_a_login_that_ran_out_is_asked_for_again_and_the_run_is_still_there(page
     page.wait_for_selector("#tiles .tile")
     time.sleep(1.1)
     push(page, "again")
-    page.get_by_text("is missing, or has expired").wait_for()
+    page.get_by_text("is missing or has expired").wait_for()
     provider.lifetime = 3600
     page.reload()
     log_in(page)

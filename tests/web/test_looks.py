@@ -10,7 +10,7 @@ SCREENS = {
     "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
 }
-TABS = ("Trusted labels", "Map", "Review and correct", "Try the student", "Take it home")
+TABS = ("Trusted labels", "Map", "Review and correct", "Try the student", "Download")
 
 
 @pytest.fixture(params=SCREENS)

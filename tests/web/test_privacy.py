@@ -1,4 +1,4 @@
-"""A visitor's token and key stay in memory: the browser, the server's pages and the files hold neither."""
+"""The token and key of a visitor are only in memory: not in the browser, in pages of the server or in files."""
 
 import json
 import re

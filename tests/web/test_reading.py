@@ -1,4 +1,4 @@
-"""Files as visitors bring them, read without a page."""
+"""Reading of uploaded files, without a page."""
 
 import json
 

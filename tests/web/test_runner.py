@@ -29,7 +29,7 @@ from freeal_hf.web.store import (
 
 @pytest.fixture
 def runs(tmp_path):
-    """A store, and a runner that lets nobody run."""
+    """A store, and a runner that starts no run."""
 
     def build(**settings):
         found = Settings(data_dir=str(tmp_path), **{"concurrent_runs": 0, **settings})

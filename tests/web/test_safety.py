@@ -1,4 +1,4 @@
-"""Limits before they bite, addresses that nobody may reach, visitors that cannot see each other."""
+"""Limits, forbidden addresses, and the separation of visitors."""
 
 import csv
 import subprocess
@@ -40,7 +40,7 @@ def read(visitor, path, run="", *, has_header=True):
 
 def test_the_limits_stand_on_the_page_before_anything_is_brought(open_page):
     page = open_page()
-    page.get_by_text("Up to 60 rows and 1 MB").wait_for()
+    page.get_by_text("Limits: 60 rows, 1 MB").wait_for()
 
 
 def test_too_many_rows_are_refused_with_the_limit(visitor, wide_data):
@@ -140,7 +140,7 @@ def test_a_file_of_windows_is_read_and_the_guess_is_told(visitor, tmp_path):
 def test_bytes_that_are_no_text_are_refused(visitor, tmp_path):
     path = tmp_path / "picture.csv"
     path.write_bytes(bytes(range(256)) * 4)
-    with pytest.raises(Exception, match="holds zero bytes"):
+    with pytest.raises(Exception, match="has zero bytes"):
         visitor.bring(path)
 
 
@@ -211,7 +211,7 @@ def secret_server():
 
 
 def test_a_redirect_into_the_network_is_not_followed(secret_server):
-    """As a run's process does it: the hook stands below every HTTP library."""
+    """As in the process of a run: the hook is below all HTTP libraries."""
     inside, asked = secret_server
 
     async def redirect(request: web.Request) -> web.Response:
@@ -224,7 +224,7 @@ def test_a_redirect_into_the_network_is_not_followed(secret_server):
         done = in_guarded_process(
             trusted, f"import httpx; print(httpx.get({outside!r}, follow_redirects=True).status_code)"
         )
-    assert "no public address" in done.stderr
+    assert "not a public address" in done.stderr
     assert asked == []
 
 
@@ -234,7 +234,7 @@ def test_a_name_that_turns_out_private_at_the_call_is_not_connected_to(secret_se
     inside, asked = secret_server
     url = inside.replace("127.0.0.1", name)
     done = in_guarded_process("example.org:443", f"import urllib.request as r; r.urlopen({url!r})", resolve=False)
-    assert "no public address" in done.stderr
+    assert "not a public address" in done.stderr
     assert asked == []
 
 
@@ -256,7 +256,7 @@ def test_two_browsers_do_not_see_each_others_runs(finished, open_page, space):
 
 def test_a_guessed_run_is_not_there(open_page):
     page = open_page("A" * 32)
-    page.get_by_text("There is no such run any more").wait_for()
+    page.get_by_text("This run does not exist any more").wait_for()
 
 
 @pytest.mark.parametrize("run", ["../../../../etc/passwd", "..", "", "A" * 32])

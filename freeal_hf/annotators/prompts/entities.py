@@ -137,7 +137,7 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         tags = None if is_no_answer(value) else read_list(value, where)
         if unknown := [tag for tag in tags or () if tag not in self.task.tags]:
             raise InputError(
-                f"{where}: {unknown[0]!r} is no tag of the task; its tags are {', '.join(self.task.tags)}."
+                f"{where}: {unknown[0]!r} is not a tag of the task; its tags are {', '.join(self.task.tags)}."
             )
         return tags
 

@@ -1,4 +1,4 @@
-"""The first step of the page: bring data, choose its columns, see its problems."""
+"""The first step of the page: read data and choose columns."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,16 @@ from freeal_hf.web.page import Page, Place, Update, own_token, telling
 from freeal_hf.web.store import DRAFT, Run
 
 _NO_GOLD = "none"
-_BEGUN = "This run has begun with these data. Press Start over to bring other data."
+_BEGUN = "This run has started with these data. Press Start over to use other data."
 
 
 @dataclass(frozen=True)
 class DataStep:
-    """What other steps need of this one.
+    """The objects of this step that other steps use.
 
     Args:
         chosen (`Any`): The event after which the columns are chosen.
-        fill (`Any`): Function that shows the data of a run again.
+        fill (`Any`): The function that shows the data of a run again.
         fields (`list`): The components that it fills.
     """
 
@@ -39,14 +39,14 @@ def build(place: Place, page: Page) -> DataStep:
     with gr.Column() as bringing:
         gr.HTML(shown.limits(settings))
         source = gr.Radio(list(reading.SOURCES), value=reading.EXAMPLE, label="Where are your texts?")
-        gr_example = gr.HTML(shown.note("747 messages to a shop's customer service, with six labels; ready to run."))
+        gr_example = gr.HTML(shown.note("747 messages to the customer service of a shop, with six labels."))
         file = gr.File(
             label="CSV, TSV, JSON, JSON lines or Parquet",
             file_types=[".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"],
             visible=False,
             height=140,
         )
-        has_header = gr.Checkbox(value=True, label="First line names the columns", visible=False)
+        has_header = gr.Checkbox(value=True, label="First line has the column names", visible=False)
         quotes = gr.Radio(
             list(reading.QUOTES),
             value=reading.DETECTED,
@@ -54,7 +54,7 @@ def build(place: Place, page: Page) -> DataStep:
             visible=False,
             elem_id="quotes",
         )
-        lines = gr.Textbox(label="One text a line", lines=6, max_lines=12, visible=False)
+        lines = gr.Textbox(label="One text on each line", lines=6, max_lines=12, visible=False)
         with gr.Row(visible=False) as hub_row:
             hub_id = gr.Textbox(label="Dataset on the Hub", placeholder="owner/name")
             hub_split = gr.Textbox(label="Split or file", placeholder="train")
@@ -63,7 +63,7 @@ def build(place: Place, page: Page) -> DataStep:
     with gr.Column(visible=False) as columns:
         with gr.Row():
             text_columns = gr.Dropdown(
-                label="Column(s) of the text, or of its words as a list",
+                label="Column(s) of the text, or the column of its words (lists)",
                 multiselect=True,
                 interactive=True,
                 min_width=280,
@@ -71,7 +71,7 @@ def build(place: Place, page: Page) -> DataStep:
             gold_column = gr.Dropdown(
                 [_NO_GOLD],
                 value=_NO_GOLD,
-                label="Column of true labels or tags, only used to score",
+                label="Column of true labels or tags, only used for scores",
                 interactive=True,
                 min_width=280,
             )
@@ -88,7 +88,7 @@ def build(place: Place, page: Page) -> DataStep:
             columns: gr.update(visible=False),
         }
 
-    source.input(  # not `change`: `fill` changes it too, and then shows the columns
+    source.input(  # not `change`, because `fill` also changes it, and then shows the columns
         show_source,
         source,
         [gr_example, file, has_header, quotes, lines, hub_row, columns],
@@ -109,7 +109,7 @@ def build(place: Place, page: Page) -> DataStep:
         quoted: str,
         login: gr.OAuthToken | None,
     ) -> Update:
-        """Takes data in. The first answer is the id of the run; keep it, it is the key to everything else."""
+        """Reads data. The first result is the id of the run. Keep it: all other calls need it."""
         if chosen == reading.FILE and not path:
             raise InputError("Choose a file first.")
         run = _draft(place, run_id)
@@ -118,16 +118,16 @@ def build(place: Place, page: Page) -> DataStep:
             layout: dict[str, Any] = {"has_header": named, "quotes": quoted} if chosen == reading.FILE else {}
             table = reading.read_file(kept, settings, **layout)
             if not table.num_rows:
-                raise InputError("There are no rows; there is nothing to label.")
+                raise InputError("There are no rows, so there is nothing to label.")
         except Exception:
-            if run.id != run_id:  # its id is told to nobody
+            if run.id != run_id:  # nobody knows its id
                 place.store.delete(run.id)
             raise
         texts = reading.guess_text_columns(table)
         gold = "gold" if "gold" in table.columns and chosen == reading.EXAMPLE else _NO_GOLD
         data = {"source": chosen, "file": kept.name, "layout": layout}
         uploaded = {Path(path).parent.name} if chosen == reading.FILE and path else set()
-        run.texts.unlink(missing_ok=True)  # of data that were read before
+        run.texts.unlink(missing_ok=True)  # from data that were read before
         place.store.update(run.id, data=data, task={}, files=sorted({*run.files, *uploaded}))
         return {
             page.run_id: run.id,
@@ -158,7 +158,7 @@ def build(place: Place, page: Page) -> DataStep:
             said += shown.notes(words.find_problems(table, texts[0], settings))
             try:
                 words.check(table, texts[0], column)
-            except InputError as error:  # no message of its own: other columns may be chosen, and these looked at
+            except InputError as error:  # shown in the preview only, because other columns can still be chosen
                 said += shown.note(str(error), "problem")
         else:
             said += shown.notes(reading.find_problems(table, texts, column, settings))
@@ -166,13 +166,13 @@ def build(place: Place, page: Page) -> DataStep:
 
     @telling
     def look_at_columns(run_id: str, texts: list[str], gold: str) -> Update:
-        """Shows the first rows and the problems of the chosen columns."""
+        """Shows the first rows of the chosen columns, and warnings."""
         table = _table(place, place.store.read(run_id))
         _check_columns(table, texts, gold)
         return _look(table, texts, gold)
 
-    # Raw values here and below: Gradio would hold them to the choices that this session was shown, and a program that
-    # goes on with a run was shown none.
+    # Raw values here and below: Gradio would check them against the choices of this session, but a program that
+    # continues a run has none.
     gr.on(
         [text_columns.input, gold_column.input],
         look_at_columns,
@@ -185,7 +185,7 @@ def build(place: Place, page: Page) -> DataStep:
 
     @telling
     def use_data(run_id: str, texts: list[str], gold: str) -> None:
-        """Settles on the columns of the texts, or of their words, and, perhaps, of the true labels."""
+        """Chooses the columns of the texts or words, and optionally of the true labels."""
         run = place.store.read(run_id)
         table = _table(place, run)
         _check_columns(table, texts, gold)
@@ -210,7 +210,7 @@ def build(place: Place, page: Page) -> DataStep:
 
     @telling
     def fill(run_id: str) -> Update:
-        if not run_id:  # the page has its first values, and a fast visitor may have read data by now
+        if not run_id:  # the page has its first values, and a fast visitor may already have read data
             return {begun: gr.skip()}
         run = place.store.read(run_id)
         brought, is_draft = run.data.get("source", reading.EXAMPLE), run.state == DRAFT
@@ -237,7 +237,7 @@ def build(place: Place, page: Page) -> DataStep:
 
 
 def _draft(place: Place, run_id: str) -> Run:
-    """The run that is being set up, or a new one: what has run already is not changed any more."""
+    """Returns the run that is being set up, or a new one if the run has started."""
     if run_id:
         run = place.store.read(run_id)
         if run.state == DRAFT and not run.has_results:
@@ -282,4 +282,4 @@ def _check_columns(table: reading.Table, texts: list[str], gold: str) -> None:
     if gold in texts:
         raise InputError(f"The column {gold!r} cannot be both text and true label: the annotator would read it.")
     if len(texts) > 1 and any(reading.holds_words(table.columns[name]) for name in texts):
-        raise InputError("Words stand in one column; choose it alone.")
+        raise InputError("Words must be in one column; choose only this column.")

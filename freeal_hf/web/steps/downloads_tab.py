@@ -1,4 +1,4 @@
-"""The tab of the results that hands them over: files, a push to the Hub, the end of the run."""
+"""The tab of the results for downloads, the push to the Hub, and deleting the run."""
 
 import subprocess
 from pathlib import Path
@@ -25,7 +25,7 @@ def build(place: Place, page: Page) -> None:
 
     @telling
     def download(run_id: str, chosen: str) -> str:
-        """A file of the results: the labels as Parquet or CSV, the report, or the student as a zip."""
+        """Makes a file of the results: the labels as Parquet or CSV, the report, or the student as a ZIP file."""
         run = place.store.read(run_id)
         # Where Gradio would copy it to: noted, so that it is deleted with the run.
         offered = save_file_to_cache(reviewing.export(run, chosen), str(files_folder(place.settings)))
@@ -36,13 +36,13 @@ def build(place: Place, page: Page) -> None:
         lambda: gr.update(visible=True), None, file, api_visibility="private"
     )
     gr.HTML(
-        "<p>In the CSV, cells that a spreadsheet would execute begin with an apostrophe. The zip holds a plain "
+        "<p>In the CSV file, cells that a spreadsheet would execute begin with an apostrophe. The ZIP file has a "
         'transformers model: <code>pipeline("text-classification", "student")</code>, or for entities '
         '<code>pipeline("token-classification", "student", aggregation_strategy="simple")</code>.</p>'
     )
     with gr.Accordion("Push to the Hub", open=False):
-        login = "Log in at the top first." if HAS_LOGIN else "Give a token of yours at the top first."
-        gr.HTML(f"<p>A private dataset and a private model, in your account and with your token. {login}</p>")
+        login = "Log in at the top first." if HAS_LOGIN else "Enter your token at the top first."
+        gr.HTML(f"<p>Creates a private dataset and a private model in your account, with your token. {login}</p>")
         name = gr.Textbox(label="Name", placeholder="my-reviews", elem_id="push-name")
         push = gr.Button("Push", elem_id="push")
         pushed = gr.HTML(elem_id="pushed")
@@ -50,6 +50,7 @@ def build(place: Place, page: Page) -> None:
     @telling
     def push_run(run_id: str, wanted: str, typed: str, login: gr.OAuthToken | None) -> str:
         """Pushes labels and student to private repositories of the visitor."""
+
         token = own_token(login, typed)
         if not token:
             raise InputError(asking.NO_TOKEN)

@@ -1,4 +1,4 @@
-"""The fourth step of the page: how good the labels are, why, what to correct, what to download."""
+"""The fourth step of the page: figures, corrections and downloads."""
 
 from typing import Any
 
@@ -14,16 +14,18 @@ from freeal_hf.web.steps import downloads_tab, review_tab, student_tab, texts_ta
 from freeal_hf.web.steps.run import RunStep
 
 _ABOUT_LOSSES = (
-    "The student learns labels that fit the others sooner than wrong ones: a small loss marks a clean label, a large "
-    "one a noisy label, which the annotator is asked again. Move the slider."
+    "The student learns labels that agree with the others earlier than wrong ones. Labels with a small loss are "
+    "clean. Labels with a large loss are noisy, and the annotator labels these texts again. The slider changes the "
+    "epoch."
 )
 _ABOUT_WORD_LOSSES = (
-    "The student learns tags that fit the others sooner than wrong ones: a small loss marks a clean word, a large one "
-    "a noisy word. A sentence with a noisy entity is asked again. Most words are in no entity. Move the slider."
+    "The student learns tags that agree with the others earlier than wrong ones. Words with a small loss are clean, "
+    "words with a large loss are noisy. The annotator labels sentences with a noisy entity again. Most words are "
+    "outside of entities. The slider changes the epoch."
 )
 _ABOUT_MAP = (
-    "Each dot is a text where the student sees it, coloured by {}. Hollow: noisy. Star: shown to the annotator as a "
-    "demonstration. Point at one to read it."
+    "Each dot is a text. Texts with similar embeddings are close to each other. The colour is {}. Hollow dots are "
+    "noisy, stars are demonstrations for the annotator. Point at a dot to read the text."
 )
 
 
@@ -34,11 +36,11 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
         tiles = gr.HTML(elem_id="tiles")
         with gr.Tabs():
             with gr.Tab("How good"):
-                gr.HTML("<h3>Round by round</h3>")
+                gr.HTML("<h3>Rounds</h3>")
                 quality = gr.Plot(show_label=False, elem_id="quality")
                 scores = gr.HTML(elem_id="scores")
                 label_counts = gr.Plot(show_label=False, elem_id="counts")
-            # Not visible from the beginning: Gradio cannot hide such a tab.
+            # Created hidden, because Gradio cannot hide a visible tab.
             with gr.Tab("Texts", visible=False) as entities_tab:
                 texts = texts_tab.build(place, page)
             with gr.Tab("Trusted labels"):
@@ -51,12 +53,12 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 review = review_tab.build(place, page, run_step)
             with gr.Tab("Try the student"):
                 student = student_tab.build(place, page)
-            with gr.Tab("Take it home"):
+            with gr.Tab("Download"):
                 downloads_tab.build(place, page)
 
     @telling
     def show(run_id: str) -> Update:
-        """The figures of the finished rounds: pictures, and the texts on which annotator and student differ."""
+        """Shows the figures of the finished rounds, and the texts on which annotator and student differ."""
         run = place.store.read(run_id) if run_id else None
         if run is None or not run.has_results:
             return {
@@ -83,17 +85,17 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
         }
 
     def label_figures(found: reviewing.Results, events: Any) -> Update:
-        """What the run says of labels: their numbers, the losses of the texts, the map."""
+        """Draws the numbers of labels, the losses of texts, and the map."""
         return {
             scores: shown.heading("Final labels"),
             label_counts: pictures.counts(found.labels["label"].value_counts(), found.label_names),
             about_losses: shown.paragraph(_ABOUT_LOSSES),
             losses: pictures.losses(events),
-            about_map: shown.paragraph(_ABOUT_MAP.format("its final label")),
+            about_map: shown.paragraph(_ABOUT_MAP.format("the final label")),
         }
 
     def entity_figures(found: reviewing.Results, events: Any) -> Update:
-        """What the run says of entities: scores by true tags, their numbers, the losses of the words, the map."""
+        """Draws the scores and numbers of entities, the losses of words, and the map."""
         rows = entities.scores(found.rounds)
         said = ""
         if rows:
@@ -114,7 +116,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
 
     @telling
     def draw_map(run_id: str) -> Any:
-        """The texts in two dimensions, as the student sees them."""
+        """Draws the map of the embeddings of the texts."""
         from freeal_hf.kinds.registry import kind_of
 
         run = place.store.read(run_id)
@@ -136,14 +138,14 @@ def _headline(found: reviewing.Results) -> list[tuple[str, str]]:
     else:
         tiles = [("texts labelled", f"{int(labels['label'].notna().sum()):,}")]
         if last["estimated_label_accuracy"] is None:
-            tiles.append(("final labels right, estimated", "unknown"))
+            tiles.append(("right final labels, estimated", "unknown"))
         else:
             low, high = last["estimated_label_accuracy_range"]
-            about = f"final labels right, estimated: {low:.0%} to {high:.0%}"
+            about = f"right final labels, estimated: {low:.0%} to {high:.0%}"
             tiles.append((about, f"{last['estimated_label_accuracy']:.0%}"))
         if last["label_accuracy"] is not None:
-            tiles.append(("final labels right, by your true ones", f"{last['label_accuracy']:.1%}"))
-            tiles.append(("student right, by your true labels", f"{last['student_accuracy']:.1%}"))
+            tiles.append(("accuracy of the final labels (true labels)", f"{last['label_accuracy']:.1%}"))
+            tiles.append(("accuracy of the student (true labels)", f"{last['student_accuracy']:.1%}"))
         if last["agreement"] is not None:
             tiles.append(("annotator and student agree", f"{last['agreement']:.1%}"))
     tiles.append(("clean share", f"{last['clean_fraction']:.1%}"))
@@ -165,8 +167,8 @@ def _headline_of_entities(found: reviewing.Results) -> list[tuple[str, str]]:
         ("entities found", f"{entities.count_types(found.labels).total():,}"),
     ]
     if last["label_f1"] is not None:
-        tiles.append(("F1 of the final entities, by your true ones", f"{last['label_f1']:.1%}"))
-        tiles.append(("F1 of the student, by your true entities", f"{last['student_f1']:.1%}"))
+        tiles.append(("F1 of the final entities (true tags)", f"{last['label_f1']:.1%}"))
+        tiles.append(("F1 of the student (true tags)", f"{last['student_f1']:.1%}"))
     if last["agreement"] is not None:
         tiles.append(("texts on which annotator and student agree", f"{last['agreement']:.1%}"))
     return tiles
@@ -176,6 +178,6 @@ def _doubt(found: reviewing.Results) -> str:
     if found.rounds[-1]["student_has_learnt"]:
         return ""
     return (
-        "The student has not learnt these labels, so it changed none of the annotator's. Bring more texts, or "
-        "describe labels or types so that they can be told apart."
+        "The student has not learnt these labels, so it changed no label of the annotator. Use more texts, or "
+        "describe the labels or types more clearly."
     )

@@ -1,4 +1,4 @@
-"""The tab of the results in which a person corrects labels: texts on which annotator and student differ."""
+"""The tab of the results in which a person corrects the labels of texts on which annotator and student differ."""
 
 import math
 from collections.abc import Callable
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TABLE = ["text", "final", "sure", "annotator", "student", "yours", "id"]
-_LINES_PER_TEXT = 4  # how many times as long as a text what is said of its entities may be, types included
+_LINES_PER_TEXT = 4  # maximum length of the lines of entities, as a multiple of the length of the text
 
 
 @dataclass(frozen=True)
 class ReviewTab:
-    """What the step needs of this tab.
+    """The objects of this tab that the step uses.
 
     Args:
-        fill (`Callable`): Shows the results of a run and the first text to review; without results nothing.
+        fill (`Callable`): The function that shows the results of a run and the first text to review, if there are any.
         filled (`list`): The components that it fills.
     """
 
@@ -37,8 +37,8 @@ class ReviewTab:
 def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     """Adds the tab to the page."""
     gr.HTML(
-        "<p>Texts on which annotator and student differ, the least sure first. Sort by a column, filter by its menu, "
-        "choose a row to read it whole. What you correct counts as clean in the next round.</p>"
+        "<p>Texts on which annotator and student differ, with the lowest confidence first. You can sort and filter "
+        "the table. Choose a row to read the text. Corrected labels are clean in the next round.</p>"
     )
     table = gr.Dataframe(
         headers=_TABLE,
@@ -55,19 +55,19 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     )
     text = gr.Textbox(label="The text", lines=3, interactive=False, elem_id="review-text")
     sample = gr.Textbox("", visible=False)
-    label = gr.Radio([], label="Its right label", elem_id="review-label")
+    label = gr.Radio([], label="Right label", elem_id="review-label")
     marked = gr.Textbox(
-        label="Its right entities",
-        info="Each on a line of its own: type, colon, words as they stand in the text. Leave it empty if there is no "
-        "entity. Where the words stand there more than once, a number says which are meant: place (2): Paris.",
+        label="Right entities",
+        info="One on each line: type, colon, words as in the text. Leave it empty if there is no entity. If the "
+        "words occur several times in the text, add the number of the occurrence: place (2): Paris.",
         lines=4,
         visible=False,
         elem_id="review-entities",
     )
     with gr.Row():
-        save = gr.Button("Keep it and go on", variant="primary", elem_id="save-correction")
+        save = gr.Button("Save and show the next text", variant="primary", elem_id="save-correction")
         skip = gr.Button("Next text", elem_id="next-text")
-        back = gr.Button("Take my correction back", visible=False, elem_id="take-back")
+        back = gr.Button("Delete my correction", visible=False, elem_id="take-back")
     kept = gr.HTML(elem_id="kept")
     key = key_field()
     another = gr.Button(
@@ -77,7 +77,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     outputs = [table, *editor, kept, back, another, key]
 
     def in_editor(run: Run, rows: "pd.DataFrame") -> Update:
-        """Shows the first of some rows in the editor."""
+        """Shows the first row in the editor."""
         if rows.empty:
             return {text: "", sample: "", label: gr.update(value=None), marked: gr.update(value="")}
         row = rows.iloc[0]
@@ -108,7 +108,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
         update[label] |= {"choices": found.label_names, "visible": not run.finds_entities}
         placeholder = "\n".join(f"{name}: …" for name in found.label_names)
         update[marked] |= {"placeholder": placeholder, "visible": run.finds_entities}
-        agreed = "" if values else shown.note("Annotator and student agree on every text.", "good")
+        agreed = "" if values else shown.note("Annotator and student agree on all texts.", "good")
         is_corrected = bool(reviewing.read_corrections(run))
         return {
             table: {"headers": _TABLE, "data": values} if values else None,
@@ -147,10 +147,10 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     skip.click(go_to_next, [page.run_id, sample], editor, api_visibility="private")
 
     def correct(run_id: str, text_id: str, right: str) -> str:
-        """Keeps what a person says of a text: its label, or its entities, each on a line as `type: words`."""
+        """Saves the right label of a text, or its right entities, one on each line as `type: words`."""
         run = place.store.read(run_id)
         if len(right) > (most := _LINES_PER_TEXT * place.settings.max_characters):
-            raise InputError(f"This is {len(right):,} characters long, of at most {most:,}; name entities only.")
+            raise InputError(f"The limit is {most:,} characters, and these are {len(right):,}; write only entities.")
         reviewing.correct(run, text_id, right)
         place.store.update(run_id)
         return _said(run)
@@ -163,12 +163,12 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
         correct(run_id, text_id, lines if run.finds_entities else chosen or "")
         return to_review(reviewing.load_results(run), run, text_id)
 
-    # Raw values: Gradio would hold them to the choices of this session, which may have begun before a restart.
+    # Raw values: Gradio would check them against the choices of this session, which may be older than a restart.
     save.click(keep, [page.run_id, sample, label, marked], outputs, api_visibility="private", preprocess=False)
 
     @telling
     def take_back(run_id: str, text_id: str) -> Update:
-        """Forgets what a person said of a text, until a round has learnt from it."""
+        """Deletes the correction of a text, if no round has used it."""
         run = place.store.read(run_id)
         reviewing.take_back(run, text_id)
         place.store.update(run_id)
@@ -178,12 +178,12 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
 
     @telling
     def run_another_round(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
-        """Runs one more round, in which a person's corrections count as clean."""
+        """Runs one more round, in which corrected labels are clean."""
         run = place.store.read(run_id)
         if run.state in UNDER_WAY:
-            raise InputError("The run is under way; wait for it.")
+            raise InputError("The run is not finished; wait for it.")
         if not reviewing.read_corrections(run):
-            raise InputError("You have corrected no text yet.")
+            raise InputError("You have not corrected a text yet.")
         number = len(reviewing.load_results(run).rounds) + 1
         words = ["--num-rounds", str(number), "--human-labels", str(run.corrections)]
         resume(place, run, own_token(login, typed), secret, words)
@@ -201,11 +201,11 @@ def _shown_confidence(value: float) -> str:
 
 
 def _said(run: Run) -> str:
-    return f"{counted(len(reviewing.read_corrections(run)), 'correction')} of yours kept."
+    return f"{counted(len(reviewing.read_corrections(run)), 'correction')} saved."
 
 
 def _after(rows: "pd.DataFrame", current: str) -> "pd.DataFrame":
-    """The row after the current one, or the first; none of none."""
+    """Returns the row after the current one, or the first row; empty if there are no rows."""
     ids = list(rows["id"])
     following = (ids.index(current) + 1) % len(ids) if current in ids else 0
     return rows.iloc[following : following + 1]

@@ -1,4 +1,4 @@
-"""The third step of the page: whom to ask, what it will take, and the run as it goes on."""
+"""The third step of the page: the choice of annotator and student, the estimate, and the progress of the run."""
 
 import html
 import json
@@ -22,16 +22,16 @@ _KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning", DOUBTFUL: "wa
 
 @dataclass(frozen=True)
 class RunStep:
-    """What other steps need of this one.
+    """The objects of this step that other steps use.
 
     Args:
-        started (`Any`): The event after which the run has begun.
-        estimate (`Any`): Function that tells what a run will take.
-        chosen (`list`): The components with what is chosen, which it reads after the id of the run.
+        started (`Any`): The event after which the run has started.
+        estimate (`Any`): The function that estimates a run.
+        chosen (`list`): The components with the choices, which it reads after the id of the run.
         estimated (`list`): The components that it fills.
-        look (`Any`): Function that tells how a run goes on.
+        look (`Any`): The function that shows the progress of a run.
         seen (`list`): The components that it fills.
-        arrived (`gr.Textbox`): Changes when there are new results, of this run or another.
+        arrived (`gr.Textbox`): A component that changes if there are new results, of this run or another.
     """
 
     started: Any
@@ -48,7 +48,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     settings = place.settings
     kinds = [asking.EMBEDDED, asking.PROVIDER, *([asking.OWN_URL] if settings.own_urls else [])]
     with gr.Column() as choosing:
-        annotator = gr.Radio(kinds, value=asking.EMBEDDED, label="Annotator: who labels the texts first")
+        annotator = gr.Radio(kinds, value=asking.EMBEDDED, label="Annotator")
         about = gr.HTML(_about(asking.EMBEDDED))
         with gr.Row():
             model = gr.Textbox(asking.DEFAULT_MODEL, label="Model", visible=False, min_width=280)
@@ -60,7 +60,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             student = gr.Dropdown(
                 list(settings.students),
                 value=next(iter(settings.students)),
-                label="Student: the model that is trained",
+                label="Student (the model that is trained)",
                 min_width=280,
             )
             rounds = gr.Slider(
@@ -73,7 +73,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     key_again = key_field()
     with gr.Row():
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-        go_on = gr.Button("Go on", variant="primary", visible=False, elem_id="go-on")
+        go_on = gr.Button("Continue", variant="primary", visible=False, elem_id="go-on")
         use_answers = gr.Button("Use these answers", variant="primary", visible=False, elem_id="use-answers")
         arrived = gr.Textbox("", visible=False)
     results = gr.Button("See the results", variant="primary", visible=False, elem_id="to-results")
@@ -109,11 +109,11 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     @telling
     def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> Update:
-        """What the run will take: calls, tokens, cost, time; or what is missing. Nothing is asked."""
+        """Estimates calls, tokens, cost and time, or says what is missing. The annotator is not called."""
         run = _described(place, run_id)
         try:
             choice = asking.check_choice(kind, name, address, pupil, count, settings)
-        except InputError as error:  # no message of its own: a choice is incomplete while it is being made
+        except InputError as error:  # shown in the estimate only, because the choice may be incomplete
             return {estimate: shown.note(str(error), "warning"), start: gr.update(interactive=False)}
         weak = asking.WEAK if run.finds_entities and choice.annotator == asking.EMBEDDED else ""
         said = shown.table(asking.estimate(run, choice)) + shown.note(weak, "warning")
@@ -192,12 +192,14 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         typed: str,
         login: gr.OAuthToken | None,
     ) -> Update:
-        """Starts the run, or puts it into the queue."""
+        """Starts the run, or adds it to the queue."""
         run = _described(place, run_id)
         if run.state in UNDER_WAY:
             return look(run_id)
         if run.state != DRAFT:
-            raise InputError("This run has begun already. Press Go on, or read the data again to make another one.")
+            raise InputError(
+                "This run has already started. Press Continue, or read the data again to make another run."
+            )
         choice = asking.check_choice(kind, name, address, pupil, count, settings)
         secrets = asking.secrets_of(choice, own_token(login, typed), secret)
         asking.write_request(run, choice, settings)
@@ -210,7 +212,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     @telling
     def stop_run(run_id: str) -> Update:
-        """Stops the run; what is finished stays, and it can go on later."""
+        """Stops the run. Finished rounds are kept, and the run can be continued."""
         place.runner.stop(run_id)
         return look(run_id)
 
@@ -218,7 +220,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     @telling
     def go_on_with_run(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
-        """Lets a stopped run go on where it was; no answer is asked for twice."""
+        """Continues a stopped run. No answer is paid for twice."""
         resume(place, place.store.read(run_id), own_token(login, typed), secret)
         return look(run_id)
 
@@ -227,10 +229,10 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     @telling
     def use_doubtful_answers(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
-        """Lets a run go on that stopped because the annotator's answers look independent of the texts."""
+        """Continues a run that stopped because the answers of the annotator look independent of the texts."""
         run = place.store.read(run_id)
         if run.state != DOUBTFUL:
-            raise InputError("This run does not wait for a confirmation of its answers.")
+            raise InputError("This run does not need a confirmation of its answers.")
         asking.confirm_answers(run)
         resume(place, run, own_token(login, typed), secret)
         return look(run_id)
@@ -242,7 +244,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     results.click(lambda: page.go_to(RESULTS), None, page.steps, api_visibility="private")
 
     def tell_status(run_id: str) -> str:
-        """How the run goes on, as JSON: state, message, runs before it, and the last line of its progress."""
+        """Returns the progress of the run as JSON: state, message, runs before it, and its last progress event."""
         run = place.store.read(run_id)
         events = read_progress(run.output / PROGRESS)
         waiting = place.runner.position(run) if run.state == WAITING else 0
@@ -252,7 +254,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     gr.api(telling(tell_status), api_name="status")
 
     def estimate_again(run_id: str, *choice: Any) -> Update:
-        """The estimate of a run that was set up before the page was opened."""
+        """Estimates a run that was set up before the page was opened."""
         if not run_id:
             return {estimate: gr.skip()}
         run = place.store.read(run_id)
@@ -260,7 +262,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             return forget_estimate()
         try:
             return estimate_run(run_id, *choice)
-        except gr.Error as error:  # no message of its own: nobody asked for an estimate now
+        except gr.Error as error:  # shown in the estimate only, because the visitor did not ask for it
             return {
                 estimate: shown.note(html.unescape(str(error.message)), "problem"),
                 start: gr.update(interactive=False),
@@ -270,12 +272,12 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
 
 def key_field() -> gr.Textbox:
-    """A field for the key of a visitor's endpoint."""
-    return gr.Textbox(label="Key of the endpoint, if it wants one", type="password", visible=False)
+    """Returns a field for the key of the visitor's endpoint."""
+    return gr.Textbox(label="Key of the endpoint, if it needs one", type="password", visible=False)
 
 
 def forget_secrets(used: Any, *fields: gr.Textbox) -> None:
-    """Empties fields with a token or key after the event that used them; Gradio then forgets them too."""
+    """Empties fields with a token or key after the event that used them, so that Gradio does not keep them."""
     used.success(
         lambda: [""] * len(fields) if len(fields) > 1 else "",
         None,
@@ -286,19 +288,19 @@ def forget_secrets(used: Any, *fields: gr.Textbox) -> None:
 
 
 def wants_key(run: Run) -> bool:
-    """Whether a run calls an endpoint of the visitor's, whose key the Space has not kept."""
+    """Returns whether a run calls the visitor's endpoint, whose key the Space does not keep."""
     return bool(run.choice.get("choice", {}).get("annotator") == asking.OWN_URL)
 
 
 def resume(place: Place, run: Run, token: str | None, key: str, arguments: Sequence[str] | None = None) -> None:
-    """Lets a run go on.
+    """Continues a run.
 
     Args:
-        place (`Place`): Where runs live.
-        run (`Run`): A run that was started once.
-        token (`str`, *optional*): The visitor's token.
-        key (`str`): Key of the visitor's endpoint.
-        arguments (`Sequence[str]`, *optional*): Further words for its command line, kept for later.
+        place (`Place`): The settings, runs and processes.
+        run (`Run`): A run that was started before.
+        token (`str`, *optional*): The token of the visitor.
+        key (`str`): The key of the visitor's endpoint.
+        arguments (`Sequence[str]`, *optional*): Further arguments for its command line, which are stored.
     """
     if "choice" not in run.choice:
         raise InputError("This run was never started.")
@@ -314,8 +316,8 @@ def _status(place: Place, run: Run, has_begun: bool) -> str:
         return ""
     if run.state == WAITING:
         before = place.runner.position(run)
-        said = f"{counted(before, 'run')} before yours" if before else "Yours is next"
-        return shown.note(f"Waiting: {said}. You can close this page and come back to its address.")
+        said = f"{counted(before, 'run')} before yours" if before else "yours is next"
+        return shown.note(f"Waiting: {said}. You can close this page and return to its address.")
     if run.state == RUNNING:
         if place.runner.is_stopping(run.id):
             return shown.note("Stopping …")
@@ -323,31 +325,30 @@ def _status(place: Place, run: Run, has_begun: bool) -> str:
         beginning = "" if has_begun else "Loading the models. "
         return shown.note(
             f"{beginning}Running for {minutes:.0f} of at most {place.settings.run_minutes:g} minutes. You can close "
-            "this page and come back to its address: whoever knows it can see the run, so keep it to yourself."
+            "this page and return to its address. Anyone who knows the address can see the run, so keep it secret."
         )
     message = run.message or "Finished."
     if run.state == DOUBTFUL:
         message += (
-            " The run stopped before the training; no answer is lost. If these answers are right for your texts, "
-            "press Use these answers. If they are not, press Start over and describe the labels better, or choose "
-            "another annotator."
+            " The run stopped before the training, and all answers are kept. If the answers are right, press Use "
+            "these answers. Otherwise press Start over and describe the labels better, or choose another annotator."
         )
     return shown.note(message, _KINDS[run.state])
 
 
 def _about(kind: str) -> str:
     if kind == asking.EMBEDDED:
-        said = "A sentence-embedding model on this machine compares texts with descriptions. Free; no text leaves."
+        said = "A sentence embedding model on this machine compares texts with descriptions. Free; no text is sent."
     elif kind == asking.PROVIDER:
         login = "your own login" if HAS_LOGIN else "your own token"
         said = f"A chat model of the Hugging Face inference providers, paid through {login}. It reads your texts."
     else:
-        said = "Any OpenAI-compatible server on the internet. It reads your texts. Your key is kept in memory only."
+        said = "Any OpenAI-compatible public server. It reads your texts. Your key is kept in memory only."
     return shown.note(said)
 
 
 def _described(place: Place, run_id: str) -> Run:
     run = place.store.read(run_id) if run_id else None
     if run is None or not run.task:
-        raise InputError("Bring data and describe the task first.")
+        raise InputError("Read the data and describe the task first.")
     return run

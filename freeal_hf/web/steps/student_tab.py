@@ -1,4 +1,4 @@
-"""The tab of the results in which the new student answers."""
+"""The tab of the results for predictions of the trained student."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @functools.lru_cache(maxsize=2)
 def _classifier(student: str, trained: float) -> "Classifier":
-    """A student of a run; loaded again after another round trained a new one."""
+    """Loads the student of a run. The time of its training is part of the cache key."""
     from freeal_hf.prediction.classifier import Classifier
 
     return Classifier(student)
@@ -28,7 +28,7 @@ def _classifier(student: str, trained: float) -> "Classifier":
 
 @functools.lru_cache(maxsize=2)
 def _tagger(student: str, trained: float) -> "EntityTagger":
-    """The same for a student that finds entities."""
+    """Loads a student that finds entities, in the same way."""
     from freeal_hf.prediction.tagger import EntityTagger
 
     return EntityTagger(student)
@@ -36,10 +36,10 @@ def _tagger(student: str, trained: float) -> "EntityTagger":
 
 @dataclass(frozen=True)
 class StudentTab:
-    """What the step needs of this tab.
+    """The objects of this tab that the step uses.
 
     Args:
-        fill (`Callable`): Prepares the tab for the student of a run.
+        fill (`Callable`): The function that prepares the tab for the student of a run.
         filled (`list`): The components that it fills.
     """
 
@@ -50,20 +50,20 @@ class StudentTab:
 def build(place: Place, page: Page) -> StudentTab:
     """Adds the tab to the page."""
     with gr.Column() as for_labels:
-        text = gr.Textbox(label="A text of yours", lines=3, elem_id="try-text")
-        ask = gr.Button("Ask the student", variant="primary", elem_id="try")
-        answer = gr.Label(label="What the student says", num_top_classes=6, elem_id="try-answer")
+        text = gr.Textbox(label="Text", lines=3, elem_id="try-text")
+        ask = gr.Button("Predict", variant="primary", elem_id="try")
+        answer = gr.Label(label="Prediction", num_top_classes=6, elem_id="try-answer")
     with gr.Column(visible=False) as for_entities:
-        sentence = gr.Textbox(label="A text of yours", lines=3, elem_id="try-sentence")
-        find = gr.Button("Ask the student", variant="primary", elem_id="try-entities")
-        found = gr.HighlightedText(label="What the student finds", elem_id="try-found", elem_classes="entities")
+        sentence = gr.Textbox(label="Text", lines=3, elem_id="try-sentence")
+        find = gr.Button("Predict", variant="primary", elem_id="try-entities")
+        found = gr.HighlightedText(label="Prediction", elem_id="try-found", elem_classes="entities")
 
     @telling
     def try_student(run_id: str, tried: str) -> dict[str, float]:
-        """Labels a text with the new student."""
+        """Predicts the label of a text with the trained student."""
         run = _tried(place, run_id, tried)
         if run.finds_entities:
-            raise InputError("The student of this run finds entities: ask find_entities.")
+            raise InputError("The student of this run finds entities: use find_entities.")
         student = run.output / STUDENT
         classifier = _classifier(str(student), student.stat().st_mtime)
         likely = classifier.probabilities([tried[: place.settings.max_characters]])[0]
@@ -73,10 +73,10 @@ def build(place: Place, page: Page) -> StudentTab:
 
     @telling
     def find_entities(run_id: str, tried: str) -> dict[str, Any]:
-        """Finds the entities of a text with the new student."""
+        """Finds the entities of a text with the trained student."""
         run = _tried(place, run_id, tried)
         if not run.finds_entities:
-            raise InputError("The student of this run labels whole texts: ask try_student.")
+            raise InputError("The student of this run labels texts: use try_student.")
         student = run.output / STUDENT
         tagger = _tagger(str(student), student.stat().st_mtime)
         tried = tried[: place.settings.max_characters]
@@ -101,5 +101,5 @@ def _tried(place: Place, run_id: str, text: str) -> Run:
     if not run.has_results:
         raise InputError("No round is finished yet.")
     if not text.strip():
-        raise InputError("Type a text first.")
+        raise InputError("Enter a text first.")
     return run

@@ -1,4 +1,4 @@
-"""The second step of the page: what is to be found, which labels or types there are, and what each means."""
+"""The second step of the page: the kind of task, and the labels or types with their descriptions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from freeal_hf.web.store import DRAFT, Run
 
 LABELS, ENTITIES = "One label per text", "Named entities in the text"
 
-_BEGUN = "This run has begun with this task. Press Start over to describe another one."
+_BEGUN = "This run has started with this task. Press Start over to describe another one."
 _EMPTY = [["", "", ""], ["", "", ""]]
 _UNUSED = (
-    "Your true labels are one a text, or tags of a text that is not split into words: they are not used here. Tags "
-    "need the words that they belong to, a list in each row of JSON or Parquet."
+    "Your true labels are not used here, because they are not tags of words. Tags need the words to which they "
+    "belong, as a list in each row of a JSON or Parquet file."
 )
 _EXAMPLE_MARKS = {LABELS: " For example: ", ENTITIES: ", such as "}
 
 Described = tuple[str, list[list[str]]]
-"""What is to be decided or found, and a row for each label or type: name, what it means, an example."""
+"""The description of the task, and a row for each label or type: name, meaning, example."""
 
 
 @dataclass(frozen=True)
 class _Words:
-    """What the step says for a kind of task."""
+    """The texts of the step for a kind of task."""
 
     question: str
     placeholder: str
@@ -40,29 +40,29 @@ class _Words:
 
 _WORDS = {
     LABELS: _Words(
-        "What is to be decided about a text?",
+        "What should be decided about a text?",
         "What did the reviewer think of the film?",
-        "Describe each label as you would to a person: the annotator reads it. An example helps.",
-        "Labels: one a row",
+        "Describe each label as for a person, because the annotator reads the description. Examples help.",
+        "Labels, one in each row",
         ["label", "what it means", "an example"],
     ),
     ENTITIES: _Words(
-        "What is to be found in a text?",
+        "What should be found in a text?",
         "Chemicals and diseases named in medical abstracts.",
-        "Describe each type of entity as you would to a person: the annotator reads it. Terms as examples help.",
-        "Types of entities: one a row",
-        ["type", "what it means", "examples, with commas"],
+        "Describe each type of entity as for a person, because the annotator reads the description. Examples help.",
+        "Types of entities, one in each row",
+        ["type", "what it means", "examples, separated by commas"],
     ),
 }
 
 
 @dataclass(frozen=True)
 class TaskStep:
-    """What other steps need of this one.
+    """The objects of this step that other steps use.
 
     Args:
         described (`Any`): The event after which the task is described.
-        fill (`Any`): Function that tells the task of a run, or what it may be.
+        fill (`Any`): The function that shows the task of a run, or a proposal.
         fields (`list`): The components that it fills.
     """
 
@@ -75,13 +75,13 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
     """Adds the step to the page.
 
     Args:
-        place (`Place`): Where runs live.
-        page (`Page`): Shared components.
-        chosen: The event after which the columns are chosen.
+        place (`Place`): The settings, runs and processes.
+        page (`Page`): The shared components.
+        chosen (`Any`): The event after which the columns are chosen.
     """
     words = _WORDS[LABELS]
     begun = gr.HTML(shown.note(_BEGUN), visible=False)
-    kind = gr.Radio(list(_WORDS), value=LABELS, label="What is to be found?", elem_id="task-kind")
+    kind = gr.Radio(list(_WORDS), value=LABELS, label="Kind of task", elem_id="task-kind")
     unused = gr.HTML(visible=False, elem_id="unused-gold")
     description = gr.Textbox(
         label=words.question, placeholder=words.placeholder, lines=2, elem_id="task-description", interactive=True
@@ -141,7 +141,7 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
     )
 
     def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> Update:
-        """Keeps what was typed; what was only proposed for the other kind makes room for what this one may be."""
+        """Keeps the entered values. Values that were proposed for the other kind are replaced by a new proposal."""
         run = place.store.read(run_id) if run_id else None
         other = LABELS if wanted == ENTITIES else ENTITIES
         is_proposed = run is not None and (decided, rows) == _proposed(run, other)
@@ -160,10 +160,10 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
 
     @telling
     def describe_task(run_id: str, decided: str, rows: list[list[str]], wanted: str) -> None:
-        """Settles on labels or types of entities, a row each: name, what it means, examples, which may be empty."""
+        """Sets the labels or types of entities, with a row for each: name, meaning, examples (can be empty)."""
         run = place.store.read(run_id)
         if run.state != DRAFT:
-            raise InputError("This run has begun with its labels; read the data again to make another one.")
+            raise InputError("This run has started with its labels; read the data again to make another run.")
         task = _task(wanted, decided, rows, place.settings.max_labels)
         _check_texts(run, task)
         place.store.update(run_id, task=task.to_dict())
@@ -178,7 +178,7 @@ def _described(run: Run) -> Described:
 
 
 def _proposed(run: Run, wanted: str) -> Described:
-    """What the data say that a task of this kind may be."""
+    """Returns a proposal for a task of this kind, from the data."""
     if run.data.get("source") == reading.EXAMPLE:
         task: Task = reading.example_entities() if wanted == ENTITIES else reading.example_task()
         return task.description, _rows(task.descriptions, _EXAMPLE_MARKS[wanted])
@@ -198,31 +198,32 @@ def _task(wanted: str, description: str, rows: Sequence[Sequence[str]], max_labe
         name, meaning, example = ([str(cell or "").strip() for cell in row] + ["", "", ""])[:3]
         if not name:
             if meaning or example:
-                raise InputError(f"The row with {(meaning or example)!r} has no {what}; give it a name, or empty it.")
+                raise InputError(f"The row with {(meaning or example)!r} has no {what}; add a name, or empty the row.")
             continue
         if name in labels:
-            raise InputError(f"{what.capitalize()} {name!r} stands in two rows; name every {what} once.")
+            raise InputError(f"The {what} {name!r} is in two rows; each {what} must be there once.")
         labels[name] = f"{meaning}{_EXAMPLE_MARKS[wanted]}{example}".lstrip(" ,") if example else meaning
     if len(labels) > max_labels:
         raise InputError(f"There are {len(labels)} {what}s; the limit is {max_labels}.")
+
     if wanted == ENTITIES:
         if not labels:
-            raise InputError("Name at least one type of entity, one in each row of the table.")
+            raise InputError("Enter at least one type of entity, one in each row of the table.")
         return TokenClassification(labels, description)
     if len(labels) < 2:
-        raise InputError("Name at least two labels, one in each row of the table.")
+        raise InputError("Enter at least two labels, one in each row of the table.")
     return TextClassification(labels, description)
 
 
 def _check_texts(run: Run, task: Task) -> None:
-    """Says now what the run would say: gold values that are no label, no usable text, fewer texts than labels."""
+    """Checks the texts like the run: gold values must be labels, and there must be enough usable texts."""
     if not run.texts.is_file():
         raise InputError("Choose the columns of the data first.")
     if run.data.get("has_words") and isinstance(task, TextClassification):
         raise InputError(
-            "Your data hold lists of words, in which entities can be found; for one label per text choose a column of "
-            "whole texts in the step Data."
+            "Your data have lists of words, in which entities can be found. For one label per text, choose a column "
+            "of texts in the step Data."
         )
     different = set(read_texts(run, task)["text"])
     if len(different) < task.num_labels:
-        raise InputError(f"There are fewer different texts than labels ({task.num_labels}); bring more texts.")
+        raise InputError(f"There are fewer different texts than labels ({task.num_labels}); use more texts.")

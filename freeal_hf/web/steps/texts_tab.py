@@ -1,4 +1,4 @@
-"""The tab of the results that shows texts with their entities: the annotator's beside the final ones."""
+"""The tab of the results that shows texts with the entities of the annotator and the final entities."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class _Slot:
 
 @dataclass(frozen=True)
 class TextsTab:
-    """What the step needs of this tab.
+    """The objects of this tab that the step uses.
 
     Args:
-        fill (`Callable`): Shows the first texts of results; without results nothing.
+        fill (`Callable`): The function that shows the first texts of results, if there are any.
         filled (`list`): The components that it fills.
     """
 
@@ -37,8 +37,8 @@ class TextsTab:
 def build(place: Place, page: Page) -> TextsTab:
     """Adds the tab to the page."""
     gr.HTML(
-        "<p>The annotator's last answer beside the final entities. Where annotator and student differ, correct them "
-        "under Review and correct.</p>"
+        "<p>The last entities of the annotator and the final entities. Correct them in the tab Review and correct if "
+        "annotator and student differ.</p>"
     )
     which = gr.Radio(
         [entities.ALL, entities.DIFFERENT], value=entities.ALL, label="Which texts", elem_id="which-texts"
@@ -68,10 +68,10 @@ def build(place: Place, page: Page) -> TextsTab:
 
     @telling
     def show_entities(run_id: str, chosen: str, wanted: float) -> Update:
-        """A page of texts: its number, what is on it, and of each text the annotator's and the final entities."""
+        """Returns a page of texts: its number, a description, and the entities of the annotator and final entities."""
         run = place.store.read(run_id)
         if not run.finds_entities:
-            raise InputError("This run labels whole texts; it finds no entities.")
+            raise InputError("This run labels texts and has no entities.")
         if not run.has_results:
             raise InputError("No round is finished yet.")
         return page_of(reviewing.load_results(run), chosen, wanted)
@@ -108,7 +108,7 @@ def build(place: Place, page: Page) -> TextsTab:
             said: shown.aside(f"Page {number:,} of {pages:,}" if len(rows) else "There is no such text."),
         }
         for slot, row in zip(slots, rows.itertuples(), strict=False):
-            about = ["clean" if row.is_clean else "noisy: an entity is in doubt", row.note]
+            about = ["clean" if row.is_clean else "noisy: an entity may be wrong", row.note]
             update[slot.whole] = gr.update(visible=True)
             update[slot.about] = shown.aside(" · ".join(filter(None, about)))
             update[slot.annotator] = entities.highlighted(row.text, row.annotator_spans)
@@ -119,7 +119,7 @@ def build(place: Place, page: Page) -> TextsTab:
         if found is None:
             return {which: entities.ALL, current: 1, said: "", **_without_text(slots)}
         update = page_of(found, entities.ALL, 1)
-        colours = pictures.colours(found.label_names)  # later pages keep them
+        colours = pictures.colours(found.label_names)  # used for all pages
         for part in (part for slot in slots for part in (slot.annotator, slot.final)):
             update[part] = gr.update(value=update[part], color_map=colours)
         return {which: entities.ALL, **update}
@@ -128,7 +128,7 @@ def build(place: Place, page: Page) -> TextsTab:
 
 
 def _without_text(slots: Sequence[_Slot]) -> Update:
-    """Hides the slots for which there is no text."""
+    """Hides the slots without a text."""
     update: Update = {}
     for slot in slots:
         update |= {slot.whole: gr.update(visible=False), slot.about: "", slot.annotator: None, slot.final: None}

@@ -1,4 +1,4 @@
-"""Prompts and answers: what the model is shown, and how whatever it says is read."""
+"""Prompts, and the parsing of answers."""
 
 import json
 import re
