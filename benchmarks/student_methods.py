@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
+from freeal_hf.labels.metrics import calibration_error
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import EVAL_COLUMNS, LengthGroupedSampler, TwoViewCollator, tokenize
 from freeal_hf.training.student import build_student
@@ -36,6 +37,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "class_balance": {"class_balance": 1.0},
     "token_dropout_view": {"second_view": "token_dropout"},
     "agreement": {"agreement_confidence": 0.9},
+    "not_calibrated": {"calibration_share": 0.0},
+    "calibrated_on_20": {"calibration_share": 0.2},
 }
 
 
@@ -82,6 +85,7 @@ class Outcome:
     """What one cell gave; accuracies in [0, 1], one record per epoch for methods that select.
 
     `held_out_accuracy` is the agreement with the noisy labels of the held-out rows: all that may choose between runs.
+    `test_confidence` is the mean confidence on test texts, `calibration_error` the expected calibration error there.
     """
 
     test_accuracy: float
@@ -89,6 +93,8 @@ class Outcome:
     held_out_accuracy: float
     seconds: float
     processor_seconds: float
+    test_confidence: float = float("nan")
+    calibration_error: float = float("nan")
     diary: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -134,16 +140,21 @@ def run_cell(cell: Cell, data: Path) -> Outcome:
     wall, processor = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         trainer, diary = train_cell(corpus, cell, folder)
-        test, transductive, held_out = (
+        logits = predict(trainer, corpus.test)
+        transductive, held_out = (
             predict(trainer, texts).argmax(-1)
-            for texts in (corpus.test, corpus.dataset(corpus.train), corpus.dataset(corpus.labelled(corpus.held_out)))
+            for texts in (corpus.dataset(corpus.train), corpus.dataset(corpus.labelled(corpus.held_out)))
         )
+    is_right = logits.argmax(-1) == np.array(corpus.test["label"])
+    confidences = torch.from_numpy(logits).float().softmax(-1).amax(-1).double().numpy()
     return Outcome(
-        test_accuracy=float((test == np.array(corpus.test["label"])).mean()),
+        test_accuracy=float(is_right.mean()),
         transductive_accuracy=float((transductive == corpus.gold[corpus.train]).mean()),
         held_out_accuracy=float((held_out == corpus.noisy[corpus.labelled(corpus.held_out)]).mean()),
         seconds=time.monotonic() - wall,
         processor_seconds=time.process_time() - processor,
+        test_confidence=float(confidences.mean()),
+        calibration_error=calibration_error(confidences, is_right) or 0.0,
         diary=diary,
     )
 

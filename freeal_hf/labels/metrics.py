@@ -150,15 +150,47 @@ def accuracy(predictions: np.ndarray, gold: np.ndarray) -> float | None:
     return float(scores["accuracy"])
 
 
-def score_round(labels: datasets.Dataset) -> dict[str, float | None]:
-    """The quality figures of a round's data set, as they stand in `metrics.json`.
+def calibration_error(confidences: np.ndarray, is_right: np.ndarray, *, bins: int = 15) -> float | None:
+    """Expected calibration error: how far confidences are from the share of right predictions.
+
+    The predictions are divided into bins of equal width by their confidence. The result is the mean over predictions
+    of the distance between the mean confidence and the accuracy of their bin. It is too high for few predictions,
+    because chance moves the accuracy of a small bin.
+
+    Source: Naeini et al. (AAAI 2015); Guo et al. (ICML 2017), equation 3.
 
     Args:
-        labels (`Dataset`): A round's data set; without a column `gold` the accuracies are `None`.
+        confidences (`np.ndarray` of shape `(n,)`): Probability that each prediction is right, NaN where it is unknown.
+        is_right (`np.ndarray` of shape `(n,)`): Whether it is.
+        bins (`int`, *optional*, defaults to 15): Number of bins.
 
     Returns:
-        `dict`: `annotator_accuracy`, `student_accuracy`, `label_accuracy`, `estimated_label_accuracy`,
-        `clean_fraction`, `clean_accuracy`.
+        `float`, *optional*: A share between 0 and 1, `None` where no confidence is known.
+
+    Example:
+
+        >>> calibration_error(np.array([0.9, 0.9, 0.9, 0.9]), np.array([True, True, True, False]))
+        0.15
+    """
+    known = ~np.isnan(confidences)
+    if not known.any():
+        return None
+    confidences, is_right = confidences[known], is_right[known]
+    bin_of = np.minimum((confidences * bins).astype(int), bins - 1)
+    surplus = np.bincount(bin_of, confidences - is_right, minlength=bins)
+    return round(float(np.abs(surplus).sum() / len(confidences)), 12)
+
+
+def score_round(labels: datasets.Dataset) -> dict[str, float | None]:
+    """The quality figures of a round's dataset, as they stand in `metrics.json`.
+
+    Args:
+        labels (`Dataset`): A round's dataset. Without a column `gold` there are no accuracies and calibration errors:
+            they are `None`.
+
+    Returns:
+        `dict`: `annotator_accuracy`, `student_accuracy`, `student_calibration_error`, `label_accuracy`,
+        `label_calibration_error`, `estimated_label_accuracy`, `clean_fraction`, `clean_accuracy`.
     """
     final = np.asarray(labels["label"][:])
     clean = np.asarray(labels["is_clean"][:], dtype=bool)
@@ -169,10 +201,18 @@ def score_round(labels: datasets.Dataset) -> dict[str, float | None]:
     asked = ~human | (annotator != NO_LABEL)
     learnt = np.where(human, final, annotator)
     confidence = np.asarray(labels["label_confidence"][:], dtype=float)[final != NO_LABEL]
+
+    def miscalibration(of: str, found: np.ndarray, rows: np.ndarray) -> float | None:
+        rows = rows & (gold != NO_LABEL) & (found != NO_LABEL)
+        return calibration_error(np.asarray(labels[of][:], dtype=float)[rows], (found == gold)[rows])
+
+    student = np.asarray(labels["student_label"][:])
     return {
         "annotator_accuracy": accuracy(annotator[asked], gold[asked]),
-        "student_accuracy": accuracy(np.asarray(labels["student_label"][:]), gold),
+        "student_accuracy": accuracy(student, gold),
+        "student_calibration_error": miscalibration("student_confidence", student, np.ones(len(gold), dtype=bool)),
         "label_accuracy": accuracy(final, gold),
+        "label_calibration_error": miscalibration("label_confidence", final, ~human),
         "estimated_label_accuracy": float(confidence.mean()) if len(confidence) else None,
         "clean_fraction": float(clean.mean()),
         "clean_accuracy": accuracy(learnt[clean], gold[clean]),

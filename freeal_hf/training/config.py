@@ -77,6 +77,13 @@ class FreeALConfig(TrainingArguments):
         agreement_confidence (`float`, *optional*, defaults to 1.0):
             A sample is also clean if the student gives its label at least this probability. 1 disables this rule.
 
+        calibration_share (`float`, *optional*):
+            The share of the labels of each class that is held out: at most 1,000 labels, and none if they were fewer
+            than 20. The student learns these texts as texts without a label. Its predictions for them select the
+            temperature by which its logits are divided, which becomes a part of its weights. Labels with `is_trusted`
+            are never held out. By default that of the objective (0.1 for `soft_targets`, 0 for the others); 0 leaves
+            the student as it is. It has no effect on token classification and with a `compute_loss_func`.
+
         > Parameters that control the loss
 
         objective (`str`, *optional*, defaults to `"soft_targets"`):
@@ -192,6 +199,13 @@ class FreeALConfig(TrainingArguments):
         default=1.0,
         metadata={"help": "A label is also clean if the student gives it this probability (1 = off). Source: ProMix."},
     )
+    calibration_share: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of the labels that is held out to calibrate the student (0.1; 0 = no calibration). "
+            "Source: Guo et al. 2017."
+        },
+    )
     objective: str = field(
         default="soft_targets",
         metadata={
@@ -284,7 +298,7 @@ class FreeALConfig(TrainingArguments):
         for name, least in _LEAST.items():
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least {least}")
-        for name in ("prediction_momentum", "token_dropout", "dropout"):
+        for name in ("prediction_momentum", "token_dropout", "dropout", "calibration_share"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
 

@@ -55,7 +55,7 @@ class TrainingStep:
         rows, is_sample = len(places), places >= 0
         index, ramp = places[is_sample], targets.ramp(epoch)
         is_clean, distributions, weights = (
-            targets.is_clean[index],
+            targets.is_taught[index],
             targets.distributions[index],
             targets.weights[index],
         )

@@ -19,6 +19,9 @@ from freeal_hf.training.selection import Selection, SelectionRules, select_clean
 from freeal_hf.training.token_selection import corrected_guesses, select_clean_words
 from freeal_hf.training.training_set import TrainingSet
 
+# Fewer texts than the first number say nothing about a temperature, and more than the second hardly improve it.
+_FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1_000
+
 
 class Targets:
     """The target and the weight of each sample in the loss. They are updated by a selection after each epoch.
@@ -30,12 +33,15 @@ class Targets:
         num_classes (`int`): The number of classes.
         args (`FreeALConfig`): The training arguments.
         objective (`Objective`): The loss recipe, which computes the targets after a selection.
+        holds_out (`bool`, *optional*, defaults to `True`): Whether labels may be held out from the training.
 
     Attributes:
-        labels (`Tensor` of shape `[n]`): The noisy label of each sample; -1 means none.
+        labels (`Tensor` of shape `[n]`): The noisy label of each sample; -1 means none, or held out.
         distributions (`Tensor` of shape `[n, classes]`): The target of each sample.
         weights (`Tensor` of shape `[n]`): The weight of each sample in the loss.
         is_clean (`Tensor` of shape `[n]`): Whether each label is clean.
+        is_held_out (`NDArray` of shape `[n]`): Whether each label is held out, to calibrate the student.
+        is_taught (`Tensor` of shape `[n]`): Whether each label is clean and not held out.
         losses (`NDArray` of shape `[n]`): The cross-entropy of the averaged predictions in nats; NaN before the first
             selection and without a label.
         posterior (`NDArray` of shape `[n]`): The probability that each label is clean.
@@ -43,7 +49,15 @@ class Targets:
         warm_up_epochs (`int`): The number of epochs before the first selection.
     """
 
-    def __init__(self, samples: TrainingSet, num_classes: int, args: FreeALConfig, objective: Objective) -> None:
+    def __init__(
+        self,
+        samples: TrainingSet,
+        num_classes: int,
+        args: FreeALConfig,
+        objective: Objective,
+        *,
+        holds_out: bool = True,
+    ) -> None:
         self.samples, self.num_classes, self.args, self.objective = samples, num_classes, args, objective
         assert args.num_train_epochs is not None and args.prediction_momentum is not None  # by FreeALConfig
         usual = 2 if samples.words is None else max(2, int(args.num_train_epochs) // 2)
@@ -51,10 +65,26 @@ class Targets:
         self.memory = PredictionMemory(len(samples.labels), num_classes, args.prediction_momentum, args.device)
         self.losses: NDArray[np.float64] = np.full(len(samples.labels), np.nan)
         self.posterior: NDArray[np.floating] = np.zeros(len(samples.labels))
-        self.labels = torch.from_numpy(samples.labels).to(args.device)
-        self.is_clean = self.labels != NO_LABEL
+        share = objective.calibration_share if args.calibration_share is None else args.calibration_share
+        self.is_held_out = self._held_out(share if holds_out else 0.0)
+        self.labels = torch.from_numpy(np.where(self.is_held_out, NO_LABEL, samples.labels)).to(args.device)
+        self.is_clean = torch.from_numpy(samples.labels != NO_LABEL).to(args.device)
+        self.is_taught = self.labels != NO_LABEL
         self.distributions = F.one_hot(self.labels.clamp_min(0), num_classes).float()
-        self.weights = self.is_clean.float()
+        self.weights = self.is_taught.float()
+
+    def _held_out(self, share: float) -> NDArray[np.bool_]:
+        """Draws a share of the labels of each class, none of which is trusted; no label at all from a small corpus."""
+        labels = self.samples.labels
+        share = min(share, _MOST_HELD_OUT / len(labels))
+        held_out = np.zeros(len(labels), dtype=bool)
+        if self.samples.words is not None:
+            return held_out
+        order = np.random.default_rng(self.args.seed).permutation(len(labels))
+        for label in range(self.num_classes):
+            members = order[(labels[order] == label) & ~self.samples.is_trusted[order]]
+            held_out[members[: int(share * len(members))]] = True
+        return held_out if held_out.sum() >= _FEWEST_HELD_OUT else np.zeros(len(labels), dtype=bool)
 
     def begin(self, embeddings: NDArray[np.float32], reduce: Callable[[Tensor], Tensor]) -> None:
         """Starts the averaged predictions with those of a probe that has not seen the labels that it predicts.
@@ -116,6 +146,9 @@ class Targets:
     def _renew(self, is_clean: NDArray[np.bool_]) -> None:
         args, device, words = self.args, self.args.device, self.samples.words
         self.is_clean = torch.from_numpy(is_clean).to(device)
+        is_hidden = torch.from_numpy(self.is_held_out).to(device)
+        self.is_taught = self.is_clean & ~is_hidden
+        posterior = torch.from_numpy(self.posterior).to(device, torch.float32)
         guesses = self.memory.average
         if words is not None:
             corrected = corrected_guesses(
@@ -125,8 +158,8 @@ class Targets:
         known = Evidence(
             labels=self.labels,
             guesses=guesses,
-            posterior=torch.from_numpy(self.posterior).to(device, torch.float32),
-            is_clean=self.is_clean,
+            posterior=torch.where(is_hidden, 0.0, posterior),
+            is_clean=self.is_taught,
             is_trusted=torch.from_numpy(self.samples.is_trusted).to(device),
         )
         self.distributions, self.weights = self.objective.targets(known, args)

@@ -24,6 +24,7 @@ from transformers.trainer_utils import TrainOutput
 
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import OUTSIDE
+from freeal_hf.training.calibration import at_temperature, fit_temperature, fold_temperature
 from freeal_hf.training.callbacks import TrainingHooks
 from freeal_hf.training.card import write_card
 from freeal_hf.training.checkpoints import checkpoint_to_resume, gathered_weights, load_selection, save_selection
@@ -180,7 +181,7 @@ class FreeALTrainer(Trainer):
                     no_label=IGNORED if own_loss else NO_LABEL,  # Trainer does not count -100 in num_items_in_batch
                 )
             self.train_dataset = self._samples.rows
-            self.targets = Targets(self._samples, self.num_labels, args, self._objective)
+            self.targets = self._first_targets()
         self.eval_dataset = self._prepare_eval(eval_dataset)
 
     # ---- Model ----
@@ -316,9 +317,14 @@ class FreeALTrainer(Trainer):
     def _sum_over_processes(self, value: Tensor) -> Tensor:
         return self.accelerator.reduce(value.clone(), reduction="sum")
 
+    def _first_targets(self) -> Targets:
+        # A loss of the user's reads the labels of the rows, all of them.
+        holds_out = self.compute_loss_func is None
+        return Targets(self._samples, self.num_labels, self.args, self._objective, holds_out=holds_out)
+
     def _begin_training(self) -> None:
         # Created for each training: a second training starts from zero, and a search changes the arguments.
-        self.targets = Targets(self._samples, self.num_labels, self.args, self._objective)
+        self.targets = self._first_targets()
         self._parts.begin(self.state.global_step)
         self._is_training = True
         if self._checkpoint is not None:
@@ -339,7 +345,13 @@ class FreeALTrainer(Trainer):
                 self.log(self.targets.select())
 
     def _finish_training(self) -> None:
-        self.selection = self.targets.selection(*self._score_training_set())
+        probabilities, embeddings = self._score_training_set()
+        held_out = self.targets.is_held_out
+        if held_out.any():
+            temperature = fit_temperature(probabilities[held_out], self._samples.labels[held_out])
+            if fold_temperature(self.accelerator.unwrap_model(self.model), temperature):
+                probabilities = at_temperature(probabilities, temperature)
+        self.selection = self.targets.selection(probabilities, embeddings)
 
     def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return score_training_set(self, self._samples, self._encoder, self.num_labels)

@@ -51,6 +51,7 @@ def test_the_published_recipe_is_the_default_one_with_the_published_settings(tra
         "noisy_weight": 0.0,
         "mixup_clean_only": True,
         "ramp_up_epochs": 10.0,
+        "calibration_share": 0.0,
     }
     by_settings, by_name = train(**published), train(recipe="freeal")
     assert parts_logged(by_name) == {"supervised_loss", "consistency_loss", "mixup_loss"}

@@ -80,6 +80,7 @@ class Objective(ABC):
         reads_second_view (`bool`): Whether the student reads a second view of each text, which doubles the cost of a
             step.
         starts_with_probe (`bool`): Whether the averaged predictions can start with those of a probe.
+        calibration_share (`float`): The default of [`FreeALConfig.calibration_share`]; with 0 all labels are taught.
 
     Example:
 
@@ -95,6 +96,7 @@ class Objective(ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}
     reads_second_view: ClassVar[bool] = False
     starts_with_probe: ClassVar[bool] = True
+    calibration_share: ClassVar[float] = 0.0
 
     @abstractmethod
     def parts(self, batch: Batch, args: "FreeALConfig") -> dict[str, Tensor]:

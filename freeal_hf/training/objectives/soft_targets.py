@@ -24,6 +24,7 @@ class SoftTargets(FreeALObjective):
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {"prediction_momentum": 0.7, "clean_threshold": 0.5, "ramp_up_epochs": 2.0}
+    calibration_share = 0.1
     starts_with_probe = True
 
     def targets(self, known: Evidence, args: "FreeALConfig") -> tuple[Tensor, Tensor]:
