@@ -1,12 +1,12 @@
-"""The configuration of a run, declared once.
+"""The configuration of a run. Each option is declared once, as a field of a dataclass.
 
-Each option is a field of a dataclass. Its metadata says everything else about it:
+The metadata of a field are:
 
-- `help`, `metavar`, `choices`, `type`, `action`, `flag`, `none` (what the help shows for a default of `None`): the
-  option on the command line;
-- `private`: never written to a file and never pushed, such as a token;
-- `local`: written to the run's folder and never pushed, such as where the data are;
-- `resumable`: may change when a run resumes.
+- `help`, `metavar`, `choices`, `type`, `action`, `flag`, and `none` (shown in the help for a default of `None`): the
+  option on the command line
+- `private`: the option is never written to a file and never pushed, such as a token
+- `local`: the option is written to the folder of the run and never pushed, such as the path of the data
+- `resumable`: the option can change if a run is resumed
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OF_THE_OWNER = {"local": True, "resumable": True}
-# Metadata of what is not declared in this module: fields that FreeALConfig inherits, and what a run notes.
+# Metadata of options that are not declared in this module: inherited fields of FreeALConfig, and records of a run.
 _NOT_DECLARED: Mapping[str, Mapping[str, bool]] = {
     "hub_token": {"private": True, "resumable": True},
     "push_to_hub_token": {"private": True, "resumable": True},
-    # They depend on the moment or the machine.
+    # These depend on the time or the machine.
     "logging_dir": {"private": True},
     "run_name": {"private": True},
     "local_rank": {"private": True},
@@ -46,10 +46,10 @@ _NOT_DECLARED: Mapping[str, Mapping[str, bool]] = {
     "disable_tqdm": {"resumable": True},
     "report_to": {"resumable": True},
 }
-# They say which devices and processes there are, and that is one state for the whole process.
+# These determine the devices and processes, which are a global state of the process.
 _PLACE = ("use_cpu", "ddp_backend", "ddp_timeout")
 NOTED = ("freeal_hf", "data_fingerprint")
-"""What `config.yaml` notes beside the options: the version, and which texts there were."""
+"""The records in `config.yaml` that are not options: the version, and the fingerprint of the texts."""
 
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 _REFINE = ("noisy", "all", "none")
@@ -60,11 +60,11 @@ QUOTINGS = ("csv", "none")
 
 
 def option(default: Any = None, **metadata: Any) -> Any:
-    """A field that is an option of the command line and of `config.yaml`.
+    """Declares a field that is an option of the command line and of `config.yaml`.
 
     Args:
-        default: Its default; a list or a dictionary is copied.
-        **metadata: What there is to say of it; see the top of this module.
+        default (`Any`, *optional*): The default. A list or a dictionary is copied.
+        **metadata: The metadata; see the docstring of this module.
     """
     if isinstance(default, (list, dict)):
         return field(default_factory=default.copy, metadata=metadata)
@@ -72,30 +72,36 @@ def option(default: Any = None, **metadata: Any) -> Any:
 
 
 def section(config: type[T], options: Mapping[str, Any]) -> T:
-    """A part of the configuration.
+    """Creates a section of the configuration.
 
     Args:
-        config (`type`): The dataclass of this part.
-        options (`Mapping`): Values by name of the option; those that are not of this part are ignored.
+        config (`type`): The dataclass of the section.
+        options (`Mapping`): The values by option name. Options of other sections are ignored.
 
     Returns:
-        The dataclass with the values that are given, and defaults.
+        `T`: The dataclass with the given values, and defaults.
+
+    Example:
+
+        >>> section(StudentConfig, {"student": "roberta-base", "shots": 5})
+        StudentConfig(student='roberta-base')
     """
     return config(**{item.name: options[item.name] for item in fields(config) if item.name in options})  # type: ignore[arg-type]
 
 
 @dataclass
 class ReadingConfig:
-    """Which texts there are and how their file is read. Everything but `data` has a default.
+    """The texts, and how their file is read.
 
     Args:
-        data (`str`, *optional*): File, folder, pattern, address, or id of a dataset on the Hub.
-        text_columns (`str` or `list[str]`, *optional*): Columns of the text; by default `text`.
-        id_column (`str`, *optional*): Column of unique ids; by default ids are made from the texts.
-        split (`str`, *optional*): Split of data that has several.
-        delimiter (`str`, *optional*): Field separator of a CSV file.
-        encoding (`str`, *optional*): Encoding of a text file.
-        quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts.
+        data (`str`, *optional*): A file, a folder, a pattern, an fsspec address, or a Hub dataset id.
+        text_columns (`str` or `list[str]`, *optional*): The columns of the text. Defaults to `text`.
+        id_column (`str`, *optional*): The column of unique ids. By default ids are made from the texts.
+        split (`str`, *optional*): The split of data with several splits. Defaults to `train`.
+        delimiter (`str`, *optional*): The separator of a CSV file. By default it is detected.
+        encoding (`str`, *optional*): The encoding of a text file. By default it is detected.
+        quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts. By default
+            they mark cells, and files in which quotes may join rows are refused.
     """
 
     data: str | None = option(
@@ -104,14 +110,14 @@ class ReadingConfig:
         local=True,
     )
     text_columns: str | list[str] | None = option(
-        help="column(s) of the text (default: text); repeatable. A name that contains commas is given as it is",
+        help="column(s) of the text (default: text); repeatable. A name can contain commas if there is such a column",
         metavar="A,B,...",
         action="append",
         local=True,
     )
     id_column: str | None = option(help="column of unique ids", none="made from the text", metavar="NAME", local=True)
-    split: str | None = option(help="split of data that has several", none="train", metavar="NAME", local=True)
-    delimiter: str | None = option(help="field separator of a CSV file", none="detected", metavar="X", local=True)
+    split: str | None = option(help="split of data with several splits", none="train", metavar="NAME", local=True)
+    delimiter: str | None = option(help="separator of a CSV file", none="detected", metavar="X", local=True)
     encoding: str | None = option(help="encoding of a text file", none="detected", metavar="NAME", local=True)
     quoting: str | None = option(
         help="whether quotes mark the cells of a CSV file, or are part of its texts",
@@ -123,26 +129,27 @@ class ReadingConfig:
 
 @dataclass
 class HumanReadingConfig:
-    """How files with labels that people gave are read.
+    """How files with human labels are read.
 
     Args:
-        human_delimiter (`str`, *optional*): Field separator.
-        human_encoding (`str`, *optional*): Encoding.
-        human_quoting (`str`, *optional*): What quotes are, as `quoting` of `ReadingConfig`.
-        allow_new_texts (`bool`, *optional*, defaults to `False`): Take labels of texts that are not in the data.
+        human_delimiter (`str`, *optional*): The separator. By default it is detected.
+        human_encoding (`str`, *optional*): The encoding. By default it is detected.
+        human_quoting (`str`, *optional*): The meaning of quotes, as `quoting` of `ReadingConfig`.
+        allow_new_texts (`bool`, *optional*, defaults to `False`): Whether to use labels of texts that are not in the
+            data.
     """
 
     human_delimiter: str | None = option(
-        help="field separator of human labels", none="detected", metavar="X", local=True, resumable=True
+        help="separator of human labels", none="detected", metavar="X", local=True, resumable=True
     )
     human_encoding: str | None = option(
         help="encoding of human labels", none="detected", metavar="NAME", local=True, resumable=True
     )
     human_quoting: str | None = option(
-        help="what quotes are in human labels, as --quoting", choices=QUOTINGS, local=True, resumable=True
+        help="meaning of quotes in human labels, as --quoting", choices=QUOTINGS, local=True, resumable=True
     )
     allow_new_texts: bool = option(
-        False, help="take human labels of texts that are not in the data", local=True, resumable=True
+        False, help="use human labels of texts that are not in the data", local=True, resumable=True
     )
 
 
@@ -151,81 +158,80 @@ class DataConfig(HumanReadingConfig, ReadingConfig):
     """All data of a run.
 
     Args:
-        gold_column (`str`, *optional*): Column of true labels, only used to score.
-        augmented_column (`str`, *optional*): Column with a paraphrase of each text.
-        human_labels (`list[str]`, *optional*): Files with labels that people gave.
-        examples (`list[str]`, *optional*): The same, of texts that need not be in the data.
-        test_data (`str`, *optional*): Texts with gold labels that the loop never sees.
+        gold_column (`str`, *optional*): The column of true labels, which are only used for scores.
+        augmented_column (`str`, *optional*): The column with a paraphrase of each text.
+        human_labels (`list[str]`, *optional*): Files with human labels.
+        examples (`list[str]`, *optional*): Files with human labels of texts that need not be in the data.
+        test_data (`str`, *optional*): Texts with gold labels that the loop does not use.
         test_split, test_delimiter, test_encoding, test_quoting (`str`, *optional*): How the test data are read.
     """
 
-    gold_column: str | None = option(help="column of true labels, only used to score", metavar="NAME", local=True)
+    gold_column: str | None = option(help="column of true labels, only used for scores", metavar="NAME", local=True)
     augmented_column: str | None = option(help="column with a paraphrase of each text", metavar="NAME", local=True)
     human_labels: list[str] | None = option(
-        help="labels that people gave (id or text, and label; of entities tags or spans): always clean, never "
-        "overwritten; repeatable",
+        help="human labels (id or text, and label; for entities tags or spans): always clean, never overwritten; "
+        "repeatable",
         metavar="PATH",
         action="append",
         local=True,
         resumable=True,
     )
     examples: list[str] | None = option(
-        help="the same, of texts that need not be in the data; repeatable",
+        help="human labels of texts that need not be in the data; repeatable",
         metavar="PATH",
         action="append",
         local=True,
         resumable=True,
     )
-    test_data: str | None = option(help="texts with gold labels that the loop never sees", metavar="PATH", local=True)
+    test_data: str | None = option(help="texts with gold labels, only used for scores", metavar="PATH", local=True)
     test_split: str | None = option(help="split of the test data", none="--split", metavar="NAME", local=True)
-    test_delimiter: str | None = option(
-        help="field separator of the test data", none="detected", metavar="X", local=True
-    )
+    test_delimiter: str | None = option(help="separator of the test data", none="detected", metavar="X", local=True)
     test_encoding: str | None = option(help="encoding of the test data", none="detected", metavar="NAME", local=True)
     test_quoting: str | None = option(
-        help="what quotes are in the test data, as --quoting", choices=QUOTINGS, local=True
+        help="meaning of quotes in the test data, as --quoting", choices=QUOTINGS, local=True
     )
 
 
 @dataclass
 class TaskConfig:
-    """What is decided about a text.
+    """The task.
 
     Args:
-        task (`str` or `Mapping`, *optional*): YAML file of a task, or the task as `Task.to_dict` gives it.
+        task (`str` or `Mapping`, *optional*): A YAML file with the task, or the values of `Task.to_dict`.
         labels (`str` or `list[str]`, *optional*): Label names, in place of `task`.
-        description (`str`, *optional*): What is to be decided.
-        label_map (`str` or `Mapping`, *optional*): Which label another value of a column of labels means.
+        description (`str`, *optional*): The question that an annotator decides.
+        label_map (`str` or `Mapping`, *optional*): The labels for other values of label columns.
     """
 
     task: str | Mapping[str, Any] | None = option(
-        help="YAML file with labels, their descriptions, a description", metavar="FILE"
+        help="YAML file with the labels and descriptions of the task", metavar="FILE"
     )
     labels: str | list[str] | None = option(help="label names, in place of --task", metavar="A,B,...")
-    description: str = option("", help="what is to be decided about a text", metavar="TEXT")
+    description: str = option("", help="the question that is decided about a text", metavar="TEXT")
     label_map: str | Mapping[str, str] | None = option(
-        help="which label another value of a column of labels means: YAML or JSON (value: label) or CSV (value,label)",
+        help="labels for other values of label columns: YAML or JSON (value: label) or CSV (value,label)",
         metavar="FILE",
     )
 
 
 @dataclass
 class AnnotatorConfig:
-    """Who annotates.
+    """The annotators.
 
     Args:
-        annotator (`str` or `Mapping`, *optional*): Annotators by name; objects as a description of them.
-        refine_annotator (`str` or `Mapping`, *optional*): Who is asked in later rounds instead.
-        annotator_options (`dict`, *optional*): Arguments of an annotator given by name.
+        annotator (`str` or `Mapping`, *optional*): The annotators by name; for objects, a description of them.
+        refine_annotator (`str` or `Mapping`, *optional*): The annotator for later rounds.
+        annotator_options (`dict`, *optional*): The arguments of an annotator that is given by name.
     """
 
     annotator: str | Mapping[str, Any] | None = option(
-        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable: fused",
+        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable (answers are "
+        "fused)",
         metavar="SPEC",
         action="append",
     )
     refine_annotator: str | Mapping[str, Any] | None = option(
-        help="who is asked in later rounds instead, for noisy texts, the most disputed first", metavar="SPEC"
+        help="annotator for the noisy texts of later rounds, the most disputed texts first", metavar="SPEC"
     )
     annotator_options: dict[str, Any] = option(
         {},
@@ -238,91 +244,92 @@ class AnnotatorConfig:
 
 @dataclass
 class StudentConfig:
-    """The encoder that the student starts from; how it is trained is said by `FreeALConfig`.
+    """The encoder of the student. `FreeALConfig` configures its training.
 
     Args:
-        student (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`): Hub id or folder.
+        student (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`): The Hub id or folder of
+            the encoder.
     """
 
-    student: str = option(EMBEDDED_MODEL, help="encoder to start from", metavar="MODEL")
+    student: str = option(EMBEDDED_MODEL, help="encoder to fine-tune", metavar="MODEL")
 
 
 @dataclass
 class LoopConfig:
-    """How the annotator and the student take turns.
+    """The loop of annotation and training.
 
     Args:
-        num_rounds (`int`, *optional*, defaults to 2): Rounds of annotating and training.
-        shots (`int`, *optional*, defaults to 10): Demonstrations shown with a text, at least one of every label.
-        texts_per_list (`int`, *optional*, defaults to 1): Similar texts that share one list of demonstrations.
-        samples (`int`, *optional*, defaults to 1):
-            How often a language model is asked about each text, each time with the labels in another order. The label
-            that it gives most often is taken, and its share of the answers is the confidence. See
-            `freeal_hf.annotators.samples`.
-        pool_size (`int`, *optional*, defaults to 100): Size of the demonstration pool.
-        candidate_fraction (`float`, *optional*, defaults to 0.2): Cleanest fraction of a label that may enter it.
-        generated_per_label (`int`, *optional*, defaults to 10): Texts that the annotator writes per label for round 0.
-        refine (`str`, *optional*, defaults to `"noisy"`): Which texts later rounds ask again.
-        stop_on (`str`, *optional*, defaults to `"never"`):
-            What ends the loop before `num_rounds`: hardly any final label changed, annotator and student agree no
-            more than before, or the estimated accuracy no longer rises. See `freeal_hf.loop.stopping`.
-        setting (`str`, *optional*, defaults to `"transductive"`): What the student is scored on.
-        min_train_steps (`int`, *optional*, defaults to 120):
-            Where the student's `num_train_epochs` is left at its default, a corpus that is too small for so many
-            optimizer steps is gone through more often.
-        allow_doubtful_answers (`bool`, *optional*, defaults to `False`):
-            Train although the annotator gave nearly all texts one label, or its answers look independent of the texts:
-            for data that are like that, such as 99 % of one label. See `freeal_hf.labels.doubts`.
-        max_cost (`float`, *optional*): Dollars that the annotator may cost in all rounds together.
-        max_tokens (`int`, *optional*): Tokens that it may read and write in all rounds together.
-        prices (`str`, *optional*): YAML file `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.
+        num_rounds (`int`, *optional*, defaults to 2): The number of rounds.
+        shots (`int`, *optional*, defaults to 10): The number of demonstrations for a text, at least one of each label.
+        texts_per_list (`int`, *optional*, defaults to 1): The number of similar texts with the same demonstrations.
+        samples (`int`, *optional*, defaults to 1): The number of answers of a language model for each text, each with
+            the labels in another order. The most frequent label is used, and its share of the answers is the
+            confidence. See `freeal_hf.annotators.samples`.
+        pool_size (`int`, *optional*, defaults to 100): The size of the demonstration pool.
+        candidate_fraction (`float`, *optional*, defaults to 0.2): The share of the samples of a label, with the
+            smallest losses, that can become demonstrations.
+        generated_per_label (`int`, *optional*, defaults to 10): The number of texts for each label that the annotator
+            writes for round 0.
+        refine (`str`, *optional*, defaults to `"noisy"`): The texts that later rounds annotate again.
+        stop_on (`str`, *optional*, defaults to `"never"`): The rule that ends the loop before `num_rounds`: almost no
+            final label has changed, annotator and student do not agree more than before, or the estimated accuracy
+            does not increase. See `freeal_hf.loop.stopping`.
+        setting (`str`, *optional*, defaults to `"transductive"`): The texts on which the student is scored.
+        min_train_steps (`int`, *optional*, defaults to 120): The minimum number of optimizer steps. If
+            `num_train_epochs` is not given, a small corpus is used for more epochs.
+        allow_doubtful_answers (`bool`, *optional*, defaults to `False`): Whether to train if the annotator gave almost
+            all texts the same label, or if its answers look independent of the texts. Use it if this is right, such as
+            for data with 99 % of one label. See `freeal_hf.labels.doubts`.
+        max_cost (`float`, *optional*): The maximum cost of the annotator in dollars, in all rounds together.
+        max_tokens (`int`, *optional*): The maximum number of tokens of the annotator, in all rounds together.
+        prices (`str`, *optional*): A YAML file `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, for a million tokens.
 
     Raises:
-        InputError: If a value cannot be used.
+        InputError: If a value is invalid.
     """
 
-    num_rounds: int = option(2, help="rounds of annotating and training", resumable=True)
-    shots: int = option(10, help="demonstrations shown with a text, at least one of every label")
+    num_rounds: int = option(2, help="number of rounds of annotation and training", resumable=True)
+    shots: int = option(10, help="number of demonstrations for a text, at least one of each label")
     texts_per_list: int = option(
-        1, help="similar texts that share one list of demonstrations, for a server's prefix cache"
+        1, help="number of similar texts with the same demonstrations, for the prefix cache of a server"
     )
     samples: int = option(
         1, help="answers of an LLM for each text, with the labels in another order each time; all are paid for"
     )
     pool_size: int = option(100, help="size of the demonstration pool")
     candidate_fraction: float = option(
-        0.2, help="cleanest fraction of each label's samples that may become demonstrations"
+        0.2, help="share of the samples of each label, with the smallest losses, that can become demonstrations"
     )
     generated_per_label: int = option(
-        10, help="texts that an LLM writes per label as demonstrations of round 0 (0: none)"
+        10, help="number of texts for each label that an LLM writes as demonstrations of round 0 (0: none)"
     )
     refine: str = option(
-        "noisy", help="texts that later rounds ask again (noisy: and unlabelled ones)", choices=_REFINE
+        "noisy", help="texts that later rounds annotate again (noisy includes unlabelled ones)", choices=_REFINE
     )
     stop_on: str = option(
-        "never", help="what ends the loop early; no rule sees gold", choices=_STOP_ON, resumable=True
+        "never", help="rule that ends the loop early; no rule uses gold", choices=_STOP_ON, resumable=True
     )
     setting: str = option(
-        "transductive", help="score the student on the texts themselves or on test data", choices=_SETTINGS
+        "transductive", help="score the student on the training texts or on test data", choices=_SETTINGS
     )
 
     min_train_steps: int = option(
-        120, help="optimizer steps at least in each training, unless num_train_epochs is given"
+        120, help="minimum number of optimizer steps of a training, unless num_train_epochs is given"
     )
     allow_doubtful_answers: bool = option(
         False,
-        help="train although nearly all answers are one label, or look random: where that is right",
+        help="train although almost all answers are one label or look random, if this is right for the data",
         resumable=True,
     )
     max_cost: float | None = option(
-        help="dollars that the annotator may cost in the whole run", type=float, resumable=True
+        help="maximum cost of the annotator in the complete run, in dollars", type=float, resumable=True
     )
     max_tokens: int | None = option(
-        help="tokens that the annotator may read and write in it", type=int, resumable=True
+        help="maximum number of input and output tokens of the annotator in the complete run", type=int, resumable=True
     )
 
     prices: str | None = option(
-        help="YAML file with the models' prices per million tokens",
+        help="YAML file with prices of models for a million tokens",
         type=str,
         none="a few list prices",
         local=True,
@@ -354,35 +361,38 @@ class LoopConfig:
 
 @dataclass
 class HubConfig:
-    """What a run pushes to the Hub, beside `push_to_hub`, `hub_model_id` and `hub_private_repo` of `FreeALConfig`.
+    """The push to the Hub, together with `push_to_hub`, `hub_model_id` and `hub_private_repo` of `FreeALConfig`.
 
     Args:
-        hub_dataset_id (`str`, *optional*): Data set repository; by default named after the run's folder.
-        hub_collection (`str`, *optional*): Title of a collection that ties data set, student and Space together.
-        hub_space_id (`str`, *optional*): Space to put into the collection.
-        hub_exist_ok (`bool`, *optional*, defaults to `False`):
-            Push on top of repositories that this run did not make, or that others changed; their history stays.
-        push_columns (`list[str]`, *optional*):
-            Columns of one's own to push: `gold`, and columns that an annotator read. No other leaves the machine.
+        hub_dataset_id (`str`, *optional*): The dataset repository. By default it has the name of the folder of the
+            run.
+        hub_collection (`str`, *optional*): The title of a collection for dataset, student and Space.
+        hub_space_id (`str`, *optional*): The Space to add to the collection.
+        hub_exist_ok (`bool`, *optional*, defaults to `False`): Whether to push to repositories that another run has
+            made or others have changed. Their history is kept.
+        push_columns (`list[str]`, *optional*): The columns of your data to push: `gold`, and columns that an annotator
+            has read. Other columns are never pushed.
     """
 
     hub_dataset_id: str | None = option(
-        help="data set repository (default: USER/FOLDER-freeal)", metavar="ID", local=True, resumable=True
+        help="dataset repository (default: USER/FOLDER-freeal)", metavar="ID", local=True, resumable=True
     )
     hub_collection: str | None = option(
-        help="title of a collection for data set, student and Space", metavar="TITLE", local=True, resumable=True
+        help="title of a collection for dataset, student and Space", metavar="TITLE", local=True, resumable=True
     )
-    hub_space_id: str | None = option(
-        help="space to put into the collection", metavar="ID", local=True, resumable=True
-    )
+    hub_space_id: str | None = option(help="Space to add to the collection", metavar="ID", local=True, resumable=True)
     hub_exist_ok: bool = option(
         False,
-        help="push on top of repositories that this run did not make, or others changed",
+        help="push to repositories that another run has made or others have changed",
         local=True,
         resumable=True,
     )
     push_columns: list[str] = option(
-        [], help="own columns to push, such as gold; no other is", metavar="A,B,...", local=True, resumable=True
+        [],
+        help="columns of the data to push, such as gold",
+        metavar="A,B,...",
+        local=True,
+        resumable=True,
     )
 
     def __post_init__(self) -> None:
@@ -393,18 +403,21 @@ class HubConfig:
 
 @dataclass
 class EngineConfig:
-    """Where texts are annotated: in this process, or by the workers of a Ray cluster. It never changes a label.
+    """The engine of the annotation: this process, or the workers of a Ray cluster. It has no effect on the labels.
 
     Args:
         engine (`str`, *optional*, defaults to `"local"`): `"local"`, or `"ray"` (needs `freeal-hf[ray]`).
-        ray_address (`str`, *optional*): Address of a cluster (`"auto"`: this machine's); by default one is started.
-        ray_workers (`int`, *optional*, defaults to 2): Worker processes, each with the annotator's concurrency.
-        ray_gpus_per_worker (`float`, *optional*, defaults to 0.0): GPUs of a worker, for a model in its process.
-        ray_shard_size (`int`, *optional*, defaults to 5000): Texts that a worker takes at a time.
-        ray_calls_per_minute (`float`, *optional*): Most calls of all workers together.
+        ray_address (`str`, *optional*): The address of a cluster (`"auto"` for that of this machine). By default a
+            cluster is started.
+        ray_workers (`int`, *optional*, defaults to 2): The number of worker processes, each with the concurrency of
+            the annotator.
+        ray_gpus_per_worker (`float`, *optional*, defaults to 0.0): The number of GPUs of a worker, for a model in its
+            process.
+        ray_shard_size (`int`, *optional*, defaults to 5000): The number of texts in a shard.
+        ray_calls_per_minute (`float`, *optional*): The maximum number of calls of all workers together.
 
     Raises:
-        InputError: If a value cannot be used, or Ray is not installed.
+        InputError: If a value is invalid, or Ray is not installed.
     """
 
     engine: str = option(
@@ -415,15 +428,15 @@ class EngineConfig:
         resumable=True,
     )
     ray_address: str | None = option(
-        help="address of the cluster, or auto", type=str, none="one is started here", local=True, resumable=True
+        help="address of the cluster, or auto", type=str, none="a new cluster", local=True, resumable=True
     )
-    ray_workers: int = option(2, help="worker processes on the cluster", local=True, resumable=True)
+    ray_workers: int = option(2, help="number of worker processes", local=True, resumable=True)
     ray_gpus_per_worker: float = option(
-        0.0, help="GPUs of each worker, for a model in its process", local=True, resumable=True
+        0.0, help="number of GPUs of each worker, for a model in its process", local=True, resumable=True
     )
-    ray_shard_size: int = option(5000, help="texts that a worker takes at a time", local=True, resumable=True)
+    ray_shard_size: int = option(5000, help="number of texts in a shard", local=True, resumable=True)
     ray_calls_per_minute: float | None = option(
-        help="most calls a minute of all workers together", type=float, local=True, resumable=True
+        help="maximum number of calls per minute of all workers together", type=float, local=True, resumable=True
     )
 
     def __post_init__(self) -> None:
@@ -440,17 +453,17 @@ class EngineConfig:
 
 @dataclass
 class RunConfig:
-    """All that a run is told.
+    """The complete configuration of a run.
 
     Args:
-        data (`DataConfig`): Which data there are and how they are read.
-        task (`TaskConfig`): What is decided about a text.
-        annotators (`AnnotatorConfig`): Who annotates.
-        student (`StudentConfig`): What the student starts from.
+        data (`DataConfig`): The data.
+        task (`TaskConfig`): The task.
+        annotators (`AnnotatorConfig`): The annotators.
+        student (`StudentConfig`): The encoder of the student.
         training (`dict[str, Any]`): The fields of `FreeALConfig` that differ from their defaults.
-        loop (`LoopConfig`): How annotator and student take turns.
-        hub (`HubConfig`): What is pushed.
-        engine (`EngineConfig`): Where texts are annotated.
+        loop (`LoopConfig`): The loop of annotation and training.
+        hub (`HubConfig`): The push to the Hub.
+        engine (`EngineConfig`): The engine of the annotation.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -469,10 +482,10 @@ SECTIONS: Mapping[str, type] = {
     for item in fields(RunConfig)
     if is_dataclass(getattr(_DEFAULTS, item.name))
 }
-"""The dataclass of each section of a `RunConfig` but `training`, by name."""
+"""The dataclasses of the sections of `RunConfig` by name, without `training`."""
 
 OPTIONS: Mapping[str, "Field[Any]"] = {item.name: item for part in SECTIONS.values() for item in fields(part)}
-"""The field of each option but those of `FreeALConfig`, by name."""
+"""The fields of all options by name, without those of `FreeALConfig`."""
 
 
 _SECTION_OF = {item.name: name for name, part in SECTIONS.items() for item in fields(part)}
@@ -480,19 +493,30 @@ _SECTION_NAMES = {item.name for item in fields(RunConfig)} - {"task"}
 
 
 def metadata_of(name: str) -> Mapping[str, Any]:
-    """What is declared of an option beside its default.
+    """Returns the metadata of an option.
 
     Args:
-        name (`str`): Name of the option, those of `FreeALConfig` included.
+        name (`str`): The name of the option, which can be one of `FreeALConfig`.
+
+    Returns:
+        `Mapping[str, Any]`: The metadata.
     """
     return OPTIONS[name].metadata if name in OPTIONS else _NOT_DECLARED.get(name, {})
 
 
 def default_of(name: str) -> Any:
-    """The default of an option, `None` for those of `FreeALConfig`.
+    """Returns the default of an option; `None` for those of `FreeALConfig`.
 
     Args:
-        name (`str`): Name of the option.
+        name (`str`): The name of the option.
+
+    Returns:
+        `Any`: The default.
+
+    Example:
+
+        >>> default_of("num_rounds")
+        2
     """
     if name not in OPTIONS:
         return None
@@ -501,37 +525,50 @@ def default_of(name: str) -> Any:
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options in the form of `config.yaml`: in sections, as in `RunConfig`. Private ones are left out.
+    """Converts options to the form of `config.yaml`, with the sections of `RunConfig`. Private options are left out.
 
     Args:
-        options (`Mapping`): Values by name of the option, and what is noted beside them.
+        options (`Mapping`): The values by option name, and other records.
+
+    Returns:
+        `dict[str, Any]`: The sections.
+
+    Example:
+
+        >>> nested({"shots": 5, "student": "roberta-base"})
+        {'student': {'student': 'roberta-base'}, 'loop': {'shots': 5}}
     """
     noted = {name: options[name] for name in (*NOTED, "task") if name in options}
     sections: dict[str, dict[str, Any]] = {item.name: {} for item in fields(RunConfig)}
     for name, value in options.items():
         if name not in noted and not metadata_of(name).get("private"):
             sections[_SECTION_OF.get(name, "training")][name] = value
-    # A task is a mapping of its own, as in the file that --task names.
+    # The task is a mapping, as in the file of --task.
     task = {"task": noted.pop("task")} if "task" in noted else {}
     return {**noted, **task, **{name: values for name, values in sections.items() if values}}
 
 
 def flat(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """The options of a configuration file, be it in sections or, as in former versions, without any.
+    """Returns the options of a configuration file with sections, or without, as in former versions.
 
     Args:
-        values (`Mapping`): What the file holds.
+        values (`Mapping`): The content of the file.
 
     Returns:
-        `dict[str, Any]`: Values by name of the option, and what is noted beside them.
+        `dict[str, Any]`: The values by option name, and other records.
 
     Raises:
-        InputError: If a section is no mapping, an option is in the wrong section, or it is given twice.
+        InputError: If a section is not a mapping, or an option is in the wrong section or given twice.
+
+    Example:
+
+        >>> flat({"loop": {"shots": 5}, "num-rounds": 3})
+        {'shots': 5, 'num_rounds': 3}
     """
     options: dict[str, Any] = {}
     for key, value in values.items():
         name = _name(key)
-        # The sections `data`, `student` and `engine` are called as an option is, and `task` is no section.
+        # The sections `data`, `student` and `engine` have the names of options, and `task` is not a section.
         is_section = name in _SECTION_NAMES and (name not in OPTIONS or isinstance(value, Mapping))
         inner = _in_section(name, value) if is_section else {name: value}
         if twice := sorted(set(inner) & set(options)):
@@ -549,7 +586,7 @@ def _in_section(name: str, values: Any) -> dict[str, Any]:
     for option_name in options:
         right = _SECTION_OF.get(option_name, "training")
         if right != name:
-            where = f"it belongs into {right}" if option_name in OPTIONS or name == "training" else "there is none"
+            where = f"it belongs to {right}" if option_name in OPTIONS or name == "training" else "it does not exist"
             raise InputError(f"The section {name} of the configuration has no option {option_name!r}: {where}.")
     return options
 
@@ -559,13 +596,13 @@ def _name(key: Any) -> str:
 
 
 def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
-    """The training arguments that differ from their defaults, `output_dir` included.
+    """Returns the training arguments that differ from their defaults, and `output_dir`.
 
     Args:
         args (`FreeALConfig`): The arguments.
 
     Returns:
-        `dict[str, Any]`: YAML-able values by field name.
+        `dict[str, Any]`: Values that YAML can hold, by field name.
     """
     defaults = type(args)(output_dir=args.output_dir, **{name: getattr(args, name) for name in _PLACE})
     changed: dict[str, Any] = {"output_dir": str(args.output_dir)}
@@ -575,20 +612,34 @@ def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
         if item.init and not metadata_of(item.name).get("private") and value != default:
             value = value.value if isinstance(value, Enum) else value
             changed[item.name] = value if isinstance(value, _PLAIN) else str(value)
-    if args.epochs_are_given:  # as many as by default, but no corpus is small enough to change that
+    if args.epochs_are_given:  # even if it is the default: a given number is not raised for a small corpus
         changed["num_train_epochs"] = args.num_train_epochs
     return changed
 
 
 def each_annotator(named: Any) -> Sequence[Any]:
-    """The annotators that were named: none, one, or a sequence of them."""
+    """Returns the given annotators as a sequence.
+
+    Args:
+        named (`Any`): `None`, an annotator or name, or a sequence of them.
+
+    Returns:
+        `Sequence[Any]`: The annotators.
+    """
     if named is None:
         return ()
     return named if isinstance(named, Sequence) and not isinstance(named, str) else (named,)
 
 
 def describe_annotators(named: Any) -> str | dict[str, Any] | None:
-    """Annotators for `config.yaml`: by name; objects by class, model and address, for the rest may hold a key."""
+    """Describes annotators for `config.yaml`: by name, or by class, model and address (other attributes can be keys).
+
+    Args:
+        named (`Any`): `None`, an annotator or name, or a sequence of them.
+
+    Returns:
+        `str`, `dict` or `None`: The description.
+    """
     several = each_annotator(named)
     if all(isinstance(one, str) for one in several):
         return " + ".join(several) or None

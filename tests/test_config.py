@@ -105,9 +105,9 @@ def test_a_private_option_is_never_written():
     ("values", "message"),
     [
         ({"loop": 3}, "loop in the configuration is 3; it must be a mapping"),
-        ({"loop": {"annotator": "embedding"}}, "section loop .* no option 'annotator': it belongs into annotators"),
-        ({"loop": {"learning_speed": 1}}, "section loop .* no option 'learning_speed': there is none"),
-        ({"training": {"shots": 1}}, "section training .* no option 'shots': it belongs into loop"),
+        ({"loop": {"annotator": "embedding"}}, "section loop .* no option 'annotator': it belongs to annotators"),
+        ({"loop": {"learning_speed": 1}}, "section loop .* no option 'learning_speed': it does not exist"),
+        ({"training": {"shots": 1}}, "section training .* no option 'shots': it belongs to loop"),
         ({"loop": {"shots": 1}, "shots": 2}, "gives 'shots' twice"),
     ],
 )

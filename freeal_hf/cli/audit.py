@@ -1,4 +1,4 @@
-"""`freeal-hf audit`: a person checks a random sample of a run's labels."""
+"""The command `audit`: a person checks a random sample of the labels of a run."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,28 +19,32 @@ def add_audit(commands: Any) -> None:
     """Adds the command `audit` to the parser."""
     audit = commands.add_parser(
         "audit",
-        help="check a random sample of a run's labels by hand",
-        description="Draws a random sample of texts for a person to label, and says from the answers how many final "
-        "labels are right, with an interval, and what is right and found of each label. Run it once to draw, fill in "
-        "RUN_DIR/audit.csv (or give --terminal), and run it again. The answers are also human labels for a further "
+        help="check a random sample of the labels of a run",
+        description="Draws a random sample of texts for a person to label, and computes the accuracy of the final "
+        "labels with an interval, and precision and recall of each label. Run it once to draw the sample, fill in "
+        "RUN_DIR/audit.csv (or use --terminal), and run it again. The answers are also human labels for a further "
         "round.",
         allow_abbrev=False,
     )
     audit.add_argument("run_dir", metavar="RUN_DIR", help="OUTPUT_DIR of freeal-hf run")
-    audit.add_argument("--n", type=int, default=100, metavar="N", help="texts to draw (default: 100)")
-    audit.add_argument("--seed", type=int, default=0, metavar="X", help="seed of the draw (default: 0)")
-    audit.add_argument("--terminal", action="store_true", help="answer here, not in the file")
-    audit.add_argument("--new", action="store_true", help="draw anew, over the sample and answers that are there")
+    audit.add_argument("--n", type=int, default=100, metavar="N", help="number of texts to draw (default: 100)")
+    audit.add_argument("--seed", type=int, default=0, metavar="X", help="random seed (default: 0)")
+    audit.add_argument("--terminal", action="store_true", help="answer in the terminal, not in the file")
+    audit.add_argument("--new", action="store_true", help="draw a new sample, and delete the old one and its answers")
     audit.add_argument(
         "--second-annotator",
         metavar="FILE",
-        help="a copy of audit.csv that a second person filled in: how far the two people agree, and whether the "
-        "annotator may replace one of them (alt-test)",
+        help="a copy of audit.csv with the answers of a second person: computes the agreement of the two people, and "
+        "whether the annotator can replace one of them (alt-test)",
     )
 
 
 def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Runs the command `audit`."""
+    """Runs the command `audit`.
+
+    Raises:
+        InputError: If the folder is not that of a run with labels, or the answers cannot be used.
+    """
     from freeal_hf.hub.facts import task_of
     from freeal_hf.kinds.registry import kind_of
     from freeal_hf.loop.audit import draw_audit, note_audit, score_audit
@@ -48,7 +52,7 @@ def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
 
     folder = RunFolder(options.run_dir)
     if not (folder / LABELS).is_file():
-        raise InputError(f"{options.run_dir!r} is no folder of a run with labels; give OUTPUT_DIR of freeal-hf run.")
+        raise InputError(f"{options.run_dir!r} is not a run with labels; give OUTPUT_DIR of freeal-hf run.")
     task, sheet = task_of(folder), folder / AUDIT_CSV
     question = kind_of(task).audit
     names = question.answers.label_names
@@ -64,31 +68,34 @@ def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
     result = score_audit(folder, task, options.second_annotator)
     if result is None:
         if options.second_annotator is not None:
-            raise InputError(f"{str(sheet)!r} has no answers yet, so that there is nothing to compare with.")
+            raise InputError(f"{str(sheet)!r} has no answers yet, so there is nothing to compare with.")
         return
     note_audit(folder, task, result)
     print(described(result, question, names))
-    print(f"Noted in {folder / METRICS} and {folder / REPORT}.")
+    print(f"The result is in {folder / METRICS} and {folder / REPORT}.")
     if question.are_human_labels:
         print(f"The answers are human labels for a further round: --human-labels {sheet}")
 
 
 def described(result: "AuditResult", question: "AuditQuestion", names: Sequence[str]) -> str:
-    """What an audit found, for a terminal: the accuracy and its interval first.
+    """Describes the result of an audit for a terminal. The accuracy and its interval come first.
 
     Args:
-        result (`AuditResult`): What `score_audit` found.
-        question (`AuditQuestion`): What was asked.
+        result (`AuditResult`): The result of `score_audit`.
+        question (`AuditQuestion`): The question of the audit.
         names (`Sequence[str]`): The names of the labels.
+
+    Returns:
+        `str`: The text.
     """
     lines = [
         f"{100 * result.accuracy:.1f} % of the {question.right} (95 % interval: {100 * result.low:.1f} to "
         f"{100 * result.high:.1f} %), from {result.answered} of {result.drawn} answers."
     ]
     if result.answered < result.drawn:
-        lines.append("This takes the texts without an answer to be like the others; answer in the order of the sheet.")
+        lines.append("This assumes that texts without an answer are like the others. Answer in the order of the file.")
     if (found := result.labels) is not None:
-        rows = [["label", "share of the texts", "right where given", "found where true"]]
+        rows = [["label", "share of texts", "precision", "recall"]]
         parts = zip(names, found.shares, found.precision, found.recall, strict=True)
         rows += [[name, *map(_percent, intervals)] for name, *intervals in parts]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
@@ -101,11 +108,11 @@ def described(result: "AuditResult", question: "AuditQuestion", names: Sequence[
         test = people.alt_test
         lines += [
             f"The two people agree on {_percent(people.agreement)} of {people.texts} texts{kappa}.",
-            f"Alt-test: the annotator may {'' if test.passed else 'not '}replace one of the people (winning rate "
+            f"Alt-test: the annotator can{'' if test.passed else 'not'} replace one of the people (winning rate "
             f"{test.winning_rate:.2f}, average advantage probability {test.advantage:.2f}, epsilon {test.epsilon}).",
         ]
         if people.texts < FEW_TEXTS:
-            lines.append(f"Its authors advise at least {FEW_TEXTS} texts; with fewer it hardly ever passes.")
+            lines.append(f"Its authors recommend at least {FEW_TEXTS} texts; with fewer it almost never passes.")
     return "\n".join(lines)
 
 
@@ -127,7 +134,7 @@ def _ask(folder: RunFolder, names: Sequence[str]) -> None:
     choices = "  ".join(f"{i} {name}" for i, name in enumerate(names, start=1))
     for done, row in enumerate(missing, start=1):
         entities = f"\n    {row['entities']}" if "entities" in row else ""
-        print(f"\n[{done} of {len(missing)}] {row['text']}{entities}\n{choices}   Enter: leave open   q: stop")
+        print(f"\n[{done} of {len(missing)}] {row['text']}{entities}\n{choices}   Enter: skip   q: stop")
         answer = _answer(names)
         if answer is None:
             return
@@ -136,7 +143,7 @@ def _ask(folder: RunFolder, names: Sequence[str]) -> None:
 
 
 def _answer(names: Sequence[str]) -> str | None:
-    """A label's name, an empty string to leave the text open, `None` to stop."""
+    """Reads the name of a label; an empty string skips the text, `None` stops."""
     while True:
         try:
             said = input("> ").strip()
@@ -148,4 +155,4 @@ def _answer(names: Sequence[str]) -> str | None:
             return said
         if said.isdecimal() and 1 <= int(said) <= len(names):
             return names[int(said) - 1]
-        print(f"{said!r} is none of them; give a number from 1 to {len(names)} or a name.")
+        print(f"{said!r} is not a label; enter a number from 1 to {len(names)} or a name.")

@@ -1,4 +1,4 @@
-"""The command `augment`: adds a second view of each text, which the student's consistency loss reads."""
+"""The command `augment`: adds a second view of each text, which the consistency loss of the student uses."""
 
 import argparse
 import csv
@@ -22,8 +22,8 @@ def add_augment(commands: Any) -> None:
     augment = commands.add_parser(
         "augment",
         help="add a second view of each text (back-translation)",
-        description="Copies a table and adds the column augmented_text, which `freeal-hf run` reads. Stopped and "
-        "started again, it goes on where it was.",
+        description="Copies a table and adds the column augmented_text, which `freeal-hf run` uses. If it is stopped, "
+        "the same command continues.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -32,21 +32,25 @@ def add_augment(commands: Any) -> None:
         "--method",
         choices=["back-translation", "masked-lm", "token-dropout"],
         default="back-translation",
-        help="how views are made (default: back-translation)",
+        help="method (default: back-translation)",
     )
     translation = augment.add_argument_group("back-translation")
-    translation.add_argument("--via", default="fr", metavar="LANG", help="language to go through (default: fr)")
-    translation.add_argument("--source-language", default="en", metavar="LANG", help="of the texts (default: en)")
+    translation.add_argument("--via", default="fr", metavar="LANG", help="intermediate language (default: fr)")
+    translation.add_argument(
+        "--source-language", default="en", metavar="LANG", help="language of the texts (default: en)"
+    )
     pair = _TRANSLATOR.format("en", "fr")
-    translation.add_argument("--forward-model", metavar="M", help=f"model into --via (default: {pair})")
-    translation.add_argument("--backward-model", metavar="M", help="model back (default: its counterpart)")
-    translation.add_argument("--num-beams", type=int, default=1, metavar="N", help="beams of the search (default: 1)")
+    translation.add_argument("--forward-model", metavar="M", help=f"model for the language --via (default: {pair})")
+    translation.add_argument("--backward-model", metavar="M", help="model for the way back (default: its counterpart)")
+    translation.add_argument("--num-beams", type=int, default=1, metavar="N", help="number of beams (default: 1)")
     other = augment.add_argument_group("masked-lm and token-dropout")
     other.add_argument("--model", default=_MASKED_MODEL, metavar="M", help=f"masked LM (default: {_MASKED_MODEL})")
-    other.add_argument("--share", type=float, default=0.15, metavar="X", help="of tokens to change (default: 0.15)")
-    other.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice (default: 0)")
+    other.add_argument(
+        "--share", type=float, default=0.15, metavar="X", help="share of tokens to change (default: 0.15)"
+    )
+    other.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     speed = augment.add_argument_group("speed")
-    speed.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts in one batch (default: 32)")
+    speed.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts in a batch (default: 32)")
     speed.add_argument(
         "--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="precision (auto: bfloat16 on a GPU)"
     )
@@ -62,7 +66,7 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
     values = vars(options)
     source, output = data_source(values), Path(values["output"])
     if Path(str(source)).is_file() and output.exists() and output.samefile(str(source)):
-        raise InputError(f"--output {str(output)!r} is the file of the texts; name another, it would be overwritten.")
+        raise InputError(f"--output {str(output)!r} is the file of the texts and would be overwritten; give another.")
     quiet_libraries()
     from tqdm.auto import tqdm
 

@@ -1,4 +1,4 @@
-"""How a run ends: signals stop it like Ctrl-C, and a file says whether it finished, failed or was stopped."""
+"""Stops a run on signals like Ctrl-C, and writes how it ended to a file."""
 
 import math
 import signal
@@ -17,14 +17,14 @@ FINISHED, FAILED, STOPPED, BUDGET_SPENT = "finished", "failed", "stopped", "budg
 DOUBTFUL = "doubtful answers"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_ONE_REQUEST = 1.0  # seconds within which several signals are one request to stop
+_ONE_REQUEST = 1.0  # several signals within this number of seconds count as one
 
 
 class Stop(KeyboardInterrupt):
-    """A signal asked this process to stop.
+    """Raised if a signal stops the process.
 
     Args:
-        number (`int`): Number of the signal.
+        number (`int`): The number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -34,10 +34,10 @@ class Stop(KeyboardInterrupt):
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Raises `Stop` in the main thread when SIGINT or SIGTERM arrives.
+    """Raises `Stop` in the main thread after SIGINT or SIGTERM.
 
-    A signal that the caller ignores (`nohup`, a shell's background job) stays ignored. Outside of the main thread,
-    which alone receives signals in Python, nothing changes.
+    A signal that the caller ignores (`nohup`, a background job of a shell) is still ignored. Other threads are not
+    affected, because Python handles signals in the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,7 +46,7 @@ def stopping_on_signals() -> Iterator[None]:
 
     def stop(number: int, _: FrameType | None) -> None:
         nonlocal stopped_at
-        # A terminal and a launcher (`torchrun`) may both pass on one Ctrl-C; the second must not disturb the cleanup.
+        # A terminal and a launcher (`torchrun`) can both forward one Ctrl-C. The second must not stop the cleanup.
         if time.monotonic() - stopped_at < _ONE_REQUEST:
             return
         stopped_at = time.monotonic()
@@ -69,7 +69,7 @@ class End:
 
     Args:
         state (`str`): `FINISHED`, `FAILED`, `STOPPED`, `BUDGET_SPENT` or `DOUBTFUL`.
-        message (`str`): What went wrong and what to do about it, of `DOUBTFUL` what looks wrong; empty if nothing did.
+        message (`str`): The problem and the remedy, or only the problem for `DOUBTFUL`; empty if there is none.
     """
 
     state: str
@@ -77,29 +77,32 @@ class End:
 
 
 def record_end(path: Path, work: Callable[[], End]) -> None:
-    """Does the work of a run and writes how it ended to a file.
+    """Calls a function and writes how it ended to a file.
 
-    The record of an earlier attempt is deleted first. A process that is killed leaves no record.
+    The file of an earlier call is deleted first. A process that is killed writes no file.
 
     Args:
         path (`Path`): The file.
-        work (`Callable`): Does the work and returns how it ended, or raises.
+        work (`Callable`): The function. It returns how it ended, or raises an error.
     """
     remove(path)
     try:
         end = work()
     except BaseException as error:
-        with suppress(OSError):  # on a full disk the error of the run is the one to show
+        with suppress(OSError):  # if the disk is full, show the error of the run
             write_json(path, asdict(_end_by(error)))
         raise
     write_json(path, asdict(end))
 
 
 def read_end(path: Path) -> End | None:
-    """How a run ended; `None` if it is not over, or if its process was killed.
+    """Reads how a run ended.
 
     Args:
-        path (`Path`): The file that `record_end` wrote.
+        path (`Path`): The file of `record_end`.
+
+    Returns:
+        `End` or `None`: How it ended; `None` if it has not ended, or its process was killed.
     """
     return End(**read_json(path)) if path.is_file() else None
 
@@ -111,5 +114,5 @@ def _end_by(error: BaseException) -> End:
         return End(DOUBTFUL, error.reason)
     if isinstance(error, FreeALError):
         return End(FAILED, str(error))
-    # The text of any other error was not written for users, and nobody has checked it for secrets.
+    # Messages of other errors are not written for users and could contain secrets.
     return End(FAILED, f"The run ended with an unexpected error ({type(error).__name__}).")

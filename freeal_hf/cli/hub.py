@@ -1,4 +1,4 @@
-"""The part of the command line that speaks with the Hub: options of a push, `push`, `pull`, `run --resume-from`."""
+"""The commands and options for the Hub: `push`, `pull`, `run --push-to-hub` and `run --resume-from`."""
 
 import argparse
 import logging
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def add_hub_options(group: Any) -> None:
-    """Adds what `run` and `push` have in common.
+    """Adds the options that `run` and `push` have in common.
 
     Args:
-        group: Argument group of a parser.
+        group (`Any`): The argument group of a parser.
     """
     group.add_argument("--hub-model-id", metavar="ID", help="model repository (default: USER/FOLDER-student)")
     add_options(group, HubConfig)
@@ -39,11 +39,11 @@ def add_push(commands: Any) -> None:
     push = commands.add_parser(
         "push",
         help="push the rounds of a run to the Hub",
-        description="Pushes every finished round that is not on the Hub yet. It can be repeated.",
+        description="Pushes all finished rounds that are not on the Hub yet. It can be repeated.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    push.add_argument("run_dir", metavar="RUN_DIR", help="the run's folder")
+    push.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
     add_hub_options(push)
 
 
@@ -51,13 +51,13 @@ def add_pull(commands: Any) -> None:
     """Adds the command `pull`."""
     pull = commands.add_parser(
         "pull",
-        help="bring a round back from the Hub",
-        description="Makes a run's folder out of a data set repository that was pushed, with labels and student.",
+        help="download a round from the Hub",
+        description="Creates the folder of a run from its dataset repository on the Hub, with labels and student.",
         allow_abbrev=False,
     )
-    pull.add_argument("repo", metavar="REPO", help="data set repository of the run")
+    pull.add_argument("repo", metavar="REPO", help="dataset repository of the run")
     pull.add_argument("--revision", metavar="TAG", help="round to pull, such as round-1 (default: the newest)")
-    pull.add_argument("--output-dir", metavar="DIR", help="folder to make (default: runs/NAME)")
+    pull.add_argument("--output-dir", metavar="DIR", help="folder to create (default: runs/NAME)")
 
 
 def push(options: argparse.Namespace, _: Sequence[str]) -> None:
@@ -70,7 +70,7 @@ def push(options: argparse.Namespace, _: Sequence[str]) -> None:
     datasets.disable_progress_bars()
     folder = RunFolder(options.run_dir)
     if not (folder / "config.yaml").is_file():
-        raise InputError(f"{options.run_dir!r} is no folder of a run; give OUTPUT_DIR of freeal-hf run.")
+        raise InputError(f"{options.run_dir!r} is not the folder of a run; give OUTPUT_DIR of freeal-hf run.")
     values = {**read_config(folder), **vars(options)}
     target = prepare_push(
         folder,
@@ -93,13 +93,16 @@ def pull(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 
 def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Dataset | None"]:
-    """Options, texts and test texts of a run that goes on from the Hub alone.
+    """Returns the options, texts and test texts of a run that is resumed from the Hub.
 
     Args:
-        values (`Mapping`): Options as given, `resume_from` among them.
+        values (`Mapping`): The given options, with `resume_from`.
+
+    Returns:
+        `tuple[dict[str, Any], Dataset, Dataset | None]`: The options, the texts, and the test texts if there are any.
 
     Raises:
-        InputError: If an option is missing that could not be pushed, or one contradicts what was.
+        InputError: If an option that cannot be pushed is missing, or an option contradicts the pushed ones.
     """
     from freeal_hf.hub.files import read_config
     from freeal_hf.hub.pull import holds_run, input_of, pull_run, test_of
@@ -107,22 +110,29 @@ def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Data
     given = dict(values)
     repo = given.pop("resume_from")
     if "data" in given:
-        raise InputError("--resume-from brings its texts along; leave --data out.")
+        raise InputError("--resume-from uses the texts of the run; leave --data out.")
     output_dir = given.setdefault("output_dir", default_folder(repo))
     folder = RunFolder(output_dir) if holds_run(output_dir, repo) else pull_run(repo, output_dir)
     config = {key: value for key, value in read_config(folder).items() if key not in NOTED}
-    # How texts were joined is nobody's business on the data set's page, but the student remembers it.
+    # The names of joined columns are not pushed with the dataset, but are stored with the student.
     student = read_json(folder / STUDENT / "config.json")
     merged = {"text_columns": student.get("text_columns") or ["text"], **config, **given}
     for name in ("annotator", "student"):
         if not isinstance(merged.get(name), str):
-            raise InputError(f"The {name} of {repo} was on its own machine only; name one with --{name}.")
+            raise InputError(f"The {name} of {repo} was only on its own machine; give one with --{name}.")
     rounds = int(merged["num_rounds"])
     if folder.metrics(rounds - 1) is not None:
-        logger.warning("All %d rounds of %s are there; --num-rounds %d adds one.", rounds, repo, rounds + 1)
+        logger.warning("All %d rounds of %s are finished; --num-rounds %d adds one.", rounds, repo, rounds + 1)
     return merged, input_of(folder), test_of(folder)
 
 
 def default_folder(repo: str) -> str:
-    """Where a repository is pulled to when nothing is said."""
+    """Returns the default folder for a pull.
+
+    Args:
+        repo (`str`): The dataset repository.
+
+    Returns:
+        `str`: The folder.
+    """
     return str(Path("runs") / repo.split("/")[-1])

@@ -1,4 +1,4 @@
-"""The command line: `freeal-hf run`, `freeal-hf predict`, `freeal-hf push`, `freeal-hf pull`."""
+"""The command line `freeal-hf`, and its commands `run` and `demo`."""
 
 import argparse
 import difflib
@@ -47,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-        arguments (`Sequence[str]`, *optional*): Command-line words, by default those of the process.
+        arguments (`Sequence[str]`, *optional*): The command-line arguments. Defaults to those of the process.
 
     Returns:
-        `int`: Exit code; 0 only if everything that the command promises is there.
+        `int`: The exit code. It is 0 only if the command has finished.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("freeal_hf").setLevel(logging.INFO)
-    logging.getLogger("huggingface_hub").propagate = False  # has a handler of its own: all would be said twice
+    logging.getLogger("huggingface_hub").propagate = False  # it has its own handler, so messages would be repeated
     try:
         with stopping_on_signals():
             parser = _parser()
@@ -66,14 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"freeal-hf: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
-        print("freeal-hf: stopped. Run the same command again to go on.", file=sys.stderr)
+        print("freeal-hf: stopped. Run the same command again to continue.", file=sys.stderr)
         return error.exit_code if isinstance(error, Stop) else 128 + signal.SIGINT
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="freeal-hf", description="Texts and a list of labels in, trusted labels and a small classifier out."
+        prog="freeal-hf", description="Labels texts with an LLM, and trains a small classifier on the labels."
     )
     parser.add_argument("--version", action="version", version=freeal_hf.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -94,49 +94,49 @@ def _add_run(commands: Any) -> None:
         "run",
         help="label texts and train a student",
         usage="freeal-hf run [CONFIG.yaml] [options]",
-        description="Labels texts and trains a student, in rounds. Started again, it goes on where it was.",
-        epilog="Every field of FreeALConfig is an option too (--learning-rate 2e-5): see --help-training. "
-        "CONFIG.yaml may hold any option, with _ in place of -, in sections as a run writes them or without any; what "
-        "is given on the command line wins.",
+        description="Labels texts and trains a student, in rounds. If it is stopped, the same command continues.",
+        epilog="All fields of FreeALConfig are also options (--learning-rate 2e-5); see --help-training. CONFIG.yaml "
+        "can have any option, with _ in place of -, with or without the sections of the config.yaml of a run. Options "
+        "on the command line have priority.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    run.add_argument("--help-training", action=_TrainingHelp, help="list the options of the student's training")
+    run.add_argument("--help-training", action=_TrainingHelp, help="list the training options of the student")
 
     for name, part in SECTIONS.items():
         group = run.add_argument_group(name)
         if name == "hub":
-            group.add_argument("--push-to-hub", action="store_true", help="push dataset and student after every round")
+            group.add_argument("--push-to-hub", action="store_true", help="push dataset and student after each round")
             cli_hub.add_hub_options(group)
-            group.add_argument("--resume-from", metavar="ID", help="go on with the run of a dataset on the Hub")
+            group.add_argument("--resume-from", metavar="ID", help="continue the run of a dataset on the Hub")
         else:
             add_options(group, part)
 
     output = run.add_argument_group("output")
-    output.add_argument("--output-dir", metavar="DIR", help=f"the run's folder (default: {_DEFAULT_OUTPUT_DIR})")
-    output.add_argument("--estimate", action="store_true", help="print what round 0 will take, and end")
-    output.add_argument("--resume", action="store_true", help="go on in the folder although options changed")
-    output.add_argument("--overwrite", action="store_true", help="start the run in the folder anew")
+    output.add_argument("--output-dir", metavar="DIR", help=f"folder of the run (default: {_DEFAULT_OUTPUT_DIR})")
+    output.add_argument("--estimate", action="store_true", help="print an estimate for round 0, and end")
+    output.add_argument("--resume", action="store_true", help="continue in the folder, even if options have changed")
+    output.add_argument("--overwrite", action="store_true", help="start the run again, and keep only paid answers")
     output.add_argument(
         "--end-file",
         metavar="PATH",
-        help="write how the run ended to this JSON file: its state (finished, failed, stopped, budget spent) and a "
-        "message; a killed process writes none",
+        help="JSON file for how the run ended: its state (finished, failed, stopped, budget spent) and a message; a "
+        "killed process does not write it",
     )
 
 
 def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
-        help="label the shipped messages to a shop, offline",
-        description="Runs the whole loop on the messages to a shop's customer service that come with the package.",
-        epilog="Gold labels were written with the messages and are only used to score.",
+        help="label the shop messages of the package, offline",
+        description="Runs the complete loop on messages to the customer service of a shop, which are in the package.",
+        epilog="The gold labels were written with the messages and are only used for scores.",
     )
-    demo.add_argument("--output-dir", default="runs/demo", metavar="DIR", help="the run's folder (runs/demo)")
+    demo.add_argument("--output-dir", default="runs/demo", metavar="DIR", help="folder of the run (runs/demo)")
 
 
 class _TrainingHelp(argparse.Action):
-    """Prints the options that come from FreeALConfig; they would bury the others in `--help`."""
+    """Prints the options of FreeALConfig, which are too many for `--help`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(nargs=0, **kwargs)
@@ -159,7 +159,7 @@ def _training_parser() -> Any:
         allow_abbrev=False,
     )
     for action in parser._actions:
-        # Only what was given counts: YAML and FreeALConfig supply the rest.
+        # Only given options are used. The others come from YAML and FreeALConfig.
         action.default, action.required = argparse.SUPPRESS, False
     return parser
 
@@ -178,7 +178,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     resume, overwrite = values.pop("resume", False), values.pop("overwrite", False)
     only_estimate = values.pop("estimate", False)
     if rest and not rest[0].startswith("-"):
-        # No positional of the parser: it would take the value of a training option, which only comes to light below.
+        # Not a positional argument of the parser, which would take the value of a training option (parsed below).
         values = {**_read_config(rest[0]), **values}
         rest = rest[1:]
     if isinstance(values.get("annotator"), list):
@@ -187,7 +187,8 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     if "resume_from" in values:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise InputError(
-                "--resume-from takes one process: pull the run first (freeal-hf pull), then launch it in its folder."
+                "--resume-from works in one process only: pull the run first (freeal-hf pull), and launch it in its "
+                "folder."
             )
         values, dataset, test = cli_hub.resumed(values)
         resume = True
@@ -269,7 +270,7 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
     )
     print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
     if result.rounds[-1]["budget_spent"]:
-        return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger one to go on.")
+        return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger budget to continue.")
     return End(FINISHED)
 
 
@@ -283,7 +284,7 @@ def _demo(options: argparse.Namespace, _: Sequence[str]) -> None:
     classifier = Classifier(Path(options.output_dir) / STUDENT)
     probabilities = classifier.probabilities([_DEMO_MESSAGE])[0]
     label = classifier.label_names[probabilities.argmax()]
-    print(f"\nThe new student reads {_DEMO_MESSAGE!r} as {label} ({probabilities.max():.0%}).")
+    print(f"\nThe trained student predicts {label} ({probabilities.max():.0%}) for {_DEMO_MESSAGE!r}.")
 
 
 def _read_config(path: str) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def _read_config(path: str) -> dict[str, Any]:
 
 
 def _split_training(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that configure training; the names of all others are known here."""
+    """Returns the options of the training, and checks the names of all others."""
     known = {*OPTIONS, "annotator_option", "output_dir"}
     rest = {name: value for name, value in values.items() if name not in known}
     if not rest:
@@ -328,9 +329,9 @@ def _option_names(command: str) -> list[str]:
 
 
 def _unknown(word: str, names: Sequence[str]) -> str:
-    """What to say of a word on the command line that is no option, nor the value of one."""
+    """Returns the error for an argument that is neither an option nor the value of one."""
     if not word.startswith("-"):
-        return f"what is {word!r} for? No option takes it; a value with blanks needs quotes."
+        return f"{word!r} does not belong to an option; quote values that contain blanks."
     name = word.partition("=")[0]
     near = difflib.get_close_matches(name.replace("_", "-"), [one for one in names if "_" not in one], n=1)
     return f"there is no option {name!r}; " + (f"did you mean {near[0]}?" if near else "--help lists all.")

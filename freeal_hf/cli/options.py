@@ -1,4 +1,4 @@
-"""What the commands have in common: options of the data and the task, and how they are understood."""
+"""The options that commands have in common, for the data and the task, and their parsing."""
 
 import argparse
 import re
@@ -20,9 +20,9 @@ def add_options(group: Any, config: type, *, without: Collection[str] = ()) -> N
     """Adds an option for each field of a dataclass.
 
     Args:
-        group: Argument group of a parser.
-        config (`type`): The dataclass; its fields are declared with `freeal_hf.config.option`.
-        without (`Collection[str]`): Fields that are no options of this command.
+        group (`Any`): The argument group of a parser.
+        config (`type`): The dataclass, whose fields are declared with `freeal_hf.config.option`.
+        without (`Collection[str]`, *optional*): The fields that are not options of this command.
     """
     for item in fields(config):
         if item.name not in without:
@@ -50,10 +50,13 @@ def _add_option(group: Any, item: Field[Any]) -> None:
 
 
 def human_reading(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of `read_human_labels`.
+    """Returns the keyword arguments of `read_human_labels`.
 
     Args:
-        values (`Mapping`): Options by name.
+        values (`Mapping`): The options by name.
+
+    Returns:
+        `dict[str, Any]`: The arguments.
     """
     delimiter = values.get("human_delimiter")
     return {
@@ -65,13 +68,13 @@ def human_reading(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def options_of(kind: str) -> Iterator[None]:
-    """Lets errors about a file name the options that are for this file.
+    """Replaces options in errors of the reader by those for a kind of file.
 
     Args:
-        kind (`str`): How these options begin, such as `test` for `--test-encoding`.
+        kind (`str`): The prefix of these options, such as `test` for `--test-encoding`.
 
     Raises:
-        InputError: That of the reader.
+        InputError: If the reader raises it.
     """
     try:
         yield
@@ -80,27 +83,30 @@ def options_of(kind: str) -> Iterator[None]:
 
 
 def data_source(values: Mapping[str, Any]) -> Any:
-    """The value of `--data`.
+    """Returns the value of `--data`.
 
     Raises:
         InputError: If it is not given.
     """
     if "data" not in values:
-        raise InputError("No data given; name a file or a Hub data set with --data.")
+        raise InputError("There are no data; give a file or a Hub dataset with --data.")
     return values["data"]
 
 
 def reading(values: Mapping[str, Any], text_columns: Any = "text", *, is_read: bool = True) -> dict[str, Any]:
-    """Keyword arguments of `read_data` and `stream_texts`.
+    """Returns the keyword arguments of `read_data` and `stream_texts`.
 
     Args:
-        values (`Mapping`): Options by name.
-        text_columns (`str` or `list[str]`): Columns of the text where no option names them.
-        is_read (`bool`, defaults to `True`): Whether the data is still to be read. If not, a list of columns is taken
-            as it is.
+        values (`Mapping`): The options by name.
+        text_columns (`str` or `list[str]`, *optional*): The columns of the text if no option gives them.
+        is_read (`bool`, *optional*, defaults to `True`): Whether the data will be read. Otherwise a list of columns is
+            not checked.
+
+    Returns:
+        `dict[str, Any]`: The arguments.
 
     Raises:
-        InputError: If the data must be opened to understand the names of columns, and cannot be.
+        InputError: If the data must be opened to find the columns, and cannot be opened.
     """
     is_layout = {item.name for item in fields(ReadingConfig)} - {"data", "text_columns"}
     given = {name: values[name] for name in values if name in is_layout and values[name]}
@@ -120,32 +126,35 @@ def reading(values: Mapping[str, Any], text_columns: Any = "text", *, is_read: b
 
 
 def _column_names(given: str, names: Collection[str]) -> list[str]:
-    """The columns that `A,B` means: one of that name if there is one, else several, quoted as in a CSV file."""
+    """Returns the columns for `A,B`: the column with this name if there is one, or several, quoted as in CSV."""
     return [given] if given in names else split_names(given)
 
 
 def test_reading(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of `read_data` for the test data; layout and split are its own.
+    """Returns the keyword arguments of `read_data` for the test data, which have their own layout and split.
 
     Args:
-        values (`Mapping`): Options by name.
+        values (`Mapping`): The options by name.
+
+    Returns:
+        `dict[str, Any]`: The arguments.
 
     Raises:
-        InputError: If the test data are the data themselves.
+        InputError: If the test data are the same as the data.
     """
     given = {name: values.get(f"test_{name}") for name in ("split", "delimiter", "encoding", "quoting")}
     split = given["split"] or values.get("split")
     if values["test_data"] == values.get("data") and split == values.get("split"):
-        raise InputError("--test-data are the same texts as --data; name other ones, or their split (--test-split).")
+        raise InputError("--test-data are the same texts as --data; give others, or another split (--test-split).")
     delimiter = given["delimiter"]
     return {**given, "split": split, "delimiter": delimiter.replace("\\t", "\t") if delimiter else None}
 
 
 def task_of(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
-    """The task that `--task`, or `--labels` and `--description`, name, with the values of `--label-map`.
+    """Creates the task from `--task`, or `--labels` and `--description`, and `--label-map`.
 
     Raises:
-        InputError: If neither or both are given, or they describe no task.
+        InputError: If neither or both are given, or they do not describe a task.
     """
     task, label_map = _named_task(values), values.get("label_map")
     if label_map is None:
@@ -165,16 +174,16 @@ def _named_task(values: Mapping[str, Any]) -> TextClassification | TokenClassifi
         return load_task(given)
     labels = values.get("labels")
     if labels is None:
-        raise InputError("No labels given; name them with --labels positive,negative or describe them in --task FILE.")
+        raise InputError("There are no labels; give --labels positive,negative or describe them in --task FILE.")
     names = labels.split(",") if isinstance(labels, str) else labels
     return TextClassification(names, description=values.get("description", ""))
 
 
 def annotator_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of the annotator: those of a configuration file, then every `--annotator-option`.
+    """Returns the keyword arguments of the annotator, from a configuration file and from `--annotator-option`.
 
     Raises:
-        InputError: If one has not the form `NAME=VALUE`.
+        InputError: If an option does not have the form `NAME=VALUE`.
     """
     options = dict(values.get("annotator_options") or {})
     for given in values.get("annotator_option") or []:
@@ -186,7 +195,7 @@ def annotator_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def quiet_libraries() -> None:
-    """Keeps the libraries' progress bars and notes off the terminal."""
+    """Hides progress bars and messages of libraries in the terminal."""
     import datasets
     import transformers
 

@@ -1,4 +1,4 @@
-"""The command `predict`: a finished student labels the texts of a file of any size."""
+"""The command `predict`: labels the texts of a file of any size with a trained student."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 from freeal_hf.cli.options import add_options, data_source, quiet_libraries, reading
 from freeal_hf.config import EngineConfig, ReadingConfig, section
+from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 
 
@@ -14,26 +15,26 @@ def add_predict(commands: Any) -> None:
     """Adds the command `predict`."""
     predict = commands.add_parser(
         "predict",
-        help="label texts with a finished student",
-        description="Labels the texts of a file with a finished student. The file may be larger than memory.",
+        help="label texts with a trained student",
+        description="Labels the texts of a file with a trained student. The file can be larger than memory.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     predict.add_argument("--model", required=True, metavar="DIR", help="folder (OUTPUT_DIR/student) or Hub id")
     predict.add_argument("--output", required=True, metavar="FILE", help="CSV file to write")
-    predict.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts in one pass (default: 64)")
+    predict.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts in a batch (default: 64)")
     predict.add_argument(
-        "--top-k", type=int, default=1, metavar="K", help="likeliest labels to write for each text (default: 1)"
+        "--top-k", type=int, default=1, metavar="K", help="number of most probable labels to write (default: 1)"
     )
     predict.add_argument(
-        "--probabilities", action="store_true", default=False, help="write a column probability_LABEL for every label"
+        "--probabilities", action="store_true", default=False, help="write a column probability_LABEL for each label"
     )
     predict.add_argument(
-        "--embeddings", action="store_true", default=False, help="write a column embedding, as a JSON list"
+        "--embeddings", action="store_true", default=False, help="write a column embedding with JSON lists"
     )
-    # A student makes no calls.
+    # A student makes no calls, so there is no limit for them.
     add_options(predict.add_argument_group("engine"), EngineConfig, without=["ray_calls_per_minute"])
-    data = predict.add_argument_group("data", "Default: the columns that the student learnt from.")
+    data = predict.add_argument_group("data", "Default: the columns on which the student was trained.")
     add_options(data, ReadingConfig)
 
 
@@ -46,7 +47,7 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
     values = vars(options)
     source, output = data_source(values), Path(values["output"])
     if Path(str(source)).is_file() and output.exists() and output.samefile(str(source)):
-        raise InputError(f"--output {str(output)!r} is the file of the texts; name another, it would be overwritten.")
+        raise InputError(f"--output {str(output)!r} is the file of the texts and would be overwritten; give another.")
     quiet_libraries()
     from freeal_hf.prediction.tagger import labels_words
 
@@ -55,7 +56,7 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
         labelled, rows = write(values, source, output)
     except OSError as error:
         raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
-    print(f"{labelled} of {rows} texts labelled: {output}")
+    print(f"{labelled} of {counted(rows, 'text')} labelled: {output}")
 
 
 def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The command `select`: which texts a person should label first."""
+"""The command `select`: chooses the texts that a person labels first."""
 
 import argparse
 import csv
@@ -18,6 +18,7 @@ from freeal_hf.cli.options import (
     task_of,
 )
 from freeal_hf.config import HumanReadingConfig, ReadingConfig, TaskConfig
+from freeal_hf.data.counting import counted
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.embedded import EMBEDDED_MODEL
@@ -42,65 +43,65 @@ STRATEGIES = (
     "contrastive",
     "discriminative",
 )
-"""Names of the strategies on the command line."""
+"""The strategies by their names on the command line."""
 
 
 def add_select(commands: Any) -> None:
     """Adds the command `select`."""
     select = commands.add_parser(
         "select",
-        help="choose the texts that a person should label first",
-        description="Chooses texts for a person to label and writes them with an empty column `label`. Filled in, the "
-        "file is --human-labels of `freeal-hf run`, or --labelled of the next choice.",
+        help="choose the texts that a person labels first",
+        description="Chooses texts for a person to label, and writes them with an empty column `label`. Use the "
+        "completed file as --human-labels of `freeal-hf run`, or as --labelled of the next choice.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    select.add_argument("--budget", type=int, required=True, metavar="N", help="texts to choose")
+    select.add_argument("--budget", type=int, required=True, metavar="N", help="number of texts to choose")
     select.add_argument("--output", required=True, metavar="FILE", help="CSV file to write")
     select.add_argument(
         "--strategy",
         choices=STRATEGIES,
         default="llm",
         metavar="NAME",
-        help=f"{', '.join(STRATEGIES)} (default: llm). From entropy to contrastive they need --labelled.",
+        help=f"{', '.join(STRATEGIES)} (default: llm). Those from entropy to contrastive need --labelled.",
     )
-    select.add_argument("--labelled", metavar="FILE", help="labels of people so far: columns id or text, and label")
+    select.add_argument("--labelled", metavar="FILE", help="existing human labels: columns id or text, and label")
     add_options(select, HumanReadingConfig)
-    select.add_argument("--student", default=EMBEDDED_MODEL, metavar="MODEL", help="encoder that reads the texts")
-    select.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all that is drawn (default: 0)")
+    select.add_argument("--student", default=EMBEDDED_MODEL, metavar="MODEL", help="encoder for the texts")
+    select.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     add_options(select.add_argument_group("data"), ReadingConfig)
     add_options(select.add_argument_group("task (for llm, and with --labelled)"), TaskConfig)
     llm = select.add_argument_group("llm (ActiveLLM)")
     llm.add_argument("--annotator", metavar="SPEC", help="endpoint:..., tgi:... or local:..., as in `run`")
     llm.add_argument("--annotator-option", action="append", metavar="NAME=VALUE", help="as in `run`, repeatable")
-    llm.add_argument("--guidelines", metavar="FILE", help="text file: what the person who labels is told")
-    llm.add_argument("--texts-per-prompt", type=int, default=100, metavar="N", help="texts in one prompt (100)")
-    llm.add_argument("--picks-per-prompt", type=int, default=32, metavar="N", help="most to choose from them (32)")
-    llm.add_argument("--advice", action="store_true", default=False, help="say what makes a text worth labelling")
-    llm.add_argument("--no-explanation", action="store_true", default=False, help="let the model choose at once")
+    llm.add_argument("--guidelines", metavar="FILE", help="text file with the annotation guidelines")
+    llm.add_argument("--texts-per-prompt", type=int, default=100, metavar="N", help="texts in a prompt (100)")
+    llm.add_argument("--picks-per-prompt", type=int, default=32, metavar="N", help="maximum number to choose (32)")
+    llm.add_argument("--advice", action="store_true", default=False, help="describe which texts are worth labelling")
+    llm.add_argument("--no-explanation", action="store_true", default=False, help="ask for no explanation")
     llm.add_argument(
         "--recap",
         choices=["none", "texts", "ids"],
         default="texts",
-        help="what later prompts tell of earlier choices (default: texts)",
+        help="content of later prompts about earlier choices (default: texts)",
     )
-    llm.add_argument("--max-cost", type=float, metavar="X", help="dollars that the choice may cost")
-    llm.add_argument("--max-tokens", type=int, metavar="N", help="tokens that it may take")
-    llm.add_argument("--prices", metavar="FILE", help="YAML file with the models' prices per million tokens")
+    llm.add_argument("--max-cost", type=float, metavar="X", help="maximum cost in dollars")
+    llm.add_argument("--max-tokens", type=int, metavar="N", help="maximum number of tokens")
+    llm.add_argument("--prices", metavar="FILE", help="YAML file with prices of models for a million tokens")
 
 
 def select(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Runs the command.
 
     Raises:
-        InputError: If an option or the data cannot be used, or the output cannot be written or is there already.
-        AnnotatorError: If the language model cannot be asked.
-        BudgetExceeded: If the next prompt might pass --max-cost or --max-tokens; what was answered is kept.
+        InputError: If an option or the data cannot be used, or the output cannot be written or exists.
+        AnnotatorError: If the language model cannot be called.
+        BudgetExceeded: If the next prompt could exceed --max-cost or --max-tokens. All answers are kept.
     """
     values = vars(options)
     source, output = data_source(values), Path(values["output"])
     if output.exists():
-        raise InputError(f"{str(output)!r} is there already, maybe with labels that somebody entered; name another.")
+        raise InputError(f"{str(output)!r} exists and may have labels of a person; give another file.")
     quiet_libraries()
     from freeal_hf.data.texts import read_data
     from freeal_hf.kinds.registry import kind_of
@@ -125,8 +126,8 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
         write_atomically(output, lambda partial: _write(partial, rows))
     except OSError as error:
         raise InputError(f"The choice cannot be written to {str(output)!r}: {error.strerror}.") from error
-    print(f"{len(chosen)} of {len(pool.unlabelled)} texts chosen: {output}")
-    print("Fill in its column label and give it to freeal-hf run as --human-labels.")
+    print(f"{len(chosen)} of {counted(len(pool.unlabelled), 'text')} chosen: {output}")
+    print("Fill in the column label, and use the file as --human-labels of freeal-hf run.")
 
 
 def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
@@ -137,7 +138,7 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
-    """The distinct usable texts with the labels of people, and the id of each."""
+    """Returns the distinct usable texts with their human labels, and their ids."""
     from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.kinds.registry import kind_of
     from freeal_hf.kinds.text_corpus import distinct_texts
@@ -155,7 +156,7 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
             )
         corpus = kind_of(task).with_human_labels(corpus, data, said)
         matched, others = corpus.human_rows
-        print(f"{matched} of {len(said)} labels of people match a text of the data; {others} do not.")
+        print(f"{matched} of {counted(len(said), 'human label')} match a text of the data; {others} do not.")
     return Pool(list(corpus.texts), corpus.human), list(corpus.ids)
 
 
@@ -189,7 +190,7 @@ def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) 
     from freeal_hf.select.llm import LLMSelection
 
     if "annotator" not in values:
-        raise InputError("The strategy llm asks a language model: name one with --annotator endpoint:MODEL.")
+        raise InputError("The strategy llm needs a language model: give one with --annotator endpoint:MODEL.")
     annotator: Any = build_annotator(values["annotator"], options=annotator_options(values))
     ledger = Ledger(price=price_of(annotator, load_prices(values["prices"]) if "prices" in values else None))
     strategy = LLMSelection(
@@ -212,9 +213,9 @@ def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) 
 
 def _print_costs(ledger: "Ledger") -> None:
     if not ledger.calls + ledger.cached:
-        return  # an error says why
+        return  # there was an error
     cost = "" if ledger.cost is None else f", ${ledger.cost:.4f}"
-    print(f"{ledger.calls} calls, {ledger.cached} more answered from the cache, {ledger.tokens} tokens{cost}")
+    print(f"{counted(ledger.calls, 'call')}, {ledger.cached} from the cache, {counted(ledger.tokens, 'token')}{cost}")
 
 
 def _guidelines(path: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The command `space`: starts the web app on this machine, or puts it on the Hub; it never imports the web app."""
+"""The command `space`: starts the web app on this machine, or uploads it to the Hub. It never imports the web app."""
 
 import argparse
 import os
@@ -19,15 +19,15 @@ def add_space(commands: Any) -> None:
     """Adds the command `space`."""
     space = commands.add_parser(
         "space",
-        help="start the Space in a browser on this machine, or put it on the Hub",
-        description="Starts the Space on this machine. `freeal-hf space deploy USER/NAME` puts it on the Hub.",
-        epilog="Limits and more are set by environment variables: see space/README.md.",
+        help="start the web app on this machine, or upload it to the Hub as a Space",
+        description="Starts the web app on this machine. `freeal-hf space deploy USER/NAME` uploads it to the Hub.",
+        epilog="Environment variables set limits and other settings: see space/README.md.",
         allow_abbrev=False,
     )
-    space.add_argument("action", nargs="?", choices=["deploy"], help="put the Space on the Hub, or update it there")
+    space.add_argument("action", nargs="?", choices=["deploy"], help="create or update the Space on the Hub")
     space.add_argument("repo", nargs="?", metavar="USER/NAME", help="the Space on the Hub")
     space.add_argument(
-        "--port", type=int, metavar="N", help="port on this machine (default: the first free from 7860)"
+        "--port", type=int, metavar="N", help="port on this machine (default: the first free port from 7860)"
     )
     space.add_argument("--public", action="store_true", help="make a new Space public (default: private)")
 
@@ -43,15 +43,19 @@ def space(options: argparse.Namespace, _: Sequence[str]) -> None:
     environment = dict(os.environ)
     if options.port is not None:
         environment["GRADIO_SERVER_PORT"] = str(options.port)
-    # On one's own machine there is no stranger whose URLs could do harm.
+    # On the user's own machine, URLs of endpoints are safe.
     environment.setdefault("FREEAL_SPACE_OWN_URLS", "true")
-    # In place of this process: whoever ends this process then ends the Space, by any signal.
-    environment.setdefault("PYTHONSAFEPATH", "1")  # `python -m` imports nothing from the current folder
+    # The app replaces this process, so that any signal to this process ends it.
+    environment.setdefault("PYTHONSAFEPATH", "1")  # `python -m` must not import modules from the current folder
     os.execve(sys.executable, [sys.executable, "-m", "freeal_hf.web"], environment)
 
 
 def space_files() -> dict[str, bytes]:
-    """What a Space on the Hub consists of: path to content, requirements pinned to this version."""
+    """Returns the files of a Space on the Hub, with requirements pinned to this version.
+
+    Returns:
+        `dict[str, bytes]`: The content by path.
+    """
     folder = files("freeal_hf.space_app")
     found = {name: folder.joinpath(name).read_bytes() for name in _FILES}
     lines = found["requirements.txt"].decode().splitlines()
@@ -61,7 +65,7 @@ def space_files() -> dict[str, bytes]:
 
 def _deploy(repo: str | None, *, private: bool) -> None:
     if repo is None or repo.count("/") != 1:
-        raise InputError(f"{repo!r} is no name of a Space; give USER/NAME, such as ada/freeal.")
+        raise InputError(f"{repo!r} is not the name of a Space; give USER/NAME, such as ada/freeal.")
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     from freeal_hf.hub.client import calling, connect
@@ -70,7 +74,7 @@ def _deploy(repo: str | None, *, private: bool) -> None:
     calling(place, api.create_repo, repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
     wanted = space_files()
     there = calling(place, api.list_repo_files, repo, repo_type="space")
-    # Modules of a former version are deleted; other files belong to the owner of the Space.
+    # Modules of a former version are deleted. Other files belong to the owner of the Space.
     old = [path for path in there if path.endswith(".py") and "/" not in path and path not in wanted]
     operations = [
         *(CommitOperationAdd(path, content) for path, content in wanted.items()),
@@ -79,9 +83,9 @@ def _deploy(repo: str | None, *, private: bool) -> None:
     message = f"Deploy freeal-hf {freeal_hf.__version__}"
     calling(place, api.create_commit, repo, operations, commit_message=message, repo_type="space")
     print(
-        f"{api.endpoint}/spaces/{repo} now holds freeal-hf {freeal_hf.__version__}. Left to you, in its settings:\n"
+        f"{api.endpoint}/spaces/{repo} now has freeal-hf {freeal_hf.__version__}. Check its settings:\n"
         "  hardware            the free CPU is enough to try it; a larger CPU or a GPU for more than 1,000 texts\n"
-        "  persistent storage  without it, runs end with a restart of the Space\n"
+        "  persistent storage  without it, a restart of the Space deletes all runs\n"
         "  variables           FREEAL_SPACE_MAX_ROWS and others: see its README.md\n"
         "  secrets             none is needed: visitors use their own login"
     )

@@ -101,7 +101,7 @@ def test_bad_options_end_with_one_clear_line(more, message, data, student_folder
         (["run", "--lerning_rate=1"], "there is no option '--lerning_rate'; did you mean --learning-rate?"),
         (["run", "--xyzzy", "1"], "there is no option '--xyzzy'; --help lists all."),
         (["run", "--learning-rate", "fast"], "invalid float value: 'fast'"),
-        (["run", "--seed", "1", "twice"], "what is 'twice' for?"),
+        (["run", "--seed", "1", "twice"], "'twice' does not belong to an option"),
         (["predict", "--model", "m", "--data", "d", "--output", "o", "--topk", "2"], "did you mean --top-k?"),
     ],
     ids=lambda value: value[1] if isinstance(value, list) else "",

@@ -36,7 +36,7 @@ def test_a_language_model_chooses_and_its_answers_are_kept(data, tmp_path, capsy
     assert code == 0
     assert [row["strategy"] for row in rows] == ["llm"] * 5
     assert (tmp_path / "chosen.csv.cache.sqlite").is_file()
-    assert "3 calls, 0 more answered from the cache" in capsys.readouterr().out  # two are the canary's
+    assert "3 calls, 0 from the cache" in capsys.readouterr().out  # two are the canary's
 
 
 def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folder, tmp_path, capsys):
@@ -60,8 +60,8 @@ def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folde
         (["--budget", "0", "--strategy", "random"], "budget is 0"),
         (["--budget", "999", "--strategy", "random"], "only 80 different texts"),
         (["--budget", "5", "--strategy", "margin"], "needs labelled texts"),
-        (["--budget", "5", "--labels", "a,b"], "name one with --annotator"),
-        (["--budget", "5"], "No labels given"),
+        (["--budget", "5", "--labels", "a,b"], "give one with --annotator"),
+        (["--budget", "5"], "There are no labels"),
         (["--budget", "5", "--labels", "a,b", "--annotator", "embedding"], "cannot choose texts"),
         (
             ["--budget", "5", "--labels", "a,b", "--annotator", LOOPBACK, "--guidelines", "no"],
@@ -81,5 +81,5 @@ def test_a_file_that_may_hold_labels_is_not_overwritten(data, tmp_path, capsys):
     output = tmp_path / "chosen.csv"
     output.write_text("id,text,label\n1,a,fruit\n")
     assert select(data, output, "--budget", "5", "--strategy", "random")[0] == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists and may have labels" in capsys.readouterr().err
     assert output.read_text() == "id,text,label\n1,a,fruit\n"

@@ -178,4 +178,4 @@ def test_a_machine_without_a_token_is_told_how_to_log_in(freeal_hf, hub, run_dir
 def test_a_folder_that_is_no_run_is_refused(freeal_hf, tmp_path):
     refused = freeal_hf("push", tmp_path)
     assert refused.code == 1
-    assert "no folder of a run" in refused.err
+    assert "not the folder of a run" in refused.err

@@ -180,7 +180,7 @@ def test_resuming_needs_what_was_on_the_first_machine_only(freeal_hf, run_dir, t
     freeal_hf("push", run_dir)
     refused = freeal_hf("run", "--resume-from", DATASET[1], "--output-dir", tmp_path / "again")
     assert refused.code == 1
-    assert "name one with --annotator" in refused.err
+    assert "give one with --annotator" in refused.err
 
 
 def test_a_round_is_pulled_by_its_tag(freeal_hf, run_dir, tmp_path):

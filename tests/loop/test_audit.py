@@ -268,7 +268,7 @@ def test_a_second_person_says_how_far_people_agree_and_whether_the_annotator_may
     assert record["people_kappa"]["value"] == pytest.approx(0.5, abs=0.05)
     assert record["alt_test"]["passed"] is True
     assert "The two people agree on 75.0 %" in said
-    assert "the annotator may replace one of the people" in said
+    assert "the annotator can replace one of the people" in said
 
 
 def test_a_second_person_who_answered_other_texts_cannot_be_compared(folder, tmp_path, capsys):
@@ -322,7 +322,7 @@ def test_answers_for_labels_that_are_gone_are_kept_and_not_noted(folder, capsys)
 
 def test_a_folder_without_labels_is_refused(tmp_path, capsys):
     assert main(["audit", str(tmp_path)]) == 1
-    assert "no folder of a run" in capsys.readouterr().err
+    assert "not a run with labels" in capsys.readouterr().err
 
 
 @pytest.fixture
