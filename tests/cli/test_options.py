@@ -75,7 +75,7 @@ def test_an_error_about_another_file_names_the_option_of_this_file(option, kind,
     other.write_bytes("text,label\nприем,good\nобед,bad\n".encode("cp1251"))
     options = (*option, other, "--gold-column", "label")
     assert run(data, *options) == 1
-    assert f"(--{kind}-encoding" in capsys.readouterr().err
+    assert f"--{kind}-encoding" in capsys.readouterr().err
     assert run(data, *options, f"--{kind}-encoding", "cp1251") == 0
 
 

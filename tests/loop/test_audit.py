@@ -165,7 +165,7 @@ def test_the_command_draws_asks_and_scores(folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("1\ntool\nnonsense\n2\n\nq\n"))
     assert main(["audit", str(folder.path), "--terminal"]) == 0
     printed = capsys.readouterr().out
-    assert "'nonsense' is none of them" in printed
+    assert "'nonsense' is not a label" in printed
     assert "from 3 of 10 answers" in printed
 
 
