@@ -59,7 +59,7 @@ def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folde
     [
         (["--budget", "0", "--strategy", "random"], "budget is 0"),
         (["--budget", "999", "--strategy", "random"], "only 80 different texts"),
-        (["--budget", "5", "--strategy", "margin"], "needs labelled texts"),
+        (["--budget", "5", "--strategy", "margin"], "trained on labelled texts"),
         (["--budget", "5", "--labels", "a,b"], "give one with --annotator"),
         (["--budget", "5"], "There are no labels"),
         (["--budget", "5", "--labels", "a,b", "--annotator", "embedding"], "cannot choose texts"),
