@@ -114,7 +114,7 @@ _PUBLIC = {
     "push_rounds": "freeal_hf.hub.push",
     "raw_table": "freeal_hf.data.tables",
     "read_data": "freeal_hf.data.texts",
-    "read_human_labels": "freeal_hf.data.human_labels",
+    "read_human_labels": "freeal_hf.kinds.human_labels",
     "read_sentences": "freeal_hf.data.sentences",
     "score_audit": "freeal_hf.loop.audit",
     "select_clean": "freeal_hf.training.selection",
@@ -166,7 +166,6 @@ if TYPE_CHECKING:
     from freeal_hf.data.human_labels import HumanEntities as HumanEntities
     from freeal_hf.data.human_labels import HumanLabel as HumanLabel
     from freeal_hf.data.human_labels import MarkedSpan as MarkedSpan
-    from freeal_hf.data.human_labels import read_human_labels as read_human_labels
     from freeal_hf.data.sentences import read_sentences as read_sentences
     from freeal_hf.data.spans import Span as Span
     from freeal_hf.data.tables import RawTable as RawTable
@@ -190,6 +189,7 @@ if TYPE_CHECKING:
     from freeal_hf.hub.push import push_rounds as push_rounds
     from freeal_hf.kinds.base import AuditQuestion as AuditQuestion
     from freeal_hf.kinds.base import TaskKind as TaskKind
+    from freeal_hf.kinds.human_labels import read_human_labels as read_human_labels
     from freeal_hf.kinds.registry import kind_of as kind_of
     from freeal_hf.loop.audit import AuditResult as AuditResult
     from freeal_hf.loop.audit import draw_audit as draw_audit

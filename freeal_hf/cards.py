@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.tasks import Task, TokenClassification
+from freeal_hf.tasks import Task, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCard, ModelCard, RepoCard
@@ -37,6 +37,62 @@ class Score:
     dataset_name: str
     dataset_id: str
     split: str | None = None
+
+
+@dataclass(frozen=True)
+class CardWords:
+    """What cards say of one kind of task.
+
+    Args:
+        hub_task (`str`): Name of the task on the Hub.
+        labels (`str`): What texts have.
+        label (`str`): What the task lists.
+        counted (`str`): What is counted for each of them.
+        student (`str`): What the student is.
+        usage (`str`): Python lines that use the student, with `{model_id}`.
+        limits (`str`): What the student cannot do.
+        columns (`str`, *optional*): What the columns of the dataset have beside those that all tasks share.
+    """
+
+    hub_task: str
+    labels: str
+    label: str
+    counted: str
+    student: str
+    usage: str
+    limits: str
+    columns: str = ""
+
+
+WORDS = {
+    TextClassification.type: CardWords(
+        hub_task="text-classification",
+        labels="labels",
+        label="label",
+        counted="texts",
+        student="A text classifier",
+        usage='classify = pipeline("text-classification", model="{model_id}")\nclassify("...")',
+        limits="It gives each text exactly one of the labels above.",
+    ),
+    TokenClassification.type: CardWords(
+        hub_task="token-classification",
+        labels="entities",
+        label="type",
+        counted="entities",
+        student="A model that finds entities",
+        usage=(
+            'find = pipeline("token-classification", model="{model_id}", aggregation_strategy="simple")\nfind("...")'
+        ),
+        limits="It finds only the types above, and no entity inside another one.",
+        columns=(
+            "Labels are BIO tags, one for each of `tokens` (`O`, `B-` and `I-` of each type; -1: no answer). "
+            "`token_starts` has the\nposition of each token in `text`, in characters, and `spans` has the final "
+            "entities with `start`, `end` and `type`.\nConfidences and losses are means over the tokens of a "
+            "sentence; `is_clean` is true if all entities in it are clean."
+        ),
+    ),
+}
+"""What cards say, by the type of the task."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +159,7 @@ def dataset_card(facts: CardFacts) -> "DatasetCard":
     data_files = [{"split": split, "path": f"data/{split}-*"} for split in facts.splits]
     data = DatasetCardData(
         pretty_name=facts.name,
-        task_categories=[facts.task.type],
+        task_categories=[WORDS[facts.task.type].hub_task],
         annotations_creators=["machine-generated"],
         size_categories=[_size_category(rows)],
         tags=["freeal", "freeal-hf", "weak-supervision", "noisy-labels", "machine-labelled"],
@@ -128,7 +184,7 @@ def student_card(facts: CardFacts) -> "ModelCard":
 
     results = [
         EvalResult(
-            task_type=facts.task.type,
+            task_type=WORDS[facts.task.type].hub_task,
             dataset_type=score.dataset_id,
             dataset_name=score.dataset_name,
             dataset_split=score.split,
@@ -139,7 +195,7 @@ def student_card(facts: CardFacts) -> "ModelCard":
     ]
     data = ModelCardData(
         library_name="transformers",
-        pipeline_tag=facts.task.type,
+        pipeline_tag=WORDS[facts.task.type].hub_task,
         base_model=facts.base_model,
         datasets=[facts.dataset_id] if facts.dataset_id else None,
         tags=["freeal", "freeal-hf", "weak-supervision", "noisy-labels"],
@@ -197,8 +253,8 @@ def _template(name: str) -> str:
 
 def _values(facts: CardFacts) -> dict[str, Any]:
     values = {name: getattr(facts, name) for name in CardFacts.__dataclass_fields__}
-    of_entities = isinstance(facts.task, TokenClassification)
-    return {**values, "of_entities": of_entities, "begin": BEGIN, "end": END, "cell": _cell, "fence": _fence}
+    words = WORDS[facts.task.type]
+    return {**values, "words": words, "begin": BEGIN, "end": END, "cell": _cell, "fence": _fence}
 
 
 def _cell(text: Any) -> str:

@@ -47,18 +47,6 @@ def bio_tags(types: Iterable[str]) -> list[str]:
     return [OUTSIDE, *(f"{mark}-{name}" for name in types for mark in "BI")]
 
 
-def is_missing(label: Any) -> bool:
-    """Returns whether a label, or a tag of a sentence, is missing.
-
-    Args:
-        label (`Any`): A label id, or the tag ids of a sentence.
-
-    Returns:
-        `bool`: Whether the text has no label, or a word of the sentence has no tag.
-    """
-    return NO_LABEL in label or not label if isinstance(label, list) else bool(label == NO_LABEL)
-
-
 def normal_form(text: str) -> str:
     """Returns the form in which texts and names are compared: Unicode NFC, without outer blanks, with single spaces.
 
@@ -322,6 +310,14 @@ class TokenClassification(Task):
         """The classes of the student: `O`, then `B-` and `I-` of each type."""
         return bio_tags(self.descriptions)
 
+    def with_label_map(self, label_map: Mapping[str, str]) -> "Self":
+        """Refuses a label map: columns hold tags.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError("A label map is for labels of texts; in an entity task columns hold BIO tags of the task.")
+
     @property
     def shot_labels(self) -> list[int]:
         """-1 and all types. The last demonstrations of a prompt have the largest effect, and have entities."""
@@ -331,14 +327,14 @@ class TokenClassification(Task):
 _KINDS: dict[str, type[Task]] = {kind.type: kind for kind in (TextClassification, TokenClassification)}
 
 
-def task_from_dict(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
+def task_from_dict(values: Mapping[str, Any]) -> Task:
     """Creates a task of the kind that `type` names from the values of `Task.to_dict`.
 
     Args:
         values (`Mapping[str, Any]`): The values. Without `type`, the kind is text classification.
 
     Returns:
-        `TextClassification` or `TokenClassification`: The task.
+        `Task`: The task.
 
     Raises:
         InputError: If the type is unknown, or a key is missing or unknown.
@@ -351,17 +347,17 @@ def task_from_dict(values: Mapping[str, Any]) -> TextClassification | TokenClass
     kind = values.get("type", TextClassification.type)
     if kind not in _KINDS:
         raise InputError(f"Task type {kind!r} is not supported; use {' or '.join(map(repr, _KINDS))}.")
-    return _KINDS[kind].from_dict(values)  # type: ignore[return-value]
+    return _KINDS[kind].from_dict(values)
 
 
-def load_task(path: str | Path) -> TextClassification | TokenClassification:
+def load_task(path: str | Path) -> Task:
     """Reads a task from a YAML file.
 
     Args:
         path (`str` or `Path`): A file with `labels` and optionally `type`, `description` and `label_map`.
 
     Returns:
-        `TextClassification` or `TokenClassification`: The task.
+        `Task`: The task.
 
     Raises:
         InputError: If the file is missing, is not YAML, or does not describe a task.

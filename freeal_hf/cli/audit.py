@@ -133,8 +133,8 @@ def _ask(folder: RunFolder, names: Sequence[str]) -> None:
     missing = [row for row in rows if not row["label"]]
     choices = "  ".join(f"{i} {name}" for i, name in enumerate(names, start=1))
     for done, row in enumerate(missing, start=1):
-        entities = f"\n    {row['entities']}" if "entities" in row else ""
-        print(f"\n[{done} of {len(missing)}] {row['text']}{entities}\n{choices}   Enter: skip   q: stop")
+        more = "".join(f"\n    {cell}" for name, cell in row.items() if name not in ("id", "text", "label"))
+        print(f"\n[{done} of {len(missing)}] {row['text']}{more}\n{choices}   Enter: skip   q: stop")
         answer = _answer(names)
         if answer is None:
             return

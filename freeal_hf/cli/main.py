@@ -199,8 +199,8 @@ def _label_and_train(values: dict[str, Any], rest: Sequence[str]) -> End:
 
     quiet_libraries()
     from freeal_hf.annotators.registry import columns_of, split_specs
-    from freeal_hf.data.human_labels import read_human_labels
     from freeal_hf.data.tables import raw_table
+    from freeal_hf.kinds.human_labels import read_human_labels
     from freeal_hf.kinds.registry import kind_of
     from freeal_hf.loop.freeal import FreeAL
     from freeal_hf.reporting.report import summary

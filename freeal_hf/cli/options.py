@@ -13,7 +13,7 @@ from freeal_hf.config import ReadingConfig
 from freeal_hf.data.label_columns import load_label_map
 from freeal_hf.data.layouts import split_names
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import TextClassification, TokenClassification, load_task, task_from_dict
+from freeal_hf.tasks import Task, load_task, task_from_dict
 
 
 def add_options(group: Any, config: type, *, without: Collection[str] = ()) -> None:
@@ -150,8 +150,8 @@ def test_reading(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "split": split, "delimiter": delimiter.replace("\\t", "\t") if delimiter else None}
 
 
-def task_of(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
-    """Creates the task from `--task`, or `--labels` and `--description`, and `--label-map`.
+def task_of(values: Mapping[str, Any]) -> Task:
+        """Creates the task from `--task`, or `--labels` and `--description`, and `--label-map`.
 
     Raises:
         InputError: If neither or both are given, or they do not describe a task.
@@ -159,12 +159,10 @@ def task_of(values: Mapping[str, Any]) -> TextClassification | TokenClassificati
     task, label_map = _named_task(values), values.get("label_map")
     if label_map is None:
         return task
-    if isinstance(task, TokenClassification):
-        raise InputError("--label-map is for labels of texts; in an entity task columns hold BIO tags of the task.")
     return task.with_label_map(label_map if isinstance(label_map, Mapping) else load_label_map(label_map))
 
 
-def _named_task(values: Mapping[str, Any]) -> TextClassification | TokenClassification:
+def _named_task(values: Mapping[str, Any]) -> Task:
     given = values.get("task")
     if given is not None and values.get("labels") is not None:
         raise InputError("Give either --task or --labels, not both.")
@@ -176,7 +174,7 @@ def _named_task(values: Mapping[str, Any]) -> TextClassification | TokenClassifi
     if labels is None:
         raise InputError("There are no labels; give --labels positive,negative or describe them in --task FILE.")
     names = labels.split(",") if isinstance(labels, str) else labels
-    return TextClassification(names, description=values.get("description", ""))
+    return task_from_dict({"labels": names, "description": values.get("description", "")})
 
 
 def annotator_options(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
 
 def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
     """Returns the distinct usable texts with their human labels, and their ids."""
-    from freeal_hf.data.human_labels import read_human_labels
+    from freeal_hf.kinds.human_labels import read_human_labels
     from freeal_hf.kinds.registry import kind_of
     from freeal_hf.kinds.text_corpus import distinct_texts
     from freeal_hf.select.pool import Pool

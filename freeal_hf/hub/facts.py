@@ -7,11 +7,12 @@ from typing import Any
 import yaml
 
 from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.cards import CardFacts, Score
 from freeal_hf.config import NOTED, OPTIONS, metadata_of, nested
 from freeal_hf.hub.files import label_columns, public_config, read_config, split_files
+from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import label_counts
 from freeal_hf.labels.counts import describe_counts
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting import figures
@@ -44,6 +45,7 @@ def round_facts(
     Returns:
         `tuple[CardFacts, dict[str, Any]]`: The content of the cards, and the configuration.
     """
+    kind = kind_of(task)
     labels_path = folder.round(number).labels_path
     labels = label_columns(labels_path, _SHOWN)
     records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
@@ -51,7 +53,7 @@ def round_facts(
     all_columns = _names(labels_path)
     config = public_config(folder, dataset_id, has_gold="gold" in columns)
     splits = {split: _num_rows(path) for split, path in split_files(folder, number).items()}
-    counts = label_counts(labels)
+    counts = kind.label_counts(labels)
     annotator = config.get("annotator", "embedding")
     base_model = config.get("student")
     facts = CardFacts(
@@ -65,11 +67,11 @@ def round_facts(
         base_model=base_model,
         base_revision=_revision(base_model) if base_model else None,
         arguments=_training_arguments(config),
-        scores=_scores(last, config, dataset_id),
+        scores=_scores(kind.card_scores, last, config, dataset_id),
         rounds=summary_rows(records),
         pictures={caption: f"figures/{name}.png" for name, caption in _pictures(number, records).items()},
-        facts=_measured(records),
-        estimate=_audited(last) + _estimate({**last, **last.get("model_estimate", {})}),
+        facts={**kind.card_facts(last), **_measured(records)},
+        estimate=_audited(kind, last) + kind.card_estimate({**last, **last.get("model_estimate", {})}),
         checked=last.get("audited_texts", 0),
         label_counts={name: counts[name] for name in task.label_names},
         splits=splits,
@@ -101,15 +103,15 @@ def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Pat
     files = {f"figures/{name}.png": staging / f"{name}.png" for name in _pictures(number, records)}
     if all(path.exists() for path in files.values()):
         return files
-    labels = label_columns(folder.round(number).labels_path, _SHOWN)
+    labels, kind = label_columns(folder.round(number).labels_path, _SHOWN), kind_of(task_of(folder))
     drawn = {
-        "quality": figures.quality_per_round(records),
+        "quality": figures.quality_per_round(records, kind.measure),
         "losses": figures.loss_histogram(labels),
-        "confusion": figures.confusion(labels),
+        "confusion": figures.confusion(labels, kind),
     }
     if "figures/changes.png" in files:
         before = label_columns(folder.round(number - 1).labels_path, _SHOWN)
-        drawn["changes"] = figures.label_changes(before, labels)
+        drawn["changes"] = figures.label_changes(before, labels, kind)
     for name, figure in drawn.items():
         figures.write_png(figure, staging / f"{name}.png")
     return files
@@ -148,7 +150,7 @@ def _is_asked(annotator: Any) -> bool:
 
 
 def _prompt(task: Task) -> str:
-    messages = kind_of(task).messages(AnnotationRequest("{text}"))
+    messages = prompts_of(task).messages(AnnotationRequest("{text}"))
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
 
 
@@ -169,17 +171,17 @@ def _training_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in others and not metadata_of(key).get("resumable")}
 
 
-def _scores(record: Mapping[str, Any], config: Mapping[str, Any], dataset_id: str) -> list[Score]:
+def _scores(
+    names: Sequence[str], record: Mapping[str, Any], config: Mapping[str, Any], dataset_id: str
+) -> list[Score]:
     inductive = config.get("setting") == "inductive"
     split = "test" if inductive else "train"
     where = "held-out texts" if inductive else "the labelled texts themselves (transductive)"
-    metrics = {f"student_{name}": name for name in ("accuracy", "f1", "precision", "recall")}
-    if "label_f1" in record:  # most words are outside of entities, so their accuracy is not informative
-        del metrics["student_accuracy"]
+    scores = {name: record.get(f"student_{name}") for name in names}
     return [
-        Score(metric, float(record[key]), f"{dataset_id.split('/')[-1]}, {where}, against gold", dataset_id, split)
-        for key, metric in metrics.items()
-        if record.get(key) is not None
+        Score(name, float(score), f"{dataset_id.split('/')[-1]}, {where}, against gold", dataset_id, split)
+        for name, score in scores.items()
+        if score is not None
     ]
 
 
@@ -188,13 +190,7 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     tokens = sum(record["prompt_tokens"] + record["completion_tokens"] for record in records)
     costs = [record["cost"] for record in records]
     known = f"${sum(costs):,.2f}" if None not in costs else "unknown: there is no price for the model"
-    by_type = {who: records[-1].get(f"{who}_f1_by_type") or {} for who in ("student", "label")}
     return {
-        **{
-            f"F1 of {name} by {'the student' if who == 'student' else 'the final labels'}, against gold": _percent(f1)
-            for who, scores in by_type.items()
-            for name, f1 in scores.items()
-        },
         "calls of the annotator, all rounds": f"{calls:,}",
         "input and output tokens, all rounds": f"{tokens:,}",
         "cost of the annotator": known,
@@ -204,45 +200,13 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _percent(share: float | None) -> str:
-    return "none in gold and labels" if share is None else f"{100 * share:.1f} %"
-
-
-def _estimate(record: Mapping[str, Any]) -> str:
-    if "label_f1" in record:
-        return _entity_estimate(record)
-    estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
-    said = (
-        "The accuracy of the labels is **unknown**. There is no estimate without gold, because the answers of the "
-        "annotator cannot be predicted from the texts better than from the shares of the labels."
-    )
-    if estimated is not None and record.get("estimated_label_accuracy_source") == "audit":
-        low, high = record["estimated_label_accuracy_range"]
-        said = (
-            f"Estimated from human labels of random texts: **{100 * estimated:.1f} %** of the "
-            f"final labels are right ({100 * low:.1f} to {100 * high:.1f} %, 95 % interval)."
-        )
-    elif estimated is not None:
-        low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
-        said = (
-            f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right "
-            f"({100 * low:.0f} to {100 * high:.0f} %). The estimate uses the confidence or confusion of the annotator "
-            "and the agreement of the student on held-out texts. The mean `label_confidence` of any rows estimates "
-            "the accuracy of these rows. Errors that annotator and student share are not included."
-        )
-    if scored is not None:
-        said += f" The accuracy against gold labels, which are only used for scores, is **{100 * scored:.1f} %**."
-    return said
-
-
-def _audited(record: Mapping[str, Any]) -> str:
+def _audited(kind: TaskKind[Any, Any, Any], record: Mapping[str, Any]) -> str:
     if not record.get("audited_texts"):
         return ""
     right, (low, high) = record["audited_label_accuracy"], record["audited_label_accuracy_range"]
-    what = "texts' entities" if "label_f1" in record else "labels"
     said = (
         f"A person checked a random sample of {record['audited_texts']:,} texts: **{100 * right:.1f} %** of the "
-        f"{what} are right ({100 * low:.1f} to {100 * high:.1f} %, 95 % interval)."
+        f"{kind.audit.right} ({100 * low:.1f} to {100 * high:.1f} %, 95 % interval)."
     )
     if (kappa := record.get("audited_annotator_kappa")) is not None:
         said += f" Cohen's kappa of annotator and person is {kappa['value']:.2f}."
@@ -252,20 +216,6 @@ def _audited(record: Mapping[str, Any]) -> str:
             f"the alt-test the annotator can{'' if test['passed'] else 'not'} replace one of them."
         )
     return f"{said} "
-
-
-def _entity_estimate(record: Mapping[str, Any]) -> str:
-    said = (
-        "There is no estimate of entity F1 without gold. `label_confidence` is the mean probability of the tags of a "
-        "sentence, most of which are O. It can be used to sort sentences, but is not calibrated."
-    )
-    if record["label_f1"] is None:
-        return said
-    shown = {name: f"{100 * record[f'label_{name}']:.1f} %" for name in ("f1", "precision", "recall")}
-    return (
-        f"{said} Against gold tags, which are only used for scores, F1 of the final entities is **{shown['f1']}** "
-        + (f"(precision {shown['precision']}, recall {shown['recall']}).")
-    )
 
 
 def _names(path: Path) -> list[str]:

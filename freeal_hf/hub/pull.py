@@ -1,9 +1,8 @@
 """Brings a round back from the Hub as a run's folder: to use, or to go on from on another machine."""
 
-import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from freeal_hf.data.files import copy_into, explained_disk_errors, read_json, write_atomically, write_json
-from freeal_hf.data.sentences import TOKENS, tag_names
+from freeal_hf.data.sentences import TOKENS
 from freeal_hf.errors import HubError, RunError
 from freeal_hf.hub.client import calling, connect
 from freeal_hf.hub.files import STUDENT_FILES, read_config, row_batches
 from freeal_hf.hub.push import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.results import publish
 from freeal_hf.loop.rounds import Round
-from freeal_hf.reporting.figures import label_names
-from freeal_hf.tasks import Demonstration, is_missing, task_from_dict
+from freeal_hf.tasks import Demonstration, task_from_dict
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -81,16 +80,11 @@ def input_of(folder: RunFolder) -> "Dataset":
     """
     texts = read_labels(folder / run_folder.INPUT)
     if read_config(folder).get("annotator") == _COLUMN:
-        labels = read_labels(folder / run_folder.LABELS)
-        names = label_names(labels)
-        answers = ["" if is_missing(label) else _answer(label, names) for label in labels["annotator_label"]]
-        texts = texts.add_column("annotator_label", answers)
+        cell = kind_of(task_from_dict(read_config(folder)["task"])).cell
+        texts = texts.add_column(
+            "annotator_label", list(map(cell, read_labels(folder / run_folder.LABELS)["annotator_label"]))
+        )
     return texts
-
-
-def _answer(label: Any, names: Sequence[str]) -> str:
-    """A label, or the tags of a sentence, as a column holds them for an annotator."""
-    return json.dumps(tag_names(label, names)) if isinstance(label, list) else names[label]
 
 
 def test_of(folder: RunFolder) -> "Dataset | None":

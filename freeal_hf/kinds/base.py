@@ -1,6 +1,7 @@
 """`TaskKind`: everything that differs between kinds of task, so that there is one loop for all of them."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.config import LoopConfig
+from freeal_hf.data.human_labels import HumanTable
 from freeal_hf.kinds.answers import Answers
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.tasks import Demonstration, TextClassification
@@ -35,6 +36,23 @@ class AuditQuestion:
     answers: TextClassification
     are_human_labels: bool
     right: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The score that tells how good labels are.
+
+    A round's record has it as `annotator_KEY`, `student_KEY` and `label_KEY`.
+
+    Args:
+        key (`str`): Its name in a round's record.
+        name (`str`): Its name in pictures.
+        final (`str`): Its name for the final labels in a report.
+    """
+
+    key: str
+    name: str
+    final: str
 
 
 class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
@@ -74,6 +92,23 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     def collect(self, dataset: "Dataset") -> CorpusT:
         """Collects the distinct usable texts of what `read_rows` returned."""
 
+    human_columns: ClassVar[tuple[str, ...]]
+    """Columns of human labels, beside `id` and those of the text."""
+
+    @abstractmethod
+    def read_human_rows(self, table: HumanTable) -> list[Any]:
+        """Reads the rows of a table of human labels; rows without a label are left out.
+
+        Args:
+            table (`HumanTable`): The table, with those of `human_columns` that it has.
+
+        Returns:
+            `list[HumanAnswer]`: What people labelled, as `with_human_labels` takes it.
+
+        Raises:
+            InputError: If a column is missing, or a cell is no label of the task.
+        """
+
     @abstractmethod
     def with_human_labels(
         self, corpus: CorpusT, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
@@ -87,7 +122,7 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         Args:
             corpus: What `collect` returned.
             dataset (`Dataset`): The dataset that it was collected from.
-            given (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people labelled.
+            given (`Sequence[HumanAnswer]`): What people labelled, as `read_human_rows` returns it.
             known (the same): What an earlier call left in `human_labels`; a newer label takes its place.
 
         Raises:
@@ -121,11 +156,43 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
             InputError: If that is so.
         """
 
-    # ---- Answers of annotators ----
+    # ---- Labels ----
+
+    @property
+    @abstractmethod
+    def classes(self) -> list[str]:
+        """Names of the ids in the label columns of a round's dataset; the student's classes."""
 
     @abstractmethod
-    def messages(self, request: AnnotationRequest) -> list[dict[str, str]]:
-        """The chat that asks a language model for an annotation, as the card of a dataset shows it."""
+    def is_missing(self, label: Any) -> bool:
+        """Whether the value of a label column says that there is no label."""
+
+    @abstractmethod
+    def flat(self, column: Sequence[Any]) -> np.ndarray:
+        """The ids in a label column, -1 for none, in one row; those of two columns of the same rows correspond."""
+
+    @abstractmethod
+    def cell(self, label: Any) -> str:
+        """The value of a label column as a column that a `ColumnAnnotator` reads holds it, empty for none."""
+
+    @abstractmethod
+    def shown(self, label: Any, row: Mapping[str, Any]) -> str:
+        """A label of a row in words.
+
+        Args:
+            label: The value of one of the row's label columns.
+            row (`Mapping`): The row of a round's dataset.
+        """
+
+    @abstractmethod
+    def label_counts(self, labels: "Dataset") -> Counter[str]:
+        """How often each label is final.
+
+        Args:
+            labels (`Dataset`): A round's dataset; its column `label` is enough.
+        """
+
+    # ---- Answers of annotators ----
 
     @abstractmethod
     def no_answers(self, corpus: CorpusT) -> AnswersT:
@@ -196,6 +263,16 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     ) -> list[Demonstration]:
         """Chooses demonstrations among the texts that people labelled and the clean ones that the student confirms."""
 
+    @abstractmethod
+    def stand_in(self, corpus: CorpusT, index: int, label: int) -> Demonstration:
+        """A text of the corpus in place of a demonstration that is still to be written, to estimate lengths.
+
+        Args:
+            corpus: The texts.
+            index (`int`): Which of them.
+            label (`int`): One of `task.shot_labels`.
+        """
+
     # ---- Final labels ----
 
     @abstractmethod
@@ -235,16 +312,29 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     # ---- Reports, cards and audits ----
 
+    measure: ClassVar[Measure]
+    """The score in pictures and reports."""
+
+    card_scores: ClassVar[tuple[str, ...]]
+    """Scores of the student that its card has as evaluation results, by their names on the Hub."""
+
     extra_figures: ClassVar[tuple[str, ...]] = ()
     """Figures of a round's record that only this kind has, in the table of the rounds on the Hub."""
 
-    @abstractmethod
-    def shown(self, label: Any, row: Mapping[str, Any]) -> str:
-        """A label of a row in words.
+    def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Further rows of the table of facts on a card: what was measured to how much.
 
         Args:
-            label: The value of one of the row's label columns.
-            row (`Mapping`): The row of a round's dataset.
+            record (`Mapping`): The record of the last round.
+        """
+        return {}
+
+    @abstractmethod
+    def card_estimate(self, record: Mapping[str, Any]) -> str:
+        """What a card says of how good the labels of a round are.
+
+        Args:
+            record (`Mapping`): The round's record.
         """
 
     @abstractmethod

@@ -1,18 +1,22 @@
 """The distinct texts of a run: what all kinds of task share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from freeal_hf.data.arrow import StringColumn, table_of
+from freeal_hf.data.human_labels import HumanAnswer
 from freeal_hf.data.joins import explain_unknown_id, rows_of_ids, shown
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+AnswerT = TypeVar("AnswerT", bound=HumanAnswer)
+ValueT = TypeVar("ValueT")
 
 
 class HumanRows(NamedTuple):
@@ -32,7 +36,7 @@ class Corpus:
         augmented (`StringColumn`, *optional*): A paraphrase of each.
         index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 where a row has no usable text.
         human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
-        human_labels (`list[HumanLabel]` or `list[HumanEntities]`): What people said, once for each such text.
+        human_labels (`list[HumanAnswer]`): What people said, once for each such text.
         human_rows (`HumanRows`): How many of the rows that people gave are about texts of the data.
         inclusion (`np.ndarray` of shape `(n,)`, *optional*):
             The probability with which each text was drawn at random for a person to label, NaN if it was not; `None`
@@ -67,56 +71,105 @@ class Corpus:
         return rows_of_ids(set(ids), self.ids)
 
 
-def ids_of_labels(items: Sequence[Any], dataset: "Dataset") -> dict[str, int]:
-    """Row of the data by the id that somebody gave.
+@dataclass(frozen=True)
+class Matches(Generic[AnswerT]):
+    """Which texts the answers of people are about.
 
     Args:
-        items (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people said.
-        dataset (`Dataset`): The data.
+        known (`list[tuple[HumanAnswer, list[int]]]`): Answers of an earlier call, each with the indices of its texts.
+        given (the same): New answers.
+        added (`list[HumanAnswer]`): Answers about texts that are not in the data. Their texts follow those of the
+            corpus, in this order.
+        row_of (`Mapping[str, int]`): The row of each id that an answer names.
+        rows (`HumanRows`): How many of the new answers are about texts of the data.
     """
-    return rows_of_ids({item.id for item in items if item.id is not None}, _ids(dataset))
+
+    known: list[tuple[AnswerT, list[int]]]
+    given: list[tuple[AnswerT, list[int]]]
+    added: list[AnswerT]
+    row_of: Mapping[str, int]
+    rows: HumanRows
 
 
-def labelled_row(item: Any, corpus: Corpus, dataset: "Dataset", row_of: Mapping[str, int]) -> int:
-    """The row of the data that a person named by its id.
+def match_answers(
+    corpus: Corpus,
+    dataset: "Dataset",
+    given: Sequence[AnswerT],
+    known: Sequence[AnswerT],
+    *,
+    find: Callable[[AnswerT], list[int] | None],
+    key: Callable[[AnswerT], Hashable],
+) -> Matches[AnswerT]:
+    """Finds the texts that people's answers are about: by their ids, or else by their texts.
 
     Args:
-        item (`HumanLabel` or `HumanEntities`): What the person said, with its id.
-        corpus (`Corpus`), dataset (`Dataset`): The texts and where they were collected from.
-        row_of (`Mapping[str, int]`): Row by id.
+        corpus (`Corpus`): The distinct texts.
+        dataset (`Dataset`): The dataset that they were collected from.
+        given (`Sequence[HumanAnswer]`): New answers.
+        known (`Sequence[HumanAnswer]`): Answers of an earlier call. They may be about texts that are not in the data.
+        find (`Callable`): Returns the indices of the texts that are the text of an answer, `None` if there are none.
+        key (`Callable`): Returns the same value for answers about the same text.
 
     Raises:
-        InputError: If there is no such row, or it has no text.
+        InputError: If an id is not in the data or its row has no text, or if a text is not in the data and its answer
+            may not be about a new one.
     """
-    if item.id not in row_of:
+    ids = StringColumn(table_of(dataset)["id"], np.arange(len(dataset)))
+    row_of = rows_of_ids({item.id for item in (*known, *given) if item.id is not None}, ids)
+    count, added, refused = len(corpus.texts), list[AnswerT](), list[AnswerT]()
+    index_of_key: dict[Hashable, int] = {}
+
+    def indices(item: AnswerT, *, may_be_new: bool) -> list[int]:
+        if item.id is not None:
+            if item.id not in row_of:
+                reason = explain_unknown_id(item.id, ids)
+                raise InputError(f"{item.origin}: no row of the data has the id {item.id!r}. {reason}")
+            row = row_of[item.id]
+            if corpus.index_of_row[row] < 0:
+                raise InputError(f"{item.origin}: row {item.id!r} cannot be labelled: {dataset['note'][row]}.")
+            return [int(corpus.index_of_row[row])]
+        if (found := find(item)) is not None:
+            return found
+        if key(item) not in index_of_key:
+            if not may_be_new:
+                refused.append(item)
+                return []
+            index_of_key[key(item)] = count + len(added)
+            added.append(item)
+        return [index_of_key[key(item)]]
+
+    old = [(item, indices(item, may_be_new=True)) for item in known]
+    new = [(item, indices(item, may_be_new=item.may_be_new)) for item in given]
+    if refused:
         raise InputError(
-            f"{item.origin}: no row of the data has the id {item.id!r}. {explain_unknown_id(item.id, _ids(dataset))}"
+            f"{refused[0].origin}: {len(refused)} of {len(given)} human labels match no text of the data, for example "
+            f"{shown([item.shown for item in refused])}. Give each text as it is in the data (blanks, line ends and "
+            "the Unicode form do not matter) or its id. If they are examples that are not in the data, give them with "
+            "--examples, or add --allow-new-texts (in Python: allow_new_texts=True)."
         )
-    row = row_of[item.id]
-    if corpus.index_of_row[row] < 0:
-        raise InputError(f"{item.origin}: row {item.id!r} cannot be labelled: {dataset['note'][row]}.")
-    return row
+    matched = sum(any(i < count for i in about) for _, about in new)
+    return Matches(old, new, added, row_of, HumanRows(matched, len(new) - matched))
 
 
-def refuse_new_texts(items: Sequence[Any], count: int) -> None:
-    """Refuses labels about texts that are not in the data.
+def values_of(
+    matches: Sequence[tuple[AnswerT, list[int]]], value: Callable[[AnswerT, int], ValueT], *, conflict: str
+) -> dict[int, ValueT]:
+    """What people said of each text, by its index.
 
     Args:
-        items (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people said of such texts.
-        count (`int`): How many labels people gave in all.
+        matches (`Sequence[tuple[HumanAnswer, list[int]]]`): Answers with the indices of their texts.
+        value (`Callable`): What an answer says of the text with an index.
+        conflict (`str`): What two answers that contradict each other do, for the error.
 
     Raises:
-        InputError: If there are any.
+        InputError: If two answers contradict each other.
     """
-    if items:
-        texts = [item.text if item.text is not None else " ".join(item.words) for item in items]
-        raise InputError(
-            f"{items[0].origin}: {len(items)} of {count} human labels match no text of the data, for example "
-            f"{shown(texts)}. Give each text as it is in the data (blanks, line ends and the Unicode form do not "
-            "matter) or its id. If they are examples that are not in the data, give them with --examples, or add "
-            "--allow-new-texts (in Python: allow_new_texts=True)."
-        )
-
-
-def _ids(dataset: "Dataset") -> StringColumn:
-    return StringColumn(table_of(dataset)["id"], np.arange(len(dataset)))
+    found: dict[int, ValueT] = {}
+    origins: dict[int, str] = {}
+    for item, about in matches:
+        for i in about:
+            said = value(item, i)
+            if found.setdefault(i, said) != said:
+                raise InputError(f"{origins[i]} and {item.origin} {conflict}; keep one of them.")
+            origins.setdefault(i, item.origin)
+    return found

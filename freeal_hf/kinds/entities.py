@@ -1,5 +1,7 @@
 """Entities in each sentence: a BIO tag for each word."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.annotators.base import AnnotationRequest
-from freeal_hf.annotators.prompts.entities import entity_messages
 from freeal_hf.config import LoopConfig
-from freeal_hf.data.human_labels import HUMAN_NOTE
+from freeal_hf.data.human_labels import HUMAN_NOTE, HumanEntities, HumanTable
 from freeal_hf.data.sentences import SPANS, TOKENS, named_in, read_sentences, spans_in_text, tag_names
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.base import AuditQuestion, TaskKind
+from freeal_hf.kinds.base import AuditQuestion, Measure, TaskKind
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
-from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types, with_human_labels
+from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types
+from freeal_hf.kinds.human_entities import SPAN_COLUMNS, TAG_COLUMNS, read_human_entities, with_human_labels
 from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
@@ -36,6 +37,9 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
     """Entities of given types in each sentence: a BIO tag for each word."""
 
     answers_type = EntityAnswers
+    measure = Measure("f1", "entity F1", "F1 of the final entities")
+    card_scores = ("f1", "precision", "recall")  # most words are outside of entities, so that accuracy says little
+    human_columns = (*TAG_COLUMNS, *SPAN_COLUMNS, TOKENS)
     extra_figures = tuple(
         f"{who}_{score}" for who in ("annotator", "student", "label") for score in ("precision", "recall", "f1")
     )
@@ -50,6 +54,9 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
     def collect(self, dataset: "Dataset") -> Sentences:
         return collect(dataset)
+
+    def read_human_rows(self, table: HumanTable) -> list[HumanEntities]:
+        return read_human_entities(table)
 
     def with_human_labels(
         self, corpus: Sentences, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
@@ -81,15 +88,56 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
             "(kmeans, coreset, random), and no --labelled."
         )
 
-    def messages(self, request: AnnotationRequest) -> list[dict[str, str]]:
-        return entity_messages(self.task, request)
-
     def text_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray | None:
         return None
+
+    @property
+    def classes(self) -> list[str]:
+        return self.task.tags
+
+    def is_missing(self, label: Any) -> bool:
+        return not label or NO_LABEL in label
+
+    def flat(self, column: Sequence[Any]) -> np.ndarray:
+        return np.array([tag for tags in column for tag in tags], dtype=int)
+
+    def cell(self, label: Any) -> str:
+        return "" if self.is_missing(label) else json.dumps(tag_names(label, self.task.tags))
 
     def shown(self, label: Any, row: Mapping[str, Any]) -> str:
         spans = spans_of(tag_names(label, self.task.tags))
         return "; ".join(f"{span.type}: {' '.join(row[TOKENS][span.start : span.end])}" for span in spans) or "none"
+
+    def label_counts(self, labels: "Dataset") -> Counter[str]:
+        """How many entities of each type there are."""
+        tags = self.task.tags  # each entity has one B- tag
+        return Counter(tags[i][2:] for ids in labels["label"] for i in ids if i > 0 and tags[i].startswith("B-"))
+
+    def stand_in(self, corpus: Sentences, index: int, label: int) -> Demonstration:
+        """The first word is the entity of a sentence that has one."""
+        words = corpus.words[index] if label != NO_LABEL else []
+        entities = tuple((word, self.task.label_names[0]) for word in words[:1])
+        return Demonstration(corpus.texts[index], label, entities=entities)
+
+    def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            f"F1 of {name} by {said}, against gold": "none in gold and labels" if f1 is None else f"{100 * f1:.1f} %"
+            for who, said in (("student", "the student"), ("label", "the final labels"))
+            for name, f1 in (record.get(f"{who}_f1_by_type") or {}).items()
+        }
+
+    def card_estimate(self, record: Mapping[str, Any]) -> str:
+        said = (
+            "There is no estimate of entity F1 without gold. `label_confidence` is the mean probability of the tags "
+            "of a sentence, most of which are O. It can be used to sort sentences, but is not calibrated."
+        )
+        if record["label_f1"] is None:
+            return said
+        shown = {name: f"{100 * record[f'label_{name}']:.1f} %" for name in ("f1", "precision", "recall")}
+        return (
+            f"{said} Against gold tags, which are only used for scores, F1 of the final entities is "
+            f"**{shown['f1']}** (precision {shown['precision']}, recall {shown['recall']})."
+        )
 
     def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
         from datasets import Value

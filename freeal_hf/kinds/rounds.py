@@ -1,7 +1,6 @@
 """What the rounds of all kinds of task keep on disk: the student's judgement, demonstrations and labelled rows."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -88,21 +87,6 @@ def read_pool(path: Path, task: Task) -> list[Demonstration]:
         )
         for row in rows
     ]
-
-
-def label_counts(labels: "Dataset") -> Counter[str]:
-    """How often each label is final in a round's dataset; in an entity task, how many entities of each type there are.
-
-    Args:
-        labels (`Dataset`): A round's dataset; its column `label` is enough.
-    """
-    from datasets import ClassLabel
-
-    feature = labels.features["label"]
-    if isinstance(feature, ClassLabel):
-        return Counter(feature.names[i] for i in labels["label"] if i != NO_LABEL)
-    tags = feature.feature.names  # each entity has one B- tag
-    return Counter(tags[i][2:] for ids in labels["label"] for i in ids if i != NO_LABEL and tags[i].startswith("B-"))
 
 
 def read_labels(path: Path) -> "Dataset":

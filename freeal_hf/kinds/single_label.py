@@ -1,24 +1,24 @@
 """One label for each text."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.annotators.base import AnnotationRequest
-from freeal_hf.annotators.prompts.labels import annotation_messages
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.arrow import dataset_of, spooled
+from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable
 from freeal_hf.data.texts import class_label, read_data
 from freeal_hf.data.ties import likeliest
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.kinds import label_rows
-from freeal_hf.kinds.base import AuditQuestion, TaskKind
+from freeal_hf.kinds.base import AuditQuestion, Measure, TaskKind
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.label_answers import LabelAnswers
 from freeal_hf.kinds.rounds import Selection, pool_table
-from freeal_hf.kinds.text_corpus import distinct_texts, with_human_labels
+from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, with_human_labels
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.metrics import score_round
@@ -34,12 +34,18 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     """One label out of a list for each text."""
 
     answers_type = LabelAnswers
+    measure = Measure("accuracy", "accuracy", "final labels right")
+    card_scores = ("accuracy",)
+    human_columns = (LABEL_COLUMN,)
 
     def read_rows(self, source: Any, **options: Any) -> "Dataset":
         return read_data(source, self.task, **options)
 
     def collect(self, dataset: "Dataset") -> Corpus:
         return distinct_texts(dataset)
+
+    def read_human_rows(self, table: HumanTable) -> list[HumanLabel]:
+        return read_human_labels(table, self.task)
 
     def with_human_labels(
         self, corpus: Corpus, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
@@ -58,14 +64,54 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
         return ["text"] if list(text_columns) == ["text"] and "text" in names else []
 
-    def messages(self, request: AnnotationRequest) -> list[dict[str, str]]:
-        return annotation_messages(self.task, request)
-
     def text_labels(self, corpus: Corpus, answers: LabelAnswers) -> np.ndarray:
         return np.where(corpus.is_human, corpus.human, answers.labels)
 
+    @property
+    def classes(self) -> list[str]:
+        return self.task.label_names
+
+    def is_missing(self, label: Any) -> bool:
+        return bool(label == NO_LABEL)
+
+    def flat(self, column: Sequence[Any]) -> np.ndarray:
+        return np.array(column[:], dtype=int)
+
+    def cell(self, label: Any) -> str:
+        return "" if self.is_missing(label) else self.task.label_names[label]
+
     def shown(self, label: Any, row: Mapping[str, Any]) -> str:
         return self.task.label_names[label]
+
+    def label_counts(self, labels: "Dataset") -> Counter[str]:
+        return Counter(self.task.label_names[i] for i in labels["label"] if i != NO_LABEL)
+
+    def stand_in(self, corpus: Corpus, index: int, label: int) -> Demonstration:
+        return Demonstration(corpus.texts[index], label)
+
+    def card_estimate(self, record: Mapping[str, Any]) -> str:
+        estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
+        said = (
+            "The accuracy of the labels is **unknown**. There is no estimate without gold, because the answers of the "
+            "annotator cannot be predicted from the texts better than from the shares of the labels."
+        )
+        if estimated is not None and record.get("estimated_label_accuracy_source") == "audit":
+            low, high = record["estimated_label_accuracy_range"]
+            said = (
+                f"Estimated from human labels of random texts: **{100 * estimated:.1f} %** of the "
+                f"final labels are right ({100 * low:.1f} to {100 * high:.1f} %, 95 % interval)."
+            )
+        elif estimated is not None:
+            low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
+            said = (
+                f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right "
+                f"({100 * low:.0f} to {100 * high:.0f} %). The estimate uses the confidence or confusion of the "
+                "annotator and the agreement of the student on held-out texts. The mean `label_confidence` of any "
+                "rows estimates the accuracy of these rows. Errors that annotator and student share are not included."
+            )
+        if scored is not None:
+            said += f" The accuracy against gold labels, which are only used for scores, is **{100 * scored:.1f} %**."
+        return said
 
     def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
         return pool_table(pool, self.task)

@@ -1,6 +1,7 @@
 """The distinct texts of a task with one label for each text, and the labels that people gave them."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -8,17 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freeal_hf.data.arrow import PIECE, StringColumn, table_of
-from freeal_hf.data.human_labels import HumanLabel
+from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable, quoted
 from freeal_hf.data.joins import rows_of_texts
 from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, restored
-from freeal_hf.data.texts import content_ids, is_usable
+from freeal_hf.data.texts import MAX_CHARACTERS, content_ids, is_usable, join_columns, label_ids
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.corpus import Corpus, HumanRows, ids_of_labels, labelled_row, refuse_new_texts
+from freeal_hf.kinds.corpus import Corpus, match_answers, values_of
 from freeal_hf.tasks import NO_LABEL, Task, normal_form
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 
 def distinct_texts(dataset: "Dataset") -> Corpus:
@@ -54,6 +57,48 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def read_human_labels(table: HumanTable, task: Task) -> list[HumanLabel]:
+    """Reads the column `label`; rows where it is empty are left out.
+
+    Args:
+        table (`HumanTable`): What people gave.
+        task (`Task`): Whose labels they are.
+
+    Raises:
+        InputError: If a column is missing, a value is no label, or a label has no text.
+    """
+    columns, origin = table.columns, table.origin
+    if LABEL_COLUMN not in columns:
+        raise InputError(
+            f"{origin} has no column 'label' with what people said; its columns are {quoted(table.names)}."
+        )
+    if "id" not in columns and not set(table.text_columns) <= set(columns):
+        raise InputError(
+            f"{origin} needs a column 'id', or {quoted(table.text_columns)}, to say which text a label belongs to; "
+            f"its columns are {quoted(table.names)}."
+        )
+    labels = label_ids(columns, LABEL_COLUMN, task, f"{origin}, column")
+    if not labels:
+        logger.warning("%s has a header and no rows, so that it brings no label.", origin)
+    elif all(label == NO_LABEL for label in labels):
+        logger.warning("%s: the column 'label' is empty in every row, so that it brings no label; fill it in.", origin)
+    return [_human_label(table, row, label) for row, label in enumerate(labels) if label != NO_LABEL]
+
+
+def _human_label(table: HumanTable, row: int, label: int) -> HumanLabel:
+    columns, names, origin = table.columns, table.text_columns, f"{table.origin}, row {row + 1}"
+    has_text = all(name in columns for name in names)
+    text = join_columns({name: columns[name][row] for name in names}, names) if has_text else None
+    text = text[:MAX_CHARACTERS] if isinstance(text, str) and text.strip() else None
+    if "id" in columns:
+        if columns["id"][row] in (None, ""):
+            raise InputError(f"{origin} has a label but no id.")
+        return HumanLabel(label, id=str(columns["id"][row]), text=text, origin=origin)
+    if text is None:
+        raise InputError(f"{origin} has a label but no text.")
+    return HumanLabel(label, text=text, origin=origin)
+
+
 def with_human_labels(
     corpus: Corpus, dataset: "Dataset", task: Task, given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
 ) -> Corpus:
@@ -76,52 +121,29 @@ def with_human_labels(
             contradict each other.
     """
     items = [*known, *given]
-    row_of = ids_of_labels(items, dataset)
-    count = len(corpus.texts)
     places = rows_of_texts((form for item in items for form in _forms(item.text)), corpus.texts)
-    added: list[str] = []
-    is_new: list[HumanLabel] = []
 
-    def indices(item: HumanLabel, *, may_be_new: bool) -> list[int]:
-        keys = list(map(normal_form, _forms(item.text)))
-        if item.id is not None:
-            place = int(corpus.index_of_row[labelled_row(item, corpus, dataset, row_of)])
-            with_text = [other for key in keys for other in places.get(key, ())]
-            if with_text and place not in with_text:
-                raise InputError(
-                    f"{item.origin} has the id {item.id!r} and the text of another row of the data. A column was "
-                    "probably sorted or shifted alone. Correct the row, or leave the column 'id' out."
-                )
-            return [place]
-        found = next((places[key] for key in keys if key in places), None)
-        if found is None:
-            if not may_be_new:
-                is_new.append(item)
-                return []
-            found = places[keys[0]] = [count + len(added)]
-            added.append(str(item.text))
-        return found
+    def find(item: HumanLabel) -> list[int] | None:
+        return next((places[form] for form in map(normal_form, _forms(item.text)) if form in places), None)
 
-    found: dict[int, int] = {}
+    matches = match_answers(
+        corpus, dataset, given, known, find=find, key=lambda item: normal_form(_forms(item.text)[0])
+    )
     drawn: dict[int, float] = {}  # a text stays a random one, whoever labels it again
-    for item in known:
-        for i in indices(item, may_be_new=True):
-            found[i] = item.label
-            if item.probability is not None:
-                drawn[i] = item.probability
-    new: dict[int, HumanLabel] = {}
-    matched = 0
-    for item in given:
-        about = indices(item, may_be_new=item.may_be_new)
-        matched += any(i < count for i in about)
-        for i in about:
-            if item.probability is not None:
-                drawn[i] = item.probability
-            other = new.setdefault(i, item)
-            if other.label != item.label:
-                raise InputError(f"{other.origin} and {item.origin} give the same text two labels; keep one of them.")
-    refuse_new_texts(is_new, len(given))
-    found |= {i: item.label for i, item in new.items()}
+    for item, about in (*matches.known, *matches.given):
+        with_text = [i for form in map(normal_form, _forms(item.text)) for i in places.get(form, ())]
+        if item.id is not None and with_text and about[0] not in with_text:
+            raise InputError(
+                f"{item.origin} has the id {item.id!r} and the text of another row of the data. A column was "
+                "probably sorted or shifted alone. Correct the row, or leave the column 'id' out."
+            )
+        if item.probability is not None:
+            drawn |= dict.fromkeys(about, item.probability)
+    conflict = "give the same text two labels"
+    old, new = (
+        values_of(part, lambda item, _: item.label, conflict=conflict) for part in (matches.known, matches.given)
+    )
+    found, count, added = old | new, len(corpus.texts), [str(item.text) for item in matches.added]
     human = np.full(count + len(added), NO_LABEL)
     human[list(found)] = list(found.values())
     inclusion = np.full(len(human), np.nan)
@@ -139,7 +161,7 @@ def with_human_labels(
             for i, label in found.items()
         ],
         inclusion=inclusion if drawn else None,
-        human_rows=HumanRows(matched, len(given) - matched),
+        human_rows=matches.rows,
     )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from freeal_hf.data.files import write_atomically
-from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.joins import explain_unknown_id, rows_of_ids
 from freeal_hf.data.spreadsheets import harmless, restored
 from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.tasks import Task

@@ -9,8 +9,9 @@ import numpy as np
 from freeal_hf.config import LoopConfig
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.corpus import Corpus
+from freeal_hf.kinds.counts import count_rows
 from freeal_hf.kinds.rounds import Selection
-from freeal_hf.labels.counts import count_rows, count_warnings, describe_counts
+from freeal_hf.labels.counts import count_warnings, describe_counts
 from freeal_hf.loop.preparation import RunData
 from freeal_hf.loop.rounds import Round
 from freeal_hf.loop.stopping import convergence_figures
@@ -60,7 +61,7 @@ def conclude(
     wants_pool = loop.pool_size and loop.shots
     pool = kind.choose_pool(corpus, answers, selection, loop, seed) if wants_pool else []
     round_.write_demonstrations(pool, kind.task)
-    counts = count_rows(data.dataset, corpus, answers, labels, kind.text_labels(corpus, answers))
+    counts = count_rows(kind, data.dataset, corpus, answers, labels)
     before = previous.read_labels() if previous is not None else None
     figures = {**kind.score(labels), **estimate, **convergence_figures(labels, before), "counts": counts}
     if data.test is not None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf.config import DataConfig, LoopConfig, each_annotator
 from freeal_hf.data.files import write_atomically
-from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.labels_csv import keep_columns
 from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.data.texts import with_stored_ids
@@ -16,6 +15,7 @@ from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError, RunError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.corpus import Corpus
+from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 

@@ -18,7 +18,7 @@ from freeal_hf.kinds.rounds import Selection
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.rounds import Round
 from freeal_hf.loop.voters import Asking, samples_of
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task
+from freeal_hf.tasks import Demonstration, Task
 
 
 class Questions(Sequence[AnnotationRequest]):
@@ -92,12 +92,8 @@ def foreseen(
     writes = isinstance(annotator, TextGenerator) and per_label > 0
     labels = [label for label in task.shot_labels for _ in range(per_label if writes else 0)]
     chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
-    # A word stands for the entity that a sentence is written for.
-    named = [tuple((word, task.label_names[0]) for word in corpus.words_of(int(i))[:1]) for i in chosen]
-    shots = tuple(
-        Demonstration(corpus.texts[i], label, entities=entities if label != NO_LABEL else ())
-        for i, label, entities in zip(chosen, labels, named, strict=True)
-    )
+    stand_in = kind_of(task).stand_in
+    shots = tuple(stand_in(corpus, int(i), label) for i, label in zip(chosen, labels, strict=True))
     checked = CHECKED + len(task.shot_labels) * loop.generated_per_label if writes else 0
     count = len(corpus.texts)
     asked = np.concatenate([np.arange(min(checked, count)), np.arange(count)])

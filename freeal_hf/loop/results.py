@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.data.files import copy_into, read_json, write_atomically, write_json
 from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import RunError
-from freeal_hf.kinds.rounds import label_counts, read_labels
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.callbacks import LoopCallback, RunState
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting.report import summary, write_report
-from freeal_hf.tasks import Task
+from freeal_hf.tasks import Task, task_from_dict
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,15 +30,18 @@ class RunResult:
         student (`Path`): Folder of the last student, a plain transformers model.
         rounds (`list[dict]`): The metrics of each round.
         output_dir (`Path`): The run's folder.
+        task (`Task`): What was labelled.
     """
 
     dataset: "Dataset"
     student: Path
     rounds: list[dict[str, Any]]
     output_dir: Path
+    task: Task
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{name} {count:,}" for name, count in label_counts(self.dataset).most_common())
+        found = kind_of(self.task).label_counts(self.dataset).most_common()
+        counts = ", ".join(f"{name} {count:,}" for name, count in found)
         rows = f"{len(self.dataset):,} rows in {str(self.output_dir)!r}"
         return f"RunResult: {rows} ({counts or 'no label'})\n{summary(self.rounds)}"
 
@@ -100,7 +104,7 @@ def load_result(output_dir: str | Path) -> RunResult:
         RunError: If no round is finished there.
     """
     folder = RunFolder(output_dir)
-    missing = [name for name in run_folder.RESULT_FILES if not (folder / name).exists()]
+    missing = [name for name in (*run_folder.RESULT_FILES, run_folder.CONFIG) if not (folder / name).exists()]
     if missing:
         raise RunError(f"{str(output_dir)!r} has no {missing[0]}: no round of a run is finished there.")
     return RunResult(
@@ -108,4 +112,5 @@ def load_result(output_dir: str | Path) -> RunResult:
         student=folder / run_folder.STUDENT,
         rounds=read_json(folder / run_folder.METRICS),
         output_dir=folder.path,
+        task=task_from_dict(folder.config()["task"]),
     )

@@ -1,13 +1,14 @@
 """The matplotlib figures of a run, for the report and the cards."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.tasks import NO_LABEL, is_missing
+from freeal_hf.kinds.base import Measure, TaskKind
+from freeal_hf.tasks import NO_LABEL
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -19,32 +20,32 @@ _BINS = 40
 _MATRIX_LABELS = 30
 
 
-def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Draws the accuracy of annotator, student and final labels in each round, or entity F1 for entities.
+def quality_per_round(records: Sequence[Mapping[str, Any]], measure: Measure) -> "Figure":
+    """Draws the score of annotator, student and final labels in each round.
 
     Args:
         records (`Sequence[Mapping[str, Any]]`): The metrics of each round. Without gold there is only the estimated
             accuracy; without an estimate the figure says so.
+        measure (`Measure`): The score.
 
     Returns:
         `Figure`: The figure.
     """
     figure, axes = _figure()
+    is_known = any(record.get(f"label_{measure.key}") is not None for record in records)
+    score, title = (measure.key, measure.name) if is_known else ("accuracy", "accuracy")
     names = {
-        "annotator_accuracy": ("annotator", _ORANGE),
-        "student_accuracy": ("student", _BLUE),
-        "label_accuracy": ("final label", _GREEN),
-        "estimated_label_accuracy": ("final label, estimated", _GREY),
+        f"annotator_{score}": ("annotator", _ORANGE),
+        f"student_{score}": ("student", _BLUE),
+        f"label_{score}": ("final label", _GREEN),
+        f"estimated_label_{score}": ("final label, estimated", _GREY),
     }
     rounds = [record["round"] for record in records]
-    # Most words are outside of entities, so that their accuracy is always high. Use F1.
-    is_f1 = any(record.get("label_f1") is not None for record in records)
     for key, (name, colour) in names.items():
-        key = key.replace("_accuracy", "_f1") if is_f1 else key
         values = [record.get(key) for record in records]
         if all(value is not None for value in values):
             axes.plot(rounds, values, marker="o", label=name, color=colour)
-    axes.set(xlabel="round", ylabel="entity F1" if is_f1 else "accuracy", title="Quality per round", xticks=rounds)
+    axes.set(xlabel="round", ylabel=title, title="Quality per round", xticks=rounds)
     if axes.lines:
         axes.legend(frameon=False)
     else:
@@ -52,11 +53,12 @@ def quality_per_round(records: Sequence[Mapping[str, Any]]) -> "Figure":
     return figure
 
 
-def coverage(labels: "Dataset") -> "Figure":
+def coverage(labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> "Figure":
     """Draws the share of right labels among the most confident texts: estimated, and true if there is gold.
 
     Args:
         labels (`Dataset`): The dataset of a round.
+        kind (`TaskKind`): The kind of the task.
 
     Returns:
         `Figure`: The figure.
@@ -68,7 +70,7 @@ def coverage(labels: "Dataset") -> "Figure":
     axes.plot(kept / len(confidence), np.cumsum(confidence[order]) / kept, label="estimated", color=_GREY)
     if "gold" in labels.column_names:
         final, gold = labels["label"][:], labels["gold"][:]
-        is_known = np.array([not is_missing(label) for label in gold])[order]
+        is_known = np.array([not kind.is_missing(label) for label in gold])[order]
         right = np.array([label == true for label, true in zip(final, gold, strict=True)])[order]
         scored = np.cumsum(is_known)
         if scored[-1:].any():
@@ -112,71 +114,40 @@ def loss_histogram(labels: "Dataset") -> "Figure":
     return figure
 
 
-def confusion(labels: "Dataset") -> "Figure":
+def confusion(labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> "Figure":
     """Draws the confusion matrix of annotator and student.
 
     Args:
         labels (`Dataset`): The dataset of a round.
+        kind (`TaskKind`): The kind of the task.
 
     Returns:
         `Figure`: The figure.
     """
-    names = label_names(labels)
-    counts = _counts(flat(labels["annotator_label"]), flat(labels["student_label"]), len(names))
-    return _matrix(counts, names, rows="annotator", columns="student", title="Annotator and student")
+    counts = _counts(kind, labels["annotator_label"], labels["student_label"])
+    return _matrix(counts, kind.classes, rows="annotator", columns="student", title="Annotator and student")
 
 
-def label_changes(before: "Dataset", after: "Dataset") -> "Figure":
+def label_changes(before: "Dataset", after: "Dataset", kind: TaskKind[Any, Any, Any]) -> "Figure":
     """Draws how often each final label of a round became each final label of the next round.
 
     Args:
         before (`Dataset`): The dataset of a round.
         after (`Dataset`): The dataset of the next round, with the same rows.
+        kind (`TaskKind`): The kind of the task.
 
     Returns:
         `Figure`: The figure.
     """
-    names = label_names(after)
-    counts = _counts(flat(before["label"]), flat(after["label"]), len(names))
+    counts = _counts(kind, before["label"], after["label"])
     old, new = (str(int(labels[0]["round"])) for labels in (before, after))
-    return _matrix(counts, names, rows=f"round {old}", columns=f"round {new}", title="Changes of final labels")
+    return _matrix(counts, kind.classes, rows=f"round {old}", columns=f"round {new}", title="Changes of final labels")
 
 
-def label_names(labels: "Dataset") -> list[str]:
-    """Returns the names of the labels of a dataset, or of the tags of its words.
-
-    Args:
-        labels (`Dataset`): The dataset of a round.
-
-    Returns:
-        `list[str]`: The names by id.
-    """
-    feature = labels.features["label"]
-    return list(getattr(feature, "feature", feature).names)
-
-
-def flat(column: Iterable[Any]) -> np.ndarray:
-    """Converts a column of label ids, or of lists of tag ids, to a flat array.
-
-    Args:
-        column (`Iterable`): The column.
-
-    Returns:
-        `np.ndarray` of shape `[samples]`: The ids of all rows.
-
-    Example:
-
-        >>> flat([[0, 1], [2]]).tolist()
-        [0, 1, 2]
-    """
-    values = list(column)
-    return np.concatenate(values).astype(int) if values and np.ndim(values[0]) else np.array(values)
-
-
-def _counts(first: Any, second: Any, num_labels: int) -> np.ndarray:
-    first, second = np.asarray(first), np.asarray(second)
+def _counts(kind: TaskKind[Any, Any, Any], first: Any, second: Any) -> np.ndarray:
+    first, second = kind.flat(first), kind.flat(second)
     both = (first != NO_LABEL) & (second != NO_LABEL)
-    counts = np.zeros((num_labels, num_labels), dtype=int)
+    counts = np.zeros((len(kind.classes), len(kind.classes)), dtype=int)
     np.add.at(counts, (first[both], second[both]), 1)
     return counts
 

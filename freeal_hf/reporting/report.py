@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.data.files import write_atomically
+from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import label_counts
 from freeal_hf.labels.counts import count_warnings, describe_counts
 from freeal_hf.reporting import figures
-from freeal_hf.tasks import Task, is_missing
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -102,47 +102,52 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
     template = Environment(autoescape=True).from_string(
         files("freeal_hf.reporting").joinpath("report_template.html").read_text(encoding="utf-8")
     )
+    kind = kind_of(task)
     pictures = [
-        figures.quality_per_round(records),
-        figures.coverage(labels),
+        figures.quality_per_round(records, kind.measure),
+        figures.coverage(labels, kind),
         figures.loss_histogram(labels),
-        figures.confusion(labels),
+        figures.confusion(labels, kind),
     ]
     page = template.render(
         task=task,
         rows=summary_rows(records),
         last=records[-1],
-        has_gold=records[-1]["label_accuracy"] is not None,
+        measure=kind.measure,
+        score=records[-1].get(f"label_{kind.measure.key}"),
+        right=kind.audit.right,
         num_texts=len(labels),
         losses=describe_counts(records[-1]["counts"]) if "counts" in records[-1] else "",
         warnings=count_warnings(records[-1]["counts"]) if "counts" in records[-1] else [],
         own=records[-1].get("model_estimate", records[-1]),
-        counts=_label_counts(labels, task, records[-1]),
-        **_audit(labels, task, records[-1]),
+        counts=_label_counts(labels, kind, records[-1]),
+        **_audit(labels, kind, records[-1]),
         pictures=[figures.as_svg(picture) for picture in pictures],
-        disputed=_disputed(labels, task),
+        disputed=_disputed(labels, kind),
     )
     write_atomically(path, lambda partial: partial.write_text(page, encoding="utf-8"))
 
 
-def _label_counts(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> list[tuple[str, str, int, str]]:
+def _label_counts(
+    labels: "Dataset", kind: TaskKind[Any, Any, Any], record: Mapping[str, Any]
+) -> list[tuple[str, str, int, str]]:
     estimates = record.get("estimated_label_accuracy_by_label") or {}
-    counts = label_counts(labels)
+    counts = kind.label_counts(labels)
     is_known = record.get(_ESTIMATE) is not None
     return [
         (name, text, counts[name], _estimate(estimates.get(name)) if is_known else UNKNOWN)
-        for name, text in task.descriptions.items()
+        for name, text in kind.task.descriptions.items()
     ]
 
 
-def _audit(labels: "Dataset", task: Task, record: Mapping[str, Any]) -> dict[str, Any]:
+def _audit(labels: "Dataset", kind: TaskKind[Any, Any, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """What the report says of an audit beyond the accuracy; nothing where there was none."""
-    by_label, counts = record.get("audited_by_label") or {}, label_counts(labels)
+    by_label, counts = record.get("audited_by_label") or {}, kind.label_counts(labels)
     kappa = record.get("audited_annotator_kappa")
     return {
         "audited": [
             (name, text, counts[name], *(_estimate(by_label[name][part]) for part in ("share", "precision", "recall")))
-            for name, text in task.descriptions.items()
+            for name, text in kind.task.descriptions.items()
             if name in by_label
         ],
         "annotator_audited": _estimate(record.get("audited_annotator_accuracy")),
@@ -157,12 +162,12 @@ def _estimate(estimate: Mapping[str, float] | None) -> str:
     return "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * estimate[key] for key in ("value", "low", "high")))
 
 
-def _disputed(labels: "Dataset", task: Task) -> list[dict[str, Any]]:
+def _disputed(labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> list[dict[str, Any]]:
     """Returns the texts with the smallest confidence among those on which annotator and student differ."""
-    kind = kind_of(task)
     annotator, student = labels["annotator_label"][:], labels["student_label"][:]
     confidence = np.array(labels["label_confidence"][:], dtype=float)
-    differ = [a != s and not is_missing(a) and not is_missing(s) for a, s in zip(annotator, student, strict=True)]
+    pairs = zip(annotator, student, strict=True)
+    differ = [a != s and not kind.is_missing(a) and not kind.is_missing(s) for a, s in pairs]
     rows = np.flatnonzero(differ)
     rows = rows[np.argsort(confidence[rows], kind="stable")][:_DISPUTED_SHOWN]
     return [

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.cli.main import main
-from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.label_columns import LabelColumn, load_label_map
 from freeal_hf.data.texts import read_data
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.loop.voters import voters_of
 from freeal_hf.tasks import NO_LABEL, TextClassification, TokenClassification, load_task, task_from_dict
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, read_data
 from freeal_hf.cli.main import main
-from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.labels_csv import keep_columns, write_csv
 from freeal_hf.data.spreadsheets import restored
 from freeal_hf.data.tables import RawTable, open_table
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.human_labels import read_human_labels
 from tests.conftest import QUICK_TRAINING
 
 FEATURES = Features(

@@ -365,7 +365,7 @@ def test_sentences_are_audited_with_their_entities_right_or_wrong_as_a_whole(ent
     assert "75.0 % of the sentences have exactly the right entities" in said
     assert "--human-labels" not in said
     assert entity_folder.metrics(0)["audited_label_accuracy"] == pytest.approx(0.75)
-    assert "sentences right in the audit by a person" in (entity_folder / "report.html").read_text()
+    assert "of the sentences have exactly the right entities, audited" in (entity_folder / "report.html").read_text()
 
 
 def test_sentences_take_no_second_person(entity_folder, tmp_path, capsys):

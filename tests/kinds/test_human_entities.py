@@ -7,10 +7,11 @@ from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
-from freeal_hf.data.human_labels import read_human_labels
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.entity_corpus import collect, with_human_labels
+from freeal_hf.kinds.entity_corpus import collect
+from freeal_hf.kinds.human_entities import with_human_labels
+from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from tests.conftest import QUICK_TRAINING

@@ -1,0 +1,82 @@
+"""Reads the labels that people gave, for tasks of every kind."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.data.human_labels import HumanAnswer, HumanTable
+from freeal_hf.data.joins import names_column
+from freeal_hf.data.spreadsheets import is_labels_csv
+from freeal_hf.data.tables import open_table
+from freeal_hf.errors import InputError
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.tasks import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+
+def read_human_labels(
+    source: "str | Path | Dataset | pd.DataFrame | Sequence[Any]",
+    task: Task,
+    *,
+    text_columns: Sequence[str] = ("text",),
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    quoting: str | None = None,
+    allow_new_texts: bool = False,
+) -> list[Any]:
+    """Reads labels that people gave.
+
+    Args:
+        source (`str`, `Path`, `Dataset`, `DataFrame`, or a sequence of them):
+            Anything `read_data` reads, with a column `id` or the columns of the text, and `label` (a label name; rows
+            where it is empty are left out). In an entity task with `id`, `tokens` or the column of the text, and
+            either `label` (or `tags`: a BIO tag for each word) or `spans` (or `entities`: objects with `start`, `end`
+            and `type`, as `freeal-hf run` and `predict` write them); in CSV files as JSON.
+        task (`Task`): Whose labels they are.
+        text_columns (`Sequence[str]`, defaults to `("text",)`): Column(s) of the text, as in the corpus.
+        delimiter, encoding, quoting (`str`, *optional*):
+            Those of the CSV files with labels, which may differ from those of the corpus; by default they are detected
+            for each file.
+        allow_new_texts (`bool`, defaults to `False`):
+            Whether labels may be about texts that are not in the data: examples from elsewhere.
+
+    Returns:
+        `list[HumanLabel]`, or `list[HumanEntities]` in an entity task: In the order of the rows. Sequences of them
+        come back as they are.
+
+    Raises:
+        InputError: If a source cannot be read, lacks a column, has a value that is no label of the task or no tags or
+            places, or is a run's own `labels.csv`, whose labels no person has checked.
+    """
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        found: list[Any] = []
+        for part in source:
+            if isinstance(part, HumanAnswer):
+                found.append(replace(part, may_be_new=part.may_be_new or allow_new_texts))
+            else:
+                found += read_human_labels(
+                    part,
+                    task,
+                    text_columns=text_columns,
+                    delimiter=delimiter,
+                    encoding=encoding,
+                    quoting=quoting,
+                    allow_new_texts=allow_new_texts,
+                )
+        return found
+    kind = kind_of(task)
+    opened = open_table(source, delimiter=delimiter, encoding=encoding, quoting=quoting)
+    names, origin = opened.names, opened.origin
+    if is_labels_csv(names):
+        raise InputError(
+            f"{origin} holds the labels of a run, which nobody has checked. Keep the rows that a person has checked, "
+            "with the columns id and label only."
+        )
+    wanted = ("id", *kind.human_columns, *text_columns)
+    columns = next(opened.read([name for name in wanted if names_column(name, names)]))
+    answers = kind.read_human_rows(HumanTable(columns, names, text_columns, origin))
+    return [replace(answer, may_be_new=allow_new_texts) for answer in answers]
