@@ -151,7 +151,7 @@ def test_reading(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def task_of(values: Mapping[str, Any]) -> Task:
-        """Creates the task from `--task`, or `--labels` and `--description`, and `--label-map`.
+    """Creates the task from `--task`, or `--labels` and `--description`, and `--label-map`.
 
     Raises:
         InputError: If neither or both are given, or they do not describe a task.

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -49,41 +50,20 @@ def predict(options: argparse.Namespace, _: Sequence[str]) -> None:
     if Path(str(source)).is_file() and output.exists() and output.samefile(str(source)):
         raise InputError(f"--output {str(output)!r} is the file of the texts and would be overwritten; give another.")
     quiet_libraries()
-    from freeal_hf.prediction.tagger import labels_words
+    from freeal_hf.kinds.registry import kind_of_student
+    from freeal_hf.prediction.predictor import PredictionOptions, write_predictions
 
+    model, engine = str(values["model"]), section(EngineConfig, values)
+    written = PredictionOptions(**{item.name: values[item.name] for item in fields(PredictionOptions)})
+    predictor = kind_of_student(model).predictor(model, written)
+    rows = predictor.read(source, **reading(values, predictor.text_columns))
     try:
-        write = _predict_entities if labels_words(values["model"]) else _predict_labels
-        labelled, rows = write(values, source, output)
+        if engine.engine == "ray":
+            from freeal_hf.ray.prediction import write_predictions_on_ray
+
+            labelled, count = write_predictions_on_ray(output, model, written, predictor.header, rows, engine)
+        else:
+            labelled, count = write_predictions(output, predictor, rows)
     except OSError as error:
         raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
-    print(f"{labelled} of {counted(rows, 'text')} labelled: {output}")
-
-
-def _predict_entities(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
-    from freeal_hf.data.sentences import read_sentences
-    from freeal_hf.prediction.tagger import EntityTagger, write_entities
-
-    if values["top_k"] != 1 or values["probabilities"] or values["embeddings"]:
-        raise InputError(
-            "--top-k, --probabilities and --embeddings are for labels of texts; this student finds entities."
-        )
-    if values.get("engine", "local") != "local":
-        raise InputError(f"--engine {values['engine']} is for labels of texts; this student finds entities.")
-    tagger = EntityTagger(values["model"], batch_size=values["batch_size"])
-    return write_entities(output, tagger, read_sentences(source, **reading(values)))
-
-
-def _predict_labels(values: dict[str, Any], source: Any, output: Path) -> tuple[int, int]:
-    from freeal_hf.data.texts import stream_texts
-    from freeal_hf.prediction.classifier import Classifier, Columns, write_predictions
-
-    engine = section(EngineConfig, values)
-    classifier = Classifier(values["model"], batch_size=values["batch_size"])
-    columns = Columns(classifier.label_names, values["top_k"], values["probabilities"], values["embeddings"])
-    texts = stream_texts(source, **reading(values, classifier.text_columns))
-    if engine.engine == "ray":
-        from freeal_hf.ray.prediction import write_predictions_on_ray
-
-        model, batch_size = str(values["model"]), values["batch_size"]
-        return write_predictions_on_ray(output, model, columns, texts, batch_size=batch_size, config=engine)
-    return write_predictions(output, classifier, texts, columns)
+    print(f"{labelled} of {counted(count, 'text')} labelled: {output}")

@@ -13,6 +13,7 @@ from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HumanTable
 from freeal_hf.kinds.answers import Answers
 from freeal_hf.kinds.rounds import Selection
+from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import Demonstration, TextClassification
 
 if TYPE_CHECKING:
@@ -309,6 +310,30 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     @abstractmethod
     def score(self, labels: "Dataset") -> dict[str, Any]:
         """The scores of a round's dataset for `metrics.json`."""
+
+    # ---- Prediction ----
+
+    @classmethod
+    @abstractmethod
+    def owns_student(cls, config: Any) -> bool:
+        """Whether a saved student was trained for this kind of task.
+
+        Args:
+            config (`PreTrainedConfig`): Its configuration.
+        """
+
+    @classmethod
+    @abstractmethod
+    def predictor(cls, student: str | Path, options: PredictionOptions) -> Predictor[Any]:
+        """Loads a saved student that labels the rows of a file.
+
+        Args:
+            student (`str` or `Path`): Its folder or Hub id.
+            options (`PredictionOptions`): What is written.
+
+        Raises:
+            InputError: If the student cannot be loaded, or an option is not for this kind of task.
+        """
 
     # ---- Reports, cards and audits ----
 

@@ -23,6 +23,7 @@ from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
 from freeal_hf.labels.metrics import score_entities
+from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
@@ -335,6 +336,20 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {
             "student_has_learnt": learnt
         }
+
+    @classmethod
+    def owns_student(cls, config: Any) -> bool:
+        return any(name.endswith("ForTokenClassification") for name in config.architectures or ())
+
+    @classmethod
+    def predictor(cls, student: str | Path, options: PredictionOptions) -> Predictor[Any]:
+        from freeal_hf.prediction.tagger import EntityPredictor, EntityTagger
+
+        if options.top_k != 1 or options.probabilities or options.embeddings:
+            raise InputError(
+                "--top-k, --probabilities and --embeddings are for labels of texts; this student finds entities."
+            )
+        return EntityPredictor(EntityTagger(student, batch_size=options.batch_size))
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
         """The test split beside the round's data set, with the same columns: only the student has labelled it."""

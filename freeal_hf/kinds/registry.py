@@ -1,22 +1,50 @@
-"""Which `TaskKind` belongs to which task."""
+"""Which `TaskKind` belongs to which task, and to which student."""
 
+from pathlib import Path
 from typing import Any
 
+from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.entities import EntityKind
 from freeal_hf.kinds.single_label import SingleLabelKind
 from freeal_hf.tasks import Task, TextClassification, TokenClassification
 
-_KINDS: dict[str, type[TaskKind[Any, Any, Any]]] = {
+KINDS: dict[str, type[TaskKind[Any, Any, Any]]] = {
     TextClassification.type: SingleLabelKind,
     TokenClassification.type: EntityKind,
 }
+"""The kind of each type of task."""
 
 
 def kind_of(task: Task) -> TaskKind[Any, Any, Any]:
-    """The kind of a task, bound to it.
+    """Returns the kind of a task.
 
     Args:
         task (`Task`): What is labelled.
     """
-    return _KINDS[task.type](task)
+    return KINDS[task.type](task)
+
+
+def kind_of_student(student: str | Path) -> type[TaskKind[Any, Any, Any]]:
+    """Returns the kind of task that a saved student was trained for.
+
+    Args:
+        student (`str` or `Path`): Its folder or Hub id.
+
+    Raises:
+        InputError: If there is no such student, or it is for no kind of task.
+    """
+    from transformers import AutoConfig
+
+    remedy = "Give the folder of a student (OUTPUT_DIR/student) or a Hub id."
+    try:
+        config = AutoConfig.from_pretrained(str(student))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The student {str(student)!r} cannot be loaded. {remedy} {str(error).splitlines()[0]}"
+        ) from error
+    for kind in KINDS.values():
+        if kind.owns_student(config):
+            return kind
+    names = ", ".join(config.architectures or ()) or "a model without a head"
+    raise InputError(f"{str(student)!r} is {names}, which labels neither texts nor words. {remedy}")

@@ -23,6 +23,7 @@ from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.metrics import score_round
 from freeal_hf.labels.voting import agreed_labels, fuse_votes
+from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
 
@@ -237,6 +238,16 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             dataset, corpus, self.task, answers, selection, final.labels, final.confidences, number
         )
         return rows, estimate_figures(final, self.task)
+
+    @classmethod
+    def owns_student(cls, config: Any) -> bool:
+        return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+
+    @classmethod
+    def predictor(cls, student: str | Path, options: PredictionOptions) -> Predictor[Any]:
+        from freeal_hf.prediction.classifier import Classifier, LabelPredictor
+
+        return LabelPredictor(Classifier(student, batch_size=options.batch_size), options)
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
         """The test split beside the round's data set, with the same columns: only the student has labelled it."""

@@ -1,6 +1,5 @@
 """Predicts the labels of texts with a trained student."""
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from freeal_hf.data.counting import counted
-from freeal_hf.data.files import write_atomically
 from freeal_hf.data.spreadsheets import harmless
-from freeal_hf.data.texts import TextRow, is_usable
+from freeal_hf.data.texts import TextRow, is_usable, stream_texts
 from freeal_hf.errors import InputError
+from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 
 
 def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> tuple[Any, Any]:
@@ -177,60 +176,34 @@ class Columns:
         return cells + ([json.dumps([round(value, 6) for value in embedding.tolist()])] if self.embeddings else [])
 
 
-def labelled_rows(classifier: Classifier, rows: Sequence[TextRow], columns: Columns) -> list[list[str]]:
-    """Predicts texts and returns the rows of the file of predictions. Spreadsheets do not execute its cells.
+class LabelPredictor(Predictor[TextRow]):
+    """A classifier that labels the rows of a file.
 
     Args:
         classifier (`Classifier`): The student.
-        rows (`Sequence[TextRow]`): The texts. Unusable texts get no label.
-        columns (`Columns`): The columns to write.
-
-    Returns:
-        `list[list[str]]`: The cells of each row.
-    """
-    usable = [i for i, row in enumerate(rows) if is_usable(row.note)]
-    cells = [[""] * (len(columns.header) - 3) for _ in rows]
-    texts = [rows[i].text for i in usable]
-    if columns.embeddings:
-        probabilities, embeddings = classifier.probabilities_and_embeddings(texts)
-    else:
-        probabilities, embeddings = classifier.probabilities(texts), np.zeros((len(texts), 0))
-    for i, row_probabilities, embedding in zip(usable, probabilities, embeddings, strict=True):
-        cells[i] = columns.cells(row_probabilities, embedding)
-    found = ([row.id, row.text, *middle, row.note or ""] for row, middle in zip(rows, cells, strict=True))
-    return [list(map(harmless, row)) for row in found]
-
-
-def write_predictions(
-    path: Path, classifier: Classifier, texts: Iterable[Sequence[TextRow]], columns: Columns
-) -> tuple[int, int]:
-    """Labels texts and writes a CSV file, in pieces, so that memory use does not depend on the number of texts.
-
-    The file is written under a temporary name and renamed when it is complete.
-
-    Args:
-        path (`Path`): The file.
-        classifier (`Classifier`): The student.
-        texts (`Iterable[Sequence[TextRow]]`): The rows, in pieces of any size. Unusable texts get no label.
-        columns (`Columns`): The columns to write.
-
-    Returns:
-        `tuple[int, int]`: The number of labelled texts, and the number of rows.
+        options (`PredictionOptions`): What is written.
 
     Raises:
-        OSError: If the file cannot be written.
+        InputError: If `options.top_k` is not between 1 and the number of labels.
     """
-    labelled = count = 0
 
-    def write(partial: Path) -> None:
-        nonlocal labelled, count
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns.header)
-            for rows in texts:
-                writer.writerows(labelled_rows(classifier, rows, columns))
-                labelled, count = labelled + sum(is_usable(row.note) for row in rows), count + len(rows)
+    def __init__(self, classifier: Classifier, options: PredictionOptions) -> None:
+        self.classifier, self.text_columns = classifier, classifier.text_columns
+        self.columns = Columns(classifier.label_names, options.top_k, options.probabilities, options.embeddings)
+        self.header = self.columns.header
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, write)
-    return labelled, count
+    def read(self, source: Any, **options: Any) -> Iterable[Sequence[TextRow]]:
+        return stream_texts(source, **options)
+
+    def cells(self, rows: Sequence[TextRow]) -> list[list[str]]:
+        usable = [i for i, row in enumerate(rows) if is_usable(row.note)]
+        cells = [[""] * (len(self.header) - 3) for _ in rows]
+        texts = [rows[i].text for i in usable]
+        if self.columns.embeddings:
+            probabilities, embeddings = self.classifier.probabilities_and_embeddings(texts)
+        else:
+            probabilities, embeddings = self.classifier.probabilities(texts), np.zeros((len(texts), 0))
+        for i, row_probabilities, embedding in zip(usable, probabilities, embeddings, strict=True):
+            cells[i] = self.columns.cells(row_probabilities, embedding)
+        found = ([row.id, row.text, *middle, row.note or ""] for row, middle in zip(rows, cells, strict=True))
+        return [list(map(harmless, row)) for row in found]

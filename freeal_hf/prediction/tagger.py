@@ -1,41 +1,20 @@
 """Finds entities in sentences with a trained student."""
 
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from freeal_hf.data.files import write_atomically
-from freeal_hf.data.sentences import TOKENS, spans_in_text, split_words, tag_names
+from freeal_hf.data.arrow import PIECE
+from freeal_hf.data.sentences import TOKENS, read_sentences, spans_in_text, split_words, tag_names
 from freeal_hf.data.spans import spans_of
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.texts import is_usable
 from freeal_hf.labels.entities import valid_tags
 from freeal_hf.prediction.classifier import load_student
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-
-def labels_words(model: str | Path) -> bool:
-    """Returns whether a saved student is a token classifier.
-
-    Args:
-        model (`str` or `Path`): The folder or Hub id of the student.
-
-    Returns:
-        `bool`: Whether it is a token classifier; `False` if there is no such model.
-    """
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(str(model))
-    except (OSError, ValueError):
-        return False
-    return any(name.endswith("ForTokenClassification") for name in config.architectures or ())
+from freeal_hf.prediction.predictor import Predictor
 
 
 class EntityTagger:
@@ -105,53 +84,74 @@ class EntityTagger:
         words, starts = split_words(text)
         if not words:
             return []
-        columns = {"text": text, TOKENS: words, "token_starts": starts}
-        return _spans(columns, self.probabilities([words])[0], self.tags)
+        return _spans(text, words, starts, self.probabilities([words])[0], self.tags)
 
 
-def write_entities(path: Path, tagger: EntityTagger, sentences: "Dataset") -> tuple[int, int]:
-    """Finds the entities of sentences and writes a CSV file with the columns `id, text, spans, note`.
-
-    `spans` is a JSON list of the entities as `EntityTagger.find` returns them. The file is written under a temporary
-    name and renamed when it is complete.
+class SentenceRow(NamedTuple):
+    """A row of a table of sentences.
 
     Args:
-        path (`Path`): The file.
-        tagger (`EntityTagger`): The student.
-        sentences (`Dataset`): The sentences that `read_sentences` returned. Unusable rows get no spans.
-
-    Returns:
-        `tuple[int, int]`: The number of labelled sentences, and the number of rows.
-
-    Raises:
-        OSError: If the file cannot be written.
+        id (`str`): The id.
+        text (`str`): The text.
+        note (`str`, *optional*): Why it cannot be labelled, or that it was cut.
+        words (`list[str]`): The words.
+        starts (`list[int]`): Where each word starts in the text, in characters.
     """
-    usable = [row for row, note in enumerate(sentences["note"]) if is_usable(note)]
-    probabilities = dict(zip(usable, tagger.probabilities(sentences.select(usable)[TOKENS][:]), strict=True))
 
-    def write(partial: Path) -> None:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "text", "spans", "note"])
-            for row, columns in enumerate(sentences):
-                spans = _spans(columns, probabilities[row], tagger.tags) if row in probabilities else []
-                cell = json.dumps(spans, ensure_ascii=False)
-                writer.writerow(map(harmless, [columns["id"], columns["text"], cell, columns["note"] or ""]))
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, write)
-    return len(usable), len(sentences)
+    id: str
+    text: str
+    note: str | None
+    words: list[str]
+    starts: list[int]
 
 
-def _spans(columns: dict[str, Any], probabilities: np.ndarray, tags: Sequence[str]) -> list[dict[str, Any]]:
+class EntityPredictor(Predictor[SentenceRow]):
+    """A token classifier that finds the entities in the rows of a file.
+
+    The column `spans` is a JSON list of the entities as `EntityTagger.find` returns them.
+
+    Args:
+        tagger (`EntityTagger`): The student.
+    """
+
+    row = SentenceRow
+    text_columns = ("text",)
+    header = ("id", "text", "spans", "note")
+
+    def __init__(self, tagger: EntityTagger) -> None:
+        self.tagger = tagger
+
+    def read(self, source: Any, **options: Any) -> Iterable[Sequence[SentenceRow]]:
+        sentences = read_sentences(source, **options)
+        for start in range(0, len(sentences), PIECE):
+            piece = sentences[start : start + PIECE]
+            names = ("id", "text", "note", TOKENS, "token_starts")
+            yield [SentenceRow(*values) for values in zip(*(piece[name] for name in names), strict=True)]
+
+    def cells(self, rows: Sequence[SentenceRow]) -> list[list[str]]:
+        usable = [row for row in rows if is_usable(row.note)]
+        found = iter(self.tagger.probabilities([row.words for row in usable]))
+        spans = (
+            _spans(row.text, row.words, row.starts, next(found), self.tagger.tags) if is_usable(row.note) else []
+            for row in rows
+        )
+        return [
+            list(map(harmless, [row.id, row.text, json.dumps(some, ensure_ascii=False), row.note or ""]))
+            for row, some in zip(rows, spans, strict=True)
+        ]
+
+
+def _spans(
+    text: str, words: Sequence[str], starts: Sequence[int], probabilities: np.ndarray, tags: Sequence[str]
+) -> list[dict[str, Any]]:
     best = valid_tags(probabilities, [len(probabilities)], tags)
     found = spans_of(tag_names(best.tolist(), tags))
     sure = probabilities[np.arange(len(best)), best]
-    places = spans_in_text(found, columns[TOKENS], columns["token_starts"])
+    places = spans_in_text(found, words, starts)
     return [
         {
             **place,
-            "text": columns["text"][place["start"] : place["end"]],
+            "text": text[place["start"] : place["end"]],
             "confidence": round(float(sure[span.start : span.end].mean()), 6),
         }
         for span, place in zip(found, places, strict=True)

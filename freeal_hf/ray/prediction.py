@@ -12,8 +12,9 @@ from typing import Any
 
 from freeal_hf.config import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
-from freeal_hf.data.texts import TextRow, is_usable
-from freeal_hf.prediction.classifier import Classifier, Columns, labelled_rows
+from freeal_hf.data.texts import is_usable
+from freeal_hf.kinds.registry import kind_of_student
+from freeal_hf.prediction.predictor import PredictionOptions
 from freeal_hf.ray.cluster import cluster, over_shards
 
 _ROWS, _LABELLED = ".parquet", ".csv"
@@ -22,10 +23,9 @@ _ROWS, _LABELLED = ".parquet", ".csv"
 def write_predictions_on_ray(
     path: Path,
     model: str,
-    columns: Columns,
-    texts: Iterable[Sequence[TextRow]],
-    *,
-    batch_size: int,
+    options: PredictionOptions,
+    header: Sequence[str],
+    pieces: Iterable[Sequence[Any]],
     config: EngineConfig,
 ) -> tuple[int, int]:
     """Labels texts as `write_predictions` does, with the workers of a Ray cluster.
@@ -36,9 +36,9 @@ def write_predictions_on_ray(
     Args:
         path (`Path`): The CSV file, on a disk that all nodes see.
         model (`str`): Folder or Hub id of the student.
-        columns (`Columns`): What to write.
-        texts (`Iterable[Sequence[TextRow]]`): Rows, in pieces of any size.
-        batch_size (`int`): Texts in one forward pass.
+        options (`PredictionOptions`): What to write.
+        header (`Sequence[str]`): The names of the columns that are written.
+        pieces (`Iterable[Sequence]`): What `Predictor.read` returned.
         config (`EngineConfig`): Which cluster, how many workers.
 
     Returns:
@@ -46,15 +46,15 @@ def write_predictions_on_ray(
     """
     folder = path.with_name(f".{path.name}.shards")
     folder.mkdir(parents=True, exist_ok=True)
-    salt = json.dumps([_identity(model), columns.header])
+    salt = json.dumps([_identity(model), list(header)])
     shards: list[Path] = []
     labelled = count = 0
-    for rows in _regrouped(texts, config.ray_shard_size):
+    for rows in _regrouped(pieces, config.ray_shard_size):
         shards.append(_write_shard(folder, len(shards), rows, salt))
         labelled, count = labelled + sum(is_usable(row.note) for row in rows), count + len(rows)
     missing = [shard for shard in shards if not shard.with_suffix(_LABELLED).exists()]
     if missing:
-        workers = over_shards(missing, _PredictionWorker, config, model=model, columns=columns, batch_size=batch_size)
+        workers = over_shards(missing, _PredictionWorker, config, model=model, options=options)
         with cluster(config), closing(workers):
             for row in workers:
                 remove(Path(row["shard"]))
@@ -62,7 +62,7 @@ def write_predictions_on_ray(
     def join(partial: Path) -> None:
         with partial.open("wb") as file:
             head = io.StringIO(newline="")
-            csv.writer(head).writerow(columns.header)
+            csv.writer(head).writerow(header)
             file.write(head.getvalue().encode())
             for shard in shards:
                 with shard.with_suffix(_LABELLED).open("rb") as part:
@@ -76,26 +76,25 @@ def write_predictions_on_ray(
 class _PredictionWorker:
     """Labels shards; Ray Data makes one in every worker process."""
 
-    def __init__(self, model: str, columns: Columns, batch_size: int) -> None:
-        self._classifier = Classifier(model, batch_size=batch_size)
-        self._columns = columns
+    def __init__(self, model: str, options: PredictionOptions) -> None:
+        self._predictor = kind_of_student(model).predictor(model, options)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
         path = Path(row["shard"])
-        rows = [TextRow(**values) for values in pq.read_table(path).to_pylist()]
+        rows = [self._predictor.row(**values) for values in pq.read_table(path).to_pylist()]
 
         def write(partial: Path) -> None:
             with partial.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows(labelled_rows(self._classifier, rows, self._columns))
+                csv.writer(file).writerows(self._predictor.cells(rows))
 
         write_atomically(path.with_suffix(_LABELLED), write)
         return row
 
 
-def _regrouped(pieces: Iterable[Sequence[TextRow]], size: int) -> Iterator[list[TextRow]]:
-    rows: list[TextRow] = []
+def _regrouped(pieces: Iterable[Sequence[Any]], size: int) -> Iterator[list[Any]]:
+    rows: list[Any] = []
     for piece in pieces:
         rows.extend(piece)
         while len(rows) >= size:
@@ -105,19 +104,17 @@ def _regrouped(pieces: Iterable[Sequence[TextRow]], size: int) -> Iterator[list[
         yield rows
 
 
-def _write_shard(folder: Path, number: int, rows: Sequence[TextRow], salt: str) -> Path:
+def _write_shard(folder: Path, number: int, rows: Sequence[Any], salt: str) -> Path:
     """Writes a shard that is not labelled yet; its name tells it from one of other texts or another student."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     digest = hashlib.sha256(salt.encode())
     for row in rows:
-        digest.update(json.dumps([row.id, row.text, row.note]).encode())
+        digest.update(json.dumps(list(row)).encode())
     path = folder / f"{number:06d}-{digest.hexdigest()[:16]}{_ROWS}"
     if not path.with_suffix(_LABELLED).exists():
-        names = ("id", "text", "note")
-        schema = pa.schema([(name, pa.string()) for name in names])
-        table = pa.Table.from_pylist([{name: getattr(row, name) for name in names} for row in rows], schema=schema)
+        table = pa.Table.from_pylist([row._asdict() for row in rows])
         write_atomically(path, lambda partial: pq.write_table(table, partial))
     return path
 

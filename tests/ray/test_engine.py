@@ -40,7 +40,7 @@ from freeal_hf.cli.main import main
 from freeal_hf.data.spans import Span
 from freeal_hf.data.texts import TextRow
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError
-from freeal_hf.prediction.classifier import Classifier, Columns
+from freeal_hf.prediction.predictor import PredictionOptions
 from freeal_hf.ray.annotation import Account, _read_shard, _write_shards, fill_cache
 from freeal_hf.ray.prediction import write_predictions_on_ray
 from tests.conftest import FRUIT, QUICK_TRAINING
@@ -336,7 +336,7 @@ def test_predictions_are_those_of_a_single_process_and_finished_shards_are_not_l
 
 
 def test_a_shard_of_predictions_that_is_there_counts(ray_cluster, classifier, tmp_path):
-    columns = Columns(Classifier(classifier).label_names)
+    header = ["id", "text", "label", "confidence", "note"]
     rows = [TextRow(str(i), f"text number {i}", None) for i in range(4)]
 
     def texts(fail):
@@ -348,10 +348,10 @@ def test_a_shard_of_predictions_that_is_there_counts(ray_cluster, classifier, tm
     path = tmp_path / "predictions.csv"
     config = replace(CONFIG, ray_shard_size=2)
     with pytest.raises(KeyboardInterrupt):
-        write_predictions_on_ray(path, str(classifier), columns, texts(True), batch_size=2, config=config)
+        write_predictions_on_ray(path, str(classifier), PredictionOptions(2), header, texts(True), config)
     (shard,) = (tmp_path / ".predictions.csv.shards").glob("*.parquet")
     shard.with_suffix(".csv").write_bytes(b"0,kept,,,\r\n")
-    write_predictions_on_ray(path, str(classifier), columns, texts(False), batch_size=2, config=config)
+    write_predictions_on_ray(path, str(classifier), PredictionOptions(2), header, texts(False), config)
     written = [row["text"] for row in csv.DictReader(path.open(newline=""))]
     assert written == ["kept", "text number 2", "text number 3"]
 
