@@ -11,10 +11,11 @@ from freeal_hf.annotators.estimate import estimate_annotation
 from freeal_hf.annotators.prices import price_of
 from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import Task, TokenClassification, task_from_dict
+from freeal_hf.tasks import Task, task_from_dict
 from freeal_hf.web.guard import ForbiddenAddressError, check_url
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.store import Run
+from freeal_hf.web.views.registry import view_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,13 +27,6 @@ _EPOCHS = 6
 _STARTING_SECONDS = 15
 # Measured with all-MiniLM-L6-v2 on two CPU cores and texts of 20 words.
 _TEXTS_PER_SECOND = 80
-_SENTENCES_ANNOTATED_PER_SECOND = 50  # candidates for entities, by the embedded annotator, on one core
-
-WEAK = (
-    "The embedding annotator is weak for entities, because it compares single words and does not use the context. On "
-    "Wikipedia sentences its F1 was 30 % with plain descriptions and 37 % with four terms for each type. Give terms "
-    "as examples, and use a chat model for good results."
-)
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,7 @@ def read_texts(run: Run, task: Task) -> "Dataset":
 
 def _gold_column(run: Run, task: Task) -> str | None:
     """Returns the gold column. Labels of texts are not gold for entities, nor are tags without known words."""
-    is_unused = isinstance(task, TokenClassification) and not run.data.get("has_words")
+    is_unused = view_of(task.to_dict()).of_words and not run.data.get("has_words")
     return None if is_unused else run.data.get("gold_column")
 
 
@@ -144,7 +138,8 @@ def estimate(run: Run, choice: Choice) -> list[tuple[str, str]]:
     rows = [("Texts", f"{len(rows_read):,} ({count:,} different)"), ("Calls", f"{count:,}{later}")]
     if choice.annotator == EMBEDDED:
         rows += [("Cost", "none: the annotator runs on this machine")]
-        seconds = choice.rounds * count / _SENTENCES_ANNOTATED_PER_SECOND if run.finds_entities else 0.0
+        speed = view_of(run.task).annotated_per_second
+        seconds = choice.rounds * count / speed if speed else 0.0
     else:
         annotator = build_annotator(choice.specification, options={"token": "none"})
         found = estimate_annotation(

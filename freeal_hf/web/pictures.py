@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
+from freeal_hf.kinds.base import Measure
 from freeal_hf.loop.rounds import Round
 from freeal_hf.tasks import Task
 
@@ -24,39 +25,32 @@ _COLOURS = (
 _INK = "#868e99"  # readable on white and on black
 _MOST_POINTS = 2000
 _TSNE_FROM = 30
-_EXACT = {
-    "annotator_accuracy": ("annotator", _ORANGE, "bottom center"),
-    "student_accuracy": ("student", _BLUE, "top center"),
-    "label_accuracy": ("final label", _GREEN, "bottom center"),
-}
-_ENTITY_SCORES = {
-    "annotator_f1": ("annotator", _ORANGE, "bottom center"),
-    "student_f1": ("student", _BLUE, "top center"),
-    "label_f1": ("final entities", _GREEN, "bottom center"),
-}
-_WITHOUT_GOLD = {
-    "estimated_label_accuracy": ("final label, estimated", _GREEN, "bottom center"),
-    "agreement": ("annotator and student agree", _BLUE, "top center"),
-    "clean_fraction": ("clean share", _ORANGE, "bottom center"),
-}
 
 
-def quality(rounds: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Draws accuracy, or F1 of entities, in each round; without gold the estimate, agreement and clean share.
+def quality(rounds: Sequence[Mapping[str, Any]], measure: Measure, final: str) -> go.Figure:
+    """Draws the scores in each round; without gold the estimate, agreement and clean share.
 
     Args:
         rounds (`Sequence[Mapping]`): The metrics of each round.
+        measure (`Measure`): The score.
+        final (`str`): The name of the score of the final labels.
 
     Returns:
         `go.Figure`: The figure.
     """
     has_gold = all(record["label_accuracy"] is not None for record in rounds)
-    finds_entities = "label_f1" in rounds[0]
-    # The estimate for words is not shown for entities, because most words are outside of entities.
-    without = {key: shown for key, shown in _WITHOUT_GOLD.items() if not (finds_entities and "estimated" in key)}
-    exact, what = (_ENTITY_SCORES, "entity F1") if finds_entities else (_EXACT, "accuracy")
-    figure = _figure(y_title=what if has_gold else "share of the texts", x_title="round")
-    for key, (name, colour, position) in (exact if has_gold else without).items():
+    exact = {
+        f"annotator_{measure.key}": ("annotator", _ORANGE, "bottom center"),
+        f"student_{measure.key}": ("student", _BLUE, "top center"),
+        f"label_{measure.key}": (final, _GREEN, "bottom center"),
+    }
+    without_gold = {
+        f"estimated_label_{measure.key}": (f"{final}, estimated", _GREEN, "bottom center"),
+        "agreement": ("annotator and student agree", _BLUE, "top center"),
+        "clean_fraction": ("clean share", _ORANGE, "bottom center"),
+    }
+    figure = _figure(y_title=measure.name if has_gold else "share of the texts", x_title="round")
+    for key, (name, colour, position) in (exact if has_gold else without_gold).items():
         values = [record.get(key) for record in rounds]
         if all(value is not None for value in values):
             figure.add_scatter(

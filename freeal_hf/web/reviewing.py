@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -16,9 +15,8 @@ from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT
-from freeal_hf.tasks import NO_LABEL
-from freeal_hf.web import entities
 from freeal_hf.web.store import FINISHED, Run
+from freeal_hf.web.views.registry import view_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +32,8 @@ class Results:
     """The results of a finished round.
 
     Args:
-        labels (`DataFrame`): The rows of `labels.parquet` with label names; for entities the frame of
-            `entities.as_frame`.
+        labels (`DataFrame`): The rows of `labels.parquet` as `TaskView.frame` returns
+            them.
         rounds (`list[dict]`): The metrics of each round.
         label_names (`list[str]`): The labels, or the types of entities.
     """
@@ -47,22 +45,8 @@ class Results:
 
 def load_results(run: Run) -> Results:
     """Reads the results of a run."""
-    dataset = read_labels(run.output / LABELS)
-    rounds = read_json(run.output / METRICS)
-    corrected = read_corrections(run)
-    if run.finds_entities:
-        given = {sample: json.loads(tags) for sample, tags in corrected.items()}
-        return Results(entities.as_frame(dataset, given), rounds, list(run.task["labels"]))
-    frame = dataset.to_pandas()
-    names = dataset.features["label"].names
-    for column, feature in dataset.features.items():
-        if hasattr(feature, "names"):
-            frame[column] = [None if i == NO_LABEL else feature.names[i] for i in frame[column]]
-    frame["correction"] = [corrected.get(sample, "") for sample in frame["id"]]
-    frame["note"] = frame["note"].fillna("")
-    annotator, student = frame["annotator_label"], frame["student_label"]
-    frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
-    return Results(frame, rounds, names)
+    labels = view_of(run.task).frame(read_labels(run.output / LABELS), read_corrections(run))
+    return Results(labels, read_json(run.output / METRICS), list(run.task["labels"]))
 
 
 def disputed(labels: "pd.DataFrame") -> "pd.DataFrame":
@@ -78,11 +62,6 @@ def read_corrections(run: Run) -> dict[str, str]:
         return {row["id"]: row["label"] for row in csv.DictReader(file)}
 
 
-def proposed(run: Run, row: Any) -> str:
-    """Returns the text for the editor: the correction of a text, or its final label or entities."""
-    return entities.as_lines(row) if run.finds_entities else row.correction or row.label
-
-
 def correct(run: Run, sample: str, right: str) -> None:
     """Saves the correction of a text. It replaces an earlier correction.
 
@@ -95,12 +74,7 @@ def correct(run: Run, sample: str, right: str) -> None:
         InputError: If there is no such text or label, or the entities cannot be read. Nothing is saved then.
     """
     found, row = _look_up(run, sample)
-    if run.finds_entities:
-        said = json.dumps(entities.read_lines(right, row.tokens, found.label_names))
-    elif right in found.label_names:
-        said = right
-    else:
-        raise InputError(f"{right!r} is not a label of the task; its labels are {', '.join(found.label_names)}.")
+    said = view_of(run.task).read_answer(right, row, found.label_names)
     with _CORRECTING:
         _write(run, {**read_corrections(run), sample: said})
 

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.tasks import TokenClassification
-
 DRAFT, WAITING, RUNNING, STOPPED, FINISHED, FAILED = "draft", "waiting", "running", "stopped", "finished", "failed"
 DOUBTFUL = "doubtful"  # the visitor has to confirm the answers of the annotator
 UNDER_WAY = (WAITING, RUNNING)
@@ -93,11 +91,6 @@ class Run:
     def corrections(self) -> Path:
         """The labels that a person corrected."""
         return self.folder / "human_labels.csv"
-
-    @property
-    def finds_entities(self) -> bool:
-        """Whether it has an entity task."""
-        return bool(self.task.get("type") == TokenClassification.type)
 
     @property
     def has_results(self) -> bool:

@@ -13,6 +13,7 @@ from freeal_hf.web import reviewing, shown
 from freeal_hf.web.page import RUN, Page, Place, Update, own_token, telling
 from freeal_hf.web.steps.run import RunStep, forget_secrets, key_field, resume, wants_key
 from freeal_hf.web.store import UNDER_WAY, Run
+from freeal_hf.web.views.registry import VIEWS, view_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,15 +56,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     )
     text = gr.Textbox(label="The text", lines=3, interactive=False, elem_id="review-text")
     sample = gr.Textbox("", visible=False)
-    label = gr.Radio([], label="Right label", elem_id="review-label")
-    marked = gr.Textbox(
-        label="Right entities",
-        info="One on each line: type, colon, words as in the text. Leave it empty if there is no entity. If the "
-        "words occur several times in the text, add the number of the occurrence: place (2): Paris.",
-        lines=4,
-        visible=False,
-        elem_id="review-entities",
-    )
+    editors = {kind: view.editor() for kind, view in VIEWS.items()}
     with gr.Row():
         save = gr.Button("Save and show the next text", variant="primary", elem_id="save-correction")
         skip = gr.Button("Next text", elem_id="next-text")
@@ -73,20 +66,22 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     another = gr.Button(
         "One more round with my corrections", variant="primary", visible=False, elem_id="another-round"
     )
-    editor = [text, sample, label, marked]
+    editor = [text, sample, *editors.values()]
     outputs = [table, *editor, kept, back, another, key]
+
+    def emptied() -> Update:
+        return {one: gr.update(value=None) for one in editors.values()}
 
     def in_editor(run: Run, rows: "pd.DataFrame") -> Update:
         """Shows the first row in the editor."""
         if rows.empty:
-            return {text: "", sample: "", label: gr.update(value=None), marked: gr.update(value="")}
+            return {text: "", sample: "", **emptied()}
         row = rows.iloc[0]
-        right = reviewing.proposed(run, row)
         return {
             text: row.text,
             sample: row.id,
-            label: gr.update(value=None if run.finds_entities else right),
-            marked: gr.update(value=right if run.finds_entities else ""),
+            **emptied(),
+            editors[run.task["type"]]: gr.update(value=view_of(run.task).proposed(row)),
         }
 
     def to_review(found: reviewing.Results, run: Run, current: str = "") -> Update:
@@ -105,9 +100,8 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
             for r in rows.itertuples()
         ]
         update = in_editor(run, _after(rows, current))
-        update[label] |= {"choices": found.label_names, "visible": not run.finds_entities}
-        placeholder = "\n".join(f"{name}: …" for name in found.label_names)
-        update[marked] |= {"placeholder": placeholder, "visible": run.finds_entities}
+        for kind, one in editors.items():
+            update[one] |= {"visible": kind == run.task["type"], **VIEWS[kind].choices(found.label_names)}
         agreed = "" if values else shown.note("Annotator and student agree on all texts.", "good")
         is_corrected = bool(reviewing.read_corrections(run))
         return {
@@ -125,8 +119,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
             table: None,
             text: "",
             sample: "",
-            label: gr.update(choices=[], value=None),
-            marked: "",
+            **emptied(),
             kept: "",
             **dict.fromkeys([back, another, key], gr.update(visible=False)),
         }
@@ -158,13 +151,13 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     gr.api(telling(correct), api_name="correct")
 
     @telling
-    def keep(run_id: str, text_id: str, chosen: str | None, lines: str) -> Update:
+    def keep(run_id: str, text_id: str, *said: str | None) -> Update:
         run = place.store.read(run_id)
-        correct(run_id, text_id, lines if run.finds_entities else chosen or "")
+        correct(run_id, text_id, dict(zip(editors, said, strict=True))[run.task["type"]] or "")
         return to_review(reviewing.load_results(run), run, text_id)
 
     # Raw values: Gradio would check them against the choices of this session, which may be older than a restart.
-    save.click(keep, [page.run_id, sample, label, marked], outputs, api_visibility="private", preprocess=False)
+    save.click(keep, [page.run_id, sample, *editors.values()], outputs, api_visibility="private", preprocess=False)
 
     @telling
     def take_back(run_id: str, text_id: str) -> Update:

@@ -16,6 +16,7 @@ from freeal_hf.loop.progress import read_progress
 from freeal_hf.web import asking, pictures, shown
 from freeal_hf.web.page import HAS_LOGIN, RESULTS, RUN, Page, Place, Update, own_token, telling
 from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
+from freeal_hf.web.views.registry import view_of
 
 _KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning", DOUBTFUL: "warning"}
 
@@ -115,7 +116,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             choice = asking.check_choice(kind, name, address, pupil, count, settings)
         except InputError as error:  # shown in the estimate only, because the choice may be incomplete
             return {estimate: shown.note(str(error), "warning"), start: gr.update(interactive=False)}
-        weak = asking.WEAK if run.finds_entities and choice.annotator == asking.EMBEDDED else ""
+        weak = view_of(run.task).weak if choice.annotator == asking.EMBEDDED else ""
         said = shown.table(asking.estimate(run, choice)) + shown.note(weak, "warning")
         return {estimate: said, start: gr.update(interactive=True)}
 
@@ -162,7 +163,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         events = read_progress(run.output / PROGRESS)
         under_way, has_ended_early = run.state in UNDER_WAY, run.state in (STOPPED, FAILED, DOUBTFUL)
         live = under_way and any("edges" in event for event in events)
-        picture = pictures.losses(events, "words" if run.finds_entities else "texts") if live else None
+        picture = pictures.losses(events, view_of(run.task).unit) if live else None
         num_rounds = run.choice.get("choice", {}).get("rounds", 0)
         newest = "" if under_way or not run.has_results else str(run.output.joinpath(METRICS).stat().st_mtime_ns)
         return {

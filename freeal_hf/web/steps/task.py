@@ -7,13 +7,13 @@ from typing import Any
 import gradio as gr
 
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import Task, TextClassification, TokenClassification
+from freeal_hf.tasks import Task
 from freeal_hf.web import reading, shown
 from freeal_hf.web.asking import read_texts
 from freeal_hf.web.page import TASK, Page, Place, Update, telling
 from freeal_hf.web.store import DRAFT, Run
-
-LABELS, ENTITIES = "One label per text", "Named entities in the text"
+from freeal_hf.web.views.base import TaskView
+from freeal_hf.web.views.registry import VIEWS, view_named, view_of
 
 _BEGUN = "This run has started with this task. Press Start over to describe another one."
 _EMPTY = [["", "", ""], ["", "", ""]]
@@ -21,39 +21,8 @@ _UNUSED = (
     "Your true labels are not used here, because they are not tags of words. Tags need the words to which they "
     "belong, as a list in each row of a JSON or Parquet file."
 )
-_EXAMPLE_MARKS = {LABELS: " For example: ", ENTITIES: ", such as "}
-
 Described = tuple[str, list[list[str]]]
 """The description of the task, and a row for each label or type: name, meaning, example."""
-
-
-@dataclass(frozen=True)
-class _Words:
-    """The texts of the step for a kind of task."""
-
-    question: str
-    placeholder: str
-    help: str
-    table: str
-    headers: list[str]
-
-
-_WORDS = {
-    LABELS: _Words(
-        "What should be decided about a text?",
-        "What did the reviewer think of the film?",
-        "Describe each label as for a person, because the annotator reads the description. Examples help.",
-        "Labels, one in each row",
-        ["label", "what it means", "an example"],
-    ),
-    ENTITIES: _Words(
-        "What should be found in a text?",
-        "Chemicals and diseases named in medical abstracts.",
-        "Describe each type of entity as for a person, because the annotator reads the description. Examples help.",
-        "Types of entities, one in each row",
-        ["type", "what it means", "examples, separated by commas"],
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -79,9 +48,11 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         page (`Page`): The shared components.
         chosen (`Any`): The event after which the columns are chosen.
     """
-    words = _WORDS[LABELS]
+    words = view_of({}).task
     begun = gr.HTML(shown.note(_BEGUN), visible=False)
-    kind = gr.Radio(list(_WORDS), value=LABELS, label="Kind of task", elem_id="task-kind")
+    kind = gr.Radio(
+        [view.task.name for view in VIEWS.values()], value=words.name, label="Kind of task", elem_id="task-kind"
+    )
     unused = gr.HTML(visible=False, elem_id="unused-gold")
     description = gr.Textbox(
         label=words.question, placeholder=words.placeholder, lines=2, elem_id="task-description", interactive=True
@@ -117,16 +88,15 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         }
 
     def described_in(run: Run) -> Update:
-        finds_entities = run.finds_entities if run.task else run.data.get("has_words", False)
-        wanted = ENTITIES if finds_entities else LABELS
-        return fields_for(wanted, _described(run) if run.task else _proposed(run, wanted), run)
+        view = _fitting(run)
+        return fields_for(view, _described(run) if run.task else _proposed(run, view), run)
 
-    def fields_for(wanted: str, given: Described, run: Run | None) -> Update:
-        said = _WORDS[wanted]
+    def fields_for(view: TaskView, given: Described, run: Run | None) -> Update:
+        said = view.task
         data = run.data if run is not None else {}
-        has_unused_gold = wanted == ENTITIES and data.get("gold_column") is not None and not data.get("has_words")
+        has_unused_gold = view.of_words and data.get("gold_column") is not None and not data.get("has_words")
         return {
-            kind: wanted,
+            kind: said.name,
             unused: gr.update(value=shown.note(_UNUSED, "warning"), visible=has_unused_gold),
             description: gr.update(value=given[0], label=said.question, placeholder=said.placeholder),
             help_text: shown.paragraph(said.help),
@@ -143,9 +113,9 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
     def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> Update:
         """Keeps the entered values. Values that were proposed for the other kind are replaced by a new proposal."""
         run = place.store.read(run_id) if run_id else None
-        other = LABELS if wanted == ENTITIES else ENTITIES
-        is_proposed = run is not None and (decided, rows) == _proposed(run, other)
-        return fields_for(wanted, _proposed(run, wanted) if run and is_proposed else (decided, rows), run)
+        view, others = view_named(wanted), [view for view in VIEWS.values() if view.task.name != wanted]
+        is_proposed = run is not None and any((decided, rows) == _proposed(run, other) for other in others)
+        return fields_for(view, _proposed(run, view) if run and is_proposed else (decided, rows), run)
 
     kind.input(
         change_kind,
@@ -164,7 +134,7 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         run = place.store.read(run_id)
         if run.state != DRAFT:
             raise InputError("This run has started with its labels; read the data again to make another run.")
-        task = _task(wanted, decided, rows, place.settings.max_labels)
+        task = _task(view_named(wanted), decided, rows, place.settings.max_labels)
         _check_texts(run, task)
         place.store.update(run_id, task=task.to_dict())
 
@@ -173,17 +143,23 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
 
 
 def _described(run: Run) -> Described:
-    mark = _EXAMPLE_MARKS[ENTITIES if run.finds_entities else LABELS]
-    return run.task["description"], _rows(run.task["labels"], mark)
+    return run.task["description"], _rows(run.task["labels"], view_of(run.task).task.example_mark)
 
 
-def _proposed(run: Run, wanted: str) -> Described:
+def _proposed(run: Run, view: TaskView) -> Described:
     """Returns a proposal for a task of this kind, from the data."""
     if run.data.get("source") == reading.EXAMPLE:
-        task: Task = reading.example_entities() if wanted == ENTITIES else reading.example_task()
-        return task.description, _rows(task.descriptions, _EXAMPLE_MARKS[wanted])
-    names = run.data.get("labels", []) if run.data.get("has_words", False) == (wanted == ENTITIES) else []
+        task = view.example()
+        return task.description, _rows(task.descriptions, view.task.example_mark)
+    names = run.data.get("labels", []) if run.data.get("has_words", False) == view.of_words else []
     return "", [[name, "", ""] for name in names] or _EMPTY
+
+
+def _fitting(run: Run) -> TaskView:
+    """Returns the view of the task, or of what the data fit."""
+    if run.task:
+        return view_of(run.task)
+    return next(view for view in VIEWS.values() if view.of_words == run.data.get("has_words", False))
 
 
 def _rows(descriptions: Any, mark: str) -> list[list[str]]:
@@ -191,9 +167,9 @@ def _rows(descriptions: Any, mark: str) -> list[list[str]]:
     return [[name, meaning, example] for name, (meaning, _, example) in parts.items()]
 
 
-def _task(wanted: str, description: str, rows: Sequence[Sequence[str]], max_labels: int) -> Task:
+def _task(view: TaskView, description: str, rows: Sequence[Sequence[str]], max_labels: int) -> Task:
     labels: dict[str, str] = {}
-    what = "type" if wanted == ENTITIES else "label"
+    what = view.task.label
     for row in rows:
         name, meaning, example = ([str(cell or "").strip() for cell in row] + ["", "", ""])[:3]
         if not name:
@@ -202,28 +178,20 @@ def _task(wanted: str, description: str, rows: Sequence[Sequence[str]], max_labe
             continue
         if name in labels:
             raise InputError(f"The {what} {name!r} is in two rows; each {what} must be there once.")
-        labels[name] = f"{meaning}{_EXAMPLE_MARKS[wanted]}{example}".lstrip(" ,") if example else meaning
+        labels[name] = f"{meaning}{view.task.example_mark}{example}".lstrip(" ,") if example else meaning
     if len(labels) > max_labels:
         raise InputError(f"There are {len(labels)} {what}s; the limit is {max_labels}.")
-
-    if wanted == ENTITIES:
-        if not labels:
-            raise InputError("Enter at least one type of entity, one in each row of the table.")
-        return TokenClassification(labels, description)
-    if len(labels) < 2:
-        raise InputError("Enter at least two labels, one in each row of the table.")
-    return TextClassification(labels, description)
+    if len(labels) < view.task_type.fewest_labels:
+        raise InputError(view.task.too_few)
+    return view.task_type(labels, description)
 
 
 def _check_texts(run: Run, task: Task) -> None:
     """Checks the texts like the run: gold values must be labels, and there must be enough usable texts."""
     if not run.texts.is_file():
         raise InputError("Choose the columns of the data first.")
-    if run.data.get("has_words") and isinstance(task, TextClassification):
-        raise InputError(
-            "Your data have lists of words, in which entities can be found. For one label per text, choose a column "
-            "of texts in the step Data."
-        )
+    if run.data.get("has_words") and (refusal := view_of(task.to_dict()).refuses_words):
+        raise InputError(refusal)
     different = set(read_texts(run, task)["text"])
     if len(different) < task.num_labels:
         raise InputError(f"There are fewer different texts than labels ({task.num_labels}); use more texts.")

@@ -9,6 +9,7 @@ import gradio as gr
 from freeal_hf.errors import InputError
 from freeal_hf.web import entities, pictures, reviewing, shown
 from freeal_hf.web.page import Page, Place, Update, telling
+from freeal_hf.web.views.registry import view_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def build(place: Place, page: Page) -> TextsTab:
     def show_entities(run_id: str, chosen: str, wanted: float) -> Update:
         """Returns a page of texts: its number, a description, and the entities of the annotator and final entities."""
         run = place.store.read(run_id)
-        if not run.finds_entities:
+        if not view_of(run.task).has_texts:
             raise InputError("This run labels texts and has no entities.")
         if not run.has_results:
             raise InputError("No round is finished yet.")

@@ -1,0 +1,201 @@
+"""`TaskView`: everything that the page shows differently for each kind of task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from freeal_hf.kinds.base import TaskKind
+from freeal_hf.tasks import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class TaskTexts:
+    """What the step Task says.
+
+    Args:
+        name (`str`): The name of the kind of task.
+        question (`str`), placeholder (`str`): The label and an example of the description.
+        help (`str`): How labels are described.
+        table (`str`), headers (`list[str]`): The table of the labels.
+        label (`str`): What a row of the table is.
+        example_mark (`str`): What separates the meaning of a label from its examples.
+        too_few (`str`): The error for too few rows.
+    """
+
+    name: str
+    question: str
+    placeholder: str
+    help: str
+    table: str
+    headers: list[str]
+    label: str
+    example_mark: str
+    too_few: str
+
+
+@dataclass(frozen=True)
+class ResultTexts:
+    """What the step Results says.
+
+    Args:
+        final (`str`): The heading of the final labels.
+        series (`str`): The name of their scores in a picture.
+        about_losses (`str`): How the losses are read.
+        colour (`str`): What the colours of the map mean.
+    """
+
+    final: str
+    series: str
+    about_losses: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The components that try the student.
+
+    Args:
+        text (`str`), button (`str`): The element ids of the text and of the button.
+        api_name (`str`): The name of the function.
+        about (`str`): What the function does.
+        other (`str`): The error for a run whose student is tried by another function.
+    """
+
+    text: str
+    button: str
+    api_name: str
+    about: str
+    other: str
+
+
+class TaskView(ABC):
+    """What the page shows of one kind of task.
+
+    `view_of` returns the view for a run. The steps use this class alone and never ask for the type of a task.
+    """
+
+    kind: ClassVar[type[TaskKind[Any, Any, Any]]]
+    """The kind of task."""
+
+    task_type: ClassVar[type[Task]]
+    """The class of its tasks."""
+
+    task: ClassVar[TaskTexts]
+    results: ClassVar[ResultTexts]
+    trial: ClassVar[Trial]
+
+    of_words: ClassVar[bool] = False
+    """Whether the true labels are tags of words."""
+
+    refuses_words: ClassVar[str] = ""
+    """Why data with lists of words cannot be used; empty if they can."""
+
+    unit: ClassVar[str] = "texts"
+    """What has a loss."""
+
+    has_texts: ClassVar[bool] = False
+    """Whether the tab Texts shows what was found in each text."""
+
+    weak: ClassVar[str] = ""
+    """A warning about the embedding annotator."""
+
+    annotated_per_second: ClassVar[float | None] = None
+    """How many texts the embedding annotator labels in a second on one core; `None` if the time is negligible."""
+
+    map_column: ClassVar[str] = "label"
+    """The column of the frame that colours the map."""
+
+    @abstractmethod
+    def example(self) -> Task:
+        """Returns a task for the example data."""
+
+    # ---- Results ----
+
+    @abstractmethod
+    def frame(self, dataset: "Dataset", corrections: Mapping[str, str]) -> "pd.DataFrame":
+        """Returns the rows of a round's dataset as the page shows them.
+
+        Args:
+            dataset (`Dataset`): A round's dataset.
+            corrections (`Mapping[str, str]`): What `read_answer` returned, by the id of the text.
+
+        Returns:
+            `DataFrame`: At least `id`, `text`, `label`, `annotator_label`, `student_label` and `correction` in words,
+            `label_confidence`, `is_clean`, `differs`, `note` and `map_column`.
+        """
+
+    @abstractmethod
+    def headline(self, last: Mapping[str, Any], labels: "pd.DataFrame") -> list[tuple[str, str]]:
+        """Returns the most important figures: names and values.
+
+        Args:
+            last (`Mapping`): The record of the last round.
+            labels (`DataFrame`): What `frame` returned.
+        """
+
+    @abstractmethod
+    def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
+        """Returns how often each label is final."""
+
+    counted: ClassVar[str] = "texts"
+    """What `counts` counts."""
+
+    def scores(self, rounds: Sequence[Mapping[str, Any]]) -> str:
+        """Returns tables of further scores as HTML."""
+        return ""
+
+    def map_names(self, names: Sequence[str]) -> list[str]:
+        """Returns the values of `map_column`, from the names of the labels."""
+        return list(names)
+
+    # ---- Corrections ----
+
+    @abstractmethod
+    def editor(self) -> Any:
+        """Returns a hidden component in which a person corrects a label."""
+
+    @abstractmethod
+    def choices(self, names: Sequence[str]) -> dict[str, Any]:
+        """Returns what the editor needs for labels of these names, as arguments of `gr.update`."""
+
+    @abstractmethod
+    def proposed(self, row: Any) -> str:
+        """Returns the value of the editor for a row of `frame`."""
+
+    @abstractmethod
+    def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:
+        """Checks a correction and returns it as a file of human labels has it.
+
+        Args:
+            said (`str`): The value of the editor.
+            row: The row of `frame`.
+            names (`Sequence[str]`): The names of the labels.
+
+        Raises:
+            InputError: If it is not a label of the task.
+        """
+
+    # ---- The student ----
+
+    @abstractmethod
+    def answer(self) -> Any:
+        """Returns a component that shows a prediction."""
+
+    @abstractmethod
+    def empty_answer(self, names: Sequence[str]) -> dict[str, Any]:
+        """Returns an empty prediction for labels of these names, as arguments of `gr.update`."""
+
+    @abstractmethod
+    def predict(self, student: Path, text: str) -> Any:
+        """Returns the value of the component for a text.
+
+        Args:
+            student (`Path`): The folder of the student.
+            text (`str`): The text.
+        """

@@ -1,0 +1,124 @@
+"""One label for each text, as the page shows it."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from freeal_hf.errors import InputError
+from freeal_hf.kinds.single_label import SingleLabelKind
+from freeal_hf.tasks import NO_LABEL, TextClassification
+from freeal_hf.web import reading
+from freeal_hf.web.views.base import ResultTexts, TaskTexts, TaskView, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+    from freeal_hf.prediction.classifier import Classifier
+
+
+class LabelView(TaskView):
+    """One label for each text."""
+
+    kind = SingleLabelKind
+    task_type = TextClassification
+    task = TaskTexts(
+        name="One label per text",
+        question="What should be decided about a text?",
+        placeholder="What did the reviewer think of the film?",
+        help="Describe each label as for a person, because the annotator reads the description. Examples help.",
+        table="Labels, one in each row",
+        headers=["label", "what it means", "an example"],
+        label="label",
+        example_mark=" For example: ",
+        too_few="Enter at least two labels, one in each row of the table.",
+    )
+    results = ResultTexts(
+        final="Final labels",
+        series="final label",
+        about_losses=(
+            "The student learns labels that agree with the others earlier than wrong ones. Labels with a small loss "
+            "are clean. Labels with a large loss are noisy, and the annotator labels these texts again. The slider "
+            "changes the epoch."
+        ),
+        colour="the final label",
+    )
+    trial = Trial(
+        text="try-text",
+        button="try",
+        api_name="try_student",
+        about="Predicts the label of a text with the trained student.",
+        other="The student of this run labels texts: use try_student.",
+    )
+
+    refuses_words = (
+        "Your data have lists of words, in which entities can be found. For one label per text, choose a column of "
+        "texts in the step Data."
+    )
+
+    def example(self) -> TextClassification:
+        return reading.example_task()
+
+    def frame(self, dataset: "Dataset", corrections: Mapping[str, str]) -> "pd.DataFrame":
+        frame = dataset.to_pandas()
+        names = dataset.features["label"].names
+        for column in {"label", "annotator_label", "student_label", "gold"} & set(frame.columns):
+            frame[column] = [None if i == NO_LABEL else names[i] for i in frame[column]]
+        frame["correction"] = [corrections.get(sample, "") for sample in frame["id"]]
+        frame["note"] = frame["note"].fillna("")
+        annotator, student = frame["annotator_label"], frame["student_label"]
+        frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
+        return frame
+
+    def headline(self, last: Mapping[str, Any], labels: "pd.DataFrame") -> list[tuple[str, str]]:
+        tiles = [("texts labelled", f"{int(labels['label'].notna().sum()):,}")]
+        if last["estimated_label_accuracy"] is None:
+            tiles.append(("right final labels, estimated", "unknown"))
+        else:
+            low, high = last["estimated_label_accuracy_range"]
+            about = f"right final labels, estimated: {low:.0%} to {high:.0%}"
+            tiles.append((about, f"{last['estimated_label_accuracy']:.0%}"))
+        if last["label_accuracy"] is not None:
+            tiles.append(("accuracy of the final labels (true labels)", f"{last['label_accuracy']:.1%}"))
+            tiles.append(("accuracy of the student (true labels)", f"{last['student_accuracy']:.1%}"))
+        if last["agreement"] is not None:
+            tiles.append(("annotator and student agree", f"{last['agreement']:.1%}"))
+        return tiles
+
+    def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
+        return labels["label"].value_counts()
+
+    def editor(self) -> gr.Radio:
+        return gr.Radio([], label="Right label", visible=False, elem_id="review-label")
+
+    def choices(self, names: Sequence[str]) -> dict[str, Any]:
+        return {"choices": list(names)}
+
+    def proposed(self, row: Any) -> str:
+        return row.correction or row.label
+
+    def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:
+        if said not in names:
+            raise InputError(f"{said!r} is not a label of the task; its labels are {', '.join(names)}.")
+        return said
+
+    def answer(self) -> gr.Label:
+        return gr.Label(label="Prediction", num_top_classes=6, elem_id="try-answer")
+
+    def empty_answer(self, names: Sequence[str]) -> dict[str, Any]:
+        return {"value": None}
+
+    def predict(self, student: Path, text: str) -> dict[str, float]:
+        classifier = _classifier(str(student), student.stat().st_mtime)
+        return dict(zip(classifier.label_names, classifier.probabilities([text])[0].tolist(), strict=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _classifier(student: str, trained: float) -> "Classifier":
+    """Loads the student of a run. The time of its training is part of the cache key."""
+    from freeal_hf.prediction.classifier import Classifier
+
+    return Classifier(student)
