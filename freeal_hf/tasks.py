@@ -324,7 +324,8 @@ class TokenClassification(Task):
         return [NO_LABEL, *super().shot_labels]
 
 
-_KINDS: dict[str, type[Task]] = {kind.type: kind for kind in (TextClassification, TokenClassification)}
+TASKS: dict[str, type[Task]] = {kind.type: kind for kind in (TextClassification, TokenClassification)}
+"""The class of each type of task."""
 
 
 def task_from_dict(values: Mapping[str, Any]) -> Task:
@@ -345,9 +346,9 @@ def task_from_dict(values: Mapping[str, Any]) -> Task:
         TextClassification({'spam': '', 'other': ''}, description='')
     """
     kind = values.get("type", TextClassification.type)
-    if kind not in _KINDS:
-        raise InputError(f"Task type {kind!r} is not supported; use {' or '.join(map(repr, _KINDS))}.")
-    return _KINDS[kind].from_dict(values)
+    if kind not in TASKS:
+        raise InputError(f"Task type {kind!r} is not supported; use {' or '.join(map(repr, TASKS))}.")
+    return TASKS[kind].from_dict(values)
 
 
 def load_task(path: str | Path) -> Task:

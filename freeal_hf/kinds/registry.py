@@ -47,4 +47,4 @@ def kind_of_student(student: str | Path) -> type[TaskKind[Any, Any, Any]]:
         if kind.owns_student(config):
             return kind
     names = ", ".join(config.architectures or ()) or "a model without a head"
-    raise InputError(f"{str(student)!r} is {names}, which labels neither texts nor words. {remedy}")
+    raise InputError(f"{str(student)!r} is {names}, which labels no kind of task that this version knows. {remedy}")

@@ -241,7 +241,10 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
     @classmethod
     def owns_student(cls, config: Any) -> bool:
-        return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+        is_multi_label = config.problem_type == "multi_label_classification"
+        return not is_multi_label and any(
+            name.endswith("ForSequenceClassification") for name in config.architectures or ()
+        )
 
     @classmethod
     def predictor(cls, student: str | Path, options: PredictionOptions) -> Predictor[Any]:
