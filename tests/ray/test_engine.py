@@ -356,6 +356,34 @@ def test_a_shard_of_predictions_that_is_there_counts(ray_cluster, classifier, tm
     assert written == ["kept", "text number 2", "text number 3"]
 
 
+def test_entities_are_predicted_as_by_a_single_process(ray_cluster, student_folder, tmp_path):
+    import torch
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    tagger, data, found = tmp_path / "tagger", tmp_path / "data.jsonl", {}
+    torch.manual_seed(0)
+    names = dict(enumerate(["O", "B-fruit", "I-fruit"]))
+    AutoModelForTokenClassification.from_pretrained(student_folder, id2label=names).save_pretrained(tagger)
+    AutoTokenizer.from_pretrained(student_folder).save_pretrained(tagger)
+    rows = [["my", "apple"], [], ["a", "red", "plum", "on", "the", "table"], ["the", "saw"]]
+    data.write_text("".join(json.dumps({"tokens": words}) + "\n" for words in rows))
+    for engine in ("local", "ray"):
+        output = tmp_path / f"{engine}.csv"
+        words = ["predict", "--model", str(tagger), "--data", str(data), "--output", str(output)]
+        assert main([*words, "--engine", engine, "--ray-shard-size", "2"]) == 0
+        found[engine] = [
+            (
+                row["text"],
+                [(span["start"], span["end"], span["type"]) for span in json.loads(row["spans"])],
+                row["note"],
+            )
+            for row in csv.DictReader(output.open(newline=""))
+        ]
+    assert len(found["ray"]) == len(rows)
+    assert any(len(row) > 2 for row in found["ray"])
+    assert found["ray"] == found["local"]
+
+
 def test_a_shard_gives_every_field_of_a_request_back(tmp_path):
     shots = (Demonstration("a plum", 0, id="1"), Demonstration("my saw", -1, entities=(("saw", "tool"),)))
     requests = [AnnotationRequest("a text"), AnnotationRequest("a pear", shots, "7", ("a", "pear"), 3, (1, 0))]
