@@ -14,7 +14,8 @@ _PATIENCE = timedelta(days=365)
 class Processes:
     """The processes that `accelerate launch` or `torchrun` started, or the only one.
 
-    Made by all of them at the same point; what they need of each other's files lies on a disk that they share.
+    Each of them makes one, which waits until all of them have. The files that they need of each other are on a disk
+    that they share.
 
     Args:
         args (`FreeALConfig`): Knows how many there are.

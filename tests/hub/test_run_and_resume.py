@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -10,7 +12,7 @@ from freeal_hf import TextClassification
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import RunFolder
-from tests.hub.conftest import DATASET, MODEL
+from tests.hub.conftest import DATASET, MODEL, ROOT, hub_environment
 from tests.servers.hub import READ_TOKEN, TOKEN
 
 pytestmark = pytest.mark.slow
@@ -53,6 +55,25 @@ def test_a_run_pushes_every_round_as_it_ends(freeal_hf, hub, run_words, tmp_path
     config = (tmp_path / "reviews" / "config.yaml").read_text()
     assert "push_to_hub: true" in config
     assert TOKEN not in config
+
+
+PUSHED_FROM_PYTHON = """
+import sys
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig, PushToHubCallback, TextClassification
+
+folder, student = sys.argv[1:]
+quick = {"num_train_epochs": 2, "warm_up_epochs": 1, "report_to": "none"}
+args, task = FreeALConfig(output_dir=f"{folder}/reviews", **quick), TextClassification(["fruit", "tool"])
+loop = FreeAL(task, "column:gold", student, args, LoopConfig(num_rounds=1), callbacks=[PushToHubCallback()])
+loop.run(f"{folder}/corpus.csv")
+"""
+
+
+def test_the_callback_pushes_a_run_that_was_not_told_to_push(hub, run_words, student_folder, tmp_path):
+    run_words("reviews")  # writes the data
+    command = [sys.executable, "-c", PUSHED_FROM_PYTHON, str(tmp_path), str(student_folder)]
+    subprocess.run(command, env=hub_environment(hub, tmp_path / "home"), cwd=ROOT, check=True)
+    assert list(hub.repos[DATASET].tags) == list(hub.repos[MODEL].tags) == ["round-0"]
 
 
 def test_a_finished_run_is_pushed_when_the_push_is_asked_for_later(freeal_hf, hub, run_words):
