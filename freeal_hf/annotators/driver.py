@@ -1,4 +1,4 @@
-"""Puts any number of requests to an annotator: cached, paced, repeated, budgeted, in bounded memory."""
+"""Sends requests to an annotator, with cache, pacing, retries and budget, in bounded memory."""
 
 import time
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
@@ -14,17 +14,17 @@ from freeal_hf.annotators.work import Answer, Request, Work
 from freeal_hf.annotators.worker import Job, Worker
 from freeal_hf.errors import BudgetExceeded
 
-_LOOK_UP = 1000  # requests looked up in the cache at once
+_LOOK_UP = 1000  # number of requests that are looked up in the cache together
 
 
 @contextmanager
 def session(annotator: Annotator) -> Iterator[None]:
-    """Keeps an annotator ready from the first call in it to the last: a sleeping server is woken once.
+    """Opens an annotator for all calls in a block, so that a paused server is started only once.
 
-    Calls `annotator.open()` and `annotator.close()`, also in nested sessions.
+    Calls `annotator.open()` and `annotator.close()`. Sessions can be nested.
 
     Args:
-        annotator (`Annotator`): Any annotator.
+        annotator (`Annotator`): The annotator.
     """
     annotator.open()
     try:
@@ -43,32 +43,33 @@ def run(
     max_attempts: int = 8,
     progress: Callable[[int], Any] | None = None,
 ) -> Generator[tuple[int, Answer], None, None]:
-    """Puts any number of requests to an annotator, in a session, and yields the answers as they come.
+    """Sends requests to an annotator in a session, and yields the answers as they arrive.
 
-    Identical requests are made once. What can succeed is tried again; a request that cannot be answered ends with a
-    reason, and stops no other. The number of simultaneous calls grows while the server keeps up, and is halved when it
-    is overloaded. Memory does not grow with the number of requests.
+    Identical requests are sent once. A call that can succeed later is repeated. A request that cannot be answered gets
+    a reason, and does not stop the others. The number of simultaneous calls grows as long as the server can follow,
+    and is halved if the server is overloaded. Memory use does not depend on the number of requests.
 
-    `requests` is read in the caller's thread, a window ahead of the answers; the calls run in an event loop of a
-    thread of their own, so that this works where a loop is running already (Jupyter, Gradio). Ended early, it waits
-    `DRAIN_SECONDS` for the calls under way, keeps their answers and cancels the rest.
+    `requests` is read in the thread of the caller, a window ahead of the answers. The calls run in an event loop in
+    another thread, so that the function also works if a loop is already running (Jupyter, Gradio). If the iteration is
+    stopped early, the function waits `DRAIN_SECONDS` for active calls, keeps their answers and cancels the others.
 
     Args:
-        work (`Work`): What the annotator does: `annotation_work`, `generation_work` or `choice_work`.
+        work (`Work`): The work of the annotator: `annotation_work`, `generation_work` or `choice_work`.
         requests (`Iterable[Request]`): The requests. Those of a sequence are grouped by `work.group`.
-        cache (`AnswerCache`, *optional*): Where every answer is written before it is yielded, and looked for first.
-        ledger (`Ledger`, *optional*): Is filled with calls, tokens and seconds.
-        budget (`Budget`, *optional*): Limits in dollars or tokens.
-        max_attempts (`int`, *optional*, defaults to 8): How often one request is made at most.
-        progress (`Callable`, *optional*): Called with 1 for each request that is finished, such as `tqdm.update`.
+        cache (`AnswerCache`, *optional*): The cache in which answers are looked up, and written before they are
+            yielded.
+        ledger (`Ledger`, *optional*): The ledger that counts calls, tokens and seconds.
+        budget (`Budget`, *optional*): The limits in dollars or tokens.
+        max_attempts (`int`, *optional*, defaults to 8): The maximum number of calls for a request.
+        progress (`Callable`, *optional*): Called with 1 for each finished request, such as `tqdm.update`.
 
     Yields:
-        `tuple[int, Answer]`: Index of a request, and its answer; every index once, in any order.
+        `tuple[int, Answer]`: The index of a request and its answer; each index once, in any order.
 
     Raises:
-        AnnotatorError: If the annotator cannot work (wrong key, no such model, unreachable). The cache holds what was
-            answered.
-        BudgetExceeded: After the last answer that the budget allows; what was yielded is valid.
+        AnnotatorError: If the annotator cannot work (wrong key, unknown model, unreachable). The cache has all
+            answers.
+        BudgetExceeded: After the last answer that the budget allows. All yielded answers are valid.
         InputError: If a budget in dollars is given without a price.
         RunError: If the cache cannot be written.
 
@@ -88,7 +89,7 @@ def run(
 
 
 def in_order(answers: Iterable[tuple[int, Answer]]) -> list[Answer]:
-    """The answers of `run` in the order of the requests."""
+    """Returns the answers of `run` in the order of the requests."""
     return [answer for _, answer in sorted(answers, key=itemgetter(0))]
 
 
@@ -174,7 +175,7 @@ def _from_cache(
 def _record_ahead(
     work: Work[Request, Answer], requests: Sequence[Request], cache: AnswerCache, ledger: Ledger
 ) -> None:
-    """Records the answers that the owner has paid for before the first call: a budget must count all of them."""
+    """Records all answers that the owner has paid for before the first call, because a budget must count them."""
     for start in range(0, len(requests), _LOOK_UP):
         jobs = [_job(work, start, request) for request in requests[start : start + _LOOK_UP]]
         for key, found in cache.read([job.key for job in jobs if job.key is not None]).items():
@@ -184,7 +185,7 @@ def _record_ahead(
 
 
 def together(requests: Iterable[Request], group: Callable[[Request], Hashable]) -> Iterator[tuple[int, Request]]:
-    """Requests with their indexes, those of one group in a row where all can be looked at."""
+    """Yields requests with their indices. Requests of a sequence are grouped."""
     if not isinstance(requests, Sequence):
         yield from enumerate(requests)
         return

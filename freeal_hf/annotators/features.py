@@ -1,4 +1,4 @@
-"""Which optional features of a request a server takes: found out before the bulk of the calls, and during it."""
+"""Finds the optional features of a request that a server supports, before and during a run."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.pacing import Pace, ask
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.annotators.question import Completion, Form, LengthField, Question
+from freeal_hf.data.counting import counted
 from freeal_hf.errors import AnnotatorError, RefusedError, RejectedError, TransientError
 
 logger = logging.getLogger(__name__)
@@ -18,11 +19,11 @@ logger = logging.getLogger(__name__)
 _Failure = TransientError | RefusedError | RejectedError
 
 TOP_LOGPROBS = 20
-"""The most log-probabilities of a token that are asked for."""
+"""The maximum number of requested log-probabilities of a token."""
 
 _FEWER_LOGPROBS = 5
 _FIRST_ATTEMPTS, _ATTEMPTS = 4, 3
-# A server error may pass, and the driver tries again. A feature is suspected only when no call succeeds any more.
+# The driver repeats calls after a server error. Features are only tested if no call succeeds any more.
 _FAILURES_IN_A_ROW = 5
 _CANARY: tuple[Message, ...] = (
     {"role": "system", "content": "Answer in one short sentence."},
@@ -35,16 +36,16 @@ Send = Callable[[Question, Form], Awaitable[Completion]]
 
 
 class Features:
-    """Puts questions to a server, with the optional features that it takes.
+    """Sends questions to a server with the optional features that it supports.
 
-    When calls fail and the plain question is answered, the features are tried one at a time, and those at fault are
-    left out from then on. This holds for the first call of a run and for any later one: a server may be replaced
-    during a run, and a router may pass a call to a provider that knows less than the others.
+    If calls fail and the plain question is answered, the features are tested one at a time, and unsupported ones are
+    not used any more. This is done at the first call of a run and at any later one, because a server can be replaced
+    during a run, and a router can send a call to a provider with fewer features.
 
     Args:
-        send (`Callable`): Makes one call in a form.
-        paid (`list[Completion]`): Takes the answers to calls that only tried a feature; they cost tokens, too.
-        form (`Form`): What a request may use, as long as nothing else is known of the server.
+        send (`Callable`): Makes a call in a form.
+        paid (`list[Completion]`): The list for the answers to calls that only test a feature, which also cost tokens.
+        form (`Form`): The features to use as long as nothing is known about the server.
     """
 
     def __init__(self, send: Send, paid: list[Completion], form: Form) -> None:
@@ -52,7 +53,7 @@ class Features:
         self._send = send
         self._paid = paid
         self._canary: Question | None = None
-        self._constraints: dict[str, Constraint] = {}  # by kind: a server may refuse the schema of one kind only
+        self._constraints: dict[str, Constraint] = {}  # by kind, because a server may refuse the schema of one kind
         self._failures = 0
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Completion | None]] = set()
@@ -60,16 +61,16 @@ class Features:
     async def enter(
         self, *, max_tokens: int, timeout: float, temperature: float | None = None, seed: int | None = None
     ) -> None:
-        """Prepares for calls in the running event loop; the first time, finds out what the server takes.
+        """Prepares for calls in the running event loop. The first time, it finds the features of the server.
 
-        Servers ignore fields that they do not know and answer 200 all the same. So the canary asks about a banana and
-        allows one answer only, a word that no model would say: if that word comes back, the constraint is enforced.
+        Servers ignore unknown fields, and answer with status 200. The test therefore asks about a banana, and only
+        allows a word that no model would answer. If the server returns this word, it enforces the constraint.
 
         Args:
             max_tokens (`int`), timeout (`float`), temperature (`float`), seed (`int`): As in `Question`.
 
         Raises:
-            AnnotatorError: If the server does not answer, refuses a plain question, or the model only thinks.
+            AnnotatorError: If the server does not answer or refuses a plain question, or the model only reasons.
         """
         self._lock, self._tasks = asyncio.Lock(), set()
         if self._canary is not None:
@@ -91,7 +92,7 @@ class Features:
             constraint = await self._first_enforced(canary)
         except TransientError as error:
             raise AnnotatorError(
-                f"The annotator did not answer its first call, tried {_FIRST_ATTEMPTS} times: {error}"
+                f"The annotator did not answer its first call after {_FIRST_ATTEMPTS} attempts: {error}"
             ) from error
         except RefusedError as refusal:
             raise AnnotatorError(f"The server refuses a plain question: {refusal}") from refusal
@@ -104,7 +105,7 @@ class Features:
         )
 
     async def leave(self) -> None:
-        """Ends what is still under way."""
+        """Cancels active tests."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -114,7 +115,7 @@ class Features:
         """Answers a question.
 
         Raises:
-            TransientError, RefusedError, AnnotatorError: What the call raises, where no feature is the cause.
+            TransientError, RefusedError, AnnotatorError: If the call raises it, and no feature is the cause.
         """
         while True:
             form = self._form_of(question)
@@ -123,7 +124,7 @@ class Features:
             except (TransientError, RefusedError, RejectedError) as error:
                 if form == _plain(form) or not self._is_suspicious(error):
                     raise
-                # It may take longer than one call may, and must not begin anew with each attempt.
+                # The tests can take longer than a call, and must not start again with each attempt.
                 found = await self._in_background(self._find_cause(question, form, error))
                 if found is not None:
                     return found
@@ -141,12 +142,12 @@ class Features:
                 if found is not None:
                     self._paid.append(found)
                     return number if any(token.alternatives for token in found.tokens) else 0
-                logger.info("%d log-probabilities a token: refused (%s).", number, refusal)
+                logger.info("%d log-probabilities for each token: refused (%s).", number, refusal)
         base = self.form
         found, error = await self._attempt(canary, base, _FIRST_ATTEMPTS)
         if error is not None:
             found = await self._find_cause(canary, base, error)
-            if self.form != base:  # another feature was the cause, so that log-probabilities may be taken
+            if self.form != base:  # another feature was the cause, so log-probabilities may be supported
                 if found is not None:
                     self._paid.append(found)
                 return await self._most_logprobs(canary, wanted)
@@ -203,20 +204,20 @@ class Features:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # its waiter may have gone
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # the waiter may have been cancelled
         return await asyncio.shield(task)
 
     async def _find_cause(self, question: Question, form: Form, error: _Failure) -> Completion | None:
-        """Leaves out what the server refuses, and gives the answer to the question.
+        """Stops using the features that the server refuses, and returns the answer to the question.
 
         Returns:
-            The answer; `None` where the form has changed meanwhile, so that the question should be asked again.
+            `Completion` or `None`: The answer; `None` if the form has changed and the question must be asked again.
 
         Raises:
-            TransientError, RefusedError, AnnotatorError: `error`, where the plain question fails, too.
+            TransientError, RefusedError, AnnotatorError: `error`, if the plain question also fails.
         """
         self._failures = 0
-        async with self._lock:  # what another call finds out may be the cause here, too
+        async with self._lock:  # another call may find the same cause
             if self._differs(question, form):
                 return None
         plain, found, refusal = await self._ask_plainly(question, form, error)
@@ -231,7 +232,7 @@ class Features:
     async def _ask_plainly(self, question: Question, form: Form, error: _Failure) -> tuple[Form, Completion, _Failure]:
         plain = _plain(form)
         lengths: list[LengthField | None] = [form.length_field]
-        # Of a text that is refused in so many words, no length is the cause.
+        # If the server says that it refuses the text, its length is not the cause.
         is_vague = question.kind == "canary" or isinstance(error, TransientError)
         if form.length_field and (is_vague or "max_" in str(error)):
             lengths += ["max_completion_tokens", None] if form.length_field == "max_tokens" else [None]
@@ -255,8 +256,7 @@ class Features:
             found, refusal = await self._attempt(question, replace(plain, extra=(name,)))
             if refusal is not None:
                 raise AnnotatorError(
-                    f"The server refuses the field {name!r} of extra_body, which you gave: {refusal} Leave it out, or "
-                    "correct it."
+                    f"The server refuses the field {name!r} of your extra_body: {refusal} Leave it out, or correct it."
                 ) from refusal
             if found is not None:
                 self._paid.append(found)
@@ -264,7 +264,7 @@ class Features:
     async def _add_features(
         self, question: Question, form: Form, plain: Form, found: Completion, refusal: _Failure
     ) -> Completion:
-        """Adds the features of a form to the plain one, one at a time, as far as the server takes them."""
+        """Adds the features of a form to the plain form, one at a time, if the server supports them."""
         best = plain
         if best.length_field != form.length_field:
             self.form = replace(self.form, length_field=best.length_field)
@@ -301,7 +301,7 @@ class Features:
     async def _attempt(
         self, question: Question, form: Form, max_attempts: int = _ATTEMPTS
     ) -> tuple[Completion | None, _Failure | None]:
-        """The answer in a form, or the failure for which a feature of it may be the cause."""
+        """Returns the answer in a form, or the failure, whose cause may be a feature of the form."""
         try:
             found, _ = await ask(
                 lambda: self._send(question, form),
@@ -318,9 +318,9 @@ class Features:
         if question.kind == "canary" and found.is_cut_off and not final_answer(found.text).text:
             self._paid.append(found)
             raise AnnotatorError(
-                f"The model wrote {found.completion_tokens} tokens and no answer yet. A reasoning model needs more "
-                f"than max_tokens={question.max_tokens}: try 4000, or make it think less (extra_body, where it has "
-                "one)."
+                f"The model wrote {counted(found.completion_tokens, 'token')} without an answer. A reasoning model "
+                f"needs more than max_tokens={question.max_tokens}: try 4000, or reduce its reasoning (extra_body, if "
+                "there is such a field)."
             )
         return found, None
 
@@ -336,7 +336,7 @@ def _plain(form: Form) -> Form:
 
 
 def _lesser(name: str, value: Any) -> Sequence[Any]:
-    """What may be taken where a feature is not."""
+    """Returns the alternatives for an unsupported feature."""
     if name == "constraint":
         return LADDER[LADDER.index(value) + 1 : -1]
     if name == "top_logprobs" and value > _FEWER_LOGPROBS:
@@ -345,17 +345,17 @@ def _lesser(name: str, value: Any) -> Sequence[Any]:
 
 
 def _tell(name: str, value: Any, refusal: _Failure, kind: str = "label") -> None:
-    """Prints what a server refuses, what is done instead, and the server's own words."""
+    """Logs the feature that a server refuses, its replacement, and the message of the server."""
     if name == "system_role":
-        refused, instead = "the system role", "the instructions open the first message instead"
+        refused, instead = "the system role", "the instructions are part of the first message instead"
     elif name == "constraint":
         refused = f"the format of the answer ({kind})"
-        instead = "answers are read by parsing" if value == "none" else f"{value} takes its place"
+        instead = "answers are only parsed" if value == "none" else f"{value} is used instead"
     elif name == "top_logprobs":
         refused = "log-probabilities"
-        instead = f"{value} a token are asked for" if value else "labels come without probabilities"
+        instead = f"{value} for each token are requested" if value else "labels have no probabilities"
     elif name == "length_field":
-        refused, instead = "max_tokens", f"{value} takes its place" if value else "answers have no limit of length"
+        refused, instead = "max_tokens", f"{value} is used instead" if value else "answers have no length limit"
     else:
         refused, instead = f"the field {name!r}", "it is left out"
     logger.warning("The server refuses %s; %s. It said: %s", refused, instead, refusal)

@@ -1,4 +1,4 @@
-"""The final answer in what a model returned: without reasoning, control tokens and the wrappings of servers."""
+"""Extracts the final answer of a model, without reasoning, control tokens and formats of servers."""
 
 import json
 import re
@@ -32,7 +32,7 @@ _CHANNEL = re.compile(
     r"(?P<end><\|(?:end|return|call)\|>|(?=<\|(?:start|channel)\|>)|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
-# The same after a server has left out the special tokens.
+# The same if a server has removed the special tokens.
 _BARE_CHANNEL = re.compile(
     r"\A\s*(?:assistant(?:analysis|commentary|final)|(?:analysis|commentary)(?=[A-Z{\"*`]|.*assistantfinal)"
     r"|final(?=[A-Z{\"*`]))",
@@ -72,7 +72,7 @@ class FinalAnswer(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the message of a chat completion holds, and whether the model refused to answer."""
+    """The text of the message of a chat completion, and whether the model refused to answer."""
 
     text: str
     is_refused: bool
@@ -81,12 +81,16 @@ class Said(NamedTuple):
 def final_answer(said: str | None) -> FinalAnswer:
     """Extracts the final answer from the text of a model.
 
-    It knows the tags `<think>`, `<thinking>`, `<thought>`, `<reasoning>` and their like, Mistral's `[THINK]`, Kimi's
-    `◁think▷`, the channels of gpt-oss (also without their special tokens) and of Gemma, and the control tokens at the
-    ends of a turn. An opening or a closing mark may be missing. What is in no known format comes back unchanged.
+    The function supports the tags `<think>`, `<thinking>`, `<thought>`, `<reasoning>` and similar ones, `[THINK]`
+    (Mistral), `◁think▷` (Kimi), the channels of gpt-oss (also without their special tokens) and of Gemma, and the
+    control tokens at the ends of a turn. The opening or the closing mark can be missing. A text in another format is
+    not changed.
 
     Args:
-        said (`str`, *optional*): What the model said.
+        said (`str`, *optional*): The text of the model.
+
+    Returns:
+        `FinalAnswer`: The answer, and whether the model was cut off while it was reasoning.
 
     Example:
 
@@ -108,15 +112,18 @@ def final_answer(said: str | None) -> FinalAnswer:
 
 
 def said_in(message: Mapping[str, Any], *, is_cut_off: bool) -> Said:
-    """The text of the message of a chat completion, wherever a server puts it.
+    """Returns the text of the message of a chat completion, from any field that servers use.
 
-    The content counts first: a string, or a list of parts of which thinking parts are left out. If it has no answer,
-    the arguments of tool calls are the answer, then a refusal. What a server calls reasoning is an answer only if it
-    is a JSON object or a short line: some servers put a constrained answer there.
+    The content is used first: a string, or a list of parts without reasoning. If it has no answer, the arguments of
+    tool calls are used, and then a refusal. Reasoning is only used if it is a JSON object or a short line, because
+    some servers put a constrained answer there.
 
     Args:
         message (`Mapping`): The field `message` of a choice.
-        is_cut_off (`bool`): Whether the server stopped the model at its limit of tokens.
+        is_cut_off (`bool`): Whether the server stopped the model at the token limit.
+
+    Returns:
+        `Said`: The text, and whether it is a refusal.
     """
     content, thoughts, refusal = _content(message.get("content"))
     if final_answer(content).text:
@@ -132,7 +139,7 @@ def said_in(message: Mapping[str, Any], *, is_cut_off: bool) -> Said:
         reasoning = reasoning or _text_of(message.get(field))
     if not reasoning.strip():
         return Said("", is_refused=False)
-    # The reasoning may contain the marks, and the answer behind them.
+    # The reasoning may contain the marks and the answer after them.
     answer = final_answer(reasoning).text if not is_cut_off else ""
     if answer and (_is_json(answer) or (len(answer) <= _LONGEST_BARE_ANSWER and "\n" not in answer)):
         return Said(answer, is_refused=False)
@@ -148,7 +155,7 @@ def _is_json(text: str) -> bool:
 
 
 def _last_channel(text: str) -> FinalAnswer:
-    """The final channel, else the arguments of a call to a tool; all other channels are reasoning."""
+    """Returns the final channel, or the arguments of a tool call. All other channels are reasoning."""
     found = list(_CHANNEL.finditer(text))
     final = [one for one in found if one["name"].lower() == "final"]
     calls = [one for one in found if re.search(r"\bto=", one["header"]) and _is_json(one["text"])]
@@ -158,11 +165,11 @@ def _last_channel(text: str) -> FinalAnswer:
 
 
 def _outside_thoughts(text: str) -> tuple[str, bool]:
-    """The text behind the last thought, or before one that broke off; and whether one broke off."""
+    """Returns the text after the last thought, or before a thought that was cut off, and whether one was cut off."""
     last, start, is_open = "", 0, False
     for mark in _MARK.finditer(text):
         if mark["close"]:
-            # Without an opening mark all the text before it is a thought: templates put the mark into the prompt.
+            # Without an opening mark all text before it is a thought, because templates put the mark into the prompt.
             last, start, is_open = "", mark.end(), False
         elif not is_open:
             last, is_open = text[start : mark.start()], True
@@ -170,7 +177,7 @@ def _outside_thoughts(text: str) -> tuple[str, bool]:
 
 
 def _unwrapped(text: str) -> str:
-    """The text without the control tokens at its ends, and without tags that mark it as the answer."""
+    """Removes control tokens at the ends of the text, and tags that mark it as the answer."""
     text = _TURN_START.sub("", text)
     end = _TURN_END.search(text)
     text = text[: end.start()] if end else text
@@ -179,7 +186,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _content(content: Any) -> tuple[str, str, str]:
-    """Answer, reasoning and refusal in the content of a message."""
+    """Returns answer, reasoning and refusal in the content of a message."""
     if content is None or isinstance(content, str):
         return content or "", "", ""
     if isinstance(content, Mapping) and not {"type", "text"} & set(content):
@@ -211,7 +218,7 @@ def _tool_arguments(message: Mapping[str, Any]) -> str:
 
 
 def _text_of(value: Any) -> str:
-    """The text of a part: itself, or what stands in one of the fields that servers use for text."""
+    """Returns the text of a part, which can be a string or in one of the fields that servers use."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What an HTTP failure means: try again, give this text up, or end the run; and how to fix it."""
+"""Converts HTTP errors to errors that repeat the call, give up the text or end the run, with a remedy."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ from freeal_hf.errors import AnnotatorError, RefusedError, RejectedError, Transi
 _TOO_LONG = re.compile(r"context.{0,20}(?:length|window|size)|too (?:long|large)|inputs?\W{0,2} tokens", re.I)
 _FILTERED = re.compile(r"content.?(?:filter|policy|management)|moderation|safety", re.I)
 _NO_CREDIT = re.compile(r"insufficient[ _](?:quota|credit|balance|funds)|payment required", re.I)
-# A server that names a time to wait means a limit that passes, whatever else it says.
+# If a server gives a time to wait, the limit is temporary.
 _NO_QUOTA = re.compile(
     r"(?:exceeded|used up|exhausted)\W+(?:\w+\W+){0,5}?(?:quota|monthly|credits?)|billing|quota exceeded|"
     r"\bcredits?\b|per[ -]?day|\bdaily\b|per[ -]?month|\bmonthly\b",
@@ -46,7 +46,7 @@ _STATUS_WORDS = (
         400,
     ),
 )
-"""What stands for a status in an error object without a number."""
+"""Texts that mean a status in an error object without a number."""
 
 _CODES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode")
 _WORDS = ("error", "message", "detail", "errors", "error_message", "msg", "title")
@@ -54,11 +54,11 @@ _KEY = re.compile(r"\b(?:hf|sk|gsk|pk|xai|r8|ghp)[-_][A-Za-z0-9_-]{12,}|(?<=Bear
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s?(ms|h|m|s)", re.I)
-_MOST_SAID = 300  # characters of a server's message that are worth showing
+_MOST_SAID = 300  # maximum number of characters to show of a message of a server
 
 
 def _http_errors() -> tuple[type[Exception], ...]:
-    # huggingface_hub speaks through aiohttp up to 0.36, httpx from 1.0 and httpx2 from 2.0
+    # huggingface_hub uses aiohttp up to 0.36, httpx from 1.0 and httpx2 from 2.0
     module = importlib.import_module(InferenceTimeoutError.__mro__[1].__module__.partition(".")[0])
     if module.__name__ == "requests":
         return (importlib.import_module("aiohttp").ClientError, InferenceTimeoutError, OSError)
@@ -66,25 +66,25 @@ def _http_errors() -> tuple[type[Exception], ...]:
 
 
 HTTP_ERRORS: tuple[type[Exception], ...] = _http_errors()
-"""What a call through huggingface_hub's asynchronous client raises when the server or the way to it fails."""
+"""The errors of the asynchronous client of huggingface_hub if the server or the connection fails."""
 
 
 def explained(error: Exception, url: str, secret: str | None) -> Exception:
-    """The driver's error for a failure of an HTTP call.
+    """Converts an error of an HTTP call to one for the driver.
 
     Args:
         error (`Exception`): One of `HTTP_ERRORS`.
-        url (`str`): Where the call went, or the model that was asked.
-        secret (`str`, *optional*): The key that was sent; it is redacted in what the server said.
+        url (`str`): The address of the call, or the model.
+        secret (`str`, *optional*): The key of the call, which is redacted in the message of the server.
 
     Returns:
-        `TransientError`, `RefusedError` or `AnnotatorError`; raise it from `error`.
+        `TransientError`, `RefusedError` or `AnnotatorError`: The error; raise it from `error`.
     """
     place = public_url(url)
     status, headers, said = _response(error)
     if isinstance(error, OfflineModeIsEnabled):
         return AnnotatorError(
-            f"huggingface_hub is in offline mode and makes no call, not even to {place}: unset HF_HUB_OFFLINE."
+            f"huggingface_hub is in offline mode and makes no calls, also not to {place}: unset HF_HUB_OFFLINE."
         )
     if status is None:
         if isinstance(error, InferenceTimeoutError | TimeoutError) or "Timeout" in type(error).__name__:
@@ -97,20 +97,21 @@ def explained(error: Exception, url: str, secret: str | None) -> Exception:
 
 
 def error_object(payload: Any, url: str, secret: str | None) -> Exception | None:
-    """The driver's error for an error that a server sends with status 200.
+    """Converts an error that a server sends with status 200 to one for the driver.
 
     Args:
-        payload (`Any`): The body of the response, read as JSON.
+        payload (`Any`): The JSON body of the response.
         url (`str`), secret (`str`, *optional*): As in `explained`.
 
     Returns:
-        `TransientError`, `RefusedError` or `AnnotatorError`, or `None` where the body is no error object.
+        `TransientError`, `RefusedError`, `AnnotatorError` or `None`: The error; `None` if the body is not an error
+        object.
     """
     if (found := _error_in(payload)) is None:
         return None
     text = json.dumps(found, ensure_ascii=False)
     status = _status_of(found)
-    metadata = found.get("metadata")  # OpenRouter's
+    metadata = found.get("metadata")  # sent by OpenRouter
     headers = metadata.get("headers") if isinstance(metadata, Mapping) else None
     told = headers if isinstance(headers, Mapping) else {}
     wait = requested_wait({str(name).lower(): str(value) for name, value in told.items()}, text)
@@ -118,28 +119,28 @@ def error_object(payload: Any, url: str, secret: str | None) -> Exception | None
 
 
 def _meaning(status: int, place: str, shown: str, said: str, wait: float | None) -> Exception:
-    """The driver's error for a status, from what the server said in full and from what is shown of it."""
+    """Returns the error for a status, from the complete message of the server and the part to show."""
     if status == 401:
         return AnnotatorError(
-            f"{place} refused the key (401): {shown} Give a valid one: `hf auth login`, HF_TOKEN, or the environment "
-            "variable that api_key_env names."
+            f"{place} refused the key (401): {shown} Give a valid key: `hf auth login`, HF_TOKEN, or the environment "
+            "variable of api_key_env."
         )
     is_limit = status == 429 or (status >= 500 and _RATE_LIMIT.search(said))
     no_quota = is_limit and (_NO_CREDIT.search(said) or (wait is None and _NO_QUOTA.search(said)))
     if status == 402 or no_quota:
         return AnnotatorError(
-            f"{place} says that the quota is used up ({status}): {shown} Every answer so far is kept. Add credit, or "
-            "start the same command again when the quota is renewed."
+            f"{place} says that the quota is used up ({status}): {shown} All answers are kept. Add credit, or start "
+            "the same command again when the quota is renewed."
         )
     if status == 403:
         return RejectedError(
-            f"{place} does not let this key use the model (403): {shown} Accept the model's terms, or use a key with "
-            "the right to make inference calls."
+            f"{place} does not allow this key to use the model (403): {shown} Accept the terms of the model, or use a "
+            "key with permission for inference calls."
         )
     if status == 404:
         return RejectedError(
-            f"{place} knows no such model or path (404): {shown} Check the model's name, and that the address ends "
-            "where `/v1/chat/completions` begins."
+            f"{place} has no such model or path (404): {shown} Check the name of the model, and that the address is "
+            "the part before `/v1/chat/completions`."
         )
     said_so = f"{place}: {status} {shown}"
     if is_limit:
@@ -156,7 +157,7 @@ def _meaning(status: int, place: str, shown: str, said: str, wait: float | None)
 
 
 def _error_in(payload: Any) -> Mapping[str, Any] | None:
-    """The error object of a body without a completion, in any of the forms that servers use."""
+    """Returns the error object of a body without a completion, in any form that servers use."""
     if isinstance(payload, list) and payload:  # Google's list of one
         payload = payload[0]
     if not isinstance(payload, Mapping):
@@ -173,13 +174,13 @@ def _error_in(payload: Any) -> Mapping[str, Any] | None:
         error = error[0]
     if not error:
         return None
-    # Some servers put the code beside the message instead of with it.
+    # Some servers put the code next to the error object, not into it.
     beside = {name: payload[name] for name in (*_CODES, "type") if name in payload}
     return {**beside, **error} if isinstance(error, Mapping) else {**beside, "message": error}
 
 
 def _status_of(error: Mapping[str, Any]) -> int:
-    """The HTTP status that an error object stands for; 500, which is tried again, where it does not say."""
+    """Returns the HTTP status of an error object. The default is 500, after which the call is repeated."""
     for name in _CODES:
         if str(error.get(name, "")).isdecimal() and 400 <= int(error[name]) < 600:
             return int(error[name])
@@ -188,7 +189,7 @@ def _status_of(error: Mapping[str, Any]) -> int:
 
 
 def _message(said: str) -> str:
-    """The message in what a server said, which is mostly a JSON object around it; else all of it."""
+    """Returns the message in a response, which is often inside a JSON object; otherwise the complete response."""
     try:
         found = json.loads(said)
     except ValueError:
@@ -199,7 +200,7 @@ def _message(said: str) -> str:
                 break
             found = found[0]
         elif (name := next((name for name in _WORDS if found.get(name)), None)) is not None:
-            if name == "msg" and "loc" in found:  # of pydantic: without the place the message says nothing
+            if name == "msg" and "loc" in found:  # pydantic: the message needs the place
                 break
             found = found[name]
         else:
@@ -213,13 +214,14 @@ def _shown(said: str, secret: str | None) -> str:
 
 
 def redacted(text: str, secret: str | None) -> str:
-    """What a server said, without the key that was sent to it and without anything else that looks like a key."""
+    """Redacts the key of the call, and all texts that look like keys, in a message of a server."""
     return _KEY.sub("***", text.replace(secret, "***") if secret else text)
 
 
 @lru_cache(maxsize=16)
 def public_url(url: str) -> str:
-    """An address without user, password, query and fragment, which may hold a key; a model id as it is."""
+    """Removes user, password, query and fragment, which can contain a key, from an address. A model id is not "
+    "changed."""
     parts = urlsplit(url)
     if not parts.hostname:
         return url
@@ -236,12 +238,15 @@ def _response(error: Any) -> tuple[int | None, Any, str]:
 
 
 def requested_wait(headers: Any, said: str) -> float | None:
-    """Seconds that a server asks to wait, from its headers or its message; `None` if it does not say.
+    """Returns the time that a server asks to wait, from its headers or its message.
 
     Args:
-        headers (`Mapping`): Headers of the response: `Retry-After` in seconds or as a date, `retry-after-ms`,
+        headers (`Mapping`): The headers of the response: `Retry-After` in seconds or as a date, `retry-after-ms`,
             `RateLimit`, `x-ratelimit-reset` and its variants for requests and tokens.
-        said (`str`): What the server said.
+        said (`str`): The message of the server.
+
+    Returns:
+        `float` or `None`: The time in seconds; `None` if the server gives none.
     """
     value = str(headers.get("retry-after-ms") or "")
     if _NUMBER.fullmatch(value):
@@ -266,7 +271,7 @@ def requested_wait(headers: Any, said: str) -> float | None:
 
 
 def _seconds(value: str) -> float | None:
-    """Seconds from now: a number of them, `6m0s`, `20ms`, a date, or a time since 1970 in seconds or milliseconds."""
+    """Parses a time to wait: seconds, `6m0s`, `20ms`, a date, or a time since 1970 in seconds or milliseconds."""
     value = value.strip()
     if _NUMBER.fullmatch(value):
         number = float(value)

@@ -1,4 +1,4 @@
-"""The annotator behind an HTTP endpoint: serverless providers, dedicated endpoints, any OpenAI-compatible server."""
+"""The annotator for inference providers, dedicated Inference Endpoints and OpenAI-compatible servers."""
 
 import asyncio
 import logging
@@ -28,33 +28,30 @@ _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class InferenceEndpointsAnnotator(LLMAnnotator):
-    """Labels and writes texts through huggingface_hub's asynchronous chat client.
+    """Labels and writes texts with the asynchronous chat client of huggingface_hub.
 
-    Before the first call of a run a canary finds out how the server can be held to the labels, whether it returns
-    log-probabilities, and which other optional features it takes; see `freeal_hf.annotators.features`.
+    Before the first call of a run, tests find the constraints that the server enforces, whether it returns
+    log-probabilities, and its other optional features; see `freeal_hf.annotators.features`.
 
     Args:
-        model (`str`):
-            A model id (`"meta-llama/Llama-3.1-8B-Instruct"`: serverless inference providers), the name of a dedicated
-            Inference Endpoint (no slash; it is woken if it sleeps, and put to sleep afterwards if, and only if, it was
-            woken here), or the URL of an OpenAI-compatible server.
-        provider (`str`, *optional*): Inference provider, as `huggingface_hub` takes it. Model ids only.
-        base_url (`str`, *optional*):
-            URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI, ...), where `model` is the
-            model's name there.
-        namespace (`str`, *optional*): Owner of the dedicated endpoint; the token's own by default.
-        wake_timeout (`float`, *optional*, defaults to 1800.0): Seconds that the dedicated endpoint may take to wake.
-        token (`str`, *optional*):
-            Hugging Face token. By default the saved one, which goes to Hugging Face and to no other server.
-        api_key_env (`str`, *optional*): Name of the environment variable that holds the key of `base_url`.
-        extra_body (`Mapping`, *optional*):
-            Further fields of each request. `None` leaves one out: `{"max_tokens": None, "max_completion_tokens": 4000,
-            "temperature": None}` suits OpenAI's reasoning models.
+        model (`str`): A model id for the inference providers (`"meta-llama/Llama-3.1-8B-Instruct"`), the name of a
+            dedicated Inference Endpoint (without a slash; a paused endpoint is started, and paused again afterwards),
+            or the URL of an OpenAI-compatible server.
+        provider (`str`, *optional*): The inference provider, as in `huggingface_hub`. For model ids only.
+        base_url (`str`, *optional*): The URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI,
+            ...). `model` is then the name of the model on this server.
+        namespace (`str`, *optional*): The owner of the dedicated endpoint. Defaults to the owner of the token.
+        wake_timeout (`float`, *optional*, defaults to 1800.0): The maximum time in seconds to start the dedicated
+            endpoint.
+        token (`str`, *optional*): The Hugging Face token. Defaults to the saved one. It is only sent to Hugging Face.
+        api_key_env (`str`, *optional*): The name of the environment variable with the key for `base_url`.
+        extra_body (`Mapping`, *optional*): Further fields of each request. `None` removes a field: `{"max_tokens":
+            None, "max_completion_tokens": 4000, "temperature": None}` is for reasoning models of OpenAI.
         probabilities (`bool`, *optional*, defaults to `True`): See [`LLMAnnotator`], as for the other arguments.
 
     Raises:
         AnnotatorError: If the environment variable is not set.
-        InputError: If arguments contradict each other, or a limit would let nothing through.
+        InputError: If arguments contradict each other, or a limit allows no call.
     """
 
     model: str | None = field(kw_only=False)
@@ -88,17 +85,17 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
             self._endpoint = DedicatedEndpoint(self.model, self.namespace, self._key, wait_seconds=self.wake_timeout)
         self._served_model = self.model
         self._asks_for_model = (self.base_url is not None and self.model is None) or self._endpoint is not None
-        self._chosen_model: str | None = None  # of several that the server has
+        self._chosen_model: str | None = None  # one of several models of the server
         self._client: ChatClient | None = None
 
     @classmethod
     def from_spec(cls, value: str, options: Mapping[str, Any]) -> "InferenceEndpointsAnnotator":
-        """Builds the annotator that is named `endpoint:VALUE`: a model, an endpoint, a URL, or `MODEL@URL`."""
+        """Creates the annotator for `endpoint:VALUE`: a model, an endpoint, a URL, or `MODEL@URL`."""
         model, _, url = value.partition("@http")
         return cls(model, **{**options, "base_url": f"http{url}"}) if model and url else cls(value, **options)
 
     def open(self) -> None:
-        """Wakes the dedicated endpoint, if it is one and sleeps; asks a server of several models which to use."""
+        """Starts a dedicated endpoint that is paused, and chooses the model of a server with several models."""
         if self._endpoint is not None:
             self.base_url = self._endpoint.open()
         if self._asks_for_model:
@@ -106,12 +103,12 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
                 executor.submit(asyncio.run, self._choose_model()).result()
 
     def close(self) -> None:
-        """Puts the dedicated endpoint to sleep again, if it was woken here."""
+        """Pauses the dedicated endpoint again, if this annotator started it."""
         if self._endpoint is not None:
             self._endpoint.close()
 
     async def connect(self) -> None:
-        """Opens the client, after the server's model is known."""
+        """Opens the client, when the model of the server is known."""
         if self._asks_for_model:
             await self._choose_model()
         self._client = self._new_client()
@@ -131,7 +128,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         )
 
     async def complete(self, question: Question, form: Form) -> Completion:
-        """See `LLMAnnotator`: one call of the chat client."""
+        """See `LLMAnnotator`. Makes one call of the chat client."""
         if self._client is None:
             raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
         messages = question.messages
@@ -153,7 +150,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         )
 
     async def _choose_model(self) -> None:
-        """Learns the model's name in a request from the server, where only its address is known."""
+        """Asks the server for the name of its model, if only its address is given."""
         names = await asyncio.to_thread(self._listed_models)
         if len(names) > 1:
             client = self._new_client()
@@ -171,8 +168,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
             finally:
                 await client.close()
             logger.warning(
-                "The server has %d models; %r answers, and is used. Another one is named in the annotator: "
-                "endpoint:MODEL@%s",
+                "The server has %d models; %r answers and is used. To use another one, give endpoint:MODEL@%s",
                 len(names),
                 self._chosen_model,
                 public_url(self.base_url or ""),
@@ -181,7 +177,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         self._asks_for_model = False
 
     def _listed_models(self) -> list[str]:
-        """The models that the server has; none where it does not say."""
+        """Returns the models of the server; empty if it does not list them."""
         assert self.base_url is not None
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         address = self.base_url.partition("/chat/completions")[0].removesuffix("/").removesuffix("/v1") + "/v1/models"
@@ -189,12 +185,12 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
             response = get_session().get(address, headers=headers, timeout=30)
             return list(dict.fromkeys(str(model["id"]) for model in response.json()["data"]))
         except _NO_MODELS_LIST as error:
-            logger.info("The server does not tell its model's name (%s); asking without one.", type(error).__name__)
+            logger.info("The server does not list its models (%s); requests have no model name.", type(error).__name__)
             return []
 
     def source(self) -> dict[str, Any]:
         """See `LLMAnnotator`."""
-        # One model of several is not told by the address.
+        # The address does not identify one of several models.
         served = {"served_model": self._chosen_model} if self._chosen_model else {}
         return {
             "annotator": "chat-completions",
@@ -210,7 +206,7 @@ def _key(url: str | None, token: str | None, api_key_env: str | None) -> str | N
     key = given_key(token, api_key_env)
     if key is not None or url is None or _is_hugging_face(url):
         return key
-    return _NO_KEY  # else huggingface_hub would send the saved Hugging Face token to whoever runs that server
+    return _NO_KEY  # otherwise huggingface_hub would send the saved Hugging Face token to that server
 
 
 def _is_hugging_face(url: str) -> bool:

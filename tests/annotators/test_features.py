@@ -190,7 +190,7 @@ def test_a_text_that_is_refused_in_every_form_costs_no_feature(
 def test_a_field_that_the_user_gave_is_named_and_not_left_out(task: TextClassification, start: Start) -> None:
     server = start(rejected=("top_k",))
     annotator = InferenceEndpointsAnnotator(server.url, extra_body={"min_p": 0.1, "top_k": 5})
-    with pytest.raises(AnnotatorError, match=r"'top_k' of extra_body.*unknown field top_k"):
+    with pytest.raises(AnnotatorError, match=r"'top_k' of your extra_body.*unknown field top_k"):
         annotate(annotator, task)
 
 
