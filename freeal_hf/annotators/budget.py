@@ -156,7 +156,7 @@ class Budget:
         """
         if self.max_cost is not None and price is None:
             raise InputError(
-                f"max_cost={self.max_cost:g} cannot be kept: the price of this model's tokens is not known. Name it "
+                f"max_cost={self.max_cost:g} cannot be checked: the price of this model is unknown. Give it "
                 "in a price table (--prices FILE, dollars per million tokens; a server's model is named as in "
                 "endpoint:MODEL@URL), or limit tokens with --max-tokens."
             )
@@ -203,14 +203,14 @@ class Budget:
         if self.max_tokens is not None and tokens + prompt_tokens + completion_tokens > self.max_tokens:
             raise BudgetExceeded(
                 f"The budget max_tokens={self.max_tokens} allows no further call: {tokens} tokens are spent, and the "
-                f"next calls may take {prompt_tokens + completion_tokens}. Every answer is kept; the same command "
-                "with a higher limit goes on from here."
+                f"next calls may take {prompt_tokens + completion_tokens}. All answers are kept; the same command "
+                "with a higher limit continues."
             )
         if self.max_cost is None or price is None:
             return
         spent = self.spent_cost + sum(ledger.cost or 0.0 for ledger in self._ledgers)
         if spent + price.of(prompt_tokens, completion_tokens) > self.max_cost:
             raise BudgetExceeded(
-                f"The budget max_cost=${self.max_cost:g} allows no further call: ${spent:.4f} is spent. Every answer "
-                "is kept; the same command with a higher limit goes on from here."
+                f"The budget max_cost=${self.max_cost:g} allows no further call: ${spent:.4f} is spent. All answers "
+                "are kept; the same command with a higher limit continues."
             )

@@ -147,7 +147,9 @@ class AnswerCache:
             application_id = run("PRAGMA application_id").fetchone()[0]
             tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application_id != _APPLICATION_ID and tables:
-            raise RunError(f"{str(self.path)!r} is a database of another program, not an answer cache; name another.")
+            raise RunError(
+                f"{str(self.path)!r} is a database of another program, not an answer cache; give another file."
+            )
         self._switch_to_write_ahead_log()
         run("PRAGMA synchronous=NORMAL")
         with self._transaction("BEGIN IMMEDIATE"):
@@ -191,18 +193,18 @@ class AnswerCache:
             yield
         except OSError as error:
             raise RunError(
-                f"The answer cache {str(self.path)!r} cannot be written: {error}. Make room or "
+                f"The answer cache {str(self.path)!r} cannot be written: {error}. Free space or "
                 "fix the permissions, then start the same command again."
             ) from error
         except sqlite3.ProgrammingError:
             raise
         except sqlite3.OperationalError as error:
             raise RunError(
-                f"The answer cache {str(self.path)!r} cannot be used: {error}. Every answer that was received before "
-                "is kept; make room, fix the permissions or end the other writer, and start the same command again."
+                f"The answer cache {str(self.path)!r} cannot be used: {error}. All earlier answers "
+                "are kept; free space, fix the permissions or end the other process, and start the same command again."
             ) from error
         except sqlite3.DatabaseError as error:
             raise RunError(
                 f"{str(self.path)!r} is not an answer cache, or is damaged ({error}). Move it away to start a new "
-                f"one (its answers will be asked for again), or save what can be read: sqlite3 {self.path} .recover"
+                f"one (its answers are paid for again), or recover it: sqlite3 {self.path} .recover"
             ) from error

@@ -1,4 +1,4 @@
-"""A dedicated Inference Endpoint: woken when it sleeps, and put to sleep again by whoever woke it."""
+"""Starts a dedicated Inference Endpoint that is paused or scaled to zero, and stops it again after the run."""
 
 import logging
 import time
@@ -82,14 +82,14 @@ class DedicatedEndpoint:
             endpoint.resume()
         elif endpoint.status == InferenceEndpointStatus.SCALED_TO_ZERO:
             self._slept_as = _state(endpoint)
-            logger.info("Endpoint %s is scaled to zero; waking it with a request.", self.name)
+            logger.info("Endpoint %s is scaled to zero; starting it with a request.", self.name)
             self._is_healthy()
         started = time.monotonic()
         while not (endpoint.status == InferenceEndpointStatus.RUNNING and endpoint.url and self._is_healthy()):
             waited = time.monotonic() - started
             if endpoint.status in _BROKEN:
                 raise AnnotatorError(
-                    f"Endpoint {self.name!r} failed to start ({_state(endpoint)}); its logs say why: "
+                    f"Endpoint {self.name!r} failed to start ({_state(endpoint)}); see its logs: "
                     f"https://endpoints.huggingface.co/{endpoint.namespace}/endpoints/{self.name}"
                 )
             if waited > self.wait_seconds:
@@ -125,11 +125,11 @@ class DedicatedEndpoint:
                 self._endpoint.scale_to_zero()
         except _CALL_ERRORS as error:
             raise AnnotatorError(
-                f"Endpoint {self.name!r} was woken by this run and could not be put to sleep again "
-                f"({type(error).__name__}). It is still running, and paid for: pause it at "
+                f"Endpoint {self.name!r} was started by this run and could not be paused again "
+                f"({type(error).__name__}). It is still running and costs money: pause it at "
                 f"https://endpoints.huggingface.co/{self._endpoint.namespace}/endpoints/{self.name}"
             ) from error
-        logger.info("Endpoint %s is put to sleep again (%s).", self.name, slept_as)
+        logger.info("Endpoint %s is stopped again (%s).", self.name, slept_as)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -180,7 +180,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
             request = replace(request, examples=request.examples[:-1])
             ids = self._chat_ids(generation_messages(task, request))
         if len(ids) > room:
-            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, there is room for {room}")
+            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
         written = await _computed(self.model, partial(self._sample, ids + start, max_new_tokens, seed))
         texts = parse_texts(f"{_GENERATION_START}{self.tokenizer.decode(written, skip_special_tokens=True)}")
         return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
@@ -206,7 +206,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         max_new_tokens = min(self.max_new_tokens, self.context // 2)
         ids, room = self._chat_ids(choice_messages(task, request)), self.context - max_new_tokens
         if len(ids) > room:
-            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, there is room for {room}")
+            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
         written = await _computed(self.model, partial(self._sample, ids, max_new_tokens, self.seed))
         answer = str(self.tokenizer.decode(written, skip_special_tokens=True))
         numbers = parse_numbers(answer)
@@ -227,7 +227,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         text, characters = request.text, len(request.text)
         while len(ids) > room:
             if characters <= _SMALLEST_CUT:
-                raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, there is room for {room}")
+                raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
             # Tokens are not spread evenly over a text, so that the first guess may be too long.
             excess = (len(ids) - room) / len(self._ids(text))
             characters = max(_SMALLEST_CUT, int(characters * min(0.95, 1 - excess)))
@@ -316,7 +316,7 @@ def _loaded(
         return AutoModelForCausalLM.from_pretrained(name, revision=revision, **options), tokenizer
     except (OSError, ValueError, ImportError) as error:
         raise AnnotatorError(
-            f"The model {name!r} could not be loaded as a causal language model ({type(error).__name__}: {error})."
+            f"The model {name!r} cannot be loaded as a causal language model ({type(error).__name__}: {error})."
             f"{offline_hint()}"
         ) from error
 

@@ -108,7 +108,9 @@ class Pace:
             self.limit = self._threshold = max(1.0, self.limit / 2)
             self._last_cut = now
             logger.info(
-                "The server is overloaded: %d calls at once now, pause %.1f s.", self.limit, retry_after or 0.0
+                "The server is overloaded: %d simultaneous calls from now on, pause %.1f s.",
+                self.limit,
+                retry_after or 0.0,
             )
         if retry_after:
             self._paused_until = max(self._paused_until, now + retry_after)
@@ -177,8 +179,8 @@ async def ask(
             pace.slow_down(started, failure.retry_after)
         if failure.retry_after and failure.retry_after > LONGEST_WAIT:
             raise AnnotatorError(
-                f"The server asks to wait {failure.retry_after:.0f} s ({failure}). Every answer so far is kept; start "
-                "the same command again then, or use a plan with a higher rate limit."
+                f"The server asks to wait {failure.retry_after:.0f} s ({failure}). All answers are kept; start "
+                "the same command again later, or use a plan with a higher rate limit."
             ) from failure
         if attempt >= max_attempts:
             raise failure

@@ -81,7 +81,7 @@ def build_annotator(
         raise
     except (TypeError, ValueError) as error:
         given = ", ".join(options or {}) or "none"
-        raise InputError(f"Annotator {spec!r} cannot be made with these options ({given}): {error}.") from error
+        raise InputError(f"Annotator {spec!r} cannot be created with these options ({given}): {error}.") from error
 
 
 def annotator_names() -> dict[str, EntryPoint]:

@@ -43,11 +43,11 @@ def given_key(token: str | None, api_key_env: str | None) -> str | None:
         raise InputError("Give either token or api_key_env, not both.")
     key = os.environ.get(api_key_env, "").strip()
     if not key:
-        raise AnnotatorError(f"The environment variable {api_key_env!r} is not set; put the server's key into it.")
+        raise AnnotatorError(f"The environment variable {api_key_env!r} is not set; set it to the key of the server.")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise AnnotatorError(
-            f"The environment variable {api_key_env!r} holds no key: there are spaces, line breaks or letters beyond "
-            "ASCII in it. Copy the key once more."
+            f"The environment variable {api_key_env!r} is not a key: it has spaces, line breaks or non-ASCII "
+            "characters. Copy the key again."
         )
     return key
 
@@ -65,11 +65,13 @@ def check_address(url: str) -> None:
     except ValueError:  # of the port, of an IPv6 address
         is_address = False
     if not is_address or re.search(r"\s", url):
-        raise InputError(f"{url!r} is no address of a server; it looks like http://127.0.0.1:8080 or https://HOST/v1.")
+        raise InputError(
+            f"{url!r} is not the address of a server; it must look like http://127.0.0.1:8080 or https://HOST/v1."
+        )
     if parts.username or parts.password or _KEY_IN_QUERY.search(parts.query):
         raise InputError(
-            f"The address of {public_url(url)} holds a key, and addresses are written down. Leave it out, put it into "
-            "an environment variable, and name that with api_key_env."
+            f"The address of {public_url(url)} contains a key, and addresses are written to files. Leave it out, put "
+            "it into an environment variable, and give its name as api_key_env."
         )
 
 
@@ -86,7 +88,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         if _NAME_OF_KEY.search(name) and value is not None:
             raise InputError(
                 f"The annotator option {name!r} looks like a token or a key, and options are written to config.yaml. "
-                "Put it into an environment variable and name that in api_key_env, or log in with `hf auth login`."
+                "Put it into an environment variable and give its name as api_key_env, or log in with `hf auth login`."
             )
         if isinstance(value, Mapping):
             check_options(value)
@@ -138,6 +140,6 @@ async def chosen_model(names: Sequence[str], answers: Callable[[str], Awaitable[
             said = said or error
     raise AnnotatorError(
         f"The server has {len(names)} models, and none of the {len(tried)} that were tried answered a plain question "
-        f"(the first, {tried[0]!r}: {said or type(said).__name__}). Name one in the annotator: endpoint:MODEL@URL. It "
+        f"(the first, {tried[0]!r}: {said or type(said).__name__}). Give one as endpoint:MODEL@URL. It "
         f"has {', '.join(map(repr, names[:20]))}{' and more' if len(names) > 20 else ''}."
     ) from said

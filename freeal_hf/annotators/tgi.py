@@ -86,7 +86,7 @@ class TGIAnnotator(LLMAnnotator):
             async with self._client:
                 self._model = await self._client.info()
         except TransientError as error:
-            raise AnnotatorError(f"The server does not say which model it runs: {error}") from error
+            raise AnnotatorError(f"The server does not give the name of its model: {error}") from error
 
     async def connect(self) -> None:
         """Opens the client."""

@@ -60,7 +60,9 @@ class TGIClient(AsyncClient):
         try:
             return Response(**payload), int(headers.get("x-prompt-tokens", 0))
         except (ValidationError, TypeError) as error:
-            raise TransientError("broken response", f"the server's answer is no generation: {error}") from error
+            raise TransientError(
+                "broken response", f"the response of the server has no generated text: {error}"
+            ) from error
 
     async def info(self) -> dict[str, Any]:
         """What the server says of itself and its model."""
@@ -95,13 +97,13 @@ class TGIClient(AsyncClient):
         except (ClientError, OSError, asyncio.TimeoutError) as error:
             raise explained(error, url, self._key) from error
         except ValueError as error:
-            raise TransientError("broken response", f"the server's answer is not JSON ({error})") from error
+            raise TransientError("broken response", f"the response of the server is not JSON ({error})") from error
 
     def _explained(self, error: ClientResponseError, url: str) -> Exception:
         if error.status == 404:
             return AnnotatorError(
-                f"{url} is not there (404): is this a text-generation-inference server, and does it have a fast "
-                "tokenizer? An OpenAI-compatible server is reached with endpoint:URL."
+                f"{url} does not exist (404): is this a text-generation-inference server, and does it have a fast "
+                "tokenizer? For an OpenAI-compatible server, use endpoint:URL."
             )
         meant = explained(error, url, self._key)
         if error.status == 424:  # the model failed while it generated

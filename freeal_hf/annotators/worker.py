@@ -267,8 +267,8 @@ class Worker(Generic[Request, Answer]):
         elif isinstance(error, TransientError) and self._failed_in_a_row >= _GIVE_UP_AFTER:
             self._fail(
                 AnnotatorError(
-                    f"The annotator stopped answering: {self._failed_in_a_row} texts in a row got no answer (last: "
-                    f"{error}). Every answer so far is kept; start the same command again to go on."
+                    f"The annotator stopped answering: {self._failed_in_a_row} texts in a row have no answer (last: "
+                    f"{error}). All answers are kept; start the same command again to continue."
                 )
             )
         for job in jobs:

@@ -53,7 +53,7 @@ class PushToHubCallback(LoopCallback):
         try:
             self._push(run)
         except HubError as error:
-            logger.warning("Not pushed yet, the run goes on: %s", error)
+            logger.warning("The push failed, and the run continues: %s", error)
 
     def on_run_end(self, run: RunState) -> None:
         """Pushes what is not on the Hub yet, also what an earlier process did not push before it ended."""

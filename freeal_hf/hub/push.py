@@ -171,7 +171,7 @@ def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
                 _push_round(api, kind, repo_id, work)
         number += 1
     if number == 0:
-        raise HubError(f"{str(folder.path)!r} holds no finished round to push.")
+        raise HubError(f"{str(folder.path)!r} has no finished round to push.")
     pages = [f"{constants.ENDPOINT}/datasets/{target.dataset_id}", f"{constants.ENDPOINT}/{target.model_id}"]
     return [*pages, *_collect(api, target)]
 
@@ -186,15 +186,13 @@ def _push_round(api: "HfApi", kind: str, repo_id: str, work: _Round) -> None:
             break
         _refuse_changes(api, repo, pushed, work)
         if not work.folder.round(number).labels_path.is_file():
-            raise HubError(
-                f"Round {number} is to be pushed again, but {str(work.folder.path)!r} has its metrics only."
-            )
+            raise HubError(f"Round {number} must be pushed again, but {str(work.folder.path)!r} only has its metrics.")
         try:
             rounds = {key: digest for key, digest in pushed.items() if int(key) < number}
             _commit_round(api, repo, {**rounds, str(number): work.digest}, work)
         except HubChanged:
             # The card was edited, or our commit arrived and its answer was lost: look again.
-            logger.info("%s changed meanwhile; looking again", repo.place)
+            logger.info("%s has changed; reading it again", repo.place)
     else:
         raise HubError(
             f"{repo.place} changed {_LOOKS} times during the push of round {number}; nothing is overwritten."
@@ -305,7 +303,7 @@ def _refuse_foreign(repo: _Repo, target: HubTarget) -> None:
     )
     if repo.manifest is not None:
         raise HubError(
-            f"{repo.place} holds another run of freeal-hf; nothing was pushed. Go on with that run by "
+            f"{repo.place} has another run of freeal-hf; nothing was pushed. Continue that run with "
             f"--resume-from {repo.manifest.get('dataset_id')}. {remedy}"
         )
     foreign = sorted(set(repo.blobs) - _NEW_REPO)
@@ -323,7 +321,7 @@ def _refuse_changes(api: "HfApi", repo: _Repo, pushed: Mapping[str, str], work: 
     remedy = "Nothing was overwritten. Pull what is there, or pass --hub-exist-ok to push on top of it."
     known = _state(work.folder).get("rounds", {}).get(f"{repo.kind} {number}")
     if str(number) in pushed and pushed[str(number)] != known:
-        raise HubError(f"{repo.place} has another round {number} of this run, from elsewhere. {remedy}")
+        raise HubError(f"{repo.place} has another round {number} of this run, from another machine. {remedy}")
     made_at = repo.tags.get(f"round-{repo.manifest['round']}")
     if made_at in (None, repo.head):
         return

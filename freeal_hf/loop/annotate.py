@@ -72,7 +72,7 @@ def annotate(
     try:
         asked, requests = questions(number, run, corpus, known, asking, ledgers[0])
         if refiners and not len(asked):
-            logger.warning("Round %d: the refine annotator is not asked: %s.", number, _why_none(run, number, asking))
+            logger.warning("Round %d: the refine annotator is not used: %s.", number, _why_none(run, number, asking))
         for voter, ledger, part, first in zip(voters, ledgers, turn, firsts, strict=True):
             _ask(voter, requests, asked, part, ledger, asking, round_, first, in_order=bool(refiners))
     except BudgetExceeded as error:
@@ -85,7 +85,7 @@ def annotate(
         raise firsts[0].error()
     for first in firsts if refiners else ():
         if first.none_usable:
-            logger.warning("Round %d: %s The labels of the round before stand.", number, first)
+            logger.warning("Round %d: %s The labels of the previous round are kept.", number, first)
     answers = combine(parts, asking, corpus.human)
     spent = [ledger.cost for ledger in ledgers]
     costs = {
@@ -117,7 +117,7 @@ def _has_answer(parts: list[Any], corpus: Corpus) -> bool:
 
 def _nothing_bought(error: BudgetExceeded, firsts: Iterable[FirstAnswers]) -> BudgetExceeded:
     said = "".join(f" {first}" for first in firsts if first.none_usable)
-    return BudgetExceeded(f"No text has a label yet. {error}{said} --estimate tells what round 0 takes.")
+    return BudgetExceeded(f"No text has a label yet. {error}{said} --estimate prints the cost of round 0.")
 
 
 def _ask(
@@ -212,6 +212,7 @@ def _warn_of_missing(labels: np.ndarray, task: Task) -> None:
     missing = [name for name, count in zip(task.label_names, counts, strict=True) if count == 0]
     if missing:
         logger.warning(
-            "The annotator gave no text the label %s; the student cannot learn it. Describe it better or drop it.",
+            "The annotator gave no text the label %s, so the student cannot learn it. Describe it better or remove "
+            "it.",
             ", ".join(map(repr, missing)),
         )

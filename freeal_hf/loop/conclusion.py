@@ -53,8 +53,8 @@ def conclude(
     round_.write_labels(labels)
     if not estimate["student_has_learnt"]:
         logger.warning(
-            "The student of round %d has not learnt its labels: it changes none, and nothing is asked again on "
-            "its word. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
+            "The student of round %d has not learnt its labels: it changes none, and no text is annotated again "
+            "because of it. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
             round_.number,
         )
         selection = replace(selection, is_clean=np.zeros_like(selection.is_clean))

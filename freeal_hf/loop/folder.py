@@ -66,7 +66,7 @@ class RunFolder:
                 self.path.mkdir(parents=True, exist_ok=True)
             except (FileNotFoundError, NotADirectoryError, FileExistsError) as error:
                 raise RunError(
-                    f"The output folder {str(self.path)!r} cannot be made ({error.strerror}: "
+                    f"The output folder {str(self.path)!r} cannot be created ({error.strerror}: "
                     f"{error.filename}); choose another."
                 ) from error
             lock = FileLock(self.path / ".lock", timeout=0)

@@ -148,7 +148,7 @@ def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Cor
     last = folder.metrics(num_rounds - 1)
     if last is not None and not last["budget_spent"] and corpus.human_labels != known:
         raise InputError(
-            f"All {num_rounds} rounds are finished, and there are human labels that they did not know. Add a round "
+            f"All {num_rounds} rounds are finished, and there are new human labels. Add a round "
             f"for them: --num-rounds {num_rounds + 1}."
         )
     return corpus
@@ -213,7 +213,7 @@ def _refuse_other_words(dataset: "Dataset", kind: _Kind, folder: RunFolder, num_
     has_answers = any(folder.round(number).is_annotated for number in range(num_rounds))
     if has_answers and stored.is_file() and kind.has_other_words(stored, dataset):
         raise RunError(
-            f"The run in {str(folder.path)!r} was begun by a version of freeal-hf that split its texts into other "
-            "words. Start it anew with --overwrite, which keeps the answers that were paid for, or choose another "
+            f"The run in {str(folder.path)!r} was started by a version of freeal-hf that split its texts into other "
+            "words. Start it again with --overwrite, which keeps the paid answers, or choose another "
             "--output-dir."
         )

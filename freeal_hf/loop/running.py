@@ -57,7 +57,9 @@ class Rounds:
                 budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
                 budget.spent_cost += record["cost"] or 0.0
             if record["budget_spent"]:
-                logger.warning("The budget is spent: the run ends with round %d. A larger one goes on.", number)
+                logger.warning(
+                    "The budget is spent: the run ends with round %d. A larger budget continues it.", number
+                )
                 break
             records.append(record)
             is_heard = self.corpus.human_labels == known_human_labels(self.folder, loop.num_rounds)
@@ -65,7 +67,7 @@ class Rounds:
                 logger.info("The loop has converged: %s.", reason)
                 break
         if self.asking.refiners and number == 0 and record is not None:
-            logger.warning("The refine annotator was never asked: %s.", self._why_one_round(record))
+            logger.warning("The refine annotator was never used: %s.", self._why_one_round(record))
 
     def _run_round(self, number: int, known: Any) -> tuple[dict[str, Any], Any]:
         """Runs a round.

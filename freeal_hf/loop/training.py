@@ -126,7 +126,7 @@ class StudentTraining:
         if not self.loop.allow_doubtful_answers:
             raise DoubtfulAnswersError(f"{reason} {REMEDY}", reason)
         if self.args.process_index == 0:
-            logger.warning("Round %d: %s You confirmed it; there is no estimate of the labels.", number, reason)
+            logger.warning("Round %d: %s You confirmed it; there is no estimate of the accuracy.", number, reason)
 
     def _args(self, checkpoints: Path, num_samples: int) -> "FreeALConfig":
         args = copy.copy(self.args)

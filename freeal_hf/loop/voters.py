@@ -136,8 +136,8 @@ def check_samples(voters: Sequence[Voter], samples: int) -> None:
     if samples > 1 and not any(voter.annotator.reads_prompts for voter in voters):
         names = " + ".join(dict.fromkeys(type(voter.annotator).__name__ for voter in voters))
         raise InputError(
-            f"samples is {samples}, but {names} asks no language model and would give the same answer each time. "
-            "Leave --samples out, or name a language model as annotator: endpoint:MODEL, tgi:URL or local:MODEL."
+            f"samples is {samples}, but {names} is not a language model and would give the same answer each time. "
+            "Leave --samples out, or use a language model as annotator: endpoint:MODEL, tgi:URL or local:MODEL."
         )
 
 

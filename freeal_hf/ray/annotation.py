@@ -73,7 +73,7 @@ def fill_cache(
     """
     if requests and annotator.fingerprint(task, requests[0]) is None:
         raise InputError(
-            f"{type(annotator).__name__} cannot be spread over a cluster: its answers cannot be cached, because it "
+            f"{type(annotator).__name__} cannot be used on a cluster: its answers cannot be cached, because it "
             "has no method `fingerprint`. Leave --engine ray out."
         )
     budget.watch(ledger)

@@ -94,7 +94,7 @@ def test_an_endpoint_that_cannot_be_put_to_sleep_is_reported_as_running_and_paid
     manage("paused", start().url, refuses=("pause",))
     dedicated = endpoint()
     dedicated.open()
-    with pytest.raises(AnnotatorError, match=r"still running, and paid for.*pause it at"):
+    with pytest.raises(AnnotatorError, match=r"still running and costs money.*pause it at"):
         dedicated.close()
 
 

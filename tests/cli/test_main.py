@@ -83,7 +83,7 @@ def test_options_win_over_the_configuration_file(finished, tmp_path):
         (["--num-rounds", "0"], "num_rounds is 0"),
         (["--delimiter", "ab"], "delimiter 'ab' is not one character"),
         (["--student", "/no/such/student"], "student '/no/such/student' cannot be loaded"),
-        (["--output-dir", "/proc/run"], "output folder '/proc/run' cannot be made"),
+        (["--output-dir", "/proc/run"], "output folder '/proc/run' cannot be created"),
     ],
 )
 def test_bad_options_end_with_one_clear_line(more, message, data, student_folder, tmp_path, capsys):

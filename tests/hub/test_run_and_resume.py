@@ -95,7 +95,7 @@ def test_a_run_whose_pushes_fail_is_complete_on_disk_and_says_how_to_repeat(free
     folder = tmp_path / "reviews"
     failed = freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub"))
     assert failed.code == 1
-    assert "Not pushed yet, the run goes on" in failed.err
+    assert "The push failed, and the run continues" in failed.err
     assert f"Repeat with: freeal-hf push {folder}" in failed.err
     assert len(read_labels(folder / "labels.parquet")) == 80
     hub.failures.clear()

@@ -135,7 +135,7 @@ def test_a_budget_that_the_written_demonstrations_use_up_says_so_and_a_larger_on
         said = str(caught.value)
         assert "No text has a label yet" in said
         assert "max_tokens=2800 allows no further call" in said
-        assert "higher limit goes on" in said
+        assert "higher limit continues" in said
         assert len(server.stats.answered) > 1  # the canary, and some that write
         run(rows, annotator, max_tokens=100_000)
     del server.stats.answered[CANARY]
