@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 # The module of each public name. Modules are imported on demand, so that `import freeal_hf` and `freeal-hf --help` are
 # fast, and a missing extra only matters if it is used.
 _PUBLIC = {
+    "AltTest": "freeal_hf.labels.agreement",
     "Annotation": "freeal_hf.annotators.requests",
     "AnnotationRequest": "freeal_hf.annotators.requests",
     "Annotator": "freeal_hf.annotators.base",
@@ -120,6 +121,12 @@ _PUBLIC = {
     "select_clean": "freeal_hf.training.selection",
     "select_instances": "freeal_hf.select.pool",
     "task_from_dict": "freeal_hf.tasks",
+    "HumanTable": "freeal_hf.data.human_labels",
+    "Measure": "freeal_hf.kinds.base",
+    "PredictionOptions": "freeal_hf.prediction.predictor",
+    "Predictor": "freeal_hf.prediction.predictor",
+    "LabelAudit": "freeal_hf.loop.audit",
+    "PeopleAudit": "freeal_hf.loop.audit",
 }
 
 _RENAMED = {"TextGenerationAnnotator": "TGIAnnotator"}
@@ -165,6 +172,7 @@ if TYPE_CHECKING:
     from freeal_hf.config import TaskConfig as TaskConfig
     from freeal_hf.data.human_labels import HumanEntities as HumanEntities
     from freeal_hf.data.human_labels import HumanLabel as HumanLabel
+    from freeal_hf.data.human_labels import HumanTable as HumanTable
     from freeal_hf.data.human_labels import MarkedSpan as MarkedSpan
     from freeal_hf.data.sentences import read_sentences as read_sentences
     from freeal_hf.data.spans import Span as Span
@@ -188,10 +196,14 @@ if TYPE_CHECKING:
     from freeal_hf.hub.push import prepare_push as prepare_push
     from freeal_hf.hub.push import push_rounds as push_rounds
     from freeal_hf.kinds.base import AuditQuestion as AuditQuestion
+    from freeal_hf.kinds.base import Measure as Measure
     from freeal_hf.kinds.base import TaskKind as TaskKind
     from freeal_hf.kinds.human_labels import read_human_labels as read_human_labels
     from freeal_hf.kinds.registry import kind_of as kind_of
+    from freeal_hf.labels.agreement import AltTest as AltTest
     from freeal_hf.loop.audit import AuditResult as AuditResult
+    from freeal_hf.loop.audit import LabelAudit as LabelAudit
+    from freeal_hf.loop.audit import PeopleAudit as PeopleAudit
     from freeal_hf.loop.audit import draw_audit as draw_audit
     from freeal_hf.loop.audit import note_audit as note_audit
     from freeal_hf.loop.audit import score_audit as score_audit
@@ -203,6 +215,8 @@ if TYPE_CHECKING:
     from freeal_hf.loop.results import load_result as load_result
     from freeal_hf.loop.rounds import Round as Round
     from freeal_hf.prediction.classifier import Classifier as Classifier
+    from freeal_hf.prediction.predictor import PredictionOptions as PredictionOptions
+    from freeal_hf.prediction.predictor import Predictor as Predictor
     from freeal_hf.prediction.tagger import EntityTagger as EntityTagger
     from freeal_hf.select.diversity import ContrastiveActiveLearning as ContrastiveActiveLearning
     from freeal_hf.select.diversity import CoreSet as CoreSet
