@@ -316,7 +316,7 @@ class TokenClassification(Task):
         Raises:
             InputError: Always.
         """
-        raise InputError("A label map is for labels of texts; in an entity task columns hold BIO tags of the task.")
+        raise InputError("--label-map is for labels of texts; in an entity task columns hold BIO tags of the task.")
 
     @property
     def shot_labels(self) -> list[int]:
