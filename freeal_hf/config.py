@@ -201,6 +201,8 @@ class TaskConfig:
         labels (`str` or `list[str]`, *optional*): Label names, in place of `task`.
         description (`str`, *optional*): The question that an annotator decides.
         label_map (`str` or `Mapping`, *optional*): The labels for other values of label columns.
+        instructions (`list[str]`, *optional*): Other wordings of the description. A language model is also asked about
+            each text with each of them.
     """
 
     task: str | Mapping[str, Any] | None = option(
@@ -211,6 +213,11 @@ class TaskConfig:
     label_map: str | Mapping[str, str] | None = option(
         help="labels for other values of label columns: YAML or JSON (value: label) or CSV (value,label)",
         metavar="FILE",
+    )
+    instructions: list[str] | None = option(
+        help="another wording of the description: an LLM is asked about each text with each of them; repeatable",
+        metavar="TEXT",
+        action="append",
     )
 
 

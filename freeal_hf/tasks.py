@@ -94,10 +94,13 @@ class Task:
             mapping with `description`.
         description (`str`, *optional*, defaults to `""`): The question that an annotator decides.
         label_map (`Mapping[str, str]`, *optional*): Other values of label columns, and the label name for each.
+        instructions (`Sequence[str]`, *optional*): Other wordings of the description. A language model is also asked
+            about each text with each of them.
 
     Raises:
         InputError: If there are too few labels, if names are empty, not strings, repeated, or differ only in case or
-            white space, or if `label_map` has an unknown label or maps one label to another.
+            white space, if `label_map` has an unknown label or maps one label to another, or if `instructions` are
+            empty, repeated, or without a description.
     """
 
     type: ClassVar[str]
@@ -108,6 +111,7 @@ class Task:
         labels: Sequence[Any] | Mapping[str, Any],
         description: str = "",
         label_map: Mapping[str, str] | None = None,
+        instructions: Sequence[str] = (),
     ) -> None:
         descriptions = _described(labels)
         _check_label_names(list(descriptions), self.fewest_labels)
@@ -117,6 +121,7 @@ class Task:
             " ".join(name.split()): _plain_lines(text) for name, text in descriptions.items()
         }
         self.description = _plain_lines(description)
+        self.instructions = _checked_instructions(self.description, instructions)
         self.label_map: dict[str, str] = {}
         self._add_to_map(label_map or {})
 
@@ -177,7 +182,21 @@ class Task:
         Raises:
             InputError: If a label is unknown, or a value is mapped to two labels.
         """
-        return type(self)(self.descriptions, self.description, {**self.label_map, **label_map})
+        return type(self)(self.descriptions, self.description, {**self.label_map, **label_map}, self.instructions)
+
+    def with_instructions(self, instructions: Sequence[str]) -> "Self":
+        """Returns the same task with more wordings of its description.
+
+        Args:
+            instructions (`Sequence[str]`): The wordings.
+
+        Returns:
+            `Task`: The new task.
+
+        Raises:
+            InputError: If a wording is empty or repeated, or the task has no description.
+        """
+        return type(self)(self.descriptions, self.description, self.label_map, [*self.instructions, *instructions])
 
     def _add_to_map(self, label_map: Mapping[str, str]) -> None:
         if not isinstance(label_map, Mapping):
@@ -216,7 +235,8 @@ class Task:
             `dict[str, Any]`: The values.
         """
         values = {"type": self.type, "description": self.description, "labels": dict(self.descriptions)}
-        return {**values, "label_map": dict(self.label_map)} if self.label_map else values
+        more = {"label_map": dict(self.label_map), "instructions": list(self.instructions)}
+        return {**values, **{name: value for name, value in more.items() if value}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Self":
@@ -231,16 +251,16 @@ class Task:
         Raises:
             InputError: If a key is missing or unknown.
         """
-        unknown = sorted(set(map(str, values)) - {"type", "description", "labels", "label_map"})
+        known = ("type", "description", "instructions", "labels", "label_map")
+        unknown = sorted(set(map(str, values)) - {*known})
         if unknown:
-            raise InputError(
-                f"A task has no field {unknown[0]!r}; its fields are type, description, labels and label_map."
-            )
+            raise InputError(f"A task has no field {unknown[0]!r}; its fields are {', '.join(known)}.")
         if values.get("type", cls.type) != cls.type:
             raise InputError(f"Task type {values['type']!r} is not supported; use {cls.type!r}.")
         if "labels" not in values:
             raise InputError("The task has no `labels`; give a list of names, or a mapping of name to description.")
-        return cls(values["labels"], values.get("description") or "", values.get("label_map"))
+        description, instructions = values.get("description") or "", values.get("instructions") or ()
+        return cls(values["labels"], description, values.get("label_map"), instructions)
 
     def save(self, path: str | Path) -> None:
         """Writes the task to a YAML file.
@@ -425,6 +445,21 @@ def _description(name: Any, value: Any) -> str:
     if value is not None and not isinstance(value, str):
         raise InputError(f"The description of label {name!r} is {value!r}; it must be a string.")
     return value or ""
+
+
+def _checked_instructions(description: str, instructions: Any) -> tuple[str, ...]:
+    if isinstance(instructions, str) or not isinstance(instructions, Sequence):
+        raise InputError(f"The instructions are {instructions!r}; they must be a list of wordings of the description.")
+    if instructions and not description:
+        raise InputError("The instructions are other wordings of the description; give the task a description, too.")
+    plain: list[str] = []
+    for text in instructions:
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"One of the instructions is {text!r}; each must be a wording of the description.")
+        if _plain_lines(text) in (description, *plain):
+            raise InputError(f"The instruction {text!r} is given twice, or is the description; leave it out.")
+        plain.append(_plain_lines(text))
+    return tuple(plain)
 
 
 def _key(name: str) -> str:

@@ -126,3 +126,29 @@ def test_a_value_names_a_label_in_any_unicode_form_case_and_spacing(value):
 @pytest.mark.parametrize("value", ["non-spam", "not spam", "spam!", "spam ham", "spa m", "spams"])
 def test_a_label_is_never_searched_for_inside_a_value(value):
     assert TextClassification(["spam", "ham"]).label_of(value) == -1
+
+
+def test_instructions_survive_yaml_and_a_label_map(tmp_path):
+    task = TextClassification(["a1", "b1"], "Which one?", instructions=["Is it a or b?\r\n", "Choose."])
+    assert task.instructions == ("Is it a or b?", "Choose.")
+    task.save(tmp_path / "task.yaml")
+    assert load_task(tmp_path / "task.yaml") == task
+    assert task.with_label_map({"x": "a1"}).instructions == task.instructions
+    assert task.with_instructions(["Decide."]).instructions == (*task.instructions, "Decide.")
+    assert task != TextClassification(["a1", "b1"], "Which one?")
+
+
+@pytest.mark.parametrize(
+    ("description", "instructions", "message"),
+    [
+        ("", ["Which one?"], "give the task a description"),
+        ("Which one?", "Choose.", "must be a list"),
+        ("Which one?", ["Choose.", " "], "each must be a wording"),
+        ("Which one?", [3], "each must be a wording"),
+        ("Which one?", ["Which one? "], "given twice"),
+        ("Which one?", ["Choose.", "Choose."], "given twice"),
+    ],
+)
+def test_instructions_that_cannot_be_used_are_refused(description, instructions, message):
+    with pytest.raises(InputError, match=message):
+        TextClassification(["a1", "b1"], description, instructions=instructions)

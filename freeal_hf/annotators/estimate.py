@@ -125,7 +125,7 @@ def estimate_annotation(
     """
     places: dict[int, int] = {}
     for place, request in enumerate(requests):
-        places.setdefault(hash((request.text, request.demonstrations, request.sample)), place)
+        places.setdefault(hash((request.text, request.demonstrations, request.sample, request.instruction)), place)
     distinct = list(places.values())
     chosen = random.Random(seed).sample(distinct, min(max(sample_size, probe), len(distinct)))
     sample = [requests[place] for place in chosen]

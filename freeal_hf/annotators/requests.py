@@ -33,6 +33,7 @@ class AnnotationRequest:
             `freeal_hf.annotators.samples`.
         order (`tuple[int, ...]`, *optional*): Ids of all labels, in the order in which they are shown; by default in
             the order of their ids.
+        instruction (`str`, *optional*): One of `Task.instructions`, in place of the task's description.
     """
 
     text: str
@@ -41,6 +42,7 @@ class AnnotationRequest:
     words: tuple[str, ...] = ()
     sample: int = 0
     order: tuple[int, ...] = ()
+    instruction: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,31 +7,44 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
-from freeal_hf.annotators.requests import Annotation, AnnotationRequest
+from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
 from freeal_hf.errors import BudgetExceeded
-from freeal_hf.tasks import NO_LABEL
+from freeal_hf.tasks import NO_LABEL, Task
 
 Combine = Callable[[Sequence[Annotation]], Annotation]
 """Makes one annotation of the repeated answers about a text."""
 
 
 class Samples(Sequence[AnnotationRequest]):
-    """Each of some requests several times in a row, with the labels in another order each time.
+    """Each of some requests several times in a row: with each instruction and, for each of these, with the labels in
+    several orders. A request is made when it is needed.
 
     Args:
         requests (`Sequence[AnnotationRequest]`): One request for each text.
-        num_samples (`int`): How often each is repeated.
         num_labels (`int`): Number of labels of the task.
+        num_samples (`int`, *optional*, defaults to 1): How often a request is repeated with each instruction.
+        instructions (`Sequence[str]`, *optional*): Further instructions, as in `Task.instructions`.
         once (`int`, *optional*, defaults to 0): How many requests at the start are not repeated.
+
+    Attributes:
+        num_answers (`int`): How many requests there are for each of those that are repeated.
     """
 
     def __init__(
-        self, requests: Sequence[AnnotationRequest], num_samples: int, num_labels: int, *, once: int = 0
+        self,
+        requests: Sequence[AnnotationRequest],
+        num_labels: int,
+        num_samples: int = 1,
+        instructions: Sequence[str] = (),
+        *,
+        once: int = 0,
     ) -> None:
-        self.requests, self.num_samples, self.num_labels, self.once = requests, num_samples, num_labels, once
+        self.requests, self.num_labels, self.num_samples, self.once = requests, num_labels, num_samples, once
+        self.instructions = ("", *instructions)
+        self.num_answers = num_samples * len(self.instructions)
 
     def __len__(self) -> int:
-        return self.once + (len(self.requests) - self.once) * self.num_samples
+        return self.once + (len(self.requests) - self.once) * self.num_answers
 
     @overload
     def __getitem__(self, index: int) -> AnnotationRequest: ...
@@ -43,21 +56,38 @@ class Samples(Sequence[AnnotationRequest]):
         index = range(len(self))[index]
         if index < self.once:
             return self.requests[index]
-        place, number = divmod(index - self.once, self.num_samples)
-        return sample_request(self.requests[self.once + place], number, self.num_labels)
+        place, number = divmod(index - self.once, self.num_answers)
+        instruction, sample = divmod(number, self.num_samples)
+        request = sample_request(self.requests[self.once + place], sample, self.num_labels)
+        return replace(request, instruction=self.instructions[instruction]) if instruction else request
 
 
-def sample_request(request: AnnotationRequest, number: int, num_labels: int) -> AnnotationRequest:
-    """One of the repeated requests about a text.
+def samples_for(
+    annotator: Annotator, task: Task, requests: Sequence[AnnotationRequest], num_samples: int, *, once: int = 0
+) -> Samples:
+    """The requests that an annotator is asked: repeated for a language model, and once for any other.
 
     Args:
-        request (`AnnotationRequest`): The request about the text.
-        number (`int`): Number of the sample, from 0. Sample 0 is the request itself.
+        annotator (`Annotator`): Who is asked.
+        task (`Task`): What is labelled.
+        requests (`Sequence[AnnotationRequest]`): One request for each text.
+        num_samples (`int`): How often a language model is asked about each text with each instruction.
+        once (`int`, *optional*, defaults to 0): How many requests at the start are not repeated.
+    """
+    if not annotator.reads_prompts:
+        return Samples(requests, task.num_labels)
+    return Samples(requests, task.num_labels, num_samples, task.instructions, once=once)
+
+
+def sample_request(request: AnnotationRequest, sample: int, num_labels: int) -> AnnotationRequest:
+    """A repetition of a request, with the labels in another order.
+
+    Args:
+        request (`AnnotationRequest`): The request.
+        sample (`int`): Number of the repetition, from 0. Sample 0 is the request itself.
         num_labels (`int`): Number of labels of the task.
     """
-    if number == 0:
-        return request
-    return replace(request, sample=number, order=label_order(num_labels, request.text, number))
+    return replace(request, sample=sample, order=label_order(num_labels, request.text, sample)) if sample else request
 
 
 def label_order(num_labels: int, text: str, number: int) -> tuple[int, ...]:
@@ -92,13 +122,13 @@ def label_order(num_labels: int, text: str, number: int) -> tuple[int, ...]:
 
 
 def combined(
-    answers: Iterable[tuple[int, Annotation]], num_samples: int, combine: Combine
+    answers: Iterable[tuple[int, Annotation]], num_answers: int, combine: Combine
 ) -> Iterator[tuple[int, Annotation]]:
     """One annotation for each text, as soon as all answers about it are there.
 
     Args:
         answers (`Iterable[tuple[int, Annotation]]`): Answers to `Samples`, each with the index of its request.
-        num_samples (`int`): How often each request was repeated.
+        num_answers (`int`): How many answers there are about each text.
         combine (`Callable`): Makes one annotation of the answers about a text, in the order of their samples.
 
     Yields:
@@ -107,17 +137,17 @@ def combined(
     Raises:
         BudgetExceeded: If the answers end with it. Texts of which only some answers are there are yielded before.
     """
-    if num_samples == 1:
+    if num_answers == 1:
         yield from answers
         return
     open_: dict[int, dict[int, Annotation]] = {}
     over: BudgetExceeded | None = None
     try:
         for index, answer in answers:
-            place, number = divmod(index, num_samples)
+            place, number = divmod(index, num_answers)
             some = open_.setdefault(place, {})
             some[number] = answer
-            if len(some) == num_samples:
+            if len(some) == num_answers:
                 yield place, _combined(open_.pop(place), combine)
     except BudgetExceeded as error:
         over = error

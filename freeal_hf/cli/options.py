@@ -151,12 +151,14 @@ def test_reading(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def task_of(values: Mapping[str, Any]) -> Task:
-    """Creates the task from `--task`, or `--labels` and `--description`, and `--label-map`.
+    """Creates the task from `--task`, or `--labels` and `--description`, with `--instructions` and `--label-map`.
 
     Raises:
         InputError: If neither or both are given, or they do not describe a task.
     """
     task, label_map = _named_task(values), values.get("label_map")
+    if values.get("instructions"):
+        task = task.with_instructions(values["instructions"])
     if label_map is None:
         return task
     return task.with_label_map(label_map if isinstance(label_map, Mapping) else load_label_map(label_map))

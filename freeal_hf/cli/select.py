@@ -70,7 +70,7 @@ def add_select(commands: Any) -> None:
     select.add_argument("--student", default=EMBEDDED_MODEL, metavar="MODEL", help="encoder for the texts")
     select.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     add_options(select.add_argument_group("data"), ReadingConfig)
-    add_options(select.add_argument_group("task (for llm, and with --labelled)"), TaskConfig)
+    add_options(select.add_argument_group("task (for llm, and with --labelled)"), TaskConfig, without=["instructions"])
     llm = select.add_argument_group("llm (ActiveLLM)")
     llm.add_argument("--annotator", metavar="SPEC", help="endpoint:..., tgi:... or local:..., as in `run`")
     llm.add_argument("--annotator-option", action="append", metavar="NAME=VALUE", help="as in `run`, repeatable")

@@ -15,7 +15,7 @@ from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.prompts.registry import prompts_of
-from freeal_hf.annotators.samples import Samples, combined
+from freeal_hf.annotators.samples import combined, samples_for
 from freeal_hf.annotators.usability import ENOUGH, FirstAnswers
 from freeal_hf.annotators.work import annotation_work
 from freeal_hf.data.files import remove
@@ -25,7 +25,7 @@ from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.requests import questions
 from freeal_hf.loop.rounds import Round
-from freeal_hf.loop.voters import Asking, Voter, samples_of
+from freeal_hf.loop.voters import Asking, Voter
 from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -134,10 +134,9 @@ def _ask(
 ) -> None:
     number, total = round_.number, len(requests)
     step = partial(asking.callbacks.on_annotation_progress, number, total=total)
-    count = samples_of(voter.annotator, asking.loop.samples)
 
     def ask(texts: Sequence[AnnotationRequest], start: int) -> None:
-        some = Samples(texts, count, asking.task.num_labels)
+        some = samples_for(voter.annotator, asking.task, texts, asking.loop.samples)
         if asking.fill_cache is not None:
             asking.fill_cache(
                 voter.annotator,
@@ -148,14 +147,14 @@ def _ask(
                 budget=asking.budget,
                 folder=round_.shards_path,
                 make_annotator=voter.make,
-                progress=lambda done: step(start + done // count),
+                progress=lambda done: step(start + done // some.num_answers),
             )
             remove(round_.shards_path)
         # An iterator is not put into another order, which a prefix cache would like better.
         work = annotation_work(voter.annotator, asking.task)
         results = run(work, iter(some) if in_order else some, cache=asking.cache, ledger=ledger, budget=asking.budget)
         step(start)
-        labelled = combined(first.watched(results), count, prompts_of(asking.task).combined)
+        labelled = combined(first.watched(results), some.num_answers, prompts_of(asking.task).combined)
         bar = tqdm(labelled, total=len(texts), desc=f"round {number}: annotating", disable=asking.disable_tqdm)
         with closing(results):
             for done, (position, answer) in enumerate(bar, start=start + 1):

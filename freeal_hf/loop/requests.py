@@ -7,7 +7,7 @@ import numpy as np
 
 from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
 from freeal_hf.annotators.budget import Ledger
-from freeal_hf.annotators.samples import Samples
+from freeal_hf.annotators.samples import samples_for
 from freeal_hf.annotators.sharing import cluster_queries
 from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
 from freeal_hf.config import LoopConfig
@@ -17,7 +17,7 @@ from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.rounds import Round
-from freeal_hf.loop.voters import Asking, samples_of
+from freeal_hf.loop.voters import Asking
 from freeal_hf.tasks import Demonstration, Task
 
 
@@ -99,7 +99,7 @@ def foreseen(
     asked = np.concatenate([np.arange(min(checked, count)), np.arange(count)])
     plain = len(asked) - count
     requests = Questions(corpus, asked, [()] * plain + [shots] * count)
-    return Samples(requests, samples_of(annotator, loop.samples), task.num_labels, once=plain)
+    return samples_for(annotator, task, requests, loop.samples, once=plain)
 
 
 def foreseen_writing(

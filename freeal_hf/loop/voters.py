@@ -141,11 +141,6 @@ def check_samples(voters: Sequence[Voter], samples: int) -> None:
         )
 
 
-def samples_of(annotator: Annotator, samples: int) -> int:
-    """How often an annotator is asked about each text: one that asks no language model is asked once."""
-    return samples if annotator.reads_prompts else 1
-
-
 def _check_kinds(voters: Sequence[Voter], task: Task) -> None:
     for annotator in (voter.annotator for voter in voters):
         if task.type not in annotator.kinds:

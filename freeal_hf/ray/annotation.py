@@ -340,6 +340,7 @@ def _schema() -> Any:
             ("words", texts),
             ("sample", pa.int64()),
             ("order", pa.list_(pa.int64())),
+            ("instruction", text),
         ]
     )
 

@@ -51,7 +51,7 @@ def ask(
     cache: AnswerCache | None = None,
 ) -> list[Annotation]:
     """What `num_samples` answers about each of `TEXTS` come to."""
-    answers = run(annotation_work(annotator, task), Samples(REQUESTS, num_samples, task.num_labels), cache=cache)
+    answers = run(annotation_work(annotator, task), Samples(REQUESTS, task.num_labels, num_samples), cache=cache)
     combine = partial(combined_labels, num_labels=task.num_labels)
     return [answer for _, answer in sorted(combined(answers, num_samples, combine), key=lambda pair: pair[0])]
 
@@ -90,7 +90,7 @@ def test_a_text_with_a_lone_surrogate_has_an_order() -> None:
 
 
 def test_all_samples_of_a_text_follow_each_other_and_the_first_is_the_request_itself() -> None:
-    samples = Samples(REQUESTS, 2, 3)
+    samples = Samples(REQUESTS, 3, 2)
     assert len(samples) == 6
     assert [(request.text, request.sample) for request in samples] == [(text, i) for text in TEXTS for i in (0, 1)]
     assert samples[0] is REQUESTS[0]
@@ -103,6 +103,34 @@ def test_requests_at_the_start_can_be_put_once() -> None:
     assert [(request.id, request.sample) for request in samples] == [
         ("0", 0), ("1", 0), ("1", 1), ("1", 2), ("2", 0), ("2", 1), ("2", 2)
     ]  # fmt: skip
+
+
+def test_each_instruction_is_given_with_each_order_of_the_labels() -> None:
+    samples = Samples(REQUESTS, 3, 2, ["Say it so.", "Say it otherwise."])
+    assert samples.num_answers == 6
+    assert len(samples) == 18
+    assert [(request.instruction, request.sample) for request in samples[6:12]] == [
+        ("", 0), ("", 1), ("Say it so.", 0), ("Say it so.", 1), ("Say it otherwise.", 0), ("Say it otherwise.", 1)
+    ]  # fmt: skip
+    assert {request.text for request in samples[6:12]} == {TEXTS[1]}
+    assert [request.order for request in samples[6:8]] == [request.order for request in samples[8:10]]
+
+
+def test_an_instruction_stands_in_place_of_the_description(task: TextClassification) -> None:
+    plain, other = (
+        annotation_messages(task, AnnotationRequest("a text", instruction=instruction))
+        for instruction in ("", "Which desk of the shop is it for?")
+    )
+    assert other[0]["content"] == plain[0]["content"].replace(task.description, "Which desk of the shop is it for?")
+    assert other[1:] == plain[1:]
+
+
+def test_an_instruction_stands_in_place_of_the_description_of_an_entity_task() -> None:
+    task = TokenClassification({"fruit": "to eat", "tool": "to work with"}, "What is named?")
+    annotator = InferenceEndpointsAnnotator("org/name")
+    requests = [AnnotationRequest("a saw", words=("a", "saw"), instruction=some) for some in ("", "Find the things.")]
+    plain, other = (annotator.fingerprint(task, request)["messages"][0]["content"] for request in requests)
+    assert other == plain.replace("What is named?", "Find the things.")
 
 
 def test_each_sample_is_a_request_of_its_own_to_a_language_model(task: TextClassification) -> None:
@@ -356,7 +384,7 @@ def test_of_entities_those_stay_that_most_samples_name(start: Callable[..., Chat
     server = start(entities=lambda text: [{"text": word, "type": types[word]} for word in next(answers)])
     request = AnnotationRequest("a plum and a saw", words=("a", "plum", "and", "a", "saw"))
     results = run(
-        annotation_work(InferenceEndpointsAnnotator(server.url, concurrency=1), task), Samples([request], 4, 2)
+        annotation_work(InferenceEndpointsAnnotator(server.url, concurrency=1), task), Samples([request], 2, 4)
     )
     [(_, found)] = combined(results, 4, combined_spans)
     assert found.spans == (Span(1, 2, "fruit"),)
@@ -367,6 +395,6 @@ def test_of_entities_those_stay_that_most_samples_name(start: Callable[..., Chat
 
 def test_the_estimate_counts_every_sample(task: TextClassification) -> None:
     annotator = InferenceEndpointsAnnotator("m", base_url="http://127.0.0.1:9")
-    one, three = (estimate_annotation(annotator, task, Samples(REQUESTS, number, 3)) for number in (1, 3))
+    one, three = (estimate_annotation(annotator, task, Samples(REQUESTS, 3, number)) for number in (1, 3))
     assert three.calls == Interval(9, 9, 9)
     assert three.prompt_tokens.expected == pytest.approx(3 * one.prompt_tokens.expected)

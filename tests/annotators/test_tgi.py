@@ -13,6 +13,7 @@ from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages
 from freeal_hf.annotators.registry import build_annotator
+from freeal_hf.annotators.samples import sample_request
 from freeal_hf.annotators.tgi import TGIAnnotator
 from freeal_hf.annotators.work import annotation_work, choice_work, generation_work
 from freeal_hf.errors import AnnotatorError, InputError, TransientError
@@ -295,3 +296,24 @@ def test_the_fingerprint_holds_no_key(start):
 
 def test_a_server_is_named_on_the_command_line(start):
     assert build_annotator(f"tgi:{start().url}").base_url.startswith("http://127.0.0.1")
+
+
+@pytest.mark.parametrize(("sample_temperature", "sampled"), [(0.7, [False, True, True]), (0, [False] * 3)])
+def test_the_samples_after_the_first_are_drawn_with_a_temperature(start, monkeypatch, sample_temperature, sampled):
+    server, asked = start(), []
+    annotator = TGIAnnotator(server.url, sample_temperature=sample_temperature)
+    complete = annotator._client.complete
+
+    async def watched(prompt, **options):
+        asked.append((options["do_sample"], options["temperature"], options["seed"]))
+        return await complete(prompt, **options)
+
+    requests = [sample_request(FILM, number, REVIEW_TASK.num_labels) for number in range(3)]
+    list(run(annotation_work(annotator, REVIEW_TASK), requests[:1]))
+    monkeypatch.setattr(annotator._client, "complete", watched)
+    answers = dict(run(annotation_work(annotator, REVIEW_TASK), requests))
+    assert all(answer.label in (0, 1) for answer in answers.values())
+    assert [do_sample for do_sample, _, _ in sorted(asked, key=str)] == sampled
+    assert {temperature for do_sample, temperature, _ in asked if do_sample} <= {0.7}
+    seeds = [seed for do_sample, _, seed in asked if do_sample]
+    assert len(set(seeds)) == len(seeds)

@@ -4,7 +4,7 @@ import pytest
 
 from freeal_hf.annotators.registry import columns_of, split_specs
 from freeal_hf.cli.main import main
-from freeal_hf.cli.options import reading
+from freeal_hf.cli.options import reading, task_of
 
 QUESTION = "What did you like, and why?"
 
@@ -100,3 +100,10 @@ def test_the_split_of_the_test_data_may_be_another(tmp_path):
     options = ("--gold-column", "label", "--test-data", tmp_path)
     assert run(tmp_path, *options) == 1
     assert run(tmp_path, *options, "--test-split", "test") == 0
+
+
+def test_instructions_are_added_to_those_of_the_task():
+    values = {"task": {"labels": ["a1", "b1"], "description": "Which?", "instructions": ["Choose."]}}
+    assert task_of({**values, "instructions": ["Decide."]}).instructions == ("Choose.", "Decide.")
+    given = {"labels": "a1,b1", "description": "Which?", "instructions": ["Decide, please."]}
+    assert task_of(given).instructions == ("Decide, please.",)

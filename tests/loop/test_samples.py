@@ -74,6 +74,21 @@ def test_the_estimate_counts_every_sample_of_the_texts_and_the_plain_questions_o
     assert calls[1] - calls[0] == 2 * len(set(corpus["text"]))
 
 
+def test_a_language_model_is_asked_with_each_instruction(loop, server, corpus, task):
+    worded = task.with_instructions(["Is it food or equipment?"])
+    loop([InferenceEndpointsAnnotator(server.url), KeywordAnnotator()], task=worded).run(corpus)
+    asked = [body["messages"] for body in server.stats.bodies if "Text: " in body["messages"][-1]["content"]]
+    for wording in (task.description, "Is it food or equipment?"):
+        texts = [chat[-1]["content"] for chat in asked if wording in chat[0]["content"]]
+        assert len(texts) == len(set(texts)) == len(set(corpus["text"]))
+
+
+def test_the_estimate_counts_every_instruction(loop, corpus, task):
+    annotator = InferenceEndpointsAnnotator("http://127.0.0.1:9")
+    worded = task.with_instructions(["Is it food or equipment?"])
+    assert loop(annotator, task=worded, samples=3).estimate(corpus).calls.expected == 6 * len(set(corpus["text"]))
+
+
 @pytest.mark.parametrize("annotator", [ColumnAnnotator({}, "guess"), KeywordAnnotator()], ids=["column", "your own"])
 def test_annotators_that_ask_no_model_refuse_samples(annotator, loop, corpus, tmp_path):
     with pytest.raises(InputError, match=r"samples is 3, but .* no language model.*Leave --samples out"):

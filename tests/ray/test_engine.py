@@ -386,7 +386,7 @@ def test_entities_are_predicted_as_by_a_single_process(ray_cluster, student_fold
 
 def test_a_shard_gives_every_field_of_a_request_back(tmp_path):
     shots = (Demonstration("a plum", 0, id="1"), Demonstration("my saw", -1, entities=(("saw", "tool"),)))
-    requests = [AnnotationRequest("a text"), AnnotationRequest("a pear", shots, "7", ("a", "pear"), 3, (1, 0))]
+    requests = [AnnotationRequest("a text"), AnnotationRequest("a pear", shots, "7", ("a", "pear"), 3, (1, 0), "why")]
     [(path, count)] = list(_write_shards(requests, tmp_path, 10))
     assert count == 2
     assert _read_shard(path) == requests

@@ -95,7 +95,7 @@ def annotation_messages(task: Task, request: AnnotationRequest, *, coded: bool =
         coded (`bool`, *optional*, defaults to `False`): Whether labels are answered as letters; see `label_codes`.
     """
     codes = label_codes(task, coded, request.order)
-    messages = [_message("system", _instructions(task, coded, request.order))]
+    messages = [_message("system", _instructions(task, coded, request.order, request.instruction))]
     for shot in request.demonstrations:
         messages.append(_message("user", _shown_shot(shot.text)))
         messages.append(_message("assistant", answer_text(codes[shot.label])))
@@ -267,17 +267,17 @@ def _quoted_cut(text: str) -> str:
 
 
 @lru_cache(maxsize=128)
-def _instructions(task: Task, coded: bool, order: tuple[int, ...]) -> str:
+def _instructions(task: Task, coded: bool, order: tuple[int, ...], instruction: str) -> str:
     names, codes = task.label_names, label_codes(task, coded, order)
     shown = [
         _described(task, name) if code == name else f"{code}. {_described(task, name)}"
         for code, name in zip(in_order(codes, order), in_order(names, order), strict=True)
     ]
-    kind = "name" if codes == names else "letter"
+    kind, description = "name" if codes == names else "letter", instruction or task.description
     return "\n".join(
         [
             "You decide which one label a text has.",
-            *([task.description] if task.description else []),
+            *([description] if description else []),
             "Labels:",
             *(line if codes != names else f"- {line}" for line in shown),
             "Rules:",
