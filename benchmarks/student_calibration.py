@@ -1,6 +1,6 @@
 """Whether a student's confidence on new texts is right, with and without its calibration, and what that costs.
 
-    python benchmarks/student_calibration.py --data ../shared/data             # about 20 minutes on an idle core
+    python benchmarks/student_calibration.py --data ../shared/data             # about an hour on an idle core
     python benchmarks/student_calibration.py --data ../shared/data --report    # the table of what has been run
 
 The cells are those of `student.py`: real answers of LLMs and labels that were flipped at random. Gold scores on the
