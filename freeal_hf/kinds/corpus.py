@@ -1,4 +1,4 @@
-"""The distinct texts of a run: what all kinds of task share."""
+"""The distinct texts of a run, for all kinds of task."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ ValueT = TypeVar("ValueT")
 
 
 class HumanRows(NamedTuple):
-    """How many of the rows that people gave are about texts of the data, and how many are about other texts."""
+    """The numbers of rows with human labels for texts of the data, and for other texts."""
 
     matched: int
     not_matched: int
@@ -28,7 +28,7 @@ class HumanRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """The distinct usable texts of a data set: asked once, trained on once, whatever the number of their rows.
+    """The distinct usable texts of a dataset. Each is annotated and trained on once.
 
     Args:
         ids (`StringColumn`): Id of the first row of each text.
@@ -54,26 +54,26 @@ class Corpus:
 
     @property
     def is_human(self) -> np.ndarray:
-        """Whether a person labelled a text, shape `(n,)`."""
+        """Whether a text has a human label, shape `[n]`."""
         return self.human != NO_LABEL
 
     def human_demonstrations(self) -> dict[int, Demonstration]:
-        """What people labelled, by index, to be shown to the annotator."""
+        """The texts with human labels by index, as demonstrations for the annotator."""
         found = np.flatnonzero(self.is_human).tolist()
         return {i: Demonstration(self.texts[i], int(self.human[i]), "human", self.ids[i]) for i in found}
 
     def words_of(self, index: int) -> tuple[str, ...]:
-        """The words of a text, in an entity task."""
+        """Returns the words of a text, in an entity task."""
         return ()
 
     def index_of(self, ids: Iterable[str]) -> dict[str, int]:
-        """Where the texts with some ids are."""
+        """Returns the indices of the texts with given ids."""
         return rows_of_ids(set(ids), self.ids)
 
 
 @dataclass(frozen=True)
 class Matches(Generic[AnswerT]):
-    """Which texts the answers of people are about.
+    """The texts of human labels.
 
     Args:
         known (`list[tuple[HumanAnswer, list[int]]]`): Answers of an earlier call, each with the indices of its texts.
@@ -100,7 +100,7 @@ def match_answers(
     find: Callable[[AnswerT], list[int] | None],
     key: Callable[[AnswerT], Hashable],
 ) -> Matches[AnswerT]:
-    """Finds the texts that people's answers are about: by their ids, or else by their texts.
+    """Finds the texts of human labels by id, or otherwise by text.
 
     Args:
         corpus (`Corpus`): The distinct texts.
@@ -154,7 +154,7 @@ def match_answers(
 def values_of(
     matches: Sequence[tuple[AnswerT, list[int]]], value: Callable[[AnswerT, int], ValueT], *, conflict: str
 ) -> dict[int, ValueT]:
-    """What people said of each text, by its index.
+    """Returns the human labels of each text by index.
 
     Args:
         matches (`Sequence[tuple[HumanAnswer, list[int]]]`): Answers with the indices of their texts.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sentences(Corpus):
-    """The distinct usable sentences of a data set.
+    """The distinct usable sentences of a dataset.
 
     `human` is the type that a sentence stands for as a demonstration, and one more than the last type's where a person
     found no entity.
@@ -41,16 +41,16 @@ class Sentences(Corpus):
 
     @property
     def num_words(self) -> list[int]:
-        """Words in each sentence."""
+        """The number of words in each sentence."""
         return [len(words) for words in self.words]
 
     @property
     def is_short(self) -> np.ndarray:
-        """Whether a sentence may be a demonstration, shape `(n,)`: cut, it would show fewer entities than it has."""
+        """Whether a sentence can be a demonstration, shape `[n]`. A truncated one would have fewer entities."""
         return np.array([len(text) <= LONGEST_SHOT for text in self.texts], dtype=bool)
 
     def training_spans(self, spans: Sequence[list[Span] | None]) -> list[list[Span] | None]:
-        """What the student learns from: a person's entities where there are any, else the annotator's.
+        """Returns the training labels: human entities if there are any, otherwise those of the annotator.
 
         Args:
             spans (`Sequence[list[Span] | None]`): The annotator's entities, for all sentences or the first ones.
@@ -59,7 +59,7 @@ class Sentences(Corpus):
         return [found if marked is None else marked for marked, found in pairs]
 
     def human_demonstrations(self) -> dict[int, Demonstration]:
-        """What people marked, by index, to be shown to the annotator."""
+        """The sentences with human entities by index, as demonstrations for the annotator."""
         return {
             i: Demonstration(
                 self.texts[i],
@@ -74,7 +74,7 @@ class Sentences(Corpus):
 
 
 def collect(dataset: "Dataset") -> Sentences:
-    """Collects the distinct usable sentences of what `read_sentences` returned."""
+    """Collects the distinct usable sentences of the dataset that `read_sentences` returned."""
     index: dict[tuple[str, ...], int] = {}
     first_rows: list[int] = []
     index_of_row = np.full(len(dataset), -1)
@@ -98,7 +98,7 @@ def collect(dataset: "Dataset") -> Sentences:
 
 
 def rarest_types(spans: Sequence[Sequence[Span] | None], task: TokenClassification) -> np.ndarray:
-    """The rarest of each sentence's types, one more than the last type where it has no entity; shape `(n,)`.
+    """Returns the rarest type of each sentence, shape `[n]`; the number of types if it has no entity.
 
     Args:
         spans (`Sequence[Sequence[Span] | None]`): The entities of `n` sentences.

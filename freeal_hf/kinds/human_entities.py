@@ -113,7 +113,7 @@ def with_human_labels(
 
     Args:
         corpus (`Sentences`): What `collect` collected.
-        dataset (`Dataset`): The data set that it was collected from.
+        dataset (`Dataset`): The dataset that it was collected from.
         task (`TokenClassification`): Whose types they are.
         given (`Sequence[HumanEntities]`): What people marked.
         known (`Sequence[HumanEntities]`): What an earlier call left in `human_labels`; newer marks take its place.

@@ -1,4 +1,4 @@
-"""The rows of a round's dataset where each text has one label."""
+"""The rows of the dataset of a round, for tasks with one label for each text."""
 
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ def label_rows(
     confidence: np.ndarray,
     number: int,
 ) -> "Dataset":
-    """The round's data set: one row for each row of the input, in its order, with the columns of the contract."""
+    """Returns the dataset of a round, with one row for each row of the input, in the same order."""
     import pyarrow as pa
     from datasets import Features, Value
 
@@ -90,7 +90,7 @@ def label_rows(
 
 
 def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarray, number: int) -> "Dataset":
-    """The test split beside the round's data set, with the same columns: only the student has labelled it.
+    """Returns the test split of a round, with the same columns as the dataset. Only the student has labelled it.
 
     Args:
         test (`Dataset`): What `read_data` returned.

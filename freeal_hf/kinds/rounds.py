@@ -1,4 +1,4 @@
-"""What the rounds of all kinds of task keep on disk: the student's judgement, demonstrations and labelled rows."""
+"""Reads and writes the selection, the demonstrations and the labelled rows of a round, for all kinds of task."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is kept of a student's judgement, an entry for each distinct text.
+    """The stored selection of a student, with an entry for each distinct text.
 
     Args:
         losses (`np.ndarray` of shape `(n,)`): Loss on the annotator's label, NaN where there is none.
@@ -35,13 +35,13 @@ class Selection:
     first_embeddings: np.ndarray
 
     def save(self, path: Path) -> None:
-        """Writes the arrays to one file."""
+        """Writes the arrays to a file."""
         with path.open("wb") as file:
             np.savez(file, **asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> "Selection":
-        """Reads what `save` wrote."""
+        """Reads the file of `save`."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{name: arrays[name] for name in arrays.files})
 
@@ -62,7 +62,7 @@ def write_pool(path: Path, pool: Sequence[Demonstration], task: Task) -> None:
 
 
 def pool_table(pool: Sequence[Demonstration], task: Task) -> dict[str, tuple[list[Any], Any]]:
-    """The columns of a demonstration pool that all kinds of task have: name to values and feature."""
+    """Returns the columns of a demonstration pool for all kinds of task: values and feature by name."""
     from datasets import ClassLabel, Value
 
     text = Value("string")
@@ -75,7 +75,7 @@ def pool_table(pool: Sequence[Demonstration], task: Task) -> dict[str, tuple[lis
 
 
 def read_pool(path: Path, task: Task) -> list[Demonstration]:
-    """Reads what `write_pool` wrote."""
+    """Reads the file of `write_pool`."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     return [
         Demonstration(
@@ -90,7 +90,7 @@ def read_pool(path: Path, task: Task) -> list[Demonstration]:
 
 
 def read_labels(path: Path) -> "Dataset":
-    """Reads the Parquet file of a round's data set."""
+    """Reads the Parquet file of the dataset of a round."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

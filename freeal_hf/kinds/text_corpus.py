@@ -1,4 +1,4 @@
-"""The distinct texts of a task with one label for each text, and the labels that people gave them."""
+"""The distinct texts of a task with one label for each text, and their human labels."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def distinct_texts(dataset: "Dataset") -> Corpus:
-    """Collects the distinct usable texts of what `read_data` returned."""
+    """Collects the distinct usable texts of the dataset that `read_data` returned."""
     table = table_of(dataset)
     index_of_row = _first_of_equal(table["text"], table["note"])
     usable = np.flatnonzero(index_of_row >= 0)
@@ -41,7 +41,7 @@ def distinct_texts(dataset: "Dataset") -> Corpus:
 
 
 def _first_of_equal(texts: "pa.ChunkedArray", notes: "pa.ChunkedArray") -> np.ndarray:
-    """For each row the number of its text among the distinct usable ones, by where they come first, else -1."""
+    """Returns the number of the distinct usable text of each row, in order of first occurrence; -1 if unusable."""
     import pyarrow as pa
 
     digests = []
@@ -58,7 +58,7 @@ def _digest(text: str) -> bytes:
 
 
 def read_human_labels(table: HumanTable, task: Task) -> list[HumanLabel]:
-    """Reads the column `label`; rows where it is empty are left out.
+    """Reads the column `label`. Rows without a label are left out.
 
     Args:
         table (`HumanTable`): What people gave.
@@ -102,7 +102,7 @@ def _human_label(table: HumanTable, row: int, label: int) -> HumanLabel:
 def with_human_labels(
     corpus: Corpus, dataset: "Dataset", task: Task, given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
 ) -> Corpus:
-    """Enters the labels that people gave.
+    """Adds human labels to a corpus.
 
     Texts are compared in their normal form, and all that have the same one get the label. A text that is not in the
     data is added at the end, if its label may be about a new text (an example from elsewhere): it trains the student
@@ -110,7 +110,7 @@ def with_human_labels(
 
     Args:
         corpus (`Corpus`): What `distinct_texts` collected.
-        dataset (`Dataset`): The data set that it was collected from.
+        dataset (`Dataset`): The dataset that it was collected from.
         task (`Task`): Whose labels they are.
         given (`Sequence[HumanLabel]`): The labels.
         known (`Sequence[HumanLabel]`): What an earlier call left in `human_labels`; a newer label takes its place.
@@ -166,5 +166,5 @@ def with_human_labels(
 
 
 def _forms(text: str | None) -> list[str]:
-    """A text as it was given, and as it was before it was written to a file for spreadsheets."""
+    """Returns a text as given, and without the apostrophe for spreadsheets."""
     return [] if text is None else list(dict.fromkeys((text, restored(text))))

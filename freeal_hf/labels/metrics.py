@@ -88,10 +88,10 @@ def _entity_scores(right: int, named: int, true: int) -> dict[str, float]:
 
 
 def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
-    """The quality figures of a round's data set with entities, as they stand in `metrics.json`.
+    """The quality figures of a round's dataset with entities, as they stand in `metrics.json`.
 
     Args:
-        labels (`Dataset`): A round's data set; without a column `gold` all scores are `None`.
+        labels (`Dataset`): A round's dataset; without a column `gold` all scores are `None`.
 
     Returns:
         `dict`: What `score_round` gives, with accuracies over words and `clean_fraction` over sentences; precision,

@@ -1,4 +1,4 @@
-"""Several processes, one run: the first goes through the loop, the others train with it (`accelerate launch`)."""
+"""Coordinates the processes of a run (`accelerate launch`): the first runs the loop, the others only train."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from freeal_hf.training.config import FreeALConfig
 
-# Annotating may take days, and the others wait for it; if the first process ends, its launcher ends them.
+# The other processes wait for the annotation, which can take days. If the first process ends, the launcher ends them.
 _PATIENCE = timedelta(days=365)
 
 
 class Processes:
-    """The processes that `accelerate launch` or `torchrun` started, or the only one.
+    """The processes of `accelerate launch` or `torchrun`, or the only process.
 
-    Each of them makes one, which waits until all of them have. The files that they need of each other are on a disk
-    that they share.
+    All processes create this object, and wait for each other. They exchange files on a shared disk.
 
     Args:
-        args (`FreeALConfig`): Knows how many there are.
+        args (`FreeALConfig`): The training arguments, which have the number of processes.
     """
 
     def __init__(self, args: "FreeALConfig") -> None:
@@ -26,24 +25,32 @@ class Processes:
         if args.world_size > 1:
             from torch import distributed
 
-            # A group of its own: that of the training lets nobody wait longer than `ddp_timeout`.
+            # Another group than that of the training, in which no process waits longer than `ddp_timeout`.
             self._group = distributed.new_group(backend="gloo", timeout=_PATIENCE)
 
     def call(self, number: int) -> None:
-        """Has all other processes train the student of a round, too; said by the first."""
+        """Asks all other processes to train the student of a round. Called by the first process.
+
+        Args:
+            number (`int`): The number of the round.
+        """
         self._broadcast(number)
 
     def dismiss(self) -> None:
-        """Tells all other processes that the run is over; said by the first."""
+        """Tells all other processes that the run has ended. Called by the first process."""
         self._broadcast(None)
 
     def calls(self) -> Iterator[int]:
-        """The rounds whose student the first process wants to train, until it says that the run is over."""
+        """Yields the rounds whose student the first process trains, until the run ends.
+
+        Yields:
+            `int`: The number of a round.
+        """
         while (number := self._broadcast(None)) is not None:
             yield number
 
     def _broadcast(self, message: int | None) -> int | None:
-        """The first process's message, on all."""
+        """Sends the message of the first process to all processes, and returns it."""
         if self._group is None:
             return message
         from torch import distributed

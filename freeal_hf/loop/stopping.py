@@ -1,4 +1,4 @@
-"""When another round is not worth its cost: rules that see the figures of the rounds, and no gold."""
+"""Rules that end the loop when it has converged. They use the metrics of the rounds, but no gold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,25 +12,28 @@ if TYPE_CHECKING:
 
 
 class StoppingRule(Protocol):
-    """Looks at the rounds so far and says whether the loop has converged."""
+    """Decides from the finished rounds whether the loop has converged."""
 
     def __call__(self, rounds: Sequence[Mapping[str, Any]]) -> str | None:
-        """Why no further round is needed, `None` while one is.
+        """Returns why no further round is needed.
 
         Args:
-            rounds (`Sequence[Mapping]`): The records of `metrics.json`, one a round, at least one.
+            rounds (`Sequence[Mapping]`): The records of `metrics.json`, one for each round, at least one.
+
+        Returns:
+            `str` or `None`: The reason; `None` if another round is needed.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LabelChanges:
-    """Stops when a round has changed hardly any final label.
+    """Stops if a round has changed almost no final labels.
 
     Source: classification change (Zhu, Wang and Hovy, COLING 2008), on the final labels of all texts.
 
     Args:
-        at_most (`float`, *optional*, defaults to 0.01): Share of texts whose final label may have changed.
+        at_most (`float`, *optional*, defaults to 0.01): The maximum share of texts whose final label has changed.
     """
 
     at_most: float = 0.01
@@ -45,15 +48,15 @@ class LabelChanges:
 
 @dataclass(frozen=True)
 class NoGain:
-    """Stops when a figure has hardly risen, or has fallen, from one round to the next.
+    """Stops if a metric has almost not increased, or has decreased, since the previous round.
 
-    Two figures serve: `agreement`, how often annotator and student give the same label (in the spirit of Stabilizing
-    Predictions, Bloodgood and Vijay-Shanker, CoNLL 2009, with the annotator in place of the last model), and
-    `estimated_label_accuracy`.
+    It is used for two metrics: `agreement`, the share of texts to which annotator and student give the same label
+    (similar to Stabilizing Predictions, Bloodgood and Vijay-Shanker, CoNLL 2009, with the annotator in place of the
+    last model), and `estimated_label_accuracy`.
 
     Args:
         figure (`str`): A key of the records.
-        at_least (`float`, *optional*, defaults to 0.002): Gain for which one goes on.
+        at_least (`float`, *optional*, defaults to 0.002): The minimum increase for another round.
     """
 
     figure: str
@@ -73,14 +76,20 @@ RULES: dict[str, StoppingRule] = {
     "agreement": NoGain("agreement"),
     "estimated_accuracy": NoGain("estimated_label_accuracy"),
 }
-"""The rules that `LoopConfig.stop_on` names."""
+"""The rules by their name in `LoopConfig.stop_on`."""
 
 
 def stopping_rule(name: str) -> StoppingRule:
-    """The rule of this name; `"never"` is the one that lets all rounds run.
+    """Returns a rule by name.
+
+    Args:
+        name (`str`): A key of `RULES`, or `"never"`, which runs all rounds.
+
+    Returns:
+        `StoppingRule`: The rule.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no such rule.
     """
     if name == "never":
         return lambda rounds: None
@@ -88,7 +97,7 @@ def stopping_rule(name: str) -> StoppingRule:
         raise InputError(f"There is no stopping rule {name!r}; choose never, {', '.join(RULES)}.")
 
     def converged(rounds: Sequence[Mapping[str, Any]]) -> str | None:
-        # A round whose student has not learnt changes no label, which is no sign of convergence.
+        # If the student has not learnt its labels, no label changes, which does not mean convergence.
         has_learnt = all(record.get("student_has_learnt", True) for record in rounds[-2:])
         return RULES[name](rounds) if has_learnt else None
 
@@ -96,15 +105,16 @@ def stopping_rule(name: str) -> StoppingRule:
 
 
 def convergence_figures(labels: "Dataset", previous: "Dataset | None") -> dict[str, float | None]:
-    """What a round's record says of convergence.
+    """Computes the metrics of convergence for the record of a round.
 
     Args:
-        labels (`Dataset`): The round's data set.
-        previous (`Dataset`, *optional*): That of the round before, with the same rows in the same order.
+        labels (`Dataset`): The dataset of the round.
+        previous (`Dataset`, *optional*): The dataset of the previous round, with the same rows in the same order.
 
     Returns:
-        `dict`: `agreement`, the share of the annotator's labels that the student gives too; `changed_labels`, the
-        share of final labels that differ from the round before (`None` where there is nothing to compare).
+        `dict[str, float | None]`: `agreement`, the share of annotator labels that the student also gives, and
+        `changed_labels`, the share of final labels that differ from the previous round (`None` if there is nothing to
+        compare).
     """
     by_annotator, by_student = labels["annotator_label"][:], labels["student_label"][:]
     same = [a == s for a, s in zip(by_annotator, by_student, strict=True) if a != NO_LABEL]

@@ -1,4 +1,4 @@
-"""What a run that we drive shows on the terminal: its progress bars, if any, and none of its raw figures."""
+"""Hides the raw metrics of trainers, and optionally progress bars, in the terminal."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,19 +11,17 @@ from transformers import PrinterCallback, ProgressCallback, Trainer
 
 
 class ProgressBar(ProgressCallback):
-    """The progress bar of transformers without the figures that it writes above itself."""
+    """The progress bar of transformers without the metrics above it."""
 
     def on_log(self, *_: Any, **__: Any) -> None:
         """Writes nothing."""
 
 
 def hide_figures(trainer: Trainer) -> None:
-    """Keeps the figures that a trainer logs off the terminal; the trackers of `report_to` go on receiving them.
-
-    A table in a notebook stays, too.
+    """Hides the metrics that a trainer logs in the terminal. Trackers and notebooks still show them.
 
     Args:
-        trainer (`Trainer`): Before its training.
+        trainer (`Trainer`): The trainer, before its training.
     """
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback) is not None:
@@ -32,9 +30,9 @@ def hide_figures(trainer: Trainer) -> None:
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Hides the progress bars of transformers, datasets and huggingface_hub, and then shows those that were shown."""
+    """Hides the progress bars of transformers, datasets and huggingface_hub in a block."""
     with ExitStack() as shown_again:
-        # Called last: with its own, transformers shows those of huggingface_hub.
+        # Called last, because transformers also shows the bars of huggingface_hub.
         shown_again.callback(
             hub.disable_progress_bars if hub.are_progress_bars_disabled() else hub.enable_progress_bars
         )
