@@ -23,6 +23,7 @@ _PUBLIC = {
     "Batch": "freeal_hf.training.objectives.base",
     "BreakingTies": "freeal_hf.select.uncertainty",
     "Budget": "freeal_hf.annotators.budget",
+    "BudgetConfig": "freeal_hf.config",
     "BudgetExceeded": "freeal_hf.errors",
     "CachedAnswer": "freeal_hf.annotators.cache",
     "Choice": "freeal_hf.annotators.requests",
@@ -127,12 +128,6 @@ _PUBLIC = {
     "select_clean": "freeal_hf.training.selection",
     "select_instances": "freeal_hf.select.pool",
     "task_from_dict": "freeal_hf.tasks",
-    "HumanTable": "freeal_hf.data.human_labels",
-    "Measure": "freeal_hf.kinds.base",
-    "PredictionOptions": "freeal_hf.prediction.predictor",
-    "Predictor": "freeal_hf.prediction.predictor",
-    "LabelAudit": "freeal_hf.loop.audit",
-    "PeopleAudit": "freeal_hf.loop.audit",
 }
 
 _RENAMED = {"TextGenerationAnnotator": "TGIAnnotator"}
@@ -169,6 +164,7 @@ if TYPE_CHECKING:
     from freeal_hf.annotators.requests import PaidAnswer as PaidAnswer
     from freeal_hf.annotators.tgi import TGIAnnotator as TGIAnnotator
     from freeal_hf.config import AnnotatorConfig as AnnotatorConfig
+    from freeal_hf.config import BudgetConfig as BudgetConfig
     from freeal_hf.config import DataConfig as DataConfig
     from freeal_hf.config import EngineConfig as EngineConfig
     from freeal_hf.config import HubConfig as HubConfig

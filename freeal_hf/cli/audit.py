@@ -1,9 +1,11 @@
 """The command `audit`: a person checks a random sample of the labels of a run."""
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from freeal_hf.cli.command import Command
+from freeal_hf.config import option, section
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import LABELS, METRICS, REPORT, RunFolder
 
@@ -15,36 +17,24 @@ if TYPE_CHECKING:
 FEW_TEXTS = 50
 
 
-def add_audit(commands: Any) -> None:
-    """Adds the command `audit` to the parser."""
-    audit = commands.add_parser(
-        "audit",
-        help="check a random sample of the labels of a run",
-        description="Draws a random sample of texts for a person to label, and computes the accuracy of the final "
-        "labels with an interval, and precision and recall of each label. Run it once to draw the sample, fill in "
-        "RUN_DIR/audit.csv (or use --terminal), and run it again. The answers are also human labels for a further "
-        "round.",
-        allow_abbrev=False,
-    )
-    audit.add_argument("run_dir", metavar="RUN_DIR", help="OUTPUT_DIR of freeal-hf run")
-    audit.add_argument("--n", type=int, default=100, metavar="N", help="number of texts to draw (default: 100)")
-    audit.add_argument("--seed", type=int, default=0, metavar="X", help="random seed (default: 0)")
-    audit.add_argument("--terminal", action="store_true", help="answer in the terminal, not in the file")
-    audit.add_argument("--new", action="store_true", help="draw a new sample, and delete the old one and its answers")
-    audit.add_argument(
-        "--second-annotator",
-        metavar="FILE",
+@dataclass
+class AuditOptions:
+    """What is audited."""
+
+    run_dir: str = option(positional=True, help="OUTPUT_DIR of freeal-hf run", metavar="RUN_DIR")
+    n: int = option(100, help="number of texts to draw", metavar="N")
+    seed: int = option(0, help="random seed", metavar="X")
+    terminal: bool = option(False, action="store_true", help="answer in the terminal, not in the file")
+    new: bool = option(False, action="store_true", help="draw a new sample, and delete the old one and its answers")
+    second_annotator: str | None = option(
         help="a copy of audit.csv with the answers of a second person: computes the agreement of the two people, and "
         "whether the annotator can replace one of them (alt-test)",
+        metavar="FILE",
     )
 
 
-def audit(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Runs the command `audit`.
-
-    Raises:
-        InputError: If the folder is not that of a run with labels, or the answers cannot be used.
-    """
+def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
+    options = section(AuditOptions, given)
     from freeal_hf.hub.facts import task_of
     from freeal_hf.kinds.registry import kind_of
     from freeal_hf.loop.audit import draw_audit, note_audit, score_audit
@@ -156,3 +146,14 @@ def _answer(names: Sequence[str]) -> str | None:
         if said.isdecimal() and 1 <= int(said) <= len(names):
             return names[int(said) - 1]
         print(f"{said!r} is not a label; enter a number from 1 to {len(names)} or a name.")
+
+
+AUDIT = Command(
+    "audit",
+    help="check a random sample of the labels of a run",
+    description="Draws a random sample of texts for a person to label, and computes the accuracy of the final labels "
+    "with an interval, and precision and recall of each label. Run it once to draw the sample, fill in "
+    "RUN_DIR/audit.csv (or use --terminal), and run it again. The answers are also human labels for a further round.",
+    run=_audit,
+    groups={"": [AuditOptions]},
+)

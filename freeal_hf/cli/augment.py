@@ -1,72 +1,63 @@
 """The command `augment`: adds a second view of each text, which the consistency loss of the student uses."""
 
-import argparse
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.cli.options import add_options, data_source, quiet_libraries, reading
-from freeal_hf.config import ReadingConfig
+from freeal_hf.cli.command import Command
+from freeal_hf.cli.options import data_source, output_beside, quiet_libraries, reading
+from freeal_hf.config import ReadingConfig, option, section
 from freeal_hf.errors import InputError
 
 if TYPE_CHECKING:
     from freeal_hf.training.augmentation import Augmenter
 
 _TRANSLATOR = "Helsinki-NLP/opus-mt-{}-{}"
-_MASKED_MODEL = "distilroberta-base"
 
 
-def add_augment(commands: Any) -> None:
-    """Adds the command `augment`."""
-    augment = commands.add_parser(
-        "augment",
-        help="add a second view of each text (back-translation)",
-        description="Copies a table and adds the column augmented_text, which `freeal-hf run` uses. If it is stopped, "
-        "the same command continues.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    augment.add_argument("--output", required=True, metavar="FILE", help="CSV file to write")
-    augment.add_argument(
-        "--method",
-        choices=["back-translation", "masked-lm", "token-dropout"],
-        default="back-translation",
-        help="method (default: back-translation)",
-    )
-    translation = augment.add_argument_group("back-translation")
-    translation.add_argument("--via", default="fr", metavar="LANG", help="intermediate language (default: fr)")
-    translation.add_argument(
-        "--source-language", default="en", metavar="LANG", help="language of the texts (default: en)"
-    )
-    pair = _TRANSLATOR.format("en", "fr")
-    translation.add_argument("--forward-model", metavar="M", help=f"model for the language --via (default: {pair})")
-    translation.add_argument("--backward-model", metavar="M", help="model for the way back (default: its counterpart)")
-    translation.add_argument("--num-beams", type=int, default=1, metavar="N", help="number of beams (default: 1)")
-    other = augment.add_argument_group("masked-lm and token-dropout")
-    other.add_argument("--model", default=_MASKED_MODEL, metavar="M", help=f"masked LM (default: {_MASKED_MODEL})")
-    other.add_argument(
-        "--share", type=float, default=0.15, metavar="X", help="share of tokens to change (default: 0.15)"
-    )
-    other.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
-    speed = augment.add_argument_group("speed")
-    speed.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts in a batch (default: 32)")
-    speed.add_argument(
-        "--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="precision (auto: bfloat16 on a GPU)"
-    )
-    add_options(augment.add_argument_group("data"), ReadingConfig)
+@dataclass
+class AugmentOptions:
+    """What `augment` writes."""
+
+    output: str = option(required=True, help="CSV file to write", metavar="FILE")
+    method: str = option("back-translation", help="method", choices=("back-translation", "masked-lm", "token-dropout"))
 
 
-def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Runs the command.
+@dataclass
+class TranslationOptions:
+    """How views are made by translation."""
 
-    Raises:
-        InputError: If the data or a model cannot be used, or the output cannot be written.
-    """
-    values = vars(options)
-    source, output = data_source(values), Path(values["output"])
-    if Path(str(source)).is_file() and output.exists() and output.samefile(str(source)):
-        raise InputError(f"--output {str(output)!r} is the file of the texts and would be overwritten; give another.")
+    via: str = option("fr", help="intermediate language", metavar="LANG")
+    source_language: str = option("en", help="language of the texts", metavar="LANG")
+    forward_model: str | None = option(
+        help="model for the language --via", none=_TRANSLATOR.format("en", "fr"), metavar="M"
+    )
+    backward_model: str | None = option(help="model for the way back", none="its counterpart", metavar="M")
+    num_beams: int = option(1, help="number of beams", metavar="N")
+
+
+@dataclass
+class SubstitutionOptions:
+    """How views are made by changing tokens."""
+
+    model: str = option("distilroberta-base", help="masked LM", metavar="M")
+    share: float = option(0.15, help="share of tokens to change", metavar="X")
+    seed: int = option(0, help="random seed", metavar="N")
+
+
+@dataclass
+class SpeedOptions:
+    """How fast views are made."""
+
+    batch_size: int = option(32, help="texts in a batch", metavar="N")
+    dtype: str = option("auto", help="precision, auto: bfloat16 on a GPU", choices=("auto", "float32", "bfloat16"))
+
+
+def _augment(given: dict[str, Any], _: Sequence[str]) -> None:
+    config = section(ReadingConfig, given)
+    source, output = data_source(config), output_beside(config, section(AugmentOptions, given).output)
     quiet_libraries()
     from tqdm.auto import tqdm
 
@@ -76,7 +67,7 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
     from freeal_hf.data.texts import is_usable, read_data
     from freeal_hf.training.augmentation import augment as augment_texts
 
-    columns = reading(values)
+    columns = reading(config)
     data = read_data(source, **columns)
     del columns["text_columns"]
     columns.pop("id_column", None)
@@ -90,7 +81,11 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tqdm(total=len(set(texts)), desc="augmenting", disable=None) as bar:
             found = augment_texts(
-                texts, _augmenter(values), batch_size=values["batch_size"], journal=journal, progress=bar.update
+                texts,
+                _augmenter(given),
+                batch_size=section(SpeedOptions, given).batch_size,
+                journal=journal,
+                progress=bar.update,
             )
         views = [""] * len(data)
         for row, view in zip(usable, found.views, strict=True):
@@ -109,17 +104,35 @@ def augment(options: argparse.Namespace, _: Sequence[str]) -> None:
     print(f"{found}: {output}")
 
 
-def _augmenter(values: dict[str, Any]) -> "Augmenter":
+def _augmenter(given: dict[str, Any]) -> "Augmenter":
     from freeal_hf.training.augmentation import BackTranslation, MaskedSubstitution, TokenDropout
 
-    if values["method"] == "token-dropout":
-        return TokenDropout(share=values["share"], seed=values["seed"])
-    if values["method"] == "masked-lm":
-        return MaskedSubstitution(values["model"], share=values["share"], seed=values["seed"], dtype=values["dtype"])
-    here, there = values["source_language"], values["via"]
+    method, dtype = section(AugmentOptions, given).method, section(SpeedOptions, given).dtype
+    change, translate = section(SubstitutionOptions, given), section(TranslationOptions, given)
+    if method == "token-dropout":
+        return TokenDropout(share=change.share, seed=change.seed)
+    if method == "masked-lm":
+        return MaskedSubstitution(change.model, share=change.share, seed=change.seed, dtype=dtype)
+    here, there = translate.source_language, translate.via
     return BackTranslation(
-        values.get("forward_model", _TRANSLATOR.format(here, there)),
-        values.get("backward_model", _TRANSLATOR.format(there, here)),
-        num_beams=values["num_beams"],
-        dtype=values["dtype"],
+        translate.forward_model or _TRANSLATOR.format(here, there),
+        translate.backward_model or _TRANSLATOR.format(there, here),
+        num_beams=translate.num_beams,
+        dtype=dtype,
     )
+
+
+AUGMENT = Command(
+    "augment",
+    help="add a second view of each text (back-translation)",
+    description="Copies a table and adds the column augmented_text, which `freeal-hf run` uses. If it is stopped, "
+    "the same command continues.",
+    run=_augment,
+    groups={
+        "": [AugmentOptions],
+        "back-translation": [TranslationOptions],
+        "masked-lm and token-dropout": [SubstitutionOptions],
+        "speed": [SpeedOptions],
+        "data": [ReadingConfig],
+    },
+)

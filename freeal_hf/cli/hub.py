@@ -1,13 +1,13 @@
-"""The commands and options for the Hub: `push`, `pull`, `run --push-to-hub` and `run --resume-from`."""
+"""The commands for the Hub, `push` and `pull`, and what `run --resume-from` reads from it."""
 
-import argparse
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.cli.options import add_options
-from freeal_hf.config import NOTED, HubConfig, section
+from freeal_hf.cli.command import Command
+from freeal_hf.config import NOTED, HubConfig, RepositoryConfig, option, section
 from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT, RunFolder
@@ -18,75 +18,50 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def add_hub_options(group: Any) -> None:
-    """Adds the options that `run` and `push` have in common.
+@dataclass
+class PushOptions:
+    """What is pushed."""
 
-    Args:
-        group (`Any`): The argument group of a parser.
-    """
-    group.add_argument("--hub-model-id", metavar="ID", help="model repository (default: USER/FOLDER-student)")
-    add_options(group, HubConfig)
-    group.add_argument(
-        "--hub-public",
-        dest="hub_private_repo",
-        action="store_false",
-        help="make new repositories public (default: private)",
-    )
+    run_dir: str = option(positional=True, help="folder of the run", metavar="RUN_DIR")
 
 
-def add_push(commands: Any) -> None:
-    """Adds the command `push`."""
-    push = commands.add_parser(
-        "push",
-        help="push the rounds of a run to the Hub",
-        description="Pushes all finished rounds that are not on the Hub yet. It can be repeated.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    push.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
-    add_hub_options(push)
+@dataclass
+class PullOptions:
+    """What is pulled."""
+
+    repo: str = option(positional=True, help="dataset repository of the run", metavar="REPO")
+    revision: str | None = option(help="round to pull, such as round-1", none="the newest", metavar="TAG")
+    output_dir: str | None = option(help="folder to create", none="runs/NAME", metavar="DIR")
 
 
-def add_pull(commands: Any) -> None:
-    """Adds the command `pull`."""
-    pull = commands.add_parser(
-        "pull",
-        help="download a round from the Hub",
-        description="Creates the folder of a run from its dataset repository on the Hub, with labels and student.",
-        allow_abbrev=False,
-    )
-    pull.add_argument("repo", metavar="REPO", help="dataset repository of the run")
-    pull.add_argument("--revision", metavar="TAG", help="round to pull, such as round-1 (default: the newest)")
-    pull.add_argument("--output-dir", metavar="DIR", help="folder to create (default: runs/NAME)")
-
-
-def push(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Runs the command `push`."""
+def _push(given: dict[str, Any], _: Sequence[str]) -> None:
     import datasets
 
     from freeal_hf.hub.files import read_config
     from freeal_hf.hub.push import prepare_push, push_rounds
 
     datasets.disable_progress_bars()
-    folder = RunFolder(options.run_dir)
+    run_dir = section(PushOptions, given).run_dir
+    folder = RunFolder(run_dir)
     if not (folder / "config.yaml").is_file():
-        raise InputError(f"{options.run_dir!r} is not the folder of a run; give OUTPUT_DIR of freeal-hf run.")
-    values = {**read_config(folder), **vars(options)}
+        raise InputError(f"{run_dir!r} is not the folder of a run; give OUTPUT_DIR of freeal-hf run.")
+    values = {**read_config(folder), **given}
+    student = section(RepositoryConfig, values)
     target = prepare_push(
         folder,
         section(HubConfig, values),
-        model_id=values.get("hub_model_id"),
-        private=values.get("hub_private_repo") is not False,
+        model_id=student.hub_model_id,
+        private=student.hub_private_repo is not False,
     )
     print("On the Hub:", *push_rounds(folder, target), sep="\n  ")
 
 
-def pull(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Runs the command `pull`."""
+def _pull(given: dict[str, Any], _: Sequence[str]) -> None:
     from freeal_hf.hub.pull import pull_run
     from freeal_hf.loop.results import load_result
     from freeal_hf.reporting.report import summary
 
+    options = section(PullOptions, given)
     folder = pull_run(options.repo, options.output_dir or default_folder(options.repo), revision=options.revision)
     result = load_result(folder.path)
     print(f"{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
@@ -131,8 +106,21 @@ def default_folder(repo: str) -> str:
 
     Args:
         repo (`str`): The dataset repository.
-
-    Returns:
-        `str`: The folder.
     """
     return str(Path("runs") / repo.split("/")[-1])
+
+
+PUSH = Command(
+    "push",
+    help="push the rounds of a run to the Hub",
+    description="Pushes all finished rounds that are not on the Hub yet. It can be repeated.",
+    run=_push,
+    groups={"": [PushOptions, RepositoryConfig, HubConfig]},
+)
+PULL = Command(
+    "pull",
+    help="download a round from the Hub",
+    description="Creates the folder of a run from its dataset repository on the Hub, with labels and student.",
+    run=_pull,
+    groups={"": [PullOptions]},
+)

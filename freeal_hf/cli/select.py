@@ -1,14 +1,14 @@
 """The command `select`: chooses the texts that a person labels first."""
 
-import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from freeal_hf.cli.command import Command
 from freeal_hf.cli.options import (
-    add_options,
     annotator_options,
     data_source,
     human_reading,
@@ -17,7 +17,7 @@ from freeal_hf.cli.options import (
     reading,
     task_of,
 )
-from freeal_hf.config import HumanReadingConfig, ReadingConfig, TaskConfig
+from freeal_hf.config import BudgetConfig, HumanReadingConfig, LabelsConfig, ReadingConfig, TaskConfig, option, section
 from freeal_hf.data.counting import counted
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.spreadsheets import harmless
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from freeal_hf.annotators.budget import Ledger
     from freeal_hf.select.pool import Pool, Strategy
+
+Recap = Literal["none", "texts", "ids"]
 
 STRATEGIES = (
     "llm",
@@ -46,60 +48,42 @@ STRATEGIES = (
 """The strategies by their names on the command line."""
 
 
-def add_select(commands: Any) -> None:
-    """Adds the command `select`."""
-    select = commands.add_parser(
-        "select",
-        help="choose the texts that a person labels first",
-        description="Chooses texts for a person to label, and writes them with an empty column `label`. Use the "
-        "completed file as --human-labels of `freeal-hf run`, or as --labelled of the next choice.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    select.add_argument("--budget", type=int, required=True, metavar="N", help="number of texts to choose")
-    select.add_argument("--output", required=True, metavar="FILE", help="CSV file to write")
-    select.add_argument(
-        "--strategy",
+@dataclass
+class SelectOptions:
+    """What is selected."""
+
+    budget: int = option(required=True, help="number of texts to choose", metavar="N")
+    output: str = option(required=True, help="CSV file to write", metavar="FILE")
+    strategy: str = option(
+        "llm",
         choices=STRATEGIES,
-        default="llm",
         metavar="NAME",
-        help=f"{', '.join(STRATEGIES)} (default: llm). Those from entropy to contrastive need --labelled.",
+        help=f"{', '.join(STRATEGIES)}. Those from entropy to contrastive need --labelled.",
     )
-    select.add_argument("--labelled", metavar="FILE", help="existing human labels: columns id or text, and label")
-    add_options(select, HumanReadingConfig)
-    select.add_argument("--student", default=EMBEDDED_MODEL, metavar="MODEL", help="encoder for the texts")
-    select.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
-    add_options(select.add_argument_group("data"), ReadingConfig)
-    add_options(select.add_argument_group("task (for llm, and with --labelled)"), TaskConfig, without=["instructions"])
-    llm = select.add_argument_group("llm (ActiveLLM)")
-    llm.add_argument("--annotator", metavar="SPEC", help="endpoint:..., tgi:... or local:..., as in `run`")
-    llm.add_argument("--annotator-option", action="append", metavar="NAME=VALUE", help="as in `run`, repeatable")
-    llm.add_argument("--guidelines", metavar="FILE", help="text file with the annotation guidelines")
-    llm.add_argument("--texts-per-prompt", type=int, default=100, metavar="N", help="texts in a prompt (100)")
-    llm.add_argument("--picks-per-prompt", type=int, default=32, metavar="N", help="maximum number to choose (32)")
-    llm.add_argument("--advice", action="store_true", default=False, help="describe which texts are worth labelling")
-    llm.add_argument("--no-explanation", action="store_true", default=False, help="ask for no explanation")
-    llm.add_argument(
-        "--recap",
-        choices=["none", "texts", "ids"],
-        default="texts",
-        help="content of later prompts about earlier choices (default: texts)",
+    labelled: str | None = option(help="existing human labels: columns id or text, and label", metavar="FILE")
+    student: str = option(EMBEDDED_MODEL, help="encoder for the texts", metavar="MODEL")
+    seed: int = option(0, help="random seed", metavar="N")
+
+
+@dataclass
+class PromptOptions:
+    """How a language model selects."""
+
+    annotator: str | None = option(help="endpoint:..., tgi:... or local:..., as in `run`", metavar="SPEC")
+    annotator_option: list[str] = option([], action="append", help="as in `run`, repeatable", metavar="NAME=VALUE")
+    guidelines: str | None = option(help="text file with the annotation guidelines", metavar="FILE")
+    texts_per_prompt: int = option(100, help="texts in a prompt", metavar="N")
+    picks_per_prompt: int = option(32, help="maximum number to choose", metavar="N")
+    advice: bool = option(False, action="store_true", help="describe which texts are worth labelling")
+    no_explanation: bool = option(False, action="store_true", help="ask for no explanation")
+    recap: Recap = option(
+        "texts", choices=("none", "texts", "ids"), help="content of later prompts about earlier choices"
     )
-    llm.add_argument("--max-cost", type=float, metavar="X", help="maximum cost in dollars")
-    llm.add_argument("--max-tokens", type=int, metavar="N", help="maximum number of tokens")
-    llm.add_argument("--prices", metavar="FILE", help="YAML file with prices of models for a million tokens")
 
 
-def select(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Runs the command.
-
-    Raises:
-        InputError: If an option or the data cannot be used, or the output cannot be written or exists.
-        AnnotatorError: If the language model cannot be called.
-        BudgetExceeded: If the next prompt could exceed --max-cost or --max-tokens. All answers are kept.
-    """
-    values = vars(options)
-    source, output = data_source(values), Path(values["output"])
+def _select(given: dict[str, Any], _: Sequence[str]) -> None:
+    options, data = section(SelectOptions, given), section(ReadingConfig, given)
+    source, output = data_source(data), Path(options.output)
     if output.exists():
         raise InputError(f"{str(output)!r} exists and may have labels of a person; give another file.")
     quiet_libraries()
@@ -108,18 +92,20 @@ def select(options: argparse.Namespace, _: Sequence[str]) -> None:
     from freeal_hf.select.pool import check_budget, select_instances
     from freeal_hf.select.student import described_pool
 
-    task = task_of(values) if values["strategy"] == "llm" or "labelled" in values else None
+    needs_task = options.strategy == "llm" or options.labelled is not None
+    task = task_of(section(TaskConfig, given)) if needs_task else None
     if task is not None:
         kind_of(task).check_can_select()
-    pool, ids = _pool(read_data(source, **reading(values)), values, task)
-    check_budget(pool, values["budget"])
+    columns = reading(data)
+    pool, ids = _pool(read_data(source, **columns), columns["text_columns"], given, task)
+    check_budget(pool, options.budget)
     with ExitStack() as stack:
         output.parent.mkdir(parents=True, exist_ok=True)
-        strategy = _strategy(values, task, output, stack)
-        pool = described_pool(pool, strategy, task, student=values["student"], seed=values["seed"])
-        chosen = select_instances(strategy, pool, values["budget"], seed=values["seed"])
+        strategy = _strategy(given, task, output, stack)
+        pool = described_pool(pool, strategy, task, student=options.student, seed=options.seed)
+        chosen = select_instances(strategy, pool, options.budget, seed=options.seed)
     rows = [
-        [ids[item.index], pool.texts[item.index], "", "random" if item.is_filler else values["strategy"]]
+        [ids[item.index], pool.texts[item.index], "", "random" if item.is_filler else options.strategy]
         for item in chosen
     ]
     try:
@@ -137,7 +123,9 @@ def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
         writer.writerows(map(harmless, row) for row in rows)
 
 
-def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tuple["Pool", list[str]]:
+def _pool(
+    data: "Dataset", text_columns: Sequence[str], given: Mapping[str, Any], task: Task | None
+) -> tuple["Pool", list[str]]:
     """Returns the distinct usable texts with their human labels, and their ids."""
     from freeal_hf.kinds.human_labels import read_human_labels
     from freeal_hf.kinds.registry import kind_of
@@ -145,14 +133,15 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
     from freeal_hf.select.pool import Pool
 
     corpus = distinct_texts(data)
-    if task is not None and "labelled" in values:
+    labelled, human = section(SelectOptions, given).labelled, section(HumanReadingConfig, given)
+    if task is not None and labelled is not None:
         with options_of("human"):
             said = read_human_labels(
-                values["labelled"],
+                labelled,
                 task,
-                text_columns=reading(values)["text_columns"],
-                allow_new_texts=bool(values.get("allow_new_texts")),
-                **human_reading(values),
+                text_columns=text_columns,
+                allow_new_texts=human.allow_new_texts,
+                **human_reading(human),
             )
         corpus = kind_of(task).with_human_labels(corpus, data, said)
         matched, others = corpus.human_rows
@@ -160,10 +149,11 @@ def _pool(data: "Dataset", values: Mapping[str, Any], task: Task | None) -> tupl
     return Pool(list(corpus.texts), corpus.human), list(corpus.ids)
 
 
-def _strategy(values: Mapping[str, Any], task: Task | None, output: Path, stack: ExitStack) -> "Strategy":
-    if values["strategy"] == "llm":
+def _strategy(given: Mapping[str, Any], task: Task | None, output: Path, stack: ExitStack) -> "Strategy":
+    name = section(SelectOptions, given).strategy
+    if name == "llm":
         assert task is not None
-        return _llm(values, task, output, stack)
+        return _llm(given, task, output, stack)
     from freeal_hf.select import diversity, uncertainty
 
     simple: dict[str, type] = {
@@ -177,11 +167,11 @@ def _strategy(values: Mapping[str, Any], task: Task | None, output: Path, stack:
         "contrastive": diversity.ContrastiveActiveLearning,
         "discriminative": diversity.DiscriminativeActiveLearning,
     }
-    strategy: Strategy = simple[values["strategy"]]()
+    strategy: Strategy = simple[name]()
     return strategy
 
 
-def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) -> "Strategy":
+def _llm(given: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) -> "Strategy":
     from freeal_hf.annotators.budget import Budget, Ledger
     from freeal_hf.annotators.cache import AnswerCache
     from freeal_hf.annotators.driver import session
@@ -189,22 +179,23 @@ def _llm(values: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) 
     from freeal_hf.annotators.registry import build_annotator
     from freeal_hf.select.llm import LLMSelection
 
-    if "annotator" not in values:
+    options, budget = section(PromptOptions, given), section(BudgetConfig, given)
+    if options.annotator is None:
         raise InputError("The strategy llm needs a language model: give one with --annotator endpoint:MODEL.")
-    annotator: Any = build_annotator(values["annotator"], options=annotator_options(values))
-    ledger = Ledger(price=price_of(annotator, load_prices(values["prices"]) if "prices" in values else None))
+    annotator: Any = build_annotator(options.annotator, options=annotator_options(given))
+    ledger = Ledger(price=price_of(annotator, load_prices(budget.prices) if budget.prices else None))
     strategy = LLMSelection(
         annotator,
         task,
-        guidelines=_guidelines(values.get("guidelines")),
-        texts_per_prompt=values["texts_per_prompt"],
-        picks_per_prompt=values["picks_per_prompt"],
-        with_advice=values["advice"],
-        with_explanation=not values["no_explanation"],
-        recap=values["recap"],
+        guidelines=_guidelines(options.guidelines),
+        texts_per_prompt=options.texts_per_prompt,
+        picks_per_prompt=options.picks_per_prompt,
+        with_advice=options.advice,
+        with_explanation=not options.no_explanation,
+        recap=options.recap,
         cache=stack.enter_context(AnswerCache(output.with_name(f"{output.name}.cache.sqlite"))),
         ledger=ledger,
-        spending=Budget(max_cost=values.get("max_cost"), max_tokens=values.get("max_tokens")),
+        spending=Budget(max_cost=budget.max_cost, max_tokens=budget.max_tokens),
     )
     stack.enter_context(session(annotator))
     stack.callback(_print_costs, ledger)
@@ -227,3 +218,18 @@ def _guidelines(path: str | None) -> str:
         raise InputError(f"The guidelines {path!r} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The guidelines {path!r} are not UTF-8 text; save them as UTF-8.") from error
+
+
+SELECT = Command(
+    "select",
+    help="choose the texts that a person labels first",
+    description="Chooses texts for a person to label, and writes them with an empty column `label`. Use the completed "
+    "file as --human-labels of `freeal-hf run`, or as --labelled of the next choice.",
+    run=_select,
+    groups={
+        "": [SelectOptions, HumanReadingConfig],
+        "data": [ReadingConfig],
+        "task (for llm, and with --labelled)": [LabelsConfig],
+        "llm (ActiveLLM)": [PromptOptions, BudgetConfig],
+    },
+)

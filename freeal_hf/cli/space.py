@@ -1,39 +1,36 @@
 """The command `space`: starts the web app on this machine, or uploads it to the Hub. It never imports the web app."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
 import freeal_hf
+from freeal_hf.cli.command import Command
+from freeal_hf.config import option, section
 from freeal_hf.errors import InputError
 
 _FILES = ("README.md", "app.py", "requirements.txt")
 _PINNED = "freeal-hf"
 
 
-def add_space(commands: Any) -> None:
-    """Adds the command `space`."""
-    space = commands.add_parser(
-        "space",
-        help="start the web app on this machine, or upload it to the Hub as a Space",
-        description="Starts the web app on this machine. `freeal-hf space deploy USER/NAME` uploads it to the Hub.",
-        epilog="Environment variables set limits and other settings: see space/README.md.",
-        allow_abbrev=False,
+@dataclass
+class SpaceOptions:
+    """Where the Space is started."""
+
+    action: str | None = option(
+        positional=True, nargs="?", choices=("deploy",), help="create or update the Space on the Hub"
     )
-    space.add_argument("action", nargs="?", choices=["deploy"], help="create or update the Space on the Hub")
-    space.add_argument("repo", nargs="?", metavar="USER/NAME", help="the Space on the Hub")
-    space.add_argument(
-        "--port", type=int, metavar="N", help="port on this machine (default: the first free port from 7860)"
-    )
-    space.add_argument("--public", action="store_true", help="make a new Space public (default: private)")
+    repo: str | None = option(positional=True, nargs="?", help="the Space on the Hub", metavar="USER/NAME")
+    port: int | None = option(help="port on this machine", none="the first free port from 7860", metavar="N")
+    public: bool = option(False, action="store_true", help="make a new Space public (default: private)")
 
 
-def space(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Runs the command `space`."""
+def _space(given: dict[str, Any], _: Sequence[str]) -> None:
+    options = section(SpaceOptions, given)
     if options.action == "deploy":
         _deploy(options.repo, private=not options.public)
         return
@@ -51,11 +48,7 @@ def space(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 
 def space_files() -> dict[str, bytes]:
-    """Returns the files of a Space on the Hub, with requirements pinned to this version.
-
-    Returns:
-        `dict[str, bytes]`: The content by path.
-    """
+    """Returns the files of a Space on the Hub by path, with requirements pinned to this version."""
     folder = files("freeal_hf.space_app")
     found = {name: folder.joinpath(name).read_bytes() for name in _FILES}
     lines = found["requirements.txt"].decode().splitlines()
@@ -89,3 +82,13 @@ def _deploy(repo: str | None, *, private: bool) -> None:
         "  variables           FREEAL_SPACE_MAX_ROWS and others: see its README.md\n"
         "  secrets             none is needed: visitors use their own login"
     )
+
+
+SPACE = Command(
+    "space",
+    help="start the web app on this machine, or upload it to the Hub as a Space",
+    description="Starts the web app on this machine. `freeal-hf space deploy USER/NAME` uploads it to the Hub.",
+    epilog="Environment variables set limits and other settings: see space/README.md.",
+    run=_space,
+    groups={"": [SpaceOptions]},
+)

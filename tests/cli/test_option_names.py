@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from freeal_hf.cli.main import _parser, _training_parser
+from freeal_hf.cli.main import _parser
+from freeal_hf.cli.training import training_parser
 from freeal_hf.config import OPTIONS
 
 NAMES = {
@@ -63,7 +64,7 @@ def test_only_options_that_were_given_count():
 
 
 def test_training_arguments_are_options_and_no_option_is_declared_twice():
-    training = {action.dest for action in _training_parser()._actions}
+    training = {action.dest for action in training_parser()._actions}
     assert {"learning_rate", "objective", "max_length", "hub_model_id"} <= training
     assert not training & set(OPTIONS)
 

@@ -5,6 +5,7 @@ import pytest
 from freeal_hf.annotators.registry import columns_of, split_specs
 from freeal_hf.cli.main import main
 from freeal_hf.cli.options import reading, task_of
+from freeal_hf.config import ReadingConfig, TaskConfig
 
 QUESTION = "What did you like, and why?"
 
@@ -30,16 +31,16 @@ def data(tmp_path):
     ],
 )
 def test_a_column_that_exists_is_taken_before_a_name_is_split_at_commas(given, expected, data):
-    assert reading({"data": str(data), "text_columns": given})["text_columns"] == expected
+    assert reading(ReadingConfig(str(data), given))["text_columns"] == expected
 
 
 def test_columns_that_a_run_recorded_are_taken_as_they_are():
-    values = {"data": "no such.csv", "text_columns": [QUESTION]}
-    assert reading(values, is_read=False)["text_columns"] == [QUESTION]
+    config = ReadingConfig("no such.csv", [QUESTION])
+    assert reading(config, is_read=False)["text_columns"] == [QUESTION]
 
 
 def test_names_without_commas_need_no_look_at_the_data():
-    assert reading({"data": "no such.csv", "text_columns": "text"})["text_columns"] == ["text"]
+    assert reading(ReadingConfig("no such.csv", "text"))["text_columns"] == ["text"]
 
 
 def test_a_column_annotator_may_have_a_name_with_commas():
@@ -103,7 +104,7 @@ def test_the_split_of_the_test_data_may_be_another(tmp_path):
 
 
 def test_instructions_are_added_to_those_of_the_task():
-    values = {"task": {"labels": ["a1", "b1"], "description": "Which?", "instructions": ["Choose."]}}
-    assert task_of({**values, "instructions": ["Decide."]}).instructions == ("Choose.", "Decide.")
-    given = {"labels": "a1,b1", "description": "Which?", "instructions": ["Decide, please."]}
+    task = {"labels": ["a1", "b1"], "description": "Which?", "instructions": ["Choose."]}
+    assert task_of(TaskConfig(task, instructions=["Decide."])).instructions == ("Choose.", "Decide.")
+    given = TaskConfig(labels="a1,b1", description="Which?", instructions=["Decide, please."])
     assert task_of(given).instructions == ("Decide, please.",)

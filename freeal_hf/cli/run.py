@@ -1,0 +1,227 @@
+"""The commands `run` and `demo`: label texts and train a student."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freeal_hf.cli.command import Command
+from freeal_hf.cli.ending import BUDGET_SPENT, FINISHED, End, record_end
+from freeal_hf.cli.hub import resumed
+from freeal_hf.cli.options import (
+    annotator_options,
+    data_source,
+    human_reading,
+    options_of,
+    quiet_libraries,
+    reading,
+    task_of,
+    test_reading,
+)
+from freeal_hf.cli.training import TrainingHelp, check_training, parse_training
+from freeal_hf.config import (
+    DEFAULT_OUTPUT_DIR,
+    NOTED,
+    SECTIONS,
+    HubConfig,
+    OutputConfig,
+    PushConfig,
+    RunConfig,
+    option,
+    read_options,
+    section,
+)
+from freeal_hf.errors import InputError
+from freeal_hf.loop.folder import STUDENT
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_FREE_ANNOTATORS = ("embedding", "column:", "local:")
+_DEMO_MESSAGE = "hi, my blender came with a cracked lid, can you send a new one?"
+
+
+@dataclass
+class TrainingHelpOption:
+    """Asks for the options of the training."""
+
+    help_training: bool = option(False, action=TrainingHelp, help="list the training options of the student")
+
+
+@dataclass
+class ResumeOption:
+    """Which run of the Hub is continued."""
+
+    resume_from: str | None = option(help="continue the run of a dataset on the Hub", metavar="ID")
+
+
+@dataclass
+class RunOptions:
+    """How a run is started. Nothing of it is a part of the configuration."""
+
+    estimate: bool = option(False, action="store_true", help="print an estimate for round 0, and end")
+    resume: bool = option(False, action="store_true", help="continue in the folder, even if options have changed")
+    overwrite: bool = option(False, action="store_true", help="start the run again, and keep only paid answers")
+    end_file: str | None = option(
+        help="JSON file for the end of the run: its state and a message; a killed process does not write it",
+        metavar="PATH",
+    )
+
+
+@dataclass
+class DemoOptions:
+    """Where the demo is written."""
+
+    output_dir: str = option("runs/demo", help="folder of the run", metavar="DIR")
+
+
+def _run(given: dict[str, Any], rest: Sequence[str]) -> None:
+    how = section(RunOptions, given)
+    config = {name: value for name, value in given.items() if name not in vars(how)}
+    if how.end_file is None or os.environ.get("RANK", "0") != "0":
+        _label_and_train(config, rest, how)
+    else:
+        record_end(Path(how.end_file), lambda: _label_and_train(config, rest, how))
+
+
+def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions) -> End:
+    if rest and not rest[0].startswith("-"):
+        # Not a positional argument of the parser, which would take the value of a training option (parsed below).
+        stored = {name: value for name, value in read_options(rest[0]).items() if name not in NOTED}
+        given, rest = {**stored, **given}, rest[1:]
+    if isinstance(given.get("annotator"), list):
+        given["annotator"] = " + ".join(given["annotator"])
+    given["annotator_options"] = annotator_options(given)
+    given.pop("annotator_option", None)
+    dataset: Dataset | None = None
+    test: Dataset | None = None
+    is_pulled = "resume_from" in given
+    if is_pulled:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise InputError(
+                "--resume-from works in one process only: pull the run first (freeal-hf pull), and launch it in its "
+                "folder."
+            )
+        given, dataset, test = resumed(given)
+    config = RunConfig.from_options(given)
+    data_path = data_source(config.data)
+    task = task_of(config.task)
+    check_training(config.training)
+    config.training |= parse_training(rest, RUN.option_names)
+
+    quiet_libraries()
+    from freeal_hf.annotators.registry import columns_of, split_specs
+    from freeal_hf.data.tables import raw_table
+    from freeal_hf.kinds.human_labels import read_human_labels
+    from freeal_hf.kinds.registry import kind_of
+    from freeal_hf.loop.freeal import FreeAL
+    from freeal_hf.reporting.report import summary
+    from freeal_hf.training.config import FreeALConfig
+
+    annotator = str(config.annotators.annotator or "embedding")
+    refiner: Any = config.annotators.refine_annotator
+    columns = reading(config.data, is_read=dataset is None)
+    try:
+        args = FreeALConfig(**{"output_dir": DEFAULT_OUTPUT_DIR, **config.training})
+    except ValueError as error:
+        raise InputError(f"These training options cannot be used: {error}") from error
+    loop_run = FreeAL(
+        task,
+        annotator,
+        config.student.student,
+        args,
+        config.loop,
+        refine_annotator=refiner,
+        annotator_options=config.annotators.annotator_options,
+        hub=config.hub,
+        engine=config.engine,
+        text_columns=columns["text_columns"],
+    )
+    if not loop_run.is_main:
+        if not how.estimate:
+            loop_run.assist()
+        return End(FINISHED)
+    gold = config.data.gold_column
+    specs = split_specs(annotator)
+    original = None
+    if dataset is None:
+        layout = {name: columns[name] for name in ("split", "delimiter", "encoding", "quoting") if name in columns}
+        original = raw_table(data_path, **layout)
+        dataset = kind_of(task).read_rows(
+            data_path,
+            gold_column=gold,
+            augmented_column=config.data.augmented_column,
+            extra_columns=columns_of(filter(None, [annotator, refiner])),
+            **columns,
+        )
+    files = {"text_columns": columns["text_columns"], **human_reading(config.data)}
+    allow_new_texts = config.data.allow_new_texts
+    with options_of("human"):
+        human_labels = read_human_labels(
+            config.data.human_labels or (), task, **files, allow_new_texts=allow_new_texts
+        ) + read_human_labels(config.data.examples or (), task, **files, allow_new_texts=True)
+    if config.data.test_data:
+        options = {**columns, **test_reading(config.data)}
+        with options_of("test"):
+            test = kind_of(task).read_rows(config.data.test_data, gold_column=gold, **options)
+    for which, spec in enumerate(specs):
+        if how.estimate or not spec.startswith(_FREE_ANNOTATORS):
+            of = f" of {spec}" if len(specs) > 1 else ""
+            print(f"Round 0{of} will take about:\n{loop_run.estimate(dataset, which)}\n")
+    if how.estimate:
+        return End(FINISHED)
+    result = loop_run.run(
+        dataset,
+        test,
+        human_labels=human_labels,
+        resume=how.resume or is_pulled,
+        overwrite=how.overwrite,
+        source=config.data,
+        columns=original,
+    )
+    print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+    if result.rounds[-1]["budget_spent"]:
+        return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger budget to continue.")
+    return End(FINISHED)
+
+
+def _demo(given: dict[str, Any], _: Sequence[str]) -> None:
+    options = section(DemoOptions, given)
+    folder = Path(str(files("freeal_hf.demo")))
+    data, task = str(folder / "shop_messages.csv"), str(folder / "task.yaml")
+    chosen = {"data": data, "task": task, "gold_column": "gold", "output_dir": options.output_dir}
+    _run(chosen, [])
+    from freeal_hf.prediction.classifier import Classifier
+
+    classifier = Classifier(Path(options.output_dir) / STUDENT)
+    probabilities = classifier.probabilities([_DEMO_MESSAGE])[0]
+    label = classifier.label_names[probabilities.argmax()]
+    print(f"\nThe trained student predicts {label} ({probabilities.max():.0%}) for {_DEMO_MESSAGE!r}.")
+
+
+RUN = Command(
+    "run",
+    help="label texts and train a student",
+    usage="freeal-hf run [CONFIG.yaml] [options]",
+    description="Labels texts and trains a student, in rounds. If it is stopped, the same command continues.",
+    epilog="All fields of FreeALConfig are also options (--learning-rate 2e-5); see --help-training. CONFIG.yaml can "
+    "have any option, with _ in place of -, with or without the sections of the config.yaml of a run. Options on the "
+    "command line have priority.",
+    run=_run,
+    groups={
+        "": [TrainingHelpOption],
+        **{name: [part] for name, part in SECTIONS.items()},
+        "hub": [PushConfig, HubConfig, ResumeOption],
+        "output": [OutputConfig, RunOptions],
+    },
+)
+DEMO = Command(
+    "demo",
+    help="label the shop messages of the package, offline",
+    description="Runs the complete loop on messages to the customer service of a shop, which are in the package.",
+    epilog="The gold labels were written with the messages and are only used for scores.",
+    run=_demo,
+    groups={"": [DemoOptions]},
+)
