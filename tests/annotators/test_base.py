@@ -483,7 +483,7 @@ def test_what_another_owner_paid_for_costs_nothing(cache: AnswerCache) -> None:
 def test_a_disk_that_fills_up_ends_the_run_with_the_remedy(cache: AnswerCache) -> None:
     cache._connection.execute("PRAGMA max_page_count = 20")
     annotator = LengthAnnotator(lambda *_: Annotation(0, answer="x" * 3000))
-    with pytest.raises(RunError, match=r"full.*make room"):
+    with pytest.raises(RunError, match=r"full.*free space"):
         list(run(annotation_work(annotator, TASK), numbered(200), cache=cache))
 
 
