@@ -98,7 +98,7 @@ def test_words_are_chosen_and_shown_word_by_word(visitor, sentences):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"tokens": ["an", "apple"], "tags": ["O"]}, "row 2, the tags: 1 tags for 2 words"),
+        ({"tokens": ["an", "apple"], "tags": ["O"]}, "row 2, the tags: 1 tag for 2 words"),
         ({"tokens": ["an", "apple"], "tags": ["O", "I-fruit"]}, "not valid BIO"),
         ({"tokens": ["an", "apple"], "tags": "O O"}, "is not a list"),
         ({"tokens": "an apple", "tags": ["O", "O"]}, "is not a list"),
@@ -121,9 +121,9 @@ def test_empty_long_and_repeated_sentences_are_told(visitor, write, space):
     rows = [{"tokens": words, "tags": ["B-fruit"] * len(words)} for words in (["pear"], ["pear"], [], ["plum"] * 200)]
     path = write(*rows)
     problems = read(visitor, path, "tags")[-1]
-    assert "1 row without a word" in problems
+    assert "1 row without words" in problems
     assert "1 text longer than 400 characters" in problems
-    assert "1 row with a text that was there before" in problems
+    assert "1 row with a repeated text" in problems
     run = visitor.bring(path)
     visitor("use_data", run, ["tokens"], "tags")
     *_, last = (space.data_dir / "runs" / run / "texts.jsonl").read_text().splitlines()
