@@ -67,7 +67,7 @@ quality: $(VENV)/.installed ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 DATA ?= ../shared/data
-BENCHMARKS := loop student student_calibration student_speed scale scale_out annotate prompts instance_selection paper labels ner
+BENCHMARKS := loop student student_calibration student_speed scale scale_out annotate prompts instance_selection paper labels audit ner
 
 .PHONY: $(BENCHMARKS:%=bench-%)
 

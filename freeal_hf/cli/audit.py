@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.cli.command import Command
 from freeal_hf.config import option, section
 from freeal_hf.errors import InputError
-from freeal_hf.loop.folder import LABELS, METRICS, REPORT, RunFolder
+from freeal_hf.loop.folder import AUDIT_CSV, LABELS, METRICS, REPORT, RunFolder
 
 if TYPE_CHECKING:
     from freeal_hf.kinds.base import AuditQuestion
     from freeal_hf.labels.audit import Interval
-    from freeal_hf.loop.audit import AuditResult
+    from freeal_hf.loop.audit_figures import AuditResult
 
 FEW_TEXTS = 50
 
@@ -25,7 +25,7 @@ class AuditOptions:
     n: int = option(100, help="number of texts to draw", metavar="N")
     seed: int = option(0, help="random seed", metavar="X")
     terminal: bool = option(False, action="store_true", help="answer in the terminal, not in the file")
-    new: bool = option(False, action="store_true", help="draw a new sample, and delete the old one and its answers")
+    new: bool = option(False, action="store_true", help="draw a new sample; old answers are kept in audit-1.csv")
     second_annotator: str | None = option(
         help="a copy of audit.csv with the answers of a second person: computes the agreement of the two people, and "
         "whether the annotator can replace one of them (alt-test)",
@@ -37,8 +37,7 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
     options = section(AuditOptions, given)
     from freeal_hf.hub.facts import task_of
     from freeal_hf.kinds.registry import kind_of
-    from freeal_hf.loop.audit import draw_audit, note_audit, score_audit
-    from freeal_hf.loop.audit_sheet import AUDIT_CSV
+    from freeal_hf.loop.audit import draw_audit, has_audit, note_audit, score_audit
 
     folder = RunFolder(options.run_dir)
     if not (folder / LABELS).is_file():
@@ -50,7 +49,7 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
         raise InputError(
             "--second-annotator needs a task with one label for each text; here the answers judge the run's labels."
         )
-    if options.new or not sheet.is_file():
+    if options.new or not has_audit(folder):
         draw_audit(folder, task, options.n, seed=options.seed)
         print(f"Fill in the column `label` of {sheet} ({', '.join(names)}), then run this command again.")
     if options.terminal:
@@ -64,7 +63,7 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
     print(described(result, question, names))
     print(f"The result is in {folder / METRICS} and {folder / REPORT}.")
     if question.are_human_labels:
-        print(f"The answers are human labels for a further round: --human-labels {sheet}")
+        print("A further round uses the answers as human labels: run with one round more, and with --audit.")
 
 
 def described(result: "AuditResult", question: "AuditQuestion", names: Sequence[str]) -> str:

@@ -2,24 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+import logging
+from collections.abc import Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.data.files import read_json, write_json
+from freeal_hf.data.files import copy_into, read_json, write_atomically, write_json
 from freeal_hf.data.human_labels import HumanLabel, has_human_label
 from freeal_hf.data.joins import rows_of_ids
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.labels.agreement import AltTest, agreement, alt_test, cohen_kappa
+from freeal_hf.labels.agreement import agreement, alt_test, cohen_kappa
 from freeal_hf.labels.audit import (
-    Interval,
     Sample,
     confusion,
     design_of,
@@ -32,82 +31,23 @@ from freeal_hf.labels.audit import (
     with_certain,
 )
 from freeal_hf.loop import folder as run_folder
-from freeal_hf.loop.audit_sheet import AUDIT_CSV, read_answers, write_sheet
-from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.audit_figures import (
+    ESTIMATES,
+    AuditResult,
+    LabelAudit,
+    PeopleAudit,
+    audit_figures,
+    estimates,
+)
+from freeal_hf.loop.audit_sheet import keep_answers, read_answers, write_sheet
+from freeal_hf.loop.folder import AUDIT_CSV, AUDIT_PLAN, RunFolder
 from freeal_hf.loop.results import publish_figures
 from freeal_hf.tasks import NO_LABEL, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-AUDIT_PLAN = "audit.json"
-_ESTIMATES = (
-    "estimated_label_accuracy",
-    "estimated_label_accuracy_range",
-    "estimated_label_accuracy_by_label",
-    "estimated_label_accuracy_source",
-)
-
-
-@dataclass(frozen=True)
-class LabelAudit:
-    """What an audit found where the answers are labels; a list has an entry for each label.
-
-    Args:
-        annotator (`Interval`): Share of texts whose annotator label is right; a text without one counts as wrong.
-        kappa (`Interval`, *optional*): Cohen's kappa of annotator and person.
-        shares (`list[Interval]`): How many of the texts have the label in truth.
-        precision (`list[Interval | None]`): How many of the texts with this final label have it in truth.
-        recall (`list[Interval | None]`): How many of the texts that have it in truth have it as final label.
-        confusion (`list[list[int]]`):
-            Answered texts by what the annotator said (rows, the last one for nothing) and the person (columns).
-    """
-
-    annotator: Interval
-    kappa: Interval | None
-    shares: list[Interval]
-    precision: list[Interval | None]
-    recall: list[Interval | None]
-    confusion: list[list[int]]
-
-
-@dataclass(frozen=True)
-class PeopleAudit:
-    """What a second person's answers say.
-
-    Args:
-        texts (`int`): Texts that both people answered.
-        agreement (`Interval`): Share of them on which they agree.
-        kappa (`Interval`, *optional*): Their Cohen's kappa.
-        alt_test (`AltTest`): Whether the annotator may replace one of them.
-    """
-
-    texts: int
-    agreement: Interval
-    kappa: Interval | None
-    alt_test: AltTest
-
-
-@dataclass(frozen=True)
-class AuditResult:
-    """What an audit found.
-
-    Args:
-        accuracy (`float`): Estimated share of texts whose final label is right; without bias once every answer is in.
-        low (`float`), high (`float`): Its interval of 95 %.
-        answered (`int`): Answers that are in.
-        drawn (`int`): Texts that were drawn.
-        labels (`LabelAudit`, *optional*): The rest, where the answers are labels.
-        people (`PeopleAudit`, *optional*): What a second person's answers say, if there are any.
-    """
-
-    accuracy: float
-    low: float
-    high: float
-    answered: int
-    drawn: int
-    labels: LabelAudit | None = None
-    people: PeopleAudit | None = None
+logger = logging.getLogger(__name__)
 
 
 class _Texts:
@@ -143,7 +83,12 @@ class _Texts:
         return np.array([one == other for one, other in pairs], dtype=bool)[self.rows]
 
 
-def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
+def has_audit(folder: RunFolder) -> bool:
+    """Whether texts are drawn, and their sheet is there."""
+    return (folder / AUDIT_PLAN).is_file() and (folder / AUDIT_CSV).is_file()
+
+
+def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: int | None = None) -> Path:
     """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
 
     Every text that no person has labelled may be drawn, all with nearly the same probability. `audit.json` has this
@@ -151,21 +96,25 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
     What the run says of a text is not shown, so that it sways nobody. Sentences of an entity task do come with their
     `entities`, and the answer is `right` or `wrong` for all of them together.
 
+    A sheet with answers that is there is kept as `audit-1.csv` (or the next number).
+
     Args:
         folder (`RunFolder`): The run's folder.
         task (`Task`): What is labelled.
         n (`int`): How many texts.
         seed (`int`): Seed of the draw.
+        number (`int`, *optional*): The round whose labels are checked, by default the last complete one.
 
     Returns:
-        `Path`: The file to fill in; its answers are also human labels for `freeal-hf run --human-labels`.
+        `Path`: The file to fill in.
 
     Raises:
         InputError: If `n` is below one, or no label of the run is left to check.
     """
     if n < 1:
         raise InputError(f"n is {n}; draw at least one text.")
-    labels, kind = read_labels(folder / run_folder.LABELS), kind_of(task)
+    number = read_json(folder / run_folder.METRICS)[-1]["round"] if number is None else number
+    labels, kind = folder.round(number).read_labels(), kind_of(task)
     texts = _Texts(labels, kind)
     count = len(texts.rows)
     if count == 0:
@@ -174,10 +123,12 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0) -> Path:
     drawn = draw(design, seed=seed)
     rows = [int(row) for row in texts.rows[drawn]]
     strata = design.strata[drawn].tolist()
+    if (kept := keep_answers(folder)) is not None:
+        logger.info("The answers of an earlier audit are in %s.", kept)
     write_json(
         folder / AUDIT_PLAN,
         {
-            "round": read_json(folder / run_folder.METRICS)[-1]["round"],
+            "round": number,
             "labels": _digest(labels),
             "certain": len(texts.human_rows),
             "strata": design.sizes.tolist(),
@@ -267,7 +218,8 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
     """Notes what an audit found with the round whose labels it checked: in its metrics, and in the report.
 
     What the audit says takes the place of the round's own estimate, which stays as `model_estimate`. The estimates of
-    later rounds are left as they are: their labels are others.
+    labels that the audit was not drawn from stay: those of later rounds, and those of labels that were made again with
+    the answers.
 
     Args:
         folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
@@ -278,61 +230,17 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
         InputError: If the labels that were drawn from are no longer there.
     """
     plan = read_json(folder / AUDIT_PLAN)
-    _audited_labels(folder, plan)
+    _audited_labels(folder, plan)  # refuses others
     audited = folder.round(plan["round"])
     record = audited.read_metrics()
     assert record is not None  # its labels are there
     record |= audit_figures(result, kind_of(task).audit.answers.label_names)
-    if result.labels is not None:
-        record.setdefault("model_estimate", {name: record.get(name) for name in _ESTIMATES})
-        record |= _as_estimate(result, kind_of(task).audit.answers.label_names)
+    if result.labels is not None and _digest(audited.read_labels()) == plan["labels"]:
+        record.setdefault("model_estimate", {name: record.get(name) for name in ESTIMATES})
+        record |= estimates(result, kind_of(task).audit.answers.label_names)
     audited.write_metrics(record)
     records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
     publish_figures(folder, task, [known for known in records if known is not None])
-
-
-def audit_figures(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
-    """What a round's record in `metrics.json` says of an audit.
-
-    Args:
-        result (`AuditResult`): What `score_audit` found.
-        names (`Sequence[str]`): The names of the labels.
-    """
-    figures: dict[str, Any] = {
-        "audited_label_accuracy": result.accuracy,
-        "audited_label_accuracy_range": [result.low, result.high],
-        "audited_texts": result.answered,
-    }
-    if (found := result.labels) is not None:
-        parts = zip(names, found.shares, found.precision, found.recall, strict=True)
-        figures |= {
-            "audited_annotator_accuracy": asdict(found.annotator),
-            "audited_annotator_kappa": _as_dict(found.kappa),
-            "audited_annotator_confusion": found.confusion,
-            "audited_by_label": {
-                name: {"share": asdict(share), "precision": _as_dict(precision), "recall": _as_dict(recall)}
-                for name, share, precision, recall in parts
-            },
-        }
-    if (people := result.people) is not None:
-        figures |= {
-            "people_texts": people.texts,
-            "people_agreement": asdict(people.agreement),
-            "people_kappa": _as_dict(people.kappa),
-            "alt_test": asdict(people.alt_test),
-        }
-    return figures
-
-
-def _as_estimate(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
-    assert result.labels is not None
-    by_label = map(_as_dict, result.labels.precision)
-    figures = (result.accuracy, [result.low, result.high], dict(zip(names, by_label, strict=True)), "audit")
-    return dict(zip(_ESTIMATES, figures, strict=True))
-
-
-def _as_dict(found: Interval | None) -> dict[str, float] | None:
-    return None if found is None else asdict(found)
 
 
 def _about_labels(texts: _Texts, sample: Sample, rows: np.ndarray, truth: np.ndarray, num_labels: int) -> LabelAudit:
@@ -380,15 +288,29 @@ def _allocation(plan: Mapping[str, Any]) -> np.ndarray:
     return np.bincount([stratum for stratum, _ in plan["texts"].values()], minlength=len(plan["strata"]))
 
 
+def keep_audited_labels(folder: RunFolder) -> None:
+    """Keeps the labels that an audit was drawn from, before they are made again with its answers.
+
+    Args:
+        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+    """
+    plan = read_json(folder / AUDIT_PLAN)
+    audited = folder.round(plan["round"])
+    if _digest(audited.read_labels()) == plan["labels"]:
+        write_atomically(audited.audited_labels_path, partial(copy_into, audited.labels_path))
+
+
 def _audited_labels(folder: RunFolder, plan: Mapping[str, Any]) -> "Dataset":
     """The labels that an audit was drawn from."""
-    labels = folder.round(plan["round"]).read_labels() if folder.metrics(plan["round"]) is not None else None
-    if labels is None or _digest(labels) != plan["labels"]:
-        raise InputError(
-            f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}; keep its "
-            "answers under another name, as human labels, and draw anew with --new."
-        )
-    return labels
+    audited = folder.round(plan["round"])
+    if audited.read_metrics() is not None:
+        for path in (audited.labels_path, audited.audited_labels_path):
+            if path.is_file() and _digest(labels := read_labels(path)) == plan["labels"]:
+                return labels
+    raise InputError(
+        f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}. Draw anew with "
+        "--new: the answers are kept in another file, and can be given as human labels."
+    )
 
 
 def _digest(labels: "Dataset") -> str:

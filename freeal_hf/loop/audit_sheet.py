@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,8 @@ from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.folder import AUDIT_CSV, RunFolder
 from freeal_hf.tasks import Task
-
-AUDIT_CSV = "audit.csv"
 
 
 def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
@@ -27,6 +26,19 @@ def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
 def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
     """Writes the rows of `audit.csv` back."""
     write_atomically(folder / AUDIT_CSV, lambda path: _write(path, rows))
+
+
+def keep_answers(folder: RunFolder) -> Path | None:
+    """Gives a sheet with answers another name, so that a new one can take its place.
+
+    Returns:
+        `Path`, *optional*: Where it is now; `None` if there is no sheet, or it has no answers.
+    """
+    sheet = folder / AUDIT_CSV
+    if not sheet.is_file() or not any(row.get("label") for row in read_sheet(folder)):
+        return None
+    names = (folder / f"{sheet.stem}-{number}{sheet.suffix}" for number in count(1))
+    return sheet.rename(next(path for path in names if not path.exists()))
 
 
 def read_answers(path: str | Path, plan: Mapping[str, Any], task: Task) -> dict[str, int]:

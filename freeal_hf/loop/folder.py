@@ -15,6 +15,8 @@ from freeal_hf.loop.rounds import LABELS, METRICS, STUDENT, Round
 
 CONFIG, CACHE, LABELS_CSV, REPORT = "config.yaml", "cache.sqlite", "labels.csv", "report.html"
 INPUT, PROGRESS = "input.parquet", "progress.jsonl"
+AUDIT_CSV, AUDIT_PLAN = "audit.csv", "audit.json"
+"""The sheet of an audit that a person fills in, and how its texts were drawn."""
 COLUMNS = "columns.parquet"
 """The user's columns as they are, for `labels.csv`. They never leave the machine."""
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
@@ -110,7 +112,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         for entry in self.path.iterdir():
-            if entry.name in (*RESULT_FILES, COLUMNS) or entry.name.startswith("round-"):
+            if entry.name in (*RESULT_FILES, COLUMNS, AUDIT_PLAN) or entry.name.startswith("round-"):
                 remove(entry)
 
 

@@ -20,6 +20,7 @@ LABELS, METRICS, STUDENT = "labels.parquet", "metrics.json", "student"
 
 DEMONSTRATIONS, TEST_LABELS = "demonstrations.jsonl", "test.parquet"
 _ANNOTATIONS, _HUMAN_LABELS, _SELECTION = "annotations.parquet", "human_labels.jsonl", "selection.npz"
+_AUDITED_LABELS = "audited_labels.parquet"
 _FORMER_ANNOTATIONS = "annotations.json"
 """Former versions wrote the answers, and the human labels with them, as JSON."""
 
@@ -44,6 +45,11 @@ class Round:
     def labels_path(self) -> Path:
         """The labelled rows."""
         return self.path / LABELS
+
+    @property
+    def audited_labels_path(self) -> Path:
+        """The labelled rows that an audit was drawn from, if its answers changed them since."""
+        return self.path / _AUDITED_LABELS
 
     @property
     def test_labels_path(self) -> Path:

@@ -10,9 +10,9 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from freeal_hf import TextClassification, TokenClassification
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
-from freeal_hf.loop.audit import audited_human_labels, draw_audit, score_audit
-from freeal_hf.loop.audit_sheet import AUDIT_CSV, read_sheet, write_sheet
-from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.audit import audited_human_labels, draw_audit, keep_audited_labels, score_audit
+from freeal_hf.loop.audit_sheet import read_sheet, write_sheet
+from freeal_hf.loop.folder import AUDIT_CSV, RunFolder
 
 TASK = TextClassification(["fruit", "tool"])
 
@@ -237,7 +237,7 @@ def test_labels_that_people_gave_before_count_as_right_and_are_not_drawn(folder)
 
 
 def test_equal_texts_are_drawn_once(folder):
-    place = folder / "labels.parquet"
+    place = folder / "round-0" / "labels.parquet"
     labels = Dataset.from_parquet(str(place)).to_pandas()
     labels["text"] = [f"text {i // 2}" for i in range(1000)]
     Dataset.from_pandas(labels, features=Dataset.from_parquet(str(place)).features).to_parquet(str(place))
@@ -318,6 +318,33 @@ def test_answers_for_labels_that_are_gone_are_kept_and_not_noted(folder, capsys)
     assert main(["audit", str(folder.path)]) == 1
     assert "--new" in capsys.readouterr().err
     assert "audited_label_accuracy" not in (folder / "metrics.json").read_text()
+
+
+def test_labels_that_were_made_again_with_the_answers_are_scored_as_they_were(folder, capsys):
+    draw_audit(folder, TASK, 50)
+    answer_truly(folder)
+    before = score_audit(folder, TASK)
+    keep_audited_labels(folder)
+    place = folder / "round-0" / "labels.parquet"
+    others = Dataset.from_parquet(str(place)).map(lambda row: {"label": 1 - row["label"]})
+    others.to_parquet(str(place))
+    keep_audited_labels(folder)  # does not replace those that are kept
+    assert score_audit(folder, TASK) == before
+    assert main(["audit", str(folder.path)]) == 0
+    record = folder.metrics(0)
+    assert record["audited_label_accuracy"] == before.accuracy
+    assert record["estimated_label_accuracy"] == 0.9
+
+
+def test_a_new_draw_keeps_the_answers_that_are_there(folder):
+    draw_audit(folder, TASK, 5)
+    draw_audit(folder, TASK, 5, seed=1)
+    assert not (folder / "audit-1.csv").exists()
+    answer_truly(folder)
+    answered = (folder / AUDIT_CSV).read_bytes()
+    draw_audit(folder, TASK, 5, seed=2)
+    assert (folder / "audit-1.csv").read_bytes() == answered
+    assert score_audit(folder, TASK) is None
 
 
 def test_a_folder_without_labels_is_refused(tmp_path, capsys):

@@ -1,0 +1,89 @@
+"""A run that stops after its first round for a person to label a random sample, and continues with the answers."""
+
+import logging
+
+from freeal_hf.config import LoopConfig
+from freeal_hf.data.human_labels import HumanLabel
+from freeal_hf.errors import InputError
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.loop.audit import audited_human_labels, draw_audit, has_audit, note_audit, score_audit
+from freeal_hf.loop.folder import AUDIT_CSV, RunFolder
+from freeal_hf.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+
+def check_audit(task: Task, loop: LoopConfig) -> None:
+    """Refuses to stop for an audit if its answers are not labels.
+
+    Args:
+        task (`Task`): What is labelled.
+        loop (`LoopConfig`): How annotator and student take turns.
+
+    Raises:
+        InputError: If that is so.
+    """
+    if loop.audit and not kind_of(task).audit.are_human_labels:
+        raise InputError(
+            f"A run can only stop for an audit (--audit {loop.audit}) if each text has one label. Leave the option "
+            "out, and check the labels of the finished run with freeal-hf audit OUTPUT_DIR."
+        )
+
+
+def audit_answers(folder: RunFolder, task: Task, loop: LoopConfig) -> list[HumanLabel]:
+    """The answers of the audit for which the run stopped, as human labels. What they say is noted with their round.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        task (`Task`): What is labelled.
+        loop (`LoopConfig`): How annotator and student take turns.
+
+    Returns:
+        `list[HumanLabel]`: Empty if the run stops for no audit, has not drawn one yet, or there are no answers.
+
+    Raises:
+        InputError: If an answer is no label, or belongs to no text that was drawn.
+    """
+    if not loop.audit or not has_audit(folder):
+        return []
+    found = audited_human_labels(folder, task)
+    if not found:
+        logger.warning(
+            "%s has no answers: the run continues as if there had been no audit. To use the audit, fill in the sheet "
+            "and start the same command again.",
+            folder / AUDIT_CSV,
+        )
+        return []
+    logger.info("%d texts of the audit are answered in %s.", len(found), folder / AUDIT_CSV)
+    return found
+
+
+def note_answers(folder: RunFolder, task: Task) -> None:
+    """Notes what the answers of the audit say with the round that it was drawn from.
+
+    Args:
+        folder (`RunFolder`): The run's folder, with answers in the sheet.
+        task (`Task`): What is labelled.
+    """
+    result = score_audit(folder, task)
+    assert result is not None  # there are answers
+    note_audit(folder, task, result)
+
+
+def stops_for_audit(folder: RunFolder, task: Task, loop: LoopConfig, number: int, seed: int) -> bool:
+    """Draws the texts of the audit after a round, unless they are drawn already or the next round is complete.
+
+    Args:
+        folder (`RunFolder`): The run's folder.
+        task (`Task`): What is labelled.
+        loop (`LoopConfig`): How annotator and student take turns.
+        number (`int`): The round; it is complete.
+        seed (`int`): Seed of the draw.
+
+    Returns:
+        `bool`: Whether texts were drawn, so that the run should stop.
+    """
+    if not loop.audit or has_audit(folder) or folder.metrics(number + 1) is not None:
+        return False
+    draw_audit(folder, task, loop.audit, seed=seed, number=number)
+    return True
