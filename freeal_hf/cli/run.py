@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.ending import BUDGET_SPENT, FINISHED, End, record_end
+from freeal_hf.cli.ending import AUDIT, BUDGET_SPENT, FINISHED, End, record_end
 from freeal_hf.cli.hub import resumed
 from freeal_hf.cli.options import (
     annotator_options,
@@ -182,6 +182,14 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
         columns=original,
     )
     print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+    if result.audit_sheet is not None:
+        print(
+            f"\n{len(result.rounds)} of {config.loop.num_rounds} rounds are complete. The run stopped for an audit: "
+            f"fill in the column `label` of {result.audit_sheet}, or label in the terminal (freeal-hf audit "
+            f"{result.output_dir} --terminal). Then start the same command again. Without answers it continues as if "
+            "there had been no audit."
+        )
+        return End(AUDIT, f"Fill in {result.audit_sheet}, then run the same command again to continue.")
     if result.rounds[-1]["budget_spent"]:
         return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger budget to continue.")
     return End(FINISHED)

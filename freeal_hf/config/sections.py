@@ -242,6 +242,9 @@ class LoopConfig(BudgetConfig):
         allow_doubtful_answers (`bool`, *optional*, defaults to `False`): Whether to train if the annotator gave almost
             all texts the same label, or if its answers look independent of the texts. Use it if this is right, such as
             for data with 99 % of one label. See `freeal_hf.labels.doubts`.
+        audit (`int`, *optional*, defaults to 0): The number of texts that a person is to label. The run draws them at
+            random after its first round and stops. Started again, it continues with the labels that are in
+            `audit.csv`. 0 draws none.
         max_cost (`float`, *optional*): The maximum cost of the annotator in dollars, in all rounds together.
         max_tokens (`int`, *optional*): The maximum number of tokens of the annotator, in all rounds together.
         prices (`str`, *optional*): A YAML file `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, for a million tokens.
@@ -295,6 +298,14 @@ class LoopConfig(BudgetConfig):
 
     min_train_steps: int = option(
         120, help="minimum number of optimizer steps of a training, unless num_train_epochs is given", least=0
+    )
+    audit: int = option(
+        0,
+        help="number of random texts for a person to label: the run stops for them after the first round and "
+        "continues with the answers (0: none)",
+        metavar="N",
+        least=0,
+        resumable=True,
     )
     allow_doubtful_answers: bool = option(
         False,

@@ -33,6 +33,7 @@ from freeal_hf.labels.audit import (
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.audit_figures import (
     ESTIMATES,
+    MODEL_ESTIMATE,
     AuditResult,
     LabelAudit,
     PeopleAudit,
@@ -215,7 +216,23 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
 
 
 def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
-    """Notes what an audit found with the round whose labels it checked: in its metrics, and in the report.
+    """Notes what an audit found: with `record_audit`, and in the metrics and the report of the run.
+
+    Args:
+        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        task (`Task`): What is labelled.
+        result (`AuditResult`): What `score_audit` found.
+
+    Raises:
+        InputError: If the labels that were drawn from are no longer there.
+    """
+    record_audit(folder, task, result)
+    records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
+    publish_figures(folder, task, [known for known in records if known is not None])
+
+
+def record_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
+    """Notes what an audit found in the metrics of the round whose labels it checked.
 
     What the audit says takes the place of the round's own estimate, which stays as `model_estimate`. The estimates of
     labels that the audit was not drawn from stay: those of later rounds, and those of labels that were made again with
@@ -236,11 +253,9 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
     assert record is not None  # its labels are there
     record |= audit_figures(result, kind_of(task).audit.answers.label_names)
     if result.labels is not None and _digest(audited.read_labels()) == plan["labels"]:
-        record.setdefault("model_estimate", {name: record.get(name) for name in ESTIMATES})
+        record.setdefault(MODEL_ESTIMATE, {name: record.get(name) for name in ESTIMATES})
         record |= estimates(result, kind_of(task).audit.answers.label_names)
     audited.write_metrics(record)
-    records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
-    publish_figures(folder, task, [known for known in records if known is not None])
 
 
 def _about_labels(texts: _Texts, sample: Sample, rows: np.ndarray, truth: np.ndarray, num_labels: int) -> LabelAudit:

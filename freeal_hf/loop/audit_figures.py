@@ -7,6 +7,9 @@ from typing import Any
 from freeal_hf.labels.agreement import AltTest
 from freeal_hf.labels.audit import Interval
 
+MODEL_ESTIMATE = "model_estimate"
+"""Where a record keeps the round's own estimate if an audit's is in its place."""
+
 ESTIMATES = (
     "estimated_label_accuracy",
     "estimated_label_accuracy_range",

@@ -1,29 +1,30 @@
 """A run that stops after its first round for a person to label a random sample, and continues with the answers."""
 
 import logging
+from typing import Any
 
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HumanLabel
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.registry import kind_of
-from freeal_hf.loop.audit import audited_human_labels, draw_audit, has_audit, note_audit, score_audit
+from freeal_hf.kinds.base import TaskKind
+from freeal_hf.loop.audit import audited_human_labels, draw_audit, has_audit, record_audit, score_audit
 from freeal_hf.loop.folder import AUDIT_CSV, RunFolder
 from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
 
 
-def check_audit(task: Task, loop: LoopConfig) -> None:
+def check_audit(kind: TaskKind[Any, Any, Any], loop: LoopConfig) -> None:
     """Refuses to stop for an audit if its answers are not labels.
 
     Args:
-        task (`Task`): What is labelled.
+        kind (`TaskKind`): The kind of the task.
         loop (`LoopConfig`): How annotator and student take turns.
 
     Raises:
         InputError: If that is so.
     """
-    if loop.audit and not kind_of(task).audit.are_human_labels:
+    if loop.audit and not kind.audit.are_human_labels:
         raise InputError(
             f"A run can only stop for an audit (--audit {loop.audit}) if each text has one label. Leave the option "
             "out, and check the labels of the finished run with freeal-hf audit OUTPUT_DIR."
@@ -31,7 +32,7 @@ def check_audit(task: Task, loop: LoopConfig) -> None:
 
 
 def audit_answers(folder: RunFolder, task: Task, loop: LoopConfig) -> list[HumanLabel]:
-    """The answers of the audit for which the run stopped, as human labels. What they say is noted with their round.
+    """The answers of the audit for which the run stopped, as human labels.
 
     Args:
         folder (`RunFolder`): The run's folder.
@@ -67,7 +68,7 @@ def note_answers(folder: RunFolder, task: Task) -> None:
     """
     result = score_audit(folder, task)
     assert result is not None  # there are answers
-    note_audit(folder, task, result)
+    record_audit(folder, task, result)
 
 
 def stops_for_audit(folder: RunFolder, task: Task, loop: LoopConfig, number: int, seed: int) -> bool:

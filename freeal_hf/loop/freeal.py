@@ -21,7 +21,7 @@ from freeal_hf.loop.callbacks import CallbackHandler, LoopCallback, RunState, ch
 from freeal_hf.loop.description import describe_run
 from freeal_hf.loop.distributed import Processes
 from freeal_hf.loop.extensions import cache_filler, push_callbacks
-from freeal_hf.loop.folder import CACHE, RunFolder
+from freeal_hf.loop.folder import AUDIT_CSV, CACHE, RunFolder
 from freeal_hf.loop.preparation import RunData, all_annotators, data_config, enter, prepare, read_rows
 from freeal_hf.loop.progress import ProgressFile
 from freeal_hf.loop.requests import foreseen, foreseen_writing
@@ -114,6 +114,9 @@ class FreeAL:
     ) -> RunResult:
         """Runs all rounds, or those that are still missing in the run's folder.
 
+        With `LoopConfig(audit=N)` the run stops after its first round for a person to fill in `audit_sheet` of the
+        result. Called again, it continues with the answers that are there.
+
         Of several processes (`accelerate launch`) the first does so, and the others call `assist`.
 
         Args:
@@ -147,6 +150,7 @@ class FreeAL:
         """
         from freeal_hf.loop.terminal import without_bars
 
+        awaits_audit = False
         with without_bars() if self.args.disable_tqdm else nullcontext():
             if self.is_main:
                 data = prepare(
@@ -164,10 +168,10 @@ class FreeAL:
                     allow_new_texts=allow_new_texts,
                     overwrite=overwrite,
                 )
-                self._run(data, data_config(source), resume=resume, overwrite=overwrite)
+                awaits_audit = self._run(data, data_config(source), resume=resume, overwrite=overwrite)
             else:
                 self.assist()
-        return load_result(self.folder.path)
+        return replace(load_result(self.folder.path), audit_sheet=self.folder / AUDIT_CSV if awaits_audit else None)
 
     @property
     def is_main(self) -> bool:
@@ -201,7 +205,8 @@ class FreeAL:
         estimate = estimate_annotation(voter.annotator, self.task, requests, writing=writing, price=voter.price)
         return replace(estimate, texts=len(corpus.texts))
 
-    def _run(self, data: RunData, source: DataConfig, *, resume: bool, overwrite: bool) -> None:
+    def _run(self, data: RunData, source: DataConfig, *, resume: bool, overwrite: bool) -> bool:
+        """Runs the rounds that are missing, and returns whether the run stopped for an audit."""
         processes = Processes(self.args)
         voters, refiners = (self._voters(named, data.dataset) for named in (self.annotator, self.refine_annotator))
         check_samples((*voters, *refiners), self.loop.samples)
@@ -242,9 +247,10 @@ class FreeAL:
                     disable_tqdm=bool(self.args.disable_tqdm),
                     fill_cache=cache_filler(self.engine),
                 )
-                Rounds(self.folder, data, corpus, asking, self.training, processes).run()
+                awaits_audit = Rounds(self.folder, data, corpus, asking, self.training, processes).run()
             callbacks.on_run_end()
         processes.dismiss()
+        return awaits_audit
 
     def _voters(self, named: Any, dataset: "Dataset") -> tuple[Voter, ...]:
         is_alone = self.refine_annotator is None

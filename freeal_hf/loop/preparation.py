@@ -17,6 +17,7 @@ from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.loop import folder as run_folder
+from freeal_hf.loop.audit_stop import audit_answers, check_audit, note_answers
 from freeal_hf.loop.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class RunData:
         test (`Dataset`, *optional*): The rows of the test data.
         texts (`Corpus`): The distinct texts, without human labels.
         human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The labels that people gave to this run.
+        audit_labels (`Sequence[HumanLabel]`): The answers of the audit for which the run stopped.
         columns (`RawTable`, *optional*): All columns of the user's data, for `labels.csv`.
         repeated (`Sequence[str]`): Columns of the output that are the user's column of the same name.
     """
@@ -44,6 +46,7 @@ class RunData:
     test: "Dataset | None"
     texts: Corpus
     human_labels: Sequence[Any]
+    audit_labels: Sequence[Any]
     columns: RawTable | None
     repeated: Sequence[str]
 
@@ -108,18 +111,20 @@ def prepare(
     if not overwrite:
         rows = with_stored_ids(rows, folder.config().get("data_fingerprint"))
     texts = kind.collect(rows)
-    found = kind.with_human_labels(texts, rows, given).human_rows
+    check_audit(kind, loop)
+    audited = [] if overwrite else audit_answers(folder, kind.task, loop)
+    found = kind.with_human_labels(texts, rows, [*given, *audited]).human_rows
     if given:
         logger.info(
             "Human labels: %d of %d match a text of the data; %d do not and are added as examples.",
             found.matched,
-            len(given),
+            len(given) + len(audited),
             found.not_matched,
         )
     _check(texts, test, kind, loop, student)
     names = [] if columns is None else columns.names
     repeated = [name for name in ("id", "gold") if used.get(f"{name}_column") == name and name in names]
-    return RunData(rows, test, texts, given, columns, [*repeated, *kind.kept_columns(names, text_columns)])
+    return RunData(rows, test, texts, given, audited, columns, [*repeated, *kind.kept_columns(names, text_columns)])
 
 
 def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Corpus:
@@ -136,7 +141,8 @@ def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Cor
 
     Raises:
         RunError: If the answers that are there are about other words.
-        InputError: If all rounds are complete and there are human labels that they did not know.
+        InputError: If all rounds are complete and there are human labels, beside those of the audit, that they did
+            not know.
     """
     _refuse_other_words(data.dataset, kind, folder, num_rounds)
     write_atomically(folder / run_folder.INPUT, lambda path: data.dataset.to_parquet(str(path)))
@@ -144,13 +150,15 @@ def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Cor
         keep = partial(keep_columns, table=data.columns, count=len(data.dataset), repeated=data.repeated)
         write_atomically(folder / run_folder.COLUMNS, keep)
     known = known_human_labels(folder, num_rounds)
-    corpus = kind.with_human_labels(data.texts, data.dataset, data.human_labels, known)
+    corpus = kind.with_human_labels(data.texts, data.dataset, [*data.human_labels, *data.audit_labels], known)
     last = folder.metrics(num_rounds - 1)
-    if last is not None and not last["budget_spent"] and corpus.human_labels != known:
+    if last is not None and not last["budget_spent"] and _are_new(data, kind, known):
         raise InputError(
             f"All {num_rounds} rounds are finished, and there are new human labels. Add a round "
             f"for them: --num-rounds {num_rounds + 1}."
         )
+    if data.audit_labels:
+        note_answers(folder, kind.task)
     return corpus
 
 
@@ -179,6 +187,11 @@ def data_config(source: DataConfig | Mapping[str, Any] | None) -> DataConfig:
 def all_annotators(*named: Any) -> list[Any]:
     """All annotators that a run names."""
     return [one for some in named for one in each_annotator(some)]
+
+
+def _are_new(data: RunData, kind: _Kind, known: Sequence[Any]) -> bool:
+    """Whether people gave labels, beside those of the audit, that a run does not know."""
+    return kind.with_human_labels(data.texts, data.dataset, data.human_labels, known).human_labels != list(known)
 
 
 def _names(data: Any) -> Sequence[str]:

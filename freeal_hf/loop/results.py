@@ -31,6 +31,9 @@ class RunResult:
         rounds (`list[dict]`): The metrics of each round.
         output_dir (`Path`): The run's folder.
         task (`Task`): What was labelled.
+        audit_sheet (`Path`, *optional*):
+            The file that a person is to fill in before the run is started again; `None` if it did not stop for an
+            audit.
     """
 
     dataset: "Dataset"
@@ -38,6 +41,7 @@ class RunResult:
     rounds: list[dict[str, Any]]
     output_dir: Path
     task: Task
+    audit_sheet: Path | None = None
 
     def __repr__(self) -> str:
         found = kind_of(self.task).label_counts(self.dataset).most_common()

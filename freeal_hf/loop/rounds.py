@@ -124,9 +124,17 @@ class Round:
             human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people had labelled when the
                 round began.
         """
+        self.write_human_labels(human_labels)
+        self._write(_ANNOTATIONS, lambda path: answers.save(path, costs))
+
+    def write_human_labels(self, human_labels: Sequence[Any]) -> None:
+        """Writes what people have labelled, as far as the labels of the round know it.
+
+        Args:
+            human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The labels.
+        """
         lines = [json.dumps(as_stored(label)) + "\n" for label in human_labels]
         self._write(_HUMAN_LABELS, lambda path: path.write_text("".join(lines), encoding="utf-8"))
-        self._write(_ANNOTATIONS, lambda path: answers.save(path, costs))
 
     def read_human_labels(self) -> list[Any]:
         """What people had labelled when the round began."""

@@ -8,7 +8,11 @@ from typing import Any
 
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
+from freeal_hf.kinds.rounds import Selection
 from freeal_hf.loop.annotate import annotate, votes_of
+from freeal_hf.loop.audit import keep_audited_labels
+from freeal_hf.loop.audit_figures import ESTIMATES, MODEL_ESTIMATE
+from freeal_hf.loop.audit_stop import stops_for_audit
 from freeal_hf.loop.conclusion import conclude
 from freeal_hf.loop.distributed import Processes
 from freeal_hf.loop.folder import RunFolder
@@ -40,8 +44,12 @@ class Rounds:
     training: StudentTraining
     processes: Processes
 
-    def run(self) -> None:
-        """Runs the rounds until all are complete, the loop has converged, or the budget is spent."""
+    def run(self) -> bool:
+        """Runs the rounds until all are complete, the loop has converged, or the budget is spent.
+
+        Returns:
+            `bool`: Whether the run stopped for an audit instead.
+        """
         loop, budget = self.asking.loop, self.asking.budget
         converged = stopping_rule(loop.stop_on)
         records: list[dict[str, Any]] = []
@@ -54,6 +62,9 @@ class Rounds:
                 self.asking.callbacks.on_round_end(record)
             else:
                 known = None
+                if number + 1 == loop.num_rounds and self._is_unheard(number):
+                    record = self._conclude_again(number, record)
+                    self.asking.callbacks.on_round_end(record)
                 budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
                 budget.spent_cost += record["cost"] or 0.0
             if record["budget_spent"]:
@@ -61,6 +72,8 @@ class Rounds:
                     "The budget is spent: the run ends with round %d. A larger budget continues it.", number
                 )
                 break
+            if stops_for_audit(self.folder, self.asking.task, loop, number, self.asking.seed):
+                return True
             records.append(record)
             is_heard = self.corpus.human_labels == known_human_labels(self.folder, loop.num_rounds)
             if number + 1 < loop.num_rounds and is_heard and (reason := converged(records)):
@@ -68,6 +81,7 @@ class Rounds:
                 break
         if self.asking.refiners and number == 0 and record is not None:
             logger.warning("The refine annotator was never used: %s.", self._why_one_round(record))
+        return False
 
     def _run_round(self, number: int, known: Any) -> tuple[dict[str, Any], Any]:
         """Runs a round.
@@ -84,22 +98,50 @@ class Rounds:
         answers, costs = annotate(number, self.folder, self.corpus, asking, known)
         start = time.monotonic()
         selection = self.training.train(round_, self.corpus, answers, self.processes, asking.callbacks)
-        figures = conclude(
-            round_,
-            self.folder.round(number - 1) if number else None,
-            self.data,
-            self.corpus,
-            answers,
-            votes_of(answers, asking),
-            selection,
-            kind=kind_of(asking.task),
-            loop=asking.loop,
-            seed=asking.seed,
-        )
+        figures = self._conclude(number, answers, selection)
         costs["seconds"] = round(costs["seconds"] + time.monotonic() - start, 1)
         record = {"round": number, **figures, **costs}
         round_.write_metrics(record)
         return record, answers
+
+    def _is_unheard(self, number: int) -> bool:
+        """Whether people labelled something that the labels of a complete round do not know."""
+        return self.corpus.human_labels != self.folder.round(number).read_human_labels()
+
+    def _conclude_again(self, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes the labels of a complete round again, with human labels that it did not know.
+
+        Args:
+            number (`int`): The round.
+            record (`Mapping[str, Any]`): Its record.
+
+        Returns:
+            `dict[str, Any]`: Its new record.
+        """
+        logger.info("The labels of round %d are made again with the answers of the audit.", number)
+        round_ = self.folder.round(number)
+        keep_audited_labels(self.folder)
+        answers, _ = round_.read_answers(kind_of(self.asking.task))
+        figures = self._conclude(number, answers, round_.read_selection())
+        kept = {name: value for name, value in record.items() if name not in (MODEL_ESTIMATE, *ESTIMATES)}
+        round_.write_metrics({**kept, **figures})
+        # Last: a run that is killed before does it again.
+        round_.write_human_labels(self.corpus.human_labels)
+        return {**kept, **figures}
+
+    def _conclude(self, number: int, answers: Any, selection: Selection) -> dict[str, Any]:
+        return conclude(
+            self.folder.round(number),
+            self.folder.round(number - 1) if number else None,
+            self.data,
+            self.corpus,
+            answers,
+            votes_of(answers, self.asking),
+            selection,
+            kind=kind_of(self.asking.task),
+            loop=self.asking.loop,
+            seed=self.asking.seed,
+        )
 
     def _why_one_round(self, record: Mapping[str, Any]) -> str:
         loop = self.asking.loop

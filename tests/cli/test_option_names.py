@@ -11,15 +11,15 @@ from freeal_hf.cli.training import training_parser
 from freeal_hf.config import OPTIONS
 
 NAMES = {
-    "run": """allow-doubtful-answers allow-new-texts annotator annotator-option augmented-column candidate-fraction
-        data delimiter description encoding end-file engine estimate examples generated-per-label gold-column
-        help-training hub-collection hub-dataset-id hub-exist-ok hub-model-id hub-public hub-space-id
-        human-delimiter human-encoding human-labels human-quoting id-column instructions label-map labels
-        max-cost max-tokens min-train-steps no-allow-doubtful-answers num-rounds output-dir overwrite pool-size
-        prices push-columns push-to-hub quoting ray-address ray-calls-per-minute ray-gpus-per-worker
-        ray-shard-size ray-workers refine refine-annotator resume resume-from samples setting shots split
-        stop-on student task test-data test-delimiter test-encoding test-quoting test-split text-columns
-        texts-per-list""",
+    "run": """allow-doubtful-answers allow-new-texts annotator annotator-option audit augmented-column
+        candidate-fraction data delimiter description encoding end-file engine estimate examples
+        generated-per-label gold-column help-training hub-collection hub-dataset-id hub-exist-ok hub-model-id
+        hub-public hub-space-id human-delimiter human-encoding human-labels human-quoting id-column instructions
+        label-map labels max-cost max-tokens min-train-steps no-allow-doubtful-answers num-rounds output-dir
+        overwrite pool-size prices push-columns push-to-hub quoting ray-address ray-calls-per-minute
+        ray-gpus-per-worker ray-shard-size ray-workers refine refine-annotator resume resume-from samples setting
+        shots split stop-on student task test-data test-delimiter test-encoding test-quoting test-split
+        text-columns texts-per-list""",
     "predict": """batch-size data delimiter embeddings encoding engine id-column model output probabilities quoting
         ray-address ray-gpus-per-worker ray-shard-size ray-workers split text-columns top-k""",
     "augment": """backward-model batch-size data delimiter dtype encoding forward-model id-column method model
