@@ -15,6 +15,7 @@ ESTIMATES = (
     "estimated_label_accuracy_range",
     "estimated_label_accuracy_by_label",
     "estimated_label_accuracy_source",
+    "estimated_label_accuracy_basis",
 )
 """The figures of a round's own estimate."""
 
@@ -122,7 +123,8 @@ def estimates(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
     """
     assert result.labels is not None
     by_label = map(_as_dict, result.labels.precision)
-    figures = (result.accuracy, [result.low, result.high], dict(zip(names, by_label, strict=True)), "audit")
+    basis = "labels that a person gave to a random sample of the texts (interval of 95 %)"
+    figures = (result.accuracy, [result.low, result.high], dict(zip(names, by_label, strict=True)), "audit", basis)
     return dict(zip(ESTIMATES, figures, strict=True))
 
 

@@ -119,7 +119,7 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
         num_texts=len(labels),
         losses=describe_counts(records[-1]["counts"]) if "counts" in records[-1] else "",
         warnings=count_warnings(records[-1]["counts"]) if "counts" in records[-1] else [],
-        own=records[-1].get("model_estimate", records[-1]),
+        own={**records[-1], **records[-1].get("model_estimate", {})},
         counts=_label_counts(labels, kind, records[-1]),
         **_audit(labels, kind, records[-1]),
         pictures=[figures.as_svg(picture) for picture in pictures],
