@@ -131,8 +131,7 @@ class FreeAL:
                 annotator and train the student.
             resume (`bool`): Go on in the run's folder although the configuration differs.
             overwrite (`bool`): Start the run in this folder anew.
-            source (`DataConfig` or a `Mapping` of its fields, *optional*):
-                Where the data came from, noted in `config.yaml`.
+            source (`DataConfig` or `Mapping`, *optional*): Where the data came from, noted in `config.yaml`.
             columns (`RawTable`, *optional*):
                 All columns of the data, for `labels.csv`; by default those of `dataset`, if the run reads it.
 
@@ -145,8 +144,7 @@ class FreeAL:
             DoubtfulAnswersError: If the annotator's answers are nearly all the same or look random and
                 `loop.allow_doubtful_answers` is not set; all answers received are kept.
             RunError: If the folder belongs to another run or cannot be written.
-            HubError: If `args.push_to_hub` is set and the Hub refuses before the first call (nothing was asked) or
-                after the last round (the run is complete in its folder).
+            HubError: If the Hub refuses the push before the first call or after the last round; the run is on disk.
         """
         from freeal_hf.loop.terminal import without_bars
 
