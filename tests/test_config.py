@@ -1,6 +1,7 @@
 """The configuration of a run: what is declared of each option."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from freeal_hf.config import (
     SECTIONS,
     EngineConfig,
     HubConfig,
+    RunConfig,
     changed_arguments,
     flat,
     metadata_of,
@@ -114,3 +116,17 @@ def test_a_private_option_is_never_written():
 def test_a_configuration_with_an_error_names_it(values, message):
     with pytest.raises(InputError, match=message):
         flat(values)
+
+
+@pytest.mark.parametrize("form", ["flat", "nested"])
+def test_the_configuration_of_a_former_run_is_read(form):
+    config = RunConfig.from_yaml(Path(__file__).parent / "stored_runs" / form / "config.yaml")
+    assert config.annotators.annotator == "column:llm"
+    assert config.freeal_hf
+
+
+def test_a_configuration_that_is_written_is_read_again_without_private_options(tmp_path):
+    config = RunConfig.from_options({"data": "a.csv", "shots": 4, "learning_rate": 1e-3, "hub_token": "hf_secret"})
+    config.to_yaml(tmp_path / "config.yaml")
+    read = RunConfig.from_yaml(tmp_path / "config.yaml")
+    assert (read.data, read.loop, read.training) == (config.data, config.loop, {"learning_rate": 1e-3})
