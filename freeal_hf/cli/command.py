@@ -118,6 +118,8 @@ def _add_option(group: Any, item: Field[Any], hint: Any) -> None:
     if takes_value and ("metavar" in known or "choices" not in known):
         given["metavar"] = known.get("metavar", "X")
     if known.get("positional"):
+        if known.get("nargs") == "?":
+            given["default"] = item.default  # argparse would check SUPPRESS against the choices
         group.add_argument(item.name, nargs=known.get("nargs"), **given)
         return
     if known.get("required"):

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from freeal_hf.cli.command import add_options
 from freeal_hf.cli.main import _parser
+from freeal_hf.cli.space import SpaceOptions
 from freeal_hf.cli.training import training_parser
 from freeal_hf.config import OPTIONS
 
@@ -78,3 +80,10 @@ def test_help_needs_no_torch(words):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_a_positional_argument_with_choices_can_be_left_out():
+    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    add_options(parser, SpaceOptions)
+    assert parser.parse_args([]).action is None
+    assert parser.parse_args(["deploy", "ada/freeal"]).repo == "ada/freeal"
