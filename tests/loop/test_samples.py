@@ -91,7 +91,7 @@ def test_the_estimate_counts_every_instruction(loop, corpus, task):
 
 @pytest.mark.parametrize("annotator", [ColumnAnnotator({}, "guess"), KeywordAnnotator()], ids=["column", "your own"])
 def test_annotators_that_ask_no_model_refuse_samples(annotator, loop, corpus, tmp_path):
-    with pytest.raises(InputError, match=r"samples is 3, but .* no language model.*Leave --samples out"):
+    with pytest.raises(InputError, match=r"samples is 3, but .* language model.*Leave --samples out"):
         loop(annotator, samples=3).run(corpus)
     assert not (tmp_path / "run").exists()
 
