@@ -15,6 +15,7 @@ from freeal_hf.annotators.local import LocalAnnotator
 from freeal_hf.annotators.tgi import TGIAnnotator
 from freeal_hf.annotators.work import annotation_work
 from freeal_hf.cli import main as cli
+from freeal_hf.cli.training import parse_training
 from tests.servers.chat import Behaviour, ChatServer, serve
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,7 @@ def test_every_command_that_is_shown_is_understood(page):
     for words in commands(page):
         _, rest = cli._parser().parse_known_args(words)
         training = rest if not rest or rest[0].startswith("-") else rest[1:]  # behind CONFIG.yaml
-        cli._parse_training(training)
+        parse_training(training, ())
 
 
 def test_every_option_of_an_annotator_that_is_shown_exists():
