@@ -92,10 +92,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def cells(name: str, annotator: float, student: float, final: float, found: FinalLabels) -> list[str]:
     """A row of the tables of estimates."""
     estimate = found.estimate
+    shown = [percent(value) for value in (annotator, student, final)]
+    if estimate is None:
+        return [name, *shown, "unknown", "-", "-", "-"]
     inside = "yes" if estimate.low <= final <= estimate.high else "no"
-    shown = [annotator, student, final, estimate.value]
     bounds = f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}"
-    return [name, *map(percent, shown), f"{100 * (estimate.value - final):+.1f}", bounds, inside]
+    return [name, *shown, percent(estimate.value), f"{100 * (estimate.value - final):+.1f}", bounds, inside]
 
 
 ESTIMATES = ("labels", "annotator", "student", "final", "estimated", "error", "between", "holds gold")
@@ -111,9 +113,11 @@ def recorded_columns(corpora: dict[str, Recorded]) -> None:
             found, student = corpus.fused(labels)
             final = corpus.accuracy(found.labels)
             rows.append(cells(f"{name} {column}", corpus.accuracy(labels), corpus.accuracy(student), final, found))
-            errors.append(found.estimate.value - final)
+            if found.estimate is not None:
+                errors.append(found.estimate.value - final)
     table(ESTIMATES, rows)
-    print(f"Mean absolute error of the estimate: {100 * np.mean(np.abs(errors)):.1f} points.\n")
+    if errors:
+        print(f"Mean absolute error of the estimate: {100 * np.mean(np.abs(errors)):.1f} points.\n")
 
 
 def coverage_over_seeds(corpus: Recorded, seeds: int, size: int) -> None:
@@ -127,9 +131,12 @@ def coverage_over_seeds(corpus: Recorded, seeds: int, size: int) -> None:
             part = np.random.default_rng(seed).permutation(len(labels))[:size]
             found, _ = corpus.fused(labels[part], part)
             truth = corpus.accuracy(found.labels, part)
+            if found.estimate is None:
+                continue
             inside.append(found.estimate.low <= truth <= found.estimate.high)
             errors.append(found.estimate.value - truth)
-        rows.append([column, f"{100 * np.mean(errors):+.1f}", f"{sum(inside)} of {seeds}"])
+        mean = f"{100 * np.mean(errors):+.1f}" if errors else "-"
+        rows.append([column, mean, f"{sum(inside)} of {len(inside)} that are known"])
     table((f"babe, {size} texts, {seeds} seeds", "mean error", "bounds hold gold"), rows)
 
 
@@ -149,9 +156,9 @@ def several(corpus: Recorded) -> None:
             corpus.accuracy(majority(votes, corpus.num_labels).argmax(axis=1)),
             corpus.accuracy(by_matrix),
             corpus.accuracy(found.labels),
-            found.estimate.value,
         ]
-        rows.append([title, *map(percent, shown)])
+        known = "unknown" if found.estimate is None else percent(found.estimate.value)
+        rows.append([title, *map(percent, shown), known])
     table(("LLMs", "best single", "majority", "Dawid-Skene", "with the student (final)", "estimated"), rows)
 
 

@@ -239,6 +239,9 @@ class LoopConfig(BudgetConfig):
         setting (`str`, *optional*, defaults to `"transductive"`): The texts on which the student is scored.
         min_train_steps (`int`, *optional*, defaults to 120): The minimum number of optimizer steps. If
             `num_train_epochs` is not given, a small corpus is used for more epochs.
+        class_shares (`str` or `Mapping[str, float]`, *optional*): The known shares of the labels, as a mapping, as
+            `a=0.7,b=0.3`, or as a YAML or JSON file. The final labels follow them in part. See
+            `freeal_hf.labels.class_shares`.
         allow_doubtful_answers (`bool`, *optional*, defaults to `False`): Whether to train if the annotator gave almost
             all texts the same label, or if its answers look independent of the texts. Use it if this is right, such as
             for data with 99 % of one label. See `freeal_hf.labels.doubts`.
@@ -305,6 +308,12 @@ class LoopConfig(BudgetConfig):
         "continues with the answers (0: none)",
         metavar="N",
         least=0,
+        resumable=True,
+    )
+    class_shares: str | Mapping[str, float] | None = option(
+        help="known shares of all labels: a=0.7,b=0.3, or a YAML or JSON file (label: share)",
+        metavar="SHARES",
+        local=True,
         resumable=True,
     )
     allow_doubtful_answers: bool = option(

@@ -11,6 +11,7 @@ import numpy as np
 
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HumanTable
+from freeal_hf.errors import InputError
 from freeal_hf.kinds.answers import Answers
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
@@ -276,6 +277,24 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     # ---- Final labels ----
 
+    def class_shares(self, given: "str | Mapping[str, float] | None") -> np.ndarray | None:
+        """Reads the shares of the labels that the user knows.
+
+        Args:
+            given (`str` or `Mapping[str, float]`, *optional*): `LoopConfig.class_shares`.
+
+        Returns:
+            `np.ndarray` of shape `(num_labels,)`, *optional*: `None` if the user knows none.
+
+        Raises:
+            InputError: If they cannot be used, or the texts of this kind of task have no single label.
+        """
+        if given is not None:
+            raise InputError(
+                f"class_shares is {given!r}, but texts of an entity task have no single label. Leave it out."
+            )
+        return None
+
     @abstractmethod
     def label_rows(
         self,
@@ -286,6 +305,7 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         number: int,
         seed: int,
         votes: np.ndarray | None,
+        class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
         """The dataset of a round: one row for each row of the input, in its order.
 
@@ -297,6 +317,7 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
             number (`int`): The round.
             seed (`int`): Seed of the estimate.
             votes (`np.ndarray`, *optional*): What `votes` returned.
+            class_shares (`np.ndarray` of shape `(num_labels,)`, *optional*): What `class_shares` returned.
 
         Returns:
             `tuple[Dataset, dict]`: The rows with their final labels, and the round's figures, among them

@@ -268,6 +268,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         number: int,
         seed: int,
         votes: np.ndarray | None,
+        class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
         """The dataset of a round, with a BIO tag for each word, and whether the student has learnt.
 

@@ -19,10 +19,11 @@ from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.label_answers import LabelAnswers
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, with_human_labels
+from freeal_hf.labels.class_shares import read_class_shares
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.metrics import score_round
-from freeal_hf.labels.voting import agreed_labels, fuse_votes
+from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority, worse_voters
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
@@ -92,24 +93,21 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
     def card_estimate(self, record: Mapping[str, Any]) -> str:
         estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
-        said = (
-            "The accuracy of the labels is **unknown**. There is no estimate without gold, because the answers of the "
-            "annotator cannot be predicted from the texts better than from the shares of the labels."
-        )
-        if estimated is not None and record.get("estimated_label_accuracy_source") == "audit":
-            low, high = record["estimated_label_accuracy_range"]
-            said = (
-                f"Estimated from human labels of random texts: **{100 * estimated:.1f} %** of the "
-                f"final labels are right ({100 * low:.1f} to {100 * high:.1f} %, 95 % interval)."
-            )
-        elif estimated is not None:
+        basis = record.get("estimated_label_accuracy_basis", "no estimate could be made without gold")
+        said = f"The accuracy of the labels is **unknown**: {basis}. `label_confidence` only orders the labels."
+        if estimated is not None:
             low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
+            is_audited = record.get("estimated_label_accuracy_source") == "audit"
+            source = "from human labels of random texts" if is_audited else "without gold"
             said = (
-                f"Estimated without gold: **{100 * estimated:.1f} %** of the final labels are right "
-                f"({100 * low:.0f} to {100 * high:.0f} %). The estimate uses the confidence or confusion of the "
-                "annotator and the agreement of the student on held-out texts. The mean `label_confidence` of any "
-                "rows estimates the accuracy of these rows. Errors that annotator and student share are not included."
+                f"Estimated {source}: **{100 * low:.1f} to {100 * high:.1f} %** of the final labels are right, about "
+                f"{100 * estimated:.1f} %."
             )
+            if not is_audited:
+                said += (
+                    f" The estimate rests on {basis}. The mean `label_confidence` of any rows estimates the accuracy "
+                    "of these rows."
+                )
         if scored is not None:
             said += f" The accuracy against gold labels, which are only used for scores, is **{100 * scored:.1f} %**."
         return said
@@ -135,7 +133,8 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return LabelAnswers.none(len(corpus.texts))
 
     def fuse(self, group: Sequence[LabelAnswers], human: np.ndarray) -> LabelAnswers:
-        """The answers of several annotators as one, each weighed by its estimated confusion matrix.
+        """The answers of several annotators as one, each weighed by its estimated confusion matrix; those that human
+        labels show to be worse than the best one are not heard.
 
         Args:
             group (`Sequence[LabelAnswers]`): What each said; of one alone it comes back.
@@ -144,7 +143,12 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         if len(group) == 1:
             return LabelAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
         votes = np.column_stack([part.labels for part in group])
-        labels = agreed_labels(votes, fuse_votes(votes, self.task.num_labels, human).probabilities)
+        worse = [voter.voter for voter in worse_voters(votes, human)]
+        heard = votes.copy()
+        heard[:, worse] = NO_LABEL
+        labels = agreed_labels(heard, fuse_votes(heard, self.task.num_labels, human).probabilities)
+        # A text that only they have answered keeps an answer.
+        labels = np.where(labels == NO_LABEL, agreed_labels(votes, majority(votes, self.task.num_labels)), labels)
         answered = labels != NO_LABEL
         reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
         # The fused probabilities are no confidence: voters that err alike make them far too high.
@@ -214,6 +218,9 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             seed=seed,
         )
 
+    def class_shares(self, given: str | Mapping[str, float] | None) -> np.ndarray | None:
+        return None if given is None else read_class_shares(given, self.task.label_names)
+
     def label_rows(
         self,
         dataset: "Dataset",
@@ -223,6 +230,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         number: int,
         seed: int,
         votes: np.ndarray | None,
+        class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
         """The round's data set with its final labels, and what is estimated of them for the round's record."""
         final = final_labels(
@@ -232,6 +240,9 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             selection.first_embeddings,
             votes=votes,
             human=corpus.human,
+            inclusion=corpus.inclusion,
+            class_shares=class_shares,
+            sources=_sources(answers),
             seed=seed,
         )
         rows = label_rows.label_rows(
@@ -258,3 +269,11 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
         probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
         return label_rows.test_rows(test, self.task, probabilities, number)
+
+
+def _sources(answers: LabelAnswers) -> np.ndarray:
+    """Number of the annotator that gave each answer: the last one that has any, which is a refine annotator's."""
+    found = np.zeros(len(answers.labels), dtype=int)
+    for number, part in enumerate(answers.parts):
+        found[part.labels != NO_LABEL] = number
+    return found

@@ -49,7 +49,19 @@ def conclude(
     Returns:
         `dict[str, Any]`: The figures of the round for its record, without costs.
     """
-    labels, estimate = kind.label_rows(data.dataset, corpus, answers, selection, round_.number, seed, votes)
+    shares = kind.class_shares(loop.class_shares)
+    labels, estimate = kind.label_rows(data.dataset, corpus, answers, selection, round_.number, seed, votes, shares)
+    for worse in estimate.get("worse_annotators", ()):
+        logger.warning(
+            "Round %d: annotator %d of those named is right in %.0f %% of %d texts that a person labelled, annotator "
+            "%d in %.0f %%. It counts for nothing in the labels that train the student.",
+            round_.number,
+            worse["annotator"],
+            100 * worse["accuracy"],
+            worse["compared"],
+            worse["best"],
+            100 * worse["best_accuracy"],
+        )
     round_.write_labels(labels)
     if not estimate["student_has_learnt"]:
         logger.warning(

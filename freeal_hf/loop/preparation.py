@@ -217,6 +217,7 @@ def _check(corpus: Corpus, test: "Dataset | None", kind: _Kind, loop: LoopConfig
         )
     if loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
         raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
+    kind.class_shares(loop.class_shares)
     check_loads(resolve_model(student), shown=student)
 
 

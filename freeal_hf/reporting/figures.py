@@ -67,7 +67,7 @@ def coverage(labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> "Figure":
     confidence = np.asarray(labels["label_confidence"][:], dtype=float)
     order = np.argsort(-np.nan_to_num(confidence, nan=-1.0), kind="stable")[: int((~np.isnan(confidence)).sum())]
     kept = np.arange(1, len(order) + 1)
-    axes.plot(kept / len(confidence), np.cumsum(confidence[order]) / kept, label="estimated", color=_GREY)
+    axes.plot(kept / len(confidence), np.cumsum(confidence[order]) / kept, label="mean label confidence", color=_GREY)
     if "gold" in labels.column_names:
         final, gold = labels["label"][:], labels["gold"][:]
         is_known = np.array([not kind.is_missing(label) for label in gold])[order]

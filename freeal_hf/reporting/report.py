@@ -56,7 +56,7 @@ def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """
     rows = [{**record, "tokens": record["prompt_tokens"] + record["completion_tokens"]} for record in records]
     shown = [key for key in _COLUMNS if key == _ESTIMATE or any(row.get(key) is not None for row in rows)]
-    return [[_COLUMNS[key] for key in shown], *([_cell(key, row.get(key)) for key in shown] for row in rows)]
+    return [[_COLUMNS[key] for key in shown], *([_cell(key, _shown(key, row)) for key in shown] for row in rows)]
 
 
 def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
@@ -182,9 +182,18 @@ def _disputed(labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> list[dict[str
     ]
 
 
+def _shown(key: str, row: Mapping[str, Any]) -> Any:
+    """The figure of a round; of an estimate its range."""
+    if key == _ESTIMATE and row.get(key) is not None and row.get(f"{key}_range"):
+        return "{:.0f} to {:.0f} %".format(*(100 * bound for bound in row[f"{key}_range"]))
+    return row.get(key)
+
+
 def _cell(key: str, value: Any) -> str:
     if value is None:
         return UNKNOWN if key == _ESTIMATE else "-"
+    if isinstance(value, str):
+        return value
     if key in ("round", "annotator_calls", "tokens"):
         return f"{value:,}"
     if key == "seconds":

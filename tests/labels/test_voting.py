@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.data.ties import likeliest
-from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority
+from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority, worse_voters
 
 
 def voters(accuracies, n=2000, num_labels=3, seed=0):
@@ -74,3 +74,23 @@ def test_renaming_the_labels_renames_what_the_voters_come_to(seed, n, m, num_lab
     first, second = (agreed_labels(v, fuse_votes(v, num_labels).probabilities) for v in (votes, new_id[votes]))
     assert (second == new_id[first]).all()
     assert ((first != -1) == (votes != -1).any(axis=1)).all()
+
+
+def test_voters_that_people_show_to_be_worse_are_named_with_what_shows_it():
+    gold, votes = voters([0.9, 0.5, 0.88])
+    known = np.where(np.arange(len(gold)) < 100, gold, -1)
+    (worse,) = worse_voters(votes, known)
+    assert (worse.voter, worse.best, worse.compared) == (1, 0, 100) or (worse.voter, worse.best) == (1, 2)
+    assert worse.accuracy < 0.65 < worse.best_accuracy
+    assert worse_voters(votes, np.full(len(gold), -1)) == []
+
+
+def test_copies_of_a_voter_count_less_if_votes_are_tempered():
+    gold, votes = voters([0.8, 0.8, 0.7])
+    votes = np.column_stack([votes, votes[:, 2], votes[:, 2], votes[:, 2], votes[:, 2]])
+    known = np.where(np.arange(len(gold)) < 200, gold, -1)
+    plain, tempered = (
+        np.mean(fuse_votes(votes, 3, known, tempered=value).probabilities.argmax(axis=1) == gold)
+        for value in (False, True)
+    )
+    assert tempered > plain

@@ -79,8 +79,8 @@ class LabelView(TaskView):
             tiles.append(("right final labels, estimated", "unknown"))
         else:
             low, high = last["estimated_label_accuracy_range"]
-            about = f"right final labels, estimated: {low:.0%} to {high:.0%}"
-            tiles.append((about, f"{last['estimated_label_accuracy']:.0%}"))
+            about = f"right final labels, estimated; about {last['estimated_label_accuracy']:.0%}"
+            tiles.append((about, f"{low:.0%} to {high:.0%}"))
         if last["label_accuracy"] is not None:
             tiles.append(("accuracy of the final labels (true labels)", f"{last['label_accuracy']:.1%}"))
             tiles.append(("accuracy of the student (true labels)", f"{last['student_accuracy']:.1%}"))

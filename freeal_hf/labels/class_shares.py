@@ -1,0 +1,128 @@
+"""Known shares of the labels: how they are given, how final labels follow them, what they say of the accuracy."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import log_softmax
+
+from freeal_hf.errors import InputError
+
+# With so many texts of a label, half of the correction that would match its share is made.
+_HALF = 20.0
+_STEPS = 50
+_ROUNDING = 0.01
+_SUFFIXES = (".yaml", ".yml", ".json")
+_REMEDY = "Give the share of each label, such as a=0.7,b=0.3; they sum to 1."
+
+
+def read_class_shares(given: str | Mapping[str, Any], label_names: Sequence[str]) -> np.ndarray:
+    """Reads the shares of the labels that the user knows.
+
+    Args:
+        given (`str` or `Mapping`):
+            Share by label; or this as `a=0.7,b=0.3`; or the path of a YAML or JSON file with it.
+        label_names (`Sequence[str]`): The labels.
+
+    Returns:
+        `np.ndarray` of shape `(num_labels,)`: The shares; they sum to one.
+
+    Raises:
+        InputError: If a label is missing or unknown, or the shares are no numbers that sum to one.
+
+    Example:
+
+        >>> read_class_shares("bad=0.25, good=0.75", ["good", "bad"]).tolist()
+        [0.75, 0.25]
+    """
+    place, found = "class_shares", given
+    if isinstance(given, str):
+        is_file = given.lower().endswith(_SUFFIXES)
+        place = f"The file {given!r} of class_shares" if is_file else "class_shares"
+        found = _from_file(Path(given)) if is_file else _from_text(given)
+    if not isinstance(found, Mapping):
+        raise InputError(f"{place} is {found!r}, not a mapping of labels to shares. {_REMEDY}")
+    shares = {str(name): share for name, share in found.items()}
+    if unknown := [name for name in shares if name not in label_names]:
+        raise InputError(f"{place} names {unknown[0]!r}, which is no label; there are {', '.join(label_names)}.")
+    if missing := [name for name in label_names if name not in shares]:
+        raise InputError(f"{place} has no share of {missing[0]!r}. {_REMEDY}")
+    values = []
+    for name in label_names:
+        try:
+            value = float(shares[name])
+        except (TypeError, ValueError):
+            value = np.nan
+        if not 0 <= value <= 1:
+            raise InputError(f"{place} gives {name!r} the share {shares[name]!r}; it must be from 0 to 1. {_REMEDY}")
+        values.append(value)
+    if abs(sum(values) - 1) > _ROUNDING:
+        raise InputError(f"{place} sums to {sum(values):g}. {_REMEDY}")
+    return np.array(values) / sum(values)
+
+
+def _from_text(text: str) -> dict[str, str]:
+    parts = [part.rpartition("=") for part in text.split(",") if part.strip()]
+    if wrong := [value for name, _, value in parts if not name.strip()]:
+        raise InputError(f"class_shares has {wrong[0]!r} without a label or a share in {text!r}. {_REMEDY}")
+    return {name.strip(): value.strip() for name, _, value in parts}
+
+
+def _from_file(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"class_shares names the file {str(path)!r}, which cannot be read: {error}") from error
+
+
+def shares_bias(scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """What to add to the log probabilities of each label so that final labels follow known shares.
+
+    It makes the mean probabilities match the shares, but only a part of it is added: of a label with few texts little
+    can be said, and with a hundred labels a plain match makes nearly all of them wrong.
+
+    Source: prior matching (Liusie et al., arXiv 2309.04992), shrunk.
+
+    Args:
+        scores (`np.ndarray` of shape `(n, num_labels)`): Log probabilities.
+        shares (`np.ndarray` of shape `(num_labels,)`): The shares; they sum to one.
+
+    Returns:
+        `np.ndarray` of shape `(num_labels,)`: To add to each row.
+
+    Example:
+
+        >>> scores = np.log([[0.6, 0.4]] * 100)
+        >>> (scores + shares_bias(scores, np.array([0.1, 0.9]))).argmax(axis=1).mean()
+        np.float64(1.0)
+    """
+    bias = np.zeros(len(shares))
+    for _ in range(_STEPS):
+        mean = np.exp(log_softmax(scores + bias, axis=1)).mean(axis=0)
+        bias += 0.5 * (np.log(shares + 1e-6) - np.log(mean + 1e-6))
+        bias -= bias.mean()
+    texts = len(scores) * shares
+    found: np.ndarray = bias * texts / (texts + _HALF)
+    return found
+
+
+def most_right(labels: np.ndarray, shares: np.ndarray) -> float:
+    """The largest share of labels that can be right if the true labels have some shares.
+
+    It is one minus the total variation distance. A single number for all labels cannot tell more, and the true figure
+    may be far below it.
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`): Label ids; none below 0.
+        shares (`np.ndarray` of shape `(num_labels,)`): The shares of the true labels.
+
+    Example:
+
+        >>> round(most_right(np.array([0, 0, 0, 1]), np.array([0.5, 0.5])), 2)
+        0.75
+    """
+    found = np.bincount(labels, minlength=len(shares)) / len(labels)
+    return float(np.minimum(found, shares).sum())
