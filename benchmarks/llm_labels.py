@@ -216,8 +216,8 @@ def several_annotators(
     human = np.full(n, NO_LABEL)
     human[order[:count]] = gold[order[:count]]
     is_open = human == NO_LABEL
-    rows, voters = np.nonzero(votes != NO_LABEL)
-    answers = pd.DataFrame({"task": rows, "worker": voters, "label": votes[rows, voters]})
+    rows, annotators = np.nonzero(votes != NO_LABEL)
+    answers = pd.DataFrame({"task": rows, "worker": annotators, "label": votes[rows, annotators]})
     people = pd.Series(human[~is_open], index=np.flatnonzero(~is_open)) if count else None
     by_crowdkit = DawidSkene(n_iter=100).fit_predict(answers, true_labels=people).reindex(range(n)).to_numpy()
     before_labels = before.fuse_votes(votes, num_labels, human).probabilities.argmax(axis=1)
@@ -241,7 +241,7 @@ def several_annotators(
     }
     return {
         "accuracy": {name: float((found == gold)[is_open].mean()) for name, found in labels.items()},
-        "worse": [names[voter.voter] for voter in ours.worse],
+        "worse": [names[annotator.annotator] for annotator in ours.worse],
         "estimate": judged(ours, ours.labels == gold, is_open),
     }
 

@@ -210,13 +210,13 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         """
 
     @abstractmethod
-    def votes(self, answers: AnswersT, num_voters: int) -> np.ndarray | None:
+    def votes(self, answers: AnswersT, num_annotators: int) -> np.ndarray | None:
         """What each of several annotators answered, as far as the final labels use it.
 
         Args:
             answers: The fused answers.
-            num_voters (`int`): How many of its parts are by annotators of round 0; the other parts are by the refine
-                annotators, whose answers count in place of theirs.
+            num_annotators (`int`): How many of its parts are by annotators of round 0. The other parts are by the
+                refine annotators, whose answers replace theirs.
 
         Returns:
             `np.ndarray` of shape `(n, annotators)`, *optional*: Label ids, -1 for none.

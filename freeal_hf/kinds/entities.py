@@ -67,7 +67,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
     def fuse(self, group: Sequence[EntityAnswers], human: np.ndarray) -> EntityAnswers:
         return fuse(group)
 
-    def votes(self, answers: EntityAnswers, num_voters: int) -> np.ndarray | None:
+    def votes(self, answers: EntityAnswers, num_annotators: int) -> np.ndarray | None:
         return None  # the final tags use the fused entities alone
 
     def score(self, labels: "Dataset") -> dict[str, Any]:

@@ -23,7 +23,7 @@ from freeal_hf.labels.class_shares import read_class_shares
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.metrics import score_round
-from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority, worse_voters
+from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority, worse_annotators
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
@@ -54,10 +54,10 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     ) -> Corpus:
         return with_human_labels(corpus, dataset, self.task, given, known)
 
-    def votes(self, answers: LabelAnswers, num_voters: int) -> np.ndarray | None:
+    def votes(self, answers: LabelAnswers, num_annotators: int) -> np.ndarray | None:
         votes = np.column_stack([part.labels for part in answers.parts])
-        refined = (votes[:, num_voters:] != NO_LABEL).any(axis=1)
-        votes[:, :num_voters][refined] = NO_LABEL
+        refined = (votes[:, num_annotators:] != NO_LABEL).any(axis=1)
+        votes[:, :num_annotators][refined] = NO_LABEL
         return votes
 
     def score(self, labels: "Dataset") -> dict[str, Any]:
@@ -143,7 +143,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         if len(group) == 1:
             return LabelAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
         votes = np.column_stack([part.labels for part in group])
-        worse = [voter.voter for voter in worse_voters(votes, human)]
+        worse = [annotator.annotator for annotator in worse_annotators(votes, human)]
         heard = votes.copy()
         heard[:, worse] = NO_LABEL
         labels = agreed_labels(heard, fuse_votes(heard, self.task.num_labels, human).probabilities)
@@ -151,7 +151,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         labels = np.where(labels == NO_LABEL, agreed_labels(votes, majority(votes, self.task.num_labels)), labels)
         answered = labels != NO_LABEL
         reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
-        # The fused probabilities are no confidence: voters that err alike make them far too high.
+        # The fused probabilities are no confidence: annotators that err alike make them far too high.
         return LabelAnswers(labels, np.full(len(labels), np.nan), reasons)
 
     def losses(self, corpus: Corpus, selection: Selection) -> np.ndarray:

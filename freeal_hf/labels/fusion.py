@@ -15,7 +15,7 @@ from freeal_hf.labels.doubts import depends_on_text
 from freeal_hf.labels.pool import FEWEST, Pool, fit_pool
 from freeal_hf.labels.slips import smoothed_log, without_slips
 from freeal_hf.labels.trust import WORTH, calibrated
-from freeal_hf.labels.voting import WorseVoter, agreed_labels, fuse_votes, worse_voters
+from freeal_hf.labels.voting import WorseAnnotator, agreed_labels, fuse_votes, worse_annotators
 from freeal_hf.tasks import NO_LABEL, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
 
@@ -85,7 +85,7 @@ class FinalLabels:
             How many labels can be right at most if the shares of the true labels are those that the user knows; of
             equally frequent labels if the user knows none. A warning, no estimate. `None` without any label.
         shares_are_given (`bool`): Whether the user knows the shares.
-        worse (`list[WorseVoter]`): Of several annotators those that human labels show to be worse than the best one.
+        worse (`list[WorseAnnotator]`): The annotators that human labels show to be worse than the best one.
     """
 
     labels: np.ndarray
@@ -96,7 +96,7 @@ class FinalLabels:
     basis: str
     most_right: float | None
     shares_are_given: bool = False
-    worse: list[WorseVoter] = field(default_factory=list)
+    worse: list[WorseAnnotator] = field(default_factory=list)
 
 
 def final_labels(
@@ -235,7 +235,7 @@ def final_labels(
         basis=basis,
         most_right=_bound(final, num_labels, class_shares),
         shares_are_given=class_shares is not None,
-        worse=[] if votes is None else worse_voters(votes, known),
+        worse=[] if votes is None else worse_annotators(votes, known),
     )
 
 
@@ -256,7 +256,7 @@ def estimate_figures(final: FinalLabels, task: TextClassification) -> dict[str, 
         "most_labels_right": final.most_right,
         "class_shares_given": final.shares_are_given,
         "worse_annotators": [
-            {**asdict(worse), "annotator": worse.voter + 1, "best": worse.best + 1} for worse in final.worse
+            {**asdict(worse), "annotator": worse.annotator + 1, "best": worse.best + 1} for worse in final.worse
         ],
     }
 
@@ -401,7 +401,7 @@ def _by_votes(votes: np.ndarray, num_labels: int) -> list[Callable[[np.ndarray],
         return np.log(fuse_votes(votes, num_labels, known, tempered=True).by_votes + _LEAST_VOTED)
 
     def of_the_better(known: np.ndarray) -> np.ndarray:
-        kept = np.delete(votes, [voter.voter for voter in worse_voters(votes, known)], axis=1)
+        kept = np.delete(votes, [annotator.annotator for annotator in worse_annotators(votes, known)], axis=1)
         return np.log(fuse_votes(kept, num_labels, known, tempered=True).by_votes + _LEAST_VOTED)
 
     return [of_all, of_the_better]

@@ -1,4 +1,4 @@
-"""Several voters, no gold: a confusion matrix for each of them, a posterior for each text."""
+"""Fuses the answers of several annotators without gold: a confusion matrix each, a posterior for each text."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from freeal_hf.tasks import NO_LABEL
 
 _MAX_ITERATIONS = 100
 _TOLERANCE = 1e-4
-# Votes that a matrix is worth before any is seen: spread over a matrix whose diagonal is the voters' mean agreement.
+# The prior of a confusion matrix counts as this many votes; its diagonal is the annotators' mean agreement.
 _PRIOR_VOTES = 4.0
-# Weights of voters are found after so many steps, and then stay, so that the steps converge.
+# Weights of annotators are found after so many steps, and then stay, so that the steps converge.
 _TEMPERED_AT = (3, 6, 9, 12)
 _STANDARD_ERRORS = 3.0
 _FEWEST_COMPARED = 20
@@ -19,12 +19,12 @@ _FEWEST_COMPARED = 20
 
 @dataclass(frozen=True)
 class Vote:
-    """What fusing the votes found, for `n` texts, `m` voters and `k` labels.
+    """What fusing the votes found, for `n` texts, `m` annotators and `k` labels.
 
     Args:
         probabilities (`np.ndarray` of shape `(n, k)`): Posterior of each text's label.
-        confusions (`np.ndarray` of shape `(m, k, k)`): Of each voter, how often it says each label (columns) for texts
-            of each label (rows).
+        confusions (`np.ndarray` of shape `(m, k, k)`): How often each annotator gives each label (columns) to
+            texts of each label (rows).
         prior (`np.ndarray` of shape `(k,)`): How common each label is.
         by_votes (`np.ndarray` of shape `(n, k)`):
             The posterior from the votes and the matrices alone, also where a label is known.
@@ -37,18 +37,18 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class WorseVoter:
-    """A voter that human labels show to be worse than the best one.
+class WorseAnnotator:
+    """An annotator that human labels show to be worse than the best one.
 
     Args:
-        voter (`int`): Its column.
+        annotator (`int`): Its column.
         accuracy (`float`): Share of right answers among those that both gave and a person checked.
         best (`int`): The column of the best one.
         best_accuracy (`float`): The same share of the best one.
         compared (`int`): How many texts there are.
     """
 
-    voter: int
+    annotator: int
     accuracy: float
     best: int
     best_accuracy: float
@@ -56,10 +56,10 @@ class WorseVoter:
 
 
 def agreed_labels(votes: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The label that fused votes come to for each text.
+    """The fused label of each text.
 
-    Of labels that are equally probable it is the one with the most votes, of these the one that the first voter in the
-    order of the columns named.
+    Among equally probable labels, the label with the most votes is taken. If these are tied too, the label of the
+    first annotator in the order of the columns is taken.
 
     Args:
         votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
@@ -96,11 +96,11 @@ def majority(votes: np.ndarray, num_labels: int) -> np.ndarray:
     return np.where(total > 0, counts / np.maximum(total, 1), 1 / num_labels)
 
 
-def worse_voters(votes: np.ndarray, known: np.ndarray) -> list[WorseVoter]:
-    """The voters that human labels show to be worse than the best one, by more than three standard errors.
+def worse_annotators(votes: np.ndarray, known: np.ndarray) -> list[WorseAnnotator]:
+    """The annotators that human labels show to be worse than the best one, by more than three standard errors.
 
-    Errors of language models go together, so that many weak ones outvote a good one. A voter is compared with the best
-    one on the texts for which both have an answer and a person has one, at least 20.
+    Errors of language models are correlated, so that many weak models can outvote a good one. Each annotator is
+    compared with the best one on the texts that both of them and a person have labelled, at least 20.
 
     Args:
         votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
@@ -114,34 +114,34 @@ def worse_voters(votes: np.ndarray, known: np.ndarray) -> list[WorseVoter]:
     shares = np.where(counts >= _FEWEST_COMPARED, (checked & right).sum(axis=0) / np.maximum(counts, 1), -1.0)
     best = int(shares.argmax())
     found = []
-    for voter in range(votes.shape[1]):
-        both = checked[:, voter] & checked[:, best]
-        if voter == best or both.sum() < _FEWEST_COMPARED:
+    for annotator in range(votes.shape[1]):
+        both = checked[:, annotator] & checked[:, best]
+        if annotator == best or both.sum() < _FEWEST_COMPARED:
             continue
-        gain = right[both, best].astype(float) - right[both, voter]
+        gain = right[both, best].astype(float) - right[both, annotator]
         if gain.mean() > _STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)):
-            own, other = (float(right[both, i].mean()) for i in (voter, best))
-            found.append(WorseVoter(voter, own, best, other, len(gain)))
+            own, other = (float(right[both, i].mean()) for i in (annotator, best))
+            found.append(WorseAnnotator(annotator, own, best, other, len(gain)))
     return found
 
 
 def fuse_votes(votes: np.ndarray, num_labels: int, known: np.ndarray | None = None, *, tempered: bool = False) -> Vote:
-    """Fuses votes by how far each voter is right, which is estimated with them.
+    """Fuses votes with a confusion matrix for each annotator, which is estimated from the votes.
 
-    Expectation maximisation from the majority vote. It presumes that voters err independently of each other given the
-    label; where they share an error, no number of them shows it. If it is `tempered`, a voter whose errors go together
-    with those of others counts for less: its weight is one over the sum of its positive correlations, with itself and
-    with the others, of what it says beyond its matrix. In the benchmark that helps where people gave labels, and harms
-    where they did not.
+    Expectation maximisation starts from the majority vote. The model assumes that annotators err independently of each
+    other given the label. An error that all of them share cannot be seen in the votes. If `tempered` is set, an
+    annotator whose errors are correlated with those of others counts for less: its weight is one over the sum of its
+    positive residual correlations, with itself and with the others. In the benchmark this helps where there are human
+    labels and harms where there are none.
 
     Source: Dawid and Skene (Applied Statistics 28, 1979), with a weak prior on the matrices (MAP), so that a label
-    that hardly occurs or a voter that hardly votes cannot take extreme values.
+    that hardly occurs or an annotator that hardly votes cannot take extreme values.
 
     Args:
         votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
         num_labels (`int`): Number of labels.
         known (`np.ndarray` of shape `(n,)`, *optional*): Labels that are certain (people gave them), -1 for none.
-        tempered (`bool`, *optional*, defaults to `False`): Whether voters that err alike count for less.
+        tempered (`bool`, *optional*, defaults to `False`): Whether annotators that err alike count for less.
 
     Returns:
         `Vote`: Posteriors, matrices, prior.
@@ -177,7 +177,7 @@ def fuse_votes(votes: np.ndarray, num_labels: int, known: np.ndarray | None = No
 
 
 def _independence(said: np.ndarray, voted: np.ndarray, posterior: np.ndarray, confusions: np.ndarray) -> np.ndarray:
-    """One over the sum of each voter's positive correlations of what it says beyond its matrix."""
+    """One over the sum of each annotator's positive correlations of what it says beyond its matrix."""
     beyond = (said - np.einsum("nk,mkl->nml", posterior, confusions)) * voted[:, :, None]
     products = np.einsum("nal,nbl->ab", beyond, beyond)
     norms = np.sqrt(np.maximum(products.diagonal(), 1e-12))

@@ -22,17 +22,17 @@ from freeal_hf.data.files import remove
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
+from freeal_hf.loop.annotators import AnnotationContext, RunAnnotator
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.requests import questions
 from freeal_hf.loop.rounds import Round
-from freeal_hf.loop.voters import Asking, Voter
 from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
 
 
 def annotate(
-    number: int, run: RunFolder, corpus: Corpus, asking: Asking, known: Any = None
+    number: int, run: RunFolder, corpus: Corpus, context: AnnotationContext, known: Any = None
 ) -> tuple[Any, dict[str, Any]]:
     """Asks the annotators of a round, or reads their answers if they are complete.
 
@@ -43,7 +43,7 @@ def annotate(
         number (`int`): The round.
         run (`RunFolder`): The run's folder.
         corpus (`Corpus`): The texts.
-        asking (`Asking`): Whom to ask and how.
+        context (`AnnotationContext`): Whom to ask and how.
         known (`Answers`, *optional*): The answers after the round before; by default they are read.
 
     Returns:
@@ -53,28 +53,28 @@ def annotate(
         AnnotatorError: If the annotator cannot work, or its answers cannot be used; all answers received are kept.
         BudgetExceeded: If the budget did not suffice for a single label.
     """
-    round_, kind = run.round(number), kind_of(asking.task)
+    round_, kind = run.round(number), kind_of(context.task)
     if round_.is_annotated:
         answers, costs = round_.read_answers(kind)
         if not costs["budget_spent"] and round_.read_human_labels() == corpus.human_labels:
             return answers, costs
         round_.forget()
-    refiners = asking.refiners if number > 0 else ()
-    voters = refiners or asking.voters
-    ledgers = [Ledger(owner=f"round-{number}", price=voter.price) for voter in voters]
-    firsts = [FirstAnswers() for _ in voters]
+    refine_annotators = context.refine_annotators if number > 0 else ()
+    annotators = refine_annotators or context.annotators
+    ledgers = [Ledger(owner=f"round-{number}", price=entry.price) for entry in annotators]
+    firsts = [FirstAnswers() for _ in annotators]
     start = time.monotonic()
     if known is None:
         known = run.round(number - 1).read_answers(kind)[0] if number else kind.no_answers(corpus)
-    parts = _parts(known.extended_to(len(corpus.texts)), len(asking.voters) + len(asking.refiners))
-    turn = parts[len(asking.voters) :] if refiners else parts[: len(asking.voters)]
+    parts = _parts(known.extended_to(len(corpus.texts)), len(context.annotators) + len(context.refine_annotators))
+    turn = parts[len(context.annotators) :] if refine_annotators else parts[: len(context.annotators)]
     budget_spent = False
     try:
-        asked, requests = questions(number, run, corpus, known, asking, ledgers[0])
-        if refiners and not len(asked):
-            logger.warning("Round %d: the refine annotator is not used: %s.", number, _why_none(run, number, asking))
-        for voter, ledger, part, first in zip(voters, ledgers, turn, firsts, strict=True):
-            _ask(voter, requests, asked, part, ledger, asking, round_, first, in_order=bool(refiners))
+        asked, requests = questions(number, run, corpus, known, context, ledgers[0])
+        if refine_annotators and not len(asked):
+            logger.warning("Round %d: the refine annotator is not used: %s.", number, _why_none(run, number, context))
+        for entry, ledger, part, first in zip(annotators, ledgers, turn, firsts, strict=True):
+            _ask(entry, requests, asked, part, ledger, context, round_, first, in_order=bool(refine_annotators))
     except BudgetExceeded as error:
         if not _has_answer(parts, corpus):
             raise _nothing_bought(error, firsts) from error
@@ -83,10 +83,10 @@ def annotate(
             part.explain_missing("the budget was spent")
     if not _has_answer(parts, corpus):
         raise firsts[0].error()
-    for first in firsts if refiners else ():
+    for first in firsts if refine_annotators else ():
         if first.none_usable:
             logger.warning("Round %d: %s The labels of the previous round are kept.", number, first)
-    answers = combine(parts, asking, corpus.human)
+    answers = combine(parts, context, corpus.human)
     spent = [ledger.cost for ledger in ledgers]
     costs = {
         "annotator_calls": sum(ledger.calls for ledger in ledgers),
@@ -98,13 +98,13 @@ def annotate(
         **answers.figures,
     }
     round_.write_answers(answers, costs, corpus.human_labels)
-    _warn_of_missing(kind.found_labels(corpus, answers), asking.task)
+    _warn_of_missing(kind.found_labels(corpus, answers), context.task)
     return answers, costs
 
 
-def _why_none(run: RunFolder, number: int, asking: Asking) -> str:
+def _why_none(run: RunFolder, number: int, context: AnnotationContext) -> str:
     """Why a round after the first asks about no text."""
-    if asking.loop.refine == "none":
+    if context.loop.refine == "none":
         return "no text is asked again (--refine none)"
     if not (run.metrics(number - 1) or {}).get("student_has_learnt", True):
         return "the student has not learnt its labels, so that it finds none of them noisy, and no text is without one"
@@ -121,41 +121,43 @@ def _nothing_bought(error: BudgetExceeded, firsts: Iterable[FirstAnswers]) -> Bu
 
 
 def _ask(
-    voter: Voter,
+    entry: RunAnnotator,
     requests: Sequence[AnnotationRequest],
     asked: np.ndarray,
     answers: Any,
     ledger: Ledger,
-    asking: Asking,
+    context: AnnotationContext,
     round_: Round,
     first: FirstAnswers,
     *,
     in_order: bool,
 ) -> None:
     number, total = round_.number, len(requests)
-    step = partial(asking.callbacks.on_annotation_progress, number, total=total)
+    step = partial(context.callbacks.on_annotation_progress, number, total=total)
 
     def ask(texts: Sequence[AnnotationRequest], start: int) -> None:
-        some = samples_for(voter.annotator, asking.task, texts, asking.loop.samples)
-        if asking.fill_cache is not None:
-            asking.fill_cache(
-                voter.annotator,
-                asking.task,
+        some = samples_for(entry.annotator, context.task, texts, context.loop.samples)
+        if context.fill_cache is not None:
+            context.fill_cache(
+                entry.annotator,
+                context.task,
                 some,
-                cache=asking.cache,
+                cache=context.cache,
                 ledger=ledger,
-                budget=asking.budget,
+                budget=context.budget,
                 folder=round_.shards_path,
-                make_annotator=voter.make,
+                make_annotator=entry.make,
                 progress=lambda done: step(start + done // some.num_answers),
             )
             remove(round_.shards_path)
         # An iterator is not put into another order, which a prefix cache would like better.
-        work = annotation_work(voter.annotator, asking.task)
-        results = run(work, iter(some) if in_order else some, cache=asking.cache, ledger=ledger, budget=asking.budget)
+        work = annotation_work(entry.annotator, context.task)
+        results = run(
+            work, iter(some) if in_order else some, cache=context.cache, ledger=ledger, budget=context.budget
+        )
         step(start)
-        labelled = combined(first.watched(results), some.num_answers, prompts_of(asking.task).combined)
-        bar = tqdm(labelled, total=len(texts), desc=f"round {number}: annotating", disable=asking.disable_tqdm)
+        labelled = combined(first.watched(results), some.num_answers, prompts_of(context.task).combined)
+        bar = tqdm(labelled, total=len(texts), desc=f"round {number}: annotating", disable=context.disable_tqdm)
         with closing(results):
             for done, (position, answer) in enumerate(bar, start=start + 1):
                 answers.take(int(asked[start + position]), answer)
@@ -165,7 +167,7 @@ def _ask(
                     raise first.error()
 
     # The workers of a cluster ask thousands before anyone looks at an answer, so that a sample goes ahead of them.
-    ahead = ENOUGH if asking.fill_cache is not None and number == 0 else total
+    ahead = ENOUGH if context.fill_cache is not None and number == 0 else total
     ask(requests[:ahead], 0)
     if requests[ahead:]:
         ask(requests[ahead:], ahead)
@@ -181,17 +183,17 @@ def _parts(answers: Any, count: int) -> list[Any]:
     return [*known, *(answers.none(len(answers.reasons)) for _ in range(count - len(known)))]
 
 
-def combine(parts: list[Any], asking: Asking, human: np.ndarray) -> Any:
-    """What the answers of several annotators come to: those of one group fused, the refiners' before the others'.
+def combine(parts: list[Any], context: AnnotationContext, human: np.ndarray) -> Any:
+    """Combines the answers of several annotators: fuses each group; refine annotators take precedence.
 
     Args:
-        parts (`list[Answers]`): What each of the voters said, then each of the refiners.
-        asking (`Asking`): Whom a run asks.
+        parts (`list[Answers]`): The answers of each annotator, then of each refine annotator.
+        context (`AnnotationContext`): Whom a run asks.
         human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
     """
     if len(parts) == 1:
         return parts[0]
-    kind, count = kind_of(asking.task), len(asking.voters)
+    kind, count = kind_of(context.task), len(context.annotators)
     whole = kind.fuse(parts[:count], human)
     if parts[count:]:
         whole = whole.refined_by(kind.fuse(parts[count:], human))
@@ -199,11 +201,11 @@ def combine(parts: list[Any], asking: Asking, human: np.ndarray) -> Any:
     return whole
 
 
-def votes_of(answers: Any, asking: Asking) -> np.ndarray | None:
+def votes_of(answers: Any, context: AnnotationContext) -> np.ndarray | None:
     """What each of several annotators answered (see `TaskKind.votes`); `None` where each text has one annotator."""
-    if max(len(asking.voters), len(asking.refiners)) < 2:
+    if max(len(context.annotators), len(context.refine_annotators)) < 2:
         return None
-    return kind_of(asking.task).votes(answers, len(asking.voters))
+    return kind_of(context.task).votes(answers, len(context.annotators))
 
 
 def _warn_of_missing(labels: np.ndarray, task: Task) -> None:

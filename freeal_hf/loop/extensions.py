@@ -25,7 +25,7 @@ def cache_filler(engine: EngineConfig) -> Callable[..., None] | None:
         engine (`EngineConfig`): Where texts are annotated.
 
     Returns:
-        `Callable`, *optional*: See `Asking.fill_cache`; `None` if this process annotates.
+        `Callable`, *optional*: See `AnnotationContext.fill_cache`; `None` if this process annotates.
     """
     if engine.engine not in _ENGINES:
         return None

@@ -17,6 +17,7 @@ from freeal_hf.data.tables import RawTable
 from freeal_hf.data.texts import fingerprint
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.kinds.registry import kind_of
+from freeal_hf.loop.annotators import AnnotationContext, RunAnnotator, build_annotators, check_samples
 from freeal_hf.loop.callbacks import CallbackHandler, LoopCallback, RunState, checked_callbacks
 from freeal_hf.loop.description import describe_run
 from freeal_hf.loop.distributed import Processes
@@ -28,7 +29,6 @@ from freeal_hf.loop.requests import foreseen, foreseen_writing
 from freeal_hf.loop.results import ResultFiles, RunResult, load_result
 from freeal_hf.loop.running import Rounds
 from freeal_hf.loop.training import StudentTraining
-from freeal_hf.loop.voters import Asking, Voter, check_samples, voters_of
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
@@ -195,22 +195,24 @@ class FreeAL:
         """
         annotators = all_annotators(self.annotator, self.refine_annotator)
         dataset = read_rows(dataset, self.kind, self.text_columns, annotators)
-        voter = self._voters(self.annotator, dataset)[which]
+        entry = self._annotators(self.annotator, dataset)[which]
         corpus = self.kind.collect(dataset)
-        requests = foreseen(corpus, self.task, voter.annotator, self.loop, seed=self.args.seed)
+        requests = foreseen(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
         # Only the first of several annotators writes.
-        writing = [] if which else foreseen_writing(corpus, self.task, voter.annotator, self.loop, seed=self.args.seed)
-        estimate = estimate_annotation(voter.annotator, self.task, requests, writing=writing, price=voter.price)
+        writing = [] if which else foreseen_writing(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
+        estimate = estimate_annotation(entry.annotator, self.task, requests, writing=writing, price=entry.price)
         return replace(estimate, texts=len(corpus.texts))
 
     def _run(self, data: RunData, source: DataConfig, *, resume: bool, overwrite: bool) -> bool:
         """Runs the rounds that are missing, and returns whether the run stopped for an audit."""
         processes = Processes(self.args)
-        voters, refiners = (self._voters(named, data.dataset) for named in (self.annotator, self.refine_annotator))
-        check_samples((*voters, *refiners), self.loop.samples)
+        annotators, refine_annotators = (
+            self._annotators(named, data.dataset) for named in (self.annotator, self.refine_annotator)
+        )
+        check_samples((*annotators, *refine_annotators), self.loop.samples)
         budget = Budget(max_cost=self.loop.max_cost, max_tokens=self.loop.max_tokens)
-        for voter in (*voters, *refiners):
-            budget.check_price(voter.price)
+        for entry in (*annotators, *refine_annotators):
+            budget.check_price(entry.price)
         called = [ProgressFile(), ResultFiles(), *self.callbacks, *push_callbacks(self.args, self.hub)]
         callbacks = CallbackHandler(RunState(self.task, self.folder.path, self.loop.num_rounds), called)
         config = describe_run(
@@ -230,14 +232,14 @@ class FreeAL:
         with self.folder.open(config, resume=resume, overwrite=overwrite):
             callbacks.on_run_begin()
             with AnswerCache(self.folder / CACHE) as cache, ExitStack() as sessions:
-                for voter in (*voters, *refiners):
-                    sessions.enter_context(session(voter.annotator))
+                for entry in (*annotators, *refine_annotators):
+                    sessions.enter_context(session(entry.annotator))
                 corpus = enter(data, self.kind, self.folder, self.loop.num_rounds)
-                asking = Asking(
+                context = AnnotationContext(
                     task=self.task,
                     loop=self.loop,
-                    voters=voters,
-                    refiners=refiners,
+                    annotators=annotators,
+                    refine_annotators=refine_annotators,
                     cache=cache,
                     budget=budget,
                     seed=self.args.seed,
@@ -245,11 +247,11 @@ class FreeAL:
                     disable_tqdm=bool(self.args.disable_tqdm),
                     fill_cache=cache_filler(self.engine),
                 )
-                awaits_audit = Rounds(self.folder, data, corpus, asking, self.training, processes).run()
+                awaits_audit = Rounds(self.folder, data, corpus, context, self.training, processes).run()
             callbacks.on_run_end()
         processes.dismiss()
         return awaits_audit
 
-    def _voters(self, named: Any, dataset: "Dataset") -> tuple[Voter, ...]:
+    def _annotators(self, named: Any, dataset: "Dataset") -> tuple[RunAnnotator, ...]:
         is_alone = self.refine_annotator is None
-        return voters_of(named, self.task, dataset, self.annotator_options, self.loop.prices, is_alone=is_alone)
+        return build_annotators(named, self.task, dataset, self.annotator_options, self.loop.prices, is_alone=is_alone)

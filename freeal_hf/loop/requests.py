@@ -15,9 +15,9 @@ from freeal_hf.demonstrations import generate_demonstrations, generation_request
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Selection
+from freeal_hf.loop.annotators import AnnotationContext
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.rounds import Round
-from freeal_hf.loop.voters import Asking
 from freeal_hf.tasks import Demonstration, Task
 
 
@@ -48,27 +48,27 @@ class Questions(Sequence[AnnotationRequest]):
 
 
 def questions(
-    number: int, run: RunFolder, corpus: Corpus, known: Any, asking: Asking, ledger: Ledger
+    number: int, run: RunFolder, corpus: Corpus, known: Any, context: AnnotationContext, ledger: Ledger
 ) -> tuple[np.ndarray, Sequence[AnnotationRequest]]:
     """The texts that a round asks about, by index, and what it asks."""
     if number == 0:
         # In random order: the first answers, and those that a small budget buys, then stand for all.
-        asked = np.random.default_rng(asking.seed).permutation(np.flatnonzero(~corpus.is_human))
-        first = _first_demonstrations(corpus, asked, asking, ledger)
-        run.round(0).write_generated(first, asking.task)
+        asked = np.random.default_rng(context.seed).permutation(np.flatnonzero(~corpus.is_human))
+        first = _first_demonstrations(corpus, asked, context, ledger)
+        run.round(0).write_generated(first, context.task)
         shown = [tuple(first)] * len(asked)
     else:
         previous = run.round(number - 1)
         selection = previous.read_selection()
         is_heard = (previous.read_metrics() or {}).get("student_has_learnt", True)
-        asked = _asked_again(known, selection, corpus, asking, is_heard=is_heard)
-        if asking.refiners:
-            losses = kind_of(asking.task).losses(corpus, selection)
+        asked = _asked_again(known, selection, corpus, context, is_heard=is_heard)
+        if context.refine_annotators:
+            losses = kind_of(context.task).losses(corpus, selection)
             asked = asked[np.argsort(-losses[asked], kind="stable")]
         if is_heard:
-            shown = _retrieve(previous, corpus, selection, asked, asking)
+            shown = _retrieve(previous, corpus, selection, asked, context)
         else:  # neither its choice nor its embeddings are of any use
-            shown = [tuple(_demonstrations_of_round_0(run, corpus, asking))] * len(asked)
+            shown = [tuple(_demonstrations_of_round_0(run, corpus, context))] * len(asked)
     return asked, Questions(corpus, asked, shown)
 
 
@@ -115,73 +115,77 @@ def foreseen_writing(
     return generation_requests(task, corpus.texts, per_label=loop.generated_per_label, seed=seed)
 
 
-def _first_demonstrations(corpus: Corpus, asked: np.ndarray, asking: Asking, ledger: Ledger) -> list[Demonstration]:
+def _first_demonstrations(
+    corpus: Corpus, asked: np.ndarray, context: AnnotationContext, ledger: Ledger
+) -> list[Demonstration]:
     """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
     the annotator writes."""
     # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
-    per_label = _shots_per_label(asking.loop, asking.task)
-    by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
-    order = np.random.default_rng(asking.seed).permutation(len(corpus.texts))
+    per_label = _shots_per_label(context.loop, context.task)
+    by_label: dict[int, list[Demonstration]] = {label: [] for label in context.task.shot_labels}
+    order = np.random.default_rng(context.seed).permutation(len(corpus.texts))
     given = corpus.human_demonstrations()
     for i in order[corpus.is_human[order]]:
         if i in given:
             by_label[given[i].label].append(given[i])
-    annotator, wanted = asking.voters[0].annotator, asking.loop.generated_per_label if per_label else 0
+    annotator, wanted = context.annotators[0].annotator, context.loop.generated_per_label if per_label else 0
     is_short = any(len(shots) < per_label for shots in by_label.values())
     if isinstance(annotator, TextGenerator) and wanted and is_short:
         # Written texts take most of the tokens. A model of no use is found out before.
         plain = Questions(corpus, asked[:ENOUGH], [()] * len(asked[:ENOUGH]))
-        check_answers(annotator, asking.task, plain, cache=asking.cache, ledger=ledger, budget=asking.budget)
+        check_answers(annotator, context.task, plain, cache=context.cache, ledger=ledger, budget=context.budget)
         for shot in generate_demonstrations(
-            asking.task,
+            context.task,
             annotator,
             corpus.texts,
             per_label=wanted,
-            seed=asking.seed,
-            cache=asking.cache,
+            seed=context.seed,
+            cache=context.cache,
             ledger=ledger,
-            budget=asking.budget,
+            budget=context.budget,
         ):
             by_label[shot.label].append(shot)
     return [shot for shots in by_label.values() for shot in shots[:per_label]]
 
 
-def _demonstrations_of_round_0(run: RunFolder, corpus: Corpus, asking: Asking) -> list[Demonstration]:
+def _demonstrations_of_round_0(run: RunFolder, corpus: Corpus, context: AnnotationContext) -> list[Demonstration]:
     """What round 0 showed, with what people have labelled since; a run that was pulled from the Hub has the latter."""
-    by_label: dict[int, list[Demonstration]] = {label: [] for label in asking.task.shot_labels}
-    for shot in [*corpus.human_demonstrations().values(), *run.round(0).read_generated(asking.task)]:
+    by_label: dict[int, list[Demonstration]] = {label: [] for label in context.task.shot_labels}
+    for shot in [*corpus.human_demonstrations().values(), *run.round(0).read_generated(context.task)]:
         if shot not in by_label[shot.label]:
             by_label[shot.label].append(shot)
-    return [shot for shots in by_label.values() for shot in shots[: _shots_per_label(asking.loop, asking.task)]]
+    return [shot for shots in by_label.values() for shot in shots[: _shots_per_label(context.loop, context.task)]]
 
 
-def _asked_again(answers: Any, selection: Selection, corpus: Corpus, asking: Asking, *, is_heard: bool) -> np.ndarray:
-    if asking.loop.refine == "none":
+def _asked_again(
+    answers: Any, selection: Selection, corpus: Corpus, context: AnnotationContext, *, is_heard: bool
+) -> np.ndarray:
+    if context.loop.refine == "none":
         return np.array([], dtype=int)
     # A student that has learnt nothing doubts nothing: only what has no answer is left.
     wanted = answers.is_missing
-    if is_heard and asking.loop.refine == "all":
+    if is_heard and context.loop.refine == "all":
         wanted = np.ones_like(wanted)
     elif is_heard:
-        wanted = kind_of(asking.task).is_noisy(corpus, answers, selection)
+        wanted = kind_of(context.task).is_noisy(corpus, answers, selection)
     return np.flatnonzero(wanted & ~corpus.is_human[: len(wanted)])
 
 
 def _retrieve(
-    previous: Round, corpus: Corpus, selection: Selection, asked: np.ndarray, asking: Asking
+    previous: Round, corpus: Corpus, selection: Selection, asked: np.ndarray, context: AnnotationContext
 ) -> list[tuple[Demonstration, ...]]:
-    if asking.loop.shots == 0:
+    if context.loop.shots == 0:
         return [()] * len(asked)
-    chosen = previous.read_demonstrations(asking.task)
+    chosen = previous.read_demonstrations(context.task)
     position = corpus.index_of(str(shot.id) for shot in chosen)
     shots = {position[str(shot.id)]: shot for shot in chosen}
     # A person may have spoken since: their labels are candidates at once, and correct those of the pool.
     shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
     rows, pool = np.array(list(shots), dtype=int), list(shots.values())
     labels = np.array([shot.label for shot in pool], dtype=int)
-    queries = cluster_queries(selection.embeddings[asked], asking.loop.texts_per_list, seed=asking.seed)
+    queries = cluster_queries(selection.embeddings[asked], context.loop.texts_per_list, seed=context.seed)
     found = nearest_demonstrations(
-        queries, selection.embeddings[rows], labels, per_label=_shots_per_label(asking.loop, asking.task)
+        queries, selection.embeddings[rows], labels, per_label=_shots_per_label(context.loop, context.task)
     )
     return [
         tuple(pool[j] for j in nearest if rows[j] != i)  # no text is its own demonstration

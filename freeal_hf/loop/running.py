@@ -10,6 +10,7 @@ from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.loop.annotate import annotate, votes_of
+from freeal_hf.loop.annotators import AnnotationContext
 from freeal_hf.loop.audit import keep_audited_labels
 from freeal_hf.loop.audit_figures import ESTIMATES, MODEL_ESTIMATE
 from freeal_hf.loop.audit_stop import stops_for_audit
@@ -19,7 +20,6 @@ from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.preparation import RunData, known_human_labels
 from freeal_hf.loop.stopping import stopping_rule
 from freeal_hf.loop.training import StudentTraining
-from freeal_hf.loop.voters import Asking
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Rounds:
         folder (`RunFolder`): The run's folder, claimed for this run.
         data (`RunData`): The data.
         corpus (`Corpus`): The texts with all human labels.
-        asking (`Asking`): Whom to ask and how.
+        context (`AnnotationContext`): Whom to ask and how.
         training (`StudentTraining`): How the student of each round is trained.
         processes (`Processes`): The processes that train.
     """
@@ -40,7 +40,7 @@ class Rounds:
     folder: RunFolder
     data: RunData
     corpus: Corpus
-    asking: Asking
+    context: AnnotationContext
     training: StudentTraining
     processes: Processes
 
@@ -50,7 +50,7 @@ class Rounds:
         Returns:
             `bool`: Whether the run stopped for an audit instead.
         """
-        loop, budget = self.asking.loop, self.asking.budget
+        loop, budget = self.context.loop, self.context.budget
         converged = stopping_rule(loop.stop_on)
         records: list[dict[str, Any]] = []
         known: Any = None  # the answers after the round before, if this process ran it
@@ -59,12 +59,12 @@ class Rounds:
             if record is None or record["budget_spent"]:
                 logger.info("round %d of %d", number, loop.num_rounds)
                 record, known = self._run_round(number, known)
-                self.asking.callbacks.on_round_end(record)
+                self.context.callbacks.on_round_end(record)
             else:
                 known = None
                 if number + 1 == loop.num_rounds and self._is_unheard(number):
                     record = self._conclude_again(number, record)
-                    self.asking.callbacks.on_round_end(record)
+                    self.context.callbacks.on_round_end(record)
                 budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
                 budget.spent_cost += record["cost"] or 0.0
             if record["budget_spent"]:
@@ -72,14 +72,14 @@ class Rounds:
                     "The budget is spent: the run ends with round %d. A larger budget continues it.", number
                 )
                 break
-            if stops_for_audit(self.folder, self.asking.task, loop, number, self.asking.seed):
+            if stops_for_audit(self.folder, self.context.task, loop, number, self.context.seed):
                 return True
             records.append(record)
             is_heard = self.corpus.human_labels == known_human_labels(self.folder, loop.num_rounds)
             if number + 1 < loop.num_rounds and is_heard and (reason := converged(records)):
                 logger.info("The loop has converged: %s.", reason)
                 break
-        if self.asking.refiners and number == 0 and record is not None:
+        if self.context.refine_annotators and number == 0 and record is not None:
             logger.warning("The refine annotator was never used: %s.", self._why_one_round(record))
         return False
 
@@ -93,11 +93,11 @@ class Rounds:
         Returns:
             `tuple[dict, Answers]`: The round's record, and the answers after it.
         """
-        round_, asking = self.folder.round(number), self.asking
+        round_, context = self.folder.round(number), self.context
         round_.path.mkdir(parents=True, exist_ok=True)
-        answers, costs = annotate(number, self.folder, self.corpus, asking, known)
+        answers, costs = annotate(number, self.folder, self.corpus, context, known)
         start = time.monotonic()
-        selection = self.training.train(round_, self.corpus, answers, self.processes, asking.callbacks)
+        selection = self.training.train(round_, self.corpus, answers, self.processes, context.callbacks)
         figures = self._conclude(number, answers, selection)
         costs["seconds"] = round(costs["seconds"] + time.monotonic() - start, 1)
         record = {"round": number, **figures, **costs}
@@ -121,7 +121,7 @@ class Rounds:
         logger.info("The labels of round %d are made again with the answers of the audit.", number)
         round_ = self.folder.round(number)
         keep_audited_labels(self.folder)
-        answers, _ = round_.read_answers(kind_of(self.asking.task))
+        answers, _ = round_.read_answers(kind_of(self.context.task))
         figures = self._conclude(number, answers, round_.read_selection())
         kept = {name: value for name, value in record.items() if name not in (MODEL_ESTIMATE, *ESTIMATES)}
         round_.write_metrics({**kept, **figures})
@@ -136,15 +136,15 @@ class Rounds:
             self.data,
             self.corpus,
             answers,
-            votes_of(answers, self.asking),
+            votes_of(answers, self.context),
             selection,
-            kind=kind_of(self.asking.task),
-            loop=self.asking.loop,
-            seed=self.asking.seed,
+            kind=kind_of(self.context.task),
+            loop=self.context.loop,
+            seed=self.context.seed,
         )
 
     def _why_one_round(self, record: Mapping[str, Any]) -> str:
-        loop = self.asking.loop
+        loop = self.context.loop
         if loop.num_rounds == 1:
             return "its first round would be the second one, and there is only one (--num-rounds 1)"
         if record["budget_spent"]:

@@ -15,7 +15,7 @@ from freeal_hf.data.label_columns import LabelColumn, load_label_map
 from freeal_hf.data.texts import read_data
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.human_labels import read_human_labels
-from freeal_hf.loop.voters import voters_of
+from freeal_hf.loop.annotators import build_annotators
 from freeal_hf.tasks import NO_LABEL, TextClassification, TokenClassification, load_task, task_from_dict
 
 BINARY = TextClassification(["0", "1"])
@@ -99,7 +99,7 @@ def test_a_column_in_which_nearly_no_value_names_a_label_is_refused(num_matched)
 def test_a_run_tells_of_an_annotators_values_before_it_trains(caplog):
     rows = {"id": ["a", "b", "c"], "text": ["x", "y", "z"], "llm": ["bad", "awful", None]}
     with caplog.at_level(logging.WARNING, logger="freeal_hf"):
-        voters_of("column:llm", TASK, Dataset.from_dict(rows), {}, None, is_alone=True)
+        build_annotators("column:llm", TASK, Dataset.from_dict(rows), {}, None, is_alone=True)
     assert "'awful' (1 row)" in caplog.text
 
 
@@ -122,8 +122,8 @@ def test_a_class_label_in_a_data_set_is_read_by_its_name():
         {"id": Value("string"), "text": Value("string"), "llm": ClassLabel(names=["bad", "very good"])}
     )
     data = Dataset.from_dict({"id": ["a", "b"], "text": ["x", "y"], "llm": [0, 1]}, features=features)
-    [voter] = voters_of("column:llm", TASK, data, {}, None, is_alone=True)
-    assert voter.annotator.answers == {"a": "bad", "b": "very good"}
+    [annotator] = build_annotators("column:llm", TASK, data, {}, None, is_alone=True)
+    assert annotator.annotator.answers == {"a": "bad", "b": "very good"}
 
 
 # ---- Label map ----

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.data.ties import likeliest
-from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority, worse_voters
+from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority, worse_annotators
 
 
-def voters(accuracies, n=2000, num_labels=3, seed=0):
+def annotators(accuracies, n=2000, num_labels=3, seed=0):
     rng = np.random.default_rng(seed)
     gold = rng.integers(0, num_labels, n)
     wrong = [(gold + rng.integers(1, num_labels, n)) % num_labels for _ in accuracies]
@@ -17,25 +17,25 @@ def voters(accuracies, n=2000, num_labels=3, seed=0):
 
 
 def test_voters_are_weighed_by_how_far_they_are_right():
-    gold, votes = voters([0.95, 0.45, 0.45, 0.45])
+    gold, votes = annotators([0.95, 0.45, 0.45, 0.45])
     by_majority = np.mean(majority(votes, 3).argmax(axis=1) == gold)
     assert np.mean(fuse_votes(votes, 3).probabilities.argmax(axis=1) == gold) > by_majority + 0.1
 
 
 def test_the_accuracy_of_each_voter_is_found():
     accuracies = [0.9, 0.75, 0.6, 0.5]
-    found = [confusion.diagonal().mean() for confusion in fuse_votes(voters(accuracies)[1], 3).confusions]
+    found = [confusion.diagonal().mean() for confusion in fuse_votes(annotators(accuracies)[1], 3).confusions]
     assert found == pytest.approx(accuracies, abs=0.05)
 
 
 def test_a_voter_that_always_errs_the_same_way_is_turned_round():
-    gold, votes = voters([0.8, 0.8, 0.8, 0.02], num_labels=2)
+    gold, votes = annotators([0.8, 0.8, 0.8, 0.02], num_labels=2)
     found = fuse_votes(votes, 2)
     assert np.mean(found.probabilities.argmax(axis=1) == gold) > 0.95
 
 
 def test_known_labels_are_certain():
-    gold, votes = voters([0.6, 0.6])
+    gold, votes = annotators([0.6, 0.6])
     known = np.where(np.arange(len(gold)) < 100, gold, -1)
     probabilities = fuse_votes(votes, 3, known).probabilities[:100]
     assert (probabilities[np.arange(100), gold[:100]] == 1).all()
@@ -77,16 +77,16 @@ def test_renaming_the_labels_renames_what_the_voters_come_to(seed, n, m, num_lab
 
 
 def test_voters_that_people_show_to_be_worse_are_named_with_what_shows_it():
-    gold, votes = voters([0.9, 0.5, 0.88])
+    gold, votes = annotators([0.9, 0.5, 0.88])
     known = np.where(np.arange(len(gold)) < 100, gold, -1)
-    (worse,) = worse_voters(votes, known)
-    assert (worse.voter, worse.best, worse.compared) == (1, 0, 100) or (worse.voter, worse.best) == (1, 2)
+    (worse,) = worse_annotators(votes, known)
+    assert (worse.annotator, worse.best, worse.compared) == (1, 0, 100) or (worse.annotator, worse.best) == (1, 2)
     assert worse.accuracy < 0.65 < worse.best_accuracy
-    assert worse_voters(votes, np.full(len(gold), -1)) == []
+    assert worse_annotators(votes, np.full(len(gold), -1)) == []
 
 
 def test_copies_of_a_voter_count_less_if_votes_are_tempered():
-    gold, votes = voters([0.8, 0.8, 0.7])
+    gold, votes = annotators([0.8, 0.8, 0.7])
     votes = np.column_stack([votes, votes[:, 2], votes[:, 2], votes[:, 2], votes[:, 2]])
     known = np.where(np.arange(len(gold)) < 200, gold, -1)
     plain, tempered = (

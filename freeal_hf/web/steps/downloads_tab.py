@@ -7,7 +7,7 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
 from freeal_hf.errors import InputError
-from freeal_hf.web import asking, reviewing, shown
+from freeal_hf.web import choices, reviewing, shown
 from freeal_hf.web.page import HAS_LOGIN, Page, Place, own_token, telling
 from freeal_hf.web.runner import files_folder
 from freeal_hf.web.steps.run import forget_secrets
@@ -53,7 +53,7 @@ def build(place: Place, page: Page) -> None:
 
         token = own_token(login, typed)
         if not token:
-            raise InputError(asking.NO_TOKEN)
+            raise InputError(choices.NO_TOKEN)
         run = place.store.read(run_id)
         if not run.has_results or run.state in UNDER_WAY:
             raise InputError("Wait until the run is finished.")

@@ -13,7 +13,7 @@ from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import METRICS, PROGRESS
 from freeal_hf.loop.progress import read_progress
-from freeal_hf.web import asking, pictures, shown
+from freeal_hf.web import choices, pictures, shown
 from freeal_hf.web.page import HAS_LOGIN, RESULTS, RUN, Page, Place, Update, own_token, telling
 from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
 from freeal_hf.web.views.registry import view_of
@@ -47,12 +47,12 @@ class RunStep:
 def build(place: Place, page: Page, described: Any) -> RunStep:
     """Adds the step to the page."""
     settings = place.settings
-    kinds = [asking.EMBEDDED, asking.PROVIDER, *([asking.OWN_URL] if settings.own_urls else [])]
+    kinds = [choices.EMBEDDED, choices.PROVIDER, *([choices.OWN_URL] if settings.own_urls else [])]
     with gr.Column() as choosing:
-        annotator = gr.Radio(kinds, value=asking.EMBEDDED, label="Annotator")
-        about = gr.HTML(_about(asking.EMBEDDED))
+        annotator = gr.Radio(kinds, value=choices.EMBEDDED, label="Annotator")
+        about = gr.HTML(_about(choices.EMBEDDED))
         with gr.Row():
-            model = gr.Textbox(asking.DEFAULT_MODEL, label="Model", visible=False, min_width=280)
+            model = gr.Textbox(choices.DEFAULT_MODEL, label="Model", visible=False, min_width=280)
             url = gr.Textbox(
                 label="Address of the endpoint", placeholder="https://host/v1", visible=False, min_width=280
             )
@@ -99,9 +99,9 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     def show_annotator(kind: str) -> Update:
         return {
             about: _about(kind),
-            model: gr.update(visible=kind != asking.EMBEDDED),
-            url: gr.update(visible=kind == asking.OWN_URL),
-            key: gr.update(visible=kind == asking.OWN_URL),
+            model: gr.update(visible=kind != choices.EMBEDDED),
+            url: gr.update(visible=kind == choices.OWN_URL),
+            key: gr.update(visible=kind == choices.OWN_URL),
         }
 
     annotator.change(
@@ -113,11 +113,11 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         """Estimates calls, tokens, cost and time, or says what is missing. The annotator is not called."""
         run = _described(place, run_id)
         try:
-            choice = asking.check_choice(kind, name, address, pupil, count, settings)
+            choice = choices.check_choice(kind, name, address, pupil, count, settings)
         except InputError as error:  # shown in the estimate only, because the choice may be incomplete
             return {estimate: shown.note(str(error), "warning"), start: gr.update(interactive=False)}
-        weak = view_of(run.task).weak if choice.annotator == asking.EMBEDDED else ""
-        said = shown.table(asking.estimate(run, choice)) + shown.note(weak, "warning")
+        weak = view_of(run.task).weak if choice.annotator == choices.EMBEDDED else ""
+        said = shown.table(choices.estimate(run, choice)) + shown.note(weak, "warning")
         return {estimate: said, start: gr.update(interactive=True)}
 
     def forget_estimate() -> Update:
@@ -201,9 +201,9 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             raise InputError(
                 "This run has already started. Press Continue, or read the data again to make another run."
             )
-        choice = asking.check_choice(kind, name, address, pupil, count, settings)
-        secrets = asking.secrets_of(choice, own_token(login, typed), secret)
-        asking.write_request(run, choice, settings)
+        choice = choices.check_choice(kind, name, address, pupil, count, settings)
+        secrets = choices.secrets_of(choice, own_token(login, typed), secret)
+        choices.write_request(run, choice, settings)
         place.store.update(run_id, choice={"choice": choice.__dict__})
         place.runner.start(run_id, secrets)
         return look(run_id)
@@ -234,7 +234,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         run = place.store.read(run_id)
         if run.state != DOUBTFUL:
             raise InputError("This run does not need a confirmation of its answers.")
-        asking.confirm_answers(run)
+        choices.confirm_answers(run)
         resume(place, run, own_token(login, typed), secret)
         return look(run_id)
 
@@ -290,7 +290,7 @@ def forget_secrets(used: Any, *fields: gr.Textbox) -> None:
 
 def wants_key(run: Run) -> bool:
     """Returns whether a run calls the visitor's endpoint, whose key the Space does not keep."""
-    return bool(run.choice.get("choice", {}).get("annotator") == asking.OWN_URL)
+    return bool(run.choice.get("choice", {}).get("annotator") == choices.OWN_URL)
 
 
 def resume(place: Place, run: Run, token: str | None, key: str, arguments: Sequence[str] | None = None) -> None:
@@ -305,8 +305,8 @@ def resume(place: Place, run: Run, token: str | None, key: str, arguments: Seque
     """
     if "choice" not in run.choice:
         raise InputError("This run was never started.")
-    choice = asking.Choice(**run.choice["choice"])
-    secrets = asking.secrets_of(choice, token, key)
+    choice = choices.Choice(**run.choice["choice"])
+    secrets = choices.secrets_of(choice, token, key)
     if arguments is not None:
         place.store.update(run.id, choice={**run.choice, "arguments": list(arguments)})
     place.runner.start(run.id, secrets)
@@ -338,9 +338,9 @@ def _status(place: Place, run: Run, has_begun: bool) -> str:
 
 
 def _about(kind: str) -> str:
-    if kind == asking.EMBEDDED:
+    if kind == choices.EMBEDDED:
         said = "A sentence embedding model on this machine compares texts with descriptions. Free; no text is sent."
-    elif kind == asking.PROVIDER:
+    elif kind == choices.PROVIDER:
         login = "your own login" if HAS_LOGIN else "your own token"
         said = f"A chat model of the Hugging Face inference providers, paid through {login}. It reads your texts."
     else:

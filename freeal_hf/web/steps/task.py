@@ -9,7 +9,7 @@ import gradio as gr
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task
 from freeal_hf.web import reading, shown
-from freeal_hf.web.asking import read_texts
+from freeal_hf.web.choices import read_texts
 from freeal_hf.web.page import TASK, Page, Place, Update, telling
 from freeal_hf.web.store import DRAFT, Run
 from freeal_hf.web.views.base import TaskView

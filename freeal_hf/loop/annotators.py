@@ -1,4 +1,4 @@
-"""Who is asked, with what, and within which limits."""
+"""The annotators of a run, and what they share: cache, budget and settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Voter:
-    """One of those who are asked.
+class RunAnnotator:
+    """An annotator of a run.
 
     Args:
-        annotator (`Annotator`): Who labels.
-        price (`Price`, *optional*): What its tokens cost.
-        make (`Callable`): Makes the same annotator elsewhere.
+        annotator (`Annotator`): The annotator.
+        price (`Price`, *optional*): The price of its tokens.
+        make (`Callable`): Builds the same annotator in another process.
     """
 
     annotator: Annotator
@@ -35,27 +35,28 @@ class Voter:
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Whom a run asks and how, where paid answers are kept, what it may spend.
+class AnnotationContext:
+    """What the annotation of each round needs.
 
     Args:
         task (`Task`): What is labelled.
-        loop (`LoopConfig`): How annotator and student take turns.
-        voters (`tuple[Voter, ...]`): Who labels; the answers of several are fused.
-        refiners (`tuple[Voter, ...]`): Who is asked again, in their place, in the rounds after the first.
-        cache (`AnswerCache`): Where answers are kept.
-        budget (`Budget`): What may be spent.
-        seed (`int`): Seed of every choice.
-        callbacks (`CallbackHandler`): Told how far it is.
-        disable_tqdm (`bool`): Whether to show no progress bar.
+        loop (`LoopConfig`): The settings of the loop.
+        annotators (`tuple[RunAnnotator, ...]`): The annotators; the answers of several are fused.
+        refine_annotators (`tuple[RunAnnotator, ...]`):
+            The annotators that replace them in the rounds after the first.
+        cache (`AnswerCache`): The cache of paid answers.
+        budget (`Budget`): The limits of the run.
+        seed (`int`): The seed of every random choice.
+        callbacks (`CallbackHandler`): Receives the progress.
+        disable_tqdm (`bool`): Whether to hide the progress bars.
         fill_cache (`Callable`, *optional*): Has an engine answer requests into the cache, see
             `freeal_hf.ray.annotation.fill_cache`; by default this process asks.
     """
 
     task: Task
     loop: LoopConfig
-    voters: tuple[Voter, ...]
-    refiners: tuple[Voter, ...]
+    annotators: tuple[RunAnnotator, ...]
+    refine_annotators: tuple[RunAnnotator, ...]
     cache: AnswerCache
     budget: Budget
     seed: int
@@ -64,7 +65,7 @@ class Asking:
     fill_cache: Callable[..., None] | None = None
 
 
-def voters_of(
+def build_annotators(
     named: Any,
     task: Task,
     dataset: "Dataset",
@@ -72,8 +73,8 @@ def voters_of(
     prices: str | None,
     *,
     is_alone: bool,
-) -> tuple[Voter, ...]:
-    """Those whom a run names, each with its price and what makes it in another process.
+) -> tuple[RunAnnotator, ...]:
+    """Builds the annotators that a run names.
 
     Args:
         named (`Annotator` or `str`, several of them, or `None`): Annotators, or their names.
@@ -108,7 +109,7 @@ def voters_of(
     split = [split_specs(one) if isinstance(one, str) else [one] for one in each_annotator(named)]
     specs = [spec for parts in split for spec in parts]
     known_prices = load_prices(prices) if prices else None
-    voters = []
+    annotators = []
     for spec in specs:
         if isinstance(spec, str):
             # Of several annotators, those that ask no model have no use for a model's options.
@@ -118,31 +119,31 @@ def voters_of(
             make: Callable[[], Annotator] = partial(build_annotator, spec, options=own)
         else:
             annotator, make = spec, partial(_itself, spec)
-        voters.append(Voter(annotator, price_of(annotator, known_prices), make))
-    _check_kinds(voters, task)
-    return tuple(voters)
+        annotators.append(RunAnnotator(annotator, price_of(annotator, known_prices), make))
+    _check_kinds(annotators, task)
+    return tuple(annotators)
 
 
-def check_samples(voters: Sequence[Voter], samples: int) -> None:
+def check_samples(annotators: Sequence[RunAnnotator], samples: int) -> None:
     """Refuses repeated answers where no language model is asked: the same answer would come each time.
 
     Args:
-        voters (`Sequence[Voter]`): All those that a run asks.
+        annotators (`Sequence[RunAnnotator]`): All those that a run asks.
         samples (`int`): How often a language model is asked about each text.
 
     Raises:
         InputError: If that is so.
     """
-    if samples > 1 and not any(voter.annotator.reads_prompts for voter in voters):
-        names = " + ".join(dict.fromkeys(type(voter.annotator).__name__ for voter in voters))
+    if samples > 1 and not any(entry.annotator.reads_prompts for entry in annotators):
+        names = " + ".join(dict.fromkeys(type(entry.annotator).__name__ for entry in annotators))
         raise InputError(
             f"samples is {samples}, but {names} is not a language model and would give the same answer each time. "
             "Leave --samples out, or use a language model as annotator: endpoint:MODEL, tgi:URL or local:MODEL."
         )
 
 
-def _check_kinds(voters: Sequence[Voter], task: Task) -> None:
-    for annotator in (voter.annotator for voter in voters):
+def _check_kinds(annotators: Sequence[RunAnnotator], task: Task) -> None:
+    for annotator in (entry.annotator for entry in annotators):
         if task.type not in annotator.kinds:
             raise InputError(
                 f"{type(annotator).__name__} cannot label tasks of the type {task.type!r}, only "
