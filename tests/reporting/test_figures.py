@@ -2,8 +2,11 @@ import warnings
 
 import pytest
 
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.reporting.figures import as_svg, quality_per_round
+from freeal_hf.tasks import TextClassification
 
+MEASURE = kind_of(TextClassification(["fruit", "tool"])).measure
 NO_GOLD = {"annotator_accuracy": None, "student_accuracy": None, "label_accuracy": None}
 
 
@@ -11,10 +14,10 @@ NO_GOLD = {"annotator_accuracy": None, "student_accuracy": None, "label_accuracy
 def test_the_quality_is_drawn_without_a_warning_if_there_is_no_gold(estimate):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = quality_per_round([{"round": 0, **NO_GOLD, "estimated_label_accuracy": estimate}])
+        figure = quality_per_round([{"round": 0, **NO_GOLD, "estimated_label_accuracy": estimate}], MEASURE)
     assert (figure.axes[0].get_legend() is None) == (estimate is None)
 
 
 def test_a_figure_without_values_says_why():
-    figure = quality_per_round([{"round": 0, **NO_GOLD, "estimated_label_accuracy": None}])
+    figure = quality_per_round([{"round": 0, **NO_GOLD, "estimated_label_accuracy": None}], MEASURE)
     assert "no gold labels and no estimate" in as_svg(figure)
