@@ -72,6 +72,18 @@ def cell_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def plain_text(value: Any) -> str:
+    """Converts a value of `normal_cell` to a string: empty if it is missing.
+
+    Args:
+        value (`Any`): The value.
+
+    Returns:
+        `str`: The string.
+    """
+    return "" if value is None else str(value)
+
+
 def _encodable(text: str) -> str:
     try:
         text.encode()

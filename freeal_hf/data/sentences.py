@@ -14,9 +14,10 @@ import regex
 
 from freeal_hf.data.counting import counted
 from freeal_hf.data.joins import names_column
+from freeal_hf.data.row_ids import read_ids
 from freeal_hf.data.spans import Span, invalid_position
 from freeal_hf.data.tables import open_table
-from freeal_hf.data.texts import extra_name, is_usable, read_ids
+from freeal_hf.data.texts import extra_name, is_usable
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, OUTSIDE, Named, TokenClassification
 

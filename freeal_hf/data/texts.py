@@ -1,17 +1,14 @@
 """Reads texts from any table as a dataset with the columns `id`, `text` and `note`."""
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
+from freeal_hf.data.arrow import PIECE, dataset_of, spooled
+from freeal_hf.data.cells import plain_text
 from freeal_hf.data.counting import counted
-from freeal_hf.data.joins import former_id
 from freeal_hf.data.label_columns import LabelColumn
+from freeal_hf.data.row_ids import given_or_content_ids, unique_ids
 from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, holds_harmless_cells, restored
 from freeal_hf.data.tables import OpenTable, Table, open_table
 from freeal_hf.errors import InputError
@@ -19,7 +16,6 @@ from freeal_hf.tasks import Task, TextClassification
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
     from datasets import Dataset
 
 MAX_CHARACTERS = 20_000
@@ -107,12 +103,12 @@ def read_data(
             table = _as_it_was(table, opened)
             texts, notes = _read_texts(table, text_columns, max_characters)
             usable.saw(notes)
-            ids.append(pa.array(_named(table, id_column, texts), pa.string()))
+            ids.append(pa.array(given_or_content_ids(table, id_column, texts), pa.string()))
             columns: dict[str, Any] = {"text": texts, "note": notes}
             if augmented_column is not None:
-                columns[AUGMENTED_COLUMN] = [_as_string(value)[:max_characters] for value in table[augmented_column]]
+                columns[AUGMENTED_COLUMN] = [plain_text(value)[:max_characters] for value in table[augmented_column]]
             for column in extra_columns:
-                columns[extra_name(column)] = [_as_string(value) for value in table[column]]
+                columns[extra_name(column)] = [plain_text(value) for value in table[column]]
             if gold_column is not None:
                 assert gold is not None
                 columns["gold"] = gold.ids(table[gold_column])
@@ -122,7 +118,7 @@ def read_data(
     usable.check()
     if gold is not None:
         gold.check()
-    columns = [_unique(pa.chunked_array(ids), id_column, origin), *texts.columns]
+    columns = [unique_ids(pa.chunked_array(ids), id_column, origin), *texts.columns]
     return dataset_of(pa.Table.from_arrays(columns, schema=Features({"id": Value("string"), **features}).arrow_schema))
 
 
@@ -193,7 +189,7 @@ def stream_texts(
         table = _as_it_was(table, opened)
         texts, notes = _read_texts(table, text_columns, max_characters)
         usable.saw(notes)
-        yield [TextRow(*row) for row in zip(_named(table, id_column, texts), texts, notes, strict=True)]
+        yield [TextRow(*row) for row in zip(given_or_content_ids(table, id_column, texts), texts, notes, strict=True)]
     usable.check()
 
 
@@ -238,7 +234,7 @@ def join_columns(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
     """
     if len(columns) == 1:
         return row[columns[0]]
-    values = {column: _as_string(row[column]).strip() for column in columns}
+    values = {column: plain_text(row[column]).strip() for column in columns}
     return ", ".join(f"{column}: {value}" for column, value in values.items() if value)
 
 
@@ -292,117 +288,6 @@ def is_usable(note: str | None) -> bool:
 
 def _was_cut(note: str) -> bool:
     return note.startswith("text cut ")
-
-
-def _as_string(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def read_ids(table: Table, id_column: str | None, texts: Sequence[str], origin: str) -> list[str]:
-    """Returns the ids of rows: those of a column, which must be unique, or ids that are made from the texts.
-
-    Args:
-        table (`Table`): The columns by name.
-        id_column (`str`, *optional*): The column of the ids.
-        texts (`Sequence[str]`): The texts of the rows.
-        origin (`str`): The name of the table, for errors.
-
-    Returns:
-        `list[str]`: The ids.
-
-    Raises:
-        InputError: If an id of the column is repeated or missing.
-    """
-    import pyarrow as pa
-
-    ids = pa.chunked_array([pa.array(_named(table, id_column, texts), pa.string())])
-    return _unique(ids, id_column, origin).to_pylist()
-
-
-def _named(table: Table, id_column: str | None, texts: Sequence[str]) -> list[str]:
-    return list(map(_content_id, texts) if id_column is None else map(_as_string, table[id_column]))
-
-
-def _unique(ids: "pa.ChunkedArray", id_column: str | None, origin: str) -> "pa.ChunkedArray":
-    """Checks that the ids of a column are unique, or adds numbers to equal ids that were made from texts."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    encoded = ids.dictionary_encode().combine_chunks()
-    codes = encoded.indices.to_numpy()
-    counts = np.bincount(codes)
-    if id_column is None:
-        is_repeated = counts[codes] > 1
-        numbered = pa.array(_numbered(ids.filter(pa.array(is_repeated)).to_pylist()), pa.string())
-        return pc.replace_with_mask(ids, pa.array(is_repeated), numbered)
-    if counts.max() > 1:
-        repeated = encoded.dictionary[int(counts.argmax())].as_py()
-        raise InputError(
-            f"{origin}: id {repeated!r} is in {counts.max()} rows of column {id_column!r}; ids must be unique."
-        )
-    if (empty := pc.index(ids, "").as_py()) >= 0:
-        raise InputError(f"{origin}: row {empty + 1} has no id in column {id_column!r}.")
-    return ids
-
-
-def content_ids(texts: Sequence[str]) -> Iterator[str]:
-    """Makes ids from texts. Ids of equal texts get a number."""
-    return _numbered(map(_content_id, texts))
-
-
-def _numbered(digests: Iterable[str]) -> Iterator[str]:
-    seen: Counter[str] = Counter()
-    for digest in digests:
-        yield f"{digest}-{seen[digest]}" if seen[digest] else digest
-        seen[digest] += 1
-
-
-def _content_id(text: str) -> str:
-    # Without the letter, a spreadsheet would read an id of digits, or of digits and one e, as a number.
-    return "t" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def fingerprint(dataset: "Dataset") -> str:
-    """Computes a digest of the ids of a dataset, by which the folder of a run recognizes it.
-
-    Args:
-        dataset (`Dataset`): The dataset that `read_data` or `read_sentences` returned.
-
-    Returns:
-        `str`: The digest.
-    """
-    return _fingerprint(StringColumn(table_of(dataset)["id"], np.arange(len(dataset))))
-
-
-def with_stored_ids(dataset: "Dataset", stored: str | None) -> "Dataset":
-    """Returns the dataset with the ids that the folder of a run uses for it.
-
-    In runs of former versions, ids that are made from texts do not begin with a letter.
-
-    Args:
-        dataset (`Dataset`): The dataset that `read_data` or `read_sentences` returned.
-        stored (`str`, *optional*): Its fingerprint in the folder of the run.
-
-    Returns:
-        `Dataset`: The dataset, with former ids if the folder has them.
-    """
-    import pyarrow as pa
-
-    if stored is None or stored == fingerprint(dataset):
-        return dataset
-    table = table_of(dataset)
-    former = [former_id(sample) for sample in StringColumn(table["id"], np.arange(len(dataset)))]
-    if None in former or _fingerprint(former) != stored:
-        return dataset
-    place = table.column_names.index("id")
-    return dataset_of(table.set_column(place, table.schema.field("id"), pa.array(former, pa.string())))
-
-
-def _fingerprint(ids: Iterable[str | None]) -> str:
-    digest = hashlib.sha256()
-    for number, sample in enumerate(ids):
-        digest.update(f"\n{sample}".encode() if number else str(sample).encode())
-    return digest.hexdigest()[:16]
 
 
 def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanEntities, HumanTable, MarkedSpan, quoted
 from freeal_hf.data.joins import rows_of_texts
+from freeal_hf.data.row_ids import content_ids
 from freeal_hf.data.sentences import SPANS, TOKENS, join_words, read_list, read_tags, split_words
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.data.spreadsheets import restored
-from freeal_hf.data.texts import content_ids
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.corpus import match_answers, values_of
 from freeal_hf.kinds.entity_corpus import Sentences, rarest_types

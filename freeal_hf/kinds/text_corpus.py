@@ -11,8 +11,9 @@ import numpy as np
 from freeal_hf.data.arrow import PIECE, StringColumn, table_of
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable, quoted
 from freeal_hf.data.joins import rows_of_texts
+from freeal_hf.data.row_ids import content_ids
 from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, restored
-from freeal_hf.data.texts import MAX_CHARACTERS, content_ids, is_usable, join_columns, label_ids
+from freeal_hf.data.texts import MAX_CHARACTERS, is_usable, join_columns, label_ids
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.corpus import Corpus, match_answers, values_of
 from freeal_hf.tasks import NO_LABEL, Task, normal_form

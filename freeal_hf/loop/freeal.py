@@ -13,8 +13,8 @@ from freeal_hf.annotators.driver import session
 from freeal_hf.annotators.estimate import Estimate, estimate_annotation
 from freeal_hf.annotators.servers import check_options
 from freeal_hf.config import DataConfig, EngineConfig, HubConfig, LoopConfig
+from freeal_hf.data.row_ids import fingerprint
 from freeal_hf.data.tables import RawTable
-from freeal_hf.data.texts import fingerprint
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.annotators import AnnotationContext, RunAnnotator, build_annotators, check_samples

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.config import DataConfig, LoopConfig, each_annotator
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.labels_csv import keep_columns
+from freeal_hf.data.row_ids import with_stored_ids
 from freeal_hf.data.tables import RawTable, raw_table
-from freeal_hf.data.texts import with_stored_ids
 from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError, RunError
 from freeal_hf.kinds.base import TaskKind

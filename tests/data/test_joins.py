@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freeal_hf.data.joins import explain_unknown_id, rows_of_ids
-from freeal_hf.data.texts import content_ids
+from freeal_hf.data.row_ids import content_ids
 
 
 @pytest.mark.parametrize(

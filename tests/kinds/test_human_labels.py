@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, read_data
 from freeal_hf.cli.main import main
 from freeal_hf.data.human_labels import HumanLabel, as_stored, from_stored
-from freeal_hf.data.texts import fingerprint
+from freeal_hf.data.row_ids import fingerprint
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.kinds.rounds import read_labels
