@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.data.layouts import SUFFIXES, is_hidden, table_suffix
+from freeal_hf.data.formats import SUFFIXES, is_hidden, table_suffix
 from freeal_hf.errors import InputError
 
 logger = logging.getLogger(__name__)

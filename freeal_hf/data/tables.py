@@ -14,7 +14,8 @@ from freeal_hf.data.arrow import PIECE
 from freeal_hf.data.cells import cell_text, normal_cell
 from freeal_hf.data.counting import counted
 from freeal_hf.data.folders import chosen_files
-from freeal_hf.data.layouts import SUFFIXES, delimiter_hint, format_of, table_suffix, text_file
+from freeal_hf.data.formats import SUFFIXES, format_of, table_suffix
+from freeal_hf.data.layouts import delimiter_hint, text_file
 from freeal_hf.data.text_tables import Columns, Pieces, open_text_table
 from freeal_hf.errors import InputError, offline_hint
 from freeal_hf.tasks import normal_form

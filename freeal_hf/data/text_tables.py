@@ -9,15 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from freeal_hf.data.counting import counted
-from freeal_hf.data.layouts import (
-    DELIMITERS,
-    JSON_LINES,
-    CellLayout,
-    LayoutError,
-    TextFile,
-    cell_layout,
-    delimiter_hint,
-)
+from freeal_hf.data.formats import DELIMITERS, JSON_LINES
+from freeal_hf.data.layouts import CellLayout, LayoutError, TextFile, cell_layout, delimiter_hint
 from freeal_hf.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ import yaml
 from freeal_hf.data.arrow import PIECE
 from freeal_hf.data.cells import normal_cell
 from freeal_hf.data.counting import counted
-from freeal_hf.data.layouts import DELIMITERS, LayoutError, text_file
+from freeal_hf.data.formats import DELIMITERS
+from freeal_hf.data.layouts import LayoutError, text_file
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.data.tables import OpenTable, open_table
 from freeal_hf.errors import InputError
