@@ -33,15 +33,15 @@ __all__ = [
 
 
 class Annotator(ABC):
-    """What labels texts. An annotator of your own is a subclass with one method, `annotate`.
+    """Base class of annotators, which label texts. A subclass implements one method, `annotate`.
 
-    The driver puts requests to it, caches the answers, paces the calls, repeats failed ones and keeps the budget. A
-    call that fails raises `TransientError` (it is repeated), `RefusedError` (the text gets no label) or
+    The driver sends requests to the annotator, caches the answers, paces the calls, repeats failed calls and keeps the
+    budget. A call that fails raises `TransientError` (it is repeated), `RefusedError` (the text gets no label) or
     `AnnotatorError` (the run ends).
 
     Attributes:
-        name (`str`, *optional*): Name of its model. Price tables, `config.yaml` and cards use it.
-        base_url (`str`, *optional*): Address of its server, without a key. `config.yaml` and cards use it.
+        name (`str`, *optional*): Name of the model. Price tables, `config.yaml` and cards use it.
+        base_url (`str`, *optional*): Address of the server, without a key. `config.yaml` and cards use it.
         provider (`str`, *optional*): Inference provider. `config.yaml` and cards use it.
         kinds (`frozenset[str]`): The types of tasks that it can label (`Task.type`). For an entity task
             (`"token-classification"`), its annotations have `spans`.
@@ -90,7 +90,7 @@ class Annotator(ABC):
         """Builds the annotator that is named on the command line.
 
         Args:
-            value (`str`): What follows the colon in `NAME:VALUE`; empty if there is no colon.
+            value (`str`): The text after the colon in `NAME:VALUE`; empty if there is no colon.
             options (`Mapping`): Keyword arguments, from `--annotator-option`.
 
         Returns:
@@ -116,27 +116,28 @@ class Annotator(ABC):
         """
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any] | None:
-        """Everything that the answer to a request depends on: the key of the answer cache.
+        """Returns everything that the answer to a request depends on. Its hash is the key of the answer cache.
 
         Args:
             task (`Task`): What is labelled.
             request (`AnnotationRequest`): The text and its demonstrations.
 
         Returns:
-            `Mapping`: JSON-able values (messages, schema, model, sampling), never a key or token. `max_tokens`, if
-            present, is the budget's upper limit for the answer. `None`: the answer is not cached.
+            `Mapping`: Values that JSON can represent (messages, schema, model, sampling), never a key or token. If
+            `max_tokens` is present, the budget uses it as the upper limit for the answer. With `None` the answer is
+            not cached.
         """
         return None
 
     def take_own_calls(self) -> Sequence[PaidAnswer]:
-        """The answers to calls that the annotator made for itself, such as tests of its server, since the last time.
+        """Returns the answers to the annotator's own calls since the last time, such as tests of its server.
 
         The driver adds their tokens to the ledger.
         """
         return ()
 
     def describe(self) -> dict[str, str]:
-        """Class, model and address for `config.yaml` and cards; never a key or token."""
+        """Returns class, model and address for `config.yaml` and cards, never a key or token."""
         known = {
             "class": type(self).__name__,
             "model": self.name,
@@ -148,7 +149,7 @@ class Annotator(ABC):
     def open(self) -> None:  # noqa: B027 - optional
         """Called before the first call of a run, outside the event loop, for example to start a server.
 
-        It can be called again before `close`; every `open` is followed by a `close` of its own.
+        It can be called again before `close`. Each call of `open` is followed by its own call of `close`.
         """
 
     def close(self) -> None:  # noqa: B027 - optional
@@ -165,7 +166,7 @@ class Annotator(ABC):
 
 
 class TextGenerator(Annotator):
-    """An annotator that also writes texts: the demonstrations of round 0."""
+    """An annotator that also writes the texts of the demonstrations of round 0."""
 
     @abstractmethod
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
@@ -173,7 +174,7 @@ class TextGenerator(Annotator):
 
         Args:
             task (`Task`): What is labelled.
-            request (`GenerationRequest`): What to write.
+            request (`GenerationRequest`): The label, and the number and style of the texts.
 
         Returns:
             `Generation`: `request.num_texts` texts, or fewer.
@@ -211,10 +212,10 @@ class TextChooser(Annotator):
 
 
 def check_annotator(annotator: object, kind: type = Annotator) -> None:
-    """Refuses what is not an annotator.
+    """Refuses an object that is not an annotator.
 
     Args:
-        annotator (`object`): What a user gave.
+        annotator (`object`): The object that a user gave.
         kind (`type`, *optional*, defaults to `Annotator`): The base class that it must have.
 
     Raises:

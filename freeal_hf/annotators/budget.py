@@ -1,4 +1,4 @@
-"""What a round's annotations took: calls, tokens, cost; and the budget that ends it."""
+"""Calls, tokens and cost of the annotations of a round, and the budget that limits them."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,12 @@ from freeal_hf.errors import BudgetExceeded, InputError
 
 @dataclass(frozen=True)
 class Price:
-    """What tokens cost, in US dollars per million.
+    """Price of tokens, in US dollars per million.
 
     Args:
-        prompt (`float`): Of tokens that are read.
-        completion (`float`): Of tokens that are written.
-        as_of (`str`, *optional*): Month of the list that it was taken from; `None` for the user's own.
+        prompt (`float`): Price of input tokens.
+        completion (`float`): Price of output tokens.
+        as_of (`str`, *optional*): Month of the price list; `None` for a price that the user gave.
     """
 
     prompt: float
@@ -24,28 +24,29 @@ class Price:
             raise InputError(f"A price must be zero or more dollars per million tokens, got {self}.")
 
     def of(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """Dollars for this many tokens."""
+        """Returns the price of a number of input and output tokens in dollars."""
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
 @dataclass
 class Ledger:
-    """The account of one round.
+    """Counts calls, tokens and seconds of one round.
 
-    An answer counts as a *call*, with its tokens, when it was paid for under this ledger's `owner`: by this process,
-    or by an earlier one that was killed and whose answers stand in the cache under the same owner. An answer that
-    others paid for (another round, another run that shares the cache) counts as *cached* and costs nothing here. The
-    canary's calls are among `calls`; those of a process that was killed stand in no cache, and are not.
+    An answer counts as a *call*, with its tokens, if it was paid for under the `owner` of this ledger: by this
+    process, or by an earlier process that was killed, whose answers are in the cache under the same owner. An answer
+    that others paid for (another round, another run that shares the cache) counts as *cached* and costs nothing here.
+    The calls with which an annotator tests its server are included in `calls`. Those of a process that was killed are
+    not in the cache, and are not counted.
 
     Args:
         owner (`str`, *optional*, defaults to `""`): Who pays, such as `"round-0"`; the same after a restart.
         price (`Price`, *optional*): Price of the annotator's tokens.
-        calls (`int`): Answers that were paid for, the canary's among them.
-        cached (`int`): Answers that cost nothing, because they stood in the cache or the same text was asked before.
-        retries (`int`): Calls made again after a failure, and questions put again after an unusable answer.
-        prompt_tokens (`int`): Tokens read for `calls`.
-        completion_tokens (`int`): Tokens written for `calls`.
-        seconds (`float`): Time spent in the driver by this process.
+        calls (`int`): Answers that were paid for, including those of tests of the server.
+        cached (`int`): Answers that cost nothing, because they are in the cache or the same request was sent before.
+        retries (`int`): Calls that were repeated after a failure or an unusable answer.
+        prompt_tokens (`int`): Input tokens of `calls`.
+        completion_tokens (`int`): Output tokens of `calls`.
+        seconds (`float`): Time of this process in the driver.
     """
 
     owner: str = ""
@@ -61,18 +62,18 @@ class Ledger:
 
     @property
     def tokens(self) -> int:
-        """Tokens read and written."""
+        """Input and output tokens."""
         return self.prompt_tokens + self.completion_tokens
 
     @property
     def cost(self) -> float | None:
-        """Dollars, or `None` where tokens were used whose price is not known."""
+        """The cost in dollars; `None` if tokens were used and their price is not known."""
         if self.price is None:
             return 0.0 if self.tokens == 0 else None
         return self.price.of(self.prompt_tokens, self.completion_tokens)
 
     def has(self, key: bytes) -> bool:
-        """Whether the answer to this request is among `calls`."""
+        """Whether `calls` includes the answer to this request."""
         return key in self._paid
 
     def was_recorded_ahead(self, key: bytes) -> bool:
@@ -82,13 +83,13 @@ class Ledger:
         return found
 
     def record(self, key: bytes | None, prompt_tokens: int, completion_tokens: int, *, ahead: bool = False) -> None:
-        """Enters an answer that was paid for; a second one to the same request adds tokens and no call.
+        """Records an answer that was paid for. A second answer to the same request adds tokens, but no call.
 
         Args:
             key (`bytes`, *optional*): The request's key in the cache.
-            prompt_tokens (`int`): Tokens read.
-            completion_tokens (`int`): Tokens written.
-            ahead (`bool`): Whether the answer stands in the cache and has yet to be read.
+            prompt_tokens (`int`): Input tokens.
+            completion_tokens (`int`): Output tokens.
+            ahead (`bool`): Whether the answer is in the cache and has not been read yet.
         """
         if ahead and key is not None:
             self._ahead.add(key)
@@ -101,17 +102,17 @@ class Ledger:
 
 @dataclass
 class Budget:
-    """Limits that end a run before they are passed; share one object between rounds to limit the whole run.
+    """Limits of dollars and tokens. A run ends before it exceeds them. Rounds that share one object share its limits.
 
-    A text is asked only if what was spent, what is under way and this call together stay below the limits. What a call
-    will take is foreseen from the length of its request and the largest answer so far. (The canary's handful of calls
-    come before anything can be foreseen: a limit of a few hundred tokens ends the run right after them.)
+    A call is made only if it, all previous calls and all active calls together stay within the limits. The tokens of a
+    call are estimated from the length of its request and the longest answer so far. The calls with which an annotator
+    tests its server are made before any estimate: with a limit of a few hundred tokens, the run ends after them.
 
     Args:
-        max_cost (`float`, *optional*): Dollars.
-        max_tokens (`int`, *optional*): Tokens, read and written.
-        spent_tokens (`int`): Tokens spent by rounds whose ledger this object has not seen, in an earlier process.
-        spent_cost (`float`): Dollars spent by them.
+        max_cost (`float`, *optional*): Maximum cost in dollars.
+        max_tokens (`int`, *optional*): Maximum number of input and output tokens.
+        spent_tokens (`int`): Tokens of rounds in an earlier process, which are in no ledger of this object.
+        spent_cost (`float`): Dollars of these rounds.
 
     Raises:
         InputError: If a limit is not positive.
@@ -139,7 +140,7 @@ class Budget:
         return self.max_cost is not None or self.max_tokens is not None
 
     def watch(self, ledger: Ledger) -> None:
-        """Counts what is entered in this ledger, now and later, as spent.
+        """Counts all current and later calls in a ledger as spent.
 
         Raises:
             InputError: As `check_price`.
@@ -149,7 +150,7 @@ class Budget:
         self.check_price(ledger.price)
 
     def check_price(self, price: Price | None) -> None:
-        """Refuses a limit in dollars that cannot be kept.
+        """Refuses a limit in dollars if the price is not known.
 
         Raises:
             InputError: If there is a `max_cost` but no price.
@@ -162,7 +163,7 @@ class Budget:
             )
 
     def remaining(self, ledger: Ledger) -> "Budget":
-        """The same limits in an object of its own, with all that is spent by now, and in `ledger`, as spent before."""
+        """Returns a new object with the same limits, in which everything in the ledgers and in `ledger` is spent."""
         ledgers = [*self._ledgers, ledger]
         return Budget(
             max_cost=self.max_cost,
@@ -172,16 +173,16 @@ class Budget:
         )
 
     def foresee(self, characters: int, max_tokens: int | None) -> tuple[int, int]:
-        """Tokens that a request will read and write, rather too many than too few.
+        """Estimates the input and output tokens of a request. The estimate tends to be too high.
 
         Args:
             characters (`int`): Length of the request.
-            max_tokens (`int`, *optional*): Most tokens that its answer may have.
+            max_tokens (`int`, *optional*): Maximum number of tokens of the answer.
         """
         return int(characters * self._tokens_per_character) + 1, max_tokens or self._answer_tokens
 
     def learn(self, characters: int, prompt_tokens: int, completion_tokens: int) -> None:
-        """Takes note of what a request of this many characters took."""
+        """Updates the estimate with the tokens of a call and the number of characters of its request."""
         self._characters += characters
         self._prompt_tokens += prompt_tokens
         if self._characters:
@@ -189,15 +190,15 @@ class Budget:
         self._answer_tokens = max(self._answer_tokens, completion_tokens)
 
     def check(self, price: Price | None, prompt_tokens: int, completion_tokens: int) -> None:
-        """Refuses a call that might pass a limit.
+        """Refuses a call that might exceed a limit.
 
         Args:
             price (`Price`, *optional*): Price of the call's tokens.
-            prompt_tokens (`int`): Tokens foreseen for the calls under way and this one.
-            completion_tokens (`int`): Likewise.
+            prompt_tokens (`int`): Estimated input tokens of the active calls and this one.
+            completion_tokens (`int`): Estimated output tokens of the active calls and this one.
 
         Raises:
-            BudgetExceeded: If a limit might be passed.
+            BudgetExceeded: If a limit might be exceeded.
         """
         tokens = self.spent_tokens + sum(ledger.tokens for ledger in self._ledgers)
         if self.max_tokens is not None and tokens + prompt_tokens + completion_tokens > self.max_tokens:

@@ -1,4 +1,4 @@
-"""Every paid answer, on disk, before it is used."""
+"""The answer cache. Each paid answer is written to it before it is used."""
 
 import hashlib
 import json
@@ -19,44 +19,45 @@ CREATE TABLE IF NOT EXISTS answers (
     key BLOB PRIMARY KEY, owner TEXT NOT NULL, answer TEXT NOT NULL, created REAL NOT NULL
 ) WITHOUT ROWID
 """
-_MOST_VARIABLES = 500  # of one statement; SQLite before 3.32 allows 999
+_MOST_VARIABLES = 500  # in a statement; SQLite before 3.32 allows 999
 _BUSY_SECONDS = 60.0
 _RESERVE_BYTES = 4 * 2**20
 
 
 class CachedAnswer(NamedTuple):
-    """An answer as it stands in the cache: who paid for it, and what it was."""
+    """An answer in the cache, and who paid for it."""
 
     owner: str
     answer: dict[str, Any]
 
 
 def request_key(request: str) -> bytes:
-    """The key of a request in the cache: SHA-256 of its canonical JSON."""
+    """Returns the key of a request in the cache: the SHA-256 hash of its canonical JSON."""
     return hashlib.sha256(request.encode()).digest()
 
 
 def canonical_json(values: Mapping[str, Any]) -> str:
-    """The one JSON text for these values: sorted keys, no spaces, ASCII."""
+    """Returns the canonical JSON text of values: sorted keys, no spaces, ASCII."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 class AnswerCache:
-    """Answers by request, in one SQLite file; a context manager.
+    """Answers by request, in one SQLite file. The cache is a context manager.
 
-    Why `sqlite3` of the standard library and not `diskcache`: the write-ahead log gives what is needed and no more (an
-    answer that was committed survives `kill -9`; several processes read and write one file at once; many answers in
-    one transaction), any SQLite shell can read it, there is no eviction that could drop a paid answer, and nothing is
-    unpickled, so that a cache from somebody else is only data. Commits are not flushed to the platter one by one
-    (`synchronous=NORMAL`): a power cut may cost the last ones, a killed process none.
+    It uses `sqlite3` of the standard library and not `diskcache`, because the write-ahead log is sufficient (a
+    committed answer is kept after `kill -9`, several processes can use one file, and a transaction can have many
+    answers), any SQLite shell can read the file, no eviction can delete a paid answer, and nothing is unpickled, so
+    that the cache of another person cannot execute code. Commits are not flushed one by one (`synchronous=NORMAL`): a
+    power failure can lose the last ones, a killed process loses none.
 
-    What is stored is the annotation as it was understood, with the model's own words in it (`Annotation.answer`).
+    The stored values are those of the parsed annotation and of the unchanged output of the model
+    (`Annotation.answer`).
 
     Args:
-        path (`str` or `Path`): The file; made if it is not there. Two runs may share it.
+        path (`str` or `Path`): The file. It is created if it does not exist. Two runs can share it.
 
     Raises:
-        RunError: If the file is no answer cache, is damaged, or cannot be written.
+        RunError: If the file is not an answer cache, is damaged, or cannot be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -75,7 +76,7 @@ class AnswerCache:
             raise
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, CachedAnswer]:
-        """The answers that are there, by key."""
+        """Returns the answers that are in the cache, by key."""
         found: dict[bytes, CachedAnswer] = {}
         with self._lock, self._explained():
             for start in range(0, len(keys), _MOST_VARIABLES):
@@ -87,15 +88,16 @@ class AnswerCache:
         return found
 
     def write(self, answers: Mapping[bytes, Mapping[str, Any]], owner: str = "") -> None:
-        """Puts answers on disk in one transaction; they are there when it returns.
+        """Writes answers to disk in one transaction, and returns when they are written.
 
         Args:
-            answers (`Mapping[bytes, Mapping]`): JSON-able answers by key. The first answer under a key stays.
+            answers (`Mapping[bytes, Mapping]`): Answers by key, as values that JSON can represent. An existing answer
+                is not replaced.
             owner (`str`, *optional*): Who paid for them.
 
         Raises:
-            RunError: If the disk is full or the file cannot be written. On a full disk the reserve that was laid by
-                is used first, so that the error comes when these answers are safe.
+            RunError: If the disk is full or the file cannot be written. If the disk is full, the answers are first
+                written to reserved space, and then the error is raised.
         """
         now = time.time()
         rows = [(key, owner, json.dumps(answer), now) for key, answer in answers.items()]
@@ -110,7 +112,7 @@ class AnswerCache:
                 raise
 
     def take_over(self, path: str | Path) -> None:
-        """Copies all answers of another cache file, with who paid for them, in one transaction.
+        """Copies all answers of another cache file with their owners in one transaction.
 
         Raises:
             RunError: If one of the files cannot be used.
@@ -143,7 +145,7 @@ class AnswerCache:
 
     def _prepare(self) -> None:
         run = self._connection.execute
-        with self._transaction("BEGIN"):  # one snapshot: another process may be making the file at this moment
+        with self._transaction("BEGIN"):  # one snapshot, because another process may be creating the file
             application_id = run("PRAGMA application_id").fetchone()[0]
             tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application_id != _APPLICATION_ID and tables:
@@ -161,7 +163,7 @@ class AnswerCache:
             reserve.write(b"\1" * _RESERVE_BYTES)
 
     def _switch_to_write_ahead_log(self) -> None:
-        # SQLite answers "locked" here at once, without its busy timeout, while another process makes the same switch.
+        # SQLite ignores its busy timeout here: it fails with "locked" if another process makes the same switch.
         deadline = time.monotonic() + _BUSY_SECONDS
         while True:
             try:

@@ -1,4 +1,4 @@
-"""How a language model is asked for labels, texts and choices, whichever protocol carries the question."""
+"""The base class of annotators that use a language model, independent of the protocol of its server."""
 
 import asyncio
 from abc import abstractmethod
@@ -30,38 +30,38 @@ from freeal_hf.tasks import Task
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LLMAnnotator(TextGenerator, TextChooser):
-    """Base class of the annotators that ask a language model. A provider implements one method, `complete`.
+    """Base class of annotators that use a language model. A provider implements one method, `complete`.
 
-    It shares the prompts, the reading of answers, the cache keys, and the calls before the first text that find out
-    which optional features of a request the model takes (see `freeal_hf.annotators.features`). It is a dataclass: a
-    provider that is a dataclass too adds its own arguments as fields.
+    The class has the prompts, reads the answers, makes the cache keys, and makes the calls before the first text that
+    find out which optional features of a request the model supports (see `freeal_hf.annotators.features`). It is a
+    dataclass. A provider that is also a dataclass adds its own arguments as fields.
 
     Args:
         name (`str`, *optional*): Name of the model.
-        temperature (`float`, *optional*, defaults to 0.0): For labels; `None` for the server's own.
+        temperature (`float`, *optional*, defaults to 0.0): Temperature for labels; `None` for the server's default.
         sample_temperature (`float`, *optional*, defaults to 0.7):
-            For repeated answers about a text (`LoopConfig.samples`), beginning with the second; `None` for
+            Temperature for repeated answers about a text (`LoopConfig.samples`), beginning with the second; `None` for
             `temperature`.
-        generation_temperature (`float`, *optional*, defaults to 1.0): For writing texts.
+        generation_temperature (`float`, *optional*, defaults to 1.0): Temperature for writing texts.
         max_tokens (`int`, *optional*, defaults to 64):
-            Maximum number of tokens of an answer; a reasoning model needs some thousands.
+            Maximum number of tokens of an answer. A reasoning model needs some thousands.
         generation_max_tokens (`int`, *optional*, defaults to 2048):
             Maximum number of tokens of one generation, one list of entities or one choice.
         probabilities (`bool`, *optional*, defaults to `False`):
-            Whether to ask for the probability of every label, which `complete` must be able to return as
-            log-probabilities. Labels are then answered as the letters A, B, C, ...
+            Whether to request the probability of every label, which `complete` must return as log-probabilities. The
+            model then answers with the letters A, B, C, ... instead of label names.
         max_text_length (`int`, *optional*, defaults to 12000):
-            Maximum length of a text, in characters. A longer one is cut at the end of a sentence and marked; one that
-            is still too long for the model's context is cut further.
+            Maximum length of a text, in characters. A longer text is cut at the end of a sentence and marked. It is
+            cut further if it is still too long for the context of the model.
         concurrency (`int`, *optional*, defaults to 64):
-            Maximum number of simultaneous calls; the driver starts with a few.
+            Maximum number of simultaneous calls. The driver starts with a few.
         timeout (`float`, *optional*, defaults to 60.0): Time limit for one label, in seconds.
-        generation_timeout (`float`, *optional*, defaults to 300.0): The same for one generation or choice.
+        generation_timeout (`float`, *optional*, defaults to 300.0): Time limit for a generation or choice, in seconds.
         seed (`int`, *optional*, defaults to 0): Seed of the sampling.
         form (`Form`, *optional*): The optional features that a request may use.
 
     Raises:
-        InputError: If a limit or a temperature is not a number that can be used.
+        InputError: If a limit or a temperature is not a valid number.
 
     Example:
 
@@ -111,8 +111,8 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
         Args:
             question (`Question`): The chat, the sampling and the limits.
-            form (`Form`): The optional features to use; `question.constrain(form.constraint)` gives the fields that
-                constrain the answer. A provider may ignore features: it is then asked without them.
+            form (`Form`): The optional features to use. `question.constrain(form.constraint)` returns the fields that
+                constrain the answer. A provider can ignore features. It is then called without them.
 
         Returns:
             `Completion`: The answer.
@@ -128,7 +128,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
         """Called in the event loop of the calls after the last of them."""
 
     def source(self) -> dict[str, Any]:
-        """What identifies the model in a cache key: class, name, address; never a key or token."""
+        """Returns class, name and address of the model for cache keys, never a key or token."""
         return {"annotator": type(self).__name__, "model": self.name, "url": self.base_url}
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
@@ -154,7 +154,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
         return {**self.source(), **asked, **self._sampling()}
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts, each in a call of its own."""
+        """Labels texts, with one call for each."""
         prompts, limits = prompts_of(task), self._limits()
         calls = (prompts.ask(partial(self._ask, sample=request.sample), request, limits) for request in requests)
         return list(await asyncio.gather(*calls))
@@ -213,7 +213,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
         return number if temperature is None else {"temperature": temperature, "seed": seed, **number}
 
     def _temperature_and_seed(self, sample: int) -> tuple[float | None, int | None]:
-        """Temperature and seed of a repeated answer: with equal seeds, equal prompts would get equal answers."""
+        """Returns temperature and seed. The seeds differ, because equal prompts would otherwise get equal answers."""
         if sample == 0:
             return self.temperature, self.seed
         temperature = self.temperature if self.sample_temperature is None else self.sample_temperature
@@ -244,7 +244,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
 
 def choice_request(task: Task, request: ChoiceRequest, *, max_tokens: int) -> dict[str, Any]:
-    """What is asked for a choice of texts, for the fingerprint."""
+    """Returns the values of a choice request for its fingerprint."""
     return {
         "messages": choice_messages(task, request),
         "schema": choice_schema(request.with_explanation),
@@ -253,7 +253,7 @@ def choice_request(task: Task, request: ChoiceRequest, *, max_tokens: int) -> di
 
 
 def read_choice(completion: Completion) -> Choice:
-    """The numbers that were chosen."""
+    """Reads the chosen numbers from a completion."""
     numbers = parse_numbers(completion.text)
     tokens = completion.prompt_tokens, completion.completion_tokens
     return Choice(numbers, None if numbers else "no ids", *tokens, answer=completion.text)

@@ -1,4 +1,4 @@
-"""The annotator in this process: a causal language model of transformers that scores every label."""
+"""An annotator that scores every label with a causal language model of transformers in this process."""
 
 import asyncio
 import hashlib
@@ -41,7 +41,7 @@ from freeal_hf.tasks import NO_LABEL, Task
 
 _GENERATION_START = '{"texts": ["'
 _SAMPLING = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
-_SMALLEST_CUT = 200  # characters; a text that does not fit then never will
+_SMALLEST_CUT = 200  # characters; texts are not cut below this length
 
 
 Result = TypeVar("Result")
@@ -55,31 +55,34 @@ class Prompt(NamedTuple):
 
 
 class LocalAnnotator(TextGenerator, TextChooser):
-    """Labels a text with the label that a causal language model finds the most likely answer to its prompt.
+    """Labels a text with the label that is the most probable answer of a causal language model to the prompt.
 
-    Nothing is generated: the probability of each label is the exact probability that the model, asked for one, gives
-    it word for word and ends its turn, normalised over the labels (see `freeal_hf.annotators.likelihood`). An answer
-    outside the labels cannot occur, and long label names are at no disadvantage that the model itself does not see.
+    No text is generated for a label. The probability of each label is the exact probability that the model answers
+    with its name, word for word, and then ends its turn, normalised over the labels (see
+    `freeal_hf.annotators.likelihood`). Therefore an answer is always a label, and the length of a label name needs no
+    correction.
 
-    A text that is too long for the model is cut at the end of a sentence. Demonstrations get half of the model's
-    context at most; of more, the farthest are left out.
+    A text that is too long for the model is cut at the end of a sentence. Demonstrations take at most half of the
+    context of the model. If there are more, the farthest are left out.
 
     Args:
-        model (`str` or `PreTrainedModel`): A chat model's Hub id or folder, or a loaded model.
+        model (`str` or `PreTrainedModel`): The Hub id or folder of a chat model, or a loaded model.
         tokenizer (`PreTrainedTokenizerBase`, *optional*):
-            Its tokenizer, with a chat template; loaded from `model` where that is a name.
-        device_map (`str` or `dict`, *optional*, defaults to `"auto"`): As in `from_pretrained`: where the model goes.
+            The tokenizer, with a chat template. By default, it is loaded from `model` if that is a name.
+        device_map (`str` or `dict`, *optional*, defaults to `"auto"`): The devices of the model, as in
+            `from_pretrained`.
         dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`): As in `from_pretrained`.
         quantization_config (*optional*): As in `from_pretrained`, such as a `BitsAndBytesConfig`.
         revision (`str`, *optional*): Branch, tag or commit on the Hub.
         batch_size (`int`, *optional*, defaults to 32):
-            Sequences in one forward pass; a text takes one for each label. A text's labels are never divided.
-        max_new_tokens (`int`, *optional*, defaults to 1024): Most tokens to write demonstrations with.
-        seed (`int`, *optional*, defaults to 0): Seed for writing demonstrations.
+            Number of sequences in one forward pass. A text needs one for each label. The labels of a text are always
+            in the same pass.
+        max_new_tokens (`int`, *optional*, defaults to 1024): Maximum number of tokens of generated demonstrations.
+        seed (`int`, *optional*, defaults to 0): Seed for generating demonstrations.
 
     Raises:
         AnnotatorError: If the model cannot be loaded, or has no chat template or no token that ends a turn.
-        InputError: If a loaded model comes without its tokenizer, or `batch_size` is below 1.
+        InputError: If a loaded model is given without a tokenizer, or `batch_size` is below 1.
     """
 
     concurrency = 1
@@ -119,7 +122,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         self._attempts: Counter[GenerationRequest] = Counter()
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
-        """The full request: model, weights, precision, context, messages and the answers that are scored."""
+        """Returns the complete request: model, weights, precision, context, messages and the scored answers."""
         return {
             "annotator": "local",
             **self._identity,
@@ -129,7 +132,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         }
 
     def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
-        """The full request: model, weights, precision, context, messages, sampling and seeds."""
+        """Returns the complete request: model, weights, precision, context, messages, sampling and seeds."""
         return {
             "annotator": "local",
             **self._identity,
@@ -141,16 +144,16 @@ class LocalAnnotator(TextGenerator, TextChooser):
         }
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Labels the texts; every text gets a label, but for one to which several are equally probable.
+        """Labels texts. A text gets no label if several labels are equally probable.
 
         Raises:
-            RefusedError: If a text's prompt does not fit the model's context, however short the text is cut.
-            AnnotatorError: If answers cannot be scored on this model's cache.
+            RefusedError: If a prompt does not fit into the context of the model although the text is cut.
+            AnnotatorError: If the model has no cache with which answers can be scored.
         """
         answers = self._answers(task)
         prompts = [self.prompt(task, request) for request in requests]
-        # Prompts of about the same length are read together: less padding. The longest come first, so that what does
-        # not fit into memory fails at once.
+        # Prompts of similar length are in the same batch, which needs less padding. The longest come first, so that a
+        # lack of memory shows at once.
         order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i].ids))
         step = max(1, self.batch_size // len(answers))
         annotations: dict[int, Annotation] = {}
@@ -165,10 +168,10 @@ class LocalAnnotator(TextGenerator, TextChooser):
         return [annotations[i] for i in range(len(prompts))]
 
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
-        """Writes texts for a label. A request that is made again is answered anew, with a seed of its own.
+        """Writes texts for a label. A repeated request gets another seed, and so other texts.
 
         Raises:
-            RefusedError: If the prompt does not fit the model's context even without examples.
+            RefusedError: If the prompt does not fit into the context of the model even without examples.
         """
         self._attempts[request] += 1
         seed = hash((self.seed, request.seed, request.label, self._attempts[request])) % 2**32
@@ -186,7 +189,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
 
     def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
-        """The full request to choose texts."""
+        """Returns the complete request: model, weights, precision, context, messages, sampling and seed."""
         return {
             "annotator": "local",
             **self._identity,
@@ -201,7 +204,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         """Chooses texts for a person to label.
 
         Raises:
-            RefusedError: If the candidates do not fit the model's context.
+            RefusedError: If the candidates do not fit into the context of the model.
         """
         max_new_tokens = min(self.max_new_tokens, self.context // 2)
         ids, room = self._chat_ids(choice_messages(task, request)), self.context - max_new_tokens
@@ -213,10 +216,10 @@ class LocalAnnotator(TextGenerator, TextChooser):
         return Choice(numbers, None if numbers else "no ids", len(ids), len(written), answer)
 
     def prompt(self, task: Task, request: AnnotationRequest) -> Prompt:
-        """What the model reads for a text: at most its context, less the longest answer.
+        """Returns the prompt of a text. It is at most as long as the context of the model minus the longest answer.
 
         Raises:
-            RefusedError: If the prompt does not fit, however short the text is cut.
+            RefusedError: If the prompt does not fit although the text is cut.
         """
         room = self.context - max(map(len, self._answers(task)))
         ids = self._chat_ids(annotation_messages(task, request))
@@ -228,7 +231,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         while len(ids) > room:
             if characters <= _SMALLEST_CUT:
                 raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
-            # Tokens are not spread evenly over a text, so that the first guess may be too long.
+            # The number of tokens per character varies within a text, so that the first cut may be too long.
             excess = (len(ids) - room) / len(self._ids(text))
             characters = max(_SMALLEST_CUT, int(characters * min(0.95, 1 - excess)))
             text, _ = cut_text(request.text, characters)
@@ -236,7 +239,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         return Prompt(ids, is_cut=characters < len(request.text))
 
     def _with_fewer_demonstrations(self, task: Task, request: AnnotationRequest) -> AnnotationRequest:
-        """Leaves out the farthest demonstrations until the prompt around the text fills half of the context."""
+        """Removes the farthest demonstrations until the prompt without the text fits into half of the context."""
         around = replace(request, text="")
         while around.demonstrations and len(self._chat_ids(annotation_messages(task, around))) > self.context // 2:
             around = replace(around, demonstrations=around.demonstrations[1:])
@@ -267,16 +270,16 @@ class LocalAnnotator(TextGenerator, TextChooser):
         return self._ids(_rendered(self.tokenizer, messages))
 
     def _ids(self, text: str) -> list[int]:
-        # `verbose` would warn of a text that is too long, which is about to be cut.
+        # With `verbose`, the tokenizer warns of texts that are too long. They are cut later.
         return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
     def _inert(self, content: str) -> str:
-        """Escapes this tokenizer's special tokens, in the way of the JSON strings in which texts stand."""
+        """Escapes the special tokens of the tokenizer. Texts are JSON strings, so it uses the escapes of JSON."""
         return self._special_token.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", content)
 
 
 async def _computed(model: PreTrainedModel, compute: Callable[[], Result]) -> Result:
-    """Computes in a thread; a call that is cancelled (Ctrl-C) ends within the model, not after all its layers."""
+    """Computes in a thread. If the call is cancelled (Ctrl-C), it ends before the next module of the model."""
     is_cancelled = threading.Event()
 
     def check(*_: Any) -> None:
@@ -299,11 +302,11 @@ async def _computed(model: PreTrainedModel, compute: Callable[[], Result]) -> Re
 
 
 def _annotation(probabilities: Sequence[float], prompt: Prompt) -> Annotation:
-    # Rounded because the last digits depend on what else was in the batch.
+    # Rounded because the last digits depend on the other sequences in the batch.
     rounded = tuple(round(probability, 5) for probability in probabilities)
     best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
     found = Annotation(best[0], rounded[best[0]], rounded, prompt_tokens=len(prompt.ids), is_cut=prompt.is_cut)
-    # Of equally probable labels none is taken because it comes first.
+    # If several labels are equally probable, the first is not preferred.
     return found if len(best) == 1 else replace(found, label=NO_LABEL, confidence=None, reason="several labels")
 
 
@@ -335,14 +338,14 @@ def _end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 
 def _special_token(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
-    # Llama 3's <|start_header_id|> and its like are special, but not among `all_special_tokens`.
+    # Tokens such as <|start_header_id|> of Llama 3 are special, but not in `all_special_tokens`.
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     tokens = filter(None, added.union(tokenizer.all_special_tokens))
     return re.compile("|".join(map(re.escape, sorted(tokens))) or "(?!)")
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
-    # Templates that know no thinking ignore `enable_thinking`.
+    # Templates without a thinking mode ignore `enable_thinking`.
     text = tokenizer.apply_chat_template(
         list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False
     )
@@ -358,12 +361,12 @@ def _has_system_role(tokenizer: PreTrainedTokenizerBase) -> bool:
     system, user = {"role": "system", "content": "task"}, {"role": "user", "content": "text"}
     try:
         return "task" in _rendered(tokenizer, [system, user])
-    except TemplateError:  # "System role not supported", as Gemma's template says
+    except TemplateError:  # "System role not supported" in the template of Gemma
         return False
 
 
 def _identity(model: PreTrainedModel) -> dict[str, Any]:
-    """What tells this model from every other: its name, its commit, and a look at each of its weights."""
+    """Returns values that identify the model: name, commit, precision, and a hash of some values of each weight."""
     digest = hashlib.blake2b(digest_size=16)
     for name, weights in model.named_parameters():
         digest.update(name.encode())

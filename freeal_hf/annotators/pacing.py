@@ -1,4 +1,4 @@
-"""One call to an annotator: how it may fail, how it is paced, when it is tried again."""
+"""Calls to an annotator: their pace, their retries, and the reasons of failures."""
 
 import asyncio
 import heapq
@@ -22,14 +22,14 @@ _ANSWER = " (answer: "
 _ANSWER_SHOWN = 60  # characters
 
 LONGEST_WAIT = 600.0
-"""Seconds. A server that asks to wait longer has in fact said no for today."""
+"""The longest time in seconds that a server may ask to wait. If it asks for more, the run ends."""
 
 _FIRST_LIMIT = 8.0
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
 
 
 def with_answer(reason: str | None, answer: str | None) -> str | None:
-    """The reason of an unusable answer with the start of the answer; any other reason as it is.
+    """Adds the start of the answer to the reason of an unusable answer. Other reasons are not changed.
 
     Example:
 
@@ -43,18 +43,18 @@ def with_answer(reason: str | None, answer: str | None) -> str | None:
 
 
 def kind_of_reason(reason: str) -> str:
-    """The reason without the answer that `with_answer` added, for counting."""
+    """Removes the answer that `with_answer` added, so that reasons can be counted."""
     return reason.partition(_ANSWER)[0]
 
 
 class Pace:
-    """How many calls may be under way: doubles each round trip while the server keeps up, halves on overload.
+    """Limits the number of simultaneous calls: doubles it per round trip, and halves it if the server is overloaded.
 
     After the first overload it grows by one call per round trip (additive increase, multiplicative decrease, as in
-    TCP). Calls wait in the order of their texts, so that a text that was turned away once is not overtaken for ever.
+    TCP). Calls wait in the order of their texts, so that a repeated call does not wait behind all later texts.
 
     Args:
-        maximum (`int`): Most calls at once.
+        maximum (`int`): Maximum number of simultaneous calls.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -69,7 +69,7 @@ class Pace:
         self._stopped = False
 
     async def acquire(self, order: int) -> None:
-        """Waits until a call may start; texts of lower `order` go first."""
+        """Waits until a call may start. Calls with a lower `order` start first."""
         if (
             not self._stopped
             and not self._waiting
@@ -92,19 +92,19 @@ class Pace:
             raise
 
     def release(self) -> None:
-        """Says that a call has ended."""
+        """Records that a call has ended."""
         self._active -= 1
         self._admit()
 
     def speed_up(self) -> None:
-        """Says that the server answered."""
+        """Records that the server answered."""
         growth = 1.0 if self.limit < self._threshold else 1.0 / self.limit
         self.limit = min(float(self.maximum), self.limit + growth)
 
     def slow_down(self, started: float, retry_after: float | None) -> None:
-        """Says that a call begun at `started` (`time.monotonic`) was turned away as one too many."""
+        """Records that a call that began at `started` (`time.monotonic`) failed because of an overload."""
         now = time.monotonic()
-        if started >= self._last_cut:  # calls that were under way at the last cut are no news
+        if started >= self._last_cut:  # calls that began before the last cut do not count
             self.limit = self._threshold = max(1.0, self.limit / 2)
             self._last_cut = now
             logger.info(
@@ -116,7 +116,7 @@ class Pace:
             self._paused_until = max(self._paused_until, now + retry_after)
 
     def stop(self) -> None:
-        """Cancels the calls that wait; no other may start."""
+        """Cancels the calls that wait. No further call can start."""
         self._stopped = True
         for _, _, turn in self._waiting:
             turn.cancel()
@@ -144,23 +144,23 @@ async def ask(
     max_attempts: int,
     on_retry: Callable[[], None],
 ) -> tuple[Answer, int]:
-    """Makes one call until it is answered.
+    """Repeats a call until it is answered.
 
     Args:
         call (`Callable`): Makes the call.
-        pace (`Pace`): Shared by all calls to the same server.
-        order (`int`): Calls of lower order go first.
-        timeout (`float`, *optional*): Seconds that one attempt may take.
-        max_attempts (`int`): Most attempts.
-        on_retry (`Callable`): Called before each attempt but the first.
+        pace (`Pace`): The pace of all calls to the same server.
+        order (`int`): Calls with a lower order start first.
+        timeout (`float`, *optional*): Time limit of one attempt, in seconds.
+        max_attempts (`int`): Maximum number of attempts.
+        on_retry (`Callable`): Called before each attempt except the first.
 
     Returns:
-        The answer, and how many attempts it took.
+        `tuple[Answer, int]`: The answer and the number of attempts.
 
     Raises:
         TransientError: If the last attempt failed too.
         RefusedError: If the call can never succeed.
-        AnnotatorError: If no call can, or the server asks to wait longer than `LONGEST_WAIT`.
+        AnnotatorError: If no call can succeed, or the server asks to wait longer than `LONGEST_WAIT`.
     """
     attempt = 1
     while True:
@@ -194,6 +194,6 @@ def _overdue(timeout: float | None) -> TransientError:
 
 
 def _backoff(attempt: int, failure: TransientError) -> float:
-    if failure.retry_after:  # after an overload the pace holds every call back for that long already
+    if failure.retry_after:  # after an overload the pace already delays all calls by this time
         return 0.0 if failure.overloaded else failure.retry_after
     return random.uniform(0.5, 1.0) * min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (attempt - 1))

@@ -1,4 +1,4 @@
-"""Annotators by name, as the command line and a configuration file give them."""
+"""Builds annotators from the names on the command line or in a configuration file."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ tgi:URL                     a text-generation-inference server
 local:MODEL                 a causal language model in this process
 column:NAME                 labels in a column of the data (column:A,"B, C": of several)
 SPEC + SPEC                 several annotators, fused"""
-"""What a specification may look like, for help and error messages."""
+"""The forms of a specification, for help and error messages."""
 
 GROUP = "freeal_hf.annotators"
 """The entry point group under which other packages register annotators."""
@@ -33,10 +33,10 @@ _BUILT_IN = {
 
 
 def split_specs(spec: str) -> list[str]:
-    """The single annotators that a specification names.
+    """Returns the specification of each annotator in a specification.
 
-    Several are joined by ` + `, columns also by commas. A column name that contains a comma is quoted as in a CSV
-    file.
+    Several annotators are joined by ` + `, columns also by commas. A column name that contains a comma is quoted as
+    in a CSV file.
 
     Example:
 
@@ -51,7 +51,7 @@ def split_specs(spec: str) -> list[str]:
 
 
 def columns_of(specs: Iterable[str]) -> list[str]:
-    """The columns of the data that these specifications read labels from, each once."""
+    """Returns the columns of the data that specifications read labels from, each once."""
     found = [one for spec in specs for one in split_specs(spec)]
     return [one.removeprefix("column:") for one in dict.fromkeys(found) if one.startswith("column:")]
 
@@ -62,16 +62,16 @@ def build_annotator(
     column: Callable[[str], Mapping[str, str]] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Annotator:
-    """The annotator that a specification names.
+    """Builds the annotator of a specification.
 
     Args:
         spec (`str`): One of `FORMS`, or `NAME` or `NAME:VALUE` of an annotator that another package registers.
-        column (`Callable`, *optional*): Gives a column's values by sample id; needed by `column:NAME`.
+        column (`Callable`, *optional*): Returns the values of a column by sample id. Required for `column:NAME`.
         options (`Mapping`, *optional*): Keyword arguments of the annotator, such as `api_key_env` or `concurrency`.
 
     Raises:
-        InputError: If the specification has none of the forms, the annotator has no such option, or cannot take its
-            value.
+        InputError: If the specification has none of the forms, or the annotator does not have an option or does not
+            accept its value.
         AnnotatorError: If the annotator cannot be built (missing extra, missing key, model that does not load).
     """
     name, _, value = spec.strip().partition(":")
@@ -85,7 +85,7 @@ def build_annotator(
 
 
 def annotator_names() -> dict[str, EntryPoint]:
-    """The annotators of this package, then those that other packages register, by name.
+    """Returns the annotators of this package, and then those of other packages, by name.
 
     A package registers a subclass of `Annotator` under the entry point group `freeal_hf.annotators`. The names of this
     package cannot be replaced.
@@ -118,7 +118,7 @@ def _build(
 
 
 def _loaded(point: EntryPoint) -> type[Annotator]:
-    # imported only for the annotator that needs it: torch, a client, an extra that is not installed
+    # Imported only if it is used, because it can need torch, a client, or an extra that is not installed.
     place = f"{point.value!r}, which a package registers as annotator {point.name!r}"
     try:
         kind = point.load()

@@ -1,4 +1,4 @@
-"""What an annotator is asked, and what it answers: labels, new texts, or a choice of texts."""
+"""Requests to an annotator and its answers: labels, new texts, or a choice of texts."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,11 +7,11 @@ from freeal_hf.data.spans import Span
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import NO_LABEL, Demonstration
 
-_ROUNDING = 1e-4  # by which a sum of probabilities of low precision may be off
+_ROUNDING = 1e-4  # maximum error of a sum of probabilities of low precision
 
 
 class PaidAnswer(Protocol):
-    """An answer that says how many tokens it took."""
+    """An answer with the number of tokens that it used."""
 
     @property
     def prompt_tokens(self) -> int: ...
@@ -22,14 +22,14 @@ class PaidAnswer(Protocol):
 
 @dataclass(frozen=True)
 class AnnotationRequest:
-    """One text to be labelled.
+    """A request to label one text.
 
     Args:
         text (`str`): The text.
-        demonstrations (`tuple[Demonstration, ...]`, *optional*): Labelled texts to show with it, the nearest last.
-        id (`str`, *optional*): Id of the sample; annotators that look answers up use it, no prompt contains it.
-        words (`tuple[str, ...]`): In an entity task the words of the text, in which entities are found.
-        sample (`int`, *optional*, defaults to 0): Number of this request among the repeated ones about the text; see
+        demonstrations (`tuple[Demonstration, ...]`, *optional*): Labelled texts for the prompt, the nearest last.
+        id (`str`, *optional*): Id of the sample. Annotators that look up answers use it. No prompt contains it.
+        words (`tuple[str, ...]`): In an entity task, the words of the text, in which entities are found.
+        sample (`int`, *optional*, defaults to 0): Number of this request among repeated requests about the text; see
             `freeal_hf.annotators.samples`.
         order (`tuple[int, ...]`, *optional*): Ids of all labels, in the order in which they are shown; by default in
             the order of their ids.
@@ -54,18 +54,18 @@ class Annotation:
         confidence (`float`, *optional*): Probability in [0, 1] that the annotator gives to `label`.
         probabilities (`tuple[float, ...]`, *optional*): Probability of every label, in the order of their ids.
         reason (`str`, *optional*):
-            Why there is no label; set if and only if `label` is -1. What the driver and the shipped annotators give
-            is listed in `freeal_hf.annotators.pacing.Reason`.
-        prompt_tokens (`int`): Tokens that were read for this answer.
-        completion_tokens (`int`): Tokens that were written for it.
-        answer (`str`, *optional*): What the model said, word for word.
-        is_cut (`bool`): Whether the annotator saw the text cut short, because it is too long for the model.
-        spans (`tuple[Span, ...]`, *optional*): In an entity task the entities, by words; `None` for no answer. `label`
-            is then 0 where there is an answer.
-        num_dropped (`int`): Entities of the answer that do not stand in the text, and are left out.
+            Why there is no label; set if and only if `label` is -1. `freeal_hf.annotators.pacing.Reason` lists the
+            reasons that the driver and the annotators of this package give.
+        prompt_tokens (`int`): Number of input tokens of this answer.
+        completion_tokens (`int`): Number of output tokens of this answer.
+        answer (`str`, *optional*): The unchanged output of the model.
+        is_cut (`bool`): Whether the text was cut because it is too long for the model.
+        spans (`tuple[Span, ...]`, *optional*): In an entity task, the entities as spans of words; `None` if there is
+            no answer. If there is an answer, `label` is 0.
+        num_dropped (`int`): Number of entities of the answer that are not in the text. They are dropped.
 
     Raises:
-        AnnotatorError: If `label` is below -1, or `confidence` is no probability.
+        AnnotatorError: If `label` is below -1, or `confidence` is not a probability.
     """
 
     label: int
@@ -99,10 +99,10 @@ class GenerationRequest:
     """A request to write texts for one label.
 
     Args:
-        label (`int`): Id of the label that the new texts should have; in an entity task of a type that they should
-            name, or -1 for texts that name none.
-        examples (`tuple[str, ...]`): Unlabelled texts of the corpus that show its style, not its labels.
-        num_texts (`int`): How many texts to write.
+        label (`int`): Id of the label that the new texts should have. In an entity task, it is the id of a type of
+            which the texts should have entities, or -1 for texts without entities.
+        examples (`tuple[str, ...]`): Unlabelled texts of the corpus as examples of its style.
+        num_texts (`int`): Number of texts to write.
         seed (`int`): Distinguishes repeated requests for the same label.
     """
 
@@ -117,10 +117,10 @@ class Generation:
     """Texts that an annotator wrote for one label.
 
     Args:
-        texts (`tuple[str, ...]`): The texts; fewer than asked for where the model gave fewer.
-        prompt_tokens (`int`): Tokens that were read for them.
-        completion_tokens (`int`): Tokens that were written for them.
-        entities (`tuple`): In an entity task, for each text, what it is said to name: entities and their types.
+        texts (`tuple[str, ...]`): The texts. There can be fewer than requested.
+        prompt_tokens (`int`): Number of input tokens.
+        completion_tokens (`int`): Number of output tokens.
+        entities (`tuple`): In an entity task, the entities of each text and their types, as the model gave them.
     """
 
     texts: tuple[str, ...]
@@ -135,13 +135,13 @@ class ChoiceRequest:
 
     Args:
         candidates (`tuple[tuple[int, str], ...]`): Numbers and texts to choose from.
-        num_choices (`int`): How many to choose.
-        guidelines (`str`, *optional*): What the person who labels is told.
-        with_advice (`bool`, *optional*): Whether to say what makes a text worth labelling.
-        with_explanation (`bool`, *optional*): Whether to have the model think on paper before it chooses.
-        chosen_texts (`tuple[str, ...]`, *optional*): Texts that were chosen before, to be shown.
-        chosen_numbers (`tuple[int, ...]`, *optional*): Candidates that were chosen before, to be named.
-        attempt (`int`, *optional*, defaults to 1): Above 1 where an earlier answer had too few usable numbers.
+        num_choices (`int`): Number of texts to choose.
+        guidelines (`str`, *optional*): Guidelines of the person who labels.
+        with_advice (`bool`, *optional*): Whether the prompt says which texts are worth labelling.
+        with_explanation (`bool`, *optional*): Whether the model writes an explanation before it chooses.
+        chosen_texts (`tuple[str, ...]`, *optional*): Texts that were chosen before, for the prompt.
+        chosen_numbers (`tuple[int, ...]`, *optional*): Numbers of candidates that were chosen before, for the prompt.
+        attempt (`int`, *optional*, defaults to 1): Above 1 if an earlier answer had too few usable numbers.
     """
 
     candidates: tuple[tuple[int, str], ...]
@@ -156,14 +156,14 @@ class ChoiceRequest:
 
 @dataclass(frozen=True)
 class Choice:
-    """What an annotator chose, as it said it: numbers may repeat, or be none of the candidates'.
+    """The choice of an annotator. It is not checked: numbers can be repeated, or belong to no candidate.
 
     Args:
-        numbers (`tuple[int, ...]`): The numbers, in its order.
-        reason (`str`, *optional*): Why there are none, where the request could not be answered.
-        prompt_tokens (`int`): Tokens that were read for it.
-        completion_tokens (`int`): Tokens that were written for it.
-        answer (`str`, *optional*): What the model said, word for word.
+        numbers (`tuple[int, ...]`): The numbers, in the order of the annotator.
+        reason (`str`, *optional*): Why there are no numbers, if the request could not be answered.
+        prompt_tokens (`int`): Number of input tokens.
+        completion_tokens (`int`): Number of output tokens.
+        answer (`str`, *optional*): The unchanged output of the model.
     """
 
     numbers: tuple[int, ...]

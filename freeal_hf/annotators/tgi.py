@@ -1,4 +1,4 @@
-"""The annotator behind a text-generation-inference server, through its own protocol."""
+"""The annotator for text-generation-inference servers. It uses the protocol of the server."""
 
 import asyncio
 import logging
@@ -26,25 +26,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TGIAnnotator(LLMAnnotator):
-    """Labels and writes texts through the `text-generation` client and TGI's own `/generate`.
+    """Labels and writes texts with the `text-generation` client and the route `/generate` of TGI.
 
-    The server's grammar holds each answer to the labels, and the log-probabilities of its tokens give the probability
-    of each label. A canary finds out, before the first call of a run, whether it really does both; see
-    `freeal_hf.annotators.features`. `/generate` takes a raw prompt: the model's chat template is learnt from the
-    server's `/chat_tokenize`, once for each shape of chat, and filled in here.
+    The grammar of the server constrains each answer to the labels, and the log-probabilities of its tokens give the
+    probability of each label. A test before the first call of a run finds out whether the server supports both; see
+    `freeal_hf.annotators.features`. `/generate` takes a raw prompt. The chat template of the model is taken from the
+    route `/chat_tokenize`, once for each sequence of roles, and filled in here.
 
     Args:
         base_url (`str`): Address of the server, such as `"http://127.0.0.1:8080"`.
-        token (`str`, *optional*): Bearer token, where the server or the proxy before it wants one.
-        api_key_env (`str`, *optional*): Name of an environment variable that holds it instead.
+        token (`str`, *optional*): Bearer token, if the server or its proxy requires one.
+        api_key_env (`str`, *optional*): Name of an environment variable with the bearer token.
         generation_max_tokens (`int`, *optional*, defaults to 1024): See [`LLMAnnotator`].
         probabilities (`bool`, *optional*, defaults to `True`):
-            See [`LLMAnnotator`], as for the other arguments; the first answer about a text is decoded greedily. A
-            server started without `--max-top-n-tokens` gives five probabilities at most: the other labels get 0.
+            See [`LLMAnnotator`], also for the other arguments. The first answer about a text is decoded greedily. A
+            server that was started without `--max-top-n-tokens` returns at most five probabilities. The other labels
+            get 0.
 
     Raises:
         AnnotatorError: If `text-generation` is not installed, or the environment variable is not set.
-        InputError: If `base_url` is no URL, or both `token` and `api_key_env` are given.
+        InputError: If `base_url` is not a URL, or both `token` and `api_key_env` are given.
     """
 
     kinds = frozenset({TextClassification.type})
@@ -57,7 +58,7 @@ class TGIAnnotator(LLMAnnotator):
     name: str | None = field(init=False, default=None)
     temperature: float | None = field(init=False, default=None)  # decoded greedily
     seed: int | None = field(init=False, default=None)
-    # The chat template tells whether there is a system role, and `max_new_tokens` is always known.
+    # The chat template shows whether there is a system role, and all servers support `max_new_tokens`.
     form: Form = field(init=False, default=Form(system_role=False, length_field=None))
 
     def __post_init__(self, token: str | None, api_key_env: str | None) -> None:
@@ -76,9 +77,9 @@ class TGIAnnotator(LLMAnnotator):
         self._templates: dict[tuple[str, ...], list[str]] = {}
 
     def open(self) -> None:
-        """Asks the server which model it runs: answers are kept under its name."""
+        """Gets the name of the model from the server, because answers are cached under it."""
         if not self._model:
-            with ThreadPoolExecutor(1) as executor:  # a thread, because a loop may be running in this one
+            with ThreadPoolExecutor(1) as executor:  # in another thread, because this one may run an event loop
                 executor.submit(asyncio.run, self._identify()).result()
 
     async def _identify(self) -> None:
@@ -97,7 +98,7 @@ class TGIAnnotator(LLMAnnotator):
         await self._client.__aexit__()
 
     async def complete(self, question: Question, form: Form) -> Completion:
-        """See `LLMAnnotator`: one call of `/generate`."""
+        """See `LLMAnnotator`. Makes one call of `/generate`."""
         temperature = question.temperature or None  # TGI only takes temperatures above 0
         response, prompt_tokens = await self._client.complete(
             await self._prompt(question.messages),
@@ -118,31 +119,31 @@ class TGIAnnotator(LLMAnnotator):
         )
 
     async def _prompt(self, messages: Sequence[Message]) -> str:
-        """A chat as the raw prompt that `/generate` takes."""
+        """Returns a chat as a raw prompt for `/generate`."""
         if not self._templates:
             await self._try_template()
         if not self._has_system_role:
             messages = without_system_role(messages)
         start, *rest = await self._template(tuple(message["role"] for message in messages))
-        # Templates strip contents; the quotes around a text keep its own white space.
+        # Templates strip contents. The quotes around a text keep the white space in it.
         filled = (f"{message['content'].strip()}{after}" for message, after in zip(messages, rest, strict=True))
         return start + "".join(filled)
 
     async def _template(self, roles: tuple[str, ...]) -> list[str]:
-        """What the model's chat template writes before, between and after the contents of such a chat."""
+        """Returns the texts that the chat template of the model adds before, between and after contents."""
         if roles not in self._templates:
             marks = [f"[content-{i}]" for i in range(len(roles))]
             chat = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
             prompt, tokens = await self._client.chat_tokenize(chat)
             read = await self._client.tokenize(prompt)
-            # `/generate` begins every prompt with the token that begins a sequence: once is enough.
+            # `/generate` adds the token that begins a sequence to every prompt, so the template must not add it.
             if len(read) > len(tokens) and read[0]["id"] == tokens[0]["id"]:
                 prompt = prompt.removeprefix(tokens[0]["text"])
             self._templates[roles] = _split(prompt, marks)
         return self._templates[roles]
 
     async def _try_template(self) -> None:
-        """Finds out whether the model's template knows the system role, and whether there is one at all."""
+        """Finds out whether the model has a chat template, and whether the template has a system role."""
         try:
             await self._template(("system", "user"))
         except RefusedError:
@@ -172,7 +173,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _split(prompt: str, marks: Sequence[str]) -> list[str]:
-    """What stands before, between and after the marks."""
+    """Returns the texts before, between and after the marks."""
     pieces: list[str] = []
     for mark in marks:
         piece, found, prompt = prompt.partition(mark)
@@ -183,7 +184,7 @@ def _split(prompt: str, marks: Sequence[str]) -> list[str]:
 
 
 def _grammar(fields: Mapping[str, Any]) -> Any:
-    """TGI's grammar for a constraint in the words of chat completions."""
+    """Converts a constraint of chat completions to a grammar of TGI."""
     from text_generation.types import Grammar, GrammarType
 
     if not fields:

@@ -1,4 +1,4 @@
-"""text-generation's client with what labelling a corpus needs beside it; needs the extra `freeal-hf[tgi]`."""
+"""The client of text-generation with further routes and errors. It needs the extra `freeal-hf[tgi]`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
 
 
 class TGIClient(AsyncClient):
-    """`AsyncClient` on one connection pool, with the routes that it lacks, and with errors that say what to do.
+    """`AsyncClient` with one connection pool, further routes, and errors with a remedy.
 
-    `AsyncClient` opens a connection for each call and forgets a failure's status and `Retry-After`. Requests and
-    responses are its own types.
+    `AsyncClient` opens a connection for each call and drops the status and `Retry-After` of a failure. Requests and
+    responses have the types of `AsyncClient`.
 
     Args:
         base_url (`str`): Address of the server.
         key (`str`, *optional*): Bearer token.
-        timeout (`float`): Seconds for one call.
+        timeout (`float`): Time limit of one call, in seconds.
     """
 
     def __init__(self, base_url: str, key: str | None, timeout: float) -> None:
@@ -32,7 +32,7 @@ class TGIClient(AsyncClient):
         self._session: ClientSession | None = None
 
     async def __aenter__(self) -> "TGIClient":
-        # The driver decides how many calls there are at once.
+        # The driver limits the number of simultaneous calls.
         self._session = ClientSession(headers=self.headers, timeout=self.timeout, connector=TCPConnector(limit=0))
         return self
 
@@ -41,14 +41,15 @@ class TGIClient(AsyncClient):
         await session.close()
 
     async def complete(self, prompt: str, **parameters: Any) -> tuple[Response, int]:
-        """Lets the model continue a prompt.
+        """Generates the continuation of a prompt.
 
         Args:
             prompt (`str`): The raw prompt.
             **parameters: As in `text_generation.types.Parameters`.
 
         Returns:
-            The response with the details of its tokens, and the number of tokens of the prompt (0 if not told).
+            `tuple[Response, int]`: The response with the details of its tokens, and the number of tokens of the prompt
+            (0 if the server does not return it).
 
         Raises:
             TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotators.http_errors.explained`.
@@ -65,17 +66,17 @@ class TGIClient(AsyncClient):
             ) from error
 
     async def info(self) -> dict[str, Any]:
-        """What the server says of itself and its model."""
+        """Returns the information of the server about itself and its model."""
         payload, _ = await self._call("GET", "/info")
         return payload
 
     async def chat_tokenize(self, messages: Sequence[Message]) -> tuple[str, list[dict[str, Any]]]:
-        """A chat in the model's template, as a raw prompt, and its tokens (`id`, `text`)."""
+        """Returns a chat in the template of the model as a raw prompt, and its tokens (`id`, `text`)."""
         payload, _ = await self._call("POST", "/chat_tokenize", {"messages": list(messages)})
         return payload["templated_text"], payload["tokenize_response"]
 
     async def tokenize(self, prompt: str) -> list[dict[str, Any]]:
-        """The tokens (`id`, `text`) that the model reads for a raw prompt."""
+        """Returns the tokens (`id`, `text`) of a raw prompt."""
         payload, _ = await self._call("POST", "/tokenize", {"inputs": prompt})
         return payload
 
@@ -108,7 +109,7 @@ class TGIClient(AsyncClient):
         meant = explained(error, url, self._key)
         if error.status == 424:  # the model failed while it generated
             return TransientError("server error", str(meant))
-        if isinstance(meant, RefusedError) and "`inputs`" in error.message:  # its length, in every version's words
+        if isinstance(meant, RefusedError) and "`inputs`" in error.message:  # the text is too long
             return RefusedError("text too long", str(meant))
         return meant
 

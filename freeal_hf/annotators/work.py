@@ -1,4 +1,4 @@
-"""The kinds of work that the driver has done by an annotator: to label texts, to write texts, to choose texts."""
+"""The kinds of work of an annotator: it labels texts, writes texts, or chooses texts."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,22 +28,24 @@ Answer = TypeVar("Answer", bound=PaidAnswer)
 
 @dataclass(frozen=True)
 class Work(Generic[Request, Answer]):
-    """What the driver needs to know of an annotator to put one kind of request to it.
+    """What the driver needs to send one kind of request to an annotator.
 
     Args:
-        annotator (`Annotator`): Entered as an asynchronous context manager in the driver's event loop.
+        annotator (`Annotator`): The annotator. The driver enters it as an asynchronous context manager.
         call (`Callable`): Answers some requests, in their order.
-        fingerprint (`Callable`): The full request as JSON-able values; `None` for an answer that is not cached.
-        restore (`Callable`): The answer from what the cache holds.
-        unanswered (`Callable`): The answer of a request that got none, from the reason.
-        is_unusable (`Callable`): Whether an answer should be asked for once more.
-        group (`Callable`): Requests of equal group are sent in a row, which serves a prefix cache.
+        fingerprint (`Callable`): Returns the complete request as values that JSON can represent, or `None` if the
+            answer is not cached.
+        restore (`Callable`): Makes the answer from the values in the cache.
+        unanswered (`Callable`): Makes the answer of a request that could not be answered, from the reason.
+        is_unusable (`Callable`): Returns whether the request should be sent once more.
+        group (`Callable`): Returns the group of a request. Requests of a group are sent one after the other, so that
+            a server can use its prefix cache.
         concurrency (`int`): Maximum number of simultaneous calls.
         timeout (`float`, *optional*): Time limit for one call, in seconds.
         batch_size (`int`, *optional*, defaults to 1): Requests per call.
 
     Raises:
-        InputError: If `concurrency` or `batch_size` is no whole number of at least 1.
+        InputError: If `concurrency` or `batch_size` is not a whole number of at least 1.
     """
 
     annotator: Annotator
@@ -65,14 +67,14 @@ class Work(Generic[Request, Answer]):
 
 
 def annotation_work(annotator: Annotator, task: Task) -> Work[AnnotationRequest, Annotation]:
-    """To label texts. Texts with the same demonstrations are asked in a row, for a server's prefix cache.
+    """Returns the work of labelling texts. Texts with the same demonstrations are sent one after the other.
 
     Args:
-        annotator (`Annotator`): Who labels.
+        annotator (`Annotator`): The annotator.
         task (`Task`): What is labelled.
 
     Raises:
-        InputError: If `annotator` is no annotator, or its `concurrency` or `batch_size` cannot be used.
+        InputError: If `annotator` is not an annotator, or its `concurrency` or `batch_size` cannot be used.
     """
     check_annotator(annotator)
     return Work(
@@ -90,10 +92,10 @@ def annotation_work(annotator: Annotator, task: Task) -> Work[AnnotationRequest,
 
 
 def generation_work(annotator: TextGenerator, task: Task) -> Work[GenerationRequest, Generation]:
-    """To write texts for labels. A request that could not be answered gets no texts.
+    """Returns the work of writing texts for labels. A request that could not be answered gets no texts.
 
     Args:
-        annotator (`TextGenerator`): Who writes.
+        annotator (`TextGenerator`): The annotator.
         task (`Task`): The labels.
 
     Raises:
@@ -118,11 +120,11 @@ def generation_work(annotator: TextGenerator, task: Task) -> Work[GenerationRequ
 
 
 def choice_work(annotator: TextChooser, task: Task) -> Work[ChoiceRequest, Choice]:
-    """To choose texts. A choice has the numbers as the annotator gives them.
+    """Returns the work of choosing texts. A choice has the numbers as the annotator gives them.
 
     Args:
-        annotator (`TextChooser`): Who chooses.
-        task (`Task`): What the texts are labelled for.
+        annotator (`TextChooser`): The annotator.
+        task (`Task`): The task of the person who labels.
 
     Raises:
         InputError: As `annotation_work`.

@@ -1,4 +1,4 @@
-"""The calls of a run: made in an event loop of their own thread, paced, repeated, and kept within the budget."""
+"""Makes the calls of a run in an event loop in its own thread, with pacing, retries and a budget."""
 
 import asyncio
 import queue
@@ -16,14 +16,14 @@ from freeal_hf.annotators.work import Answer, Request, Work
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, RefusedError, RunError, TransientError
 
 DRAIN_SECONDS = 1.0
-"""How long calls that are under way may still be answered (and kept) when a run is ended."""
+"""How long a run waits for active calls when it ends. Their answers are kept."""
 
-_GIVE_UP_AFTER = 10  # texts in a row without an answer: the server is gone, more texts would only become "no label"
+_GIVE_UP_AFTER = 10  # texts in a row without an answer: the server is probably down
 
 
 @dataclass
 class Job(Generic[Request]):
-    """A request that is under way.
+    """A request that is being sent.
 
     Args:
         request (`Request`): The request.
@@ -41,12 +41,12 @@ class Job(Generic[Request]):
 
     @property
     def id(self) -> Hashable:
-        """What equal requests share."""
+        """An id that equal requests share."""
         return self.key or self.indexes[0]
 
 
 class Outcome(NamedTuple):
-    """How a request ended: with an answer, or with the exception that took its place."""
+    """The result of a request: an answer or an exception."""
 
     job: "Job[Any]"
     answer: Any
@@ -54,14 +54,14 @@ class Outcome(NamedTuple):
 
 
 class Worker(Generic[Request, Answer]):
-    """The event loop in which calls are made, in a thread of its own that starts with the first of them.
+    """Makes calls in an event loop in its own thread, which starts with the first call.
 
     Args:
-        work (`Work`): What the annotator does.
-        cache (`AnswerCache`, *optional*): Where every answer is written before it is a result.
-        ledger (`Ledger`): Where calls and tokens are recorded.
+        work (`Work`): The work of the annotator.
+        cache (`AnswerCache`, *optional*): The cache. Answers are written to it before they are returned.
+        ledger (`Ledger`): The ledger that records calls and tokens.
         budget (`Budget`, *optional*): Limits in dollars or tokens.
-        max_attempts (`int`): How often one request is made at most.
+        max_attempts (`int`): Maximum number of calls for a request.
     """
 
     def __init__(
@@ -86,28 +86,28 @@ class Worker(Generic[Request, Answer]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._done: list[Outcome] = []
         self._outbox: queue.SimpleQueue[list[Outcome] | BaseException] = queue.SimpleQueue()
-        self._reserved = [0, 0]  # tokens foreseen for the calls under way: to be read, to be written
+        self._reserved = [0, 0]  # estimated input and output tokens of active calls
         self._num_started = 0
         self._freed = asyncio.Event()
         self._has_answered = False
         self._failed_in_a_row = 0
 
     def submit(self, jobs: Sequence[Job[Request]]) -> None:
-        """Starts calls for these jobs; the first time, waits until the annotator is ready."""
+        """Starts calls for jobs. The first call of the method waits until the annotator is ready."""
         if not self._thread.is_alive():
             self._thread.start()
         self._ready.result()
         self._loop.call_soon_threadsafe(self._start, jobs)
 
     def results(self) -> list[Outcome]:
-        """Waits for some jobs to end; raises what ends the run."""
+        """Waits until some jobs end, and returns their outcomes. Raises an error that ends the run."""
         outcomes = self._outbox.get()
         if isinstance(outcomes, BaseException):
             raise outcomes
         return outcomes
 
     def stop(self) -> None:
-        """Lets the calls under way end within `DRAIN_SECONDS`, then cancels them and ends the thread."""
+        """Waits `DRAIN_SECONDS` for active calls, then cancels them and ends the thread."""
         if self._thread.ident is None:
             self._loop.close()
             return
@@ -162,7 +162,7 @@ class Worker(Generic[Request, Answer]):
 
     def _forget(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if task.cancelled() and not self._end.is_set():  # by the annotator: no answer would ever come
+        if task.cancelled() and not self._end.is_set():  # the annotator cancelled it, so that no answer would come
             self._fail(AnnotatorError(f"{type(self.work.annotator).__name__} cancelled one of its own calls."))
 
     async def _answer(self, jobs: Sequence[Job[Request]], order: int) -> None:
@@ -173,7 +173,7 @@ class Worker(Generic[Request, Answer]):
             for job in jobs:
                 self._finish(job, error, is_paid=False)
         except RefusedError as error:
-            if len(jobs) > 1:  # one bad text must not take the others of its batch along
+            if len(jobs) > 1:  # the other texts of the batch may be accepted
                 for job in jobs:
                     self._start([job])
             else:
@@ -196,7 +196,7 @@ class Worker(Generic[Request, Answer]):
         try:
             again, _ = await self._attempt([jobs[i] for i in unusable], order, self.max_attempts - attempts)
         except (TransientError, RefusedError, BudgetExceeded):
-            return answers  # the first answers were paid for; they stand
+            return answers  # the first answers were paid for, so they are kept
         for i, answer in zip(unusable, again, strict=True):
             answers[i] = replace(
                 answer,  # type: ignore[type-var]
@@ -247,7 +247,7 @@ class Worker(Generic[Request, Answer]):
                 if not any(self._reserved):
                     raise
                 self._freed.clear()
-                await self._freed.wait()  # what is under way may take less than foreseen
+                await self._freed.wait()  # active calls may need fewer tokens than estimated
         self._reserved[0] += prompt
         self._reserved[1] += completion
         try:
@@ -276,7 +276,7 @@ class Worker(Generic[Request, Answer]):
 
     def _finish(self, job: Job[Request], answer: Any, *, is_paid: bool) -> None:
         if not self._done:
-            self._loop.call_soon(self._flush)  # answers that come in one turn of the loop share a transaction
+            self._loop.call_soon(self._flush)  # answers of one iteration of the loop are written in one transaction
         self._done.append(Outcome(job, answer, is_paid))
 
     def _flush(self) -> None:
