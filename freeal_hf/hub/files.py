@@ -1,4 +1,4 @@
-"""The files of a round as they go to the Hub: Parquet shards, state to go on from, student; no path, no token."""
+"""Makes the files of a round for the Hub: Parquet shards, state and student, without paths and tokens."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,17 +44,17 @@ _INPUT_COLUMNS = {"id", "text", "note", "augmented_text", "tokens", "token_start
 def dataset_files(
     folder: RunFolder, number: int, task: Task, columns: Sequence[str], staging: Path
 ) -> dict[str, Path]:
-    """The files of a round's dataset repository, but for its cards, pictures and `config.yaml`.
+    """Makes the files of the dataset repository of a round, except card, figures and `config.yaml`.
 
     Args:
-        folder (`RunFolder`): The run's folder.
-        number (`int`): The round.
-        task (`Task`): What is labelled.
-        columns (`Sequence[str]`): People's own columns that may be pushed.
-        staging (`Path`): Empty folder to write files to; shards are written one batch of rows at a time.
+        folder (`RunFolder`): The folder of the run.
+        number (`int`): The number of the round.
+        task (`Task`): The task.
+        columns (`Sequence[str]`): The columns of the user that are pushed.
+        staging (`Path`): An empty folder for the files. Shards are written in batches of rows.
 
     Returns:
-        `dict[str, Path]`: Path in the repository to local file.
+        `dict[str, Path]`: The local files by their path in the repository.
     """
     kept = set(columns)
     files: dict[str, Path] = {}
@@ -71,19 +71,19 @@ def dataset_files(
 
 
 def split_files(folder: RunFolder, number: int) -> dict[str, Path]:
-    """The labelled data of a round: split to local file."""
+    """Returns the local files with the labelled data of a round, by split."""
     place = folder.round(number)
     splits = {"train": place.labels_path, "test": place.test_labels_path}
     return {split: path for split, path in splits.items() if path.is_file()}
 
 
 def own_columns(folder: RunFolder, number: int, asked: Sequence[str]) -> list[str]:
-    """People's own columns that a push takes along.
+    """Returns the columns of the user that are pushed.
 
     Args:
-        folder (`RunFolder`): The run's folder.
-        number (`int`): The round.
-        asked (`Sequence[str]`): Columns as the user named them; the gold column by its own name counts as `gold`.
+        folder (`RunFolder`): The folder of the run.
+        number (`int`): The number of the round.
+        asked (`Sequence[str]`): The columns that the user named. The name of the gold column means `gold`.
     """
     columns = [name for name in asked if name != "gold"]
     if not {"gold", read_config(folder).get("gold_column")} & set(asked):
@@ -94,15 +94,15 @@ def own_columns(folder: RunFolder, number: int, asked: Sequence[str]) -> list[st
 
 
 def student_files(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
-    """The files of a round's student, weights as safetensors only, local paths taken out of its configuration.
+    """Makes the files of the student of a round. Weights are safetensors, and the configuration has no local paths.
 
     Args:
-        folder (`RunFolder`): The run's folder.
-        number (`int`): The round.
-        staging (`Path`): Empty folder to write files to.
+        folder (`RunFolder`): The folder of the run.
+        number (`int`): The number of the round.
+        staging (`Path`): An empty folder for the files.
 
     Returns:
-        `dict[str, Path]`: Path in the repository to local file.
+        `dict[str, Path]`: The local files by their path in the repository.
     """
     student = folder.round(number).student_path
     files = {path.name: path for pattern in STUDENT_FILES for path in sorted(student.glob(pattern))}
@@ -115,12 +115,12 @@ def student_files(folder: RunFolder, number: int, staging: Path) -> dict[str, Pa
 
 
 def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict[str, Any]:
-    """The run's configuration for strangers: the pushed dataset in place of local files, no path and no key.
+    """Returns the public configuration of a run: the pushed dataset replaces local files, without paths and keys.
 
     Args:
-        folder (`RunFolder`): The run's folder.
-        dataset_id (`str`): Where the texts are on the Hub.
-        has_gold (`bool`): Whether gold labels are pushed with them.
+        folder (`RunFolder`): The folder of the run.
+        dataset_id (`str`): The Hub id of the dataset.
+        has_gold (`bool`): Whether gold labels are pushed.
     """
     config = read_config(folder)
     named = {
@@ -142,7 +142,7 @@ def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict
     elif isinstance(annotator, Mapping):
         public["annotator"] = _plain(annotator)
     refiner = public.pop("refine_annotator", None)
-    if isinstance(refiner, str) and not refiner.startswith("column:"):  # columns stay at home
+    if isinstance(refiner, str) and not refiner.startswith("column:"):  # columns are not pushed
         public["refine_annotator"] = _without_key(refiner)
     if "annotator_options" in config:
         public["annotator_options"] = _plain(config["annotator_options"])
@@ -150,19 +150,19 @@ def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict
 
 
 def read_config(folder: RunFolder) -> dict[str, Any]:
-    """The options in the run's `config.yaml`, by name."""
+    """Returns the options in `config.yaml` of a run, by name."""
     return folder.config()
 
 
 def is_local(value: Any) -> bool:
-    """Whether a value names a place on this machine: a path, or what looks like a Hub id but is a folder here."""
+    """Whether a value is a local path: an absolute or relative path, or a text like a Hub id that exists as a path."""
     if not isinstance(value, str) or "\n" in value or len(value) > 4096:
         return False
     return Path(value).is_absolute() or value.startswith(("~", ".")) or ("/" in value and Path(value).exists())
 
 
 def label_columns(path: Path, names: Sequence[str]) -> Any:
-    """Some columns of a round's dataset as a `Dataset` of NumPy values: the texts need not be read for a count."""
+    """Returns some columns of the dataset of a round in NumPy format, so that the texts are not read."""
     import pyarrow.parquet as pq
     from datasets import Dataset, Features
 
@@ -179,7 +179,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_key(spec: str) -> str:
-    """A specification or address without user, password and query, which may hold a key."""
+    """Removes user, password and query, which can contain a key, from a specification or address."""
     kind, _, address = spec.partition("http")
     if not address:
         return kind
@@ -202,7 +202,7 @@ def _shards(source: Path, split: str, names: Sequence[str], staging: Path) -> di
 
 
 def _copy_rows(source: Path, names: Sequence[str], targets: Sequence[Path]) -> None:
-    """Copies columns of a Parquet file, a batch of rows at a time, into files of about equal length."""
+    """Copies columns of a Parquet file in batches of rows to files with about the same number of rows."""
     import pyarrow.parquet as pq
     from datasets import Features
 
@@ -222,13 +222,13 @@ def _copy_rows(source: Path, names: Sequence[str], targets: Sequence[Path]) -> N
 
 
 def row_batches(file: "pq.ParquetFile", names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
-    """The rows of a Parquet file, some thousands at a time.
+    """Yields the rows of a Parquet file in batches of at most 10,000 rows.
 
     Args:
         file (`ParquetFile`): The open file.
-        names (`Sequence[str]`): Columns to read.
+        names (`Sequence[str]`): The columns to read.
     """
-    # One row group after the other: asked for all of them, `iter_batches` reads the whole file ahead.
+    # Row groups are read one by one, because `iter_batches` otherwise reads the whole file ahead.
     for group in range(file.num_row_groups):
         yield from file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=list(names))
 

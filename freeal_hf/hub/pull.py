@@ -1,4 +1,4 @@
-"""Brings a round back from the Hub as a run's folder: to use, or to go on from on another machine."""
+"""Downloads a round from the Hub as the folder of a run, which can be used or continued on another machine."""
 
 import shutil
 import tempfile
@@ -34,20 +34,20 @@ _COLUMN = "column:annotator_label"
 def pull_run(
     dataset_id: str, output_dir: str | Path, *, revision: str | None = None, token: str | None = None
 ) -> RunFolder:
-    """Makes a run's folder out of what was pushed.
+    """Makes the folder of a run from the files that were pushed.
 
     Args:
-        dataset_id (`str`): The run's dataset repository.
-        output_dir (`str` or `Path`): Folder to make; it must not exist, be empty, or hold the same run.
-        revision (`str`, *optional*): Tag of a round (`"round-1"`); by default the newest.
-        token (`str`, *optional*): Access token, by default the machine's.
+        dataset_id (`str`): The dataset repository of the run.
+        output_dir (`str` or `Path`): The folder. It must be empty or not exist.
+        revision (`str`, *optional*): The tag of a round (`"round-1"`). The default is the newest round.
+        token (`str`, *optional*): Access token. The default is the saved token of this machine.
 
     Returns:
         `RunFolder`: The folder, with all files of a finished run.
 
     Raises:
         HubError: If there is no such repository or round, it was not made by freeal-hf, or it cannot be reached.
-        RunError: If the folder holds something else.
+        RunError: If the folder is not empty.
     """
     path = Path(output_dir)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -62,7 +62,7 @@ def pull_run(
 
 
 def holds_run(output_dir: str | Path, dataset_id: str) -> bool:
-    """Whether a folder holds the run of a dataset repository already, so that nothing has to be pulled.
+    """Whether a folder already has the run of a dataset repository, so that no pull is needed.
 
     Args:
         output_dir (`str` or `Path`): The folder.
@@ -73,10 +73,10 @@ def holds_run(output_dir: str | Path, dataset_id: str) -> bool:
 
 
 def input_of(folder: RunFolder) -> "Dataset":
-    """The texts of a pulled run, as `read_data` gives them, for `FreeAL.run(..., resume=True)`.
+    """Returns the texts of a pulled run in the form of `read_data`, for `FreeAL.run(..., resume=True)`.
 
     Args:
-        folder (`RunFolder`): What `pull_run` gave.
+        folder (`RunFolder`): The folder that `pull_run` returned.
     """
     texts = read_labels(folder / run_folder.INPUT)
     if read_config(folder).get("annotator") == _COLUMN:
@@ -88,10 +88,10 @@ def input_of(folder: RunFolder) -> "Dataset":
 
 
 def test_of(folder: RunFolder) -> "Dataset | None":
-    """The test texts of a pulled run, with their gold if that was pushed; `None` if there are none.
+    """Returns the test texts of a pulled run, with gold if it was pushed, or `None` if there are no test texts.
 
     Args:
-        folder (`RunFolder`): What `pull_run` gave.
+        folder (`RunFolder`): The folder that `pull_run` returned.
     """
     numbers = [int(path.parent.name.removeprefix("round-")) for path in folder.path.glob("round-*/test.parquet")]
     if not numbers:
@@ -144,12 +144,12 @@ def _lay_out(folder: RunFolder, data: Path, student: Path, manifest: Mapping[str
     publish(folder, task, number + 1)
     known = {f"{kind} {key}": digest for key, digest in manifest["rounds"].items() for kind in ("dataset", "model")}
     ids = {key: manifest[key] for key in ("run_id", "dataset_id", "model_id")}
-    # Last: with it the folder counts as pulled.
+    # Written last, because a folder with this file counts as pulled.
     write_json(folder / HUB_STATE, {**ids, "rounds": known})
 
 
 def _join(data: Path, split: str, target: Path) -> None:
-    """The shards of a split as one file, a batch of rows at a time."""
+    """Writes the shards of a split to one file, in batches of rows."""
     import pyarrow.parquet as pq
 
     shards = sorted((data / "data").glob(f"{split}-*.parquet"))

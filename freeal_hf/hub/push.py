@@ -1,4 +1,4 @@
-"""Pushes the rounds of a run to the Hub: one commit and one tag a round in each repository, nothing ever lost."""
+"""Pushes the rounds of a run to the Hub, with one commit and one tag for each round in each repository."""
 
 import hashlib
 import json
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MANIFEST = "freeal.json"
-"""File in each repository that says which run made it, and which files of it are the run's."""
+"""The file in each repository with the id of the run and the list of its files."""
 
 HUB_STATE = "hub.json"
-"""File in a run's folder that says where it was pushed, and what it knows to be there."""
+"""The file in the folder of a run with its repositories and the rounds that were pushed."""
 
 TRAINING_ARGUMENTS = "training_arguments.json"
-"""File in the model repository, in place of the pickle that holds paths and tokens."""
+"""The file in the model repository with the training arguments. It replaces a pickle that has paths and tokens."""
 
 _CARD = "README.md"
 _NEW_REPO = {".gitattributes", _CARD}
-# Somebody who commits again and again while we look and commit is a person or a program to be told about.
+# If others commit more often than this during a push, it fails with an error.
 _LOOKS = 5
 
 
 @dataclass(frozen=True)
 class HubTarget:
-    """Where the rounds of a run go.
+    """The repositories of a run.
 
     Args:
         dataset_id (`str`): Dataset repository, with its namespace.
         model_id (`str`): Model repository, with its namespace.
-        run_id (`str`): Mark of the run in both.
+        run_id (`str`): Id of the run in both repositories.
         private (`bool`): Whether new repositories are private.
         config (`HubConfig`): What is pushed, and how.
-        token (`str`, *optional*): Access token, by default the machine's.
+        token (`str`, *optional*): Access token. The default is the saved token of this machine.
     """
 
     dataset_id: str
@@ -70,7 +70,7 @@ class HubTarget:
 
 @dataclass(frozen=True)
 class _Repo:
-    """A repository and what stands in it now."""
+    """A repository and its current content."""
 
     kind: str
     id: str
@@ -86,7 +86,7 @@ class _Repo:
 
 @dataclass(frozen=True)
 class _Round:
-    """A finished round on its way: what tells it from another try, and where its pictures are drawn once."""
+    """A finished round, the digest that identifies it, and the folder of its figures, which are drawn once."""
 
     folder: RunFolder
     number: int
@@ -103,22 +103,22 @@ def prepare_push(
     private: bool = True,
     token: str | None = None,
 ) -> HubTarget:
-    """The one check before any money is spent: that the token may create and write both repositories.
+    """Checks that the token can create and write both repositories, before the run spends money.
 
-    They are created if need be. Nothing is committed.
+    Missing repositories are created. Nothing is committed.
 
     Args:
-        folder (`RunFolder`): The run's folder; where it is pushed is noted in it.
+        folder (`RunFolder`): The folder of the run. The repositories are written to a file in it.
         config (`HubConfig`): What is pushed, and how.
-        model_id (`str`, *optional*): Model repository; by default named after the folder.
+        model_id (`str`, *optional*): Model repository. The default name is made from the name of the folder.
         private (`bool`): Whether new repositories are private.
-        token (`str`, *optional*): Access token, by default the machine's.
+        token (`str`, *optional*): Access token. The default is the saved token of this machine.
 
     Returns:
-        `HubTarget`: Where the rounds go.
+        `HubTarget`: The repositories.
 
     Raises:
-        HubError: If there is no valid token, it may not write, or a repository holds something else.
+        HubError: If there is no valid token, the token has no write access, or a repository has other content.
     """
     from huggingface_hub import CommitOperationAdd
 
@@ -138,7 +138,7 @@ def prepare_push(
         calling(repo_id, api.create_repo, repo_id, repo_type=kind, private=private, exist_ok=True)
         repo = _look(api, kind, repo_id)
         _refuse_foreign(repo, target)
-        # Asks how a file would be uploaded, which only those who may write can.
+        # This request for an upload mode needs write access.
         probe = CommitOperationAdd(MANIFEST, b"{}")
         calling(repo_id, api.preupload_lfs_files, repo_id, [probe], repo_type=kind)
     known = {"run_id": target.run_id, "dataset_id": target.dataset_id, "model_id": target.model_id}
@@ -148,17 +148,17 @@ def prepare_push(
 
 
 def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
-    """Pushes every finished round that is not on the Hub yet, and ties the collection.
+    """Pushes all finished rounds that are not on the Hub yet, and updates the collection.
 
     Args:
-        folder (`RunFolder`): The run's folder.
-        target (`HubTarget`): What `prepare_push` gave.
+        folder (`RunFolder`): The folder of the run.
+        target (`HubTarget`): The repositories that `prepare_push` returned.
 
     Returns:
         `list[str]`: Addresses of dataset and student, and of the collection if there is one.
 
     Raises:
-        HubError: If a round cannot be pushed; those before it are there, and it can be repeated.
+        HubError: If a round cannot be pushed. The rounds before it are pushed, and the push can be repeated.
     """
     from huggingface_hub import constants
 
@@ -191,7 +191,7 @@ def _push_round(api: "HfApi", kind: str, repo_id: str, work: _Round) -> None:
             rounds = {key: digest for key, digest in pushed.items() if int(key) < number}
             _commit_round(api, repo, {**rounds, str(number): work.digest}, work)
         except HubChanged:
-            # The card was edited, or our commit arrived and its answer was lost: look again.
+            # The card was edited, or the response to our commit was lost.
             logger.info("%s has changed; reading it again", repo.place)
     else:
         raise HubError(
@@ -274,7 +274,7 @@ def _blobs(api: "HfApi", kind: str, repo_id: str, revision: str) -> dict[str, st
 
 
 def _read(api: "HfApi", repo: _Repo, path: str) -> str | None:
-    """A small file at the commit that was looked at."""
+    """Returns the content of a small file at the commit of `repo`."""
     if path not in repo.blobs:
         return None
     with tempfile.TemporaryDirectory(prefix="freeal-hf-") as temporary:
@@ -314,7 +314,7 @@ def _refuse_foreign(repo: _Repo, target: HubTarget) -> None:
 
 
 def _refuse_changes(api: "HfApi", repo: _Repo, pushed: Mapping[str, str], work: _Round) -> None:
-    """Whatever others did to the files of the run is theirs; only the card is merged."""
+    """Refuses to overwrite files of the run that others changed. Only the card is merged."""
     number = work.number
     if work.target.config.hub_exist_ok or repo.manifest is None:
         return
@@ -337,7 +337,7 @@ def _tag(api: "HfApi", repo: _Repo, number: int) -> None:
     if tagged is not None and (tagged == repo.head or _manifest_round(api, repo, tagged) == repo.manifest):
         return
     if tagged is not None:
-        # A round that a spent budget had cut short, or another run's: what it named keeps a name.
+        # The tag of a round that a spent budget had ended early, or of another run, is kept under another name.
         calling(
             repo.id,
             api.create_tag,
@@ -378,7 +378,7 @@ def _collect(api: "HfApi", target: HubTarget) -> list[str]:
 
 
 def _digest(record: Mapping[str, Any], target: HubTarget) -> str:
-    """What tells a round from another try at it, and from the same one pushed with other columns."""
+    """Returns a hash that differs if the results of the round or the pushed columns differ."""
     text = json.dumps([record, sorted(target.config.push_columns)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
