@@ -1,4 +1,4 @@
-"""Labels that people gave: always clean, never overwritten."""
+"""Human labels. They are always clean and never overwritten."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 from freeal_hf.data.tables import Table
 
 HUMAN_NOTE = "labelled by a person"
-"""What the `note` of a row with a human label says."""
+"""The `note` of a row with a human label."""
 
 LABEL_COLUMN = "label"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HumanAnswer:
-    """What a person says of a text: the base class of what each kind of task has.
+    """Base class of the answers of a person about a text.
 
     Args:
         id (`str`, *optional*): Id of the row.
         text (`str`, *optional*): The text.
-        origin (`str`): Where the answer is, for errors.
-        may_be_new (`bool`): Whether the text may be one that is not in the data.
+        origin (`str`): The place of the answer, for errors.
+        may_be_new (`bool`): Whether the text can be missing from the data.
     """
 
     id: str | None = None
@@ -30,18 +30,18 @@ class HumanAnswer:
 
     @property
     def shown(self) -> str:
-        """The text as errors show it."""
+        """The text for error messages."""
         return self.text or ""
 
 
 @dataclass(frozen=True)
 class HumanLabel(HumanAnswer):
-    """A label that a person gave. A text beside an id must not be the text of another row.
+    """A label that a person gave. If both id and text are given, they must belong to the same row.
 
     Args:
         label (`int`): Label id.
         probability (`float`, *optional*):
-            The probability with which the text was drawn at random for the person to label; `None` if it was not.
+            The probability with which the text was drawn at random for the person; `None` if it was not drawn.
     """
 
     label: int
@@ -49,7 +49,7 @@ class HumanLabel(HumanAnswer):
 
 
 class MarkedSpan(NamedTuple):
-    """An entity that a person marked: where it starts and ends in characters (the end not included), and its text."""
+    """An entity that a person marked, with its start and end (exclusive) in characters, its type and its text."""
 
     start: int
     end: int
@@ -59,11 +59,11 @@ class MarkedSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class HumanEntities(HumanAnswer):
-    """The entities that a person marked in a sentence: all of them, as tags or as places in the text.
+    """All entities that a person marked in a sentence, as tags or as spans of characters.
 
     Args:
         tags (`tuple[str, ...]`, *optional*): A BIO tag for each word.
-        spans (`tuple[MarkedSpan, ...]`, *optional*): The places, where there are no tags.
+        spans (`tuple[MarkedSpan, ...]`, *optional*): The spans, if there are no tags.
         words (`tuple[str, ...]`, *optional*): The words of the sentence.
     """
 
@@ -73,7 +73,7 @@ class HumanEntities(HumanAnswer):
 
     @property
     def shown(self) -> str:
-        """The text, or else the words, as errors show them."""
+        """The text, or the words if there is no text, for error messages."""
         return self.text if self.text is not None else " ".join(self.words or ())
 
 
@@ -82,10 +82,10 @@ class HumanTable:
     """A table of human labels.
 
     Args:
-        columns (`Table`): The columns that are read, by name.
+        columns (`Table`): The columns to read, by name.
         names (`Sequence[str]`): The names of all columns.
         text_columns (`Sequence[str]`): The columns of the text.
-        origin (`str`): What to call the table in errors.
+        origin (`str`): The name of the table in errors.
     """
 
     columns: Table
@@ -95,7 +95,7 @@ class HumanTable:
 
 
 def as_stored(label: HumanLabel | HumanEntities) -> dict[str, Any]:
-    """What a run remembers of a human label, as values of JSON."""
+    """Returns the values of a human label that a run stores, in a form that JSON can represent."""
     values = {name: value for name, value in asdict(label).items() if name not in ("origin", "may_be_new")}
     if values.get("probability", 0) is None:
         del values["probability"]
@@ -103,7 +103,7 @@ def as_stored(label: HumanLabel | HumanEntities) -> dict[str, Any]:
 
 
 def from_stored(values: Mapping[str, Any]) -> HumanLabel | HumanEntities:
-    """Reads what `as_stored` returned."""
+    """Makes a human label from the values that `as_stored` returned."""
     kept: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     kept["origin"] = "an earlier human label"
     return HumanLabel(**kept) if "label" in kept else HumanEntities(**kept)
@@ -115,5 +115,5 @@ def has_human_label(note: str | None) -> bool:
 
 
 def quoted(names: Sequence[str]) -> str:
-    """Names as errors show them."""
+    """Returns names for error messages."""
     return ", ".join(map(repr, names))
