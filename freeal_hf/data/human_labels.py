@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from freeal_hf.data.tables import Table
+from freeal_hf.data.columns import Table
 
 HUMAN_NOTE = "labelled by a person"
 """The `note` of a row with a human label."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from freeal_hf.data.arrow import StringColumn, dataset_of, table_of
 from freeal_hf.data.cells import plain_text
+from freeal_hf.data.columns import Table
 from freeal_hf.data.joins import former_id
-from freeal_hf.data.tables import Table
 from freeal_hf.errors import InputError
 
 if TYPE_CHECKING:

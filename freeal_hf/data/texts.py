@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freeal_hf.data.arrow import PIECE, dataset_of, spooled
 from freeal_hf.data.cells import plain_text
+from freeal_hf.data.columns import OpenTable, Table
 from freeal_hf.data.counting import counted
 from freeal_hf.data.label_columns import LabelColumn
 from freeal_hf.data.row_ids import given_or_content_ids, unique_ids
 from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, holds_harmless_cells, restored
-from freeal_hf.data.tables import OpenTable, Table, open_table
+from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, TextClassification
 

@@ -13,11 +13,12 @@ import yaml
 
 from freeal_hf.data.arrow import PIECE
 from freeal_hf.data.cells import normal_cell
+from freeal_hf.data.columns import OpenTable
 from freeal_hf.data.counting import counted
 from freeal_hf.data.formats import DELIMITERS
 from freeal_hf.data.layouts import LayoutError, text_file
 from freeal_hf.data.sentences import TOKENS
-from freeal_hf.data.tables import OpenTable, open_table
+from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification, TokenClassification
 from freeal_hf.web.settings import Settings
