@@ -1,7 +1,5 @@
 """Tasks, their labels, and demonstrations."""
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import yaml
 
 from freeal_hf.errors import InputError
+from freeal_hf.task_labels import (
+    check_label_names,
+    checked_instructions,
+    described_labels,
+    name_key,
+    normal_form,
+    number_of,
+    plain_lines,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,10 +31,6 @@ OUTSIDE = "O"
 
 Named = tuple[tuple[str, str], ...]
 """The words and the type of each entity."""
-
-_NAME_KEYS = ("name", "label")
-_TRUTH = {"true": "1", "false": "0"}
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII)
 
 
 def bio_tags(types: Iterable[str]) -> list[str]:
@@ -45,23 +48,6 @@ def bio_tags(types: Iterable[str]) -> list[str]:
         ['O', 'B-person', 'I-person']
     """
     return [OUTSIDE, *(f"{mark}-{name}" for name in types for mark in "BI")]
-
-
-def normal_form(text: str) -> str:
-    """Returns the form in which texts and names are compared: Unicode NFC, without outer blanks, with single spaces.
-
-    Args:
-        text (`str`): A text, a label name or a column name.
-
-    Returns:
-        `str`: The normal form.
-
-    Example:
-
-        >>> normal_form("  very\\t good \\r\\n")
-        'very good'
-    """
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 @dataclass(frozen=True)
@@ -113,15 +99,15 @@ class Task:
         label_map: Mapping[str, str] | None = None,
         instructions: Sequence[str] = (),
     ) -> None:
-        descriptions = _described(labels)
-        _check_label_names(list(descriptions), self.fewest_labels)
+        descriptions = described_labels(labels)
+        check_label_names(list(descriptions), self.fewest_labels)
         if not isinstance(description, str):
             raise InputError(f"The description of the task is {description!r}; it must be a string.")
         self.descriptions: dict[str, str] = {
-            " ".join(name.split()): _plain_lines(text) for name, text in descriptions.items()
+            " ".join(name.split()): plain_lines(text) for name, text in descriptions.items()
         }
-        self.description = _plain_lines(description)
-        self.instructions = _checked_instructions(self.description, instructions)
+        self.description = plain_lines(description)
+        self.instructions = checked_instructions(self.description, instructions)
         self.label_map: dict[str, str] = {}
         self._add_to_map(label_map or {})
 
@@ -168,7 +154,7 @@ class Task:
             >>> task.label_of(" Very  GOOD "), task.label_of("5 stars"), task.label_of("not bad")
             (0, 0, -1)
         """
-        return self._ids_by_key.get(_key(value), self._ids_by_number.get(_number(value), NO_LABEL))
+        return self._ids_by_key.get(name_key(value), self._ids_by_number.get(number_of(value), NO_LABEL))
 
     def with_label_map(self, label_map: Mapping[str, str]) -> "Self":
         """Returns the same task with more values in its `label_map`.
@@ -201,7 +187,9 @@ class Task:
     def _add_to_map(self, label_map: Mapping[str, str]) -> None:
         if not isinstance(label_map, Mapping):
             raise InputError(f"The label map is {label_map!r}; it must be a mapping of value to label name.")
-        targets = {str(value): self._ids_by_key.get(_key(str(name)), NO_LABEL) for value, name in label_map.items()}
+        targets = {
+            str(value): self._ids_by_key.get(name_key(str(name)), NO_LABEL) for value, name in label_map.items()
+        }
         unknown = [str(label_map[value]) for value, label in targets.items() if label == NO_LABEL]
         if unknown:
             raise InputError(
@@ -215,17 +203,17 @@ class Task:
                     f"{self.label_names[self.label_of(value)]!r}."
                 )
             self.label_map[normal_form(value)] = self.label_names[label]
-            self._ids_by_key.setdefault(_key(value), label)
-            if (number := _number(value)) is not None:
+            self._ids_by_key.setdefault(name_key(value), label)
+            if (number := number_of(value)) is not None:
                 self._ids_by_number.setdefault(number, label)
 
     @cached_property
     def _ids_by_key(self) -> dict[str, int]:
-        return {_key(name): i for i, name in enumerate(self.descriptions)}
+        return {name_key(name): i for i, name in enumerate(self.descriptions)}
 
     @cached_property
     def _ids_by_number(self) -> dict[Decimal | None, int]:
-        numbers = [_number(name) for name in self.descriptions]
+        numbers = [number_of(name) for name in self.descriptions]
         return {number: i for i, number in enumerate(numbers) if number is not None and numbers.count(number) == 1}
 
     def to_dict(self) -> dict[str, Any]:
@@ -396,100 +384,3 @@ def load_task(path: str | Path) -> Task:
         return task_from_dict(values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _described(labels: Sequence[Any] | Mapping[str, Any]) -> dict[str, str]:
-    """Returns the descriptions by label name, from any form of labels."""
-    if isinstance(labels, Mapping):
-        return {name: _description(name, text) for name, text in labels.items()}
-    if isinstance(labels, str) or not isinstance(labels, Sequence):
-        raise InputError(f"Labels must be a list of names or a mapping of name to description, not {labels!r}.")
-    described = [_listed_label(item, i) for i, item in enumerate(labels)]
-    names = [name for name, _ in described]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"Label {name!r} is given {names.count(name)} times; give each label once.")
-    return dict(described)
-
-
-def _listed_label(item: Any, position: int) -> tuple[Any, str]:
-    """Returns the name and the description of a label in a list of labels."""
-    if not isinstance(item, Mapping):
-        if isinstance(item, list | tuple | set):
-            raise InputError(f"Label {item!r} is a list; write each label as a name, or as `name` and `description`.")
-        return item, ""
-    named = [key for key in _NAME_KEYS if key in item]
-    if len(item) == 1 and not named:
-        ((name, text),) = item.items()
-        return name, _description(name, text)
-    unknown = [key for key in item if key not in (*_NAME_KEYS, "description", "id")]
-    if unknown or len(named) != 1:
-        problem = f"has an unknown field {unknown[0]!r}" if unknown else f"has {len(named)} names"
-        raise InputError(
-            f"Label {position + 1}, {dict(item)!r}, {problem}; write `name`, and optionally `description` and `id`."
-        )
-    name = item[named[0]]
-    if isinstance(name, list | tuple | set | Mapping):
-        raise InputError(f"The name of label {position + 1} is {name!r}; it must be a string.")
-    if item.get("id", position) != position:
-        raise InputError(
-            f"Label {name!r} has the id {item['id']!r} but is number {position} of the list, counted from 0. Sort the "
-            "labels by id, without gaps, or leave `id` out."
-        )
-    return name, _description(name, item.get("description"))
-
-
-def _description(name: Any, value: Any) -> str:
-    if isinstance(value, Mapping) and set(value) <= {"description"}:
-        value = value.get("description")
-    if value is not None and not isinstance(value, str):
-        raise InputError(f"The description of label {name!r} is {value!r}; it must be a string.")
-    return value or ""
-
-
-def _checked_instructions(description: str, instructions: Any) -> tuple[str, ...]:
-    if isinstance(instructions, str) or not isinstance(instructions, Sequence):
-        raise InputError(f"The instructions are {instructions!r}; they must be a list of wordings of the description.")
-    if instructions and not description:
-        raise InputError("The instructions are other wordings of the description; give the task a description, too.")
-    plain: list[str] = []
-    for text in instructions:
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f"One of the instructions is {text!r}; each must be a wording of the description.")
-        if _plain_lines(text) in (description, *plain):
-            raise InputError(f"The instruction {text!r} is given twice, or is the description; leave it out.")
-        plain.append(_plain_lines(text))
-    return tuple(plain)
-
-
-def _key(name: str) -> str:
-    return normal_form(normal_form(name).casefold())
-
-
-def _number(text: str) -> Decimal | None:
-    plain = text.strip().lower()
-    plain = _TRUTH.get(plain, plain)
-    return Decimal(plain) if _NUMBER.fullmatch(plain) else None
-
-
-def _plain_lines(text: str) -> str:
-    """Replaces all line ends by `\n`, because YAML would fold the others."""
-    return "\n".join(text.splitlines()).strip()
-
-
-def _check_label_names(names: list[str], fewest: int) -> None:
-    for name in names:
-        if not isinstance(name, str):
-            raise InputError(f'Label {name!r} is not a string; quote it in YAML (for example "{name}").')
-        if not name.strip():
-            raise InputError(f"Label {name!r} is empty; each label needs a name.")
-        if any(unicodedata.category(character) == "Cc" for character in name):
-            raise InputError(f"Label {name!r} has a line break or another control character; write it on one line.")
-    if len(names) < fewest:
-        raise InputError(f"A task needs at least {'two labels' if fewest == 2 else 'one entity type'}, got {names}.")
-    seen: dict[str, str] = {}
-    for name in names:
-        key = "".join(_key(name).split())
-        if key in seen:
-            raise InputError(f"Labels {seen[key]!r} and {name!r} differ only in case or spaces; rename or merge them.")
-        seen[key] = name

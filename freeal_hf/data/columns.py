@@ -9,7 +9,7 @@ from freeal_hf.data.cells import cell_text, normal_cell
 from freeal_hf.data.layouts import delimiter_hint
 from freeal_hf.data.text_tables import Pieces
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import normal_form
+from freeal_hf.task_labels import normal_form
 
 Table = Mapping[str, Sequence[Any]]
 """The values of each column. It is not a `Dataset`, whose columns cannot have values of several types."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from freeal_hf.tasks import normal_form
+from freeal_hf.task_labels import normal_form
 
 _CONTENT_ID = re.compile(r"t?([0-9a-f]{16}(?:-\d+)?)")
 _INTEGER = re.compile(r"([+-]?)0*(\d+)(?:[.,]0*)?", re.ASCII)

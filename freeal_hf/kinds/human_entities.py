@@ -17,7 +17,8 @@ from freeal_hf.data.spreadsheets import restored
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.corpus import match_answers, values_of
 from freeal_hf.kinds.entity_corpus import Sentences, rarest_types
-from freeal_hf.tasks import NO_LABEL, TokenClassification, normal_form
+from freeal_hf.task_labels import normal_form
+from freeal_hf.tasks import NO_LABEL, TokenClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -16,7 +16,8 @@ from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, restored
 from freeal_hf.data.texts import MAX_CHARACTERS, is_usable, join_columns, label_ids
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.corpus import Corpus, match_answers, values_of
-from freeal_hf.tasks import NO_LABEL, Task, normal_form
+from freeal_hf.task_labels import normal_form
+from freeal_hf.tasks import NO_LABEL, Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
