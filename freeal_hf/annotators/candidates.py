@@ -1,6 +1,6 @@
-"""Entities without an LLM: candidate spans against the phrases that describe the types. A weak default.
+"""Finds entities without an LLM: compares candidate spans with the phrases that describe the types.
 
-It sees no context: a candidate is its own words, a type is its phrases. docs/annotators.md says how weak that is.
+The method is weak, because it does not use the context of a candidate. docs/annotators.md has its results.
 """
 
 import re
@@ -30,7 +30,7 @@ _WORD = re.compile(r"[^\W\d_]{2}")
 
 
 def type_phrases(task: TokenClassification, demonstrations: Sequence[Demonstration] = ()) -> list[list[str]]:
-    """What stands for each type: its name, the phrases of its description, and the entities of the demonstrations.
+    """Returns phrases for each type: its name, the phrases of its description, and entities of the demonstrations.
 
     Terms that a description lists ("a drug, such as aspirin, lithium") are phrases too: seeds.
 
@@ -47,7 +47,7 @@ def type_phrases(task: TokenClassification, demonstrations: Sequence[Demonstrati
 
 
 def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
-    """First and last word (not included) of what may be an entity.
+    """Returns the first and last word (exclusive) of each candidate for an entity.
 
     A run of two and more capitalised words as a whole; of the other words runs of up to four, none of which is a
     function word, a number or a sign.
@@ -76,14 +76,14 @@ def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def candidate_texts(words: Sequence[str]) -> list[str]:
-    """The candidates of a text as texts, in their order."""
+    """Returns the texts of the candidates, in order."""
     return [" ".join(words[start:end]) for start, end in candidates(words)]
 
 
 def find_entities(
     words: Sequence[str], task: TokenClassification, phrases: Sequence[Sequence[str]], embed: Embed
 ) -> tuple[Span, ...]:
-    """The candidates that are near to a type; of overlapping ones the nearest. Capitals within a text help.
+    """Returns the candidates that are near to a type, and the nearest of overlapping ones. Capitals add to the score.
 
     A candidate that is as near to several types is left out.
 
@@ -102,7 +102,7 @@ def find_entities(
     nearest = scores.max(axis=1) + _CAPITAL * np.array(
         [start > 0 and words[start][:1].isupper() for start, _ in places]
     )
-    # Rounded because the last digits depend on what else was in the batch.
+    # Rounded because the last digits depend on the other texts in the batch.
     nearest, kinds = nearest.round(4), likeliest(scores.round(4))
     taken: list[Span] = []
     for i in np.argsort(-nearest, kind="stable"):

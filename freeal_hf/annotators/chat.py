@@ -1,4 +1,4 @@
-"""huggingface_hub's asynchronous client, for chat completions whose constraint reaches the server as written."""
+"""The asynchronous client of huggingface_hub, which sends constraints of chat completions unchanged."""
 
 import json
 import math
@@ -21,13 +21,13 @@ _SHORTEST_KEY = 16  # characters; shorter ones ("none", "EMPTY") are no secret, 
 
 
 class ChatClient(AsyncInferenceClient):
-    """`AsyncInferenceClient` that sends `response_format` unchanged and leaves the response as plain JSON.
+    """`AsyncInferenceClient` that sends `response_format` unchanged and returns the response as plain JSON.
 
-    For a URL, huggingface_hub rewrites OpenAI's `json_schema` into the dialect of text-generation-inference. vLLM,
-    SGLang, llama.cpp, Ollama and OpenAI ignore or refuse that, and the constraint is lost without a word. The format
-    therefore travels under a name of ours and gets its own back here. And each log-probability would become a data
-    class, which takes longer than the whole rest of a call. Should `_inner_post` ever be renamed upstream, the canary
-    sees that the constraint is not enforced, and the ladder is climbed down.
+    For a URL, huggingface_hub converts the `json_schema` of OpenAI to the format of text-generation-inference. vLLM,
+    SGLang, llama.cpp, Ollama and OpenAI ignore or refuse this format, and the constraint is lost without an error.
+    Therefore the format is passed under another name, which is replaced here. huggingface_hub would also convert each
+    log-probability to a data class, which takes longer than the rest of a call. If `_inner_post` is renamed in a later
+    version, the test of the server finds that the constraint is not enforced, and a weaker constraint is used.
     """
 
     async def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
@@ -48,7 +48,7 @@ async def complete(
     """Makes one chat completion.
 
     Args:
-        client (`ChatClient`): Whom to ask.
+        client (`ChatClient`): The client.
         messages (`Sequence[Mapping[str, str]]`): The chat.
         model (`str`, *optional*): Name of the model in the request.
         extra (`Mapping`): Further fields of the request, `response_format` among them.
@@ -68,7 +68,7 @@ async def complete(
         answer = _answer(payload, messages)
         if len(client.token or "") < _SHORTEST_KEY:
             return answer
-        # Some gateways answer 200 and an error in plain words, with the key in it.
+        # Some gateways answer with status 200 and an error as plain text, which contains the key.
         return answer._replace(text=redacted(answer.text, client.token))
     except HTTP_ERRORS as error:
         raise explained(error, str(client.model), client.token) from error
@@ -80,7 +80,7 @@ async def complete(
     except (UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
         detail = f"the server's answer is not a chat completion ({type(error).__name__}: {error})"
         raise TransientError("broken response", detail) from error
-    except ValueError as error:  # huggingface_hub's own: no token, no such provider
+    except ValueError as error:  # raised by huggingface_hub: no token, unknown provider
         raise AnnotatorError(f"huggingface_hub cannot make the call: {error}{offline_hint()}") from error
 
 
@@ -100,14 +100,14 @@ def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Compl
 
 
 def _count(told: object, *texts: str) -> int:
-    """Tokens; about, for a server that does not count them, so that a budget holds all the same."""
+    """Returns the number of tokens. It is estimated if the server does not count them, because the budget needs it."""
     if isinstance(told, int) and told > 0:
         return told
     return sum(len(text.encode("utf-8", "replace")) for text in texts) // 4
 
 
 def _tokens(logprobs: Any) -> tuple[TokenLogprobs, ...]:
-    """The tokens of an answer; none where a server has another shape for them, which the canary then finds out."""
+    """Returns the tokens of an answer. There are none if the server has another format, which its test finds out."""
     try:
         return tuple(map(_token, logprobs["content"]))
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -115,7 +115,7 @@ def _tokens(logprobs: Any) -> tuple[TokenLogprobs, ...]:
 
 
 def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
-    # JSON has no infinity: some servers write null for what cannot be
+    # JSON has no infinity, so that some servers write null for impossible tokens
     alternatives = {
         str(other["token"]): _logprob(other["logprob"])
         for other in entry.get("top_logprobs") or ()

@@ -1,4 +1,4 @@
-"""The annotator that reads labels which another system has already put into a column."""
+"""The annotator that reads labels from a column of the data."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from freeal_hf.tasks import Task
 
 
 class ColumnAnnotator(Annotator):
-    """Looks each text's label up by the id of its sample.
+    """Looks up the label of each text by the id of its sample.
 
     A value is the name of a label (see `Task.label_of`); a label is never searched for inside a value. In an entity
     task it is the BIO tags of the words, as a JSON list.
@@ -28,7 +28,7 @@ class ColumnAnnotator(Annotator):
         self.column = name
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
-        """Looks the labels up; a text without a usable value has no label."""
+        """Looks up the labels. A text without a usable value gets no label."""
         prompts = prompts_of(task)
         return [prompts.from_column(self._value(request.id), self.column, request) for request in requests]
 

@@ -1,4 +1,4 @@
-"""How a server is held to the labels: a ladder of constraints, from the strictest to none."""
+"""Constrains the answers of a server to the labels, in steps from the strictest constraint to none."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -21,14 +21,14 @@ the JSON object with a schema of llama-cpp-python (also Together, Fireworks), th
 vLLM's choice (from 0.11 and before), SGLang's regex, parse-and-match."""
 
 NONCE = "K7QX"
-"""The only answer that the canary allows; no model gives it of its own accord."""
+"""The only answer that the test of a server allows. No model gives it without a constraint."""
 
 Constrain = Callable[[Constraint], Mapping[str, Any]]
-"""The fields of a request that hold its answer by a step of the ladder."""
+"""Returns the fields of a request that constrain its answer for a step of `LADDER`."""
 
 
 def constraint_fields(constraint: Constraint, codes: Sequence[str]) -> dict[str, Any]:
-    """The fields of a chat-completions request that hold the answer to these codes.
+    """Returns the fields of a chat completion request that constrain the answer to codes.
 
     Args:
         constraint (`str`): A step of `LADDER`.
@@ -46,7 +46,7 @@ def constraint_fields(constraint: Constraint, codes: Sequence[str]) -> dict[str,
 
 
 def schema_fields(constraint: Constraint, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that hold an answer to a JSON schema; none where the step of the ladder knows no schema."""
+    """Returns the fields that constrain an answer to a JSON schema, or none if the step supports no schema."""
     if constraint == "json_schema":
         return {"response_format": json_schema_format(name, schema)}
     if constraint == "json_object":
@@ -57,5 +57,5 @@ def schema_fields(constraint: Constraint, name: str, schema: Mapping[str, Any]) 
 
 
 def json_schema_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON schema as OpenAI's `response_format`."""
+    """Returns a JSON schema as `response_format` of OpenAI."""
     return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": dict(schema)}}

@@ -22,7 +22,7 @@ _BROKEN = (InferenceEndpointStatus.FAILED, InferenceEndpointStatus.UPDATE_FAILED
 
 
 class DedicatedEndpoint:
-    """One endpoint by name. `open` and `close` may be nested; the first opens, the last closes.
+    """An endpoint by name. `open` and `close` can be nested: the first `open` starts it, the last `close` stops it.
 
     Args:
         name (`str`): The endpoint's name.
@@ -45,10 +45,10 @@ class DedicatedEndpoint:
         self._token = token
         self._depth = 0
         self._endpoint: InferenceEndpoint | None = None
-        self._slept_as: str | None = None  # its state before it was woken here
+        self._slept_as: str | None = None  # the state before this object started it
 
     def open(self) -> str:
-        """Wakes the endpoint if it sleeps, waits until it answers, and gives its URL.
+        """Starts the endpoint if it is stopped, waits until it answers, and returns its URL.
 
         Raises:
             AnnotatorError: If there is no such endpoint, the token may not use it, or it does not come up.
@@ -64,7 +64,7 @@ class DedicatedEndpoint:
         return self._url()
 
     def close(self) -> None:
-        """Pauses the endpoint, or scales it to zero, as it was found, if it was woken here.
+        """Pauses the endpoint or scales it to zero, as before, if this object started it.
 
         Raises:
             AnnotatorError: If that fails; the endpoint is then still running, and is paid for.
@@ -108,7 +108,7 @@ class DedicatedEndpoint:
         try:
             return bool(get_session().get(address, headers=headers, timeout=30).status_code == 200)
         except HTTP_ERRORS:
-            return False  # the name or the port is not there yet; `wait_seconds` bounds how long that is waited for
+            return False  # the name or the port does not exist yet; `wait_seconds` limits the time to wait
 
     def _url(self) -> str:
         assert self._endpoint is not None
@@ -145,4 +145,4 @@ class DedicatedEndpoint:
 
 
 def _state(endpoint: InferenceEndpoint) -> str:
-    return InferenceEndpointStatus(endpoint.status).value  # huggingface_hub leaves it the string that came
+    return InferenceEndpointStatus(endpoint.status).value  # huggingface_hub returns a plain string

@@ -1,4 +1,4 @@
-"""What a run will take, before it is paid for: calls, tokens, dollars and time, each with an interval."""
+"""Estimates calls, tokens, dollars and time of a run before it starts, each with an interval."""
 
 import math
 import random
@@ -15,9 +15,9 @@ from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.annotators.work import annotation_work
 from freeal_hf.tasks import Task
 
-# UTF-8 bytes a token: 4 in English; over the scripts and vocabularies in use nearly all texts lie between 2.5 and 5.
+# UTF-8 bytes per token: 4 in English, and 2.5 to 5 for nearly all texts of other scripts and vocabularies.
 _BYTES_PER_TOKEN = (5.0, 4.0, 2.5)
-_TOKENS_PER_MESSAGE = 5  # that a chat template adds
+_TOKENS_PER_MESSAGE = 5  # added by a chat template
 _SECONDS_PER_CALL = (0.2, 1.0, 5.0)
 _SECONDS_PER_WRITING = (2.0, 10.0, 60.0)
 _TOKENS_AROUND_TEXT = 4  # quotes and commas of a list
@@ -25,20 +25,20 @@ _Z = 1.96  # of a 95 % interval
 
 
 class Interval(NamedTuple):
-    """A number that is not known yet: what is expected, and between what it should lie."""
+    """An estimated number with a lower and an upper bound."""
 
     low: float
     expected: float
     high: float
 
     def times(self, factor: float) -> "Interval":
-        """The interval of `factor` such numbers."""
+        """Returns the interval multiplied by `factor`."""
         return Interval(*(factor * value for value in self))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What annotating some texts will take.
+    """The estimated calls, tokens, cost and time of annotating texts.
 
     Args:
         texts (`int`): Texts to label.
@@ -99,7 +99,7 @@ def estimate_annotation(
     probe: int = 0,
     seed: int = 0,
 ) -> Estimate:
-    """Estimates what `driver.run` will take, from a sample of the requests.
+    """Estimates calls, tokens, cost and time of `driver.run` from a sample of the requests.
 
     Without `probe` no call is made: tokens follow from the requests' lengths. With it, so many sampled requests are
     really put to the annotator, and tokens and time follow from what that took; with a cache, nothing of it is lost.
@@ -179,7 +179,7 @@ def _uncached(shown: Sequence[Mapping[str, Any]], cache: AnswerCache | None, cou
 
 
 def _from_lengths(shown: Sequence[Mapping[str, Any]], usual: int) -> tuple[Interval, Interval]:
-    """Tokens of one call, to be read and to be written, by the length of the requests."""
+    """Estimates the input and output tokens of one call from the length of the requests."""
     messages = [[message["content"] for message in fingerprint.get("messages", ())] for fingerprint in shown]
     if not any(messages):  # no chat: an annotator that counts no tokens
         return Interval(0, 0, 0), Interval(0, 0, 0)
@@ -193,7 +193,7 @@ def _from_lengths(shown: Sequence[Mapping[str, Any]], usual: int) -> tuple[Inter
 def _from_writing(
     annotator: TextGenerator, task: Task, writing: Sequence[GenerationRequest], texts: Sequence[str]
 ) -> tuple[Interval, Interval]:
-    """Tokens of the calls that write, to be read and to be written: new texts are about as long as those given."""
+    """Estimates the tokens of the calls that write texts. New texts are about as long as the given ones."""
     fingerprints = [annotator.generation_fingerprint(task, request) for request in writing]
     shown = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
     prompt, _ = _from_lengths(shown, usual=0)

@@ -1,4 +1,4 @@
-"""Chat completions that a server sends as an event stream although nobody asked for one."""
+"""Reads chat completions that a server sends as an event stream although none was requested."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 
 
 def completion_in(body: bytes) -> Any:
-    """The payload of a response: its JSON, or the completion that the chunks of an event stream add up to.
+    """Returns the payload of a response: its JSON, or the completion from the chunks of an event stream.
 
     Args:
         body (`bytes`): The body of the response.
@@ -46,7 +46,7 @@ def _joined(chunks: list[dict[str, Any]]) -> dict[str, Any]:
         "choices": [
             {
                 "message": {name: text for name, text in said.items() if text or name == "content"},
-                # A stream that does not say that it is over has been cut off.
+                # A stream without a finish reason was cut off.
                 "finish_reason": reasons[-1] if reasons else "length",
                 "logprobs": {"content": tokens} if tokens else None,
             }
@@ -62,5 +62,5 @@ def _deltas(chunk: Any) -> list[dict[str, Any]]:
 
 
 def _is_usage(chunk: Any) -> bool:
-    """Whether a chunk only counts tokens or opens the stream, as those with an empty list of choices do."""
+    """Whether a chunk has no choices, because it only counts tokens or opens the stream."""
     return isinstance(chunk, dict) and chunk.get("choices") == [] and not chunk.get("error")

@@ -1,4 +1,4 @@
-"""How likely a causal language model is to give each of a few answers after a prompt."""
+"""The probability that a causal language model gives each of a few answers after a prompt."""
 
 import inspect
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ def answer_log_likelihoods(
     answers: Sequence[Sequence[int]],
     end_token_ids: Sequence[int],
 ) -> torch.Tensor:
-    """Log-probability that the model answers each prompt with each answer, word for word, and then stops.
+    """Returns the log-probability that the model answers each prompt with each answer and then ends its turn.
 
-    An answer counts as given only when the model ends its turn after it. Answers are therefore different events even
-    when one is the beginning of another, and a softmax over them is the exact distribution of what the model would
-    say if it could say nothing else: no correction for their length is needed, and none is made.
+    The end of the turn belongs to an answer. Therefore two answers are different events even if one is the beginning
+    of the other, and a softmax over the answers is the exact distribution of the model given that it gives one of
+    them. The length of answers needs no correction, and there is none.
 
-    The tokens with which all prompts begin are read once, the rest of each prompt once, left-padded in one batch,
-    and every answer on top of its prompt's keys and values.
+    The tokens with which all prompts begin are processed once. The rest of each prompt is processed once, left-padded
+    in one batch, and then every answer with the cached keys and values of its prompt.
 
     Args:
         model (`PreTrainedModel`): A causal language model.
@@ -40,8 +40,8 @@ def answer_log_likelihoods(
     Raises:
         AnnotatorError: If the model has no cache of keys and values that can be read again.
     """
-    # What comes after the shared tokens is padded on its left, and so moves away from them. Full attention reads the
-    # position ids and never notices; a sliding window counts places.
+    # Padding on the left separates the rest of a prompt from the shared tokens. Full attention uses the position ids
+    # and is not affected, but a sliding window counts the padding.
     shared = _num_shared_tokens(prompts) if _has_full_attention_only(model) else 0
     cache, mask = None, torch.ones(len(prompts), shared, dtype=torch.long)
     if shared:
@@ -72,7 +72,7 @@ def _read(
 ) -> tuple[torch.Tensor, DynamicCache]:
     """Reads `ids` (batch, new) behind `cache`; `mask` (batch, cached + new) is 0 at padding. Logits are float32."""
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    # transformers 5 calls `cache` what was `past_key_values`.
+    # transformers 5 uses the name `cache` for `past_key_values`.
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
     output = model(
         input_ids=ids.to(model.device),
@@ -82,7 +82,7 @@ def _read(
         logits_to_keep=logits_to_keep,
         **{name: cache},
     )
-    # Other caches, and those of recurrent models without any attention, do not go on from several tokens at once.
+    # Other caches, and those of recurrent models without attention, cannot be continued with several tokens at once.
     found = output.get(name)
     if type(found) is not DynamicCache or not any(isinstance(layer, DynamicLayer) for layer in found.layers):
         raise AnnotatorError(
@@ -93,12 +93,12 @@ def _read(
 
 
 def _copy_rows(cache: DynamicCache, rows: torch.Tensor) -> None:
-    # Made for beams, but the one way to copy rows that caches of every kind of layer have.
+    # This method is made for beam search, but only it can copy rows in caches of every kind of layer.
     cache.reorder_cache(rows)  # type: ignore[arg-type]
 
 
 def _padded(sequences: Sequence[Sequence[int]], side: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sequences as one tensor, and a mask that is 0 at its padding."""
+    """Returns the sequences as one padded tensor, and a mask that is 0 at the padding."""
     tensors = [torch.tensor(sequence) for sequence in sequences]
     ids = pad_sequence(tensors, batch_first=True, padding_side=side)
     mask = pad_sequence([torch.ones_like(tensor) for tensor in tensors], batch_first=True, padding_side=side)
@@ -106,7 +106,7 @@ def _padded(sequences: Sequence[Sequence[int]], side: str) -> tuple[torch.Tensor
 
 
 def _num_shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
-    """Tokens with which all prompts begin; at least one token of each prompt is left to be read by itself."""
+    """Returns the tokens with which all prompts begin. At least one token of each prompt is not among them."""
     places = zip(*(prompt[:-1] for prompt in prompts), strict=False)
     return sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, places))
 

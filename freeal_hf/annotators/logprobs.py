@@ -1,4 +1,4 @@
-"""Probabilities of labels from the log-probabilities of an answer's tokens."""
+"""Computes probabilities of labels from the log-probabilities of the tokens of an answer."""
 
 import math
 import re
@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 LEAST_MASS = 0.5
-"""Probability mass that the labels must hold together for a confidence. Some servers report the probabilities from
-before the grammar mask: a forced label then has next to no mass, and normalised it would look certain. With at least
-half of the mass, normalising at most doubles the probability that the model itself gives to a label."""
+"""The smallest sum of the probabilities of all labels with which a confidence is computed. Some servers report the
+probabilities before the grammar is applied. A forced label then has a very small probability, which would look certain
+after normalisation. If the sum is at least 0.5, normalisation at most doubles the probability of a label."""
 
 _VALUE = re.compile(r"[\"']label[\"']\s*:\s*[\"']")
-_AROUND = " \t\n\"'{}:.)*`▁Ġ"  # what a token may hold beside a code; the last two are how vocabularies show a space
+_AROUND = " \t\n\"'{}:.)*`▁Ġ"  # other characters in the token of a code; the last two mean a space in vocabularies
 
 _SHOWN = str.maketrans("▁ĠĊ", "  \n")
 
 
 class TokenLogprobs(NamedTuple):
-    """One token of an answer: its text, its log-probability, and those of its alternatives (itself included)."""
+    """A token of an answer: text, log-probability, and log-probabilities of its alternatives (including itself)."""
 
     text: str
     logprob: float
@@ -25,7 +25,7 @@ class TokenLogprobs(NamedTuple):
 
 
 def tokens_of(tokens: Sequence[TokenLogprobs], answer: str) -> tuple[TokenLogprobs, ...]:
-    """The tokens of the final answer, without those of the reasoning before it.
+    """Returns the tokens of the final answer, without those of the reasoning.
 
     Args:
         tokens (`Sequence[TokenLogprobs]`): All tokens that the model wrote, in order.
@@ -34,7 +34,7 @@ def tokens_of(tokens: Sequence[TokenLogprobs], answer: str) -> tuple[TokenLogpro
     Returns:
         `tuple[TokenLogprobs, ...]`: From the token in which the answer begins; none if it is not in the tokens.
     """
-    # The vocabularies of some servers show blanks and line ends as letters.
+    # The vocabularies of some servers replace spaces and line breaks by letters.
     start = "".join(token.text for token in tokens).translate(_SHOWN).rfind(answer)
     end = 0
     for i, token in enumerate(tokens):
@@ -45,7 +45,7 @@ def tokens_of(tokens: Sequence[TokenLogprobs], answer: str) -> tuple[TokenLogpro
 
 
 def code_probabilities(tokens: Sequence[TokenLogprobs], codes: Sequence[str]) -> tuple[float, ...] | None:
-    """Probability of each single-letter code, given that the answer is one of them.
+    """Computes the probability of each single-letter code, given that the answer is one of them.
 
     The token where the code begins decides: the mass of its alternatives is summed by code and normalised over the
     codes. A code that is not among the alternatives (servers return 5 to 20) gets 0.
@@ -73,7 +73,7 @@ def code_probabilities(tokens: Sequence[TokenLogprobs], codes: Sequence[str]) ->
 
 
 def name_probability(tokens: Sequence[TokenLogprobs], name: str, names: Sequence[str]) -> float | None:
-    """Probability of a label that was answered by name: the product over the tokens of the name.
+    """Computes the probability of a label from its name in an answer: the product over the tokens of the name.
 
     Args:
         tokens (`Sequence[TokenLogprobs]`): The whole answer, in order.
@@ -108,19 +108,19 @@ def name_probability(tokens: Sequence[TokenLogprobs], name: str, names: Sequence
 
 
 def _leads_to(text: str, names: Sequence[str]) -> bool:
-    """Whether a name begins with a text, or a text with a name."""
+    """Whether a name begins with a text, or the text with the name."""
     text = text.lstrip(_AROUND)
     return bool(text) and any(name.startswith(text) or text.startswith(name) for name in names)
 
 
 def _probabilities(token: TokenLogprobs) -> dict[str, float]:
-    """Probabilities of a token and its alternatives; what is not a number counts as nothing."""
+    """Returns the probabilities of a token and its alternatives. Values that are not numbers count as 0."""
     logprobs = {token.text: token.logprob, **token.alternatives}
     return {text: math.exp(min(0.0, value)) if not math.isnan(value) else 0.0 for text, value in logprobs.items()}
 
 
 def _value_start(tokens: Sequence[TokenLogprobs]) -> tuple[int, int] | None:
-    """Index of the token in which the label begins, and how many of its characters stand before it."""
+    """Returns the index of the token in which the label begins, and the number of its characters before the label."""
     answer = "".join(token.text for token in tokens)
     match = _VALUE.search(answer)
     start = match.end() if match else len(answer) - len(answer.lstrip(_AROUND))

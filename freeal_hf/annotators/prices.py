@@ -1,4 +1,4 @@
-"""What models' tokens cost."""
+"""Prices of the tokens of models."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,8 +27,8 @@ _LIST = {
 
 PRICES: Mapping[str, Price] = {model: Price(*dollars, as_of=PRICES_AS_OF) for model, dollars in _LIST.items()}
 """List prices of their vendors as of `PRICES_AS_OF`, not checked since, by the model's name in a request. Models of
-the Hugging Face inference providers are not among them: each has its own price. A table of the user's comes
-first."""
+the Hugging Face inference providers are not included, because each provider has its own price. A table of the user is
+preferred."""
 
 
 def load_prices(path: str | Path) -> dict[str, Price]:
@@ -55,11 +55,11 @@ def load_prices(path: str | Path) -> dict[str, Price]:
 
 
 def price_of(annotator: "Annotator", table: Mapping[str, Price] | None = None) -> Price | None:
-    """The price of an annotator's tokens.
+    """Returns the price of the tokens of an annotator.
 
     Args:
         annotator (`Annotator`): One that is free, has a `price` of its own, or whose `name` is in a table.
-        table (`Mapping[str, Price]`, *optional*): The user's prices, which go before `PRICES`.
+        table (`Mapping[str, Price]`, *optional*): The prices of the user, which are preferred to `PRICES`.
 
     Returns:
         `Price`, or `None` if it is not known.

@@ -16,9 +16,9 @@ class Form:
     """The optional features that a request uses.
 
     Args:
-        constraint (`str`): How the answer is held to a schema; one of `LADDER`.
+        constraint (`str`): How the answer is constrained to a schema; one of `LADDER`.
         top_logprobs (`int`): Log-probabilities of each token; 0 for none.
-        system_role (`bool`): Whether there is a message of the system role; else its text opens the first message.
+        system_role (`bool`): Whether there is a system message. Otherwise the first message begins with its text.
         length_field (`str`, *optional*): The field that limits the length of an answer; `None` for no limit.
         temperature (`bool`): Whether the temperature is given.
         seed (`bool`): Whether the seed is given.
@@ -36,16 +36,16 @@ class Form:
 
 @dataclass(frozen=True)
 class Question:
-    """What is put to a server, whatever the form of the request.
+    """A question to a server, independent of the form of the request.
 
     Args:
         kind (`str`): What is asked for: `"label"`, `"entities"`, `"texts"`, `"ids"` or `"canary"`.
         messages (`Sequence[Mapping[str, str]]`): The chat.
-        constrain (`Callable`): The fields that hold the answer by a step of the ladder.
-        top_logprobs (`int`): Log-probabilities of each token that are of use.
-        max_tokens (`int`): Most tokens of the answer.
-        timeout (`float`): Seconds that the answer may take.
-        temperature (`float`, *optional*): Temperature of the sampling; `None` for the server's own.
+        constrain (`Callable`): Returns the fields that constrain the answer for a step of `LADDER`.
+        top_logprobs (`int`): Number of log-probabilities of each token that can be used.
+        max_tokens (`int`): Maximum number of tokens of the answer.
+        timeout (`float`): Time limit of the answer, in seconds.
+        temperature (`float`, *optional*): Temperature of the sampling; `None` for the default of the server.
         seed (`int`, *optional*): Seed of the sampling.
     """
 
@@ -60,15 +60,15 @@ class Question:
 
 
 class Completion(NamedTuple):
-    """What a model answers to a chat.
+    """The answer of a model to a chat.
 
     Args:
         text (`str`): The answer.
         is_cut_off (`bool`): Whether the answer ended at the maximum number of tokens.
         is_filtered (`bool`): Whether a content filter removed the answer.
         tokens (`tuple[TokenLogprobs, ...]`): Log-probabilities of its tokens; empty if there are none.
-        prompt_tokens (`int`): Tokens that were read.
-        completion_tokens (`int`): Tokens that were written.
+        prompt_tokens (`int`): Number of input tokens.
+        completion_tokens (`int`): Number of output tokens.
     """
 
     text: str

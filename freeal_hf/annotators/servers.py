@@ -1,4 +1,4 @@
-"""What a user says of a server: its address, its key, and limits for the calls."""
+"""Checks the settings of a server: its address, its key, and limits for the calls."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ _NO_CHAT = re.compile(
     r"moderation|guard|\bocr\b",
     re.IGNORECASE,
 )
-"""Names of models that hardly chat; they are tried last."""
+"""Names of models that are not made for chat. They are tried last."""
 
 _MOST_TRIED = 8
 
@@ -27,7 +27,7 @@ _NAME_OF_KEY = re.compile(r"(?:^|[_-])(?:token|api[_-]?key|key|secret|password|a
 
 
 def given_key(token: str | None, api_key_env: str | None) -> str | None:
-    """The key that the user gave, if any.
+    """Returns the key that the user gave, if any.
 
     Args:
         token (`str`, *optional*): The key itself.
@@ -53,7 +53,7 @@ def given_key(token: str | None, api_key_env: str | None) -> str | None:
 
 
 def check_address(url: str) -> None:
-    """Refuses what is no address, and an address with a key in it: addresses are written down.
+    """Refuses an invalid address, and an address that contains a key, because addresses are written to files.
 
     Raises:
         InputError: If it does not begin with http:// or https:// and a host, or its port is no port, or it has a user,
@@ -62,7 +62,7 @@ def check_address(url: str) -> None:
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of the port, of an IPv6 address
+    except ValueError:  # invalid port or IPv6 address
         is_address = False
     if not is_address or re.search(r"\s", url):
         raise InputError(
@@ -76,7 +76,7 @@ def check_address(url: str) -> None:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuses options whose name says that they are a key, at any depth: options are written to `config.yaml`.
+    """Refuses options, at any depth, whose name looks like a key, because options are written to `config.yaml`.
 
     Args:
         options (`Mapping[str, Any]`): Options of an annotator.
@@ -95,7 +95,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def check_limits(**values: object) -> None:
-    """Refuses limits that would let nothing through.
+    """Refuses limits that are not above zero.
 
     Raises:
         InputError: If a value is no number above zero.
@@ -106,7 +106,7 @@ def check_limits(**values: object) -> None:
 
 
 def check_temperatures(**values: object) -> None:
-    """Refuses what is no temperature.
+    """Refuses an invalid temperature.
 
     Raises:
         InputError: If a value is no number of at least zero.
@@ -117,9 +117,9 @@ def check_temperatures(**values: object) -> None:
 
 
 async def chosen_model(names: Sequence[str], answers: Callable[[str], Awaitable[None]], *, timeout: float) -> str:
-    """The first of a server's models that answers a plain question.
+    """Returns the first model of a server that answers a plain question.
 
-    Those whose names tell of another use (embeddings, speech, images) are tried last.
+    Models whose names indicate another use (embeddings, speech, images) are tried last.
 
     Args:
         names (`Sequence[str]`): The models, as the server lists them.

@@ -1,4 +1,4 @@
-"""One list of demonstrations for several texts, so that a server's prefix cache can serve it."""
+"""Shares lists of demonstrations between texts, so that a server can use its prefix cache."""
 
 import math
 
@@ -7,7 +7,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 
 def cluster_queries(embeddings: np.ndarray, texts_per_list: int, *, seed: int = 0) -> np.ndarray:
-    """Replaces each text's embedding by the centroid of its cluster, so that the texts of a cluster retrieve the same.
+    """Replaces the embeddings by the centroids of clusters. The texts of a cluster then get the same demonstrations.
 
     Pass the result to `freeal_hf.demonstrations.nearest_demonstrations` in place of the embeddings. What that saves,
     and what it costs in similarity, is in `benchmarks/README.md`.

@@ -1,4 +1,4 @@
-"""What chat templates differ in."""
+"""Adapts chats to chat templates."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from freeal_hf.annotators.prompts.labels import Message
 
 
 def without_system_role(messages: Sequence[Message]) -> list[Message]:
-    """The same chat for a template that refuses the system role, as Gemma's does: its content opens the first message.
+    """Moves the system message to the start of the first user message, for templates without a system role (Gemma).
 
     Args:
         messages (`Sequence[Mapping[str, str]]`): A chat that begins with a system message and a user message.

@@ -1,4 +1,4 @@
-"""Whether an annotator's answers can be used at all, found out before the whole corpus is paid for."""
+"""Checks whether the answers of an annotator are usable, before the whole corpus is paid for."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,18 +14,18 @@ from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import Task
 
 ENOUGH = 50
-"""Unusable answers, and not a usable one, after which nothing is hoped for. An annotator of whose answers every tenth
-can be used gives so many first in one run of 200."""
+"""The number of unusable answers, without a usable one, after which the run ends. If a tenth of the answers of an
+annotator is usable, this happens in one run of 200."""
 
 CHECKED = 8
-"""Plain questions that are asked first where an annotator is to write texts; more only if no answer can be used."""
+"""The number of plain requests before an annotator writes texts. More are sent only if no answer is usable."""
 
 _MOST_SHOWN = 100  # characters of an answer
 _NO_ROOM = ("empty answer", "cut-off answer")
 
 
 class FirstAnswers:
-    """What the answers of one annotator say until one can be used; that no entity is there can be."""
+    """Counts the unusable answers of an annotator until one is usable. An answer without entities is usable."""
 
     def __init__(self) -> None:
         self._reasons: Counter[str] = Counter()
@@ -33,7 +33,7 @@ class FirstAnswers:
         self._has_usable = False
 
     def add(self, answer: Annotation) -> None:
-        """Looks at an answer."""
+        """Counts an answer."""
         if self._has_usable or answer.is_labelled:
             self._has_usable = True
             return
@@ -42,19 +42,19 @@ class FirstAnswers:
             self._example = answer.answer
 
     def watched(self, answers: Iterable[tuple[int, Annotation]]) -> Iterator[tuple[int, Annotation]]:
-        """Looks at answers of `driver.run` as they come, and yields them."""
+        """Counts the answers of `driver.run` as they arrive, and yields them."""
         for index, answer in answers:
             self.add(answer)
             yield index, answer
 
     @property
     def has_usable(self) -> bool:
-        """Whether an answer could be used."""
+        """Whether an answer was usable."""
         return self._has_usable
 
     @property
     def none_usable(self) -> bool:
-        """Whether there were answers, and none could be used."""
+        """Whether there were answers, and none was usable."""
         return bool(self._reasons) and not self._has_usable
 
     @property
@@ -69,13 +69,13 @@ class FirstAnswers:
         counts = ", ".join(f"{reason}: {count}" for reason, count in self._reasons.most_common(3))
         text = f"None of {sum(self._reasons.values())} answers of the annotator could be used ({counts})."
         if self._example is not None:
-            # `repr` escapes what could play with a terminal.
+            # `repr` escapes control characters of terminals.
             is_long = len(self._example) > _MOST_SHOWN
             text += f" The first is {self._example[:_MOST_SHOWN]!r}{' and so on' if is_long else ''}."
         return text
 
     def error(self) -> AnnotatorError:
-        """What ends a run of such an annotator."""
+        """Returns the error that ends the run of such an annotator."""
         return AnnotatorError(f"{self} {_remedy(reason for reason, _ in self._reasons.most_common(1))}")
 
 
@@ -88,7 +88,7 @@ def check_answers(
     ledger: Ledger | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Asks a few plain questions before an annotator writes texts, which takes far more tokens.
+    """Sends a few plain requests before an annotator writes texts, which needs far more tokens.
 
     The answers are booked and cached. `CHECKED` questions are asked, and as many again as long as no answer can be
     used.
