@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.estimate import estimate_annotation
 from freeal_hf.annotators.prices import price_of
 from freeal_hf.annotators.registry import build_annotator
+from freeal_hf.config import RunConfig
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task, task_from_dict
 from freeal_hf.web.guard import ForbiddenAddressError, check_url
@@ -179,17 +178,14 @@ def write_request(run: Run, choice: Choice, settings: Settings) -> None:
         values["gold_column"] = gold_column
     if choice.annotator == OWN_URL:
         values["annotator_options"] = {"api_key_env": _KEY_VARIABLE}
-    _write(run, values)
+    RunConfig.from_options(values).to_yaml(run.request)
 
 
 def confirm_answers(run: Run) -> None:
     """Allows a run to train on answers that look independent of the texts."""
-    values = yaml.safe_load(run.request.read_text(encoding="utf-8"))
-    _write(run, {**values, "allow_doubtful_answers": True})
-
-
-def _write(run: Run, values: Mapping[str, Any]) -> None:
-    run.request.write_text(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    config = RunConfig.from_yaml(run.request)
+    config.loop.allow_doubtful_answers = True
+    config.to_yaml(run.request)
 
 
 def secrets_of(choice: Choice, token: str | None, key: str) -> Mapping[str, str]:

@@ -1,0 +1,44 @@
+"""The choices in the step Run, without a page."""
+
+import pytest
+import yaml
+
+from freeal_hf.config import RunConfig
+from freeal_hf.web.choices import OWN_URL, Choice, confirm_answers, write_request
+from freeal_hf.web.settings import Settings
+from freeal_hf.web.store import Run
+
+TASK = {"type": "text-classification", "description": "", "labels": {"fruit": "", "tool": ""}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run("a", tmp_path, data={"text_columns": ["title, short", "body"], "gold_column": "kind"}, task=TASK)
+
+
+@pytest.fixture
+def settings():
+    return Settings(students={"small": "some/encoder"}, training={"num_train_epochs": 2})
+
+
+def test_the_request_of_a_run_has_each_choice_in_its_section(run, settings):
+    choice = Choice(OWN_URL, "some/model", "https://host/v1", "small", 3)
+    write_request(run, choice, settings)
+    assert yaml.safe_load(run.request.read_text()) == {
+        "data": {"data": str(run.texts), "text_columns": ["title, short", "body"], "gold_column": "kind"},
+        "task": TASK,
+        "annotators": {
+            "annotator": "endpoint:some/model@https://host/v1",
+            "annotator_options": {"api_key_env": "FREEAL_ENDPOINT_KEY"},
+        },
+        "student": {"student": "some/encoder"},
+        "training": {"output_dir": str(run.output), "disable_tqdm": True, "num_train_epochs": 2},
+        "loop": {"num_rounds": 3},
+    }
+
+
+def test_confirmed_answers_change_nothing_else_in_the_request(run, settings):
+    write_request(run, Choice(OWN_URL, "some/model", "https://host/v1", "small", 3), settings)
+    before = RunConfig.from_yaml(run.request).options()
+    confirm_answers(run)
+    assert RunConfig.from_yaml(run.request).options() == {**before, "allow_doubtful_answers": True}
