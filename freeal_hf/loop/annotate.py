@@ -1,4 +1,4 @@
-"""The annotator's half of a round: puts its questions to those who are asked, and the answers on disk."""
+"""The annotation of a round: sends its requests to the annotators, and stores the answers on disk."""
 
 import logging
 import time
@@ -34,24 +34,24 @@ logger = logging.getLogger(__name__)
 def annotate(
     number: int, run: RunFolder, corpus: Corpus, context: AnnotationContext, known: Any = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Asks the annotators of a round, or reads their answers if they are complete.
+    """Annotates the texts of a round, or reads the answers if they are complete.
 
-    Texts that a person has labelled are never asked. Answers are asked for again if a spent budget cut them short, or
-    if a person gave a label after the round began; the run's cache answers what was paid for.
+    Texts with a human label are not annotated. The annotation is repeated if the budget was spent before it was
+    complete, or if a person gave a label after the round began. Paid answers come from the run's cache.
 
     Args:
         number (`int`): The round.
         run (`RunFolder`): The run's folder.
         corpus (`Corpus`): The texts.
-        context (`AnnotationContext`): Whom to ask and how.
-        known (`Answers`, *optional*): The answers after the round before; by default they are read.
+        context (`AnnotationContext`): The annotators and their settings.
+        known (`Answers`, *optional*): The answers after the previous round; by default they are read.
 
     Returns:
-        `tuple[Answers, dict]`: The answers after the round, and the figures of its costs.
+        `tuple[Answers, dict]`: The answers after the round, and its costs.
 
     Raises:
-        AnnotatorError: If the annotator cannot work, or its answers cannot be used; all answers received are kept.
-        BudgetExceeded: If the budget did not suffice for a single label.
+        AnnotatorError: If the annotator fails, or its answers cannot be used. All received answers are kept.
+        BudgetExceeded: If the budget is too small for a single label.
     """
     round_, kind = run.round(number), kind_of(context.task)
     if round_.is_annotated:
@@ -103,7 +103,7 @@ def annotate(
 
 
 def _why_none(run: RunFolder, number: int, context: AnnotationContext) -> str:
-    """Why a round after the first asks about no text."""
+    """Returns why a round after the first annotates no text."""
     if context.loop.refine == "none":
         return "no text is asked again (--refine none)"
     if not (run.metrics(number - 1) or {}).get("student_has_learnt", True):
@@ -150,7 +150,7 @@ def _ask(
                 progress=lambda done: step(start + done // some.num_answers),
             )
             remove(round_.shards_path)
-        # An iterator is not put into another order, which a prefix cache would like better.
+        # The requests of an iterator are not reordered for the prefix cache.
         work = annotation_work(entry.annotator, context.task)
         results = run(
             work, iter(some) if in_order else some, cache=context.cache, ledger=ledger, budget=context.budget
@@ -162,11 +162,11 @@ def _ask(
             for done, (position, answer) in enumerate(bar, start=start + 1):
                 answers.take(int(asked[start + position]), answer)
                 step(done)
-                # Later rounds begin with the hard texts, and have the labels of the round before.
+                # Later rounds begin with the difficult texts, and have the labels of the previous round.
                 if number == 0 and first.are_hopeless:
                     raise first.error()
 
-    # The workers of a cluster ask thousands before anyone looks at an answer, so that a sample goes ahead of them.
+    # The workers of a cluster send thousands of requests before an answer is checked, so a sample is annotated first.
     ahead = ENOUGH if context.fill_cache is not None and number == 0 else total
     ask(requests[:ahead], 0)
     if requests[ahead:]:
@@ -174,7 +174,7 @@ def _ask(
 
 
 def _parts(answers: Any, count: int) -> list[Any]:
-    """What each of `count` annotators has said so far; what other ones said counts as the first one's."""
+    """Returns the answers of each of `count` annotators. Answers of other annotators count as those of the first."""
     known = answers.parts
     if count == 1 and not known:
         return [answers]
@@ -184,12 +184,12 @@ def _parts(answers: Any, count: int) -> list[Any]:
 
 
 def combine(parts: list[Any], context: AnnotationContext, human: np.ndarray) -> Any:
-    """Combines the answers of several annotators: fuses each group; refine annotators take precedence.
+    """Combines the answers of several annotators. Each group is fused, and refine annotators take precedence.
 
     Args:
         parts (`list[Answers]`): The answers of each annotator, then of each refine annotator.
-        context (`AnnotationContext`): Whom a run asks.
-        human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+        context (`AnnotationContext`): The annotators of the run.
+        human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
     """
     if len(parts) == 1:
         return parts[0]
@@ -202,7 +202,7 @@ def combine(parts: list[Any], context: AnnotationContext, human: np.ndarray) -> 
 
 
 def votes_of(answers: Any, context: AnnotationContext) -> np.ndarray | None:
-    """What each of several annotators answered (see `TaskKind.votes`); `None` where each text has one annotator."""
+    """Returns the answers of each annotator (see `TaskKind.votes`), or `None` if each text has one annotator."""
     if max(len(context.annotators), len(context.refine_annotators)) < 2:
         return None
     return kind_of(context.task).votes(answers, len(context.annotators))

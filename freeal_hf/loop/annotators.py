@@ -49,8 +49,8 @@ class AnnotationContext:
         seed (`int`): The seed of every random choice.
         callbacks (`CallbackHandler`): Receives the progress.
         disable_tqdm (`bool`): Whether to hide the progress bars.
-        fill_cache (`Callable`, *optional*): Has an engine answer requests into the cache, see
-            `freeal_hf.ray.annotation.fill_cache`; by default this process asks.
+        fill_cache (`Callable`, *optional*): Annotates with an engine and writes the answers to the cache, see
+            `freeal_hf.ray.annotation.fill_cache`. By default, this process annotates.
     """
 
     task: Task
@@ -79,13 +79,16 @@ def build_annotators(
     Args:
         named (`Annotator` or `str`, several of them, or `None`): Annotators, or their names.
         task (`Task`): What is labelled.
-        dataset (`Dataset`): The data, in which `column:` looks.
+        dataset (`Dataset`): The data with the column of `column:`.
         options (`Mapping`): Arguments of an annotator given by name.
         prices (`str`, *optional*): File with the user's prices by model.
-        is_alone (`bool`): Whether the run has no others beside these.
+        is_alone (`bool`): Whether the run has no other annotators.
+
+    Returns:
+        `tuple[RunAnnotator, ...]`: The annotators.
 
     Raises:
-        InputError: If there is no such annotator or column, or one finds no entities where it should.
+        InputError: If there is no such annotator or column, or an annotator does not support the kind of task.
     """
     from datasets import ClassLabel
 
@@ -112,7 +115,7 @@ def build_annotators(
     annotators = []
     for spec in specs:
         if isinstance(spec, str):
-            # Of several annotators, those that ask no model have no use for a model's options.
+            # If there are several annotators, the options of a model are not passed to annotators without a model.
             is_unused = (len(specs) > 1 or not is_alone) and spec.startswith(("column:", "embedding"))
             own = {} if is_unused else dict(options)
             annotator = build_annotator(spec, column=column, options=own)
@@ -125,14 +128,14 @@ def build_annotators(
 
 
 def check_samples(annotators: Sequence[RunAnnotator], samples: int) -> None:
-    """Refuses repeated answers where no language model is asked: the same answer would come each time.
+    """Refuses several samples for each text if no annotator is a language model: all answers would be the same.
 
     Args:
-        annotators (`Sequence[RunAnnotator]`): All those that a run asks.
-        samples (`int`): How often a language model is asked about each text.
+        annotators (`Sequence[RunAnnotator]`): All annotators of the run.
+        samples (`int`): How many answers a language model gives for each text.
 
     Raises:
-        InputError: If that is so.
+        InputError: If `samples` is greater than one and no annotator is a language model.
     """
     if samples > 1 and not any(entry.annotator.reads_prompts for entry in annotators):
         names = " + ".join(dict.fromkeys(type(entry.annotator).__name__ for entry in annotators))

@@ -1,4 +1,4 @@
-"""A person checks a random sample of a run's labels: the draw, and what the answers say."""
+"""The audit: a person labels a random sample of a run's texts, and the answers measure the labels of the run."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Texts:
-    """The distinct texts of a round's dataset, as far as an audit is about them.
+    """The distinct labelled texts of a round's dataset.
 
     Args:
         labels (`Dataset`): The dataset of a round.
@@ -74,35 +74,35 @@ class _Texts:
 
     @cached_property
     def confidences(self) -> np.ndarray:
-        """Label confidences of the open texts, shape `(N,)`."""
+        """Label confidences of the texts without a human label, shape `(N,)`."""
         return np.asarray(self.labels["label_confidence"][:], dtype=float)[self.rows]
 
     @cached_property
     def agrees(self) -> np.ndarray:
-        """Whether annotator and student agree on the open texts, shape `(N,)`."""
+        """Whether annotator and student agree on the texts without a human label, shape `(N,)`."""
         pairs = zip(self.labels["annotator_label"][:], self.labels["student_label"][:], strict=True)
         return np.array([one == other for one, other in pairs], dtype=bool)[self.rows]
 
 
 def has_audit(folder: RunFolder) -> bool:
-    """Whether texts are drawn, and their sheet is there."""
+    """Returns whether an audit was drawn and its sheet exists."""
     return (folder / AUDIT_PLAN).is_file() and (folder / AUDIT_CSV).is_file()
 
 
 def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: int | None = None) -> Path:
     """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
 
-    Every text that no person has labelled may be drawn, all with nearly the same probability. `audit.json` has this
+    Each text without a human label can be drawn, all with nearly the same probability. `audit.json` contains this
     probability for each stratum (see `design_of`), and the stratum of each drawn text. Equal texts are drawn once.
-    What the run says of a text is not shown, so that it sways nobody. Sentences of an entity task do come with their
-    `entities`, and the answer is `right` or `wrong` for all of them together.
+    The labels of the run are not shown, so that they do not influence the person. Sentences of an entity task are
+    shown with their `entities`, and the answer is `right` or `wrong` for all of them together.
 
-    A sheet with answers that is there is kept as `audit-1.csv` (or the next number).
+    An existing sheet with answers is kept as `audit-1.csv` (or the next number).
 
     Args:
         folder (`RunFolder`): The run's folder.
         task (`Task`): What is labelled.
-        n (`int`): How many texts.
+        n (`int`): The number of texts.
         seed (`int`): Seed of the draw.
         number (`int`, *optional*): The round whose labels are checked, by default the last complete one.
 
@@ -110,7 +110,7 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
         `Path`: The file to fill in.
 
     Raises:
-        InputError: If `n` is below one, or no label of the run is left to check.
+        InputError: If `n` is below one, or a person gave all labels of the run.
     """
     if n < 1:
         raise InputError(f"n is {n}; draw at least one text.")
@@ -148,14 +148,14 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
 
 
 def audited_human_labels(folder: RunFolder, task: Task) -> list[HumanLabel]:
-    """The answers of an audit as human labels, with the probability with which each text was drawn.
+    """Reads the answers of an audit as human labels, with the probability with which each text was drawn.
 
     Args:
-        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
-        task (`Task`): What is labelled; one with a label for each text.
+        folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
+        task (`Task`): A task with a label for each text.
 
     Raises:
-        InputError: If an answer is no label, or belongs to no text that was drawn.
+        InputError: If an answer is not a label, or its text was not drawn.
     """
     plan = read_json(folder / AUDIT_PLAN)
     probability = _allocation(plan) / np.array(plan["strata"])
@@ -168,21 +168,20 @@ def audited_human_labels(folder: RunFolder, task: Task) -> list[HumanLabel]:
 
 
 def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None) -> AuditResult | None:
-    """Says from the answers in `audit.csv` how good the labels are.
+    """Estimates from the answers in `audit.csv` how accurate the labels are.
 
-    Labels that people gave before count as right. See `population_share` for the estimates.
+    Earlier human labels count as right. See `population_share` for the estimates.
 
     Args:
-        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
         task (`Task`): What is labelled.
         second (`str` or `Path`, *optional*): A copy of the sheet that a second person filled in.
 
     Returns:
-        `AuditResult`, *optional*: `None` while there is no answer.
+        `AuditResult`, *optional*: `None` if there is no answer.
 
     Raises:
-        InputError: If an answer is no label, or belongs to no text that was drawn, or if the labels that were drawn
-            from are no longer there.
+        InputError: If an answer is not a label, if its text was not drawn, or if the audited labels no longer exist.
     """
     plan, kind = read_json(folder / AUDIT_PLAN), kind_of(task)
     answers = read_answers(folder / AUDIT_CSV, plan, task)
@@ -216,15 +215,15 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
 
 
 def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
-    """Notes what an audit found: with `record_audit`, and in the metrics and the report of the run.
+    """Writes the result of an audit with `record_audit`, and to the metrics and the report of the run.
 
     Args:
-        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
         task (`Task`): What is labelled.
-        result (`AuditResult`): What `score_audit` found.
+        result (`AuditResult`): The result of `score_audit`.
 
     Raises:
-        InputError: If the labels that were drawn from are no longer there.
+        InputError: If the audited labels no longer exist.
     """
     record_audit(folder, task, result)
     records = [folder.metrics(known["round"]) for known in read_json(folder / run_folder.METRICS)]
@@ -232,22 +231,21 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
 
 
 def record_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
-    """Notes what an audit found in the metrics of the round whose labels it checked.
+    """Writes the result of an audit to the metrics of the audited round.
 
-    What the audit says takes the place of the round's own estimate, which stays as `model_estimate`. The estimates of
-    labels that the audit was not drawn from stay: those of later rounds, and those of labels that were made again with
-    the answers.
+    The estimates of the audit replace the round's own estimates, which are kept as `model_estimate`. Estimates of
+    other labels do not change: those of later rounds, and those of labels that were made again with the answers.
 
     Args:
-        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
         task (`Task`): What is labelled.
-        result (`AuditResult`): What `score_audit` found.
+        result (`AuditResult`): The result of `score_audit`.
 
     Raises:
-        InputError: If the labels that were drawn from are no longer there.
+        InputError: If the audited labels no longer exist.
     """
     plan = read_json(folder / AUDIT_PLAN)
-    _audited_labels(folder, plan)  # refuses others
+    _audited_labels(folder, plan)  # raises if the labels are others
     audited = folder.round(plan["round"])
     record = audited.read_metrics()
     assert record is not None  # its labels are there
@@ -299,15 +297,15 @@ def _about_people(
 
 
 def _allocation(plan: Mapping[str, Any]) -> np.ndarray:
-    """How many texts were drawn of each stratum."""
+    """Returns how many texts of each stratum were drawn."""
     return np.bincount([stratum for stratum, _ in plan["texts"].values()], minlength=len(plan["strata"]))
 
 
 def keep_audited_labels(folder: RunFolder) -> None:
-    """Keeps the labels that an audit was drawn from, before they are made again with its answers.
+    """Copies the audited labels before they are made again with the answers of the audit.
 
     Args:
-        folder (`RunFolder`): The run's folder, with what `draw_audit` wrote.
+        folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
     """
     plan = read_json(folder / AUDIT_PLAN)
     audited = folder.round(plan["round"])
@@ -316,7 +314,7 @@ def keep_audited_labels(folder: RunFolder) -> None:
 
 
 def _audited_labels(folder: RunFolder, plan: Mapping[str, Any]) -> "Dataset":
-    """The labels that an audit was drawn from."""
+    """Reads the labels that an audit was drawn from."""
     audited = folder.round(plan["round"])
     if audited.read_metrics() is not None:
         for path in (audited.labels_path, audited.audited_labels_path):
@@ -329,7 +327,7 @@ def _audited_labels(folder: RunFolder, plan: Mapping[str, Any]) -> "Dataset":
 
 
 def _digest(labels: "Dataset") -> str:
-    """What tells the labels of one run from those of another."""
+    """Returns a hash of the labels of a run."""
     digest = hashlib.sha256()
     for id_, label in zip(labels["id"], labels["label"], strict=True):
         digest.update(json.dumps([id_, label]).encode())

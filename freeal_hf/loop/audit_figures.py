@@ -1,4 +1,4 @@
-"""What an audit found, and how a round's record in `metrics.json` has it."""
+"""The result of an audit, and its metrics in a round's record in `metrics.json`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from freeal_hf.labels.agreement import AltTest
 from freeal_hf.labels.audit import Interval
 
 MODEL_ESTIMATE = "model_estimate"
-"""Where a record keeps the round's own estimate if an audit's is in its place."""
+"""The key under which a record keeps the round's own estimates if those of an audit replace them."""
 
 ESTIMATES = (
     "estimated_label_accuracy",
@@ -17,21 +17,22 @@ ESTIMATES = (
     "estimated_label_accuracy_source",
     "estimated_label_accuracy_basis",
 )
-"""The figures of a round's own estimate."""
+"""The keys of a round's estimates."""
 
 
 @dataclass(frozen=True)
 class LabelAudit:
-    """What an audit found where the answers are labels; a list has an entry for each label.
+    """The result of an audit whose answers are labels. Each list has an entry for each label.
 
     Args:
         annotator (`Interval`): Share of texts whose annotator label is right; a text without one counts as wrong.
         kappa (`Interval`, *optional*): Cohen's kappa of annotator and person.
-        shares (`list[Interval]`): How many of the texts have the label in truth.
-        precision (`list[Interval | None]`): How many of the texts with this final label have it in truth.
-        recall (`list[Interval | None]`): How many of the texts that have it in truth have it as final label.
+        shares (`list[Interval]`): Share of the texts whose true label is this label.
+        precision (`list[Interval | None]`): Share of the texts with this final label whose true label it is.
+        recall (`list[Interval | None]`): Share of the texts with this true label whose final label it is.
         confusion (`list[list[int]]`):
-            Answered texts by what the annotator said (rows, the last one for nothing) and the person (columns).
+            Counts of the answered texts, by annotator label (rows, the last one for none) and label of the person
+            (columns).
     """
 
     annotator: Interval
@@ -44,13 +45,13 @@ class LabelAudit:
 
 @dataclass(frozen=True)
 class PeopleAudit:
-    """What a second person's answers say.
+    """The comparison with the answers of a second person.
 
     Args:
-        texts (`int`): Texts that both people answered.
-        agreement (`Interval`): Share of them on which they agree.
-        kappa (`Interval`, *optional*): Their Cohen's kappa.
-        alt_test (`AltTest`): Whether the annotator may replace one of them.
+        texts (`int`): The number of texts that both people labelled.
+        agreement (`Interval`): Share of these texts on which the people agree.
+        kappa (`Interval`, *optional*): Cohen's kappa of the two people.
+        alt_test (`AltTest`): Whether the annotator may replace one of the people.
     """
 
     texts: int
@@ -61,15 +62,15 @@ class PeopleAudit:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit found.
+    """The result of an audit.
 
     Args:
-        accuracy (`float`): Estimated share of texts whose final label is right; without bias once every answer is in.
+        accuracy (`float`): Estimated share of texts whose final label is right; unbiased if all answers are given.
         low (`float`), high (`float`): Its interval of 95 %.
-        answered (`int`): Answers that are in.
-        drawn (`int`): Texts that were drawn.
-        labels (`LabelAudit`, *optional*): The rest, where the answers are labels.
-        people (`PeopleAudit`, *optional*): What a second person's answers say, if there are any.
+        answered (`int`): The number of answers.
+        drawn (`int`): The number of texts that were drawn.
+        labels (`LabelAudit`, *optional*): The other estimates, if the answers are labels.
+        people (`PeopleAudit`, *optional*): The comparison with a second person, if there is one.
     """
 
     accuracy: float
@@ -82,10 +83,10 @@ class AuditResult:
 
 
 def audit_figures(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
-    """What a round's record in `metrics.json` says of an audit.
+    """Returns the metrics of an audit for a round's record in `metrics.json`.
 
     Args:
-        result (`AuditResult`): What `score_audit` found.
+        result (`AuditResult`): The result of `score_audit`.
         names (`Sequence[str]`): The names of the labels.
     """
     figures: dict[str, Any] = {
@@ -115,10 +116,10 @@ def audit_figures(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
 
 
 def estimates(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
-    """What an audit puts in the place of a round's own estimate, by `ESTIMATES`.
+    """Returns the estimates of an audit that replace those of the round, with the keys `ESTIMATES`.
 
     Args:
-        result (`AuditResult`): What `score_audit` found, where the answers are labels.
+        result (`AuditResult`): The result of `score_audit`, whose answers are labels.
         names (`Sequence[str]`): The names of the labels.
     """
     assert result.labels is not None

@@ -18,21 +18,21 @@ from freeal_hf.tasks import Task
 
 
 def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
-    """The rows of `audit.csv` as they are, whatever layout a spreadsheet saved it with."""
+    """Reads the rows of `audit.csv`, in any layout in which a spreadsheet saved it."""
     table = open_table(folder / AUDIT_CSV)
     return [dict(zip(table.names, map(restored, row), strict=True)) for row in table.texts()]
 
 
 def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
-    """Writes the rows of `audit.csv` back."""
+    """Writes the rows of `audit.csv`."""
     write_atomically(folder / AUDIT_CSV, lambda path: _write(path, rows))
 
 
 def keep_answers(folder: RunFolder) -> Path | None:
-    """Gives a sheet with answers another name, so that a new one can take its place.
+    """Renames a sheet with answers, so that a new sheet does not overwrite it.
 
     Returns:
-        `Path`, *optional*: Where it is now; `None` if there is no sheet, or it has no answers.
+        `Path`, *optional*: The new path; `None` if there is no sheet, or it has no answers.
     """
     sheet = folder / AUDIT_CSV
     if not sheet.is_file() or not any(row.get("label") for row in read_sheet(folder)):
@@ -42,19 +42,19 @@ def keep_answers(folder: RunFolder) -> Path | None:
 
 
 def read_answers(path: str | Path, plan: Mapping[str, Any], task: Task) -> dict[str, int]:
-    """Reads what a person answered about the texts of an audit.
+    """Reads a person's answers about the texts of an audit.
 
     Args:
         path (`str` or `Path`): `audit.csv`, or a copy that another person filled in.
-        plan (`Mapping`): What `audit.json` says.
+        plan (`Mapping`): The content of `audit.json`.
         task (`Task`): What is labelled.
 
     Returns:
-        `dict[str, int]`: Answer by the id of the text, in the order of the draw.
+        `dict[str, int]`: The answer for each id of a text, in the order of the draw.
 
     Raises:
-        InputError: If the file cannot be read, if an answer is none that can be given, or belongs to no text that was
-            drawn, or if two belong to the same text.
+        InputError: If the file cannot be read, if an answer is invalid or its text was not drawn, or if two answers
+            are about the same text.
     """
     drawn = list(plan["texts"])
     given = read_human_labels(path, kind_of(task).audit.answers)

@@ -19,10 +19,10 @@ def check_audit(kind: TaskKind[Any, Any, Any], loop: LoopConfig) -> None:
 
     Args:
         kind (`TaskKind`): The kind of the task.
-        loop (`LoopConfig`): How annotator and student take turns.
+        loop (`LoopConfig`): The settings of the loop.
 
     Raises:
-        InputError: If that is so.
+        InputError: If the run stops for an audit and its answers are not labels.
     """
     if loop.audit and not kind.audit.are_human_labels:
         raise InputError(
@@ -32,18 +32,19 @@ def check_audit(kind: TaskKind[Any, Any, Any], loop: LoopConfig) -> None:
 
 
 def audit_answers(folder: RunFolder, task: Task, loop: LoopConfig) -> list[HumanLabel]:
-    """The answers of the audit for which the run stopped, as human labels.
+    """Reads the answers of the audit for which the run stopped, as human labels.
 
     Args:
         folder (`RunFolder`): The run's folder.
         task (`Task`): What is labelled.
-        loop (`LoopConfig`): How annotator and student take turns.
+        loop (`LoopConfig`): The settings of the loop.
 
     Returns:
-        `list[HumanLabel]`: Empty if the run stops for no audit, has not drawn one yet, or there are no answers.
+        `list[HumanLabel]`: The answers; empty if the run does not stop for an audit, if no audit is drawn yet, or if
+        there are no answers.
 
     Raises:
-        InputError: If an answer is no label, or belongs to no text that was drawn.
+        InputError: If an answer is not a label, or its text was not drawn.
     """
     if not loop.audit or not has_audit(folder):
         return []
@@ -60,7 +61,7 @@ def audit_answers(folder: RunFolder, task: Task, loop: LoopConfig) -> list[Human
 
 
 def note_answers(folder: RunFolder, task: Task) -> None:
-    """Notes what the answers of the audit say with the round that it was drawn from.
+    """Writes the result of the audit to the metrics of the audited round.
 
     Args:
         folder (`RunFolder`): The run's folder, with answers in the sheet.
@@ -77,8 +78,8 @@ def stops_for_audit(folder: RunFolder, task: Task, loop: LoopConfig, number: int
     Args:
         folder (`RunFolder`): The run's folder.
         task (`Task`): What is labelled.
-        loop (`LoopConfig`): How annotator and student take turns.
-        number (`int`): The round; it is complete.
+        loop (`LoopConfig`): The settings of the loop.
+        number (`int`): The complete round.
         seed (`int`): Seed of the draw.
 
     Returns:

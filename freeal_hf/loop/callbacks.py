@@ -1,4 +1,4 @@
-"""Callbacks of a run: what is done at each of its steps beside labelling and training."""
+"""Callbacks, which are called at each step of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -137,10 +137,10 @@ class CallbackHandler:
 
 
 def checked_callbacks(callbacks: Sequence[LoopCallback]) -> list[LoopCallback]:
-    """Refuses what is not a callback.
+    """Checks that all callbacks of a user are callbacks.
 
     Args:
-        callbacks (`Sequence[LoopCallback]`): What a user gave.
+        callbacks (`Sequence[LoopCallback]`): The callbacks of a user.
 
     Returns:
         `list[LoopCallback]`: The callbacks.

@@ -1,4 +1,4 @@
-"""The conclusion of a round: final labels, demonstrations for the next round, and its figures."""
+"""The conclusion of a round: its final labels, the demonstrations for the next round, and its metrics."""
 
 import logging
 from dataclasses import replace
@@ -36,18 +36,18 @@ def conclude(
 
     Args:
         round_ (`Round`): The round.
-        previous (`Round`, *optional*): The round before.
+        previous (`Round`, *optional*): The previous round.
         data (`RunData`): The data.
         corpus (`Corpus`): The texts with all human labels.
         answers (`Answers`): The answers after the round.
-        votes (`np.ndarray`, *optional*): What each of several annotators answered.
-        selection (`Selection`): The student's judgement.
+        votes (`np.ndarray`, *optional*): The answers of each of several annotators.
+        selection (`Selection`): The student's losses, small-loss selection, probabilities and embeddings.
         kind (`TaskKind`): The kind of the task.
-        loop (`LoopConfig`): How annotator and student take turns.
-        seed (`int`): Seed of every choice.
+        loop (`LoopConfig`): The settings of the loop.
+        seed (`int`): Seed of the random choices.
 
     Returns:
-        `dict[str, Any]`: The figures of the round for its record, without costs.
+        `dict[str, Any]`: The metrics of the round for its record, without costs.
     """
     shares = kind.class_shares(loop.class_shares)
     labels, estimate = kind.label_rows(data.dataset, corpus, answers, selection, round_.number, seed, votes, shares)

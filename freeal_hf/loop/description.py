@@ -35,16 +35,16 @@ def describe_run(
     hub: HubConfig,
     engine: EngineConfig,
 ) -> dict[str, Any]:
-    """The options of a run by name, and what `config.yaml` notes beside them.
+    """Returns the options of a run by name, and the other values of `config.yaml`.
 
     Args:
-        source (`DataConfig`): Where the data came from.
+        source (`DataConfig`): The source of the data.
         data_fingerprint (`str`): The fingerprint of the data.
         task, annotator, refine_annotator, annotator_options, student, args, loop, hub, engine, text_columns: As in
             `FreeAL`.
 
     Returns:
-        `dict[str, Any]`: YAML-able values, without keys and tokens.
+        `dict[str, Any]`: Values that YAML can store, without keys and tokens.
     """
     columns = list(text_columns) if list(text_columns) != ["text"] else None
     refiner = describe_annotators(refine_annotator)

@@ -1,6 +1,6 @@
-"""What a run takes from the packages above the loop if it asks for it: an engine, the push to the Hub.
+"""Optional parts of a run from the packages above the loop: an engine, and the push to the Hub.
 
-The loop imports none of these packages. It finds their entry points by name.
+The loop does not import these packages. It finds their entry points by name.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,10 @@ _PUSH = "freeal_hf.hub.callback:PushToHubCallback"
 
 
 def cache_filler(engine: EngineConfig) -> Callable[..., None] | None:
-    """The function with which an engine answers requests into the cache.
+    """Returns the function that annotates with an engine and writes the answers to the cache.
 
     Args:
-        engine (`EngineConfig`): Where texts are annotated.
+        engine (`EngineConfig`): The engine that annotates.
 
     Returns:
         `Callable`, *optional*: See `AnnotationContext.fill_cache`; `None` if this process annotates.
@@ -33,11 +33,11 @@ def cache_filler(engine: EngineConfig) -> Callable[..., None] | None:
 
 
 def push_callbacks(args: "FreeALConfig", hub: HubConfig) -> list[LoopCallback]:
-    """The callback that pushes to the Hub, if `args.push_to_hub` is set.
+    """Returns the callback that pushes to the Hub, if `args.push_to_hub` is set.
 
     Args:
-        args (`FreeALConfig`): Whether to push, to which model repository, and with which token.
-        hub (`HubConfig`): What is pushed, and how.
+        args (`FreeALConfig`): The training arguments, with `push_to_hub`, the model repository and the token.
+        hub (`HubConfig`): The settings of the push.
     """
     if not args.push_to_hub:
         return []

@@ -16,9 +16,9 @@ from freeal_hf.loop.rounds import LABELS, METRICS, STUDENT, Round
 CONFIG, CACHE, LABELS_CSV, REPORT = "config.yaml", "cache.sqlite", "labels.csv", "report.html"
 INPUT, PROGRESS = "input.parquet", "progress.jsonl"
 AUDIT_CSV, AUDIT_PLAN = "audit.csv", "audit.json"
-"""The sheet of an audit that a person fills in, and how its texts were drawn."""
+"""The sheet of an audit that a person fills in, and the draw of its texts."""
 COLUMNS = "columns.parquet"
-"""The user's columns as they are, for `labels.csv`. They never leave the machine."""
+"""The user's columns, unchanged, for `labels.csv`. They are never uploaded."""
 RESULT_FILES = (LABELS, LABELS_CSV, STUDENT, METRICS, REPORT)
 
 
@@ -36,28 +36,29 @@ class RunFolder:
         return self.path / name
 
     def round(self, number: int) -> Round:
-        """A round, which need not have begun."""
+        """Returns a round, which may not have begun."""
         return Round(self.path / f"round-{number}", number)
 
     def metrics(self, number: int) -> dict[str, Any] | None:
-        """The record of a round; `None` while the round is not complete."""
+        """Reads the record of a round; `None` if the round is not complete."""
         return self.round(number).read_metrics()
 
     def config(self) -> dict[str, Any]:
-        """The options in `config.yaml`, and what it notes beside them, by name; empty where there is no such file."""
+        """Reads the values of `config.yaml` by name. Returns an empty dictionary if there is no such file."""
         path = self / CONFIG
         return flat(yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
 
     @contextmanager
     def open(self, config: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
-        """Claims the folder for a run with this configuration, for as long as the context lasts.
+        """Locks the folder for a run with this configuration, until the context ends.
 
-        A folder of the same run is gone on with. A folder of another run, or with other files in it, is refused.
+        The run continues in a folder of the same run. A folder of another run, or with other files, is refused.
 
         Args:
-            config (`Mapping[str, Any]`): All options that are needed to run it again, by name, as YAML-able values.
-            resume (`bool`): Go on in this folder although the configuration differs; finished rounds stay.
-            overwrite (`bool`): Delete the rounds and results of the run that is there, but keep its paid answers.
+            config (`Mapping[str, Any]`):
+                All options that are needed to repeat the run, by name, as values that YAML can store.
+            resume (`bool`): Whether to continue in this folder if the configuration differs. Finished rounds are kept.
+            overwrite (`bool`): Whether to delete the rounds and results in the folder. Paid answers are kept.
 
         Raises:
             RunError: If the folder is refused, in use by another process, or cannot be written.
@@ -90,11 +91,11 @@ class RunFolder:
             raise RunError(f"The output folder {str(self.path)!r} is a file; choose another name.")
         if overwrite or not self.path.is_dir():
             return
-        remedy = "choose another --output-dir, or pass --resume to go on in it or --overwrite to start it anew"
+        remedy = "choose another --output-dir, or pass --resume to continue in it or --overwrite to start it again"
         if not (self / CONFIG).is_file():
             foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
             if foreign and not resume and not set(foreign) <= {CACHE}:
-                raise RunError(f"{str(self.path)!r} holds {foreign[0]!r} but no run of freeal-hf; {remedy}.")
+                raise RunError(f"{str(self.path)!r} contains {foreign[0]!r} but no run of freeal-hf; {remedy}.")
             return
         stored = self.config()
         # Through YAML and back, so that tuples and lists compare equal.
@@ -106,7 +107,7 @@ class RunFolder:
         differing = [key for key in differing if not metadata_of(key).get("resumable")]
         if differing and not resume:
             raise RunError(
-                f"{str(self.path)!r} holds another run: {differing[0]} was {_short(before[differing[0]])} and is "
+                f"{str(self.path)!r} contains another run: {differing[0]} was {_short(before[differing[0]])} and is "
                 f"now {_short(now[differing[0]])}; {remedy}."
             )
 

@@ -1,4 +1,4 @@
-"""`FreeAL`: rounds of annotate, train, feed back and refine. Each of them is on disk."""
+"""`FreeAL`, which runs the rounds of the loop: annotate, train, feed back and refine."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
@@ -46,17 +46,18 @@ class FreeAL:
         annotator (`Annotator` or `str`, or several of them):
             An annotator, or its name as on the command line (`"embedding"`, ...). The answers of several are fused.
         refine_annotator (the same, *optional*):
-            Who is asked in the rounds after the first in place of `annotator`, the most disputed texts first.
+            The annotator that replaces `annotator` in the rounds after the first. It starts with the texts of the
+            highest loss.
         annotator_options (`Mapping`, *optional*): Arguments of an annotator given by name, such as `api_key_env`.
         student (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`):
             Hub id or folder of the encoder that the student starts from.
-        args (`FreeALConfig`, *optional*): How each student is trained, and `output_dir`.
-        loop (`LoopConfig`, *optional*): How both take turns.
-        hub (`HubConfig`, *optional*): Where and what to push after each round when `args.push_to_hub` is set.
-        engine (`EngineConfig` or `str`, *optional*, defaults to `"local"`): Where texts are annotated; or `"ray"`.
+        args (`FreeALConfig`, *optional*): The training arguments of each student, and `output_dir`.
+        loop (`LoopConfig`, *optional*): The settings of the loop.
+        hub (`HubConfig`, *optional*): The settings of the push after each round if `args.push_to_hub` is set.
+        engine (`EngineConfig` or `str`, *optional*, defaults to `"local"`): The engine that annotates; or `"ray"`.
         text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`):
-            Columns of the text; where there are several, the student's folder remembers how it was joined.
-        callbacks (`Sequence[LoopCallback]`, *optional*): What is done at each step of the run, besides.
+            Columns of the text. If there are several, their names are stored with the student.
+        callbacks (`Sequence[LoopCallback]`, *optional*): Callbacks, which are called at each step of the run.
 
     Example:
 
@@ -112,39 +113,39 @@ class FreeAL:
         source: DataConfig | Mapping[str, Any] | None = None,
         columns: RawTable | None = None,
     ) -> RunResult:
-        """Runs all rounds, or those that are still missing in the run's folder.
+        """Runs all rounds that are not complete in the run's folder.
 
         With `LoopConfig(audit=N)` the run stops after its first round for a person to fill in `audit_sheet` of the
         result. Called again, it continues with the answers that are there.
 
-        Of several processes (`accelerate launch`) the first does so, and the others call `assist`.
+        If there are several processes (`accelerate launch`), the first runs the rounds and the others call `assist`.
 
         Args:
-            dataset: What `read_data` returned, or anything it reads; a column `gold` is only scored against.
-            test_dataset (*optional*): Texts with `gold`, needed by the inductive setting; the loop never sees them.
+            dataset: The result of `read_data`, or anything it reads. A column `gold` is only used for scores.
+            test_dataset (*optional*): Texts with `gold` for the inductive setting. The loop does not use them.
             human_labels (*optional*):
-                What `read_human_labels` returned, or anything it reads: labels that people gave. They are always
-                clean, never overwritten, and candidates for demonstrations. A run remembers them; newer ones for the
-                same texts take their place.
+                The result of `read_human_labels`, or anything it reads. Human labels are always clean, are never
+                overwritten, and can be demonstrations. The run keeps them; newer ones for the same texts replace
+                them.
             allow_new_texts (`bool`):
                 Whether human labels may be about texts that are not in the data. Such examples are shown to the
                 annotator and train the student.
-            resume (`bool`): Go on in the run's folder although the configuration differs.
-            overwrite (`bool`): Start the run in this folder anew.
-            source (`DataConfig` or `Mapping`, *optional*): Where the data came from, noted in `config.yaml`.
+            resume (`bool`): Whether to continue in the run's folder if the configuration differs.
+            overwrite (`bool`): Whether to start the run in this folder again.
+            source (`DataConfig` or `Mapping`, *optional*): The source of the data, stored in `config.yaml`.
             columns (`RawTable`, *optional*):
                 All columns of the data, for `labels.csv`; by default those of `dataset`, if the run reads it.
 
         Returns:
-            `RunResult`: Labelled data, student, metrics of each round.
+            `RunResult`: The labelled data, the student, and the metrics of each round.
 
         Raises:
-            InputError: If the data, the task or a setting cannot be used; nothing was asked or written.
-            AnnotatorError: If the annotator cannot work.
+            InputError: If the data, the task or a setting cannot be used. Nothing was annotated or written.
+            AnnotatorError: If the annotator fails.
             DoubtfulAnswersError: If the annotator's answers are nearly all the same or look random and
-                `loop.allow_doubtful_answers` is not set; all answers received are kept.
+                `loop.allow_doubtful_answers` is not set. All received answers are kept.
             RunError: If the folder belongs to another run or cannot be written.
-            HubError: If the Hub refuses the push before the first call or after the last round; the run is on disk.
+            HubError: If the Hub refuses the push before the first call or after the last round. The run is on disk.
         """
         from freeal_hf.loop.terminal import without_bars
 
@@ -173,22 +174,22 @@ class FreeAL:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the first of several processes, or the only one."""
+        """Whether this is the first process, or the only one."""
         return self.args.process_index == 0
 
     def assist(self) -> None:
-        """Trains with the first of several processes, whenever it trains, until its run ends; needs no data."""
+        """Takes part in the trainings of the first process until its run ends. It needs no data."""
         for number in Processes(self.args).calls():
             self.training.train_together(self.folder.round(number))
 
     def estimate(self, dataset: "str | Path | Dataset | pd.DataFrame", which: int = 0) -> Estimate:
-        """What annotating all texts once, in round 0, will take, its demonstrations included; nothing is asked.
+        """Estimates the cost of round 0, in which all texts are annotated once, with its demonstrations.
 
-        Later rounds ask again what turns out noisy, with longer prompts: the demonstrations are in them.
+        No text is annotated. Later rounds annotate noisy texts again, with demonstrations and so with longer prompts.
 
         Args:
             dataset: As in `run`.
-            which (`int`): Of several annotators, the one to be asked.
+            which (`int`): The index of the annotator, if there are several.
 
         Returns:
             `Estimate`: Calls, tokens, dollars and time, each with an interval.
@@ -198,13 +199,13 @@ class FreeAL:
         entry = self._annotators(self.annotator, dataset)[which]
         corpus = self.kind.collect(dataset)
         requests = foreseen(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
-        # Only the first of several annotators writes.
+        # If there are several annotators, only the first writes demonstrations.
         writing = [] if which else foreseen_writing(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
         estimate = estimate_annotation(entry.annotator, self.task, requests, writing=writing, price=entry.price)
         return replace(estimate, texts=len(corpus.texts))
 
     def _run(self, data: RunData, source: DataConfig, *, resume: bool, overwrite: bool) -> bool:
-        """Runs the rounds that are missing, and returns whether the run stopped for an audit."""
+        """Runs the incomplete rounds, and returns whether the run stopped for an audit."""
         processes = Processes(self.args)
         annotators, refine_annotators = (
             self._annotators(named, data.dataset) for named in (self.annotator, self.refine_annotator)

@@ -1,4 +1,4 @@
-"""What a run reads and checks before its first call: data, test data, human labels, and what its folder holds."""
+"""Reads and checks the data, the test data, the human labels and the folder of a run before its first call."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.config import DataConfig, LoopConfig, each_annotator
+from freeal_hf.data.counting import counted
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.labels_csv import keep_columns
 from freeal_hf.data.row_ids import with_stored_ids
@@ -36,10 +37,10 @@ class RunData:
         dataset (`Dataset`): The rows.
         test (`Dataset`, *optional*): The rows of the test data.
         texts (`Corpus`): The distinct texts, without human labels.
-        human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The labels that people gave to this run.
+        human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The human labels of this run.
         audit_labels (`Sequence[HumanLabel]`): The answers of the audit for which the run stopped.
         columns (`RawTable`, *optional*): All columns of the user's data, for `labels.csv`.
-        repeated (`Sequence[str]`): Columns of the output that are the user's column of the same name.
+        repeated (`Sequence[str]`): Columns of the output that equal the user's column of the same name.
     """
 
     dataset: "Dataset"
@@ -52,10 +53,10 @@ class RunData:
 
 
 def read_rows(data: Any, kind: _Kind, text_columns: Sequence[str], annotators: Sequence[Any] = ()) -> "Dataset":
-    """Reads data, unless `read_data` returned them.
+    """Reads data, unless it is a result of `read_data`.
 
     Args:
-        data: What `read_data` returned, or anything it reads.
+        data: The result of `read_data`, or anything it reads.
         kind (`TaskKind`): The kind of the task.
         text_columns (`Sequence[str]`): Columns of the text.
         annotators (`Sequence[Annotator | str]`, *optional*): Annotators whose columns are read too.
@@ -87,26 +88,26 @@ def prepare(
     allow_new_texts: bool,
     overwrite: bool,
 ) -> RunData:
-    """Reads and checks what a run is given. Nothing is written.
+    """Reads and checks the input of a run. It writes nothing.
 
     Args:
         dataset, test_dataset, human_labels, columns, allow_new_texts, overwrite: As in `FreeAL.run`.
         kind (`TaskKind`): The kind of the task.
         folder (`RunFolder`): The run's folder.
-        loop (`LoopConfig`): How annotator and student take turns.
-        student (`str`): What the student starts from.
+        loop (`LoopConfig`): The settings of the loop.
+        student (`str`): The encoder that the student starts from.
         text_columns (`Sequence[str]`): Columns of the text.
         annotators (`Sequence[Annotator | str]`): All annotators.
-        source (`DataConfig`): Where the data came from.
+        source (`DataConfig`): The source of the data.
 
     Raises:
-        InputError: If something cannot be used.
+        InputError: If the input cannot be used.
     """
     given = read_human_labels(human_labels, kind.task, text_columns=text_columns, allow_new_texts=allow_new_texts)
     rows, used = read_rows(dataset, kind, text_columns, annotators), asdict(source)
     if rows is not dataset:
         columns, used = columns or raw_table(dataset), _own_columns(dataset)
-    # What is only scored does not need the annotators' columns.
+    # The test data is only scored and does not need the annotators' columns.
     test = None if test_dataset is None else read_rows(test_dataset, kind, text_columns)
     if not overwrite:
         rows = with_stored_ids(rows, folder.config().get("data_fingerprint"))
@@ -128,21 +129,20 @@ def prepare(
 
 
 def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Corpus:
-    """Writes the data to the run's folder and adds the human labels that the run remembers.
+    """Writes the data to the run's folder and adds the human labels that the run has stored.
 
     Args:
         data (`RunData`): The data.
         kind (`TaskKind`): The kind of the task.
-        folder (`RunFolder`): The run's folder, claimed for this run.
-        num_rounds (`int`): How many rounds the run has at most.
+        folder (`RunFolder`): The run's folder, locked for this run.
+        num_rounds (`int`): The maximum number of rounds.
 
     Returns:
         `Corpus`: The texts with all human labels.
 
     Raises:
-        RunError: If the answers that are there are about other words.
-        InputError: If all rounds are complete and there are human labels, beside those of the audit, that they did
-            not know.
+        RunError: If the stored answers are about other words.
+        InputError: If all rounds are complete and there are new human labels that are not from the audit.
     """
     _refuse_other_words(data.dataset, kind, folder, num_rounds)
     write_atomically(folder / run_folder.INPUT, lambda path: data.dataset.to_parquet(str(path)))
@@ -163,7 +163,7 @@ def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Cor
 
 
 def known_human_labels(folder: RunFolder, num_rounds: int) -> list[Any]:
-    """What people had labelled when the newest round of a run began."""
+    """Reads the human labels that the newest round of a run was started with."""
     for number in reversed(range(num_rounds)):
         if folder.round(number).is_annotated:
             return folder.round(number).read_human_labels()
@@ -171,10 +171,10 @@ def known_human_labels(folder: RunFolder, num_rounds: int) -> list[Any]:
 
 
 def data_config(source: DataConfig | Mapping[str, Any] | None) -> DataConfig:
-    """Where the data came from, as a `DataConfig`.
+    """Returns the source of the data as a `DataConfig`.
 
     Raises:
-        InputError: If a field has another name.
+        InputError: If there is no such field.
     """
     if isinstance(source, DataConfig):
         return source
@@ -185,12 +185,12 @@ def data_config(source: DataConfig | Mapping[str, Any] | None) -> DataConfig:
 
 
 def all_annotators(*named: Any) -> list[Any]:
-    """All annotators that a run names."""
+    """Returns all annotators of a run."""
     return [one for some in named for one in each_annotator(some)]
 
 
 def _are_new(data: RunData, kind: _Kind, known: Sequence[Any]) -> bool:
-    """Whether people gave labels, beside those of the audit, that a run does not know."""
+    """Returns whether there are human labels, not from the audit, that a run has not used."""
     return kind.with_human_labels(data.texts, data.dataset, data.human_labels, known).human_labels != list(known)
 
 
@@ -201,7 +201,7 @@ def _names(data: Any) -> Sequence[str]:
 
 
 def _own_columns(data: Any) -> dict[str, str | None]:
-    """Which columns of data that are not read yet hold gold and ids: those of these names."""
+    """Returns the columns named `gold` and `id` of data that was not read with `read_data`."""
     names = _names(data)
     has_gold = "gold" in names or "gold" in getattr(data, "columns", ())
     return {"gold_column": "gold" if has_gold else None, "id_column": "id" if "id" in names else None}
@@ -212,17 +212,18 @@ def _check(corpus: Corpus, test: "Dataset | None", kind: _Kind, loop: LoopConfig
 
     if len(corpus.texts) < kind.task.num_labels:
         raise InputError(
-            f"There are {len(corpus.texts)} different texts for {kind.task.num_labels} labels; a run needs at least "
-            "one text for each label. Give more texts or fewer labels."
+            f"The data has {counted(len(corpus.texts), 'different text')} for "
+            f"{counted(kind.task.num_labels, 'label')}; a run needs at least one text for each label. Give more texts "
+            "or fewer labels."
         )
     if loop.setting == "inductive" and (test is None or "gold" not in test.column_names):
-        raise InputError("The inductive setting scores the student on test data: give test data with gold labels.")
+        raise InputError("The inductive setting scores the student on test data. Give test data with gold labels.")
     kind.class_shares(loop.class_shares)
     check_loads(resolve_model(student), shown=student)
 
 
 def _refuse_other_words(dataset: "Dataset", kind: _Kind, folder: RunFolder, num_rounds: int) -> None:
-    """Refuses to go on with sentences if the answers are about other words."""
+    """Refuses to continue with sentences if the stored answers are about other words."""
     stored = folder / run_folder.INPUT
     has_answers = any(folder.round(number).is_annotated for number in range(num_rounds))
     if has_answers and stored.is_file() and kind.has_other_words(stored, dataset):

@@ -1,4 +1,4 @@
-"""How far a run is: one JSON object a line in a file of the run's folder."""
+"""The progress of a run, as one JSON object per line in a file of its folder."""
 
 import json
 import time
@@ -12,13 +12,13 @@ from freeal_hf.loop.folder import PROGRESS
 
 ANNOTATING, TRAINING = "annotating", "training"
 
-_PAUSE = 0.5  # seconds between two lines of one phase; watchers look about once a second
+_PAUSE = 0.5  # seconds between two lines of one phase; readers read about once a second
 
 
 class ProgressFile(LoopCallback):
-    """Appends to `progress.jsonl` of a run. Nothing in the run depends on it, so a lost last line does no harm.
+    """Appends to `progress.jsonl` of a run. The run does not depend on this file, so its last line may be lost.
 
-    Within a phase (annotating, training) it writes its beginning, its end, and a line at most twice a second.
+    For each phase (annotating, training) it writes the beginning, the end, and at most two lines per second.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ def _append(run: RunState, event: Mapping[str, Any]) -> None:
 
 
 def read_progress(path: Path) -> list[dict[str, Any]]:
-    """The events of a progress file, oldest first; a line that is being written, or that a kill tore, is left out."""
+    """Reads the events of a progress file, oldest first. Incomplete lines are left out."""
     if not path.is_file():
         return []
     *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")

@@ -1,4 +1,4 @@
-"""Which texts a round asks its annotator about, and which demonstrations it shows with each of them."""
+"""The annotation requests of a round: the texts to annotate, and the demonstrations for each of them."""
 
 from collections.abc import Sequence
 from typing import Any, overload
@@ -22,12 +22,12 @@ from freeal_hf.tasks import Demonstration, Task
 
 
 class Questions(Sequence[AnnotationRequest]):
-    """What is asked about some texts of a corpus, each question made when it is needed.
+    """The requests about some texts of a corpus. Each request is made when it is needed.
 
     Args:
         corpus (`Corpus`): The texts.
-        asked (`np.ndarray` of shape `(m,)`): Which of them.
-        shown (`list[tuple[Demonstration, ...]]`): The demonstrations to show with each.
+        asked (`np.ndarray` of shape `(m,)`): The indices of the texts to annotate.
+        shown (`list[tuple[Demonstration, ...]]`): The demonstrations for each of these texts.
     """
 
     def __init__(self, corpus: Corpus, asked: np.ndarray, shown: list[tuple[Demonstration, ...]]) -> None:
@@ -50,9 +50,9 @@ class Questions(Sequence[AnnotationRequest]):
 def questions(
     number: int, run: RunFolder, corpus: Corpus, known: Any, context: AnnotationContext, ledger: Ledger
 ) -> tuple[np.ndarray, Sequence[AnnotationRequest]]:
-    """The texts that a round asks about, by index, and what it asks."""
+    """Returns the indices of the texts that a round annotates, and its requests."""
     if number == 0:
-        # In random order: the first answers, and those that a small budget buys, then stand for all.
+        # The order is random, so that the first answers, or those of a small budget, are a sample of all texts.
         asked = np.random.default_rng(context.seed).permutation(np.flatnonzero(~corpus.is_human))
         first = _first_demonstrations(corpus, asked, context, ledger)
         run.round(0).write_generated(first, context.task)
@@ -67,7 +67,7 @@ def questions(
             asked = asked[np.argsort(-losses[asked], kind="stable")]
         if is_heard:
             shown = _retrieve(previous, corpus, selection, asked, context)
-        else:  # neither its choice nor its embeddings are of any use
+        else:  # the selection and the embeddings of such a student cannot be used
             shown = [tuple(_demonstrations_of_round_0(run, corpus, context))] * len(asked)
     return asked, Questions(corpus, asked, shown)
 
@@ -75,17 +75,16 @@ def questions(
 def foreseen(
     corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
 ) -> Sequence[AnnotationRequest]:
-    """The requests of round 0 as far as they can be known before the first call.
+    """Returns the requests of round 0 that are known before the first call.
 
-    Where the annotator writes the demonstrations, texts of the corpus stand for them, for the check of each text that
-    it writes, and for the plain questions that are asked before it writes. `foreseen_writing` gives the calls that
-    write.
+    If the annotator writes the demonstrations, texts of the corpus replace them, the check of each written text, and
+    the requests without demonstrations that are sent before. `foreseen_writing` returns the requests that write.
 
     Args:
         corpus (`Corpus`): The texts.
         task (`Task`): What is labelled.
-        annotator (`Annotator`): Who labels.
-        loop (`LoopConfig`): How many demonstrations are written and shown, and how often each text is asked about.
+        annotator (`Annotator`): The annotator.
+        loop (`LoopConfig`): The numbers of demonstrations that are written and shown, and of samples for each text.
         seed (`int`): Seed of the choice of the texts.
     """
     per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
@@ -105,7 +104,7 @@ def foreseen(
 def foreseen_writing(
     corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
 ) -> list[GenerationRequest]:
-    """The requests of round 0 that write demonstrations; none where the annotator cannot write.
+    """Returns the requests of round 0 that write demonstrations; none if the annotator cannot write them.
 
     Args:
         corpus (`Corpus`), task (`Task`), annotator (`Annotator`), loop (`LoopConfig`), seed (`int`): As in `foreseen`.
@@ -118,9 +117,9 @@ def foreseen_writing(
 def _first_demonstrations(
     corpus: Corpus, asked: np.ndarray, context: AnnotationContext, ledger: Ledger
 ) -> list[Demonstration]:
-    """What round 0 shows with every text: what people labelled and, for labels of which that is too little, texts that
-    the annotator writes."""
-    # One list for all texts: a server's prefix cache then serves it, and there is no student yet to retrieve by.
+    """Returns the demonstrations of round 0: human labels and, if a label has too few, texts that the annotator
+    writes."""
+    # All texts share one list: a server's prefix cache can use it, and there are no embeddings of a student yet.
     per_label = _shots_per_label(context.loop, context.task)
     by_label: dict[int, list[Demonstration]] = {label: [] for label in context.task.shot_labels}
     order = np.random.default_rng(context.seed).permutation(len(corpus.texts))
@@ -131,7 +130,7 @@ def _first_demonstrations(
     annotator, wanted = context.annotators[0].annotator, context.loop.generated_per_label if per_label else 0
     is_short = any(len(shots) < per_label for shots in by_label.values())
     if isinstance(annotator, TextGenerator) and wanted and is_short:
-        # Written texts take most of the tokens. A model of no use is found out before.
+        # Writing texts needs most of the tokens, so a model with unusable answers is detected before.
         plain = Questions(corpus, asked[:ENOUGH], [()] * len(asked[:ENOUGH]))
         check_answers(annotator, context.task, plain, cache=context.cache, ledger=ledger, budget=context.budget)
         for shot in generate_demonstrations(
@@ -149,7 +148,7 @@ def _first_demonstrations(
 
 
 def _demonstrations_of_round_0(run: RunFolder, corpus: Corpus, context: AnnotationContext) -> list[Demonstration]:
-    """What round 0 showed, with what people have labelled since; a run that was pulled from the Hub has the latter."""
+    """Returns the demonstrations of round 0 and new human labels. A run pulled from the Hub has only the latter."""
     by_label: dict[int, list[Demonstration]] = {label: [] for label in context.task.shot_labels}
     for shot in [*corpus.human_demonstrations().values(), *run.round(0).read_generated(context.task)]:
         if shot not in by_label[shot.label]:
@@ -162,7 +161,7 @@ def _asked_again(
 ) -> np.ndarray:
     if context.loop.refine == "none":
         return np.array([], dtype=int)
-    # A student that has learnt nothing doubts nothing: only what has no answer is left.
+    # A student that has not learnt its labels finds no noisy labels, so only texts without an answer are annotated.
     wanted = answers.is_missing
     if is_heard and context.loop.refine == "all":
         wanted = np.ones_like(wanted)
@@ -179,7 +178,7 @@ def _retrieve(
     chosen = previous.read_demonstrations(context.task)
     position = corpus.index_of(str(shot.id) for shot in chosen)
     shots = {position[str(shot.id)]: shot for shot in chosen}
-    # A person may have spoken since: their labels are candidates at once, and correct those of the pool.
+    # New human labels are candidates immediately, and replace those of the pool.
     shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
     rows, pool = np.array(list(shots), dtype=int), list(shots.values())
     labels = np.array([shot.label for shot in pool], dtype=int)

@@ -1,4 +1,4 @@
-"""What a run leaves at the top of its folder, and how it is read back."""
+"""Writes the results of a run at the top of its folder, and reads them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run leaves behind.
+    """The result of a run.
 
     Args:
         dataset (`Dataset`): The labelled texts of the last round, one row for each row of the input.
@@ -32,8 +32,7 @@ class RunResult:
         output_dir (`Path`): The run's folder.
         task (`Task`): What was labelled.
         audit_sheet (`Path`, *optional*):
-            The file that a person is to fill in before the run is started again; `None` if it did not stop for an
-            audit.
+            The sheet to fill in before the run is started again; `None` if the run did not stop for an audit.
     """
 
     dataset: "Dataset"
@@ -50,12 +49,12 @@ class RunResult:
         return f"RunResult: {rows} ({counts or 'no label'})\n{summary(self.rounds)}"
 
     def report(self) -> Path:
-        """Path of the HTML report."""
+        """Returns the path of the HTML report."""
         return self.output_dir / run_folder.REPORT
 
 
 class ResultFiles(LoopCallback):
-    """Puts the results of the newest complete round at the top of the run's folder."""
+    """Writes the results of the newest complete round at the top of the run's folder."""
 
     def __init__(self) -> None:
         self._are_written = False
@@ -66,18 +65,18 @@ class ResultFiles(LoopCallback):
         self._are_written = True
 
     def on_run_end(self, run: RunState) -> None:
-        """Writes the results if all rounds were complete before: the last process may have ended before it did."""
+        """Writes the results if all rounds were already complete: an earlier process may have ended before this."""
         if not self._are_written:
             publish(RunFolder(run.output_dir), run.task, run.num_rounds)
 
 
 def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
-    """Puts the results of the last finished round at the top of the run's folder.
+    """Writes the results of the last finished round at the top of the run's folder.
 
     Args:
-        folder (`RunFolder`): The run's folder; at least one round is finished.
+        folder (`RunFolder`): The run's folder, with at least one finished round.
         task (`Task`): What was labelled.
-        num_rounds (`int`): Rounds that belong to the run.
+        num_rounds (`int`): The number of rounds of the run.
     """
     by_round = [folder.metrics(number) for number in range(num_rounds)]
     records = [record for record in by_round if record is not None]
@@ -90,7 +89,7 @@ def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
 
 
 def publish_figures(folder: RunFolder, task: Task, records: Sequence[Mapping[str, Any]]) -> None:
-    """Writes `metrics.json` and `report.html` at the top of the run's folder, whose labels are there.
+    """Writes `metrics.json` and `report.html` at the top of the run's folder, which already contains the labels.
 
     Args:
         folder (`RunFolder`): The run's folder.
@@ -102,10 +101,10 @@ def publish_figures(folder: RunFolder, task: Task, records: Sequence[Mapping[str
 
 
 def load_result(output_dir: str | Path) -> RunResult:
-    """Reads what a run left in its folder.
+    """Reads the result of a run from its folder.
 
     Raises:
-        RunError: If no round is finished there.
+        RunError: If the folder has no finished round.
     """
     folder = RunFolder(output_dir)
     missing = [name for name in (*run_folder.RESULT_FILES, run_folder.CONFIG) if not (folder / name).exists()]

@@ -1,4 +1,4 @@
-"""The files of a round: where each of them is, and how it is read and written."""
+"""Reads and writes the files of a round."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LABELS, METRICS, STUDENT = "labels.parquet", "metrics.json", "student"
-"""Names of files that each round has, and that those of the last round have at the top of a run's folder."""
+"""Names of files of each round. Those of the last round are also at the top of a run's folder."""
 
 DEMONSTRATIONS, TEST_LABELS = "demonstrations.jsonl", "test.parquet"
 _ANNOTATIONS, _HUMAN_LABELS, _SELECTION = "annotations.parquet", "human_labels.jsonl", "selection.npz"
 _AUDITED_LABELS = "audited_labels.parquet"
 _FORMER_ANNOTATIONS = "annotations.json"
-"""Former versions wrote the answers, and the human labels with them, as JSON."""
+"""Earlier versions wrote the answers and the human labels to this file."""
 
 
 @dataclass(frozen=True)
 class Round:
     """One round of a run.
 
-    What a round leaves is written in this order: `human_labels.jsonl` and `annotations.parquet` (its answers),
+    The files of a round are written in this order: `human_labels.jsonl` and `annotations.parquet` (its answers),
     `student/` and `selection.npz`, `labels.parquet`, `demonstrations.jsonl`, and `metrics.json`. Each file is written
-    under a temporary name first. A killed run continues after the last one that is there.
+    under a temporary name first. A killed run continues after the last existing file.
 
     Args:
-        path (`Path`): Its folder; made with the first file.
-        number (`int`): Its number, from 0.
+        path (`Path`): The folder of the round, which is created with the first file.
+        number (`int`): The number of the round, from 0.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Round:
 
     @property
     def audited_labels_path(self) -> Path:
-        """The labelled rows that an audit was drawn from, if its answers changed them since."""
+        """The labelled rows that an audit was drawn from, if its answers have changed them."""
         return self.path / _AUDITED_LABELS
 
     @property
@@ -68,7 +68,7 @@ class Round:
 
     @property
     def training_set_path(self) -> Path:
-        """The folder of what the student is trained on; removed after the training."""
+        """The folder of the training set; removed after the training."""
         return self.path / "training-set"
 
     @property
@@ -78,14 +78,14 @@ class Round:
 
     @property
     def state_paths(self) -> list[Path]:
-        """The files that the next round needs, beside demonstrations and metrics."""
+        """The files that the next round needs, except for demonstrations and metrics."""
         names = (_ANNOTATIONS, _HUMAN_LABELS, _FORMER_ANNOTATIONS, _SELECTION)
         return [path for path in (self.path / name for name in names) if path.is_file()]
 
     # ---- Metrics ----
 
     def read_metrics(self) -> dict[str, Any] | None:
-        """The record of the round; `None` while the round is not complete."""
+        """Reads the record of the round; `None` if the round is not complete."""
         path = self.path / METRICS
         return read_json(path) if path.is_file() else None
 
@@ -102,13 +102,13 @@ class Round:
         return any((self.path / name).is_file() for name in (_ANNOTATIONS, _FORMER_ANNOTATIONS))
 
     def read_answers(self, kind: TaskKind[Any, Any, Any]) -> tuple[Any, dict[str, Any]]:
-        """The answers after the round, and what it cost to ask.
+        """Reads the answers after the round, and the costs of the annotation.
 
         Args:
             kind (`TaskKind`): The kind of the task.
 
         Returns:
-            `tuple[Answers, dict]`: The answers, and the figures of the costs in the round's record.
+            `tuple[Answers, dict]`: The answers, and the costs in the round's record.
         """
         path = self.path / _ANNOTATIONS
         if path.is_file():
@@ -120,15 +120,15 @@ class Round:
 
         Args:
             answers (`Answers`): The answers.
-            costs (`Mapping[str, Any]`): The figures of the costs in the round's record.
-            human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): What people had labelled when the
-                round began.
+            costs (`Mapping[str, Any]`): The costs in the round's record.
+            human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The human labels that the round was
+                started with.
         """
         self.write_human_labels(human_labels)
         self._write(_ANNOTATIONS, lambda path: answers.save(path, costs))
 
     def write_human_labels(self, human_labels: Sequence[Any]) -> None:
-        """Writes what people have labelled, as far as the labels of the round know it.
+        """Writes the human labels that the labels of the round were made with.
 
         Args:
             human_labels (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The labels.
@@ -137,7 +137,7 @@ class Round:
         self._write(_HUMAN_LABELS, lambda path: path.write_text("".join(lines), encoding="utf-8"))
 
     def read_human_labels(self) -> list[Any]:
-        """What people had labelled when the round began."""
+        """Reads the human labels that the round was started with."""
         path = self.path / _HUMAN_LABELS
         if path.is_file():
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -146,7 +146,7 @@ class Round:
         return [from_stored(row) for row in rows]
 
     def forget(self) -> None:
-        """Removes the answers of the round and all that was made from them; the run's cache keeps the answers."""
+        """Removes the answers of the round and all files made from them. The run's cache keeps the answers."""
         for name in (METRICS, _SELECTION, _ANNOTATIONS, _FORMER_ANNOTATIONS, _HUMAN_LABELS):
             remove(self.path / name)
         remove(self.checkpoints_path)
@@ -154,32 +154,32 @@ class Round:
     # ---- The student ----
 
     def write_training_set(self, dataset: "Dataset") -> None:
-        """Writes what the student is trained on, for all processes."""
+        """Writes the training set of the student, for all processes."""
         self._write(self.training_set_path.name, lambda path: dataset.save_to_disk(str(path)))
 
     def read_training_set(self) -> "Dataset":
-        """What the student is trained on, mapped from disk, so that no process holds all texts."""
+        """Reads the training set of the student, mapped from disk, so that no process has all texts in memory."""
         from datasets import load_from_disk
 
         return load_from_disk(str(self.training_set_path))
 
     @property
     def is_trained(self) -> bool:
-        """Whether the student is trained and its judgement is there."""
+        """Whether the student is trained and its selection is stored."""
         return (self.path / _SELECTION).is_file()
 
     def read_selection(self) -> Selection:
-        """The student's judgement."""
+        """Reads the student's selection."""
         return Selection.load(self.path / _SELECTION)
 
     def write_selection(self, selection: Selection) -> None:
-        """Writes the student's judgement."""
+        """Writes the student's selection."""
         self._write(_SELECTION, selection.save)
 
     # ---- Labels and demonstrations ----
 
     def read_labels(self) -> "Dataset":
-        """The labelled rows."""
+        """Reads the labelled rows."""
         return read_labels(self.labels_path)
 
     def write_labels(self, labels: "Dataset") -> None:
@@ -191,7 +191,7 @@ class Round:
         self._write(TEST_LABELS, lambda path: labels.to_parquet(str(path)))
 
     def read_demonstrations(self, task: Task) -> list[Demonstration]:
-        """The demonstration pool that the round chose for the next one."""
+        """Reads the demonstration pool that the round chose for the next round."""
         return read_pool(self.path / DEMONSTRATIONS, task)
 
     def write_demonstrations(self, pool: Sequence[Demonstration], task: Task) -> None:
@@ -199,7 +199,7 @@ class Round:
         self._write(DEMONSTRATIONS, lambda path: write_pool(path, pool, task))
 
     def read_generated(self, task: Task) -> list[Demonstration]:
-        """The demonstrations that round 0 showed; none in a run that was pulled from the Hub."""
+        """Reads the demonstrations that round 0 showed; none in a run that was pulled from the Hub."""
         path = self.path / "generated.jsonl"
         return read_pool(path, task) if path.is_file() else []
 

@@ -1,4 +1,4 @@
-"""Runs the rounds of a run that are not complete, one after the other."""
+"""Runs the incomplete rounds of a run in order."""
 
 import logging
 import time
@@ -29,11 +29,11 @@ class Rounds:
     """The rounds of a run.
 
     Args:
-        folder (`RunFolder`): The run's folder, claimed for this run.
+        folder (`RunFolder`): The run's folder, locked for this run.
         data (`RunData`): The data.
         corpus (`Corpus`): The texts with all human labels.
-        context (`AnnotationContext`): Whom to ask and how.
-        training (`StudentTraining`): How the student of each round is trained.
+        context (`AnnotationContext`): The annotators and their settings.
+        training (`StudentTraining`): The training of each student.
         processes (`Processes`): The processes that train.
     """
 
@@ -53,7 +53,7 @@ class Rounds:
         loop, budget = self.context.loop, self.context.budget
         converged = stopping_rule(loop.stop_on)
         records: list[dict[str, Any]] = []
-        known: Any = None  # the answers after the round before, if this process ran it
+        known: Any = None  # the answers after the previous round, if this process ran it
         for number in range(loop.num_rounds):
             record = self.folder.metrics(number)
             if record is None or record["budget_spent"]:
@@ -88,7 +88,7 @@ class Rounds:
 
         Args:
             number (`int`): The round.
-            known (`Answers`, *optional*): The answers after the round before; by default they are read.
+            known (`Answers`, *optional*): The answers after the previous round; by default they are read.
 
         Returns:
             `tuple[dict, Answers]`: The round's record, and the answers after it.
@@ -105,11 +105,11 @@ class Rounds:
         return record, answers
 
     def _is_unheard(self, number: int) -> bool:
-        """Whether people labelled something that the labels of a complete round do not know."""
+        """Returns whether there are human labels that the labels of a complete round were made without."""
         return self.corpus.human_labels != self.folder.round(number).read_human_labels()
 
     def _conclude_again(self, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes the labels of a complete round again, with human labels that it did not know.
+        """Makes the labels of a complete round again, with human labels that were given later.
 
         Args:
             number (`int`): The round.
@@ -125,7 +125,7 @@ class Rounds:
         figures = self._conclude(number, answers, round_.read_selection())
         kept = {name: value for name, value in record.items() if name not in (MODEL_ESTIMATE, *ESTIMATES)}
         round_.write_metrics({**kept, **figures})
-        # Last: a run that is killed before does it again.
+        # This is written last, so that a run that is killed before repeats all of it.
         round_.write_human_labels(self.corpus.human_labels)
         return {**kept, **figures}
 

@@ -1,4 +1,4 @@
-"""The student's half of a round: it is trained on the answers, in all processes, and its judgement is kept."""
+"""The training of the student in a round, in all processes."""
 
 import copy
 import logging
@@ -35,13 +35,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StudentTraining:
-    """How the student of each round is trained.
+    """Trains the student of each round.
 
     Args:
         task (`Task`): What is labelled.
         student (`str`): Hub id or folder of the encoder that each student starts from.
-        args (`FreeALConfig`): How it is trained.
-        loop (`LoopConfig`): How annotator and student take turns.
+        args (`FreeALConfig`): The training arguments.
+        loop (`LoopConfig`): The settings of the loop.
         text_columns (`Sequence[str]`): Columns of the text.
     """
 
@@ -54,17 +54,20 @@ class StudentTraining:
     def train(
         self, round_: Round, corpus: Corpus, answers: Any, processes: Processes, callbacks: CallbackHandler
     ) -> Selection:
-        """Trains the student of a round, with all processes, or reads its judgement if it is trained.
+        """Trains the student of a round, in all processes, or reads its selection if it is trained.
 
         Args:
             round_ (`Round`): The round.
             corpus (`Corpus`): The texts.
             answers (`Answers`): The answers after the round.
             processes (`Processes`): The processes that train.
-            callbacks (`CallbackHandler`): Told about the steps.
+            callbacks (`CallbackHandler`): Receives the progress.
+
+        Returns:
+            `Selection`: The student's losses, small-loss selection, probabilities and embeddings.
 
         Raises:
-            DoubtfulAnswersError: If the answers should not be trained on before the user confirms them.
+            DoubtfulAnswersError: If the answers are doubtful and the user has not confirmed them.
         """
         if round_.is_trained:
             return round_.read_selection()
@@ -82,11 +85,11 @@ class StudentTraining:
     def train_together(
         self, round_: Round, callbacks: CallbackHandler | None = None
     ) -> "tuple[FreeALTrainer, np.ndarray]":
-        """Trains and saves the student of a round; each process calls it.
+        """Trains and saves the student of a round. Each process calls it.
 
         Args:
-            round_ (`Round`): The round, whose training set the first process has written.
-            callbacks (`CallbackHandler`, *optional*): Told about the steps; given in the first process only.
+            round_ (`Round`): The round. The first process has written its training set.
+            callbacks (`CallbackHandler`, *optional*): Receives the progress. Only the first process has it.
 
         Returns:
             `tuple[FreeALTrainer, np.ndarray]`: The trainer, and the embeddings before the training.
@@ -107,7 +110,7 @@ class StudentTraining:
             on_step = partial(callbacks.on_train_step, round_.number)
             on_selection = partial(callbacks.on_selection, round_.number)
             trainer.add_callback(DiagnosticsCallback(trainer, on_step, on_selection))
-        if len(self.text_columns) > 1:  # the name of a single one may be private, and says nothing about a text
+        if len(self.text_columns) > 1:  # the name of a single column may be private, and is not needed
             trainer.model.config.text_columns = list(self.text_columns)  # type: ignore[union-attr]
         first_embeddings = trainer.first_embeddings()
         self._check_answers(round_.number, dataset, first_embeddings)
@@ -115,7 +118,7 @@ class StudentTraining:
         if self.args.process_index == 0:
             write_atomically(round_.student_path, lambda path: trainer.save_model(str(path)))
         else:
-            trainer.save_model(str(round_.student_path))  # writes nothing; hands over its part of the weights
+            trainer.save_model(str(round_.student_path))  # writes nothing; sends its part of the weights
         return trainer, first_embeddings
 
     def _check_answers(self, number: int, dataset: "Dataset", embeddings: np.ndarray) -> None:
@@ -137,7 +140,7 @@ class StudentTraining:
         args.output_dir = str(checkpoints)
         args.use_standard_columns()  # the training set is the loop's own
         args.push_to_hub = False
-        # Without an accelerator torch warns, once an epoch, that it cannot pin.
+        # Without an accelerator, torch warns in each epoch that it cannot pin memory.
         args.dataloader_pin_memory = args.dataloader_pin_memory and args.device.type != "cpu"
         args.save_strategy, args.save_total_limit = type(args.save_strategy)("epoch"), 1
         return args

@@ -173,7 +173,7 @@ def test_the_inductive_setting_needs_test_data(run, corpus):
 
 
 def test_fewer_texts_than_labels_are_refused(run):
-    with pytest.raises(InputError, match="1 different texts for 2 labels"):
+    with pytest.raises(InputError, match="1 different text for 2 labels"):
         run(Dataset.from_dict({"text": ["apple", "apple"]}))
 
 
@@ -209,7 +209,7 @@ def test_the_folder_of_another_run_is_refused_with_the_difference(run, corpus, t
         "task": {"data": corpus, "task": TextClassification(task.label_names)},
         "loop": {"data": corpus, "loop": {"shots": 3}},
     }[change]
-    with pytest.raises(RunError, match=r"holds another run.*--resume.*--overwrite"):
+    with pytest.raises(RunError, match=r"contains another run.*--resume.*--overwrite"):
         run(**other)
 
 
@@ -224,7 +224,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(run, corpus, tmp_pa
     folder = tmp_path / "home"
     folder.mkdir()
     (folder / "thesis.tex").write_text("all my work")
-    with pytest.raises(RunError, match=r"holds 'thesis\.tex' but no run"):
+    with pytest.raises(RunError, match=r"contains 'thesis\.tex' but no run"):
         run(corpus, folder=folder)
     run(corpus, folder=folder, overwrite=True, loop={"num_rounds": 1})
     assert (folder / "thesis.tex").read_text() == "all my work"

@@ -71,4 +71,4 @@ def test_a_stored_run_with_other_options_is_refused_with_the_remedy(stored, chan
     assert main([*COMMAND, *changed]) == 1
     error = capsys.readouterr().err
     assert message in error
-    assert "pass --resume to go on in it or --overwrite" in error
+    assert "pass --resume to continue in it or --overwrite" in error
