@@ -1,4 +1,4 @@
-"""How far two annotators agree, and whether one of them may be replaced by a model."""
+"""Agreement of two annotators, and the test whether a model may replace a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 from freeal_hf.labels.audit import Interval, wilson
 
 ADVANTAGE = 0.15
-"""`epsilon` of the alt-test for trained people: by how much they may be better and the model still replace them."""
+"""`epsilon` of the alt-test for trained people. The model may replace them if they are better by less than this."""
 
 _FALSE_DISCOVERIES = 0.05
 _FEWEST = 30  # for a t-test
 
 
 def cohen_kappa(first: np.ndarray, second: np.ndarray) -> Interval | None:
-    """Cohen's kappa: agreement beyond what the shares of the labels give by chance.
+    """Computes Cohen's kappa: the agreement beyond the agreement by chance.
 
     Source: Cohen (Educational and Psychological Measurement 20, 1960), equation 1. The bounds are those of Wilson's
     interval of the observed agreement, at the estimated agreement by chance.
@@ -25,7 +25,7 @@ def cohen_kappa(first: np.ndarray, second: np.ndarray) -> Interval | None:
             a further label.
 
     Returns:
-        `Interval`, *optional*: `None` without texts, or where both give all texts the same label.
+        `Interval`, *optional*: `None` if there are no texts, or if both give all texts the same label.
 
     Example:
 
@@ -43,7 +43,7 @@ def cohen_kappa(first: np.ndarray, second: np.ndarray) -> Interval | None:
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> Interval:
-    """The share of texts to which two annotators give the same label, with Wilson's interval.
+    """Computes the share of texts to which two annotators give the same label, with Wilson's interval.
 
     Args:
         first (`np.ndarray` of shape `(n,)`), second (`np.ndarray` of shape `(n,)`): Label ids.
@@ -57,12 +57,12 @@ class AltTest:
     """Whether a model may replace one of several people, by the alternative annotator test.
 
     Args:
-        passed (`bool`): Whether it may: `winning_rate` is at least one half.
-        winning_rate (`float`): Share of the people for whom the test says that they are not better by `epsilon`.
+        passed (`bool`): Whether `winning_rate` is at least one half, so that the model may replace a person.
+        winning_rate (`float`): Share of the people for whom the test rejects that they are better by `epsilon`.
         advantage (`float`): Average probability that the model agrees with the others at least as well as a person.
         p_values (`tuple[float, ...]`): One for each person.
-        epsilon (`float`): The allowance for what a person costs.
-        texts (`int`): Texts that all people and the model were asked about.
+        epsilon (`float`): The allowance for the cost of a person.
+        texts (`int`): The number of texts that all people labelled.
     """
 
     passed: bool
@@ -74,21 +74,21 @@ class AltTest:
 
 
 def alt_test(model: np.ndarray, people: Sequence[np.ndarray], *, epsilon: float = ADVANTAGE) -> AltTest:
-    """Tests whether a model may replace one of the people who label.
+    """Tests whether a model may replace one of several people.
 
-    Each person is left out once, and for each text it is counted who agrees at least as well with the other people:
-    the model, the left-out person, or both. The model wins against a person if a test rejects that the person is
+    Each person is left out once. For each text, the model, the left-out person or both win if they agree at least as
+    well with the other people. The model wins against a person if a test rejects that the person is
     better by `epsilon` or more: 0.2 for experts, 0.15 for trained people, 0.1 for crowd workers. The test is a t-test
     (below 30 texts Wilcoxon's signed-rank test), corrected for several people by Benjamini and Yekutieli.
 
     Source: Calderon, Reichart and Dror, The Alternative Annotator Test for LLM-as-a-Judge (ACL 2025, arXiv
     2501.10970), section 3, with accuracy as alignment. The authors advise three people or more and 50 texts or more.
-    They say that with two people the test only asks which of them the model is closer to.
+    With two people, according to the authors, the test only shows which of them the model is closer to.
 
     Args:
-        model (`np.ndarray` of shape `(n,)`): Label ids of the model, -1 for none (it then agrees with nobody).
-        people (`Sequence[np.ndarray]`): At least two arrays of shape `(n,)`: label ids that each person gave.
-        epsilon (`float`): The allowance for what a person costs.
+        model (`np.ndarray` of shape `(n,)`): Label ids of the model, -1 for none (it then agrees with no person).
+        people (`Sequence[np.ndarray]`): At least two arrays of shape `(n,)`: label ids of each person.
+        epsilon (`float`): The allowance for the cost of a person.
 
     Example:
 
@@ -117,7 +117,7 @@ def alt_test(model: np.ndarray, people: Sequence[np.ndarray], *, epsilon: float 
 
 
 def _rejected(p_values: np.ndarray) -> np.ndarray:
-    """Which hypotheses are rejected at a false discovery rate of 5 % (Benjamini and Yekutieli 2001, theorem 1.3)."""
+    """Rejects hypotheses at a false discovery rate of 5 % (Benjamini and Yekutieli 2001, theorem 1.3)."""
     order, ranks = np.argsort(p_values), np.arange(1, len(p_values) + 1)
     passes = np.flatnonzero(p_values[order] <= ranks / (len(ranks) * (1 / ranks).sum()) * _FALSE_DISCOVERIES)
     found = np.zeros(len(p_values), dtype=bool)

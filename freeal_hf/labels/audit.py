@@ -1,7 +1,7 @@
-"""How good labels are, from a person's answers for a random sample of the texts.
+"""Estimates the quality of labels from a person's answers for a random sample of the texts.
 
-Every text has a known probability to be drawn, so that the answers are used for everything without bias: the accuracy,
-the shares of the labels, precision and recall of each label. No function here sees gold.
+Each text has a known probability to be drawn. So the estimates of the accuracy, of the shares of the labels, and of
+precision and recall of each label are unbiased. No function here uses gold.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from scipy.special import ndtr, stdtrit
 from freeal_hf.tasks import NO_LABEL
 
 Z = 1.96
-"""Quantile of all intervals: they are of 95 %."""
+"""Normal quantile of all intervals, which are of 95 %."""
 
 _PER_STRATUM = 2
 _COMPLETE = 0.9
-_PSEUDO = 4.0  # answers, half of them right: Agresti and Coull add as many
+_PSEUDO = 4.0  # pseudo-answers, half of them right, as Agresti and Coull add
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Design:
-    """How the texts of an audit are drawn: fixed before anybody answers.
+    """The sampling design of an audit, which is fixed before the first answer.
 
     Args:
         strata (`np.ndarray` of shape `(N,)`): Stratum of each text.
-        sizes (`np.ndarray` of shape `(H,)`): Texts of each stratum.
-        allocation (`np.ndarray` of shape `(H,)`): How many of them are drawn.
+        sizes (`np.ndarray` of shape `(H,)`): The number of texts of each stratum.
+        allocation (`np.ndarray` of shape `(H,)`): The number of texts that are drawn from each stratum.
     """
 
     strata: np.ndarray
@@ -49,19 +49,19 @@ class Design:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Inclusion probability of each text, shape `(N,)`; all are positive, and nearly the same."""
+        """Inclusion probability of each text, shape `(N,)`. All are positive and nearly the same."""
         return (self.allocation / self.sizes)[self.strata]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The texts of an audit for which there is an answer.
+    """The answered texts of an audit.
 
     Args:
-        rows (`np.ndarray` of shape `(n,)`): Where they are among the `N` texts that were drawn from.
+        rows (`np.ndarray` of shape `(n,)`): Their indices among the `N` texts of the population.
         strata (`np.ndarray` of shape `(n,)`): Their strata.
-        sizes (`np.ndarray` of shape `(H,)`): Texts of each stratum; `N` in all.
-        allocation (`np.ndarray` of shape `(H,)`): How many of them were drawn.
+        sizes (`np.ndarray` of shape `(H,)`): The number of texts of each stratum, in total `N`.
+        allocation (`np.ndarray` of shape `(H,)`): The number of texts that were drawn from each stratum.
     """
 
     rows: np.ndarray
@@ -71,25 +71,25 @@ class Sample:
 
     @property
     def weights(self) -> np.ndarray:
-        """How many texts each answer stands for, shape `(n,)`.
+        """The number of texts that each answer represents, shape `(n,)`.
 
-        That is the inverse of its inclusion probability, where the texts without an answer are taken to be a random
-        part of those that were drawn.
+        It is the inverse of the inclusion probability of the answered text, under the assumption that the texts
+        without an answer are a random part of the drawn texts.
         """
         return (self.sizes / self.allocation)[self.strata] * self.allocation.sum() / len(self.rows)
 
 
 def design_of(labels: np.ndarray, confidences: np.ndarray, agrees: np.ndarray, n: int) -> Design:
-    """Divides texts into strata: sorts them by label, agreement and confidence, and cuts the order into equal parts.
+    """Sorts texts by label, agreement and confidence, and divides them in this order into strata of equal size.
 
-    Two texts are drawn of each stratum, or three of the last one, which is then larger, if `n` is odd. The inclusion
-    probabilities differ only by rounding, and the variance within the strata can be estimated.
+    Two texts are drawn from each stratum. If `n` is odd, three are drawn from the last one, which is then larger. The
+    inclusion probabilities differ only by rounding, and the variance within the strata can be estimated.
 
     Args:
         labels (`np.ndarray` of shape `(N,)`): Final label ids.
         confidences (`np.ndarray` of shape `(N,)`): Label confidences; NaN where there are none.
         agrees (`np.ndarray` of shape `(N,)`): Whether annotator and student agree.
-        n (`int`): How many texts to draw, from one to `N`.
+        n (`int`): The number of texts to draw, from one to `N`.
 
     Example:
 
@@ -111,11 +111,12 @@ def draw(design: Design, *, seed: int = 0) -> np.ndarray:
     """Draws the texts of an audit.
 
     Args:
-        design (`Design`): What `design_of` returned.
+        design (`Design`): The result of `design_of`.
         seed (`int`): Seed of the draw.
 
     Returns:
-        `np.ndarray` of shape `(n,)`: Their rows, in random order, so that the first of them are a random sample, too.
+        `np.ndarray` of shape `(n,)`: The rows of the texts in random order, so that the first of them are a random
+        sample, too.
     """
     rng = np.random.default_rng(seed)
     drawn = [
@@ -126,11 +127,11 @@ def draw(design: Design, *, seed: int = 0) -> np.ndarray:
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's interval of 95 % for a share.
+    """Computes Wilson's interval of 95 % for a share.
 
     Args:
         share (`float`): The share in the sample.
-        n (`float`): Size of the sample; of one that is not simple, the size of a simple one of the same variance.
+        n (`float`): Size of a simple random sample. For other samples, the size of a simple one of the same variance.
 
     Example:
 
@@ -143,23 +144,23 @@ def wilson(share: float, n: float) -> tuple[float, float]:
 
 
 def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> Interval:
-    """The share of all texts of which something is true, from the answers.
+    """Estimates the share of all texts with a property from the answers.
 
-    If nearly all answers are in, it is the stratified mean; strata with fewer than two answers are joined with the
-    next. While more are missing, the strata no longer hold, and it is the prediction-powered estimate of
-    `powered_share`. Which of both is used depends on how many answers there are, never on what they are, so that the
-    choice cannot spoil the coverage.
+    If nearly all answers are given, the estimate is the stratified mean. Strata with fewer than two answers are joined
+    with the next one. If more answers are missing, the strata are not used, and the estimate is the prediction-powered
+    one of `powered_share`. This choice depends only on the number of answers and not on their values, so that it does
+    not affect the coverage.
 
-    The interval is Wilson's, at the size of the simple random sample that would have the same variance, smaller by the
-    factor that a t-quantile asks for (Korn and Graubard, Survey Methodology 24, 1998). That size takes into account
-    that a text is drawn at most once.
+    The interval is Wilson's, at the size of the simple random sample of the same variance, reduced by the factor of a
+    t-quantile (Korn and Graubard, Survey Methodology 24, 1998). This size takes into account that a text is drawn at
+    most once.
 
     Source: Cochran, Sampling Techniques (1977), equation 5.1 (mean) and theorem 5.3 (variance).
 
     Args:
         sample (`Sample`): The answered texts.
-        holds (`np.ndarray` of shape `(n,)`): Of which of them it is true.
-        proxies (`np.ndarray` of shape `(N, d)`): What the model says of all texts; see `powered_share`.
+        holds (`np.ndarray` of shape `(n,)`): Whether each of them has the property.
+        proxies (`np.ndarray` of shape `(N, d)`): The predictions of the model for all texts; see `powered_share`.
     """
     if len(sample.rows) < _COMPLETE * sample.allocation.sum() or len(sample.rows) < _PER_STRATUM:
         return powered_share(holds, sample.weights, proxies[sample.rows], proxies.mean(axis=0), len(proxies))
@@ -169,7 +170,7 @@ def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> 
     means = np.bincount(group, holds) / answers
     share = float(weights @ means)
     squares = np.bincount(group, (holds - means[group]) ** 2)
-    # The variance of the mean, times n: what one answer of a simple sample would have to vary by.
+    # The variance of the mean times n: the variance of one answer of an equivalent simple sample.
     within = float(n * (weights**2 / answers * squares / (answers - 1)).sum())
     kept = n / (n + _PSEUDO)
     simple = _shrunk_variance(share, kept)
@@ -181,25 +182,26 @@ def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> 
 def powered_share(
     holds: np.ndarray, weights: np.ndarray, proxies: np.ndarray, proxy_means: np.ndarray, population: int
 ) -> Interval:
-    """The share of all texts of which something is true, from some answers and the model's predictions for all texts.
+    """Estimates the share of all texts with a property from some answers and the model's predictions for all texts.
 
     The mean of the answers is corrected by `lambda` times the difference between the predictions for all texts and
-    those for the answered ones. `lambda` makes the estimated variance smallest; predictions that do not help get zero.
-    However wrong they are, they do not bias the estimate.
+    those for the answered ones. `lambda` minimises the estimated variance, and is zero for predictions that do not
+    help. Wrong predictions do not bias the estimate.
 
     Source: the estimate of a mean with power tuning in PPI++ (Angelopoulos, Duchi and Zrnic, arXiv 2311.01453). For
-    texts that are drawn from a list this is the regression estimator of Cochran (1977), equation 7.1. The loss of
-    degrees of freedom keeps weak predictions from doing harm (Mani et al., arXiv 2505.20178).
+    texts that are drawn from a list this is the regression estimator of Cochran (1977), equation 7.1. The variance
+    takes the loss of degrees of freedom into account, so that weak predictions do no harm (Mani et al., arXiv
+    2505.20178).
 
     Args:
-        holds (`np.ndarray` of shape `(n,)`): Of which of the answered texts it is true.
+        holds (`np.ndarray` of shape `(n,)`): Whether each of the answered texts has the property.
         weights (`np.ndarray` of shape `(n,)`): Inverse inclusion probabilities of the answered texts.
-        proxies (`np.ndarray` of shape `(n, d)`): What the model says of the answered texts.
-        proxy_means (`np.ndarray` of shape `(d,)`): The mean of that over all texts.
-        population (`int`): How many texts there are.
+        proxies (`np.ndarray` of shape `(n, d)`): The predictions of the model for the answered texts.
+        proxy_means (`np.ndarray` of shape `(d,)`): The mean of the predictions for all texts.
+        population (`int`): The number of all texts.
     """
     weights = weights / weights.sum()
-    n = 1 / float((weights**2).sum())  # as many answers of equal weight (Kish)
+    n = 1 / float((weights**2).sum())  # the effective number of answers (Kish)
     mean, kept = float(weights @ holds), n / (n + _PSEUDO)
     centred = proxies - weights @ proxies
     covariance = kept * centred.T @ (weights * (holds - mean))
@@ -215,7 +217,7 @@ def powered_share(
 def label_shares(
     sample: Sample, truth: np.ndarray, labels: np.ndarray, confidences: np.ndarray, num_labels: int
 ) -> list[Interval]:
-    """How many of all texts have each label in truth. The estimates sum to one.
+    """Estimates the share of each true label among all texts. The estimates sum to one.
 
     Args:
         sample (`Sample`): The answered texts.
@@ -235,13 +237,13 @@ def label_shares(
 def precisions(
     sample: Sample, right: np.ndarray, labels: np.ndarray, proxies: np.ndarray, num_labels: int
 ) -> list[Interval | None]:
-    """How many of the texts with each final label have it in truth; `None` where no such text was answered.
+    """Estimates the precision of each final label; `None` if no text with this label was answered.
 
     Args:
         sample (`Sample`): The answered texts.
         right (`np.ndarray` of shape `(n,)`): Whether their final labels are right.
         labels (`np.ndarray` of shape `(N,)`): Final label ids of all texts.
-        proxies (`np.ndarray` of shape `(N, d)`): What the model says of all texts; see `powered_share`.
+        proxies (`np.ndarray` of shape `(N, d)`): The predictions of the model for all texts; see `powered_share`.
         num_labels (`int`): Number of labels.
     """
     found: list[Interval | None] = []
@@ -259,7 +261,7 @@ def precisions(
 
 
 def recalls(sample: Sample, truth: np.ndarray, labels: np.ndarray, num_labels: int) -> list[Interval | None]:
-    """How many of the texts that have each label in truth also have it as final label.
+    """Estimates the recall of each label: the share of the texts with this true label that have it as final label.
 
     Args:
         sample (`Sample`): The answered texts.
@@ -268,26 +270,26 @@ def recalls(sample: Sample, truth: np.ndarray, labels: np.ndarray, num_labels: i
         num_labels (`int`): Number of labels.
 
     Returns:
-        `list[Interval | None]`: One for each label; `None` where the person gave it to no text.
+        `list[Interval | None]`: One for each label; `None` if the person gave it to no text.
     """
     found: list[Interval | None] = []
     for label in range(num_labels):
         here = truth == label
         hit, weights = labels[sample.rows[here]] == label, sample.weights[here]
         none = np.zeros((len(hit), 0))
-        # How many texts have the label in truth is only known from the answers.
+        # The number of texts with this true label is only known from the answers.
         found.append(powered_share(hit, weights, none, none.sum(axis=0), round(weights.sum())) if here.any() else None)
     return found
 
 
 def with_certain(found: Interval, open_: float, true: float, false: float = 0.0) -> Interval:
-    """A share where some texts are certain, such as those that a person labelled before the audit.
+    """Combines an estimated share with texts of known value, such as those that a person labelled before the audit.
 
     Args:
         found (`Interval`): The share among the other texts.
-        open_ (`float`): How many others there are.
-        true (`float`): Of how many certain texts it is true.
-        false (`float`): Of how many certain texts it is false.
+        open_ (`float`): The number of the other texts.
+        true (`float`): The number of known texts with the property.
+        false (`float`): The number of known texts without the property.
 
     Example:
 
@@ -299,7 +301,7 @@ def with_certain(found: Interval, open_: float, true: float, false: float = 0.0)
 
 
 def proxies_of(confidences: np.ndarray, agrees: np.ndarray) -> np.ndarray:
-    """What the model says of whether each label is right: its confidence, and whether annotator and student agree.
+    """Returns the predictions of whether each label is right: its confidence, and the agreement with the student.
 
     Args:
         confidences (`np.ndarray` of shape `(N,)`): Label confidences; NaN where there are none.
@@ -314,7 +316,7 @@ def proxies_of(confidences: np.ndarray, agrees: np.ndarray) -> np.ndarray:
 
 
 def confusion(answers: np.ndarray, truth: np.ndarray, num_labels: int) -> np.ndarray:
-    """What an annotator said, against what a person said.
+    """Counts texts by the labels of an annotator and of a person.
 
     Args:
         answers (`np.ndarray` of shape `(n,)`): The annotator's label ids, -1 for none.
@@ -322,8 +324,8 @@ def confusion(answers: np.ndarray, truth: np.ndarray, num_labels: int) -> np.nda
         num_labels (`int`): Number of labels.
 
     Returns:
-        `np.ndarray` of shape `(num_labels + 1, num_labels)`: How many texts; a row for each answer, the last one for
-        none, and a column for each label of the person.
+        `np.ndarray` of shape `(num_labels + 1, num_labels)`: The counts, with a row for each label of the annotator,
+        the last one for none, and a column for each label of the person.
 
     Example:
 
@@ -336,19 +338,19 @@ def confusion(answers: np.ndarray, truth: np.ndarray, num_labels: int) -> np.nda
 
 
 def _joined(answers: np.ndarray) -> np.ndarray:
-    """A group for each stratum, so that each group has at least two answers where there are as many."""
+    """Returns the group of each stratum. Each group has at least two answers if there are at least two in total."""
     groups, group, seen = np.empty(len(answers), dtype=int), 0, 0
     for stratum, count in enumerate(answers):
         groups[stratum] = group
         seen += count
         if seen >= _PER_STRATUM:
             group, seen = group + 1, 0
-    # What is left at the end joins the last group.
+    # The last strata are joined to the last group.
     return np.minimum(groups, max(0, group - 1))
 
 
 def _shrunk_variance(share: float, kept: float) -> float:
-    """The variance of an answer, with pseudo-answers half of which are right: never zero."""
+    """Computes the variance of an answer with pseudo-answers, half of which are right, so that it is never zero."""
     share = kept * share + (1 - kept) / 2
     return share * (1 - share)
 
@@ -356,7 +358,7 @@ def _shrunk_variance(share: float, kept: float) -> float:
 def _interval(
     share: float, n: float, effect: float, true: int, population: int, answers: int | None = None
 ) -> Interval:
-    """Wilson's interval at the effective size, within what the answers alone make certain."""
+    """Computes Wilson's interval at the effective size, within the bounds that the answers alone imply."""
     answers = int(n) if answers is None else answers
     least, most = true / population, 1 - (answers - true) / population
     share = min(most, max(least, share))

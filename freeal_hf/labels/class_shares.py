@@ -1,4 +1,4 @@
-"""Known shares of the labels: how they are given, how final labels follow them, what they say of the accuracy."""
+"""Known shares of the labels: reads them, adjusts final labels to them, and bounds the accuracy with them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from freeal_hf.errors import InputError
 
-# With so many texts of a label, half of the correction that would match its share is made.
+# Half of the correction to the share of a label is made if the label has so many texts.
 _HALF = 20.0
 _STEPS = 50
 _ROUNDING = 0.01
@@ -22,14 +22,14 @@ def read_class_shares(given: str | Mapping[str, Any], label_names: Sequence[str]
 
     Args:
         given (`str` or `Mapping`):
-            Share by label; or this as `a=0.7,b=0.3`; or the path of a YAML or JSON file with it.
+            The share of each label, as a mapping, as `a=0.7,b=0.3`, or as the path of a YAML or JSON file.
         label_names (`Sequence[str]`): The labels.
 
     Returns:
         `np.ndarray` of shape `(num_labels,)`: The shares; they sum to one.
 
     Raises:
-        InputError: If a label is missing or unknown, or the shares are no numbers that sum to one.
+        InputError: If a label is missing or unknown, or the shares are not numbers that sum to one.
 
     Example:
 
@@ -79,10 +79,10 @@ def _from_file(path: Path) -> Any:
 
 
 def shares_bias(scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """What to add to the log probabilities of each label so that final labels follow known shares.
+    """Computes what to add to the log probabilities of each label so that final labels follow known shares.
 
-    It makes the mean probabilities match the shares, but only a part of it is added: of a label with few texts little
-    can be said, and with a hundred labels a plain match makes nearly all of them wrong.
+    The full correction makes the mean probabilities match the shares. Only a part of it is added, because the share of
+    a label with few texts is uncertain, and with a hundred labels the full correction makes nearly all labels wrong.
 
     Source: prior matching (Liusie et al., arXiv 2309.04992), shrunk.
 
@@ -91,7 +91,7 @@ def shares_bias(scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
         shares (`np.ndarray` of shape `(num_labels,)`): The shares; they sum to one.
 
     Returns:
-        `np.ndarray` of shape `(num_labels,)`: To add to each row.
+        `np.ndarray` of shape `(num_labels,)`: The values to add to each row.
 
     Example:
 
@@ -110,10 +110,9 @@ def shares_bias(scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def most_right(labels: np.ndarray, shares: np.ndarray) -> float:
-    """The largest share of labels that can be right if the true labels have some shares.
+    """Computes the largest share of labels that can be right if the true labels have the given shares.
 
-    It is one minus the total variation distance. A single number for all labels cannot tell more, and the true figure
-    may be far below it.
+    It is one minus the total variation distance. The true accuracy may be far below it.
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): Label ids; none below 0.

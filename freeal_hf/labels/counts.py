@@ -1,15 +1,15 @@
-"""What became of the rows of the input: how many were read and labelled, and why the others got no label."""
+"""Describes the counts of a round: rows read, rows labelled, and the reasons of rows without a label."""
 
 from collections.abc import Mapping
 from typing import Any
 
 FEW = 0.05
-"""A share of the rows below this is few: more of them without a label, or of another label than the most frequent one,
-are worth a warning."""
+"""A warning is logged if a larger share of the rows has no label, or if a smaller share of the labelled rows has
+another label than the most frequent one."""
 
 
 def describe_counts(counts: Mapping[str, Any]) -> str:
-    """The counts in words, for terminal, report and cards: one sentence for each that is not 0."""
+    """Describes the counts in sentences, for terminal, report and cards. Counts of 0 are left out."""
     unlabelled = sum(counts["unlabelled"].values())
     human = counts["human_labels"]
     said = [f"{counts['rows']:,} rows read, {counts['texts']:,} distinct texts, {counts['labelled']:,} rows labelled."]
@@ -27,18 +27,18 @@ def describe_counts(counts: Mapping[str, Any]) -> str:
 
 
 def loss_warning(counts: Mapping[str, Any]) -> str | None:
-    """What to warn of: that more than `FEW` of the rows got no label; `None` otherwise."""
+    """Returns a warning if more than `FEW` of the rows got no label, otherwise `None`."""
     unlabelled = sum(counts["unlabelled"].values())
     if unlabelled <= FEW * counts["rows"]:
         return None
     return (
         f"{unlabelled:,} of {counts['rows']:,} rows ({unlabelled / counts['rows']:.0%}) got no label from annotator "
-        f"or person: {_by_reason(counts['unlabelled'])}. The column `note` of labels.csv says why, row by row."
+        f"or person: {_by_reason(counts['unlabelled'])}. The column `note` of labels.csv has the reason for each row."
     )
 
 
 def skew_warning(counts: Mapping[str, Any]) -> str | None:
-    """What to warn of: that all but `FEW` of the labelled rows have the same label; `None` otherwise."""
+    """Returns a warning if all but `FEW` of the labelled rows have the same label, otherwise `None`."""
     most = counts["most_frequent_label"]
     if most is None or most["rows"] < (1 - FEW) * counts["labelled"]:
         return None
@@ -50,7 +50,7 @@ def skew_warning(counts: Mapping[str, Any]) -> str | None:
 
 
 def count_warnings(counts: Mapping[str, Any]) -> list[str]:
-    """All that the counts of a round give reason to warn of."""
+    """Returns all warnings about the counts of a round."""
     return [warning for warning in (loss_warning(counts), skew_warning(counts)) if warning is not None]
 
 

@@ -1,4 +1,4 @@
-"""Whether an annotator's answers can be believed at all, found out without gold before a student is trained."""
+"""Checks without gold, before the training of a student, whether an annotator's answers are doubtful."""
 
 from collections.abc import Sequence
 
@@ -7,25 +7,26 @@ import numpy as np
 from freeal_hf.labels.counts import FEW
 from freeal_hf.tasks import NO_LABEL
 
-# The permutation keeps the predictions, though these were learnt from the same labels. Measured on random labels (60
-# to 500 texts, 2 to 6 labels), the real error is up to 1.5 times as large, so that this is twice the real error.
+# The permutation test does not train the classifier again, although it was trained on the same labels. Measured on
+# random labels (60 to 500 texts, 2 to 6 labels), the real error is up to 1.5 times as large, so this is at least
+# twice the real error.
 _STANDARD_ERRORS = 3.0
-# Fewer answers than this beside the most frequent label can look random although they are right: the classifier has
-# too little to learn from. A run of such a corpus shows no estimate, but is not stopped.
+# If fewer answers than this have another label than the most frequent one, right answers can look random, because the
+# classifier has too few texts to learn from. A run of such a corpus shows no estimate, but is not stopped.
 _ENOUGH_OTHERS = 50
 # The classifier is trained on four fifths of the answers.
 _FEWEST_ANSWERS = 5
 
 REMEDY = (
     "If this is right for your texts, confirm it with --allow-doubtful-answers "
-    "(LoopConfig(allow_doubtful_answers=True)): the same command then goes on with the answers that are there. If it "
-    "is not, take another annotator or describe the labels better (--task). If only the server was at fault, choose "
-    "another --output-dir, because the same questions are not asked again."
+    "(LoopConfig(allow_doubtful_answers=True)): the same command then continues with these answers. If it is not, "
+    "use another annotator or describe the labels better (--task). If the server caused the problem, choose another "
+    "--output-dir, because the same requests are not sent again."
 )
 
 
 def depends_on_text(labels: np.ndarray, held_out: np.ndarray) -> bool:
-    """Whether labels can be predicted from the texts better than from their shares.
+    """Returns whether labels can be predicted from the texts better than from their shares.
 
     A held-out classifier gives each label more probability for the texts that have it than for the others. The
     gain is compared with the gain of labels that are assigned to the texts at random (a permutation test; mean and
@@ -34,7 +35,7 @@ def depends_on_text(labels: np.ndarray, held_out: np.ndarray) -> bool:
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): Label ids; none below 0.
-        held_out (`np.ndarray` of shape `(n, num_labels)`): What `held_out_probabilities` predicted of them.
+        held_out (`np.ndarray` of shape `(n, num_labels)`): The result of `held_out_probabilities` for these labels.
     """
     count = len(labels)
     if count < _FEWEST_ANSWERS:
@@ -48,11 +49,11 @@ def depends_on_text(labels: np.ndarray, held_out: np.ndarray) -> bool:
 
 
 def answer_doubt(labels: np.ndarray, held_out: np.ndarray, names: Sequence[str]) -> str | None:
-    """Why the answers of an annotator should not be trained on before the user has confirmed them, `None` if they may.
+    """Returns why the user must confirm the answers of an annotator before the training, `None` if this is not needed.
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): The annotator's label ids, -1 for none.
-        held_out (`np.ndarray` of shape `(n, num_labels)`): What `held_out_probabilities` predicted of them.
+        held_out (`np.ndarray` of shape `(n, num_labels)`): The result of `held_out_probabilities` for these labels.
         names (`Sequence[str]`): The labels.
     """
     answered = labels != NO_LABEL
@@ -62,7 +63,7 @@ def answer_doubt(labels: np.ndarray, held_out: np.ndarray, names: Sequence[str])
         return None
     sizes = np.bincount(labels, minlength=len(names))
     others = count - sizes.max()
-    # Here ties do not matter: with two labels of the same size neither is nearly everything.
+    # Ties do not matter here: of two equally frequent labels, neither has nearly all texts.
     if others <= FEW * count:
         return (
             f"The annotator gave {sizes.max():,} of {count:,} texts the label {names[int(sizes.argmax())]!r}. A "
@@ -79,11 +80,11 @@ def answer_doubt(labels: np.ndarray, held_out: np.ndarray, names: Sequence[str])
 
 
 def entity_doubt(inside: np.ndarray, num_sentences: int) -> str | None:
-    """The same for entities, where one tag for everything is the sign of an annotator that did not read the texts.
+    """Returns the same as `answer_doubt` for entities. They are doubtful if nearly all words have the same tag.
 
     Args:
         inside (`np.ndarray` of shape `(words,)`): Whether the annotator put each word into an entity.
-        num_sentences (`int`): Sentences that it answered.
+        num_sentences (`int`): The number of answered sentences.
     """
     if num_sentences < _FEWEST_ANSWERS:
         return None

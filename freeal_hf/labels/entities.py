@@ -1,4 +1,4 @@
-"""Final entities: what annotator and student say together."""
+"""Fuses the entities of annotator and student into final entities."""
 
 from collections.abc import Sequence
 
@@ -12,18 +12,18 @@ from freeal_hf.tasks import NO_LABEL, OUTSIDE
 def fuse_entities(
     labels: np.ndarray, is_clean: np.ndarray, probabilities: np.ndarray, num_words: Sequence[int], tags: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Final tags from the annotator's and the student's, decided entity by entity.
+    """Computes final tags from those of the annotator and the student, one entity at a time.
 
-    Every word has a distribution over the tags: the student's, averaged with the annotator's tag where that is clean.
-    Every entity that either of them names is a candidate; its score is the geometric mean of its words' probabilities
-    for its tags. Candidates are taken by falling score, if they overlap none that is taken and are likelier than no
-    entity at all. So the tags are valid BIO.
+    Each word has a distribution over the tags: the student's, averaged with the annotator's tag if that is clean. Each
+    entity of annotator or student is a candidate. Its score is the geometric mean of its words' probabilities for its
+    tags. Candidates are chosen by decreasing score, if they do not overlap a chosen one and are more probable than no
+    entity. So the tags are valid BIO.
 
     Args:
         labels (`np.ndarray` of shape `(words,)`): The annotator's tag ids, -1 for none.
-        is_clean (`np.ndarray` of shape `(words,)`): Whether each is trusted.
-        probabilities (`np.ndarray` of shape `(words, tags)`): The student's.
-        num_words (`Sequence[int]`): Words in each sentence.
+        is_clean (`np.ndarray` of shape `(words,)`): Whether each tag is clean.
+        probabilities (`np.ndarray` of shape `(words, tags)`): The student's probabilities.
+        num_words (`Sequence[int]`): The number of words in each sentence.
         tags (`Sequence[str]`): Tag names by id.
 
     Returns:
@@ -44,9 +44,10 @@ def fuse_entities(
 
 
 def valid_tags(probabilities: np.ndarray, num_words: Sequence[int], tags: Sequence[str]) -> np.ndarray:
-    """The student's most probable tags as valid BIO, shape `(words,)`: an entity that goes on from none begins.
+    """Returns the student's most probable tags as valid BIO, shape `(words,)`.
 
-    A word for which several tags are most probable is outside of entities.
+    An I- tag that does not continue an entity becomes a B- tag. A word with several most probable tags is outside of
+    entities.
     """
     number = {tag: i for i, tag in enumerate(tags)}
     best, found, start = _best_tags(probabilities, tags), [], 0
@@ -58,15 +59,15 @@ def valid_tags(probabilities: np.ndarray, num_words: Sequence[int], tags: Sequen
 
 
 def has_learnt(labels: np.ndarray, student: np.ndarray) -> bool:
-    """Whether a student knows what it was taught: no gold is needed to see that it does not.
+    """Returns whether a student has learnt its training labels. This check needs no gold.
 
-    It finds at least half of the words that it was shown as entities in some entity, and at least twice as large a
-    share of them as of the other words. One that is silent fails the first, one that names everything the second.
-    Where it was shown no entity, it may find none.
+    The student must find at least half of the words inside entities of its training labels, in any entity, and at
+    least twice as large a share of them as of the other words. A student that finds nothing fails the first condition,
+    and one that finds entities everywhere the second. If its training labels have no entity, it must find none.
 
     Args:
-        labels (`np.ndarray` of shape `(words,)`): The tag ids that it was taught, -1 for none.
-        student (`np.ndarray` of shape `(words,)`): The tag ids that it gives.
+        labels (`np.ndarray` of shape `(words,)`): The tag ids of its training labels, -1 for none.
+        student (`np.ndarray` of shape `(words,)`): The tag ids of the student.
     """
     shown, others = student[labels > 0] > 0, student[labels == 0] > 0
     if not len(shown):
@@ -93,7 +94,7 @@ def _decide(
 
     taken: list[Span] = []
     scores = {span: score(span) for span in (*named, *guessed)}
-    # Of equal candidates the annotator's comes first.
+    # If candidates have equal scores, the annotator's is first.
     for span in sorted(scores, key=lambda span: (-scores[span], span not in named, span)):
         outside = float(log_mean[span.start : span.end, number[OUTSIDE]].mean())
         is_free = all(span.end <= other.start or other.end <= span.start for other in taken)

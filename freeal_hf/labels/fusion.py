@@ -1,4 +1,4 @@
-"""Final labels: what annotator, student and people say together, and how far to trust it without gold."""
+"""Fuses the labels of annotator, student and people into final labels, and estimates their accuracy without gold."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -19,17 +19,18 @@ from freeal_hf.labels.voting import WorseAnnotator, agreed_labels, fuse_votes, w
 from freeal_hf.tasks import NO_LABEL, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
 
-# Taken for the share of an annotator's right answers while nothing is known, and the weight of the texts beside them.
+# The assumed share of an annotator's right answers without human labels, and the weight of the texts.
 _USUAL, _TEXTS = 0.85, 0.25
-# Answers of people that the usual share is worth.
+# The weight of the assumed share, in human labels.
 _USUAL_WORTH = 10.0
-# From this agreement on, beyond chance, there is a range without a person, and how far it goes beyond the agreement.
+# The smallest agreement beyond chance for a range without human labels, and the distance of its bounds from the
+# agreement.
 _STRONG, _BELOW, _ABOVE = 0.75, 0.2, 0.05
-# Weight of votes among the features of the pool; a text's embedding has the length 1.
+# The weight of votes in the features of the pool. A text's embedding has the length 1.
 _VOTE_FEATURE = 0.3
 _NO_LIMIT = 10**9
 _SAME = 0.02  # mean total variation between predictions of the same classifier
-# Added before a logarithm is taken; of fused votes, which are far too sure.
+# Added before a logarithm is taken. The second is for fused votes, which are overconfident.
 _TINY, _LEAST_VOTED = 1e-12, 1e-4
 
 RESTS_ON_PEOPLE = (
@@ -59,7 +60,7 @@ class Estimate:
 
     Args:
         value (`float`): The estimate.
-        low (`float`), high (`float`): The range; `FinalLabels.basis` says what it rests on.
+        low (`float`), high (`float`): The range. `FinalLabels.basis` describes its basis.
     """
 
     value: float
@@ -72,20 +73,20 @@ class FinalLabels:
     """The final labels of `n` texts.
 
     Args:
-        labels (`np.ndarray` of shape `(n,)`): Label ids; -1 where nothing says more for one label than for another.
+        labels (`np.ndarray` of shape `(n,)`): Label ids; -1 if no label is more probable than the others.
         confidences (`np.ndarray` of shape `(n,)`):
-            The label confidence. If there is an estimate, their mean is its value. If there is none, they only say
-            which labels are surer than others. NaN where there is no label, and everywhere if the annotator's answers
-            do not depend on the texts as far as can be seen (`depends_on_text`).
-        estimate (`Estimate`, *optional*): How many of the labels are right; `None` where that is unknown.
-        by_label (`list[Estimate | None]`): The same for the texts of each final label, `None` where it is unknown.
+            The label confidences. If there is an estimate, their mean is its value. If there is none, they only order
+            the labels. NaN if there is no label, and for all texts if no dependence of the annotator's answers on the
+            texts is found (`depends_on_text`).
+        estimate (`Estimate`, *optional*): The accuracy of the labels; `None` if it is unknown.
+        by_label (`list[Estimate | None]`): The accuracy of each final label; `None` if it is unknown.
         student_has_learnt (`bool`): Whether the student was used; see `has_learnt`.
-        basis (`str`): What the estimate rests on, or why there is none.
+        basis (`str`): The basis of the estimate, or the reason why there is none.
         most_right (`float`, *optional*):
-            How many labels can be right at most if the shares of the true labels are those that the user knows; of
-            equally frequent labels if the user knows none. A warning, no estimate. `None` without any label.
+            The largest possible share of right labels, given the shares of the true labels that the user knows, or
+            equal shares if the user knows none. It is a warning and not an estimate. `None` if there are no labels.
         shares_are_given (`bool`): Whether the user knows the shares.
-        worse (`list[WorseAnnotator]`): The annotators that human labels show to be worse than the best one.
+        worse (`list[WorseAnnotator]`): The annotators that are worse than the best one on human labels.
     """
 
     labels: np.ndarray
@@ -113,45 +114,50 @@ def final_labels(
     sources: np.ndarray | None = None,
     seed: int = 0,
 ) -> FinalLabels:
-    """Fuses annotator, student and people, and estimates how far to trust the result.
+    """Fuses the labels of annotator, student and people, and estimates the accuracy of the final labels.
 
-    With ten human labels or more, annotators and texts are weighed by how well they agree with these (`fit_pool`).
+    With ten human labels or more, annotators and texts are weighted by their agreement with them (`fit_pool`).
 
-    Without them, a student that was taught an answer and disputes it is weighed by the annotator's confusion matrix,
-    which confident learning finds, or by the annotator's confidences where these claim less than a probe agrees with.
-    Where `held_out` are the predictions of cross-fitted students, or the student is the probe itself, an answer stays
-    unless they show that the annotator makes slips (`without_slips`). Of several annotators, votes and held-out
-    student are fused by a confusion matrix each (`fuse_votes`), twice, because the student learns from better labels
-    the second time.
+    With fewer, a student that disagrees with its training label is weighted by the annotator's confusion matrix, which
+    is estimated by confident learning, or by the annotator's confidences if their mean is below the annotator's
+    agreement with a probe. If `held_out` are the predictions of cross-fitted students, or if the student is the probe
+    itself, an answer is kept unless they show that the annotator makes slips (`without_slips`). If there are several
+    annotators, votes and held-out student are fused with a confusion matrix for each (`fuse_votes`). This is done
+    twice, because the student learns from better labels the second time.
 
-    A student that has not learnt what it was taught (`has_learnt`) is not used: every answer stays, of several
-    annotators the fused one, and a text without an answer gets the held-out prediction. Where labels are equally
-    probable the annotator's stays; without an answer there is then no label. None is chosen because of its position.
+    A student that has not learnt its training labels (`has_learnt`) is not used. Then all answers (or the fused ones
+    of several annotators) are kept, and a text without an answer gets the held-out prediction. If labels are equally
+    probable, the annotator's is kept; without an answer there is no label. No label is chosen because of its position.
 
-    Shares of the labels that the user knows move the labels towards them, less so for a label with few texts.
+    Known shares of the labels move the labels towards these shares, and less so for a label with few texts.
 
-    The estimate rests on human labels of a random sample: each is compared with the label that the same method gives
-    the text without it. Without such labels there is one only if a student that has not seen the labels agrees with
-    nearly all of them; else the accuracy is unknown. The confidences are at the temperature that makes their mean the
-    estimate.
+    The estimate is based on human labels of a random sample: each is compared with the label that the same method
+    gives to the text without it. Without such labels, there is an estimate only if a student that has not seen the
+    labels agrees with nearly all of them; otherwise the accuracy is unknown. The temperature of the confidences is
+    chosen so that their mean is the estimate.
 
     Args:
-        labels (`np.ndarray` of shape `(n,)`): The annotator's label ids, -1 for none; of several their fused labels.
+        labels (`np.ndarray` of shape `(n,)`):
+            The annotator's label ids, or the fused ones of several annotators; -1 for none.
         confidences (`np.ndarray` of shape `(n,)`):
-            Its confidence in them, NaN where it gives none. They are never taken at face value; see `calibrated`.
+            Its confidences in these labels, NaN where there are none. They are calibrated before use; see
+            `calibrated`.
         student_probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's probabilities.
-        embeddings (`np.ndarray` of shape `(n, d)`): Embeddings that no label has shaped.
-        votes (`np.ndarray` of shape `(n, m)`, *optional*): What each of several annotators said, -1 for none.
-        human (`np.ndarray` of shape `(n,)`, *optional*): Labels that people gave, -1 for none: final, and certain.
+        embeddings (`np.ndarray` of shape `(n, d)`): Embeddings of a model that was not trained on the labels.
+        votes (`np.ndarray` of shape `(n, m)`, *optional*): The labels of each of several annotators, -1 for none.
+        human (`np.ndarray` of shape `(n,)`, *optional*): Human labels, which are final and certain; -1 for none.
         inclusion (`np.ndarray` of shape `(n,)`, *optional*):
-            The probability with which each text was drawn for a person to label, NaN where it was not drawn at random.
-            Those of a simple random sample are all the same.
+            The probability with which each text was drawn for a person to label, NaN if it was not drawn at random.
+            In a simple random sample, all are the same.
         held_out (`np.ndarray` of shape `(n, num_labels)`, *optional*):
             Predictions of a student that has not seen the label of the text; by default those of a probe.
         class_shares (`np.ndarray` of shape `(num_labels,)`, *optional*): Known shares of the true labels.
         sources (`np.ndarray` of shape `(n,)`, *optional*):
-            Number of the annotator that gave each answer; confidences of different ones are not comparable.
+            The number of the annotator that gave each answer. Confidences of different annotators are not comparable.
         seed (`int`): Seed of the folds.
+
+    Returns:
+        `FinalLabels`: The final labels with their confidences and estimates.
     """
     n, num_labels = student_probabilities.shape
     known = np.full(n, NO_LABEL) if human is None else human
@@ -240,7 +246,7 @@ def final_labels(
 
 
 def estimate_figures(final: FinalLabels, task: TextClassification) -> dict[str, Any]:
-    """What a round's record in `metrics.json` says of its final labels."""
+    """Returns the metrics of final labels for a round's record in `metrics.json`."""
     by_label = {
         name: None if found is None else asdict(found)
         for name, found in zip(task.label_names, final.by_label, strict=True)
@@ -262,17 +268,17 @@ def estimate_figures(final: FinalLabels, task: TextClassification) -> dict[str, 
 
 
 def has_learnt(labels: np.ndarray, student_probabilities: np.ndarray, held_out: np.ndarray) -> bool:
-    """Whether a student knows what it was taught: no gold is needed to see that it does not.
+    """Returns whether a student has learnt its training labels. This check needs no gold.
 
-    It has seen every label, and agrees with at least as many as a probe that has seen none of those it is asked for,
-    but for twice the sampling error. Too few steps, a rate that is far too high, a head that collapsed all fail here.
-    So does a student that gives one label only where the probe tells several apart, however common that label is, and
-    one that prefers no label to the others, or gives no numbers.
+    The student was trained on all labels, so it must agree with at least as many as a held-out probe, except for twice
+    the sampling error. A student with too few training steps, too high a learning rate or a collapsed head fails. A
+    student also fails if it gives only one label and the probe gives several, even if that label is very common, if it
+    prefers no label, or if its probabilities are not numbers.
 
     Args:
-        labels (`np.ndarray` of shape `(n,)`): The labels that the student was taught, -1 for none.
-        student_probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's.
-        held_out (`np.ndarray` of shape `(n, num_labels)`): What `held_out_probabilities` returned.
+        labels (`np.ndarray` of shape `(n,)`): The training labels of the student, -1 for none.
+        student_probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's probabilities.
+        held_out (`np.ndarray` of shape `(n, num_labels)`): The result of `held_out_probabilities`.
     """
     taught = labels != NO_LABEL
     labels = labels[taught]
@@ -287,7 +293,7 @@ def has_learnt(labels: np.ndarray, student_probabilities: np.ndarray, held_out: 
 
 @dataclass(frozen=True)
 class _Checked:
-    """Texts of a random sample that people labelled, and what the pool says of each without its human label."""
+    """Texts of a random sample with human labels, and the pool's predictions for each without its human label."""
 
     rows: np.ndarray
     predicted: np.ndarray
@@ -304,7 +310,7 @@ def _by_people(
     counted: np.ndarray,
     label: int | None,
 ) -> Estimate | None:
-    """Accuracy of all labels, or of those of one label, `None` if nobody checked one."""
+    """Estimates the accuracy of all final labels, or of one label; `None` if none of them was checked."""
     about = np.full(len(checked.rows), True) if label is None else checked.predicted == label
     here, certain = counted.copy(), known != NO_LABEL
     if label is not None:
@@ -319,7 +325,7 @@ def _by_people(
         proxies_of(confidences[here], guesses[here] == final[here]).mean(axis=0),
         _NO_LIMIT,
     )
-    # The other texts are themselves a sample of what might have been drawn.
+    # The other texts are also a sample of a larger population.
     wider = np.sqrt(1 + len(rows) / here.sum())
     found = Interval(
         found.value,
@@ -331,7 +337,7 @@ def _by_people(
 
 
 def _by_agreement(final: np.ndarray, guesses: np.ndarray, open_: float) -> Estimate | None:
-    """A range from the agreement of a student that has not seen the labels, `None` unless that is strong."""
+    """Estimates a range from the agreement with a held-out student; `None` if the agreement is not strong."""
     agreed = float((final == guesses).mean())
     size = max(final.max(), guesses.max()) + 1
     shares = [np.bincount(some[some != NO_LABEL], minlength=size) / len(some) for some in (final, guesses)]
@@ -349,12 +355,12 @@ def _bound(final: np.ndarray, num_labels: int, class_shares: np.ndarray | None) 
 
 
 def _sampled(pool: Pool, inclusion: np.ndarray) -> np.ndarray:
-    """Which of the pool's texts were drawn at random."""
+    """Returns the indices of the pool's texts that were drawn at random."""
     return np.flatnonzero(~np.isnan(inclusion[pool.rows]))
 
 
 def _views(texts: np.ndarray, student_probabilities: np.ndarray, count: int) -> np.ndarray:
-    """Mean of the logarithms of the held-out prediction and the student's, which has seen the label."""
+    """Averages the log probabilities of the held-out student and of the student, which has seen the label."""
     known = np.isfinite(student_probabilities).all(axis=1, keepdims=True)
     seen = smoothed_log(np.where(known, student_probabilities, 1.0), count)
     found: np.ndarray = np.where(known, (texts + seen) / 2, texts)
@@ -362,13 +368,13 @@ def _views(texts: np.ndarray, student_probabilities: np.ndarray, count: int) -> 
 
 
 def _reliability(trust: np.ndarray) -> np.ndarray:
-    """How probably each answer is right while nobody has checked any."""
+    """Returns the probability that each answer is right, without human labels."""
     found: np.ndarray = expit(logit(_USUAL) + trust)
     return found
 
 
 def _cautious(meant: np.ndarray, views: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """What the annotator meant, taken to be right as usual, and a little of what the texts say."""
+    """Combines the annotator's labels, at their assumed accuracy, with a small weight of the texts."""
     right = _reliability(trust)[:, None]
     found: np.ndarray = right * meant + (1 - right) * (1 - meant) / (meant.shape[1] - 1)
     found = softmax(np.log(found + _TINY) + _TEXTS * views, axis=1)
@@ -376,7 +382,7 @@ def _cautious(meant: np.ndarray, views: np.ndarray, trust: np.ndarray) -> np.nda
 
 
 def _by_answer(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Log probabilities of each label given the annotator's answer: its accuracy, and counts for each answer."""
+    """Returns a function that computes the log probabilities of each label given the annotator's answer."""
     answered = labels != NO_LABEL
 
     def log_probabilities(known: np.ndarray) -> np.ndarray:
@@ -395,7 +401,8 @@ def _by_answer(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> Callab
 
 
 def _by_votes(votes: np.ndarray, num_labels: int) -> list[Callable[[np.ndarray], np.ndarray]]:
-    """Log probabilities of each label given the votes: of all, and without those that are known to be worse."""
+    """Returns functions that compute the log probabilities of each label given the votes, of all annotators and
+    without the worse ones."""
 
     def of_all(known: np.ndarray) -> np.ndarray:
         return np.log(fuse_votes(votes, num_labels, known, tempered=True).by_votes + _LEAST_VOTED)
@@ -408,9 +415,9 @@ def _by_votes(votes: np.ndarray, num_labels: int) -> list[Callable[[np.ndarray],
 
 
 def _confident_joint(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """How many texts have each answer (rows) and each label (columns), as far as held-out predictions show it.
+    """Estimates the counts of texts with each answer (rows) and each label (columns) from held-out predictions.
 
-    A text counts towards the label that is at least as probable as is usual for that label.
+    A text counts for the label whose probability is at least the mean probability of that label.
 
     Source: the confident joint of confident learning (Northcutt et al., JAIR 2021), section 3.1.
     """
@@ -424,7 +431,7 @@ def _confident_joint(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
         sure = rows >= np.array(usual) - TIE
         largest = np.where(sure, rows, -1.0).max(axis=1, keepdims=True)
         counted = sure & (rows >= largest - TIE)
-        # A text that is as probable for several labels counts towards each of them in part.
+        # A text with several equally probable labels counts for each of them in part.
         joint[said] += (counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)).sum(axis=0)
     return (
         joint
@@ -434,10 +441,9 @@ def _confident_joint(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
 
 
 def _resisted(labels: np.ndarray, student: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """The student's probabilities times how likely the answer is for each label.
+    """Multiplies the student's probabilities with the likelihood of the answer given each label.
 
-    Where a student has been taught an answer and disputes it nonetheless, its word is worth more than a held-out
-    prediction.
+    The student's disagreement with a label that it was trained on is stronger evidence than a held-out prediction.
     """
     labelled = labels != NO_LABEL
     joint = _confident_joint(labels, held_out) + 1e-9
@@ -450,10 +456,9 @@ def _resisted(labels: np.ndarray, student: np.ndarray, held_out: np.ndarray) -> 
 def _modest(
     labels: np.ndarray, confidences: np.ndarray, student: np.ndarray, guesses: np.ndarray, both: np.ndarray
 ) -> np.ndarray | None:
-    """Annotator and student, averaged, if the annotator claims to be right less often than a probe agrees with it.
+    """Averages annotator and student if the annotator's mean confidence is below its agreement with a probe.
 
-    A confidence is believed against the annotator's own interest only: one that claims more says nothing. The weights
-    are the odds of the mean confidence and those of the agreement.
+    A higher mean confidence is not used. The weights are the odds of the mean confidence and of the agreement.
     """
     own = both & ~np.isnan(confidences)
     if not own.any():
@@ -469,14 +474,14 @@ def _modest(
 
 
 def _is_another(student: np.ndarray, held_out: np.ndarray) -> bool:
-    """Whether a student is not the held-out classifier itself, which has seen none of the labels it is asked for."""
+    """Returns whether a student is another classifier than the held-out one."""
     return float(np.abs(student - held_out).sum(axis=1).mean()) / 2 > _SAME
 
 
 def _voted(
     votes: np.ndarray, guesses: np.ndarray, known: np.ndarray, embeddings: np.ndarray, num_labels: int, seed: int
 ) -> np.ndarray:
-    """Votes and held-out student by a matrix each, and again with a probe that has learnt the result."""
+    """Fuses votes and held-out student with a confusion matrix for each, twice: the second probe learns the result."""
     fused = fuse_votes(np.column_stack([votes, guesses]), num_labels, known).probabilities
     answered = (votes != NO_LABEL).any(axis=1)
     better = np.where(answered, likeliest(fused, preferred=agreed_labels(votes, fused)), NO_LABEL)
@@ -486,7 +491,7 @@ def _voted(
 
 
 def _features(embeddings: np.ndarray, votes: np.ndarray | None, num_labels: int) -> np.ndarray:
-    """Features of the texts: embeddings of length 1, and the votes; about their means."""
+    """Returns the features of the texts: embeddings of length 1 and the votes, minus their means."""
     features = normalize(np.asarray(embeddings, dtype=np.float64))
     if votes is not None:
         said = (votes[:, :, None] == np.arange(num_labels)).reshape(len(votes), -1)
@@ -501,7 +506,7 @@ def _moved(probabilities: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 
 def _spread(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> np.ndarray:
-    """Distributions that give each label its trust and all others the rest; uniform where there is no label."""
+    """Returns distributions that give each label its trust and the others the rest; uniform if there is no label."""
     labelled = labels != NO_LABEL
     trust = np.clip(np.where(labelled, trust, 1 / num_labels), 1 / num_labels, 1 - 1e-3)
     found = np.repeat(((1 - trust) / (num_labels - 1))[:, None], num_labels, axis=1)
@@ -510,7 +515,7 @@ def _spread(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> np.ndarra
 
 
 def _with_mean(probabilities: np.ndarray, target: float, counted: np.ndarray) -> np.ndarray:
-    """The largest probability of each row, at the temperature at which their mean over `counted` rows is `target`."""
+    """Returns the largest probability of each row, at the temperature at which the mean of `counted` is `target`."""
     log = np.log(np.clip(probabilities, 1e-6, None))
     log -= log.max(axis=1, keepdims=True)
     coldest, hottest = -6.0, 6.0  # of the logarithm of the temperature

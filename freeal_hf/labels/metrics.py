@@ -1,4 +1,4 @@
-"""Scores as `evaluate.Metric` objects that load with no network: they are classes of this package, not Hub scripts."""
+"""Scores as `evaluate.Metric` classes of this package, which load without a network."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _FEATURES = {"predictions": datasets.Value("int32"), "references": datasets.Valu
 
 
 class Accuracy(evaluate.Metric):
-    """Share of predictions that equal their reference; -1, "no label", never does.
+    """Share of predictions that equal their reference. A prediction of -1 (no label) is wrong.
 
     Example:
 
@@ -41,9 +41,9 @@ class Accuracy(evaluate.Metric):
 
 
 class EntityScores(evaluate.Metric):
-    """Precision, recall and F1 of whole entities, by seqeval's definition (its default mode), in all and per type.
+    """Precision, recall and F1 of whole entities by seqeval's definition (its default mode), in total and per type.
 
-    An entity is right when its edges and its type are. Source: Tjong Kim Sang and De Meulder, CoNLL 2003.
+    An entity is right if its bounds and its type are right. Source: Tjong Kim Sang and De Meulder, CoNLL 2003.
 
     Example:
 
@@ -88,13 +88,13 @@ def _entity_scores(right: int, named: int, true: int) -> dict[str, float]:
 
 
 def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
-    """The quality figures of a round's dataset with entities, as they stand in `metrics.json`.
+    """Computes the scores of a round's dataset with entities, as in `metrics.json`.
 
     Args:
         labels (`Dataset`): A round's dataset; without a column `gold` all scores are `None`.
 
     Returns:
-        `dict`: What `score_round` gives, with accuracies over words and `clean_fraction` over sentences; precision,
+        `dict`: The scores of `score_round`, with accuracies over words and `clean_fraction` over sentences; precision,
         recall and F1 of entities as `annotator_f1`, `student_f1`, `label_f1`, ...; and `label_f1_by_type`, ...
     """
     tags = labels.features["label"].feature.names
@@ -104,7 +104,7 @@ def score_entities(labels: datasets.Dataset) -> dict[str, Any]:
     types = sorted({tag[2:] for tag in tags if tag != OUTSIDE})
     gold, annotator, final = rows["gold"][:] if len(rows) else [], rows["annotator_label"][:], rows["label"][:]
     human = [has_human_label(note) for note in rows["note"][:]]
-    # Whoever has a person's label was perhaps never asked; that is no error of the annotator.
+    # A text with a human label may not have been annotated; this is not an error of the annotator.
     asked = [i for i, row in enumerate(annotator) if not human[i] or NO_LABEL not in row]
     record: dict[str, Any] = {}
     for name, found in (("annotator", annotator), ("student", rows["student_label"][:]), ("label", final)):
@@ -134,7 +134,7 @@ def _words(rows: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def accuracy(predictions: np.ndarray, gold: np.ndarray) -> float | None:
-    """Accuracy over the texts that have a gold label, `None` if none has one.
+    """Computes the accuracy over the texts that have a gold label, `None` if no text has one.
 
     Args:
         predictions (`np.ndarray` of shape `(n,)`): Label ids, -1 for none, which is wrong.
@@ -151,7 +151,7 @@ def accuracy(predictions: np.ndarray, gold: np.ndarray) -> float | None:
 
 
 def calibration_error(confidences: np.ndarray, is_right: np.ndarray, *, bins: int = 15) -> float | None:
-    """Expected calibration error: how far confidences are from the share of right predictions.
+    """Computes the expected calibration error, the distance of confidences from the share of right predictions.
 
     The predictions are divided into bins of equal width by their confidence. The result is the mean over predictions
     of the distance between the mean confidence and the accuracy of their bin. It is too high for few predictions,
@@ -161,11 +161,11 @@ def calibration_error(confidences: np.ndarray, is_right: np.ndarray, *, bins: in
 
     Args:
         confidences (`np.ndarray` of shape `(n,)`): Probability that each prediction is right, NaN where it is unknown.
-        is_right (`np.ndarray` of shape `(n,)`): Whether it is.
+        is_right (`np.ndarray` of shape `(n,)`): Whether each prediction is right.
         bins (`int`, *optional*, defaults to 15): Number of bins.
 
     Returns:
-        `float`, *optional*: A share between 0 and 1, `None` where no confidence is known.
+        `float`, *optional*: A share between 0 and 1, `None` if no confidence is known.
 
     Example:
 
@@ -182,11 +182,10 @@ def calibration_error(confidences: np.ndarray, is_right: np.ndarray, *, bins: in
 
 
 def score_round(labels: datasets.Dataset) -> dict[str, float | None]:
-    """The quality figures of a round's dataset, as they stand in `metrics.json`.
+    """Computes the scores of a round's dataset, as in `metrics.json`.
 
     Args:
-        labels (`Dataset`): A round's dataset. Without a column `gold` there are no accuracies and calibration errors:
-            they are `None`.
+        labels (`Dataset`): A round's dataset. Without a column `gold`, accuracies and calibration errors are `None`.
 
     Returns:
         `dict`: `annotator_accuracy`, `student_accuracy`, `student_calibration_error`, `label_accuracy`,
@@ -197,7 +196,7 @@ def score_round(labels: datasets.Dataset) -> dict[str, float | None]:
     gold = np.asarray(labels["gold"][:]) if "gold" in labels.column_names else np.full(len(labels), NO_LABEL)
     annotator = np.asarray(labels["annotator_label"][:])
     human = np.array([has_human_label(note) for note in labels["note"][:]])
-    # Whoever has a person's label was perhaps never asked; that is no error of the annotator.
+    # A text with a human label may not have been annotated; this is not an error of the annotator.
     asked = ~human | (annotator != NO_LABEL)
     learnt = np.where(human, final, annotator)
     confidence = np.asarray(labels["label_confidence"][:], dtype=float)[final != NO_LABEL]

@@ -1,4 +1,4 @@
-"""What annotators, texts and a few human labels say together: a pool whose weights people's labels decide."""
+"""A log-linear pool of annotators and texts, whose weights are fitted to a few human labels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from scipy.special import log_softmax
 from freeal_hf.tasks import NO_LABEL
 
 FEWEST = 10
-"""With fewer human labels nothing is fitted."""
+"""The smallest number of human labels for a fit."""
 
 _FOLDS = 10
 _MOST_FITTED = 1000
-# What the weights of annotators and of the texts are without any human label, and how strongly they are held there.
+# Prior means of the weights of annotators and of the texts, and the strength of the penalty.
 _ANNOTATOR, _TEXTS, _HELD = 1.0, 0.25, 10.0
 _HELD_BIAS = 2.0
-# How strongly the weights of the features are held at zero; it is averaged over by held-out likelihood.
+# Strengths of the penalty on the weights of the features; fits are averaged by held-out likelihood.
 _RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
 _NEGLIGIBLE = 0.01
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What the pool found.
+    """The result of `fit_pool`.
 
     Args:
-        probabilities (`np.ndarray` of shape `(n, num_labels)`): Of each label, for each text.
+        probabilities (`np.ndarray` of shape `(n, num_labels)`): The probability of each label for each text.
         rows (`np.ndarray` of shape `(h,)`): The texts whose human labels were used.
         held_out (`np.ndarray` of shape `(h, num_labels)`):
-            The same for these, by a pool that was fitted without their own human label.
+            The probabilities for these texts, from a fit without their own human label.
     """
 
     probabilities: np.ndarray
@@ -47,24 +47,24 @@ def fit_pool(
     *,
     seed: int = 0,
 ) -> Pool:
-    """Weighs annotators and texts by how well they agree with human labels.
+    """Weights annotators and texts by their agreement with human labels.
 
     `log P(label | text) = w1 * annotators + w2 * texts + b[label] + features @ V[:, label]`, normalised: a log-linear
     pool with a correction that depends on the text. It is fitted to the human labels by penalised maximum likelihood,
-    with `w` held at (1, 0.25) and `b` and `V` at zero, so that a few labels change little. The strength of the penalty
-    on `V`, and which evidence is used, is averaged over, weighted by the likelihood of human labels in folds that the
-    fit has not seen: where text features help nothing, they get no weight.
+    with a penalty on the distance of `w` from (1, 0.25) and of `b` and `V` from zero, so that a few labels change
+    little. Fits with several penalties on `V` and with each evidence are averaged, weighted by the likelihood of human
+    labels in folds that the fit has not seen. So text features that do not help get no weight.
 
     Source: log-linear opinion pools (Genest and Zidek, Statistical Science 1, 1986), section 2; stacking by held-out
     likelihood (Yao et al., Bayesian Analysis 13, 2018), pseudo-BMA.
 
     Args:
-        human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none; at least `FEWEST`.
+        human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none; at least `FEWEST`.
         evidence (`Sequence[Callable]`):
-            Each turns human labels, -1 for none, into the log probabilities of what the annotators say, of shape
-            `(n, num_labels)`. There are several where it is open which is best.
-        held_out (`np.ndarray` of shape `(n, num_labels)`): Logarithms of predictions without having seen the label.
-        views (`np.ndarray` of shape `(n, num_labels)`): Logarithms of what is known from the texts, all in all.
+            Functions that compute the log probabilities of the labels given the annotators' answers, of shape
+            `(n, num_labels)`, from human labels (-1 for none). There are several if it is unknown which is best.
+        held_out (`np.ndarray` of shape `(n, num_labels)`): Log probabilities of a student that has not seen the label.
+        views (`np.ndarray` of shape `(n, num_labels)`): Log probabilities from all students.
         features (`np.ndarray` of shape `(n, d)`): Features of the texts.
         seed (`int`): Seed of the folds.
     """
@@ -80,7 +80,7 @@ def fit_pool(
     candidates, fits = [], []
     for evidence_of in evidence:
         annotators = evidence_of(known)
-        unseen = annotators.copy()  # what is said of a human-labelled text by those who do not know its label
+        unseen = annotators.copy()  # the evidence for each human-labelled text without its own label
         for number in range(_FOLDS):
             others = known.copy()
             others[rows[fold == number]] = NO_LABEL
@@ -109,7 +109,7 @@ def fit_pool(
 def _fit(
     labels: np.ndarray, annotators: np.ndarray, texts: np.ndarray, features: np.ndarray, ridge: float
 ) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    """Fits the weights, and returns what they make of other texts."""
+    """Fits the weights, and returns a function that computes the probabilities of other texts."""
     num_labels, width = annotators.shape[1], features.shape[1]
     truth = np.eye(num_labels)[labels]
 

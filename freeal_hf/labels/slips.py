@@ -1,54 +1,55 @@
-"""Answers of an annotator that do not follow from the text as its other answers do, found without a person."""
+"""Finds slips of an annotator without a person: answers that do not depend on the text as its other answers do."""
 
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
 
 from freeal_hf.tasks import NO_LABEL
 
-# What is averaged over: how much sharper or blunter the held-out predictions should be, and the share of slips.
+# Values to average over: the exponent of the held-out predictions, and the share of slips.
 _SHARPNESS = np.geomspace(0.35, 4, 10)
 _SLIPS = np.array([0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-_NO_SLIPS = 0.5  # probability, before any text is seen, that there are none
+_NO_SLIPS = 0.5  # prior probability that there are none
 _LOG_SHARPNESS_SD = 0.5
 _NEGLIGIBLE = 1e-5
 
 
 def smoothed_log(probabilities: np.ndarray, count: int) -> np.ndarray:
-    """Logarithms of held-out predictions, with one more text of each label.
+    """Returns the logarithms of held-out predictions, smoothed with one more text of each label.
 
-    A classifier that has seen a label once or never gives it next to nothing. That says little.
+    A classifier that has seen a label once or never gives it a probability near zero, which is not reliable.
 
     Args:
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The predictions.
-        count (`int`): How many labelled texts they rest on.
+        count (`int`): The number of labelled texts that the classifier was trained on.
     """
     found: np.ndarray = np.log((probabilities * count + 1) / (count + probabilities.shape[1]))
     return found
 
 
 def without_slips(labels: np.ndarray, held_out: np.ndarray, views: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """Separates what an annotator means from its slips.
+    """Computes the labels of an annotator without its slips.
 
-    The model: an annotator has a notion of its own of each label, which a classifier on the texts can learn. With a
-    probability of `e` an answer does not follow it and is some label: each with the same probability, or by the shares
-    of the answers, half of the slips each. So `P(answer | text) = (1 - e) * s(answer | text) + e * q(answer)`, where
-    `s` are the held-out predictions to the power of `b`, normalised. `e` and `b` are averaged over their posterior.
+    The model assumes that a classifier on the texts can learn the annotator's own definition of each label. With
+    probability `e` an answer is a slip and does not depend on the text: half of the slips are uniform over the labels,
+    and half follow the shares of the answers. So `P(answer | text) = (1 - e) * s(answer | text) + e * q(answer)`,
+    where `s` are the held-out predictions to the power of `b`, normalised. `e` and `b` are averaged over their
+    posterior.
 
-    Where labels were flipped at random, held-out predictions never agree with more than a part of them, however sure
-    they are: `e` is large, and a sure prediction overrules an answer. Where a classifier disagrees because it knows
-    less than the annotator, agreement grows with its certainty, `e` is near zero, and every answer stays. An error
-    that is part of the annotator's notion is learnt like anything else, and nothing here can find it.
+    If labels were flipped at random, even confident held-out predictions agree with only a part of them. Then `e` is
+    large, and a confident prediction replaces an answer. If a classifier disagrees because it knows less than the
+    annotator, the agreement increases with its confidence. Then `e` is near zero, and all answers are kept. An error
+    in the annotator's definition of a label is learnt by the classifier and cannot be found.
 
-    The mixture is the model of label noise of Lawrence and Schölkopf (ICML 2001), with noise at random for a part.
+    The mixture is the model of label noise of Lawrence and Schölkopf (ICML 2001), with partly random noise.
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
-        held_out (`np.ndarray` of shape `(n, num_labels)`): Logarithms of predictions without having seen the label.
-        views (`np.ndarray` of shape `(n, num_labels)`): Logarithms of what is known from the texts, all in all.
+        held_out (`np.ndarray` of shape `(n, num_labels)`): Log probabilities of a student that has not seen the label.
+        views (`np.ndarray` of shape `(n, num_labels)`): Log probabilities from all students.
         trust (`np.ndarray` of shape `(n,)`): Log odds by which each answer is less likely a slip than the average one.
 
     Returns:
-        `np.ndarray` of shape `(n, num_labels)`: Probabilities of what the annotator means.
+        `np.ndarray` of shape `(n, num_labels)`: Probabilities of the annotator's labels without slips.
     """
     n, num_labels = held_out.shape
     answered = np.flatnonzero(labels != NO_LABEL)

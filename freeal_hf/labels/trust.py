@@ -1,4 +1,4 @@
-"""What an annotator's own confidences are worth, found out before they are used."""
+"""Calibrates an annotator's own confidences."""
 
 import numpy as np
 from scipy.special import logit
@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from freeal_hf.tasks import NO_LABEL
 
-# All texts that only the held-out student judges count as much as so many that a person labelled.
+# The total weight of the texts that only the held-out student checks, in texts with a human label.
 WORTH = 20.0
 _FEWEST = 20
 _CLIPPED = 0.01
@@ -15,23 +15,24 @@ _CLIPPED = 0.01
 def calibrated(
     labels: np.ndarray, confidences: np.ndarray, guesses: np.ndarray, human: np.ndarray, sources: np.ndarray
 ) -> np.ndarray:
-    """By how much the confidence in an answer raises its log odds of being right over those of the average answer.
+    """Computes how much the confidence in an answer raises its log odds of being right over the average answer.
 
-    A logistic regression of being right on the confidence's log odds, for each annotator alone. An answer counts as
-    right if the person says so; where no person does, if the held-out student does. Only differences between texts
-    count: a confidence of 95 % everywhere says nothing. Where it falls as answers get better, it is not used.
+    For each annotator, a logistic regression predicts whether an answer is right from the log odds of its confidence.
+    An answer counts as right if it equals the human label or, without one, the label of the held-out student. Only
+    differences between texts matter: a constant confidence has no effect. A confidence that is lower for better
+    answers is not used.
 
     Source: Platt scaling (Platt, Advances in Large Margin Classifiers, 1999).
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): The annotator's label ids, -1 for none.
         confidences (`np.ndarray` of shape `(n,)`): Its confidence in them, NaN where it gives none.
-        guesses (`np.ndarray` of shape `(n,)`): What a student that has not seen the label predicts, -1 for none.
-        human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+        guesses (`np.ndarray` of shape `(n,)`): Predictions of a student that has not seen the label, -1 for none.
+        human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
         sources (`np.ndarray` of shape `(n,)`): Number of the annotator that gave each answer.
 
     Returns:
-        `np.ndarray` of shape `(n,)`: Zero where there is no confidence.
+        `np.ndarray` of shape `(n,)`: The log odds; zero where there is no confidence.
     """
     found = np.zeros(len(labels))
     has = ~np.isnan(confidences) & (labels != NO_LABEL)

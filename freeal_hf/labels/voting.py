@@ -1,4 +1,4 @@
-"""Fuses the answers of several annotators without gold: a confusion matrix each, a posterior for each text."""
+"""Fuses the answers of several annotators without gold, with a confusion matrix for each annotator."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from freeal_hf.tasks import NO_LABEL
 
 _MAX_ITERATIONS = 100
 _TOLERANCE = 1e-4
-# The prior of a confusion matrix counts as this many votes; its diagonal is the annotators' mean agreement.
+# The prior of a confusion matrix has the weight of this many votes. Its diagonal is the annotators' mean agreement.
 _PRIOR_VOTES = 4.0
-# Weights of annotators are found after so many steps, and then stay, so that the steps converge.
+# Weights of annotators are computed after these steps and are then fixed, so that the steps converge.
 _TEMPERED_AT = (3, 6, 9, 12)
 _STANDARD_ERRORS = 3.0
 _FEWEST_COMPARED = 20
@@ -19,13 +19,13 @@ _FEWEST_COMPARED = 20
 
 @dataclass(frozen=True)
 class Vote:
-    """What fusing the votes found, for `n` texts, `m` annotators and `k` labels.
+    """The result of `fuse_votes` for `n` texts, `m` annotators and `k` labels.
 
     Args:
         probabilities (`np.ndarray` of shape `(n, k)`): Posterior of each text's label.
         confusions (`np.ndarray` of shape `(m, k, k)`): How often each annotator gives each label (columns) to
             texts of each label (rows).
-        prior (`np.ndarray` of shape `(k,)`): How common each label is.
+        prior (`np.ndarray` of shape `(k,)`): The share of each label.
         by_votes (`np.ndarray` of shape `(n, k)`):
             The posterior from the votes and the matrices alone, also where a label is known.
     """
@@ -41,11 +41,11 @@ class WorseAnnotator:
     """An annotator that human labels show to be worse than the best one.
 
     Args:
-        annotator (`int`): Its column.
-        accuracy (`float`): Share of right answers among those that both gave and a person checked.
-        best (`int`): The column of the best one.
-        best_accuracy (`float`): The same share of the best one.
-        compared (`int`): How many texts there are.
+        annotator (`int`): The column of the annotator.
+        accuracy (`float`): Its share of right answers on the texts that both annotators and a person have labelled.
+        best (`int`): The column of the best annotator.
+        best_accuracy (`float`): The share of right answers of the best annotator on these texts.
+        compared (`int`): The number of these texts.
     """
 
     annotator: int
@@ -56,17 +56,17 @@ class WorseAnnotator:
 
 
 def agreed_labels(votes: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The fused label of each text.
+    """Returns the fused label of each text.
 
     Among equally probable labels, the label with the most votes is taken. If these are tied too, the label of the
     first annotator in the order of the columns is taken.
 
     Args:
         votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
-        probabilities (`np.ndarray` of shape `(n, num_labels)`): What `fuse_votes` found.
+        probabilities (`np.ndarray` of shape `(n, num_labels)`): The probabilities of `fuse_votes`.
 
     Returns:
-        `np.ndarray` of shape `(n,)`: Label ids, -1 where nobody voted.
+        `np.ndarray` of shape `(n,)`: Label ids, -1 if no annotator labelled the text.
     """
     rows = np.arange(len(votes))
     is_best = probabilities >= probabilities.max(axis=1, keepdims=True) - TIE
@@ -75,14 +75,14 @@ def agreed_labels(votes: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     preferred = np.full(len(votes), NO_LABEL)
     for vote in votes.T[::-1]:
         preferred = np.where((vote != NO_LABEL) & is_best[rows, np.maximum(vote, 0)], vote, preferred)
-    # The most probable labels may be tied and named by nobody; then the first answer stays.
+    # The most probable labels may be tied and given by no annotator; then the first answer is kept.
     first = votes[rows, (votes != NO_LABEL).argmax(axis=1)]
     found = likeliest(probabilities, preferred)
     return np.where((votes != NO_LABEL).any(axis=1) & (found != NO_LABEL), found, first)
 
 
 def majority(votes: np.ndarray, num_labels: int) -> np.ndarray:
-    """Share of the votes that each label of each text got; uniform where there is none.
+    """Computes the share of the votes of each label of each text; uniform if a text has no vote.
 
     Args:
         votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
@@ -97,14 +97,14 @@ def majority(votes: np.ndarray, num_labels: int) -> np.ndarray:
 
 
 def worse_annotators(votes: np.ndarray, known: np.ndarray) -> list[WorseAnnotator]:
-    """The annotators that human labels show to be worse than the best one, by more than three standard errors.
+    """Finds annotators that are worse than the best one on human labels, by more than three standard errors.
 
     Errors of language models are correlated, so that many weak models can outvote a good one. Each annotator is
     compared with the best one on the texts that both of them and a person have labelled, at least 20.
 
     Args:
         votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
-        known (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+        known (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
     """
     checked = (votes != NO_LABEL) & (known != NO_LABEL)[:, None]
     right = votes == known[:, None]
@@ -140,7 +140,7 @@ def fuse_votes(votes: np.ndarray, num_labels: int, known: np.ndarray | None = No
     Args:
         votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
         num_labels (`int`): Number of labels.
-        known (`np.ndarray` of shape `(n,)`, *optional*): Labels that are certain (people gave them), -1 for none.
+        known (`np.ndarray` of shape `(n,)`, *optional*): Human labels, which are certain; -1 for none.
         tempered (`bool`, *optional*, defaults to `False`): Whether annotators that err alike count for less.
 
     Returns:
@@ -177,7 +177,7 @@ def fuse_votes(votes: np.ndarray, num_labels: int, known: np.ndarray | None = No
 
 
 def _independence(said: np.ndarray, voted: np.ndarray, posterior: np.ndarray, confusions: np.ndarray) -> np.ndarray:
-    """One over the sum of each annotator's positive correlations of what it says beyond its matrix."""
+    """Computes one over the sum of each annotator's positive residual correlations."""
     beyond = (said - np.einsum("nk,mkl->nml", posterior, confusions)) * voted[:, :, None]
     products = np.einsum("nal,nbl->ab", beyond, beyond)
     norms = np.sqrt(np.maximum(products.diagonal(), 1e-12))
