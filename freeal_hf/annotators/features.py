@@ -99,8 +99,8 @@ class Features:
         self.form = replace(self.form, top_logprobs=top_logprobs, constraint=constraint)
         self._canary = canary
         logger.info(
-            "Answers are held to the labels by: %s; log-probabilities: %s.",
-            "parse and match, for want of a constraint" if constraint == "none" else constraint,
+            "Constraint of the answers: %s; log-probabilities: %s.",
+            "none, answers are only parsed" if constraint == "none" else constraint,
             "yes" if top_logprobs else "no",
         )
 

@@ -117,17 +117,17 @@ def _remedy(most_frequent: Iterable[str]) -> str:
     reason = next(iter(most_frequent), "")
     if reason in _NO_ROOM:
         remedy = (
-            "Give them more room (--annotator-option max_tokens=1000, for entities generation_max_tokens; a reasoning "
-            "model needs some thousands), or take a model that does answer."
+            "Allow longer answers (--annotator-option max_tokens=1000, for entities generation_max_tokens; a "
+            "reasoning model needs some thousands), or use another model."
         )
     elif reason in get_args(UnusableAnswer):
         remedy = (
-            "Take a model that follows instructions, or a server that holds it to a JSON schema, and describe the "
+            "Use a model that follows instructions, or a server that enforces a JSON schema, and describe the "
             "labels (--task)."
         )
     else:
-        return "Fix what that says, or take another annotator."
+        return "Fix this problem, or use another annotator."
     return (
-        f"{remedy} The answers are kept, and the same questions are not asked again: if only the server was fixed, "
+        f"{remedy} The answers are kept, and the same requests are not sent again. If only the server was changed, "
         "choose another --output-dir."
     )

@@ -1,1 +1,1 @@
-"""What an LLM is asked, and how its answer is read."""
+"""The prompts for an LLM, and the parsing of its answers."""

@@ -1,4 +1,4 @@
-"""`TaskPrompts`: how annotators are asked about one kind of task, and how their answers are read."""
+"""`TaskPrompts`: the prompts for one kind of task, and the parsing of the answers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,11 +16,11 @@ from freeal_hf.tasks import Demonstration
 TaskT = TypeVar("TaskT")
 
 Complete = Callable[[str, int, Sequence[Message], Constrain, int], Awaitable[Completion]]
-"""Makes one call: what is asked for (see `Question.kind`), the maximum number of tokens of the answer, the chat, what
-constrains the answer, and how many log-probabilities of each token are used."""
+"""Makes one call. Its arguments are the kind of question (see `Question.kind`), the maximum number of tokens of the
+answer, the chat, the constraint, and the number of log-probabilities of each token."""
 
 Annotate = Callable[[Sequence[AnnotationRequest]], Iterable[tuple[int, Annotation]]]
-"""Asks an annotator; each answer comes with the index of its request."""
+"""Sends requests to an annotator, and returns each answer with the index of its request."""
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Unit embeddings of texts, shape `(n, d)`."""
@@ -28,7 +28,7 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a language model reads and writes for one text.
+    """The limits of a language model for one text.
 
     Args:
         max_tokens (`int`): Maximum number of tokens of an answer that is one label.
@@ -44,7 +44,7 @@ class Limits:
 
 
 class TaskPrompts(ABC, Generic[TaskT]):
-    """How annotators are asked about one kind of task, and how their answers are read.
+    """The prompts for one kind of task, and the parsing of the answers.
 
     `prompts_of` returns the subclass for a task. The annotators use this class alone and never ask for the type of a
     task.
@@ -63,11 +63,11 @@ class TaskPrompts(ABC, Generic[TaskT]):
 
     @abstractmethod
     def messages(self, request: AnnotationRequest) -> list[Message]:
-        """The chat that asks for an annotation, as the card of a dataset shows it."""
+        """Returns the chat of an annotation request, for the card of the dataset."""
 
     @abstractmethod
     def asked(self, request: AnnotationRequest, limits: Limits) -> dict[str, Any]:
-        """What an annotation depends on beside the model and its sampling, for the key of the answer cache.
+        """Returns what an annotation depends on in addition to model and sampling, for the key of the answer cache.
 
         Args:
             request (`AnnotationRequest`): The text and its demonstrations.
@@ -79,7 +79,7 @@ class TaskPrompts(ABC, Generic[TaskT]):
 
     @abstractmethod
     async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
-        """Asks for an annotation.
+        """Requests an annotation.
 
         Args:
             complete (`Complete`): Makes a call.
@@ -92,7 +92,7 @@ class TaskPrompts(ABC, Generic[TaskT]):
 
     @abstractmethod
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
-        """What repeated answers about one text come to.
+        """Combines repeated answers about one text.
 
         Args:
             answers (`Sequence[Annotation]`): The answers, in the order of their samples.
@@ -100,15 +100,15 @@ class TaskPrompts(ABC, Generic[TaskT]):
 
     @abstractmethod
     def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
-        """The chat that asks for new texts with their label, and the JSON schema of its answer."""
+        """Returns the chat that requests new texts with their label, and the JSON schema of its answer."""
 
     @abstractmethod
     def written(self, completion: Completion, request: GenerationRequest) -> Generation:
-        """The texts in the answer to `writing`."""
+        """Parses the texts in the answer to `writing`."""
 
     @abstractmethod
     def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
-        """The written texts that the annotator, asked again, labels as they were written.
+        """Returns the written texts to which the annotator gives the label that they were written for.
 
         Args:
             candidates (`Sequence[Demonstration]`): The written texts.
@@ -146,7 +146,7 @@ class TaskPrompts(ABC, Generic[TaskT]):
 
     @abstractmethod
     def compared(self, request: AnnotationRequest, temperature: float) -> dict[str, Any]:
-        """What an annotation by embeddings depends on beside the model, for the key of the answer cache."""
+        """Returns what an annotation by embeddings depends on in addition to the model, for the key of the cache."""
 
     @abstractmethod
     def nearest(self, requests: Sequence[AnnotationRequest], embed: Embed, temperature: float) -> list[Annotation]:

@@ -1,4 +1,4 @@
-"""Entities in each text: how annotators are asked for them, and how their answers are read."""
+"""The prompts for entities in texts, and the parsing of the answers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         }
 
     async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
-        """Asks for the entities of a text, passage by passage, and finds them in its words."""
+        """Requests the entities of each passage of a text, and finds them in its words."""
         constrain = partial(schema_fields, name="entities", schema=entity_schema(self.task))
         bounds = passages(request.words)
         spans: list[Span] = []
@@ -132,7 +132,7 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         return Annotation(0, answer=value, spans=tuple(spans_of(tags)))
 
     def _tags(self, value: str, name: str, sample: str | None) -> list[str] | None:
-        """The BIO tags in a cell; `None` for an empty one."""
+        """Parses the BIO tags in a cell; returns `None` for an empty cell."""
         where = f"Column {name!r}, row {sample!r}"
         tags = None if is_no_answer(value) else read_list(value, where)
         if unknown := [tag for tag in tags or () if tag not in self.task.tags]:
@@ -156,12 +156,12 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
 
 
 def entity_schema(task: TokenClassification) -> dict[str, Any]:
-    """JSON schema of an answer: a list of entities, each with its text and one of the types."""
+    """Returns the JSON schema of an answer: a list of entities, each with its text and one of the types."""
     return _object(entities=_entity_list(task))
 
 
 def entity_messages(task: TokenClassification, request: AnnotationRequest) -> list[Message]:
-    """The chat that asks for the entities of one text; the parts that all texts share come first.
+    """Returns the chat that requests the entities of one text. The parts that all texts share come first.
 
     Args:
         task (`TokenClassification`): The task.
@@ -176,12 +176,12 @@ def entity_messages(task: TokenClassification, request: AnnotationRequest) -> li
 
 
 def sentence_schema(task: TokenClassification) -> dict[str, Any]:
-    """JSON schema of written sentences: a list of them, each with its text and the entities that it names."""
+    """Returns the JSON schema of written sentences: a list of sentences, each with its text and its entities."""
     return _object(sentences={"type": "array", "items": _object(text={"type": "string"}, entities=_entity_list(task))})
 
 
 def sentence_messages(task: TokenClassification, request: GenerationRequest) -> list[Message]:
-    """The chat that asks for new sentences with their entities, varied in length and style like the examples.
+    """Returns the chat that requests new sentences with their entities, as varied as the examples.
 
     Args:
         task (`TokenClassification`): The task.
@@ -252,7 +252,7 @@ def parse_entities(answer: str | None, task: TokenClassification) -> ParsedEntit
 
 
 def passages(words: Sequence[str]) -> list[tuple[int, int]]:
-    """First and last word (not included) of each passage of a text that is asked about at once."""
+    """Returns the first and last word (exclusive) of each passage of a text. A passage is the text of one call."""
     bounds, start, length = [], 0, 0
     for position, word in enumerate(words):
         if length + len(word) > LONGEST_PASSAGE and position > start:

@@ -1,4 +1,4 @@
-"""Grounding: finds what an LLM or a person named in the words of the text, so that nothing invented survives."""
+"""Grounding: finds the entities of an LLM or a person in the words of the text, and drops all others."""
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +10,14 @@ from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
 
 Place = tuple[int, int]
-"""First and last word (not included)."""
+"""First and last word (exclusive)."""
 
 Forms = list[tuple[Callable[[str], str], list[str]]]
 """Ways of writing, and the words of a text in each of them."""
 
 
 class Grounded(NamedTuple):
-    """Entities by words, in the order of the text, and how many named ones do not stand in it."""
+    """Entities as spans of words, in the order of the text, and the number of entities that are not in it."""
 
     spans: tuple[Span, ...]
     num_dropped: int
@@ -133,7 +133,7 @@ def locate(mentions: Sequence[Mention], words: Sequence[str]) -> list[Span]:
 
 
 def _forms(words: Sequence[str]) -> Forms:
-    """The words in each form in which an entity is looked for."""
+    """Returns the words in each form in which an entity is searched."""
     return [(form, [form(word) for word in words]) for form in (_unspaced, _folded, _letters)]
 
 
@@ -146,7 +146,7 @@ def _places(text: str, forms: Forms) -> list[Place]:
 
 
 def _matches(wanted: str, forms: Sequence[str]) -> Iterator[Place]:
-    """Each run of words that is the wanted one, all of them in one form."""
+    """Yields each span whose words are the wanted ones in one form."""
     if not wanted:
         return
     for start, first in enumerate(forms):

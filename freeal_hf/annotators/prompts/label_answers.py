@@ -1,4 +1,4 @@
-"""Reads the label out of an LLM's answer. An answer that is not clear has no label, never a wrong one."""
+"""Parses the label in an answer of an LLM. An answer that is not clear has no label."""
 
 import ast
 import json
@@ -79,14 +79,14 @@ _MENTION = "\0"
 
 
 class ParsedAnswer(NamedTuple):
-    """A label id, or -1 and the reason why there is none."""
+    """A label id, or -1 and the reason why there is no label."""
 
     label: int
     reason: UnusableAnswer | None
 
 
 def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: tuple[int, ...] = ()) -> ParsedAnswer:
-    """Reads the label out of an answer.
+    """Parses the label in an answer.
 
     An answer has a label if it names one label and nothing in it can deny that:
 
@@ -142,7 +142,7 @@ def denies(text: str) -> bool:
 
 
 class _Names:
-    """The names of a task's labels, and the letters that stand for them."""
+    """The names of the labels of a task, and the letters that represent them."""
 
     def __init__(self, task: Task, coded: bool, order: tuple[int, ...]) -> None:
         self.task = task
@@ -151,7 +151,7 @@ class _Names:
         self.plain = [_plain(name) for name in task.label_names]
 
     def whole(self, text: str) -> int:
-        """The label that a text is, and nothing else; -1 if it is none."""
+        """Returns the label if the text is exactly a label, and -1 otherwise."""
         for body in dict.fromkeys((text.strip(), _bare(text))):
             if len(body) == 1 and body.upper() in self.codes:
                 return self.codes.index(body.upper())
@@ -165,12 +165,12 @@ class _Names:
         return NO_LABEL
 
     def all_in(self, values: Sequence[str]) -> set[int]:
-        """The labels that some values name; none if one of the values is not clear."""
+        """Returns the labels that values name, or none if one of the values is not clear."""
         found = [self._in(unicodedata.normalize("NFC", value).replace("’", "'")) for value in values]
         return set().union(*found) if all(found) else set()
 
     def is_any_in(self, text: str) -> bool:
-        """Whether the name of any label stands in a text."""
+        """Whether a text contains the name of a label."""
         return any(
             re.search(rf"(?<!\w){_flexible(name)}(?!\w)", text, re.IGNORECASE) for name in self._longest_first()
         )
@@ -261,7 +261,7 @@ def _json_labels(text: str) -> list[str] | None:
 
 
 def _python_dict(text: str) -> dict[str, list[Any]] | None:
-    """A dictionary as Python writes it, with single quotes: small models answer like that."""
+    """Parses a dictionary with single quotes as in Python, because small models give such answers."""
     try:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
@@ -280,13 +280,13 @@ def _embedded_labels(text: str) -> tuple[list[str], str]:
 
     rest = _FLAT_OBJECT.sub(mention, text)
     if (following := _NEXT_QUESTION.search(rest)) and rest[: following.start()].strip() == _MENTION:
-        # The model went on with a next question of its own.
+        # The model continued with another question.
         return values[:1], _MENTION
     return values, rest
 
 
 def _bare(text: str) -> str:
-    """A text without the quotes, brackets and emphasis around it, and without its final punctuation."""
+    """Removes quotes, brackets and emphasis around a text, and its final punctuation."""
     return text.strip(" \t\r\n").lstrip(f"{_OPENERS} \t\r\n").rstrip(f"{_CLOSERS} \t\r\n")
 
 
@@ -297,7 +297,7 @@ def _standing(pattern: str) -> str:
 
 
 def _flexible(name: str) -> str:
-    """A pattern of a name in which blanks, hyphens and underscores are the same."""
+    """Returns a pattern of a name in which spaces, hyphens and underscores are the same."""
     return r"[\s_\-]+".join(re.escape(part) for part in _SEPARATORS.split(name) if part) or re.escape(name)
 
 

@@ -1,4 +1,4 @@
-"""What an LLM is asked, and how the texts and numbers in its answer are read. No function here calls a model."""
+"""The prompts for an LLM, and the parsing of texts and numbers in its answers. No function here calls a model."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from freeal_hf.tasks import Task
 Message = dict[str, str]
 
 CUT_MARK = " [the text is cut here]"
-"""Stands at the end of a text that was too long."""
+"""The end of a text that was cut because it was too long."""
 
 LONGEST_SHOT = 2000
 """Characters of a demonstration, or of an example of style; a longer one is cut at the end of a sentence."""
@@ -38,7 +38,7 @@ _LIST_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+(.+)$", re.MULTILINE)
 
 
 def label_codes(task: Task, coded: bool, order: Sequence[int] = ()) -> list[str]:
-    """What stands for each label in an answer, in the order of the ids.
+    """Returns the code of each label in an answer, in the order of the ids.
 
     Args:
         task (`Task`): The task.
@@ -57,12 +57,12 @@ def label_codes(task: Task, coded: bool, order: Sequence[int] = ()) -> list[str]
 
 
 def in_order(codes: Sequence[str], order: Sequence[int]) -> list[str]:
-    """The codes of the labels in the order in which these are shown."""
+    """Returns the codes of the labels in the order in which they are shown."""
     return [codes[label] for label in order or range(len(codes))]
 
 
 def answer_schema(codes: Sequence[str]) -> dict[str, Any]:
-    """JSON schema of an answer: an object with one field, `label`, an enum of the codes."""
+    """Returns the JSON schema of an answer: an object with one field, `label`, an enum of the codes."""
     return {
         "type": "object",
         "properties": {"label": {"type": "string", "enum": list(codes)}},
@@ -72,18 +72,18 @@ def answer_schema(codes: Sequence[str]) -> dict[str, Any]:
 
 
 def answer_regex(codes: Sequence[str]) -> str:
-    """Regular expression of the same answers, for servers that constrain by regex and not by schema."""
+    """Returns a regular expression of the same answers, for servers that support no schema."""
     return r"\{\"label\": \"(" + "|".join(re.escape(json.dumps(code)[1:-1]) for code in codes) + r")\"\}"
 
 
 @lru_cache(maxsize=1024)
 def answer_text(code: str) -> str:
-    """The answer for one label, as the demonstrations show it."""
+    """Returns the answer for one label, in the form of the demonstrations."""
     return json.dumps({"label": code}, ensure_ascii=False)
 
 
 def annotation_messages(task: Task, request: AnnotationRequest, *, coded: bool = False) -> list[Message]:
-    """The chat that asks for one label.
+    """Returns the chat that requests one label.
 
     The parts that are the same for every text come first (task, labels, rules), then the demonstrations, then the
     text, so that a server's prefix cache can serve as much of it as possible. Each text is a JSON string in a message
@@ -104,7 +104,7 @@ def annotation_messages(task: Task, request: AnnotationRequest, *, coded: bool =
 
 
 def generation_messages(task: Task, request: GenerationRequest) -> list[Message]:
-    """The chat that asks for new texts of one label, varied in length and style like the examples.
+    """Returns the chat that requests new texts of one label, as varied in length and style as the examples.
 
     Args:
         task (`Task`): The task.
@@ -141,7 +141,7 @@ def generation_messages(task: Task, request: GenerationRequest) -> list[Message]
 
 
 def generation_schema() -> dict[str, Any]:
-    """JSON schema of the answer to `generation_messages`."""
+    """Returns the JSON schema of the answer to `generation_messages`."""
     return {
         "type": "object",
         "properties": {"texts": {"type": "array", "items": {"type": "string"}}},
@@ -151,7 +151,7 @@ def generation_schema() -> dict[str, Any]:
 
 
 def choice_messages(task: Task, request: ChoiceRequest) -> list[Message]:
-    """The chat that asks which texts a person should label first.
+    """Returns the chat that requests the texts that a person should label first.
 
     After ActiveLLM (Bayer and Reuter 2024, arXiv 2405.10808), with its options, in words of our own: advice, thinking
     first, guidelines, and a recap of what was chosen before, by text or by number.
@@ -198,7 +198,7 @@ def choice_messages(task: Task, request: ChoiceRequest) -> list[Message]:
 
 
 def choice_schema(with_explanation: bool) -> dict[str, Any]:
-    """JSON schema of the answer to `choice_messages`; the explanation comes first, so that it can guide the choice."""
+    """Returns the JSON schema of the answer to `choice_messages`. The explanation comes before the choice."""
     ids = {"ids": {"type": "array", "items": {"type": "integer"}}}
     properties = {"explanation": {"type": "string"}, **ids} if with_explanation else ids
     return {
@@ -210,7 +210,7 @@ def choice_schema(with_explanation: bool) -> dict[str, Any]:
 
 
 def parse_texts(answer: str | None) -> tuple[str, ...]:
-    """Reads the texts out of an answer to `generation_messages`: JSON, or a numbered or bulleted list."""
+    """Parses the texts in an answer to `generation_messages`: JSON, or a numbered or bulleted list."""
     text = final_answer(answer).text
     start, end = text.find("{"), text.rfind("}")
     try:
@@ -222,7 +222,7 @@ def parse_texts(answer: str | None) -> tuple[str, ...]:
 
 
 def parse_numbers(answer: str | None) -> tuple[int, ...]:
-    """Reads the numbers out of an answer to `choice_messages`: the field `ids`, or the last list of numbers.
+    """Parses the numbers in an answer to `choice_messages`: the field `ids`, or the last list of numbers.
 
     Whether they are candidates' is for the caller to see. Of a list that breaks off, the last number may be a part of
     another one, and is left out.
@@ -298,7 +298,7 @@ def _shown(text: str) -> str:
     return f"Text: {quoted(text)}"
 
 
-@lru_cache(maxsize=1024)  # demonstrations come again and again, texts do not
+@lru_cache(maxsize=1024)  # demonstrations are repeated, texts are not
 def _shown_shot(text: str) -> str:
     return _shown(cut_text(text, LONGEST_SHOT)[0])
 

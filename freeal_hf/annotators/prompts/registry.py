@@ -1,4 +1,4 @@
-"""Which `TaskPrompts` belong to which task."""
+"""Finds the `TaskPrompts` of a task."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ PROMPTS: dict[str, type[TaskPrompts[Any]]] = {
 
 
 def prompts_of(task: Task) -> TaskPrompts[Any]:
-    """The prompts for a task.
+    """Returns the prompts of a task.
 
     Args:
         task (`Task`): What is labelled.

@@ -1,4 +1,4 @@
-"""One label for each text: how annotators are asked for it."""
+"""The prompts for one label for each text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,11 +32,11 @@ from freeal_hf.errors import InputError, RefusedError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
 SMALLEST_CUT = 200
-"""Characters; a text that does not fit then never will."""
+"""Characters. Texts are not cut below this length."""
 
 
 class SingleLabelPrompts(TaskPrompts[TextClassification]):
-    """One label out of a list for each text."""
+    """The prompts for one label from a list for each text."""
 
     usual_answer_tokens = 8  # {"label": "..."}
 
@@ -53,7 +53,7 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
         }
 
     async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
-        """Asks for the label of a text. A text that is too long for the model is halved until it fits."""
+        """Requests the label of a text. A text that is too long for the model is halved until it fits."""
         codes = in_order(label_codes(self.task, limits.coded, request.order), request.order)
         constrain = partial(constraint_fields, codes=codes)
         # A few more than there are labels: a letter may come with and without a space or a quote.
@@ -117,7 +117,7 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
 
 
 def label_texts(task: Task) -> list[str]:
-    """What stands for each label in a comparison of embeddings: its description, or else its name."""
+    """Returns the text of each label for a comparison of embeddings: its description, or its name without one."""
     return [description or name.replace("_", " ") for name, description in task.descriptions.items()]
 
 
@@ -130,7 +130,7 @@ def _nearest(request: AnnotationRequest, described: np.ndarray, embed: Embed, te
             scores[label] = (scores[label] + float(np.mean(embed(shots) @ text))) / 2
     logits = (scores - scores.max()) / temperature
     probabilities = np.exp(logits) / np.exp(logits).sum()
-    # Rounded because the last digits depend on what else was in the batch.
+    # Rounded because the last digits depend on the other texts in the batch.
     rounded = tuple(round(float(p), 5) for p in probabilities)
     best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
     if len(best) > 1:  # the first of equally near labels is not better than the others
