@@ -1,4 +1,4 @@
-"""The answers of annotators: what all kinds of task share."""
+"""The base class of the answers of annotators, for all kinds of task."""
 
 import json
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ _METADATA = b"freeal_hf"
 class Answers(ABC):
     """The current answers of one annotator, or of several fused, for each distinct text.
 
-    Each kind of task has a dataclass of its own with these attributes and those of its answers.
+    Each kind of task has its own dataclass with these attributes and those of its answers.
 
     Attributes:
         reasons (`list[str | None]`): Why a text has no answer.
@@ -33,11 +33,11 @@ class Answers(ABC):
     @classmethod
     @abstractmethod
     def none(cls, count: int) -> "Self":
-        """Answers for `count` texts that no annotator was asked about."""
+        """Returns the answers for `count` texts that are not annotated yet."""
 
     @abstractmethod
     def extended_to(self, count: int) -> "Self":
-        """The same answers for more texts; the new texts have no answer."""
+        """Returns the same answers for more texts. The new texts have no answer."""
 
     @abstractmethod
     def take(self, index: int, answer: Annotation) -> None:
@@ -45,7 +45,7 @@ class Answers(ABC):
 
     @abstractmethod
     def refined_by(self, other: "Self") -> "Self":
-        """The same answers, replaced by those of another annotator wherever that has one."""
+        """Returns the same answers, replaced by those of another annotator for the texts that it has answered."""
 
     @property
     @abstractmethod
@@ -54,7 +54,7 @@ class Answers(ABC):
 
     @property
     def figures(self) -> dict[str, Any]:
-        """Figures of the answers for the record of a round, beside their costs."""
+        """Metrics of the answers for the record of a round, without their costs."""
         return {}
 
     def explain_missing(self, reason: str) -> None:
@@ -63,7 +63,7 @@ class Answers(ABC):
             self.reasons[index] = self.reasons[index] or reason
 
     def save(self, path: Path, costs: Mapping[str, Any]) -> None:
-        """Writes the answers and what they cost as a Parquet file with one row for each text.
+        """Writes the answers and their costs as a Parquet file with one row for each text.
 
         If there are several annotators, the columns without a number have the fused answers and the columns that end
         in `_1`, `_2`, ... those of each annotator.
@@ -79,7 +79,7 @@ class Answers(ABC):
 
     @classmethod
     def load(cls, path: Path) -> tuple["Self", dict[str, Any]]:
-        """Reads what `save` wrote."""
+        """Reads the file of `save`."""
         import pyarrow.parquet as pq
 
         table = pq.read_table(path)
@@ -90,7 +90,7 @@ class Answers(ABC):
 
     @classmethod
     def load_former(cls, path: Path) -> tuple["Self", dict[str, Any]]:
-        """Reads the JSON file that former versions wrote."""
+        """Reads the JSON file of earlier versions."""
         values = json.loads(path.read_text(encoding="utf-8"))
         answers = cls._from_former(values)
         answers.parts.extend(cls._from_former(part) for part in values["parts"])
@@ -98,14 +98,14 @@ class Answers(ABC):
 
     @abstractmethod
     def _columns(self) -> dict[str, "pa.Array"]:
-        """The answers as columns of a file, without `parts`."""
+        """Returns the answers as columns of a file, without `parts`."""
 
     @classmethod
     @abstractmethod
     def _from_columns(cls, table: "pa.Table", suffix: str) -> "Self":
-        """Reads what `_columns` returned, from the columns whose names have this suffix."""
+        """Reads the columns of `_columns` whose names have this suffix."""
 
     @classmethod
     @abstractmethod
     def _from_former(cls, values: Mapping[str, Any]) -> "Self":
-        """Reads the answers in a JSON file of a former version, without `parts`."""
+        """Reads the answers in a JSON file of an earlier version, without `parts`."""

@@ -1,4 +1,4 @@
-"""`TaskKind`: everything that differs between kinds of task, so that there is one loop for all of them."""
+"""`TaskKind`: the differences between kinds of task, so that one loop runs all of them."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -27,12 +27,12 @@ AnswersT = TypeVar("AnswersT", bound=Answers)
 
 @dataclass(frozen=True)
 class AuditQuestion:
-    """What a person answers about a text in an audit.
+    """The question of an audit about a text.
 
     Args:
-        answers (`TextClassification`): The answers that can be given.
+        answers (`TextClassification`): The possible answers.
         are_human_labels (`bool`): Whether an answer is also a human label for a further round.
-        right (`str`): What is true of a confirmed text, in the plural.
+        right (`str`): A description of confirmed texts, in the plural.
     """
 
     answers: TextClassification
@@ -42,14 +42,14 @@ class AuditQuestion:
 
 @dataclass(frozen=True)
 class Measure:
-    """The score that tells how good labels are.
+    """The score of labels.
 
     A round's record has it as `annotator_KEY`, `student_KEY` and `label_KEY`.
 
     Args:
-        key (`str`): Its name in a round's record.
-        name (`str`): Its name in pictures.
-        final (`str`): Its name for the final labels in a report.
+        key (`str`): The name of the score in a round's record.
+        name (`str`): The name of the score in pictures.
+        final (`str`): The name of the score of the final labels in a report.
     """
 
     key: str
@@ -58,10 +58,10 @@ class Measure:
 
 
 class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
-    """What a run does with the rows, answers and labels of one task.
+    """Base class of the operations of a run on the rows, answers and labels of one kind of task.
 
-    `kind_of` returns the subclass for a task. A corpus or answers that one kind made can only be given to the same
-    kind. The loop, the Hub, Ray and the command line use this class alone and never ask for the type of a task.
+    `kind_of` returns the subclass for a task. A corpus or answers of one kind can only be used with the same kind. The
+    loop, the Hub, Ray and the command line only use this class and do not depend on the type of a task.
 
     Args:
         task (`Task`): What is labelled.
@@ -92,40 +92,40 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def collect(self, dataset: "Dataset") -> CorpusT:
-        """Collects the distinct usable texts of what `read_rows` returned."""
+        """Collects the distinct usable texts of the result of `read_rows`."""
 
     human_columns: ClassVar[tuple[str, ...]]
-    """Columns of human labels, beside `id` and those of the text."""
+    """Columns of human labels, except for `id` and those of the text."""
 
     @abstractmethod
     def read_human_rows(self, table: HumanTable) -> list[Any]:
-        """Reads the rows of a table of human labels; rows without a label are left out.
+        """Reads the rows of a table of human labels. Rows without a label are left out.
 
         Args:
-            table (`HumanTable`): The table, with those of `human_columns` that it has.
+            table (`HumanTable`): The table, with any of `human_columns`.
 
         Returns:
-            `list[HumanAnswer]`: What people labelled, as `with_human_labels` takes it.
+            `list[HumanAnswer]`: The human labels, for `with_human_labels`.
 
         Raises:
-            InputError: If a column is missing, or a cell is no label of the task.
+            InputError: If a column is missing, or a cell is not a label of the task.
         """
 
     @abstractmethod
     def with_human_labels(
         self, corpus: CorpusT, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
     ) -> CorpusT:
-        """Adds what people labelled to a corpus.
+        """Adds human labels to a corpus.
 
-        Texts are compared in their normal form, and all that have the same one get the label. A text that is not in
-        the data is added at the end, if its label may be about a new text (an example from elsewhere): it trains the
-        student and may be a demonstration, but the output has no row for it.
+        Texts are compared in their normal form, and all texts with the same normal form get the label. A text that is
+        not in the data is added at the end if its label may be about a new text. It trains the student and can be a
+        demonstration, but the output has no row for it.
 
         Args:
-            corpus: What `collect` returned.
-            dataset (`Dataset`): The dataset that it was collected from.
-            given (`Sequence[HumanAnswer]`): What people labelled, as `read_human_rows` returns it.
-            known (the same): What an earlier call left in `human_labels`; a newer label takes its place.
+            corpus: The result of `collect`.
+            dataset (`Dataset`): The dataset of the corpus.
+            given (`Sequence[HumanAnswer]`): The human labels, as returned by `read_human_rows`.
+            known (the same): The `human_labels` of an earlier call. Newer labels replace them.
 
         Raises:
             InputError: If an id is not in the data or its row has no text, if a text is not in the data and its label
@@ -135,27 +135,27 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
-        """Columns of the output, beside `id` and `gold`, that hold the same as the user's column of that name.
+        """Returns the columns of the output, except for `id` and `gold`, that equal the user's column of that name.
 
         Args:
             names (`Sequence[str]`): The columns of the user's data.
-            text_columns (`Sequence[str]`): Those that the texts were read from.
+            text_columns (`Sequence[str]`): The columns of the text.
         """
 
     def has_other_words(self, stored: Path, dataset: "Dataset") -> bool:
-        """Whether the rows of a stored input had other words, so that answers about them do not fit.
+        """Returns whether the rows of a stored input had other words, so that their answers cannot be used.
 
         Args:
             stored (`Path`): The file of the stored input.
-            dataset (`Dataset`): What `read_rows` returns for the same data now.
+            dataset (`Dataset`): The current result of `read_rows` for the same data.
         """
         return False
 
     def check_can_select(self) -> None:
-        """Refuses `freeal-hf select` for a kind of task that it cannot choose texts for.
+        """Refuses `freeal-hf select` for a kind of task that it does not support.
 
         Raises:
-            InputError: If that is so.
+            InputError: If the kind of task is not supported.
         """
 
     # ---- Labels ----
@@ -163,23 +163,23 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     @property
     @abstractmethod
     def classes(self) -> list[str]:
-        """Names of the ids in the label columns of a round's dataset; the student's classes."""
+        """Names of the ids in the label columns of a round's dataset, which are the student's classes."""
 
     @abstractmethod
     def is_missing(self, label: Any) -> bool:
-        """Whether the value of a label column says that there is no label."""
+        """Returns whether the value of a label column means that there is no label."""
 
     @abstractmethod
     def flat(self, column: Sequence[Any]) -> np.ndarray:
-        """The ids in a label column, -1 for none, in one row; those of two columns of the same rows correspond."""
+        """Returns the ids in a label column as one array, -1 for none, in the same order for all label columns."""
 
     @abstractmethod
     def cell(self, label: Any) -> str:
-        """The value of a label column as a column that a `ColumnAnnotator` reads holds it, empty for none."""
+        """Returns the value of a label column in the format that `ColumnAnnotator` reads; empty for none."""
 
     @abstractmethod
     def shown(self, label: Any, row: Mapping[str, Any]) -> str:
-        """A label of a row in words.
+        """Returns a label of a row as text.
 
         Args:
             label: The value of one of the row's label columns.
@@ -188,17 +188,17 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def label_counts(self, labels: "Dataset") -> Counter[str]:
-        """How often each label is final.
+        """Counts the final labels.
 
         Args:
-            labels (`Dataset`): A round's dataset; its column `label` is enough.
+            labels (`Dataset`): A round's dataset. Only its column `label` is used.
         """
 
     # ---- Answers of annotators ----
 
     @abstractmethod
     def no_answers(self, corpus: CorpusT) -> AnswersT:
-        """Answers for texts that no annotator was asked about."""
+        """Returns the answers for texts that are not annotated yet."""
 
     @abstractmethod
     def fuse(self, group: Sequence[AnswersT], human: np.ndarray) -> AnswersT:
@@ -206,17 +206,17 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
         Args:
             group (`Sequence`): The answers of each annotator.
-            human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+            human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
         """
 
     @abstractmethod
     def votes(self, answers: AnswersT, num_annotators: int) -> np.ndarray | None:
-        """What each of several annotators answered, as far as the final labels use it.
+        """Returns the answers of each annotator that the final labels use.
 
         Args:
             answers: The fused answers.
-            num_annotators (`int`): How many of its parts are by annotators of round 0. The other parts are by the
-                refine annotators, whose answers replace theirs.
+            num_annotators (`int`): The number of parts by annotators of round 0. The other parts are by the refine
+                annotators, whose answers replace them.
 
         Returns:
             `np.ndarray` of shape `(n, annotators)`, *optional*: Label ids, -1 for none.
@@ -224,24 +224,25 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def found_labels(self, corpus: CorpusT, answers: AnswersT) -> np.ndarray:
-        """Ids of all labels that annotators and people gave."""
+        """Returns the ids of all labels of annotators and people."""
 
     @abstractmethod
     def text_labels(self, corpus: CorpusT, answers: AnswersT) -> np.ndarray | None:
-        """Label id of each text before training, -1 for none, shape `(n,)`; `None` where a text has several labels."""
+        """Returns the label id of each text before training, -1 for none, shape `(n,)`; `None` if texts can have
+        several labels."""
 
     # ---- Training ----
 
     @abstractmethod
     def training_set(self, corpus: CorpusT, answers: AnswersT) -> "Dataset":
-        """The dataset that the student is trained on, with `is_trusted` where a person gave the label."""
+        """Returns the training set of the student. `is_trusted` is true for human labels."""
 
     @abstractmethod
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
-        """Why the user should confirm the annotator's answers before a student is trained on them.
+        """Returns why the user must confirm the annotator's answers before the training.
 
         Args:
-            dataset (`Dataset`): What `training_set` returned.
+            dataset (`Dataset`): The result of `training_set`.
             embeddings (`np.ndarray` of shape `(n, d)`): Embeddings of its texts.
             seed (`int`): Seed of the check.
 
@@ -253,25 +254,25 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def losses(self, corpus: CorpusT, selection: Selection) -> np.ndarray:
-        """The student's loss on each text, infinite where a text has no label; shape `(n,)`."""
+        """Returns the student's loss on each text, infinite if a text has no label; shape `(n,)`."""
 
     @abstractmethod
     def is_noisy(self, corpus: CorpusT, answers: AnswersT, selection: Selection) -> np.ndarray:
-        """Whether the label of a text is noisy or missing; shape `(n,)`."""
+        """Returns whether the label of each text is noisy or missing; shape `(n,)`."""
 
     @abstractmethod
     def choose_pool(
         self, corpus: CorpusT, answers: AnswersT, selection: Selection, loop: LoopConfig, seed: int
     ) -> list[Demonstration]:
-        """Chooses demonstrations among the texts that people labelled and the clean ones that the student confirms."""
+        """Chooses demonstrations among human-labelled texts and clean texts with whose label the student agrees."""
 
     @abstractmethod
     def stand_in(self, corpus: CorpusT, index: int, label: int) -> Demonstration:
-        """A text of the corpus in place of a demonstration that is still to be written, to estimate lengths.
+        """Returns a text of the corpus that replaces a demonstration that is not written yet, to estimate lengths.
 
         Args:
             corpus: The texts.
-            index (`int`): Which of them.
+            index (`int`): The index of the text.
             label (`int`): One of `task.shot_labels`.
         """
 
@@ -287,7 +288,7 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
             `np.ndarray` of shape `(num_labels,)`, *optional*: `None` if the user knows none.
 
         Raises:
-            InputError: If they cannot be used, or the texts of this kind of task have no single label.
+            InputError: If they cannot be used, or if texts of this kind of task can have several labels.
         """
         if given is not None:
             raise InputError(
@@ -307,40 +308,40 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
-        """The dataset of a round: one row for each row of the input, in its order.
+        """Makes the dataset of a round, with one row for each row of the input, in the same order.
 
         Args:
             dataset (`Dataset`): The input.
             corpus: The distinct texts of the input.
             answers: The annotators' answers.
-            selection (`Selection`): The student's judgement.
+            selection (`Selection`): The student's selection.
             number (`int`): The round.
             seed (`int`): Seed of the estimate.
-            votes (`np.ndarray`, *optional*): What `votes` returned.
-            class_shares (`np.ndarray` of shape `(num_labels,)`, *optional*): What `class_shares` returned.
+            votes (`np.ndarray`, *optional*): The result of `votes`.
+            class_shares (`np.ndarray` of shape `(num_labels,)`, *optional*): The result of `class_shares`.
 
         Returns:
-            `tuple[Dataset, dict]`: The rows with their final labels, and the round's figures, among them
+            `tuple[Dataset, dict]`: The rows with their final labels, and the round's metrics with
             `student_has_learnt`.
         """
 
     @abstractmethod
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
-        """The rows of the test split, with the columns of `label_rows`; only the student has labelled them."""
+        """Makes the rows of the test split, with the columns of `label_rows`. Only the student has labelled them."""
 
     @abstractmethod
     def score(self, labels: "Dataset") -> dict[str, Any]:
-        """The scores of a round's dataset for `metrics.json`."""
+        """Computes the scores of a round's dataset for `metrics.json`."""
 
     # ---- Prediction ----
 
     @classmethod
     @abstractmethod
     def owns_student(cls, config: Any) -> bool:
-        """Whether a saved student was trained for this kind of task.
+        """Returns whether a saved student was trained for this kind of task.
 
         Args:
-            config (`PreTrainedConfig`): Its configuration.
+            config (`PreTrainedConfig`): The configuration of the student.
         """
 
     @classmethod
@@ -349,8 +350,8 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         """Loads a saved student that labels the rows of a file.
 
         Args:
-            student (`str` or `Path`): Its folder or Hub id.
-            options (`PredictionOptions`): What is written.
+            student (`str` or `Path`): The folder or Hub id of the student.
+            options (`PredictionOptions`): The options of the output.
 
         Raises:
             InputError: If the student cannot be loaded, or an option is not for this kind of task.
@@ -362,13 +363,13 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     """The score in pictures and reports."""
 
     card_scores: ClassVar[tuple[str, ...]]
-    """Scores of the student that its card has as evaluation results, by their names on the Hub."""
+    """Scores of the student in the evaluation results of its card, by their names on the Hub."""
 
     extra_figures: ClassVar[tuple[str, ...]] = ()
-    """Figures of a round's record that only this kind has, in the table of the rounds on the Hub."""
+    """Further metrics of this kind in the table of the rounds on the Hub."""
 
     def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
-        """Further rows of the table of facts on a card: what was measured to how much.
+        """Returns further rows of the table of facts on a card, as names and values.
 
         Args:
             record (`Mapping`): The record of the last round.
@@ -377,7 +378,7 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def card_estimate(self, record: Mapping[str, Any]) -> str:
-        """What a card says of how good the labels of a round are.
+        """Describes the accuracy of the labels of a round, for a card.
 
         Args:
             record (`Mapping`): The round's record.
@@ -385,21 +386,21 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
-        """The columns of a demonstration pool on the Hub: name to values and feature."""
+        """Returns the columns of a demonstration pool on the Hub: values and feature by name."""
 
     @property
     @abstractmethod
     def audit(self) -> "AuditQuestion":
-        """What a person answers about a text in an audit."""
+        """The question of an audit about a text."""
 
     @abstractmethod
     def audited_labels(self, labels: "Dataset") -> np.ndarray:
-        """What an audit draws its strata from: an id for each row of a round's dataset, -1 where it has no label."""
+        """Returns the ids from which an audit makes its strata, one for each row; -1 if the row has no label."""
 
     @abstractmethod
     def right_answer(self, audited_label: int) -> str:
-        """The answer with which a person confirms one of `audited_labels`."""
+        """Returns the answer with which a person confirms one of `audited_labels`."""
 
     @abstractmethod
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """Cells of the audit's sheet, beside `id`, `text` and `label`, for a row of a round's dataset."""
+        """Returns further cells of a row in the audit's sheet, except for `id`, `text` and `label`."""

@@ -34,10 +34,10 @@ class Corpus:
         ids (`StringColumn`): Id of the first row of each text.
         texts (`StringColumn`): The texts.
         augmented (`StringColumn`, *optional*): A paraphrase of each.
-        index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 where a row has no usable text.
+        index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 if a row has no usable text.
         human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
-        human_labels (`list[HumanAnswer]`): What people said, once for each such text.
-        human_rows (`HumanRows`): How many of the rows that people gave are about texts of the data.
+        human_labels (`list[HumanAnswer]`): The human labels, one for each labelled text.
+        human_rows (`HumanRows`): The numbers of rows with human labels for texts of the data and for other texts.
         inclusion (`np.ndarray` of shape `(n,)`, *optional*):
             The probability with which each text was drawn at random for a person to label, NaN if it was not; `None`
             if no text was.
@@ -158,8 +158,8 @@ def values_of(
 
     Args:
         matches (`Sequence[tuple[HumanAnswer, list[int]]]`): Answers with the indices of their texts.
-        value (`Callable`): What an answer says of the text with an index.
-        conflict (`str`): What two answers that contradict each other do, for the error.
+        value (`Callable`): Returns the human label of the text with an index.
+        conflict (`str`): The description of a contradiction of two answers, for the error.
 
     Raises:
         InputError: If two answers contradict each other.

@@ -1,4 +1,4 @@
-"""Counts what became of the rows of the input."""
+"""Counts the labelled and unlabelled rows of the input."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from freeal_hf.kinds.corpus import Corpus
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_REASONS_KEPT = 10  # an annotator of one's own may give each text another reason
+_REASONS_KEPT = 10  # a user's own annotator may give each text another reason
 _NO_REASON, _OTHER = "no reason given", "other reasons"
 
 
 def count_rows(
     kind: TaskKind[Any, Any, Any], dataset: "Dataset", corpus: Corpus, answers: Answers, labels: "Dataset"
 ) -> dict[str, Any]:
-    """The `counts` of a round's record in `metrics.json`.
+    """Returns the `counts` of a round's record in `metrics.json`.
 
     Args:
         kind (`TaskKind`): The kind of the task.
@@ -31,13 +31,13 @@ def count_rows(
         labels (`Dataset`): The round's dataset.
 
     Returns:
-        `dict`: Counts of rows, if not said otherwise:
+        `dict`: Counts, of rows unless another unit is named:
 
         - `rows`: rows read; `texts`: distinct usable texts among them
         - `labelled`: rows with a label by the annotator or a person; `unlabelled`: all other rows, by reason
         - `labelled_by_student`: rows of `unlabelled` whose final label is by the student alone
         - `most_frequent_label`: the label that most rows of `labelled` have, with its number of `rows`; `None` for
-          none, and where a text can have several labels
+          none, and if texts can have several labels
         - `human_labels`: `matched` texts of the input with a human label, and `new_texts` that human labels added
         - `dropped_entities`: entities of the annotator that do not occur in their sentence (0 for other tasks)
     """

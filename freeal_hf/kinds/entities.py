@@ -1,4 +1,4 @@
-"""Entities in each sentence: a BIO tag for each word."""
+"""The kind of task with entities in each sentence, as a BIO tag for each word."""
 
 import json
 from collections import Counter
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 VERDICTS = TextClassification(["right", "wrong"], "Has the text these entities, all of them, and no others?")
-"""What a person answers about a sentence in an audit."""
+"""The answers to the question of an audit about a sentence."""
 
 
 class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
-    """Entities of given types in each sentence: a BIO tag for each word."""
+    """Entities of given types in each sentence, as a BIO tag for each word."""
 
     answers_type = EntityAnswers
     measure = Measure("f1", "entity F1", "F1 of the final entities")
-    card_scores = ("f1", "precision", "recall")  # most words are outside of entities, so that accuracy says little
+    card_scores = ("f1", "precision", "recall")  # accuracy is not useful: most words are outside of entities
     human_columns = (*TAG_COLUMNS, *SPAN_COLUMNS, TOKENS)
     extra_figures = tuple(
         f"{who}_{score}" for who in ("annotator", "student", "label") for score in ("precision", "recall", "f1")
@@ -48,8 +48,8 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
     def read_rows(self, source: Any, **options: Any) -> "Dataset":
         if options.pop("augmented_column", None) is not None:
             raise InputError(
-                "A paraphrase has other words than the sentence, so that an entity task takes no augmented_column; "
-                "leave it out. The student makes its second views itself."
+                "An entity task cannot use augmented_column, because a paraphrase has other words than the sentence. "
+                "Leave it out. The student makes its second views itself."
             )
         return read_sentences(source, self.task, **options)
 
@@ -110,12 +110,12 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return "; ".join(f"{span.type}: {' '.join(row[TOKENS][span.start : span.end])}" for span in spans) or "none"
 
     def label_counts(self, labels: "Dataset") -> Counter[str]:
-        """How many entities of each type there are."""
+        """Counts the entities of each type."""
         tags = self.task.tags  # each entity has one B- tag
         return Counter(tags[i][2:] for ids in labels["label"] for i in ids if i > 0 and tags[i].startswith("B-"))
 
     def stand_in(self, corpus: Sentences, index: int, label: int) -> Demonstration:
-        """The first word is the entity of a sentence that has one."""
+        """Returns a sentence whose first word is its entity, or a sentence without an entity."""
         words = corpus.words[index] if label != NO_LABEL else []
         entities = tuple((word, self.task.label_names[0]) for word in words[:1])
         return Demonstration(corpus.texts[index], label, entities=entities)
@@ -165,23 +165,23 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return {"entities": "; ".join(named) or "none"}
 
     def no_answers(self, corpus: Sentences) -> EntityAnswers:
-        """Answers for sentences that nobody has been asked about."""
+        """Returns the answers for sentences that are not annotated yet."""
         return EntityAnswers.none(len(corpus.texts))
 
     def losses(self, corpus: Sentences, selection: Selection) -> np.ndarray:
-        """The loss of each sentence's worst word, infinite where a sentence has no tags; shape `(n,)`."""
+        """Returns the largest loss of a word of each sentence, infinite if it has no tags; shape `(n,)`."""
         num_words = corpus.num_words[: len(selection.embeddings)]
         return np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), np.cumsum([0, *num_words[:-1]]))
 
     def found_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray:
-        """Ids of the types that the annotator and people found, one for each entity."""
+        """Returns the ids of the types of the entities of annotator and people, one for each entity."""
         found = corpus.training_spans(answers.spans)
         return np.array([self.task.label2id[span.type] for spans in found for span in spans or ()], dtype=int)
 
     def is_noisy(self, corpus: Sentences, answers: EntityAnswers, selection: Selection) -> np.ndarray:
-        """Whether a sentence has no answer, or an entity by annotator or student that is not clean; shape `(n,)`.
+        """Returns whether a sentence has no answer, or an entity of annotator or student that is not clean.
 
-        What a person marked is never noisy. Sentences that came after the answers are left out.
+        Human entities are never noisy. Sentences that were added after the answers are left out. The shape is `(n,)`.
         """
         count = len(answers.spans)
         num_words = corpus.num_words[:count]
@@ -191,7 +191,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return (noisy | answers.is_missing) & ~corpus.is_human[:count]
 
     def training_set(self, corpus: Sentences, answers: EntityAnswers) -> "Dataset":
-        """What the student learns from: `id`, `tokens`, tags as `label`, and `is_trusted` where a person gave them."""
+        """Returns the training set: `id`, `tokens`, tags as `label`, and `is_trusted`, true for human entities."""
         from datasets import ClassLabel, Dataset, Features, Value
         from datasets import Sequence as ListFeature
 
@@ -211,7 +211,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return Dataset.from_dict(columns, features=Features(features))
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
-        """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
+        """Returns why the user must confirm the annotator's answers before the training, `None` if not needed."""
         rows = zip(dataset["label"], dataset["is_trusted"], strict=True)
         answers = [tags for tags, by_hand in rows if not by_hand and NO_LABEL not in tags]
         return entity_doubt(np.array([tag > 0 for tags in answers for tag in tags], dtype=bool), len(answers))
@@ -226,9 +226,9 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
     ) -> list[Demonstration]:
         """Chooses demonstrations among sentences without a noisy entity in which the student finds the same entities.
 
-        Sentences that a person marked are always candidates. A sentence counts for the rarest of its types, so that
-        each type is covered, or shows that there may be none; its loss is that of its worst word. A sentence that is
-        longer than a demonstration may be is not chosen: cut, it would show fewer entities than it has.
+        Sentences with human entities are always candidates. A sentence counts for the rarest of its types, so that
+        each type is covered, or as a sentence without entities. Its loss is the largest loss of its words. A sentence
+        that is too long for a demonstration is not chosen: a truncated sentence would show too few entities.
         """
         spans = corpus.training_spans(answers.spans)
         labels = _tag_ids(spans, corpus.num_words, self.task)
@@ -270,11 +270,11 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
-        """The dataset of a round, with a BIO tag for each word, and whether the student has learnt.
+        """Makes the dataset of a round, with a BIO tag for each word, and returns whether the student has learnt.
 
         Confidences and losses are means over the words of a sentence, `is_clean` is true for a sentence without a
-        noisy entity, and `spans` are the final entities with their place in the text. What a person marked is final.
-        Where the student has not learnt, the annotator's entities are final, without a confidence.
+        noisy entity, and `spans` are the final entities with their position in the text. Human entities are final. If
+        the student has not learnt its labels, the annotator's entities are final, without a confidence.
         """
         from datasets import ClassLabel, Dataset, Features, Value
         from datasets import Sequence as ListFeature
@@ -284,7 +284,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
         student = valid_tags(selection.probabilities, num_words, tags)
         learnt = has_learnt(given, student)
-        if not learnt:  # it is not used: the answers stay, and where there is none there are no tags
+        if not learnt:  # the student is not used: answers are kept, and sentences without one have no tags
             final, confidence = given, np.full(len(given), np.nan)
         human = np.repeat(corpus.is_human, num_words)
         final, confidence = np.where(human, given, final), np.where(human, 1.0, confidence)
@@ -353,7 +353,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return EntityPredictor(EntityTagger(student, batch_size=options.batch_size))
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
-        """The test split beside the round's data set, with the same columns: only the student has labelled it."""
+        """Makes the test split, with the same columns as the round's dataset. Only the student has labelled it."""
         from freeal_hf.prediction.tagger import EntityTagger
 
         corpus = collect(test)
@@ -367,7 +367,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 def _tag_ids(
     spans: Sequence[Sequence[Span] | None], num_words: Sequence[int], task: TokenClassification
 ) -> np.ndarray:
-    """The tags of all words in a row, -1 in sentences without an answer."""
+    """Returns the tags of all words as one array, -1 in sentences without an answer."""
     number = {tag: i for i, tag in enumerate(task.tags)}
     found: list[int] = []
     for some, length in zip(spans, num_words, strict=True):

@@ -1,4 +1,4 @@
-"""What annotators said of the sentences of an entity task: one answer each, alone or fused, in memory and on disk."""
+"""The answers of annotators in an entity task."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class EntityAnswers(Answers):
-    """The annotator's current answers, an entry for each distinct sentence.
+    """The current answers of one annotator, or of several fused, with an entry for each distinct sentence.
 
     Args:
-        spans (`list[list[Span] | None]`): The entities, `None` where there is no answer.
+        spans (`list[list[Span] | None]`): The entities, `None` if there is no answer.
         reasons (`list[str | None]`): Why there is no answer.
-        dropped (`np.ndarray` of shape `(n,)`): Entities of each answer that do not stand in the sentence.
-        parts (`list[EntityAnswers]`): What each of several annotators said; the rest is what it comes to.
+        dropped (`np.ndarray` of shape `(n,)`): The number of entities of each answer that are not in the sentence.
+        parts (`list[EntityAnswers]`): The answers of each annotator if there are several.
     """
 
     spans: list[list[Span] | None]
@@ -34,11 +34,11 @@ class EntityAnswers(Answers):
 
     @classmethod
     def none(cls, count: int) -> "EntityAnswers":
-        """Answers for `count` sentences that nobody has been asked about."""
+        """Returns the answers for `count` sentences that are not annotated yet."""
         return cls([None] * count, [None] * count, np.zeros(count, dtype=int))
 
     def extended_to(self, count: int) -> "EntityAnswers":
-        """The same for more sentences, of which the new ones have no answer."""
+        """Returns the same answers for more sentences. The new sentences have no answer."""
         more = count - len(self.spans)
         return EntityAnswers(
             [*self.spans, *[None] * more],
@@ -48,7 +48,7 @@ class EntityAnswers(Answers):
         )
 
     def take(self, index: int, answer: Annotation) -> None:
-        """Enters an answer. One that is none does not undo one of an earlier round."""
+        """Enters an answer. A missing answer does not replace one of an earlier round."""
         if answer.spans is not None:
             self.spans[index], self.reasons[index] = list(answer.spans), None
             self.dropped[index] = answer.num_dropped
@@ -56,7 +56,7 @@ class EntityAnswers(Answers):
             self.reasons[index] = with_answer(answer.reason, answer.answer)
 
     def refined_by(self, other: "EntityAnswers") -> "EntityAnswers":
-        """The same with another's answers wherever that has one."""
+        """Returns the same answers, replaced by those of another annotator for the sentences that it has answered."""
         pairs = list(zip(self.spans, other.spans, strict=True))
         return EntityAnswers(
             [own if new is None else new for own, new in pairs],
@@ -92,23 +92,23 @@ class EntityAnswers(Answers):
 
     @property
     def is_missing(self) -> np.ndarray:
-        """Where there is no answer, shape `(n,)`."""
+        """Whether a sentence has no answer, shape `(n,)`."""
         return np.array([spans is None for spans in self.spans], dtype=bool)
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What a round's record says of the answers."""
+        """Metrics of the answers for the record of a round."""
         return {"dropped_entities": int(self.dropped.sum())}
 
 
 def fuse(group: Sequence[EntityAnswers]) -> EntityAnswers:
-    """The answers of several annotators as one: the entities that more than half of those who answered name alike.
+    """Fuses the answers of several annotators. It keeps the entities of more than half of those with an answer.
 
-    Alike means the same words and the same type. Nobody's entities overlap, so that no two with such a majority do; of
-    two annotators only what both name is left.
+    Entities are the same if their words and their type are the same. The entities of an annotator do not overlap, so
+    those of a majority do not overlap either. If two annotators answered, only their common entities are kept.
 
     Args:
-        group (`Sequence[EntityAnswers]`): What each said; of one alone it comes back.
+        group (`Sequence[EntityAnswers]`): The answers of each annotator.
     """
     fused: list[list[Span] | None] = []
     for said in zip(*(part.spans for part in group), strict=True):

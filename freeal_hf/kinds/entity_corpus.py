@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Sentences(Corpus):
     """The distinct usable sentences of a dataset.
 
-    `human` is the type that a sentence stands for as a demonstration, and one more than the last type's where a person
-    found no entity.
+    `human` is the type for which a sentence counts as a demonstration, or the number of types if a person found no
+    entity.
 
     Args:
         words (`list[list[str]]`): The words of each sentence.
-        starts (`list[list[int]]`): Where each word starts in the text, in characters.
-        marked (`list[list[Span] | None]`): The entities that a person marked, `None` where nobody did.
+        starts (`list[list[int]]`): The position of each word in the text, in characters.
+        marked (`list[list[Span] | None]`): The human entities, `None` if a sentence has no human label.
     """
 
     words: list[list[str]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Sentences(Corpus):
     marked: list[list[Span] | None] = field(default_factory=list)
 
     def words_of(self, index: int) -> tuple[str, ...]:
-        """The words of a sentence."""
+        """Returns the words of a sentence."""
         return tuple(self.words[index])
 
     @property
@@ -59,7 +59,7 @@ class Sentences(Corpus):
         return [found if marked is None else marked for marked, found in pairs]
 
     def human_demonstrations(self) -> dict[int, Demonstration]:
-        """The sentences with human entities by index, as demonstrations for the annotator."""
+        """Returns the sentences with human entities by index, as demonstrations for the annotator."""
         return {
             i: Demonstration(
                 self.texts[i],
@@ -102,7 +102,7 @@ def rarest_types(spans: Sequence[Sequence[Span] | None], task: TokenClassificati
 
     Args:
         spans (`Sequence[Sequence[Span] | None]`): The entities of `n` sentences.
-        task (`TokenClassification`): Whose types they are.
+        task (`TokenClassification`): The task with the types.
     """
     types = [[task.label2id[span.type] for span in some or ()] for some in spans]
     counts = np.bincount([i for some in types for i in some], minlength=task.num_labels)

@@ -1,4 +1,4 @@
-"""The entities that people marked in sentences."""
+"""Reads the entities that people marked, and adds them to a corpus."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ TAG_COLUMNS, SPAN_COLUMNS = (LABEL_COLUMN, "tags"), (SPANS, "entities")
 
 
 class _Place(NamedTuple):
-    """A sentence in which a person marked entities, as the person had it."""
+    """A sentence in the form in which a person marked its entities."""
 
     text: str
     words: Sequence[str]
@@ -36,19 +36,19 @@ class _Place(NamedTuple):
 
 
 def read_human_entities(table: HumanTable) -> list[HumanEntities]:
-    """Reads what people marked: BIO tags or places; rows where they are missing are left out.
+    """Reads human entities, as BIO tags or as spans. Rows without them are left out.
 
     Args:
-        table (`HumanTable`): What people marked.
+        table (`HumanTable`): The table of human entities.
 
     Raises:
-        InputError: If a column is missing, a cell holds something else, or entities have no text.
+        InputError: If a column is missing, a cell has another format, or entities have no text.
     """
     columns, names, text_columns, origin = table.columns, table.names, table.text_columns, table.origin
     given = [name for name in (*TAG_COLUMNS, *SPAN_COLUMNS) if name in columns]
     if len(given) != 1:
         raise InputError(
-            f"{origin} needs one column of what people marked, 'tags' (a BIO tag for each word) or 'spans' (start, "
+            f"{origin} needs one column of human entities, 'tags' (a BIO tag for each word) or 'spans' (start, "
             f"end and type of each entity), and has {quoted(given) or 'none'}. Its columns are "
             f"{quoted(names)}."
         )
@@ -73,7 +73,7 @@ def read_human_entities(table: HumanTable) -> list[HumanEntities]:
         if "id" not in cells and not words and not (text or "").strip():
             raise InputError(f"{where} has entities but no text.")
         if sample is None and words and text is not None:
-            # Its text says where places are; without it the words stand a blank apart, as in the data.
+            # Spans are positions in this text. Without a text, the words are separated by a blank, as in the data.
             words, text = (None, text) if split_words(text)[0] == words else (words, None)
         found.append(
             HumanEntities(
@@ -93,7 +93,7 @@ def _marked_span(value: Any, where: str) -> MarkedSpan:
     start, end, name = (fields.get(key) for key in ("start", "end", "type"))
     if not (isinstance(start, int) and isinstance(end, int) and isinstance(name, str)):
         raise InputError(
-            f"{where}: {value!r} is no entity; write each as "
+            f"{where}: {value!r} is not an entity; write each as "
             '{"start": 0, "end": 7, "type": "..."}, counted in characters, the end not included.'
         )
     return MarkedSpan(start, end, name, fields.get("text"))
@@ -106,23 +106,24 @@ def with_human_labels(
     given: Sequence[HumanEntities],
     known: Sequence[HumanEntities] = (),
 ) -> Sentences:
-    """Enters the entities that people marked.
+    """Adds human entities to a corpus.
 
-    Texts and words are compared in their normal form, and all sentences that have the same one are marked. A sentence
-    that is not in the data is added at the end, if it may be new (an example from elsewhere): it trains the student
-    and may be a demonstration, but no row of the output has it.
+    Texts and words are compared in their normal form, and all sentences with the same normal form get the entities. A
+    sentence that is not in the data is added at the end if it may be new. It trains the student and can be a
+    demonstration, but the output has no row for it.
 
     Args:
-        corpus (`Sentences`): What `collect` collected.
-        dataset (`Dataset`): The dataset that it was collected from.
-        task (`TokenClassification`): Whose types they are.
-        given (`Sequence[HumanEntities]`): What people marked.
-        known (`Sequence[HumanEntities]`): What an earlier call left in `human_labels`; newer marks take its place.
+        corpus (`Sentences`): The result of `collect`.
+        dataset (`Dataset`): The dataset of the corpus.
+        task (`TokenClassification`): The task with the types.
+        given (`Sequence[HumanEntities]`): The human entities.
+        known (`Sequence[HumanEntities]`): The `human_labels` of an earlier call. Newer ones replace them.
 
     Raises:
         InputError: If an id is not in the data or its row has no words, if a sentence is not in the data and may not
-            be new, if tags are not as many as words, not valid BIO or not the task's, if an entity lies outside of the
-            text, in another one or cuts a word, or if two of `given` contradict each other.
+            be new, if the number of tags differs from the number of words, if tags are not valid BIO or not those of
+            the task, if an entity is outside of the text, belongs to another text or divides a word, or if two of
+            `given` contradict each other.
     """
     items = [*known, *given]
     by_words: dict[tuple[str, ...], list[int]] = {}
@@ -135,7 +136,7 @@ def with_human_labels(
         return _word_forms(_place_of(item).words)
 
     def find(item: HumanEntities) -> list[int] | None:
-        # The data may have words of their own for this text.
+        # The data may split this text into other words.
         forms = map(normal_form, _text_forms(item))
         return by_words.get(words_of(item)) or next((by_text[form] for form in forms if form in by_text), None)
 
@@ -195,14 +196,14 @@ def _word_forms(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _text_forms(item: HumanEntities) -> list[str]:
-    """The text of a sentence as it was given, and as it was before it was written to a file for spreadsheets."""
+    """Returns the text of a sentence as given, and without the apostrophe for spreadsheets."""
     if item.id is not None or item.words is not None:
         return []
     return list(dict.fromkeys((str(item.text), restored(str(item.text)))))
 
 
 def _check_same(item: HumanEntities, where: _Place) -> None:
-    """Refuses marks whose words, or the text in which their places count, are not those of the data."""
+    """Refuses entities whose words or whose text differ from the data."""
     if item.words is not None and _word_forms(item.words) != _word_forms(where.words):
         raise InputError(
             f"{item.origin}: its words {list(item.words)} are not those of the data, {list(where.words)}. Leave "
@@ -218,14 +219,14 @@ def _check_same(item: HumanEntities, where: _Place) -> None:
 
 
 def _counted_text(item: HumanEntities, where: _Place) -> str:
-    """The text in which a person counted places; only blanks and the Unicode form may differ from the data's."""
+    """Returns the text in which a person counted positions. Only blanks and the Unicode form may differ."""
     if item.text is None:
         return where.text
     return item.text if normal_form(item.text) == normal_form(where.text) else restored(item.text)
 
 
 def _num_solid(text: str) -> int:
-    """Number of characters that are not blank."""
+    """Returns the number of characters that are not blank."""
     return len("".join(unicodedata.normalize("NFC", text).split()))
 
 
@@ -233,7 +234,7 @@ def _spans(item: HumanEntities, where: _Place, task: TokenClassification) -> lis
     if item.tags is not None:
         ids = read_tags(item.tags, len(where.words), task, item.origin)
         return spans_of([task.tags[i] for i in ids])
-    assert item.spans is not None  # it has either
+    assert item.spans is not None  # it has tags or spans
     counted = _counted_text(item, where)
 
     def position(text: str, place: int) -> int:

@@ -1,4 +1,4 @@
-"""Reads the labels that people gave, for tasks of every kind."""
+"""Reads human labels, for all kinds of task."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,29 +28,28 @@ def read_human_labels(
     quoting: str | None = None,
     allow_new_texts: bool = False,
 ) -> list[Any]:
-    """Reads labels that people gave.
+    """Reads human labels.
 
     Args:
         source (`str`, `Path`, `Dataset`, `DataFrame`, or a sequence of them):
             Anything `read_data` reads, with a column `id` or the columns of the text, and `label` (a label name; rows
-            where it is empty are left out). In an entity task with `id`, `tokens` or the column of the text, and
-            either `label` (or `tags`: a BIO tag for each word) or `spans` (or `entities`: objects with `start`, `end`
-            and `type`, as `freeal-hf run` and `predict` write them); in CSV files as JSON.
-        task (`Task`): Whose labels they are.
+            with an empty label are left out). In an entity task, the columns are `id`, `tokens` or the column of the
+            text, and either `label` (or `tags`: a BIO tag for each word) or `spans` (or `entities`: objects with
+            `start`, `end` and `type`, as in the output of `freeal-hf run` and `predict`); in CSV files as JSON.
+        task (`Task`): The task of the labels.
         text_columns (`Sequence[str]`, defaults to `("text",)`): Column(s) of the text, as in the corpus.
         delimiter, encoding, quoting (`str`, *optional*):
-            Those of the CSV files with labels, which may differ from those of the corpus; by default they are detected
-            for each file.
-        allow_new_texts (`bool`, defaults to `False`):
-            Whether labels may be about texts that are not in the data: examples from elsewhere.
+            The format of the CSV files with labels, which may differ from that of the corpus. By default it is
+            detected for each file.
+        allow_new_texts (`bool`, defaults to `False`): Whether labels may be about texts that are not in the data.
 
     Returns:
-        `list[HumanLabel]`, or `list[HumanEntities]` in an entity task: In the order of the rows. Sequences of them
-        come back as they are.
+        `list[HumanLabel]`, or `list[HumanEntities]` in an entity task: The labels, in the order of the rows. Given
+        labels are returned unchanged, except for `may_be_new`.
 
     Raises:
-        InputError: If a source cannot be read, lacks a column, has a value that is no label of the task or no tags or
-            places, or is a run's own `labels.csv`, whose labels no person has checked.
+        InputError: If a source cannot be read, has not all columns, has a value that is not a label, tags or spans of
+            the task, or is a run's own `labels.csv`, whose labels no person has checked.
     """
     if isinstance(source, Sequence) and not isinstance(source, str):
         found: list[Any] = []
@@ -73,7 +72,7 @@ def read_human_labels(
     names, origin = opened.names, opened.origin
     if is_labels_csv(names):
         raise InputError(
-            f"{origin} holds the labels of a run, which nobody has checked. Keep the rows that a person has checked, "
+            f"{origin} contains labels of a run that no person has checked. Keep the rows that a person has checked, "
             "with the columns id and label only."
         )
     wanted = ("id", *kind.human_columns, *text_columns)

@@ -1,4 +1,4 @@
-"""The answers of annotators where each text has one label."""
+"""The answers of annotators in a task with one label for each text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class LabelAnswers(Answers):
-    """The annotator's current answers, an entry for each distinct text.
+    """The current answers of one annotator, or of several fused, with an entry for each distinct text.
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
-        confidences (`np.ndarray` of shape `(n,)`): The annotator's confidence, NaN where it gave none.
+        confidences (`np.ndarray` of shape `(n,)`): The annotator's confidences, NaN for none.
         reasons (`list[str | None]`): Why there is no label.
-        parts (`list[LabelAnswers]`): Where there are several annotators, what each said; the rest is what it comes to.
+        parts (`list[LabelAnswers]`): The answers of each annotator if there are several.
     """
 
     labels: np.ndarray
@@ -33,11 +33,11 @@ class LabelAnswers(Answers):
 
     @classmethod
     def none(cls, count: int) -> "LabelAnswers":
-        """Answers for `count` texts that nobody has been asked about."""
+        """Returns the answers for `count` texts that are not annotated yet."""
         return cls(np.full(count, NO_LABEL), np.full(count, np.nan), [None] * count)
 
     def extended_to(self, count: int) -> "LabelAnswers":
-        """The same for more texts, of which the new ones have no answer."""
+        """Returns the same answers for more texts. The new texts have no answer."""
         more = LabelAnswers.none(count - len(self.labels))
         return LabelAnswers(
             np.concatenate([self.labels, more.labels]),
@@ -47,7 +47,7 @@ class LabelAnswers(Answers):
         )
 
     def take(self, index: int, answer: Annotation) -> None:
-        """Enters an answer. One that is no label does not undo a label of an earlier round."""
+        """Enters an answer. An answer without a label does not replace a label of an earlier round."""
         if answer.is_labelled:
             self.labels[index] = answer.label
             self.confidences[index] = np.nan if answer.confidence is None else answer.confidence
@@ -56,7 +56,7 @@ class LabelAnswers(Answers):
             self.reasons[index] = with_answer(answer.reason, answer.answer)
 
     def refined_by(self, other: "LabelAnswers") -> "LabelAnswers":
-        """The same with another's labels wherever that has one."""
+        """Returns the same answers, replaced by those of another annotator for the texts that it has labelled."""
         has = other.labels != NO_LABEL
         return LabelAnswers(
             np.where(has, other.labels, self.labels),
@@ -66,7 +66,7 @@ class LabelAnswers(Answers):
 
     @property
     def is_missing(self) -> np.ndarray:
-        """Where there is no answer, shape `(n,)`."""
+        """Whether a text has no answer, shape `(n,)`."""
         return self.labels == NO_LABEL
 
     def _columns(self) -> dict[str, "pa.Array"]:

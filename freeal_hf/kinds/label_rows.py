@@ -93,9 +93,10 @@ def test_rows(test: "Dataset", task: TextClassification, probabilities: np.ndarr
     """Returns the test split of a round, with the same columns as the dataset. Only the student has labelled it.
 
     Args:
-        test (`Dataset`): What `read_data` returned.
+        test (`Dataset`): The result of `read_data`.
         task (`TextClassification`): What is labelled.
-        probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's, for the distinct texts of `test`.
+        probabilities (`np.ndarray` of shape `(n, num_labels)`):
+            The student's probabilities for the distinct texts of `test`.
         number (`int`): The round.
     """
 

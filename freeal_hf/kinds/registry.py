@@ -1,4 +1,4 @@
-"""Which `TaskKind` belongs to which task, and to which student."""
+"""Finds the `TaskKind` of a task or of a student."""
 
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ def kind_of_student(student: str | Path) -> type[TaskKind[Any, Any, Any]]:
     """Returns the kind of task that a saved student was trained for.
 
     Args:
-        student (`str` or `Path`): Its folder or Hub id.
+        student (`str` or `Path`): The folder or Hub id of the student.
 
     Raises:
-        InputError: If there is no such student, or it is for no kind of task.
+        InputError: If there is no such student, or if it does not belong to any kind of task.
     """
     from transformers import AutoConfig
 
@@ -47,4 +47,4 @@ def kind_of_student(student: str | Path) -> type[TaskKind[Any, Any, Any]]:
         if kind.owns_student(config):
             return kind
     names = ", ".join(config.architectures or ()) or "a model without a head"
-    raise InputError(f"{str(student)!r} is {names}, which labels no kind of task that this version knows. {remedy}")
+    raise InputError(f"{str(student)!r} is {names}, which belongs to no kind of task of this version. {remedy}")

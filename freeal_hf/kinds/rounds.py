@@ -21,11 +21,11 @@ class Selection:
     """The stored selection of a student, with an entry for each distinct text.
 
     Args:
-        losses (`np.ndarray` of shape `(n,)`): Loss on the annotator's label, NaN where there is none.
-        is_clean (`np.ndarray` of shape `(n,)`): Whether the label is trusted.
+        losses (`np.ndarray` of shape `(n,)`): Loss on the annotator's label, NaN if there is none.
+        is_clean (`np.ndarray` of shape `(n,)`): Whether the label is clean.
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's probabilities.
         embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings, in half precision.
-        first_embeddings (`np.ndarray` of shape `(n, d)`): The same before training, when no label had shaped them.
+        first_embeddings (`np.ndarray` of shape `(n, d)`): The embeddings before the training.
     """
 
     losses: np.ndarray

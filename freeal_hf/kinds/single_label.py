@@ -1,4 +1,4 @@
-"""One label for each text."""
+"""The kind of task with one label for each text."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,16 +129,16 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return {}
 
     def no_answers(self, corpus: Corpus) -> LabelAnswers:
-        """LabelAnswers for texts that nobody has been asked about."""
+        """Returns the answers for texts that are not annotated yet."""
         return LabelAnswers.none(len(corpus.texts))
 
     def fuse(self, group: Sequence[LabelAnswers], human: np.ndarray) -> LabelAnswers:
-        """The answers of several annotators as one, each weighed by its estimated confusion matrix; those that human
-        labels show to be worse than the best one are not heard.
+        """Fuses the answers of several annotators, each weighted by its estimated confusion matrix. Annotators that
+        are worse than the best one on human labels are not used.
 
         Args:
-            group (`Sequence[LabelAnswers]`): What each said; of one alone it comes back.
-            human (`np.ndarray` of shape `(n,)`): Labels that people gave, -1 for none.
+            group (`Sequence[LabelAnswers]`): The answers of each annotator.
+            human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
         """
         if len(group) == 1:
             return LabelAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
@@ -147,28 +147,28 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         heard = votes.copy()
         heard[:, worse] = NO_LABEL
         labels = agreed_labels(heard, fuse_votes(heard, self.task.num_labels, human).probabilities)
-        # A text that only they have answered keeps an answer.
+        # A text that only worse annotators have answered keeps an answer.
         labels = np.where(labels == NO_LABEL, agreed_labels(votes, majority(votes, self.task.num_labels)), labels)
         answered = labels != NO_LABEL
         reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
-        # The fused probabilities are no confidence: annotators that err alike make them far too high.
+        # The fused probabilities are not used as confidences: correlated errors of annotators make them too high.
         return LabelAnswers(labels, np.full(len(labels), np.nan), reasons)
 
     def losses(self, corpus: Corpus, selection: Selection) -> np.ndarray:
-        """How far the student disputes each label, infinite where there is none; shape `(n,)`."""
+        """Returns the student's loss on each label, infinite if there is none; shape `(n,)`."""
         return np.nan_to_num(selection.losses, nan=np.inf)
 
     def found_labels(self, corpus: Corpus, answers: LabelAnswers) -> np.ndarray:
-        """Ids of the labels that the texts have got."""
+        """Returns the ids of the labels of the texts."""
         labels = self.text_labels(corpus, answers)
         return labels[labels != NO_LABEL]
 
     def is_noisy(self, corpus: Corpus, answers: LabelAnswers, selection: Selection) -> np.ndarray:
-        """Whether the label of a text is not clean, or missing; shape `(n,)`."""
+        """Returns whether the label of each text is noisy or missing; shape `(n,)`."""
         return ~selection.is_clean
 
     def training_set(self, corpus: Corpus, answers: LabelAnswers) -> "Dataset":
-        """The columns `id`, `text`, `label`, `is_trusted` and, where there is one, `augmented_text`."""
+        """Returns the training set: `id`, `text`, `label`, `is_trusted` and, if there is one, `augmented_text`."""
         import pyarrow as pa
         from datasets import Features, Value
 
@@ -191,9 +191,9 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return dataset_of(spooled(pieces()))
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
-        """Why the annotator's answers in a training set should not be trained on unconfirmed, `None` if they may."""
+        """Returns why the user must confirm the annotator's answers before the training, `None` if not needed."""
         labels = np.array(dataset["label"][:])
-        # What people said trains the classifier, too, and is not judged.
+        # Human labels also train the classifier, but are not checked.
         held_out = held_out_probabilities(embeddings, labels, self.task.num_labels, seed=seed)
         answers = np.where(np.array(dataset["is_trusted"][:]), NO_LABEL, labels)
         return answer_doubt(answers, held_out, self.task.label_names)
@@ -232,7 +232,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
-        """The round's data set with its final labels, and what is estimated of them for the round's record."""
+        """Makes the round's dataset with its final labels, and their estimates for the round's record."""
         final = final_labels(
             answers.labels,
             answers.confidences,
@@ -264,7 +264,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return LabelPredictor(Classifier(student, batch_size=options.batch_size), options)
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
-        """The test split beside the round's data set, with the same columns: only the student has labelled it."""
+        """Makes the test split, with the same columns as the round's dataset. Only the student has labelled it."""
         from freeal_hf.prediction.classifier import Classifier
 
         probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
@@ -272,7 +272,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
 
 def _sources(answers: LabelAnswers) -> np.ndarray:
-    """Number of the annotator that gave each answer: the last one that has any, which is a refine annotator's."""
+    """Returns the number of the annotator of each answer, which is the last one with an answer to the text."""
     found = np.zeros(len(answers.labels), dtype=int)
     for number, part in enumerate(answers.parts):
         found[part.labels != NO_LABEL] = number

@@ -49,7 +49,7 @@ def _first_of_equal(texts: "pa.ChunkedArray", notes: "pa.ChunkedArray") -> np.nd
     digests = []
     for start in range(0, len(texts), PIECE):
         rows = zip(texts.slice(start, PIECE).to_pylist(), notes.slice(start, PIECE).to_pylist(), strict=True)
-        # 16 bytes stand for a text: two in 10^18 that differ would have the same.
+        # Texts are compared by 16-byte digests, whose collisions are negligible.
         digests.append(pa.array([_digest(text) if is_usable(note) else None for text, note in rows], pa.binary(16)))
     codes = pa.chunked_array(digests, pa.binary(16)).dictionary_encode().combine_chunks().indices
     return codes.fill_null(-1).to_numpy().astype(int)
@@ -63,17 +63,15 @@ def read_human_labels(table: HumanTable, task: Task) -> list[HumanLabel]:
     """Reads the column `label`. Rows without a label are left out.
 
     Args:
-        table (`HumanTable`): What people gave.
-        task (`Task`): Whose labels they are.
+        table (`HumanTable`): The table of human labels.
+        task (`Task`): The task of the labels.
 
     Raises:
-        InputError: If a column is missing, a value is no label, or a label has no text.
+        InputError: If a column is missing, a value is not a label, or a label has no text.
     """
     columns, origin = table.columns, table.origin
     if LABEL_COLUMN not in columns:
-        raise InputError(
-            f"{origin} has no column 'label' with what people said; its columns are {quoted(table.names)}."
-        )
+        raise InputError(f"{origin} has no column 'label' with human labels; its columns are {quoted(table.names)}.")
     if "id" not in columns and not set(table.text_columns) <= set(columns):
         raise InputError(
             f"{origin} needs a column 'id', or {quoted(table.text_columns)}, to say which text a label belongs to; "
@@ -81,9 +79,9 @@ def read_human_labels(table: HumanTable, task: Task) -> list[HumanLabel]:
         )
     labels = label_ids(columns, LABEL_COLUMN, task, f"{origin}, column")
     if not labels:
-        logger.warning("%s has a header and no rows, so that it brings no label.", origin)
+        logger.warning("%s has a header and no rows, so it contains no label.", origin)
     elif all(label == NO_LABEL for label in labels):
-        logger.warning("%s: the column 'label' is empty in every row, so that it brings no label; fill it in.", origin)
+        logger.warning("%s: the column 'label' is empty in every row, so it contains no label. Fill it in.", origin)
     return [_human_label(table, row, label) for row, label in enumerate(labels) if label != NO_LABEL]
 
 
@@ -106,16 +104,16 @@ def with_human_labels(
 ) -> Corpus:
     """Adds human labels to a corpus.
 
-    Texts are compared in their normal form, and all that have the same one get the label. A text that is not in the
-    data is added at the end, if its label may be about a new text (an example from elsewhere): it trains the student
-    and may be a demonstration, but no row of the output has it.
+    Texts are compared in their normal form, and all texts with the same normal form get the label. A text that is not
+    in the data is added at the end if its label may be about a new text. It trains the student and can be a
+    demonstration, but the output has no row for it.
 
     Args:
-        corpus (`Corpus`): What `distinct_texts` collected.
-        dataset (`Dataset`): The dataset that it was collected from.
-        task (`Task`): Whose labels they are.
+        corpus (`Corpus`): The result of `distinct_texts`.
+        dataset (`Dataset`): The dataset of the corpus.
+        task (`Task`): The task of the labels.
         given (`Sequence[HumanLabel]`): The labels.
-        known (`Sequence[HumanLabel]`): What an earlier call left in `human_labels`; a newer label takes its place.
+        known (`Sequence[HumanLabel]`): The `human_labels` of an earlier call. Newer labels replace them.
 
     Raises:
         InputError: If an id is not in the data or its row has no text, if a label has the id of one row and the text
@@ -131,7 +129,7 @@ def with_human_labels(
     matches = match_answers(
         corpus, dataset, given, known, find=find, key=lambda item: normal_form(_forms(item.text)[0])
     )
-    drawn: dict[int, float] = {}  # a text stays a random one, whoever labels it again
+    drawn: dict[int, float] = {}  # a text that was drawn at random stays one if it is labelled again
     for item, about in (*matches.known, *matches.given):
         with_text = [i for form in map(normal_form, _forms(item.text)) for i in places.get(form, ())]
         if item.id is not None and with_text and about[0] not in with_text:

@@ -111,7 +111,7 @@ def test_a_run_writes_the_users_columns_and_its_file_is_no_human_labels(corpus, 
     assert first[:4] == ["-1", "'=apple", corpus["gold"][0], "'@x"]
     assert len(others) == len(corpus) - 1
     assert read_data(path)["text"][:] == texts
-    with pytest.raises(InputError, match="nobody has checked"):
+    with pytest.raises(InputError, match="no person has checked"):
         read_human_labels(path, task)
 
 

@@ -193,7 +193,7 @@ def test_a_sentence_that_is_not_in_the_data_is_refused_unless_new_ones_are_allow
 def test_the_files_of_a_run_are_read_once_a_person_has_taken_the_confidences_out(run, tmp_path):
     result = run()
     labels = read_labels(result.output_dir / "labels.parquet")
-    with pytest.raises(InputError, match="nobody has checked"):
+    with pytest.raises(InputError, match="no person has checked"):
         read_human_labels(labels, TASK)
     data = kind_of(TASK).read_rows(make_sentences())
     expected = [[Span(i, i + 1, TASK.tags[tag][2:]) for i, tag in enumerate(row) if tag] for row in labels["label"]]
@@ -212,12 +212,12 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
     ("columns", "message"),
     [
         ({"id": ["1"], "label": ["fruit"]}, "row 1, column 'label': 'fruit' is not a list"),
-        ({"id": ["1"], "answer": ["x"]}, "needs one column of what people marked.*has none"),
+        ({"id": ["1"], "answer": ["x"]}, "needs one column of human entities.*has none"),
         ({"id": ["1"], "tags": [["O"]], "spans": [[]]}, "needs one column.*has 'tags', 'spans'"),
         ({"body": ["a"], "tags": [["O"]]}, "needs a column 'id', 'tokens' or 'text'"),
         ({"text": [""], "tags": [["O"]]}, "row 1 has entities but no text"),
         ({"id": [""], "tags": [["O"]]}, "row 1 has entities but no id"),
-        ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is no entity; write each as"),
+        ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is not an entity; write each as"),
         ({"id": ["7"], "spans": [[]]}, "row 1: no row of the data has the id '7'"),
         ({"id": ["2"], "spans": [[]]}, "row 1: row '2' cannot be labelled: the text is empty"),
         ({"id": ["3"], "tags": [["O"]]}, "row 1: 1 tag for 3 words"),

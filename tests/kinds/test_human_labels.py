@@ -116,7 +116,7 @@ def test_the_annotator_is_not_blamed_for_texts_that_it_was_never_asked(run, corp
         ({"text": ["a"], "answer": ["tool"]}, "no column 'label'"),
         ({"body": ["a"], "label": ["tool"]}, "needs a column 'id', or 'text'"),
         ({"text": [""], "label": ["tool"]}, "row 1 has a label but no text"),
-        ({"id": ["1"], "label": ["tool"], "label_confidence": [0.4]}, "nobody has checked"),
+        ({"id": ["1"], "label": ["tool"], "label_confidence": [0.4]}, "no person has checked"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(task, columns, message):
