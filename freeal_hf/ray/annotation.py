@@ -1,8 +1,8 @@
-"""Annotation by the workers of a Ray cluster: they fill the answer cache, under one budget and one rate limit.
+"""Annotation by the workers of a Ray cluster, which fill the answer cache with one budget and one rate limit.
 
-Each worker asks the requests of one shard at a time and keeps the answers in a cache file beside it. The shard counts
-once that file is part of the run's cache, so a lost worker costs calls that were under way and no more; a run that was
-killed takes over the files that it finds.
+Each worker sends the requests of one shard at a time and writes the answers to a cache file next to the shard. A shard
+is complete when this file is merged into the run's cache. So a lost worker only loses calls in progress, and a killed
+run merges the existing files when it is started again.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 _REQUESTS, _ANSWERS = ".parquet", ".sqlite"
 _LOOK_UP = 1000  # requests looked up in the cache at once
-_CLAIM_TOKENS = 4096  # claimed from the budget at once, so that not every call has to ask for its own
-_SLOTS_SECONDS = 0.5  # of calls whose time is reserved at once
+_CLAIM_TOKENS = 4096  # claimed from the budget at once, so that not each call needs its own claim
+_SLOTS_SECONDS = 0.5  # the calls of this time are reserved at once
 
 
 def fill_cache(
@@ -50,26 +50,26 @@ def fill_cache(
     make_annotator: Callable[[], Annotator],
     progress: Callable[[int], Any],
 ) -> None:
-    """Has the requests that the cache does not answer put to the annotator by the workers of a Ray cluster.
+    """Annotates the requests that are not in the cache with the workers of a Ray cluster.
 
-    Afterwards `driver.run` finds the answers in the cache, with `ledger.owner` as who paid for them. A text that
-    got no answer, or for which a budget did not suffice, is not in it.
+    Then `driver.run` finds the answers in the cache, with `ledger.owner` as their owner. Texts without an answer, and
+    texts for which the budget was too small, are not in the cache.
 
     Args:
-        annotator (`Annotator`): Who labels.
+        annotator (`Annotator`): The annotator.
         task (`Task`): What is labelled.
         requests (`Sequence[AnnotationRequest]`): The texts.
         cache (`AnswerCache`): The run's cache.
-        ledger (`Ledger`): The round's; it is entered what stands under no request, such as the workers' canaries.
-        budget (`Budget`): Limits of the whole run.
-        folder (`Path`): Where the shards are kept meanwhile, on a disk that all nodes see.
-        config (`EngineConfig`): Which cluster, how many workers.
+        ledger (`Ledger`): The ledger of the round. Costs without a request (canaries) are added to it.
+        budget (`Budget`): The limits of the run.
+        folder (`Path`): The folder of the shards, on a disk that all nodes share.
+        config (`EngineConfig`): The cluster and the number of workers.
         make_annotator (`Callable`): Makes the same annotator in a worker.
-        progress (`Callable`): Called with how many of the requests are answered in the cache.
+        progress (`Callable`): Called with the number of requests whose answers are in the cache.
 
     Raises:
-        InputError: If the annotator gives its requests no fingerprint, without which no answer can be kept.
-        AnnotatorError: If the annotator cannot work. The answers received are kept.
+        InputError: If the annotator has no fingerprint for its requests, so that its answers cannot be cached.
+        AnnotatorError: If the annotator fails. All received answers are kept.
     """
     if requests and annotator.fingerprint(task, requests[0]) is None:
         raise InputError(
@@ -120,12 +120,12 @@ def fill_cache(
 
 
 class Account:
-    """What all workers share: a budget and a rate limit. An actor.
+    """The budget and the rate limit that all workers share, as a Ray actor.
 
     Args:
-        budget (`Budget`): What is left.
-        price (`Price`, *optional*): What tokens cost.
-        calls_per_minute (`float`, *optional*): Most calls of all workers together, where there is a limit.
+        budget (`Budget`): The remaining budget.
+        price (`Price`, *optional*): The price of tokens.
+        calls_per_minute (`float`, *optional*): The maximum number of calls of all workers together.
     """
 
     def __init__(self, budget: Budget, price: Price | None, calls_per_minute: float | None) -> None:
@@ -136,14 +136,17 @@ class Account:
         self._next = time.monotonic()
 
     def claim(self, shard: str, prompt_tokens: int, completion_tokens: int) -> bool:
-        """Sets what a shard may take in all, if that and the claims of all other shards stay below the limits.
+        """Sets the tokens that a shard may use in total, if all shards together stay below the limits.
 
-        What a lost worker had claimed stays claimed until its shard is worked on again.
+        The claim of a lost worker is kept until its shard is processed again.
 
         Args:
             shard (`str`): The shard.
-            prompt_tokens (`int`): Tokens that are read for it.
-            completion_tokens (`int`): Tokens that are written for it.
+            prompt_tokens (`int`): The prompt tokens of the shard.
+            completion_tokens (`int`): The completion tokens of the shard.
+
+        Returns:
+            `bool`: Whether the claim is within the limits.
         """
         claims = {**self._claims, shard: (prompt_tokens, completion_tokens)}
         prompt, completion = (sum(tokens) for tokens in zip(*claims.values(), strict=True))
@@ -155,11 +158,11 @@ class Account:
         return True
 
     def settle(self, shard: str, prompt_tokens: int, completion_tokens: int) -> None:
-        """Notes what a shard has taken, less than it claimed."""
+        """Sets the tokens that a shard has used, which are fewer than it claimed."""
         self._claims[shard] = (prompt_tokens, completion_tokens)
 
     def slots(self) -> tuple[float, float, int]:
-        """Reserves some calls: seconds until the first, seconds between two, how many."""
+        """Reserves some calls, and returns the seconds until the first, the seconds between two, and their number."""
         count = max(1, int(_SLOTS_SECONDS / self._seconds))
         start = max(self._next, time.monotonic())
         self._next = start + count * self._seconds
@@ -167,7 +170,7 @@ class Account:
 
 
 class _SharedBudget(Budget):
-    """A worker's share of the budget, for one shard: claimed from the account piece by piece."""
+    """A worker's share of the budget for one shard, which it claims from the account in steps."""
 
     def __init__(self, account: Any, shard: str, ledger: Ledger) -> None:
         super().__init__()
@@ -190,7 +193,7 @@ class _SharedBudget(Budget):
 
 
 class _Limited(Annotator):
-    """An annotator that makes its calls when the account allows it; it has no time limit while it waits."""
+    """An annotator that makes its calls when the account allows it. The wait does not count as time of the call."""
 
     def __init__(self, annotator: Annotator, account: Any) -> None:
         self._annotator, self._account = annotator, account
@@ -229,7 +232,7 @@ class _Limited(Annotator):
 
 
 class _AnnotationWorker:
-    """Annotates shards; Ray Data makes one in every worker process."""
+    """Annotates shards. Ray Data makes one instance in each worker process."""
 
     def __init__(
         self,
@@ -262,7 +265,7 @@ class _AnnotationWorker:
                     known[0] += answer.prompt_tokens
                     known[1] += answer.completion_tokens
             except BudgetExceeded:
-                pass  # the account has refused; the process that keeps the budget says so
+                pass  # the account refused the claim; the main process reports it
             except AnnotatorError as found:
                 error = str(found)
         self._account.settle.remote(row["shard"], ledger.prompt_tokens, ledger.completion_tokens)
@@ -270,7 +273,7 @@ class _AnnotationWorker:
             "shard": row["shard"],
             "error": error,
             "retries": ledger.retries,
-            # what stands under no request: canaries
+            # tokens without a request: canaries
             "prompt_tokens": ledger.prompt_tokens - known[0],
             "completion_tokens": ledger.completion_tokens - known[1],
         }
@@ -283,7 +286,7 @@ def _missing(
     cache: AnswerCache,
     spent: Ledger,
 ) -> Iterator[AnnotationRequest]:
-    """The requests that the cache does not answer; what this run has paid for the others is entered in `spent`."""
+    """Yields the requests that are not in the cache, and adds what this run has paid for the others to `spent`."""
     window: dict[bytes, AnnotationRequest] = {}
 
     def unknown() -> Iterable[AnnotationRequest]:
@@ -302,7 +305,7 @@ def _missing(
 
 
 def _write_shards(requests: Iterable[AnnotationRequest], folder: Path, size: int) -> Iterator[tuple[Path, int]]:
-    """Writes requests into files of `size`, and names the files and how many each holds."""
+    """Writes requests to files of `size` requests, and yields each file with its number of requests."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -360,7 +363,7 @@ def _read_shard(path: Path) -> list[AnnotationRequest]:
 
 
 def _take_over(path: Path, cache: AnswerCache) -> None:
-    """Makes the answers of a shard part of the run's cache, then deletes its file."""
+    """Merges the answers of a shard into the run's cache, and deletes its file."""
     if not path.exists():
         return
     cache.take_over(path)

@@ -1,6 +1,6 @@
-"""Work spread over a Ray cluster: shards on a disk that all nodes see, a pool of workers, results as they come.
+"""Processes shards, on a disk that all nodes share, with the workers of a Ray cluster.
 
-Ray Data hands the shards out, replaces lost workers and gives them their shard again.
+Ray Data distributes the shards, replaces lost workers and processes their shards again.
 """
 
 import os
@@ -14,22 +14,22 @@ from typing import Any
 from freeal_hf.config import EngineConfig
 from freeal_hf.errors import InputError
 
-_OBJECT_STORE_BYTES = 200_000_000  # names of shards travel through it, and no texts
+_OBJECT_STORE_BYTES = 200_000_000  # it contains names of shards, and no texts
 
 
 @contextmanager
 def cluster(config: EngineConfig) -> Iterator[None]:
-    """Connects to the cluster, or starts one on this machine for as long as the context lasts.
+    """Connects to the cluster, or starts one on this machine, until the context ends.
 
-    A connection that the caller has made already is used, and left open.
+    An existing connection of the caller is used and is not closed.
 
     Args:
-        config (`EngineConfig`): Which cluster, and how many workers.
+        config (`EngineConfig`): The cluster and the number of workers.
 
     Raises:
         InputError: If there is no cluster at its address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of a run
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics are sent
     import ray
 
     if ray.is_initialized():
@@ -63,18 +63,20 @@ def cluster(config: EngineConfig) -> Iterator[None]:
 def over_shards(
     shards: Sequence[Path], worker: type, config: EngineConfig, **arguments: Any
 ) -> Generator[dict[str, Any], None, None]:
-    """Has every shard worked on by one of the workers; a shard whose worker was lost is given to another.
+    """Processes each shard with one of the workers. The shard of a lost worker is processed by another.
 
-    Close it where not all is taken: Ray Data ends badly after the connection to its cluster.
+    Close the generator if it is not exhausted: Ray Data fails if it ends after the connection to its cluster.
 
     Args:
-        shards (`Sequence[Path]`): Files, on a disk that all nodes see.
-        worker (`type`): Made once in each worker process; called with `{"shard": path}`, it returns a row of results.
-        config (`EngineConfig`): How many workers, and what each needs.
+        shards (`Sequence[Path]`): Files, on a disk that all nodes share.
+        worker (`type`):
+            A class with one instance in each worker process. Called with `{"shard": path}`, it returns a row of
+            results.
+        config (`EngineConfig`): The number of workers, and the resources of each.
         **arguments: Arguments of `worker`.
 
     Yields:
-        `dict`: The workers' rows, in the order in which they are done.
+        `dict`: The workers' rows, in the order in which they are complete.
     """
     if not shards:
         return

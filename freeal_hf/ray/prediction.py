@@ -1,4 +1,4 @@
-"""Prediction by the workers of a Ray cluster: each labels shards of the texts, and one file is put together."""
+"""Prediction by the workers of a Ray cluster, which label shards of the texts. The results are joined to one file."""
 
 import csv
 import hashlib
@@ -30,19 +30,19 @@ def write_predictions_on_ray(
 ) -> tuple[int, int]:
     """Labels texts as `write_predictions` does, with the workers of a Ray cluster.
 
-    Shards stand in a folder beside the file until it is whole. Started again with the same texts and the same model,
-    it goes on with those that are missing.
+    The shards are in a folder next to the file until it is complete. If the prediction is started again with the same
+    texts and the same model, it continues with the missing shards.
 
     Args:
-        path (`Path`): The CSV file, on a disk that all nodes see.
+        path (`Path`): The CSV file, on a disk that all nodes share.
         model (`str`): Folder or Hub id of the student.
-        options (`PredictionOptions`): What to write.
-        header (`Sequence[str]`): The names of the columns that are written.
-        pieces (`Iterable[Sequence]`): What `Predictor.read` returned.
-        config (`EngineConfig`): Which cluster, how many workers.
+        options (`PredictionOptions`): The options of the output.
+        header (`Sequence[str]`): The names of the columns of the file.
+        pieces (`Iterable[Sequence]`): The result of `Predictor.read`.
+        config (`EngineConfig`): The cluster and the number of workers.
 
     Returns:
-        `tuple[int, int]`: Texts that were labelled, and rows.
+        `tuple[int, int]`: The number of labelled texts, and the number of rows.
     """
     folder = path.with_name(f".{path.name}.shards")
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def write_predictions_on_ray(
 
 
 class _PredictionWorker:
-    """Labels shards; Ray Data makes one in every worker process."""
+    """Labels shards. Ray Data makes one instance in each worker process."""
 
     def __init__(self, model: str, options: PredictionOptions) -> None:
         self._predictor = kind_of_student(model).predictor(model, options)
@@ -105,7 +105,7 @@ def _regrouped(pieces: Iterable[Sequence[Any]], size: int) -> Iterator[list[Any]
 
 
 def _write_shard(folder: Path, number: int, rows: Sequence[Any], salt: str) -> Path:
-    """Writes a shard that is not labelled yet; its name tells it from one of other texts or another student."""
+    """Writes a shard if it is not labelled yet. Its name depends on the texts and on the student."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -120,6 +120,6 @@ def _write_shard(folder: Path, number: int, rows: Sequence[Any], salt: str) -> P
 
 
 def _identity(model: str) -> list[Any]:
-    """What changes when another student stands under the same name."""
+    """Returns a value that changes if the folder or Hub id is that of another student."""
     files = sorted(Path(model).iterdir()) if Path(model).is_dir() else []
     return [model, *([file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files)]
