@@ -1,1 +1,1 @@
-"""What differs between kinds of task."""
+"""The kinds of task, each with its own `TaskKind`."""

@@ -54,7 +54,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> Interval:
 
 @dataclass(frozen=True)
 class AltTest:
-    """Whether a model may replace one of several people, by the alternative annotator test.
+    """The result of the alternative annotator test, whether a model may replace one of several people.
 
     Args:
         passed (`bool`): Whether `winning_rate` is at least one half, so that the model may replace a person.

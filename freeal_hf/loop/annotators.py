@@ -36,7 +36,7 @@ class RunAnnotator:
 
 @dataclass(frozen=True)
 class AnnotationContext:
-    """What the annotation of each round needs.
+    """The annotators of a run and their settings, which the annotation of each round uses.
 
     Args:
         task (`Task`): What is labelled.
