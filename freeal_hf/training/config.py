@@ -174,8 +174,8 @@ class FreeALConfig(TrainingArguments):
     warm_up_epochs: int | None = field(
         default=None,
         metadata={
-            "help": "Epochs on all labelled samples before the first selection (default: 2; for entities, half of all "
-            "epochs if that is more). Source: FreeAL."
+            "help": "Epochs before the first selection (default: 2; for entities, at least half of all). "
+            "Source: FreeAL."
         },
     )
     prediction_momentum: float | None = field(
@@ -185,7 +185,7 @@ class FreeALConfig(TrainingArguments):
     start_with_probe: bool = field(
         default=True,
         metadata={
-            "help": "Start that average with the predictions of a linear probe for held-out texts (not for entities). "
+            "help": "Start that average with held-out predictions of a linear probe (not for entities). "
             "Source: cleanlab."
         },
     )
@@ -202,8 +202,7 @@ class FreeALConfig(TrainingArguments):
     calibration_share: float | None = field(
         default=None,
         metadata={
-            "help": "Share of the labels that is held out to calibrate the student (0.1; 0 = no calibration). "
-            "Source: Guo et al. 2017."
+            "help": "Share of the labels held out to calibrate the student (0.1; 0 = none). Source: Guo et al. 2017."
         },
     )
     objective: str = field(

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.data.counting import counted
+
 DRAFT, WAITING, RUNNING, STOPPED, FINISHED, FAILED = "draft", "waiting", "running", "stopped", "finished", "failed"
 DOUBTFUL = "doubtful"  # the visitor has to confirm the answers of the annotator
 UNDER_WAY = (WAITING, RUNNING)
@@ -118,7 +120,7 @@ class Store:
             FullError: If the maximum number of runs is reached.
         """
         if self.most is not None and sum(1 for _ in self.folder.iterdir()) >= self.most:
-            self._make_room()
+            self._make_room(self.most)
         run_id = secrets.token_urlsafe(24)
         folder = self.folder / run_id
         folder.mkdir(mode=0o700)
@@ -126,12 +128,12 @@ class Store:
         self._write(run)
         return run
 
-    def _make_room(self) -> None:
+    def _make_room(self, most: int) -> None:
         """Deletes the run with the longest time without use among those that were never started."""
         latest = time.time() - _LEFT_SECONDS
         left = [run for run in self.all() if run.state == DRAFT and run.touched < latest]
         if not left:
-            raise FullError(f"The limit of {self.most} runs on this Space is reached. Try again later.")
+            raise FullError(f"The limit of {counted(most, 'run')} on this Space is reached. Try again later.")
         self.delete(min(left, key=lambda run: run.touched).id)
 
     def read(self, run_id: str) -> Run:

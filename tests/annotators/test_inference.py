@@ -455,7 +455,7 @@ def test_a_key_that_no_server_takes_is_refused_without_showing_it(key: str, monk
 
 @pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999", "http://[::1", "http://a host"])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(InputError, match="no address"):
+    with pytest.raises(InputError, match="not the address of a server"):
         InferenceEndpointsAnnotator("model", base_url=address)
 
 

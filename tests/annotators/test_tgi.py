@@ -257,7 +257,7 @@ def test_an_address_that_holds_a_key_is_refused_without_showing_it():
 
 
 def test_an_address_that_is_no_url_is_refused():
-    with pytest.raises(InputError, match="no address"):
+    with pytest.raises(InputError, match="not the address of a server"):
         TGIAnnotator("127.0.0.1:8080")
 
 

@@ -2,7 +2,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig
-from freeal_hf.config import _STOP_ON, LoopConfig
+from freeal_hf.config import LoopConfig
 from freeal_hf.errors import InputError
 from freeal_hf.loop.stopping import RULES, LabelChanges, NoGain, convergence_figures, stopping_rule
 from tests.conftest import QUICK_TRAINING
@@ -51,7 +51,7 @@ def test_a_round_whose_student_has_not_learnt_does_not_end_the_loop(learnt, stop
 
 
 def test_every_rule_has_its_option():
-    assert {"never", *RULES} == set(_STOP_ON)
+    assert {"never", *RULES} == set(LoopConfig.__dataclass_fields__["stop_on"].metadata["choices"])
 
 
 def test_an_unknown_rule_is_named():

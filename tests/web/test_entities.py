@@ -292,7 +292,7 @@ def test_corrected_entities_are_final_and_clean_and_a_persons_after_another_roun
     ids = {row["text"]: row["id"] for row in labels(space, run)}
     visitor("correct", run, ids[twice], "tool: saw\ntool: saw")
     visitor("correct", run, ids[twice], "Fruit (2) : SAW")
-    assert visitor("correct", run, ids[without], "") == "2 corrections of yours kept."
+    assert visitor("correct", run, ids[without], "") == "2 corrections saved."
     visitor("another_round", run, "", "")
     assert visitor.wait(run)["state"] == "finished"
     after = {row["text"]: row for row in labels(space, run)}

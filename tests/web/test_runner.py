@@ -50,14 +50,14 @@ def test_a_run_has_a_name_that_nobody_can_guess_and_a_folder_of_its_own(runs):
 def test_a_full_queue_takes_no_more(runs):
     store, looking_after = runs(waiting_runs=1)
     looking_after.start(store.create().id, {})
-    with pytest.raises(BusyError, match="1 runs wait already"):
+    with pytest.raises(BusyError, match="limit of 1 waiting run "):
         looking_after.start(store.create().id, {})
 
 
 def test_no_more_runs_are_kept_than_the_disk_has_room_for(tmp_path):
     store = Store(tmp_path / "runs", most=1)
     store.create()
-    with pytest.raises(FullError, match="keeps 1 runs"):
+    with pytest.raises(FullError, match="limit of 1 run "):
         store.create()
 
 
