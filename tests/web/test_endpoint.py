@@ -94,6 +94,9 @@ def test_only_a_run_that_waits_for_it_can_be_confirmed(hostile_run, visitor):
 def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
     page = open_page()
     page.get_by_role("radio", name="File").check()
+    # An upload into the component before it is shown would be lost.
+    page.get_by_text("CSV, TSV, JSON, JSON lines or Parquet").first.wait_for()
+    page.wait_for_load_state("networkidle")
     page.set_input_files("input[type=file]", str(hostile_texts))
     page.get_by_text("hostile.csv").first.wait_for()
     page.click("#read")
