@@ -166,8 +166,7 @@ class AnnotatorConfig:
     """
 
     annotator: str | Mapping[str, Any] | None = option(
-        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable (answers are "
-        "fused)",
+        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable",
         metavar="SPEC",
         action="append",
     )
@@ -262,8 +261,8 @@ class LoopConfig(BudgetConfig):
         freeal_hf.errors.InputError: num_rounds is 0; it must be a whole number of at least 1.
     """
 
-    num_rounds: int = option(2, help="number of rounds of annotation and training", least=1, resumable=True)
-    shots: int = option(10, help="number of demonstrations for a text, at least one of each label", least=0)
+    num_rounds: int = option(2, help="number of annotation and training rounds", least=1, resumable=True)
+    shots: int = option(10, help="demonstrations for each text, at least one per label", least=0)
     texts_per_list: int = option(
         1, help="number of similar texts with the same demonstrations, for the prefix cache of a server", least=1
     )
@@ -304,21 +303,20 @@ class LoopConfig(BudgetConfig):
     )
     audit: int = option(
         0,
-        help="number of random texts for a person to label: the run stops for them after the first round and "
-        "continues with the answers (0: none)",
+        help="stop after the first round, for a person to label N random texts",
         metavar="N",
         least=0,
         resumable=True,
     )
     class_shares: str | Mapping[str, float] | None = option(
-        help="known shares of all labels: a=0.7,b=0.3, or a YAML or JSON file (label: share)",
+        help="known label shares: a=0.7,b=0.3, or a file",
         metavar="SHARES",
         local=True,
         resumable=True,
     )
     allow_doubtful_answers: bool = option(
         False,
-        help="train although almost all answers are one label or look random, if this is right for the data",
+        help="train although almost all answers are one label or look random",
         resumable=True,
     )
 
@@ -392,12 +390,10 @@ class WorkersConfig:
         resumable=True,
     )
     ray_address: str | None = option(
-        help="address of the cluster, or auto", none="a new cluster", metavar="X", local=True, resumable=True
+        help="cluster address, or auto", none="a new cluster", metavar="X", local=True, resumable=True
     )
     ray_workers: int = option(2, help="number of worker processes", least=1, local=True, resumable=True)
-    ray_gpus_per_worker: float = option(
-        0.0, help="number of GPUs of each worker, for a model in its process", local=True, resumable=True
-    )
+    ray_gpus_per_worker: float = option(0.0, help="GPUs for each worker", local=True, resumable=True)
     ray_shard_size: int = option(5000, help="number of texts in a shard", least=1, local=True, resumable=True)
 
     def __post_init__(self) -> None:

@@ -140,12 +140,7 @@ def _refined_by(config: Mapping[str, Any]) -> str:
 def _is_asked(annotator: Any) -> bool:
     """Returns whether the annotator is a language model that reads the prompt of this package."""
     if isinstance(annotator, Mapping):
-        return annotator.get("class") in (
-            "InferenceEndpointsAnnotator",
-            "TGIAnnotator",
-            "TextGenerationAnnotator",
-            "LocalAnnotator",
-        )
+        return annotator.get("class") in _READ_PROMPTS
     return str(annotator).startswith(_ASKED)
 
 

@@ -141,7 +141,7 @@ def test_help_fits_a_terminal(command):
     )
     assert done.returncode == 0
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert len(done.stdout.splitlines()) <= 160
+    assert len(done.stdout.splitlines()) <= 140
 
 
 def test_a_full_disk_ends_with_the_remedy_and_the_run_goes_on_afterwards(data, student_folder, tmp_path):
