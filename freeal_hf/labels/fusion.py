@@ -34,22 +34,19 @@ _SAME = 0.02  # mean total variation between predictions of the same classifier
 _TINY, _LEAST_VOTED = 1e-12, 1e-4
 
 RESTS_ON_PEOPLE = (
-    "labels that people gave to a random sample of the texts; each counts for final labels that were made without it "
-    "(interval of 95 %)"
+    "human labels of a random sample of the texts. Each of them is compared with a final label that was made without "
+    "it (95 % interval)"
 )
 RESTS_ON_AGREEMENT = (
-    "no person: a student that had not seen the labels agrees with nearly all of them. Errors that the student learnt "
-    "from the annotator are not seen, which the lower bound allows for"
+    "no human labels. A student that had not seen the labels agrees with almost all of them. The lower bound allows "
+    "for errors that the student learnt from the annotator"
 )
 UNKNOWN_ALONE = (
-    "no person checked a random sample, and agreement with the student does not show how many answers are right: a "
-    "student learns the annotator's errors, too. `freeal-hf audit` measures it"
+    "there are no human labels of a random sample. Agreement with the student does not show the accuracy, because a "
+    "student also learns the errors of the annotator. `freeal-hf audit` measures it"
 )
-UNKNOWN_SAMPLE = "the labels that people gave are not known to be of a random sample. `freeal-hf audit` draws one"
-UNKNOWN_ANSWERS = (
-    "the annotator's answers cannot be predicted from the texts better than from the shares of the labels, so that "
-    "nothing shows that it read them"
-)
+UNKNOWN_SAMPLE = "the human labels may not be a random sample. `freeal-hf audit` draws one"
+UNKNOWN_ANSWERS = "the answers of the annotator look independent of the texts"
 
 _SOURCES = {RESTS_ON_PEOPLE: "audit", RESTS_ON_AGREEMENT: "agreement"}
 
