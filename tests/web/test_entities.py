@@ -307,14 +307,14 @@ def test_corrected_entities_are_final_and_clean_and_a_persons_after_another_roun
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("fruit: banana", "'banana' does not stand in the sentence; copy whole words"),
-        ("fruit: appl", "'appl' does not stand in the sentence"),
+        ("fruit: banana", "'banana' is not in the sentence; copy whole words"),
+        ("fruit: appl", "'appl' is not in the sentence"),
         ("fruit: apple\nstone: pear", "'stone' is not a type of the task; its types are 'fruit', 'tool'"),
         ("apple", "'apple' is not an entity; write each entity"),
         ("fruit:", "'fruit:' is not an entity; write each entity"),
         ("fruit: apple\ntool: apple **pear", "'apple' overlaps another entity"),
-        ("fruit: apple\ntool: apple", "'apple' overlaps another entity, or is named more often"),
-        ("fruit: *", "'\\*' stands in the sentence 4 times; name it as often"),
+        ("fruit: apple\ntool: apple", "'apple' overlaps another entity, or is given more often"),
+        ("fruit: *", "The sentence contains '\\*' 4 times; give all of them"),
         ("fruit (5): *", "There is no '\\*' number 5"),
         ("fruit: apple" * 200, "1,600 characters, and these are 2,400"),
     ],

@@ -15,7 +15,7 @@ from freeal_hf.annotators.pacing import Reason, UnusableAnswer
 from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts
 from freeal_hf.annotators.prompts.grounding import ground
 from freeal_hf.annotators.prompts.label_answers import denies
-from freeal_hf.annotators.prompts.labels import LONGEST_SHOT, Message, cut_text, in_order, quoted
+from freeal_hf.annotators.prompts.labels import Message, chat, examples_message, in_order, message, object_schema
 from freeal_hf.annotators.question import Completion
 from freeal_hf.annotators.samples import combined_spans
 from freeal_hf.data.label_columns import is_no_answer
@@ -25,11 +25,11 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Named, TokenClassification
 
 LONGEST_PASSAGE = 3000
-"""Characters of a text that are asked about at once; a longer text is asked about in passages of whole words."""
+"""Maximum number of characters of a passage. A longer text is split into passages, and each of them needs a call."""
 
 
 class ParsedEntities(NamedTuple):
-    """What was named and its type, how many had no type of the task; or the reason why there is no answer."""
+    """The entities in an answer, the number of entities without a type of the task, and why there is no answer."""
 
     entities: Named
     num_unknown: int
@@ -37,7 +37,7 @@ class ParsedEntities(NamedTuple):
 
 
 class EntityPrompts(TaskPrompts[TokenClassification]):
-    """Entities of given types in each text."""
+    """The prompts for entities of given types in each text."""
 
     usual_answer_tokens = 35  # {"entities": [...]} with two of them
 
@@ -102,8 +102,10 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         )
 
     def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
-        """The sentences with an entity of the type that they were written for, and in which the annotator, asked
-        again, finds the same entities. An entity that does not occur in its sentence is left out."""
+        """Returns the sentences that have an entity of their type and in which the annotator finds the same entities.
+
+        An entity that is not in its sentence is left out.
+        """
         shots, spans, requests = [], [], []
         for shot in candidates:
             words, starts = split_words(shot.text)
@@ -126,8 +128,8 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
             return Annotation(NO_LABEL, reason=f"column {name!r} is empty")
         if len(tags) != len(request.words):
             raise InputError(
-                f"Column {name!r}, row {request.id!r}: {len(tags)} tags for {len(request.words)} words; every word "
-                "needs one."
+                f"Column {name!r}, row {request.id!r}: {len(tags)} tags for {len(request.words)} words; give one tag "
+                "for each word."
             )
         return Annotation(0, answer=value, spans=tuple(spans_of(tags)))
 
@@ -145,7 +147,7 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         return {"phrases": type_phrases(self.task, request.demonstrations), "words": list(request.words)}
 
     def nearest(self, requests: Sequence[AnnotationRequest], embed: Embed, temperature: float) -> list[Annotation]:
-        """Finds spans that are near to a type's description, to terms in it or to entities of the demonstrations."""
+        """Finds spans similar to the description of a type, to terms in it, or to entities of the demonstrations."""
         phrases = [type_phrases(self.task, request.demonstrations) for request in requests]
         spans = (candidate_texts(request.words) for request in requests)
         embed([*chain(*spans), *chain(*chain(*phrases)), *ORDINARY])
@@ -157,27 +159,27 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
 
 def entity_schema(task: TokenClassification) -> dict[str, Any]:
     """Returns the JSON schema of an answer: a list of entities, each with its text and one of the types."""
-    return _object(entities=_entity_list(task))
+    return object_schema(entities=_entity_list(task))
 
 
 def entity_messages(task: TokenClassification, request: AnnotationRequest) -> list[Message]:
-    """Returns the chat that requests the entities of one text. The parts that all texts share come first.
+    """Returns the chat that requests the entities of one text, in the order of `annotation_messages`.
 
     Args:
         task (`TokenClassification`): The task.
         request (`AnnotationRequest`): The text and its demonstrations.
     """
-    messages = [{"role": "system", "content": _instructions(task, request.order, request.instruction)}]
-    for shot in request.demonstrations:
-        messages.append({"role": "user", "content": f"Text: {quoted(shot.text)}"})
-        messages.append({"role": "assistant", "content": _answer(shot.entities)})
-    messages.append({"role": "user", "content": f"Text: {quoted(request.text)}"})
-    return messages
+    return chat(
+        _instructions(task, request.order, request.instruction),
+        ((shot.text, _answer(shot.entities)) for shot in request.demonstrations),
+        request.text,
+    )
 
 
 def sentence_schema(task: TokenClassification) -> dict[str, Any]:
     """Returns the JSON schema of written sentences: a list of sentences, each with its text and its entities."""
-    return _object(sentences={"type": "array", "items": _object(text={"type": "string"}, entities=_entity_list(task))})
+    sentence = object_schema(text={"type": "string"}, entities=_entity_list(task))
+    return object_schema(sentences={"type": "array", "items": sentence})
 
 
 def sentence_messages(task: TokenClassification, request: GenerationRequest) -> list[Message]:
@@ -185,7 +187,8 @@ def sentence_messages(task: TokenClassification, request: GenerationRequest) -> 
 
     Args:
         task (`TokenClassification`): The task.
-        request (`GenerationRequest`): A type that they should name, or -1 for none; unlabelled examples; how many.
+        request (`GenerationRequest`): The type of their entities (-1 for no entities), unlabelled examples, and the
+            number of sentences.
     """
     lengths = sorted(len(example.split()) for example in request.examples)
     wanted = "- No sentence names an entity of any of the types, although it could stand in the collection."
@@ -206,22 +209,18 @@ def sentence_messages(task: TokenClassification, request: GenerationRequest) -> 
         "lies in another one.",
         f"- Answer with JSON only: {form}, a list of {request.num_texts}.",
     ]
-    examples = "\n".join(quoted(cut_text(example, LONGEST_SHOT)[0]) for example in request.examples) or "(none)"
-    return [
-        {"role": "system", "content": "\n".join(system)},
-        {
-            "role": "user",
-            "content": f"Examples from the collection:\n{examples}\n\nWrite {request.num_texts} new sentences.",
-        },
-    ]
+    return [message("system", "\n".join(system)), examples_message(request, "sentences")]
 
 
 def parse_sentences(answer: str | None, task: TokenClassification) -> tuple[tuple[str, Named], ...]:
-    """Reads sentences with their entities out of an answer to `sentence_messages`; none from one that breaks off.
+    """Parses the sentences and their entities in an answer to `sentence_messages`. An incomplete answer has none.
 
     Args:
-        answer (`str`, *optional*): What the model said.
-        task (`TokenClassification`): The task; entities of other types are left out.
+        answer (`str`, *optional*): The answer of the model.
+        task (`TokenClassification`): The task. Entities of other types are left out.
+
+    Returns:
+        `tuple[tuple[str, Named], ...]`: Each sentence with its entities.
     """
     try:
         written = [(str(sentence["text"]).strip(), _named(sentence)) for sentence in _json(answer)["sentences"]]
@@ -231,12 +230,17 @@ def parse_sentences(answer: str | None, task: TokenClassification) -> tuple[tupl
 
 
 def parse_entities(answer: str | None, task: TokenClassification) -> ParsedEntities:
-    """Reads the entities out of an answer, however much the model says around it. Nothing is guessed from one that
-    breaks off.
+    """Parses the entities in an answer. Text around the JSON object is ignored. An incomplete answer has none.
 
     Args:
-        answer (`str`, *optional*): What the model said.
-        task (`TokenClassification`): The task; case does not count in the names of its types.
+        answer (`str`, *optional*): The answer of the model.
+        task (`TokenClassification`): The task. Upper and lower case are the same in the names of its types.
+
+    Example:
+
+        >>> task = TokenClassification(["person"])
+        >>> parse_entities('{"entities": [{"text": "Ada", "type": "Person"}]}', task).entities
+        (('Ada', 'person'),)
     """
     text, is_cut_off = final_answer(answer)
     if not text:
@@ -252,7 +256,13 @@ def parse_entities(answer: str | None, task: TokenClassification) -> ParsedEntit
 
 
 def passages(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Returns the first and last word (exclusive) of each passage of a text. A passage is the text of one call."""
+    """Returns the first and last word (exclusive) of each passage of a text. A passage is the text of one call.
+
+    Example:
+
+        >>> passages(["word"] * 1000)
+        [(0, 600), (600, 1000)]
+    """
     bounds, start, length = [], 0, 0
     for position, word in enumerate(words):
         if length + len(word) > LONGEST_PASSAGE and position > start:
@@ -266,12 +276,8 @@ def _answer(entities: Sequence[tuple[str, str]]) -> str:
     return json.dumps({"entities": [{"text": text, "type": name} for text, name in entities]}, ensure_ascii=False)
 
 
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
 def _entity_list(task: TokenClassification) -> dict[str, Any]:
-    entity = _object(text={"type": "string"}, type={"type": "string", "enum": task.label_names})
+    entity = object_schema(text={"type": "string"}, type={"type": "string", "enum": task.label_names})
     return {"type": "array", "items": entity}
 
 

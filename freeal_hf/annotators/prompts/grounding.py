@@ -1,4 +1,4 @@
-"""Grounding: finds the entities of an LLM or a person in the words of the text, and drops all others."""
+"""Finds the entities that an LLM or a person names in the words of the text (grounding)."""
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ Place = tuple[int, int]
 """First and last word (exclusive)."""
 
 Forms = list[tuple[Callable[[str], str], list[str]]]
-"""Ways of writing, and the words of a text in each of them."""
+"""Functions that normalize a word, each with the normalized words of a text."""
 
 
 class Grounded(NamedTuple):
@@ -26,14 +26,19 @@ class Grounded(NamedTuple):
 def ground(entities: Sequence[tuple[str, str]], words: Sequence[str]) -> Grounded:
     """Finds named entities among the words of a text.
 
-    An entity is looked for as it is written (spaces aside), then whatever the case, then whatever the punctuation; it
-    always covers whole words. Longer entities choose first, and among equally long ones those that are named first;
-    each takes the first place in the text that is still free. So an entity that is named twice is found twice, if it
-    is there twice, and of nested or overlapping ones the longest stays.
+    An entity is searched as it is written (spaces are ignored), then without regard to case, and then without regard
+    to punctuation. It always covers whole words. Longer entities are placed before shorter ones, and entities of equal
+    length in the given order. Each gets the first free place in the text. Therefore an entity that is named twice is
+    found twice if the text contains it twice, and of nested or overlapping entities the longest is kept.
 
     Args:
-        entities (`Sequence[tuple[str, str]]`): What was named, and its type.
+        entities (`Sequence[tuple[str, str]]`): The words and the type of each entity.
         words (`Sequence[str]`): The words of the text.
+
+    Example:
+
+        >>> ground([("ada lovelace", "person"), ("Bob", "person")], ["Ada", "Lovelace", "wrote", "it."])
+        Grounded(spans=(Span(start=0, end=2, type='person'),), num_dropped=1)
     """
     taken: list[Span] = []
     num_dropped = 0
@@ -49,12 +54,12 @@ def ground(entities: Sequence[tuple[str, str]], words: Sequence[str]) -> Grounde
 
 
 class Mention(NamedTuple):
-    """An entity as a person names it.
+    """An entity as a person writes it.
 
     Args:
         text (`str`): Its words.
         type (`str`): Its type.
-        number (`int`, *optional*): Which it is of those that the sentence names by these words, from 1.
+        number (`int`, *optional*): Which occurrence of these words in the sentence it is, from 1.
     """
 
     text: str
@@ -63,16 +68,21 @@ class Mention(NamedTuple):
 
 
 def mentions_of(spans: Sequence[Span], text: str, words: Sequence[str], starts: Sequence[int]) -> list[Mention]:
-    """Entities as a person would name them, with a number where their words stand in the sentence more than once.
+    """Returns entities as a person writes them, with a number if the sentence contains their words more than once.
 
     Args:
         spans (`Sequence[Span]`): The entities.
         text (`str`): The sentence.
-        words (`Sequence[str]`): Its words.
-        starts (`Sequence[int]`): Where each word starts in it, in characters.
+        words (`Sequence[str]`): The words of the sentence.
+        starts (`Sequence[int]`): The position of the first character of each word in the sentence.
 
     Returns:
-        `list[Mention]`: In the order of the spans, which `locate` finds again.
+        `list[Mention]`: One for each span, in the same order. `locate` finds the same spans.
+
+    Example:
+
+        >>> mentions_of([Span(2, 3, "person")], "Ada meets Ada", ["Ada", "meets", "Ada"], [0, 4, 10])
+        [Mention(text='Ada', type='person', number=2)]
     """
     forms = _forms(words)
     found = []
@@ -83,31 +93,36 @@ def mentions_of(spans: Sequence[Span], text: str, words: Sequence[str], starts: 
 
 
 def locate(mentions: Sequence[Mention], words: Sequence[str]) -> list[Span]:
-    """Finds what a person named, by the rules of `ground`, but neither drops anything nor guesses a place.
+    """Finds the entities of a person by the rules of `ground`. An entity without a definite place is an error.
 
     Args:
-        mentions (`Sequence[Mention]`): What was named; of equal words without a number, those to the left first.
+        mentions (`Sequence[Mention]`): The entities. Equal words without a number are in the order of the sentence.
         words (`Sequence[str]`): The words of the sentence.
 
     Returns:
-        `list[Span]`: In the order of the sentence.
+        `list[Span]`: The spans in the order of the sentence.
 
     Raises:
-        InputError: If something does not stand in the sentence, overlaps another entity, or stands there more often
-            than it is named, so that its place is open.
+        InputError: If an entity is not in the sentence, overlaps another one, or occurs in the sentence more often
+            than it is given, so that its place is not known.
+
+    Example:
+
+        >>> locate([Mention("Ada", "person", 2)], ["Ada", "meets", "Ada"])
+        [Span(start=2, end=3, type='person')]
     """
     if len(mentions) > len(words):
-        raise InputError(f"{len(mentions)} entities are named in {len(words)} words; name each of them once.")
+        raise InputError(f"{len(mentions)} entities are given for {len(words)} words; give each of them once.")
     forms = _forms(words)
     wanted: dict[tuple[Place, ...], list[Mention]] = {}
     for mention in sorted(mentions, key=lambda mention: (mention.number is None, -len(_letters(mention.text)))):
         places = _places(mention.text, forms)
         if not places:
-            raise InputError(f"{mention.text!r} does not stand in the sentence; copy whole words as they stand there.")
+            raise InputError(f"{mention.text!r} is not in the sentence; copy whole words from it.")
         if mention.number is not None:
             if not 1 <= mention.number <= len(places):
                 raise InputError(
-                    f"There is no {mention.text!r} number {mention.number} in the sentence; the last is number "
+                    f"There is no {mention.text!r} number {mention.number} in the sentence; the last one has number "
                     f"{len(places)}."
                 )
             places = places[mention.number - 1 : mention.number]
@@ -118,14 +133,14 @@ def locate(mentions: Sequence[Mention], words: Sequence[str]) -> list[Span]:
         free = [place for place in chosen if taken.isdisjoint(range(*place))]
         if len(free) > len(named):
             raise InputError(
-                f"{named[0].text!r} stands in the sentence {len(chosen)} times; name it as often as that, or say by "
-                "its number which one is meant."
+                f"The sentence contains {named[0].text!r} {len(chosen)} times; give all of them, or the number of the "
+                "one that you mean."
             )
         for mention, place in zip_longest(named, free):
             if place is None or not taken.isdisjoint(range(*place)):
                 raise InputError(
-                    f"{mention.text!r} overlaps another entity, or is named more often than it stands in the "
-                    "sentence; keep one of them."
+                    f"{mention.text!r} overlaps another entity, or is given more often than the sentence contains "
+                    "it; keep one of them."
                 )
             taken.update(range(*place))
             found.append(Span(place[0], place[1], mention.type))

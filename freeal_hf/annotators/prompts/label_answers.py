@@ -4,7 +4,7 @@ import ast
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -45,6 +45,14 @@ _COURTESY = re.compile(
     r"|(?:i\s+)?hope\s+(?:this|that)\s+helps\s*[.!]|you(?:'re|\s+are)\s+welcome\s*[.!]",
     re.IGNORECASE,
 )
+# Models number the lines of an answer: "1. spam".
+_LINE_NUMBER = re.compile(r"\A\s*[1-9]\d?[.)]\s+")
+# "spam (98%)", "spam (confidence: 0.98)"
+_CONFIDENCE = re.compile(
+    r"(?<!\S)[(\[]?(?:(?:confidence|probability)\s*[:=]?\s*)?(?:(?P<percent>\d{1,3}(?:\.\d+)?)\s*%|(?P<share>[01]\.\d+))"
+    r"(?:\s+(?:confidence|probability|confident|sure|certain))?[)\]]?(?=[\s.,!]|\Z)",
+    re.IGNORECASE,
+)
 # An explanation may follow the JSON object that was asked for, if it names no label and denies nothing.
 _EXPLANATION = re.compile(
     r"[\s`]*\n[\s*_#`]*(?:explanation|reason|reasoning|rationale|justification|erklärung|begründung|explication"
@@ -56,14 +64,19 @@ _DENIAL = re.compile(
     r"|mis\w+|errors?|erroneous\w*|false\w*|untrue|instead|rather|except\w*|but|however|although|though|actually|wait"
     r"|correct(?:ion|ed|ing)|sorry|apolog\w+|opposite|contrary|revers\w+|invers\w+|invert\w+|kidding|jok\w+|lies?|lying"
     r"|lied|hardly|scarcely|barely|unlikely|doubt\w*|ignor\w+|disregard\w*|exclu\w+|rul(?:e|ed|ing)|reject\w*|refus\w+"
-    r"|den(?:y|ies|ied)|lack\w*|fail\w*|far|else|other\w*|sarcas\w*|iron\w*|pretend\w*|fake\w*|random\w*|guess\w*"
+    r"|den(?:y|ies|ied)|negat(?:e[sd]?|ing|ion)|lack\w*|fail\w*|far|else|other\w*|sarcas\w*"
+    r"|iron\w*|pretend\w*|fake\w*|random\w*|guess\w*"
     r"|kein\w*|nicht|nie|niemals|falsch\w*|sondern|aber|ne|pas|jamais|non|sans|faux|mais|ni|nunca|jamás|sin|falso|pero"
     r"|não|nem|mai|senza|ma|però|niet|geen|nooit|nigdy|bez)\b",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"\A\s*```[a-z]*\s*(.*?)\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
 _FLAT_OBJECT = re.compile(r"\{[^{}]*\}")
-_LABEL_FIELDS = ("label", "labels", "category", "class", "answer", "classification", "prediction", "predicted_label")
+_LABEL_FIELDS = ("label", "labels", "category", "class", "answer", "classification", "prediction", "predicted label")
+# Other fields of the object that can contradict its label.
+_CONFIRMATION = re.compile(r"\b(?:correct|accurate|valid|match(?:es)?|appl(?:y|ies)|true|agrees?|right|accepted)\b")
+_CERTAINTY = re.compile(r"\b(?:confidence|probability|certainty|likelihood)\b")
+_YES, _NO = (True, "true", "yes"), (False, "false", "no")
 _NEXT_QUESTION = re.compile(r'\n\s*Text: "')
 
 _QUOTES = "\"'`“”‘’„«»‹›「」『』*"
@@ -74,6 +87,7 @@ _EXCLAMATION = re.compile(r"(?<=\w)!+(?=[\s\"'*]|\Z)")
 _JOINED = re.compile(r"\S[-–—]|[-–—]\S")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _SEPARATORS = re.compile(r"[_\-\s]+")
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LETTER_AND_NAME = re.compile(r"([A-Za-z])\s*[.):\-–—]?[\s(]+(.+)", re.DOTALL)
 _MENTION = "\0"
 
@@ -90,8 +104,10 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: 
 
     An answer has a label if it names one label and nothing in it can deny that:
 
-    - the JSON object that was asked for;
-    - the name or the letter of a label, also in quotes, in bold or with a full stop;
+    - the JSON object that was asked for, if no other field contradicts the label (`"negated": true`, `"valid": false`,
+      another label, a confidence below chance);
+    - the name or the letter of a label, also in quotes, in bold, with a full stop, with a line number ("1. spam") or
+      with a confidence ("spam (98%)");
     - a sentence that has one label and otherwise only words of a short list: "Sure! Here is the label: sports", "The
       text is about sports."
 
@@ -119,19 +135,18 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: 
     if (label := names.whole(text)) != NO_LABEL:
         return ParsedAnswer(label, None)
     fenced = _FENCE.match(text)
-    if (values := _json_labels(fenced[1] if fenced else text)) is not None:
-        return _parsed(names.all_in(values))
-    values, rest = _embedded_labels(text)
-    if not values:
+    if (found := names.in_object(fenced[1] if fenced else text)) is not None:
+        return _parsed(found)
+    found, rest = names.in_objects(text)
+    if _MENTION not in rest:
         if "{" in text and "}" not in text:
             return ParsedAnswer(NO_LABEL, "cut-off answer")
         return _parsed(names.all_in([text]))
-    found = names.all_in(values)
     before, _, after = rest.partition(_MENTION)
     if not before.replace("json", "").strip(" \t\r\n`") and _EXPLANATION.match(after):
         denied = denies(after) or names.is_any_in(after)
         return _parsed(set() if denied else found)
-    if _is_neutral(_COURTESY.sub(" ", rest)):
+    if names.is_neutral(_COURTESY.sub(" ", rest)):
         return _parsed(found)
     return ParsedAnswer(NO_LABEL, "several labels" if len(found) > 1 else "not a label")
 
@@ -149,6 +164,8 @@ class _Names:
         codes = label_codes(task, coded, order)
         self.codes = codes if codes != task.label_names else []
         self.plain = [_plain(name) for name in task.label_names]
+        self.has_numbers = any(name.isdecimal() for name in task.label_names)
+        self.chance = 1 / task.num_labels
 
     def whole(self, text: str) -> int:
         """Returns the label if the text is exactly a label, and -1 otherwise."""
@@ -166,8 +183,40 @@ class _Names:
 
     def all_in(self, values: Sequence[str]) -> set[int]:
         """Returns the labels that values name, or none if one of the values is not clear."""
-        found = [self._in(unicodedata.normalize("NFC", value).replace("’", "'")) for value in values]
-        return set().union(*found) if all(found) else set()
+        return _union([self._in(unicodedata.normalize("NFC", value).replace("’", "'")) for value in values])
+
+    def in_object(self, text: str) -> set[int] | None:
+        """Returns the labels in the label field of a JSON object, or none if another field contradicts them.
+
+        Returns:
+            `set[int]` or `None`: The labels; `None` if the text is not such an object.
+        """
+        fields = _json_fields(text)
+        named = {name: values for name in _LABEL_FIELDS if (values := _label_values(fields.get(name, ())))}
+        if not named:
+            return None
+        field, values = next(iter(named.items()))
+        found = self.all_in(values)
+        others = [(name, value) for name, values in fields.items() if name != field for value in values]
+        if not found or any(self._contradicts(name, value, found) for name, value in others):
+            return set()
+        texts = (value for _, value in others if isinstance(value, str))
+        return found.union(label for text in texts if (label := self.whole(text)) != NO_LABEL)
+
+    def in_objects(self, text: str) -> tuple[set[int], str]:
+        """Returns the labels in all JSON objects in a text, and the text with marks in the places of the objects."""
+        objects: list[set[int]] = []
+
+        def mention(match: re.Match[str]) -> str:
+            found = self.in_object(match[0])
+            objects.extend([] if found is None else [found])
+            return match[0] if found is None else f" {_MENTION} "
+
+        rest = _FLAT_OBJECT.sub(mention, text)
+        if (following := _NEXT_QUESTION.search(rest)) and rest[: following.start()].strip() == _MENTION:
+            # The model continued with another question.
+            return objects[0], _MENTION
+        return _union(objects), rest
 
     def is_any_in(self, text: str) -> bool:
         """Whether a text contains the name of a label."""
@@ -175,9 +224,39 @@ class _Names:
             re.search(rf"(?<!\w){_flexible(name)}(?!\w)", text, re.IGNORECASE) for name in self._longest_first()
         )
 
+    def is_neutral(self, rest: str) -> bool:
+        """Whether a text, beside the places of its labels, has only words and marks that deny nothing."""
+        rest = rest.replace(_MENTION, " ")
+        rest = _CONFIDENCE.sub(lambda match: match[0] if self._is_unlikely(match[0]) else " ", rest)
+        rest = _EXCLAMATION.sub(" ", rest)
+        if _JOINED.search(rest):
+            return False
+        words = {word.casefold() for word in _WORD.findall(rest)}
+        if words in ({"a"}, {"an"}):  # "a political" may be "apolitical"
+            return False
+        return _NEUTRAL.issuperset(words) and _MARKS.issuperset(_WORD.sub(" ", rest))
+
+    def _contradicts(self, name: str, value: Any, found: set[int]) -> bool:
+        """Whether a field beside the label field contradicts the labels that were found."""
+        said, named = value.casefold() if isinstance(value, str) else value, self.all_in([name])
+        if denies(name):
+            return bool(said) and said not in _NO
+        if said in _NO and (_CONFIRMATION.search(name) or named & found):
+            return True
+        return (said in _YES and not named <= found) or bool(_CERTAINTY.search(name) and self._is_unlikely(value))
+
+    def _is_unlikely(self, confidence: object) -> bool:
+        """Whether a confidence, as a number or as it is written in a text, is below chance."""
+        if isinstance(confidence, str):
+            match = _CONFIDENCE.fullmatch(confidence)
+            confidence = match and (float(match["share"]) if match["share"] else float(match["percent"]) / 100)
+        return isinstance(confidence, int | float) and confidence < self.chance
+
     def _in(self, value: str) -> set[int]:
         if (label := self.whole(value)) != NO_LABEL:
             return {label}
+        if not self.has_numbers:
+            value = _LINE_NUMBER.sub("", value)
         rest = value
         for _ in range(2):  # "Antwort: Label: X"
             if not (frame := _FOREIGN_FRAME.match(rest)):
@@ -216,7 +295,7 @@ class _Names:
                 clear.add(self.codes.index(code))
         if len(found := clear | unclear) > 1:
             return found
-        return clear if clear and _is_neutral(rest) else set()
+        return clear if clear and self.is_neutral(rest) else set()
 
     def _name(self, text: str) -> int:
         bare = _bare(text)
@@ -238,51 +317,38 @@ def _parsed(found: set[int]) -> ParsedAnswer:
     return ParsedAnswer(NO_LABEL, "several labels" if found else "not a label")
 
 
-def _json_labels(text: str) -> list[str] | None:
-    """The values of the label field of a JSON object; `None` if the text is no such object."""
+def _json_fields(text: str) -> dict[str, list[Any]]:
+    """Returns the values of each field of a JSON object. There are none if the text is no JSON object."""
 
-    def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
+    def collected(pairs: Iterable[tuple[Any, Any]]) -> dict[str, list[Any]]:
+        fields: dict[str, list[Any]] = {}
         for name, value in pairs:
-            fields[name.casefold()] = [*fields[name.casefold()], value] if name.casefold() in fields else [value]
+            fields.setdefault(_plain(_CAMEL_CASE.sub(" ", str(name))), []).append(value)
         return fields
 
     try:
         fields = json.loads(text, object_pairs_hook=collected)
     except (ValueError, RecursionError):
-        fields = _python_dict(text)
-    if not isinstance(fields, dict):
-        return None
-    for name in _LABEL_FIELDS:
-        values = [one for value in fields.get(name, ()) for one in (value if isinstance(value, list) else [value])]
-        if values and not any(isinstance(one, dict) for one in values):
-            return [one if isinstance(one, str) else json.dumps(one) for one in values if one is not None] or [""]
-    return None
+        try:
+            # Small models give dictionaries with single quotes as in Python.
+            value = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return {}
+        fields = collected(value.items()) if isinstance(value, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
-def _python_dict(text: str) -> dict[str, list[Any]] | None:
-    """Parses a dictionary with single quotes as in Python, because small models give such answers."""
-    try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
-    return {str(name).casefold(): [one] for name, one in value.items()} if isinstance(value, dict) else None
+def _label_values(values: Sequence[Any]) -> list[str]:
+    """Returns the values of a label field, an empty one for `null`; none if they are objects."""
+    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    if not flat or any(isinstance(one, dict) for one in flat):
+        return []
+    return [one if isinstance(one, str) else json.dumps(one) for one in flat if one is not None] or [""]
 
 
-def _embedded_labels(text: str) -> tuple[list[str], str]:
-    """The values of the JSON objects in a text, and the text with marks in their places."""
-    values: list[str] = []
-
-    def mention(match: re.Match[str]) -> str:
-        found = _json_labels(match[0])
-        values.extend(found or ())
-        return match[0] if found is None else f" {_MENTION} "
-
-    rest = _FLAT_OBJECT.sub(mention, text)
-    if (following := _NEXT_QUESTION.search(rest)) and rest[: following.start()].strip() == _MENTION:
-        # The model continued with another question.
-        return values[:1], _MENTION
-    return values, rest
+def _union(sets: Sequence[set[int]]) -> set[int]:
+    """Returns the union, or an empty set if one of the sets is empty."""
+    return set().union(*sets) if all(sets) else set()
 
 
 def _bare(text: str) -> str:
@@ -291,7 +357,7 @@ def _bare(text: str) -> str:
 
 
 def _standing(pattern: str) -> str:
-    """A pattern that stands by itself: no letter, hyphen or other mark joins it to something."""
+    """Returns a pattern that does not match if a letter, hyphen or other mark joins it to something."""
     opening, closing = re.escape(_OPENERS), re.escape(_CLOSERS)
     return rf"(?:(?<=[\s{_MENTION}])|\A)(?P<open>[{opening}]*){pattern}(?P<close>[{closing}]*)(?=[\s{_MENTION}]|\Z)"
 
@@ -299,17 +365,6 @@ def _standing(pattern: str) -> str:
 def _flexible(name: str) -> str:
     """Returns a pattern of a name in which spaces, hyphens and underscores are the same."""
     return r"[\s_\-]+".join(re.escape(part) for part in _SEPARATORS.split(name) if part) or re.escape(name)
-
-
-def _is_neutral(rest: str) -> bool:
-    """Whether a text, beside the places of its labels, has only words and marks that deny nothing."""
-    rest = _EXCLAMATION.sub(" ", rest.replace(_MENTION, " "))
-    if _JOINED.search(rest):
-        return False
-    words = {word.casefold() for word in _WORD.findall(rest)}
-    if words in ({"a"}, {"an"}):  # "a political" may be "apolitical"
-        return False
-    return _NEUTRAL.issuperset(words) and _MARKS.issuperset(_WORD.sub(" ", rest))
 
 
 def _plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
@@ -17,11 +17,10 @@ CUT_MARK = " [the text is cut here]"
 """The end of a text that was cut because it was too long."""
 
 LONGEST_SHOT = 2000
-"""Characters of a demonstration, or of an example of style; a longer one is cut at the end of a sentence."""
+"""Maximum number of characters of a demonstration or an example. A longer one is cut at the end of a sentence."""
 
-# Anything that a chat template or a tokenizer could take for the start of a control token or a role: <|im_start|>,
-# </s>, <start_of_turn>, <<SYS>>, [INST], and DeepSeek's with full-width bars. Escaped as JSON allows, the text stays
-# the same and is inert.
+# What a chat template or a tokenizer could read as the start of a control token or a role: <|im_start|>, </s>,
+# <start_of_turn>, <<SYS>>, [INST], and DeepSeek's with full-width bars. It is written as an escape sequence of JSON.
 _CONTROL = re.compile(r"<(?=[|｜/<A-Za-z_])|\[(?=/?[A-Z_]{3,}\])")
 _ADVICE = (
     "What makes a text worth labelling:",
@@ -43,12 +42,18 @@ def label_codes(task: Task, coded: bool, order: Sequence[int] = ()) -> list[str]
     Args:
         task (`Task`): The task.
         coded (`bool`):
-            Whether labels are answered as the letters A, B, C, ..., each a single token in every common vocabulary, so
-            that the probability of the answer's first token is the label's. A task of more than 26 labels, or with
-            labels that are single letters themselves, is answered by name all the same.
+            Whether labels are answered as the letters A, B, C, ... Each letter is a single token in every common
+            vocabulary, so that the probability of the first token of the answer is the probability of the label. If a
+            task has more than 26 labels, or a label that is a single letter, labels are answered by name anyway.
         order (`Sequence[int]`, *optional*):
-            Label ids in the order in which they are shown, and in which they have their letters; by default in the
-            order of the ids.
+            Label ids in the order in which the labels are shown and get their letters; by default the order of the
+            ids.
+
+    Example:
+
+        >>> from freeal_hf.tasks import TextClassification
+        >>> label_codes(TextClassification(["ham", "spam"]), coded=True, order=(1, 0))
+        ['B', 'A']
     """
     if coded and task.num_labels <= len(ascii_uppercase) and min(map(len, task.label_names)) > 1:
         letters = dict(zip(order or range(task.num_labels), ascii_uppercase, strict=False))
@@ -61,33 +66,39 @@ def in_order(codes: Sequence[str], order: Sequence[int]) -> list[str]:
     return [codes[label] for label in order or range(len(codes))]
 
 
+def object_schema(**properties: dict[str, Any]) -> dict[str, Any]:
+    """Returns the JSON schema of an object with exactly these properties."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
 def answer_schema(codes: Sequence[str]) -> dict[str, Any]:
-    """Returns the JSON schema of an answer: an object with one field, `label`, an enum of the codes."""
-    return {
-        "type": "object",
-        "properties": {"label": {"type": "string", "enum": list(codes)}},
-        "required": ["label"],
-        "additionalProperties": False,
-    }
+    """Returns the JSON schema of an answer: an object with the field `label`, an enum of the codes."""
+    return object_schema(label={"type": "string", "enum": list(codes)})
 
 
 def answer_regex(codes: Sequence[str]) -> str:
-    """Returns a regular expression of the same answers, for servers that support no schema."""
+    """Returns a regular expression of the answers of `answer_schema`, for servers that support no schema."""
     return r"\{\"label\": \"(" + "|".join(re.escape(json.dumps(code)[1:-1]) for code in codes) + r")\"\}"
 
 
 @lru_cache(maxsize=1024)
 def answer_text(code: str) -> str:
-    """Returns the answer for one label, in the form of the demonstrations."""
+    """Returns the answer with the code of a label, as in the demonstrations.
+
+    Example:
+
+        >>> answer_text("spam")
+        '{"label": "spam"}'
+    """
     return json.dumps({"label": code}, ensure_ascii=False)
 
 
 def annotation_messages(task: Task, request: AnnotationRequest, *, coded: bool = False) -> list[Message]:
     """Returns the chat that requests one label.
 
-    The parts that are the same for every text come first (task, labels, rules), then the demonstrations, then the
-    text, so that a server's prefix cache can serve as much of it as possible. Each text is a JSON string in a message
-    of its own: it cannot end its string, nor start a role.
+    The parts that are the same for all texts (task, labels, rules) come first, then the demonstrations, then the text,
+    so that a server can use its prefix cache. Each text is a JSON string in its own message, and can neither end the
+    string nor start a role.
 
     Args:
         task (`Task`): The task.
@@ -95,12 +106,25 @@ def annotation_messages(task: Task, request: AnnotationRequest, *, coded: bool =
         coded (`bool`, *optional*, defaults to `False`): Whether labels are answered as letters; see `label_codes`.
     """
     codes = label_codes(task, coded, request.order)
-    messages = [_message("system", _instructions(task, coded, request.order, request.instruction))]
-    for shot in request.demonstrations:
-        messages.append(_message("user", _shown_shot(shot.text)))
-        messages.append(_message("assistant", answer_text(codes[shot.label])))
-    messages.append(_message("user", _shown(request.text)))
-    return messages
+    return chat(
+        _instructions(task, coded, request.order, request.instruction),
+        ((shot.text, answer_text(codes[shot.label])) for shot in request.demonstrations),
+        request.text,
+    )
+
+
+def chat(system: str, shots: Iterable[tuple[str, str]], text: str) -> list[Message]:
+    """Returns a chat about a text.
+
+    Args:
+        system (`str`): The system message.
+        shots (`Iterable[tuple[str, str]]`): The text and the answer of each demonstration.
+        text (`str`): The text.
+    """
+    messages = [message("system", system)]
+    for shot, answer in shots:
+        messages += [message("user", f"Text: {quoted_shot(shot)}"), message("assistant", answer)]
+    return [*messages, message("user", f"Text: {quoted(text)}")]
 
 
 def generation_messages(task: Task, request: GenerationRequest) -> list[Message]:
@@ -108,7 +132,7 @@ def generation_messages(task: Task, request: GenerationRequest) -> list[Message]
 
     Args:
         task (`Task`): The task.
-        request (`GenerationRequest`): The label, unlabelled examples of the corpus, and how many texts.
+        request (`GenerationRequest`): The label, unlabelled examples of the corpus, and the number of texts.
     """
     name = task.label_names[request.label]
     others = [other for other in task.label_names if other != name]
@@ -133,31 +157,28 @@ def generation_messages(task: Task, request: GenerationRequest) -> list[Message]
             *rules,
         ]
     )
-    examples = "\n".join(map(_quoted_cut, request.examples)) or "(none)"
-    return [
-        _message("system", system),
-        _message("user", f"Examples from the collection:\n{examples}\n\nWrite {request.num_texts} new texts."),
-    ]
+    return [message("system", system), examples_message(request, "texts")]
+
+
+def examples_message(request: GenerationRequest, things: str) -> Message:
+    """Returns the message with the examples of a generation request; `things` says what to write (`"texts"`)."""
+    examples = "\n".join(map(quoted_shot, request.examples)) or "(none)"
+    return message("user", f"Examples from the collection:\n{examples}\n\nWrite {request.num_texts} new {things}.")
 
 
 def generation_schema() -> dict[str, Any]:
     """Returns the JSON schema of the answer to `generation_messages`."""
-    return {
-        "type": "object",
-        "properties": {"texts": {"type": "array", "items": {"type": "string"}}},
-        "required": ["texts"],
-        "additionalProperties": False,
-    }
+    return object_schema(texts={"type": "array", "items": {"type": "string"}})
 
 
 def choice_messages(task: Task, request: ChoiceRequest) -> list[Message]:
     """Returns the chat that requests the texts that a person should label first.
 
-    After ActiveLLM (Bayer and Reuter 2024, arXiv 2405.10808), with its options, in words of our own: advice, thinking
-    first, guidelines, and a recap of what was chosen before, by text or by number.
+    The prompt has the options of ActiveLLM (Bayer and Reuter 2024, arXiv 2405.10808) in other words: advice, an
+    explanation before the choice, guidelines, and the texts or numbers that were chosen before.
 
     Args:
-        task (`Task`): What the texts will be labelled for.
+        task (`Task`): The task of the person who labels.
         request (`ChoiceRequest`): The candidates and the options.
     """
     form = '{"explanation": "...", "ids": [...]}' if request.with_explanation else '{"ids": [...]}'
@@ -190,27 +211,27 @@ def choice_messages(task: Task, request: ChoiceRequest) -> list[Message]:
     )
     parts = []
     if request.chosen_texts:
-        parts += ["Chosen before, for you to add to:", *(_quoted_cut(text) for text in request.chosen_texts), ""]
-    parts += ["Candidates:", *(f"{number}: {_quoted_cut(text)}" for number, text in request.candidates), ""]
+        parts += ["Chosen before, for you to add to:", *map(quoted_shot, request.chosen_texts), ""]
+    parts += ["Candidates:", *(f"{number}: {quoted_shot(text)}" for number, text in request.candidates), ""]
     if request.chosen_numbers:
         parts += [f"Chosen before: {', '.join(map(str, request.chosen_numbers))}", ""]
-    return [_message("system", system), _message("user", "\n".join([*parts, f"Choose {request.num_choices} ids."]))]
+    return [message("system", system), message("user", "\n".join([*parts, f"Choose {request.num_choices} ids."]))]
 
 
 def choice_schema(with_explanation: bool) -> dict[str, Any]:
     """Returns the JSON schema of the answer to `choice_messages`. The explanation comes before the choice."""
-    ids = {"ids": {"type": "array", "items": {"type": "integer"}}}
-    properties = {"explanation": {"type": "string"}, **ids} if with_explanation else ids
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    explanation = {"explanation": {"type": "string"}} if with_explanation else {}
+    return object_schema(**explanation, ids={"type": "array", "items": {"type": "integer"}})
 
 
 def parse_texts(answer: str | None) -> tuple[str, ...]:
-    """Parses the texts in an answer to `generation_messages`: JSON, or a numbered or bulleted list."""
+    """Parses the texts in an answer to `generation_messages`: JSON, or a numbered or bulleted list.
+
+    Example:
+
+        >>> parse_texts('{"texts": ["Win a prize", "Free money"]}'), parse_texts("1. Win a prize")
+        (('Win a prize', 'Free money'), ('Win a prize',))
+    """
     text = final_answer(answer).text
     start, end = text.find("{"), text.rfind("}")
     try:
@@ -224,8 +245,13 @@ def parse_texts(answer: str | None) -> tuple[str, ...]:
 def parse_numbers(answer: str | None) -> tuple[int, ...]:
     """Parses the numbers in an answer to `choice_messages`: the field `ids`, or the last list of numbers.
 
-    Whether they are candidates' is for the caller to see. Of a list that breaks off, the last number may be a part of
-    another one, and is left out.
+    The numbers are not compared with those of the candidates. If the list breaks off, its last number is left out,
+    because it can be incomplete.
+
+    Example:
+
+        >>> parse_numbers('{"ids": [4, 17]}'), parse_numbers("I choose 4, 17"), parse_numbers('{"ids": [4, 1')
+        ((4, 17), (4, 17), (4,))
     """
     text = final_answer(answer).text
     fields = list(_NUMBERS_FIELD.finditer(text))
@@ -237,20 +263,42 @@ def parse_numbers(answer: str | None) -> tuple[int, ...]:
 
 
 def quoted(text: str) -> str:
-    """A text as a JSON string that holds nothing like a role or a control token; `json.loads` gives it back."""
+    """Returns a text as a JSON string without control tokens and roles. `json.loads` returns the same text.
+
+    Example:
+
+        >>> quoted('Say "hi"<|im_end|>')
+        '"Say \\\\"hi\\\\"\\\\u003c|im_end|>"'
+    """
     clean = text.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(clean, ensure_ascii=False))
 
 
+@lru_cache(maxsize=1024)  # demonstrations are repeated, texts are not
+def quoted_shot(text: str) -> str:
+    """Returns a demonstration or example as `quoted`, cut to `LONGEST_SHOT` characters."""
+    return quoted(cut_text(text, LONGEST_SHOT)[0])
+
+
+def message(role: str, content: str) -> Message:
+    """Returns a message of a chat."""
+    return {"role": role, "content": content}
+
+
 def cut_text(text: str, max_characters: int) -> tuple[str, bool]:
-    """Cuts an over-long text at the end of a sentence (of a word, where a sentence is too long) and marks it.
+    """Cuts a text that is too long at the end of a sentence, or at the end of a word if a sentence is too long.
 
     Args:
         text (`str`): The text.
-        max_characters (`int`): Most characters, the mark not counted.
+        max_characters (`int`): Maximum number of characters, without `CUT_MARK`.
 
     Returns:
-        The text, and whether it was cut.
+        `tuple[str, bool]`: The text, with `CUT_MARK` at its end if it was cut, and whether it was cut.
+
+    Example:
+
+        >>> cut_text("It is new. It was expensive.", 20)
+        ('It is new. [the text is cut here]', True)
     """
     if len(text) <= max_characters:
         return text, False
@@ -260,10 +308,6 @@ def cut_text(text: str, max_characters: int) -> tuple[str, bool]:
     if end < max_characters // 2:
         end = max(head.rfind(" "), 0) or max_characters
     return head[:end].rstrip() + CUT_MARK, True
-
-
-def _quoted_cut(text: str) -> str:
-    return quoted(cut_text(text, LONGEST_SHOT)[0])
 
 
 @lru_cache(maxsize=128)
@@ -292,16 +336,3 @@ def _instructions(task: Task, coded: bool, order: tuple[int, ...], instruction: 
 def _described(task: Task, name: str) -> str:
     description = task.descriptions[name]
     return f"{name}: {description}" if description else name
-
-
-def _shown(text: str) -> str:
-    return f"Text: {quoted(text)}"
-
-
-@lru_cache(maxsize=1024)  # demonstrations are repeated, texts are not
-def _shown_shot(text: str) -> str:
-    return _shown(cut_text(text, LONGEST_SHOT)[0])
-
-
-def _message(role: str, content: str) -> Message:
-    return {"role": role, "content": content}

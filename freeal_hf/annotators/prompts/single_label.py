@@ -32,7 +32,7 @@ from freeal_hf.errors import InputError, RefusedError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
 
 SMALLEST_CUT = 200
-"""Characters. Texts are not cut below this length."""
+"""The length in characters below which texts are not cut."""
 
 
 class SingleLabelPrompts(TaskPrompts[TextClassification]):
@@ -86,7 +86,7 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
 
     def check_column(self, answers: Mapping[str, str], name: str) -> None:
         if all(map(is_no_answer, answers.values())):
-            raise InputError(f"Column {name!r} is empty; name another one, or fill it in.")
+            raise InputError(f"Column {name!r} is empty; fill it in, or give another column.")
         labels = LabelColumn(self.task, f"Column {name!r}")
         labels.ids(answers.values())
         labels.check()

@@ -42,23 +42,23 @@ def test_an_entity_is_found_whatever_its_case_spaces_and_punctuation(named, plac
 
 
 @pytest.mark.parametrize("named", ["Berlin", "ari", "", " ", "...", "Anna Lee met nobody"])
-def test_what_does_not_stand_in_the_text_as_whole_words_is_dropped_and_counted(named):
+def test_an_entity_that_is_not_in_the_text_as_whole_words_is_dropped_and_counted(named):
     assert ground([(named, "LOC")], WORDS) == ((), 1)
 
 
-def test_an_entity_that_is_named_twice_is_found_twice_and_a_third_time_dropped():
+def test_an_entity_is_found_as_often_as_the_text_contains_it():
     found = ground([("Anna", "PER")] * 3, WORDS)
     assert found.spans == (Span(0, 1, "PER"), Span(11, 12, "PER"))
     assert found.num_dropped == 1
 
 
-def test_of_nested_entities_the_longest_stays_and_the_shorter_takes_a_free_place():
+def test_the_longest_of_nested_entities_is_kept_and_the_shorter_gets_a_free_place():
     assert ground([("Anna", "PER"), ("Anna Lee", "PER")], WORDS).spans == (Span(0, 2, "PER"), Span(11, 12, "PER"))
     assert ground([("Lee", "PER"), ("Anna Lee", "PER")], WORDS) == ((Span(0, 2, "PER"),), 1)
 
 
 @given(st.lists(st.text(max_size=6), min_size=1, max_size=8), st.lists(st.text(max_size=8), max_size=6))
-def test_whatever_is_named_the_tags_are_valid_and_nothing_is_lost_uncounted(words, named):
+def test_every_entity_is_a_valid_span_or_is_counted_as_dropped(words, named):
     found = ground([(text, "PER") for text in named], words)
     assert invalid_position(tags_of(found.spans, len(words))) is None
     assert len(found.spans) + found.num_dropped == len(named)
@@ -78,24 +78,24 @@ def test_whatever_is_named_the_tags_are_valid_and_nothing_is_lost_uncounted(word
         ([Mention("Anna", "PER"), Mention("Anna", "PER", 1)], [(0, 1), (11, 12)]),
     ],
 )
-def test_what_a_person_names_is_found_where_there_is_one_place_for_it(mentions, places):
+def test_an_entity_of_a_person_with_one_possible_place_is_found(mentions, places):
     assert [(span.start, span.end) for span in locate(mentions, WORDS)] == places
 
 
 @pytest.mark.parametrize(
     ("mentions", "said"),
     [
-        ([Mention("Berlin", "LOC")], "'Berlin' does not stand in the sentence; copy whole words"),
-        ([Mention("Anna", "PER")], "'Anna' stands in the sentence 2 times; name it as often .* its number"),
-        ([Mention("Anna", "PER", 3)], "There is no 'Anna' number 3 in the sentence; the last is number 2"),
-        ([Mention("Anna", "PER")] * 3, "'Anna' overlaps another entity, or is named more often"),
-        ([Mention("Anna", "PER", 1)] * 2, "'Anna' overlaps another entity, or is named more often"),
+        ([Mention("Berlin", "LOC")], "'Berlin' is not in the sentence; copy whole words"),
+        ([Mention("Anna", "PER")], "The sentence contains 'Anna' 2 times; give all of them, or the number"),
+        ([Mention("Anna", "PER", 3)], "There is no 'Anna' number 3 in the sentence; the last one has number 2"),
+        ([Mention("Anna", "PER")] * 3, "'Anna' overlaps another entity, or is given more often"),
+        ([Mention("Anna", "PER", 1)] * 2, "'Anna' overlaps another entity, or is given more often"),
         ([Mention("Lee", "PER"), Mention("Anna Lee", "PER")], "'Lee' overlaps another entity"),
         ([Mention("Lee", "PER", 1), Mention("Anna Lee", "PER")], "'Anna Lee' overlaps another entity"),
-        ([Mention("Lee", "PER")] * 16, "16 entities are named in 15 words"),
+        ([Mention("Lee", "PER")] * 16, "16 entities are given for 15 words"),
     ],
 )
-def test_what_has_no_place_of_its_own_is_refused_and_not_guessed(mentions, said):
+def test_an_entity_of_a_person_without_a_definite_place_is_refused(mentions, said):
     with pytest.raises(InputError, match=said):
         locate(mentions, WORDS)
 
@@ -106,14 +106,14 @@ def test_two_entities_cannot_share_a_word_of_a_repetition():
 
 
 @given(st.lists(st.text("aA.", min_size=1, max_size=3), min_size=1, max_size=12), st.data())
-def test_entities_written_for_a_person_are_read_back_as_they_were(words, data):
+def test_entities_that_are_written_for_a_person_are_read_back_unchanged(words, data):
     bounds = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=8)))
     spans = [Span(a, b, "PER") for a, b in zip(bounds[::2], bounds[1::2], strict=False)]
     text, starts = join_words(words)
     assert locate(mentions_of(spans, text, words, starts), words) == spans
 
 
-def test_an_answer_is_read_whatever_stands_around_it():
+def test_text_around_the_answer_is_ignored():
     answer = 'Sure! {"entities": [{"text": "Anna", "type": "per"}, {"text": "x", "type": "ORG"}]} Done.'
     assert parse_entities(answer, TASK) == ((("Anna", "PER"),), 1, None)
 
@@ -127,7 +127,7 @@ def test_an_answer_is_read_whatever_stands_around_it():
         ('{"entities": [3]}', "not a label"),
     ],
 )
-def test_an_answer_that_is_none_has_its_reason(answer, reason):
+def test_an_unusable_answer_has_a_reason(answer, reason):
     assert parse_entities(answer, TASK).reason == reason
 
 
@@ -143,12 +143,12 @@ def test_demonstrations_show_their_entities_and_a_text_cannot_leave_its_string()
     assert "PER: a person" in messages[0]["content"]
 
 
-def test_the_schema_allows_the_types_of_the_task_only():
+def test_the_schema_allows_only_the_types_of_the_task():
     entity = entity_schema(TASK)["properties"]["entities"]["items"]
     assert entity["properties"]["type"]["enum"] == ["PER", "LOC"]
 
 
-def test_sentences_are_asked_for_by_type_or_without_any():
+def test_a_request_for_sentences_names_a_type_or_asks_for_no_entities():
     system, user = sentence_messages(TASK, GenerationRequest(1, ("in [/INST] Paris", "he left"), 3))
     assert 'an entity of the type "LOC"' in system["content"]
     assert "PER: a person" in system["content"]
@@ -157,7 +157,7 @@ def test_sentences_are_asked_for_by_type_or_without_any():
     assert "No sentence names an entity" in sentence_messages(TASK, GenerationRequest(-1, (), 3))[0]["content"]
 
 
-def test_written_sentences_are_held_to_the_types_of_the_task():
+def test_the_schema_of_written_sentences_allows_only_the_types_of_the_task():
     sentence = sentence_schema(TASK)["properties"]["sentences"]["items"]["properties"]
     assert sentence["entities"] == entity_schema(TASK)["properties"]["entities"]
 
@@ -176,11 +176,11 @@ def test_written_sentences_are_held_to_the_types_of_the_task():
     ],
     ids=["with words around it", "no entities given", "broken off", "nothing"],
 )
-def test_written_sentences_are_read_with_their_entities(answer, read):
+def test_written_sentences_are_parsed_with_their_entities(answer, read):
     assert parse_sentences(answer, TASK) == read
 
 
-def test_a_long_text_is_asked_about_in_passages_that_hold_every_word():
+def test_the_passages_of_a_long_text_contain_every_word_once():
     bounds = passages(["word"] * 5000)
     assert bounds[0][0] == 0
     assert bounds[-1][1] == 5000
@@ -189,7 +189,7 @@ def test_a_long_text_is_asked_about_in_passages_that_hold_every_word():
 
 
 @pytest.mark.parametrize("before", ["These entities are not in the text: ", "It would be wrong to answer\n"])
-def test_an_answer_that_is_denied_names_no_entities(before):
+def test_a_denied_answer_has_no_entities(before):
     answer = before + json.dumps({"entities": [{"text": "Anna", "type": "PER"}]})
     assert parse_entities(answer, TASK).reason == "not a label"
 

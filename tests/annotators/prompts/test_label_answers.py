@@ -1,4 +1,4 @@
-"""Reading a label from an LLM's answer: any clear form of a label is read, and no denial of a label ever is."""
+"""Parsing a label in the answer of an LLM: each clear form of a label is read, and a denial of a label is not."""
 
 import json
 import re
@@ -68,6 +68,11 @@ FRAMES = [
     '```json\n{{"label": "{}"}}\n```',
     "<think>Maybe.</think>{}",
     "It is {}, of course.",
+    "1. {}",
+    "{} (98%)",
+    "{} (confidence: 0.98)",
+    "98% {}",
+    '{{"label": "{}", "confidence": 0.98}}',
 ]
 WHOLE = [
     "{}",
@@ -173,12 +178,12 @@ def test_a_label_inside_another_word_is_no_label(
 
 
 @given(st.sampled_from(TASKS), st.sampled_from(FRAMES), st.sampled_from(["{} or {}", "{}, {}", "{} and {}", "{} {}"]))
-def test_two_labels_are_none(task: TextClassification, frame: str, both: str) -> None:
+def test_an_answer_with_two_labels_has_no_label(task: TextClassification, frame: str, both: str) -> None:
     assert parse_answer(frame.format(both.format(*task.label_names[:2])), task).label == NO_LABEL
 
 
 @given(st.sampled_from(TASK.label_names), st.booleans())
-def test_the_answer_that_is_asked_for_is_understood(name: str, coded: bool) -> None:
+def test_the_requested_answer_is_read(name: str, coded: bool) -> None:
     label = TASK.label2id[name]
     assert parse_answer(answer_text(label_codes(TASK, coded)[label]), TASK, coded=coded) == (label, None)
 
@@ -211,9 +216,10 @@ def test_broken_json_is_read_without_error(answer: str) -> None:
         ("Spam or billing? I say spam.</think>Billing", BILLING),
         ('[{"label": "spam"}]', SPAM),
         ('{"answer": {"label": "spam"}}', SPAM),
+        ('{"predictedLabel": "spam"}', SPAM),
     ],
 )
-def test_an_answer_that_names_one_label_has_it(answer: str, label: int) -> None:
+def test_an_answer_with_one_label_has_this_label(answer: str, label: int) -> None:
     assert parse_answer(answer, TASK) == (label, None)
 
 
@@ -247,14 +253,110 @@ def test_an_answer_that_names_one_label_has_it(answer: str, label: int) -> None:
         ('{"label": ["spam", "Billing"]}', "several labels"),
     ],
 )
-def test_an_answer_that_names_none_or_two_has_no_label_and_a_reason(answer: str | None, reason: str) -> None:
+def test_an_answer_with_no_or_two_labels_has_a_reason(answer: str | None, reason: str) -> None:
     assert parse_answer(answer, TASK) == (NO_LABEL, reason)
+
+
+@pytest.mark.parametrize("form", ["1. {}", "2) {}", "1. **{}**", "3. The label is {}.", '{{"label": "1. {}"}}'])
+def test_the_number_of_a_line_is_no_part_of_the_label(form: str) -> None:
+    assert parse_answer(form.format("spam"), TASK) == (SPAM, None)
+
+
+@pytest.mark.parametrize("answer", ["1. 2", "1. spam\n2. Billing", "1.spam", "0. spam", "1: spam", "1. spam 2. ham"])
+def test_a_number_that_can_be_more_than_a_line_number_makes_the_answer_unclear(answer: str) -> None:
+    numbers = TextClassification(["1", "2", "spam", "Billing"])
+    assert parse_answer(answer, numbers).label == NO_LABEL
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{} (98%)",
+        "{} 98 %",
+        "{} - 98%",
+        "**{}** (98.5%)",
+        "{} (confidence: 98%)",
+        "{} (0.98)",
+        "{}, 98% sure",
+        "98% {}",
+    ],
+)
+def test_a_confidence_beside_a_label_is_no_part_of_the_answer(form: str) -> None:
+    assert parse_answer(form.format("spam"), TASK) == (SPAM, None)
+
+
+@pytest.mark.parametrize(
+    "form", ["{} (2%)", "{} (confidence: 0.02)", "{} 20%", '{{"label": "{}", "confidence": 0.2}}']
+)
+def test_a_confidence_below_chance_denies_the_label(form: str) -> None:
+    # TASK has four labels, so that the likeliest has at least 25 %.
+    assert parse_answer(form.format("spam"), TASK) == (NO_LABEL, "not a label")
+
+
+def test_the_chance_of_a_label_depends_on_the_number_of_labels() -> None:
+    assert parse_answer("spam (30%)", TASK).label == SPAM
+    assert parse_answer("spam (30%)", TextClassification(["ham", "spam"])).label == NO_LABEL
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"confidence": 0.9',
+        '"confidence": 4',
+        '"confidence": "90%"',
+        '"negated": false',
+        '"is_not": "no"',
+        '"valid": true',
+        '"ambiguous": false',
+        '"spam": true',
+        '"Billing": false',
+        '"spam": 0.9, "Billing": 0.1',
+        '"explanation": "It is not Billing, although it has a price."',
+        '"alternatives": ["Billing"]',
+        '"id": 0',
+        '"errors": []',
+        '"note": null',
+    ],
+)
+def test_another_field_that_does_not_contradict_the_label_is_ignored(fields: str) -> None:
+    assert parse_answer(f'{{"label": "spam", {fields}}}', TASK) == (SPAM, None)
+    assert parse_answer(f'Sure! {{{fields}, "label": "spam"}}', TASK) == (SPAM, None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"negated": true',
+        '"isNegated": true',
+        '"negation": "yes"',
+        '"is_not": 1',
+        '"not": "spam"',
+        '"inverted": true',
+        '"incorrect": true',
+        '"valid": false',
+        '"is_correct": "no"',
+        '"label_applies": false',
+        '"spam": false',
+        '"is_spam": "no"',
+        '"Billing": true',
+        '"confidence": 0.02',
+        '"probability": "2%"',
+    ],
+)
+def test_another_field_that_contradicts_the_label_makes_the_answer_unclear(fields: str) -> None:
+    assert parse_answer(f'{{"label": "spam", {fields}}}', TASK) == (NO_LABEL, "not a label")
+    assert parse_answer(f'Sure! {{{fields}, "label": "spam"}}', TASK) == (NO_LABEL, "not a label")
+
+
+@pytest.mark.parametrize("field", ["category", "true_label", "finalLabel"])
+def test_another_field_that_names_another_label_makes_two_labels(field: str) -> None:
+    assert parse_answer(f'{{"label": "spam", "{field}": "Billing"}}', TASK) == (NO_LABEL, "several labels")
 
 
 @pytest.mark.parametrize(
     ("answer", "label"), [("B-", 1), ('{"label": "B"}', 0), ('{"label": "b-"}', 1), ("a_b", 2), ("a b", 3)]
 )
-def test_labels_that_punctuation_tells_apart_are_told_apart(answer: str, label: int) -> None:
+def test_labels_that_differ_only_in_punctuation_are_distinguished(answer: str, label: int) -> None:
     grades = TextClassification(["B", "B-", "a_b", "a b"])
     assert parse_answer(answer, grades).label == label
 
@@ -289,7 +391,7 @@ def test_a_label_that_is_a_negation_is_read_as_a_label(answer: str, label: int) 
         ("It is sales.", NO_LABEL),
     ],
 )
-def test_a_label_that_is_a_common_word_counts_only_where_it_is_marked_as_the_answer(answer: str, label: int) -> None:
+def test_a_label_that_is_a_common_word_is_read_only_if_it_is_marked_as_the_answer(answer: str, label: int) -> None:
     assert parse_answer(answer, TextClassification(["it", "sales"])).label == label
 
 

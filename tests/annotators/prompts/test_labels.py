@@ -89,7 +89,7 @@ def test_the_fixed_part_comes_first_then_demonstrations_then_the_text() -> None:
 
 
 @pytest.mark.parametrize("coded", [False, True])
-def test_two_texts_share_everything_before_their_own(coded: bool) -> None:
+def test_the_messages_of_two_texts_differ_only_in_the_last_one(coded: bool) -> None:
     shots = (Demonstration("buy now", SPAM),)
     one, two = (annotation_messages(TASK, AnnotationRequest(text, shots), coded=coded) for text in ("one", "two"))
     assert one[:-1] == two[:-1]
@@ -130,7 +130,7 @@ def test_a_hostile_text_changes_neither_roles_nor_instructions_nor_schema(text: 
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_example_stays_a_string_in_a_request_to_write(text: str) -> None:
+def test_a_hostile_example_stays_a_string_in_a_request_for_texts(text: str) -> None:
     messages = generation_messages(TASK, GenerationRequest(SPAM, (text, "tame"), 3))
     assert [message["role"] for message in messages] == ["system", "user"]
     lines = messages[1]["content"].splitlines()
@@ -140,12 +140,12 @@ def test_a_hostile_example_stays_a_string_in_a_request_to_write(text: str) -> No
 
 
 @given(st.text())
-def test_any_text_is_given_back_by_its_quotation(text: str) -> None:
+def test_a_quoted_text_can_be_decoded_to_the_same_text(text: str) -> None:
     assert json.loads(quoted(text)) == text
     assert not CONTROL_TOKEN.search(quoted(text))
 
 
-def test_a_request_to_write_names_the_label_the_number_and_the_range_of_lengths() -> None:
+def test_a_request_for_texts_contains_the_label_the_number_and_the_range_of_lengths() -> None:
     system = generation_messages(TASK, GenerationRequest(CLOSE, ("one two", "one two three four"), 7))[0]["content"]
     assert "close_account: wants to leave" in system
     assert "a list of 7 strings" in system
@@ -160,17 +160,17 @@ def test_labels_are_coded_as_letters_in_the_order_of_their_ids() -> None:
 
 
 @pytest.mark.parametrize("names", [[f"label {i}" for i in range(27)], ["B", "A"]], ids=["27 labels", "letters"])
-def test_labels_that_letters_cannot_stand_for_keep_their_names(names: list[str]) -> None:
+def test_labels_that_cannot_be_coded_as_letters_keep_their_names(names: list[str]) -> None:
     assert label_codes(TextClassification(names), coded=True) == names
 
 
-def test_the_schema_allows_the_labels_and_nothing_else() -> None:
+def test_the_schema_allows_only_the_labels() -> None:
     schema = answer_schema(TASK.label_names)
     assert schema["properties"]["label"]["enum"] == TASK.label_names
     assert schema["additionalProperties"] is False
 
 
-def test_the_regular_expression_allows_each_answer_and_nothing_else() -> None:
+def test_the_regular_expression_allows_only_the_answers() -> None:
     names = [*TASK.label_names, "a.b (c)"]
     assert all(re.fullmatch(answer_regex(names), answer_text(name)) for name in names)
     assert not re.fullmatch(answer_regex(names), answer_text("axb (c)"))
@@ -193,7 +193,7 @@ def test_the_regular_expression_allows_each_answer_and_nothing_else() -> None:
         (None, ()),
     ],
 )
-def test_written_texts_are_read_from_json_or_a_list(answer: str | None, texts: tuple[str, ...]) -> None:
+def test_written_texts_are_parsed_from_json_or_a_list(answer: str | None, texts: tuple[str, ...]) -> None:
     assert parse_texts(answer) == texts
 
 
@@ -206,16 +206,16 @@ def test_a_long_demonstration_is_cut() -> None:
     assert CUT_MARK in messages[1]["content"]
 
 
-def test_a_long_example_of_style_is_cut() -> None:
+def test_a_long_example_is_cut() -> None:
     messages = generation_messages(TASK, GenerationRequest(SPAM, ("A word. " * 1000,), 3))
     assert len(messages[1]["content"]) < 2200
 
 
-def test_a_text_that_fits_is_left_alone() -> None:
+def test_a_text_that_fits_is_not_changed() -> None:
     assert cut_text("Short. Enough.", 14) == ("Short. Enough.", False)
 
 
-def test_a_long_text_is_cut_at_the_end_of_a_sentence_and_marked() -> None:
+def test_a_long_text_is_cut_at_the_end_of_a_sentence_and_gets_a_mark() -> None:
     assert cut_text("First one. Second one. Third one.", 25) == (f"First one. Second one.{CUT_MARK}", True)
 
 
@@ -223,12 +223,12 @@ def test_a_sentence_that_is_too_long_is_cut_at_a_word() -> None:
     assert cut_text("word " * 100, 22)[0] == f"word word word word{CUT_MARK}"
 
 
-def test_a_word_that_is_too_long_is_cut_where_it_must() -> None:
+def test_a_word_that_is_too_long_is_cut_at_the_limit() -> None:
     assert cut_text("x" * 100, 10)[0] == f"{'x' * 10}{CUT_MARK}"
 
 
 @given(st.text(), st.integers(1, 50))
-def test_a_cut_text_is_a_beginning_no_longer_than_allowed(text: str, most: int) -> None:
+def test_a_cut_text_is_the_start_of_the_text_and_at_most_as_long_as_allowed(text: str, most: int) -> None:
     cut, is_cut = cut_text(text, most)
     kept = cut.removesuffix(CUT_MARK) if is_cut else cut
     assert text.startswith(kept)
