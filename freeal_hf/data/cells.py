@@ -48,7 +48,7 @@ def normal_cell(value: Any) -> Any:
         return {str(normal_cell(name)): normal_cell(item) for name, item in value.items()}
     if isinstance(value, (list, tuple, Set)):
         return [normal_cell(item) for item in value]
-    if isinstance(value, np.ndarray) or _library(value) in _TENSORS:
+    if isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] in _TENSORS:
         return normal_cell(value.tolist())
     if isinstance(value, int):
         return int(value)
@@ -65,6 +65,11 @@ def cell_text(value: Any) -> str:
 
     Returns:
         `str`: The string.
+
+    Example:
+
+        >>> cell_text(["a", None]), cell_text(1.5), cell_text(float("nan"))
+        ('["a", null]', '1.5', '')
     """
     value = normal_cell(value)
     if isinstance(value, (list, dict)):
@@ -80,6 +85,11 @@ def plain_text(value: Any) -> str:
 
     Returns:
         `str`: The string.
+
+    Example:
+
+        >>> plain_text(None), plain_text(2)
+        ('', '2')
     """
     return "" if value is None else str(value)
 
@@ -117,7 +127,3 @@ def _of_table_library(value: Any) -> Any:
     if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         return normal_cell(list(value))
     return _encodable(str(value))
-
-
-def _library(value: Any) -> str:
-    return type(value).__module__.partition(".")[0]

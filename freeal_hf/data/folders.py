@@ -49,6 +49,11 @@ def chosen_files(
 
     Raises:
         InputError: If there is no table, or the split does not exist or is ambiguous.
+
+    Example:
+
+        >>> chosen_files(["data/train.csv", "data/test.csv", "data/notes.txt"], len("data"), "data", split="test")
+        ['data/test.csv']
     """
     names = {name[start:].lstrip("/"): name for name in files}
     if any(name.startswith("_delta_log/") for name in names):
@@ -85,11 +90,11 @@ def _named_splits(tables: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _split_of(name: str) -> str | None:
-    if shard := _SHARD.search(name):
-        words = set(re.split(r"[-._ 0-9/]+", shard.group(1).lower()))
-        return next((split for split, known in _SPLITS.items() if words & set(known)), shard.group(1))
-    words = set(re.split(r"[-._ 0-9/]+", name.lower()))
+    shard = _SHARD.search(name)
+    words = set(re.split(r"[-._ 0-9/]+", (shard[1] if shard else name).lower()))
     found = [split for split, known in _SPLITS.items() if words & set(known)]
+    if shard:
+        return found[0] if found else shard[1]
     return found[0] if len(found) == 1 else None
 
 

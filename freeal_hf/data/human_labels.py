@@ -95,7 +95,13 @@ class HumanTable:
 
 
 def as_stored(label: HumanLabel | HumanEntities) -> dict[str, Any]:
-    """Returns the values of a human label that a run stores, in a form that JSON can represent."""
+    """Returns the values of a human label that a run stores, in a form that JSON can represent.
+
+    Example:
+
+        >>> as_stored(HumanLabel(label=1, text="a plum"))
+        {'id': None, 'text': 'a plum', 'label': 1}
+    """
     values = {name: value for name, value in asdict(label).items() if name not in ("origin", "may_be_new")}
     if values.get("probability", 0) is None:
         del values["probability"]
@@ -103,14 +109,26 @@ def as_stored(label: HumanLabel | HumanEntities) -> dict[str, Any]:
 
 
 def from_stored(values: Mapping[str, Any]) -> HumanLabel | HumanEntities:
-    """Makes a human label from the values that `as_stored` returned."""
+    """Makes a human label from the values that `as_stored` returned.
+
+    Example:
+
+        >>> from_stored({"id": None, "text": "a plum", "label": 1}) == HumanLabel(label=1, text="a plum")
+        True
+    """
     kept: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     kept["origin"] = "an earlier human label"
     return HumanLabel(**kept) if "label" in kept else HumanEntities(**kept)
 
 
 def has_human_label(note: str | None) -> bool:
-    """Whether the `note` of a row says that a person labelled it."""
+    """Whether the `note` of a row says that a person labelled it.
+
+    Example:
+
+        >>> has_human_label("labelled by a person"), has_human_label(None)
+        (True, False)
+    """
     return note is not None and note.endswith(HUMAN_NOTE)
 
 

@@ -20,6 +20,11 @@ def names_column(name: str, names: Collection[str]) -> bool:
 
     Returns:
         `bool`: Whether there is such a column.
+
+    Example:
+
+        >>> names_column("text", ["id", " text"])
+        True
     """
     return normal_form(name) in map(normal_form, names)
 
@@ -32,6 +37,11 @@ def former_id(sample: str) -> str | None:
 
     Returns:
         `str` or `None`: The former id; `None` if the id is not made from a text.
+
+    Example:
+
+        >>> former_id("t0123456789abcdef"), former_id("row-1")
+        ('0123456789abcdef', None)
     """
     found = _CONTENT_ID.fullmatch(sample)
     return found and found[1]
@@ -141,6 +151,11 @@ def shown(values: Sequence[str], most: int = 3, length: int = 60) -> str:
 
     Returns:
         `str`: The text.
+
+    Example:
+
+        >>> shown(["a", "b", "c", "d"])
+        "'a', 'b', 'c'"
     """
     return ", ".join(repr(one if len(one) <= length else one[:length] + "...") for one in values[:most])
 

@@ -27,6 +27,12 @@ class LabelColumn:
     Args:
         task (`Task`): The task. `Task.label_of` defines which values are labels.
         what (`str`): The name of the column in messages.
+
+    Example:
+
+        >>> from freeal_hf.tasks import TextClassification
+        >>> LabelColumn(TextClassification(["ham", "spam"]), "column 'gpt'").ids(["Spam", "", "unknown"])
+        [1, -1, -1]
     """
 
     def __init__(self, task: Task, what: str) -> None:
@@ -110,6 +116,11 @@ def is_no_answer(text: str) -> bool:
 
     Returns:
         `bool`: Whether it is empty, or a form of NaN or null.
+
+    Example:
+
+        >>> is_no_answer(" NaN"), is_no_answer("no")
+        (True, False)
     """
     return text.strip().casefold() in _NO_ANSWER
 

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,7 +57,7 @@ def keep_columns(path: Path, table: RawTable, count: int, *, repeated: Collectio
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     if found != count:
         raise InputError(
-            f"The data have {counted(found, 'row')} and had {count:,} before; do not change them while a run starts."
+            f"The data has {counted(found, 'row')} and had {count:,} before; do not change it while a run starts."
         )
 
 
@@ -74,7 +74,7 @@ def write_csv(path: Path, labels: "Dataset", given: Path | None = None) -> None:
         given (`Path`, *optional*): The file that `keep_columns` wrote. Without it, only the columns of the run are
             written.
     """
-    user = _read(given) if given is not None and given.is_file() else _Given([], ",", (), _endless())
+    user = _read(given) if given is not None and given.is_file() else _Given([], ",", (), repeat(()))
     features = labels.features  # read once: the property takes 100 µs
     own = [name for name in labels.column_names if name not in user.repeated]
     with path.open("w", encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -96,11 +96,6 @@ def _read(path: Path) -> _Given:
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
     return _Given(about["names"], about["delimiter"], about["repeated"], rows())
-
-
-def _endless() -> Iterator[Sequence[str]]:
-    while True:
-        yield ()
 
 
 def _rows(table: "pa.Table", names: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -25,6 +25,15 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_BINARY = {
+    b"PK\3\4": ("a ZIP archive, such as a workbook of Excel or LibreOffice", "save the table as CSV"),
+    b"\xd0\xcf\x11\xe0": ("a workbook of Excel (.xls)", "save the table as CSV"),
+    b"PAR1\x15": ("a Parquet file", "rename it to .parquet"),
+    b"\x1f\x8b": ("compressed by gzip", "add .gz to its name"),
+    b"%PDF-": ("a PDF document", "save its table as CSV"),
+    b"SQLite format 3\0": ("an SQLite database", "export the table as CSV"),
+}
+"""What a file is whose content begins with these bytes, and the remedy."""
 # Non-ASCII characters of Western European texts in Windows-1252. Other characters mean another encoding.
 _WESTERN_LETTERS = set("äöüÄÖÜßàâáãåæçèéêëíîïñóôõøœúùûÀÂÁÅÆÇÈÉÊËÎÍÑÓÔØŒÚ")
 _WESTERN = _WESTERN_LETTERS | set("€“”„‘’–—…«»°§£´·¡¿©®™•×½¼²µ\u00a0\u00ad")
@@ -84,10 +93,6 @@ class TextFile:
                 yield file
         except UnicodeError as error:
             raise _undecodable(self.path, self.encoding) from error
-        except LookupError as error:
-            raise InputError(
-                f"Encoding {self.encoding!r} is unknown; use utf-8, cp1252, latin-1, utf-16, ..."
-            ) from error
 
 
 def text_file(path: Path, encoding: str | None) -> TextFile:
@@ -104,16 +109,19 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
         `TextFile`: The file and its encoding.
 
     Raises:
-        InputError: If the encoding is unknown or cannot be detected.
+        InputError: If the file is of a known binary format, or the encoding is unknown or cannot be detected.
     """
-    if encoding is not None:
-        try:
-            name = codecs.lookup(encoding).name
-        except LookupError as error:
-            raise InputError(f"Encoding {encoding!r} is unknown; use utf-8, cp1252, latin-1, utf-16, ...") from error
-        return TextFile(path, "utf-8-sig" if name == "utf-8" else encoding)
     with open_bytes(path) as content:
         start = content.read(4096)
+    for signature, (what, remedy) in _BINARY.items():
+        if start.startswith(signature):
+            raise InputError(f"{path} is {what}, and not a text file; {remedy}.")
+    if encoding is not None:
+        try:
+            "".encode(encoding)  # codecs.lookup also finds codecs that are no encodings of text
+        except LookupError as error:
+            raise InputError(f"Encoding {encoding!r} is unknown; use utf-8, cp1252, latin-1, utf-16, ...") from error
+        return TextFile(path, "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding)
     for mark, name in _MARKS.items():
         if start.startswith(mark):
             logger.info("%s: read as %s because of its byte order mark.", path, name.upper())
@@ -256,12 +264,12 @@ def _detected(sample: str, is_whole: bool, usual: str, quoting: str | None) -> t
     regular: list[tuple[str, list[int]]] = []
     irregular: list[tuple[str, list[int]]] = []
     for candidate in sorted(_CANDIDATES, key=lambda one: one != usual):
-        lines = io.StringIO(sample, newline="")
-        if quoting == "none":
-            reader = csv.reader(lines, delimiter=candidate, quoting=csv.QUOTE_NONE)
-        else:
-            reader = csv.reader(lines, delimiter=candidate)
         try:
+            reader = csv.reader(
+                io.StringIO(sample, newline=""),
+                delimiter=candidate,
+                quoting=csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL,
+            )
             rows = [row for row in reader if row]
         except csv.Error:  # the error is raised when the file is read
             continue

@@ -95,6 +95,11 @@ def content_ids(texts: Sequence[str]) -> Iterator[str]:
 
     Returns:
         `Iterator[str]`: The ids.
+
+    Example:
+
+        >>> list(content_ids(["a plum", "a plum"]))
+        ['t4412202718673347', 't4412202718673347-1']
     """
     return _numbered(map(_content_id, texts))
 

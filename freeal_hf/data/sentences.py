@@ -87,6 +87,12 @@ def read_sentences(
     Raises:
         InputError: If the source or a column is missing or empty, `tokens` are not lists, or gold tags are not valid
             BIO tags of the task, one for each word. In extra columns an entity can begin with `I-`.
+
+    Example:
+
+        >>> import pandas as pd
+        >>> read_sentences(pd.DataFrame({"text": ["Ada wrote it."]}))["tokens"][0]
+        ['Ada', 'wrote', 'it', '.']
     """
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Sequence as ListFeature
@@ -156,6 +162,11 @@ def read_tags(tags: Any, length: int, task: TokenClassification, where: str) -> 
 
     Raises:
         InputError: If there is not one tag for each word, or the tags are not valid BIO tags of the task.
+
+    Example:
+
+        >>> read_tags(["B-person", "O"], 2, TokenClassification(["person"]), "row 1")
+        [1, 0]
     """
     if tags is None:
         return [NO_LABEL] * length
@@ -308,6 +319,11 @@ def named_in(text: str, spans: Sequence[Span], words: Sequence[str], starts: Seq
 
     Returns:
         `Named`: The words and the type of each entity.
+
+    Example:
+
+        >>> named_in("Aspirin helps", [Span(0, 1, "Chemical")], ["Aspirin", "helps"], [0, 8])
+        (('Aspirin', 'Chemical'),)
     """
     places = spans_in_text(spans, words, starts)
     return tuple((text[place["start"] : place["end"]], place["type"]) for place in places)
@@ -322,6 +338,11 @@ def tag_names(ids: Sequence[int], tags: Sequence[str]) -> list[str]:
 
     Returns:
         `list[str]`: The tag names.
+
+    Example:
+
+        >>> tag_names([1, 0, -1], ["O", "B-person"])
+        ['B-person', 'O', 'O']
     """
     return [tags[i] if i >= 0 else OUTSIDE for i in ids]
 
@@ -331,7 +352,9 @@ def _check_tags(tags: Any, length: int, task: TokenClassification | None, where:
     if isinstance(tags, (str, Mapping)) or not hasattr(tags, "__len__"):
         raise InputError(f"{where}: {tags!r} is not a list of tags; give one for each word, such as ['O', 'B-...'].")
     if len(tags) != length:
-        raise InputError(f"{where}: {counted(len(tags), 'tag')} for {counted(length, 'word')}; each word needs one.")
+        raise InputError(
+            f"{where}: {counted(len(tags), 'tag')} for {counted(length, 'word')}; give one tag for each word."
+        )
     if task is not None and (unknown := [tag for tag in tags if tag not in task.tags]):
         raise InputError(f"{where}: {unknown[0]!r} is not a tag of the task; its tags are {', '.join(task.tags)}.")
 
@@ -341,12 +364,9 @@ Row = tuple[str, list[str], list[int], str | None]
 
 def _given(value: Any, origin: str, row: int) -> Row:
     found = read_list(value, f"{origin}, row {row}, 'tokens'")
-    if found is None:
-        is_missing = value is None or isinstance(value, (str, float))
-        if not is_missing:
-            raise InputError(f"{origin}, row {row}: 'tokens' has a missing value; a word must be a string.")
+    if found is None and (value is None or isinstance(value, (str, float))):
         return "", [], [], "the sentence is missing"
-    if any(word is None for word in found):
+    if found is None or any(word is None for word in found):
         raise InputError(f"{origin}, row {row}: 'tokens' has a missing value; a word must be a string.")
     if any(isinstance(word, (list, dict)) for word in found):
         raise InputError(f"{origin}, row {row}: 'tokens' is {value!r}, not a list of words.")

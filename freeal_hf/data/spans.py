@@ -72,6 +72,11 @@ def invalid_position(tags: Sequence[str]) -> int | None:
 
     Returns:
         `int` or `None`: The position; `None` if the tags are valid BIO.
+
+    Example:
+
+        >>> invalid_position(["B-person", "I-place"]), invalid_position(["B-person", "I-person"])
+        (1, None)
     """
     before = OUTSIDE
     for position, tag in enumerate(tags):

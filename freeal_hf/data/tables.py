@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -182,7 +181,10 @@ def _open_folder(source: str, split: str | None, layout: _Layout) -> OpenTable:
             return open_saved(source, split)
         readme = Path(folder, "README.md") if is_local else None
         chosen = chosen_files(sorted(found), len(folder), source, split, readme=readme)
-    fetch = _local_file if is_local else partial(_fetched, files)
+
+    def fetch(name: str) -> AbstractContextManager[Path]:
+        return nullcontext(Path(name)) if is_local else _fetched(files, name)
+
     # Only the first remote file is opened now; the others are opened when they are read.
     tables = []
     for name in chosen if is_local else chosen[:1]:
@@ -225,11 +227,6 @@ def _of_file(
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
     """Returns each column name with the number of its earlier occurrences."""
     return [(name, names[:i].count(name)) for i, name in enumerate(names)]
-
-
-@contextmanager
-def _local_file(name: str) -> Iterator[Path]:
-    yield Path(name)
 
 
 @contextmanager

@@ -60,39 +60,27 @@ def _open_csv(file: TextFile, layout: CellLayout) -> tuple[list[str], Pieces]:
 
     def pieces(positions: Sequence[int], rows: int, are_needed: bool) -> Iterator[Columns]:
         nonlocal short_rows_told
+        num_short = first_short = num_read = 0
         with file.open(layout.newline) as lines:
-            short_rows = _ShortRows(len(names))
-            records = short_rows.checked(_csv_records(lines, file.path, layout))
+            records = _csv_records(lines, file.path, layout)
             next(records)
             while piece := list(islice(records, rows)):
+                short = [number for number, row in enumerate(piece, num_read + 1) if 0 < len(row) < len(names)]
+                first_short = first_short or next(iter(short), 0)
+                num_short += len(short)
+                num_read += len(piece)
                 yield [[row[i] if i < len(row) else None for row in piece] for i in positions]
-        if short_rows.number and not short_rows_told:
+        if num_short and not short_rows_told:
             short_rows_told = True
             logger.warning(
                 "%s: rows with fewer cells than the header: %d, the first one is row %d. Missing cells count as "
                 "empty. Quote cells that contain a line break.",
                 file.path,
-                short_rows.number,
-                short_rows.first,
+                num_short,
+                first_short,
             )
 
     return names, pieces
-
-
-class _ShortRows:
-    """Counts the rows with fewer cells than the header."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.number = self.first = 0
-
-    def checked(self, records: Iterable[list[str]]) -> Iterator[list[str]]:
-        """The records."""
-        for number, record in enumerate(records):
-            if 0 < len(record) < self.width:
-                self.number += 1
-                self.first = self.first or number
-            yield record
 
 
 def _csv_records(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[list[str]]:
@@ -157,10 +145,10 @@ def _split_quoted(lines: Iterable[str], path: Path, layout: CellLayout) -> Itera
             record = next(reader, None)
         except csv.Error as error:
             line = first if "end of data" in str(error) else reader.line_num
+            reason = next((reason for key, reason in _REASONS.items() if key in str(error)), str(error))
             raise LayoutError(
                 path,
-                f", line {line}: not a table separated by {layout.delimiter!r}: "
-                f"{_REASONS.get(_key(error), str(error))}.",
+                f", line {line}: not a table separated by {layout.delimiter!r}: {reason}.",
                 {
                     "quoting": "If quotes are part of the texts, give --quoting none.",
                     "": "Otherwise quote cells that contain the separator or a line break, and double quotes inside "
@@ -189,10 +177,6 @@ _REASONS = {
     "expected after": "there is text after a closing quote",
     "new-line character": "there is a carriage return in a cell without quotes",
 }
-
-
-def _key(error: csv.Error) -> str:
-    return next((key for key in _REASONS if key in str(error)), "")
 
 
 class _Doubt:
@@ -285,9 +269,7 @@ def _open_json(file: TextFile, *, has_lines: bool) -> tuple[list[str], Pieces]:
         while piece := list(islice(objects, rows)):
             for row, one in enumerate(piece, start=number + 1):
                 if are_needed and one.repeated and (twice := one.repeated.intersection(wanted)):
-                    raise InputError(
-                        f"{file.path}, row {row}: {sorted(twice)[0]!r} is there more than once; keep one."
-                    )
+                    raise InputError(f"{file.path}, row {row} has {sorted(twice)[0]!r} more than once; keep one.")
             number += len(piece)
             yield [[one.get(name) for one in piece] for name in wanted]
 

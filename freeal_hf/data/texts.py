@@ -212,7 +212,13 @@ def extra_name(column: str) -> str:
 
 
 def class_label(task: TextClassification) -> Any:
-    """Returns the `datasets.ClassLabel` feature for the labels of a task."""
+    """Returns the `datasets.ClassLabel` feature for the labels of a task.
+
+    Example:
+
+        >>> class_label(TextClassification(["ham", "spam"])).names
+        ['ham', 'spam']
+    """
     from datasets import ClassLabel
 
     return ClassLabel(names=task.label_names)
@@ -283,12 +289,13 @@ def is_usable(note: str | None) -> bool:
 
     Returns:
         `bool`: Whether the text can be labelled.
+
+    Example:
+
+        >>> is_usable(None), is_usable("the text is missing")
+        (True, False)
     """
-    return note is None or _was_cut(note)
-
-
-def _was_cut(note: str) -> bool:
-    return note.startswith("text cut ")
+    return note is None or note.startswith("text cut ")
 
 
 def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:
@@ -305,6 +312,11 @@ def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:
 
     Raises:
         InputError: If a value is not a label of the task.
+
+    Example:
+
+        >>> label_ids({"gold": ["spam", None]}, "gold", TextClassification(["ham", "spam"]), "column")
+        [1, -1]
     """
     labels = LabelColumn(task, f"{what} {column!r}")
     found = labels.ids(table[column])

@@ -19,7 +19,7 @@ def numbers(count, start=0):
 
 
 @pytest.mark.parametrize("in_memory", [2**20, 8])
-def test_pieces_are_joined_in_their_order_in_memory_or_on_disk(in_memory):
+def test_pieces_are_joined_in_order_in_memory_and_on_disk(in_memory):
     pieces = (numbers(3, start) for start in (0, 3, 6))
     assert spooled(pieces, in_memory=in_memory)["number"].to_pylist() == list(range(9))
 
@@ -38,20 +38,20 @@ def test_a_large_table_takes_no_memory_and_leaves_no_file(tmp_path, monkeypatch)
     assert table["number"][1_999_999].as_py() == 99_999
 
 
-def test_a_disk_without_room_is_named_with_the_remedy(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "there is no such folder"))
     with pytest.raises(RunError, match="TMPDIR"):
         spooled([numbers(3)], in_memory=1)
 
 
-def test_rows_chosen_from_a_data_set_are_a_table():
+def test_selected_rows_of_a_dataset_become_a_table():
     dataset = dataset_of(numbers(5))
     assert table_of(dataset)["number"].to_pylist() == [0, 1, 2, 3, 4]
     assert table_of(dataset.select([4, 1]))["number"].to_pylist() == [4, 1]
 
 
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=30), st.data())
-def test_a_column_of_strings_reads_as_the_list_of_them(texts, data):
+def test_a_column_of_strings_behaves_like_a_list(texts, data):
     rows = data.draw(st.lists(st.sampled_from(range(len(texts))), unique=True).map(sorted))
     more = data.draw(st.lists(st.text(max_size=3), max_size=3))
     halves = [texts[: len(texts) // 2], texts[len(texts) // 2 :]]
@@ -66,7 +66,7 @@ def test_a_column_of_strings_reads_as_the_list_of_them(texts, data):
 
 
 @pytest.mark.parametrize("index", [1, -2])
-def test_a_column_has_no_string_beyond_its_ends(index):
+def test_an_index_out_of_range_raises_an_error(index):
     with pytest.raises(IndexError):
         StringColumn(pa.chunked_array([["one"]]), np.array([0]))[index]
 
@@ -84,13 +84,13 @@ def test_equal_texts_are_found_and_numbered_across_pieces(tmp_path):
     assert corpus.index_of_row.tolist() == [*range(PIECE + 10), *range(20)]
 
 
-def test_a_column_that_only_a_late_json_line_has_is_read(tmp_path):
+def test_a_column_that_begins_in_a_late_json_line_is_read(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text('{"text": "a"}\n' * PIECE + '{"text": "b", "note_of_mine": "late"}\n')
     assert read_data(path, extra_columns=["note_of_mine"])["note_of_mine"][PIECE] == "late"
 
 
-def test_a_file_that_was_read_lies_on_disk(tmp_path):
+def test_a_large_file_is_stored_on_disk_after_reading(tmp_path):
     path = tmp_path / "texts.csv"
     with path.open("w") as file:
         file.write("text\n")

@@ -25,18 +25,18 @@ from freeal_hf.data.row_ids import content_ids
         ("B", ["b"], None),
     ],
 )
-def test_an_id_is_found_in_what_spreadsheets_and_data_frames_make_of_it(given_id, ids, row):
+def test_an_id_is_found_after_a_spreadsheet_or_data_frame_changed_it(given_id, ids, row):
     assert rows_of_ids([given_id], ids) == ({} if row is None else {given_id: row})
 
 
 @given(st.lists(st.text(max_size=4), unique=True), st.data())
-def test_an_id_that_is_there_is_always_found_where_it_is(ids, data):
+def test_an_existing_id_is_found_in_its_own_row(ids, data):
     wanted = data.draw(st.lists(st.sampled_from(ids))) if ids else []
     assert rows_of_ids(wanted, ids) == {one: ids.index(one) for one in wanted}
 
 
 @given(st.text())
-def test_an_id_that_is_made_from_a_text_is_no_number_for_a_spreadsheet(text):
+def test_an_id_made_from_a_text_does_not_look_like_a_number(text):
     (sample,) = content_ids([text])
     assert sample[0] == "t"
     with pytest.raises(ValueError, match="could not convert"):
@@ -54,5 +54,5 @@ def test_an_id_that_is_made_from_a_text_is_no_number_for_a_spreadsheet(text):
         ("02-Jan", "Spreadsheets change ids that look like numbers or dates"),
     ],
 )
-def test_a_message_says_what_a_spreadsheet_did_to_an_id(given_id, message):
+def test_a_message_explains_how_a_spreadsheet_changed_an_id(given_id, message):
     assert re.search(message, explain_unknown_id(given_id, ["a", "6721512345678901", "12", "t9876543210123456"]))

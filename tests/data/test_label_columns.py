@@ -1,4 +1,4 @@
-"""Columns of labels: a value names a label as a whole, by number or by a mapping, and every other one is reported."""
+"""Columns of labels: which values are labels, and how other values are reported."""
 
 import json
 import logging
@@ -32,35 +32,35 @@ def ids(task, values):
 @pytest.mark.parametrize(
     "one", [1, 1.0, "1", "1.0", " 1 ", "1.00", "1e0", True, "True", np.int64(1), np.float32(1), np.bool_(True)]
 )
-def test_a_number_names_a_label_by_value(one):
+def test_numbers_are_compared_with_labels_by_value(one):
     assert ids(BINARY, [one]) == [1]
 
 
 @pytest.mark.parametrize("other", ["10", "0.1", "1.5", "-1", "11", "1 or 0", "label 1", "1st", "²", "１st"])
-def test_another_number_or_a_number_in_a_text_names_none(other):
+def test_another_number_and_a_number_in_a_text_are_not_labels(other):
     assert ids(BINARY, [other]) == [NO_LABEL]
 
 
 @pytest.mark.parametrize(
     "missing", [None, "", "  ", float("nan"), np.float32("nan"), pd.NA, pd.NaT, "nan", "None", "NULL", "<NA>"]
 )
-def test_a_missing_value_is_no_answer_and_is_not_reported(missing, caplog):
+def test_missing_values_are_not_reported(missing, caplog):
     column = LabelColumn(BINARY, "Column 'llm'")
     assert column.ids([missing]) == [NO_LABEL]
     column.check()
     assert not caplog.records
 
 
-def test_a_label_may_have_the_name_of_a_missing_value():
+def test_a_label_can_have_the_name_of_a_missing_value():
     assert ids(TextClassification(["none", "some"]), ["None", None]) == [0, NO_LABEL]
 
 
 @given(st.sampled_from(["very good", "Very\tGood", " VERY \n good ", "very\u00a0good", "very\u2003 good"]))
-def test_blanks_and_case_do_not_count(value):
+def test_blanks_and_case_are_ignored(value):
     assert ids(TASK, [value]) == [0]
 
 
-def test_unicode_has_one_normal_form():
+def test_equivalent_unicode_texts_are_the_same_label():
     task = TextClassification(["cafe\u0301", "bar"])
     assert ids(task, ["caf\u00e9", "CAFE\u0301"]) == [0, 0]
 
@@ -76,7 +76,7 @@ def test_a_label_is_never_found_inside_a_value(before, after):
 # ---- Report ----
 
 
-def test_values_that_name_no_label_are_reported_with_counts(caplog):
+def test_values_that_are_not_labels_are_reported_with_counts(caplog):
     column = LabelColumn(TASK, "Column 'llm'")
     with caplog.at_level(logging.WARNING, logger="freeal_hf"):
         column.ids(["bad"] * 6 + ["not bad"] * 3)
@@ -89,21 +89,21 @@ def test_values_that_name_no_label_are_reported_with_counts(caplog):
 
 
 @pytest.mark.parametrize("num_matched", [0, 1])
-def test_a_column_in_which_nearly_no_value_names_a_label_is_refused(num_matched):
+def test_a_column_with_almost_no_labels_is_refused(num_matched):
     column = LabelColumn(TASK, "Column 'llm'")
     column.ids(["bad"] * num_matched + ["poor"] * 20)
     with pytest.raises(InputError, match=r"Column 'llm'.*'poor' \(20 rows\).*'very good', 'bad'.*--label-map"):
         column.check()
 
 
-def test_a_run_tells_of_an_annotators_values_before_it_trains(caplog):
+def test_a_run_reports_values_that_are_not_labels_before_it_trains(caplog):
     rows = {"id": ["a", "b", "c"], "text": ["x", "y", "z"], "llm": ["bad", "awful", None]}
     with caplog.at_level(logging.WARNING, logger="freeal_hf"):
         build_annotators("column:llm", TASK, Dataset.from_dict(rows), {}, None, is_alone=True)
     assert "'awful' (1 row)" in caplog.text
 
 
-def test_gold_that_names_no_label_is_reported_and_counts_as_missing(caplog):
+def test_gold_that_is_not_a_label_is_reported_and_counts_as_missing(caplog):
     rows = {"text": ["x", "y"], "gold": ["bad", "awful"]}
     with caplog.at_level(logging.WARNING, logger="freeal_hf"):
         data = read_data(Dataset.from_dict(rows), TASK, gold_column="gold")
@@ -111,13 +111,13 @@ def test_gold_that_names_no_label_is_reported_and_counts_as_missing(caplog):
     assert "'awful' (1 row)" in caplog.text
 
 
-def test_a_label_of_a_person_that_names_none_is_an_error():
+def test_a_human_label_that_is_not_a_label_is_an_error():
     rows = pd.DataFrame({"text": ["x", "y"], "label": ["bad", "awful"]})
     with pytest.raises(InputError, match=r"'awful' \(1 row\) is not a label of the task.*--label-map"):
         read_human_labels(rows, TASK)
 
 
-def test_a_class_label_in_a_data_set_is_read_by_its_name():
+def test_a_class_label_of_a_dataset_is_read_by_its_name():
     features = Features(
         {"id": Value("string"), "text": Value("string"), "llm": ClassLabel(names=["bad", "very good"])}
     )
@@ -131,12 +131,12 @@ def test_a_class_label_in_a_data_set_is_read_by_its_name():
 MAP = {"5 stars": "very good", "1": "BAD", "no": "bad"}
 
 
-def test_a_mapped_value_names_its_label():
+def test_a_mapped_value_is_read_as_its_label():
     task = TASK.with_label_map(MAP)
     assert ids(task, ["5  Stars", "1.0", "No", "very good", "4 stars"]) == [0, 1, 1, 0, NO_LABEL]
 
 
-def test_a_label_map_is_kept_with_the_task(tmp_path):
+def test_a_label_map_is_stored_with_the_task(tmp_path):
     task = TASK.with_label_map(MAP)
     task.save(tmp_path / "task.yaml")
     assert load_task(tmp_path / "task.yaml") == task == task_from_dict(task.to_dict())
@@ -144,7 +144,7 @@ def test_a_label_map_is_kept_with_the_task(tmp_path):
     assert task != TASK
 
 
-def test_an_unknown_label_in_a_map_is_named():
+def test_an_unknown_label_in_a_label_map_is_refused():
     with pytest.raises(InputError, match="label 'great', but the labels of the task are 'very good', 'bad'"):
         TASK.with_label_map({"5 stars": "great"})
 
@@ -152,7 +152,7 @@ def test_an_unknown_label_in_a_map_is_named():
 @pytest.mark.parametrize(
     "label_map", [{"bad": "very good"}, {"x": "bad", " X": "very good"}, {"1": "bad", "1.0": "very good"}]
 )
-def test_a_map_that_gives_a_value_two_labels_is_refused(label_map):
+def test_a_label_map_with_two_labels_for_a_value_is_refused(label_map):
     with pytest.raises(InputError, match="already"):
         TASK.with_label_map(label_map)
 
@@ -190,7 +190,7 @@ def test_a_label_map_in_another_form_is_refused(name, content, message, tmp_path
         load_label_map(tmp_path / name)
 
 
-def test_an_entity_task_takes_no_label_map(tmp_path, capsys):
+def test_an_entity_task_does_not_accept_a_label_map(tmp_path, capsys):
     TokenClassification(["PER"]).save(tmp_path / "task.yaml")
     (tmp_path / "map.csv").write_text("a,PER\n")
     options = ["--data", "x.csv", "--task", str(tmp_path / "task.yaml"), "--label-map", str(tmp_path / "map.csv")]

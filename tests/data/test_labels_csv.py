@@ -47,7 +47,7 @@ def written(folder, labels, names, rows, delimiter=",", repeated=()):
         return list(csv.reader(file, delimiter=delimiter))
 
 
-def test_every_column_of_the_user_comes_first_in_its_order_and_ours_follow(tmp_path):
+def test_the_columns_of_the_user_come_first_and_the_columns_of_the_run_follow(tmp_path):
     names = ["b", "", "text", "a", "a"]
     header, first, second = written(tmp_path, labels_of(["x", "y"]), names, ["1ü3xz", "4567w"], ";", ["text"])
     assert header == [*names, "id", "label", "label_confidence", "note"]
@@ -56,20 +56,20 @@ def test_every_column_of_the_user_comes_first_in_its_order_and_ours_follow(tmp_p
     assert (tmp_path / "labels.csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
-def test_a_column_of_ours_gets_another_name_where_the_user_has_one_of_its_name(tmp_path):
+def test_a_column_of_the_run_is_renamed_if_the_user_has_one_of_the_same_name(tmp_path):
     names = ["label", "freeal_label", "id", "note", "text"]
     header = written(tmp_path, labels_of(["x"]), names, [names])[0]
     own = ["freeal_id", "freeal_text", "freeal_freeal_label", "label_confidence", "freeal_note"]
     assert header == [*names, *own]
 
 
-def test_without_the_users_columns_ours_stand_alone(tmp_path):
+def test_without_columns_of_the_user_only_those_of_the_run_are_written(tmp_path):
     write_csv(tmp_path / "labels.csv", labels_of(["=x"]), tmp_path / "columns.parquet")
     assert open_table(tmp_path / "labels.csv").names == list(FEATURES)
 
 
 @given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=4), delimiter=st.sampled_from(",;\t|"))
-def test_no_cell_is_a_formula_and_every_cell_comes_back(rows, delimiter, tmp_path_factory):
+def test_no_cell_is_a_formula_and_every_cell_can_be_restored(rows, delimiter, tmp_path_factory):
     texts = [text for text, _ in rows]
     found = written(
         tmp_path_factory.mktemp("run"), labels_of(texts), ["text", "=more"], rows, delimiter, repeated=["text"]
@@ -80,18 +80,20 @@ def test_no_cell_is_a_formula_and_every_cell_comes_back(rows, delimiter, tmp_pat
 
 
 @given(texts=st.lists(CELLS.filter(str.strip), min_size=1, max_size=4))
-def test_reading_our_file_as_data_gives_the_same_texts(tmp_path_factory, texts):
+def test_reading_labels_csv_as_data_gives_the_same_texts(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("run")
     written(folder, labels_of(texts), ["text", "x"], [(text, "x") for text in texts], repeated=["text"])
     assert read_data(folder / "labels.csv", delimiter=",")["text"][:] == texts
 
 
-def test_a_table_that_changed_meanwhile_is_refused(tmp_path):
-    with pytest.raises(InputError, match="have 1 row and had 2 before"):
+def test_a_table_whose_number_of_rows_has_changed_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has 1 row and had 2 before"):
         written(tmp_path, labels_of(["x", "y"]), ["text"], ["x"])
 
 
-def test_a_run_writes_the_users_columns_and_its_file_is_no_human_labels(corpus, task, student_folder, tmp_path):
+def test_labels_csv_has_the_columns_of_the_user_and_is_not_read_as_human_labels(
+    corpus, task, student_folder, tmp_path
+):
     texts = ["=apple", *corpus["text"][1:]]
     with (tmp_path / "data.csv").open("w", encoding="cp1252", newline="") as file:
         writer = csv.writer(file, delimiter=";")
@@ -115,7 +117,7 @@ def test_a_run_writes_the_users_columns_and_its_file_is_no_human_labels(corpus, 
         read_human_labels(path, task)
 
 
-def test_a_dataset_of_ones_own_is_written_with_all_its_columns(corpus, task, annotator, student_folder, tmp_path):
+def test_a_dataset_in_memory_is_written_with_all_its_columns(corpus, task, annotator, student_folder, tmp_path):
     data = Dataset.from_dict({"text": corpus["text"], "more": [[i] for i in range(len(corpus))]})
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
     FreeAL(task, annotator, str(student_folder), args, LoopConfig(num_rounds=1)).run(data)

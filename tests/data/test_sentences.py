@@ -19,14 +19,14 @@ def read(**columns):
     return read_sentences(Dataset.from_dict(columns), TASK, gold_column=gold)
 
 
-def test_words_are_joined_to_a_text_in_which_each_has_its_place():
+def test_joined_words_start_at_the_given_positions():
     row = read(tokens=[["Anna", "lives", "."]])[0]
     assert row["text"] == "Anna lives ."
     starts = zip(row["tokens"], row["token_starts"], strict=True)
     assert [row["text"][start : start + len(word)] for word, start in starts] == row["tokens"]
 
 
-def test_a_raw_text_is_split_and_spans_lead_back_to_it():
+def test_the_spans_of_a_split_text_are_positions_in_the_text():
     text = "Zoë ♥ São Paulo!  👩🏽‍🚀 ok"
     words, starts = split_words(text)
     span = Span(words.index("São"), words.index("Paulo") + 1, "LOC")
@@ -54,7 +54,7 @@ def test_a_text_in_a_script_without_blanks_is_split_into_characters(text, words)
 
 
 @given(st.text(st.one_of(st.characters(), st.sampled_from("张京でーグ서กำุងေ្ ,9é\u0301\u200d"))))
-def test_words_stand_where_they_start_and_leave_out_nothing_but_blanks(text):
+def test_split_words_cover_everything_except_blanks(text):
     words, starts = split_words(text)
     ends = [start + len(word) for start, word in zip(starts, words, strict=True)]
     assert [text[start:end] for start, end in zip(starts, ends, strict=True)] == words
@@ -63,7 +63,7 @@ def test_words_stand_where_they_start_and_leave_out_nothing_but_blanks(text):
 
 
 @pytest.mark.parametrize("write", [json.dumps, str, list])
-def test_words_and_tags_are_read_from_json_and_from_python_lists(write, tmp_path):
+def test_words_and_tags_are_read_from_json_and_python_lists(write, tmp_path):
     tokens, tags = ["It's", 'a "b"', "張", "1"], ["O", "B-PER", "B-LOC", "I-LOC"]
     rows = pd.DataFrame({"tokens": [write(tokens)], "gold": [write(tags)], "theirs": [write(tags)]})
     if write is not list:
@@ -75,12 +75,12 @@ def test_words_and_tags_are_read_from_json_and_from_python_lists(write, tmp_path
 
 
 @pytest.mark.parametrize("cell", ["a b", "['a' 'b']", "['a', ..., 'b']", "('a', 'b')", '{"a": 1}', "[1", "3", '"ab"'])
-def test_a_cell_that_is_no_list_is_refused(cell):
+def test_a_cell_that_is_not_a_list_is_refused(cell):
     with pytest.raises(InputError, match=r"here: .* is not a list"):
         read_list(cell, "here")
 
 
-def test_one_column_can_be_gold_and_annotator():
+def test_one_column_can_be_gold_and_annotator_column():
     data = Dataset.from_dict({"tokens": [["Rome"]], "gold": [["B-LOC"]]})
     row = read_sentences(data, TASK, gold_column="gold", extra_columns=["gold"])[0]
     assert (row["gold"], row["column:gold"]) == ([3], '["B-LOC"]')
@@ -100,7 +100,7 @@ def test_a_sentence_without_words_is_kept_with_a_note():
         (["O", "B-ORG", "O"], "'B-ORG' is not a tag of the task"),
     ],
 )
-def test_gold_tags_that_cannot_be_used_are_named_with_their_place(gold, message):
+def test_invalid_gold_tags_are_reported_with_their_place(gold, message):
     with pytest.raises(InputError, match=message):
         read(tokens=[["a", "b", "c"]], gold=[gold])
 
@@ -113,19 +113,19 @@ def test_gold_tags_that_cannot_be_used_are_named_with_their_place(gold, message)
         (["O", "B-ORG", "O"], "'B-ORG' is not a tag of the task"),
     ],
 )
-def test_another_systems_tags_that_cannot_be_used_are_named_before_anything_is_asked(tags, message):
+def test_invalid_tags_of_another_system_are_refused_before_any_call(tags, message):
     with pytest.raises(InputError, match=message):
         read_sentences(
             Dataset.from_dict({"tokens": [["a", "b", "c"]], "theirs": [tags]}), TASK, extra_columns=["theirs"]
         )
 
 
-def test_an_empty_value_among_the_words_is_refused():
+def test_a_missing_value_among_the_words_is_refused():
     with pytest.raises(InputError, match=r"row 1: .tokens. has a missing value"):
         read(tokens=[["a", None]])
 
 
-def test_words_that_are_no_list_are_refused():
+def test_words_that_are_not_a_list_are_refused():
     with pytest.raises(InputError, match="'tokens': 'a b c' is not a list"):
         read(tokens=["a b c"])
 

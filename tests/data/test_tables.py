@@ -1,4 +1,4 @@
-"""Tables in every format and layout: what is read is what was written, row by row, whole and in pieces."""
+"""Reading tables in all formats and layouts, completely and in pieces."""
 
 import bz2
 import csv
@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import lzma
+import sqlite3
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -62,7 +64,7 @@ def written(rows, **dialect):
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
     pieces,
 )
-def test_a_quoted_file_reads_as_it_was_written(tmp_path, rows, delimiter, quotes, encoding, piece):
+def test_the_cells_of_a_quoted_file_are_read_as_they_were_written(tmp_path, rows, delimiter, quotes, encoding, piece):
     path = tmp_path / "x.csv"
     path.write_bytes(written(rows, delimiter=delimiter, quoting=quotes).encode(encoding))
     assert read(path, piece, delimiter=delimiter, quoting="csv") == rows
@@ -71,7 +73,7 @@ def test_a_quoted_file_reads_as_it_was_written(tmp_path, rows, delimiter, quotes
 @files
 @given(tables(difficult, widths=(2, 4)), st.sampled_from(",;\t|"), pieces)
 @example([["label", "text"], ["ham", "a\nspam\tb"]], "\t", 1)
-def test_a_quoted_file_is_read_right_or_refused_with_the_option(tmp_path, rows, delimiter, piece):
+def test_a_quoted_file_is_read_correctly_or_refused_with_the_remedy(tmp_path, rows, delimiter, piece):
     path = tmp_path / "x.csv"
     path.write_text(written(rows, delimiter=delimiter), encoding="utf-8", newline="")
     try:
@@ -88,7 +90,7 @@ unquoted = st.text(st.one_of(st.sampled_from("\"'ab ,;"), characters), max_size=
 
 @files
 @given(tables(unquoted, widths=(2, 4)), st.sampled_from(["\n", "\r\n"]), pieces)
-def test_an_unquoted_file_reads_as_it_was_written(tmp_path, rows, end, piece):
+def test_the_cells_of_an_unquoted_file_are_read_as_they_were_written(tmp_path, rows, end, piece):
     path = tmp_path / "x.tsv"
     path.write_bytes("".join("\t".join(row) + end for row in rows).encode())
     assert read(path, piece, quoting="none") == rows
@@ -109,7 +111,7 @@ def test_rows_of_an_unquoted_file_are_never_joined(tmp_path, rows, piece):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_rows_that_quotes_may_join_are_refused_with_their_lines(delimiter, tmp_path):
+def test_rows_that_quotes_may_have_joined_are_refused_with_their_line_numbers(delimiter, tmp_path):
     path = tmp_path / "x.csv"
     path.write_text('label;text\nham;fine\nham;"Hello\nspam;win now\nham;bye"\n'.replace(";", delimiter))
     with pytest.raises(InputError, match=r"lines 3 to 5.*--quoting none.*--quoting csv"):
@@ -143,21 +145,21 @@ def test_a_quoted_text_of_several_lines_is_one_cell(text, delimiter, order, tmp_
         ("text\none, two\n", "line 2: .*--delimiter that does not occur"),
     ],
 )
-def test_a_record_that_cannot_be_understood_is_named_by_its_line(content, message, tmp_path):
+def test_a_row_that_cannot_be_parsed_is_reported_with_its_line_number(content, message, tmp_path):
     path = tmp_path / "x.csv"
     path.write_text(content, newline="")
     with pytest.raises(InputError, match=message):
         read(path)
 
 
-def test_cells_that_a_row_lacks_are_empty_and_counted(tmp_path, caplog):
+def test_missing_cells_of_a_row_are_empty_and_counted(tmp_path, caplog):
     path = tmp_path / "x.csv"
     path.write_text("a,b,c\n1,2,3\n1\n\n1,2\n")
     assert read(path, 1)[1:] == [["1", "2", "3"], ["1", None, None], ["1", "2", None]]
     assert "fewer cells than the header: 2, the first one is row 2" in caplog.text
 
 
-def test_a_blank_line_is_a_row_only_of_a_single_column(tmp_path, caplog):
+def test_a_blank_line_is_only_a_row_if_there_is_a_single_column(tmp_path, caplog):
     path = tmp_path / "x.csv"
     path.write_text("\ntext\none\n\ntwo\n")
     assert read(path) == [["text"], ["one"], [None], ["two"]]
@@ -175,14 +177,14 @@ prose = st.lists(st.sampled_from(["good", "day,", "ü;", "a|b", "tab", '"so"', "
     st.sampled_from(",;\t|"),
     st.sampled_from(["x.csv", "x.tsv"]),
 )
-def test_the_separator_is_found(tmp_path, rows, delimiter, name):
+def test_the_separator_is_detected(tmp_path, rows, delimiter, name):
     path = tmp_path / name
     rows = [["text", "label"], *map(list, rows)]
     path.write_text(written(rows, delimiter=delimiter), encoding="utf-8", newline="")
     assert read(path, quoting="csv") == rows
 
 
-def test_a_separator_that_is_not_the_usual_one_is_told(tmp_path, caplog):
+def test_an_unusual_separator_is_reported(tmp_path, caplog):
     caplog.set_level("INFO")
     (tmp_path / "x.csv").write_text("a;b\n1;2\n")
     read(tmp_path / "x.csv")
@@ -197,20 +199,20 @@ def test_a_column_name_with_commas_does_not_hide_the_separator(tmp_path):
 
 @pytest.mark.parametrize("line", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
 @pytest.mark.parametrize("delimiter", [None, ";"])
-def test_the_first_line_of_excel_names_the_separator(line, delimiter, tmp_path):
+def test_the_separator_in_the_first_line_of_excel_is_used(line, delimiter, tmp_path):
     path = tmp_path / "x.csv"
     path.write_text(line + "text;label\na, b;ham\n", newline="")
     assert read(path, delimiter=delimiter) == [["text", "label"], ["a, b", "ham"]]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
-def test_a_byte_order_mark_tells_the_encoding(encoding, tmp_path):
+def test_a_byte_order_mark_determines_the_encoding(encoding, tmp_path):
     for name, content in {"x.csv": "text\nä\n", "x.jsonl": '{"text": "ä"}\n', "x.json": '[{"text": "ä"}]'}.items():
         (tmp_path / name).write_bytes(content.encode(encoding))
         assert read(tmp_path / name) == [["text"], ["ä"]]
 
 
-def test_windows_1252_is_read_and_told_with_a_word(tmp_path, caplog):
+def test_windows_1252_is_read_and_reported_with_an_example(tmp_path, caplog):
     path = tmp_path / "x.csv"
     path.write_bytes("text;label\n„Schöne“ Grüße – für 5 €;gut\n".encode("cp1252"))
     assert read(path)[1][0] == "„Schöne“ Grüße – für 5 €"
@@ -232,7 +234,7 @@ def test_windows_1252_is_read_and_told_with_a_word(tmp_path, caplog):
         ("Schöne Grüße", "mac-roman"),
     ],
 )
-def test_other_encodings_are_refused_and_never_guessed(text, encoding, tmp_path):
+def test_other_encodings_are_refused(text, encoding, tmp_path):
     path = tmp_path / "x.csv"
     path.write_bytes(f"text\n{text}\n".encode(encoding))
     with pytest.raises(InputError, match=r"line 2 cannot be decoded.*--encoding"):
@@ -249,6 +251,41 @@ def test_zero_bytes_are_refused_with_the_likely_encoding(tmp_path):
     assert read(path, encoding="utf-16-le") == [["text"], ["ä"]]
 
 
+def _write_workbook(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+
+
+def _write_database(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE texts (text TEXT)")
+
+
+@pytest.mark.parametrize("encoding", [None, "utf-8", "utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (_write_workbook, "is a ZIP archive, such as a workbook of Excel .*; save the table as CSV"),
+        (_write_database, "is an SQLite database, .* export the table as CSV"),
+        (lambda path: pd.DataFrame({"text": ["ä"]}).to_parquet(path), "is a Parquet file, .* rename it to .parquet"),
+        (lambda path: path.write_bytes(gzip.compress(b"text")), "is compressed by gzip, .* add .gz to its name"),
+    ],
+)
+def test_a_binary_file_that_is_named_as_a_text_file_is_refused_with_the_remedy(tmp_path, write, said, encoding):
+    path = tmp_path / "x.csv"
+    write(path)
+    with pytest.raises(InputError, match=said):
+        read(path, encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "base64"])
+def test_an_unknown_encoding_is_refused(tmp_path, encoding):
+    path = tmp_path / "x.csv"
+    path.write_text("text\na\n")
+    with pytest.raises(InputError, match=f"Encoding '{encoding}' is unknown; use utf-8"):
+        read(path, encoding=encoding)
+
+
 # ---- JSON ----
 
 json_values = st.recursive(
@@ -261,7 +298,7 @@ json_values = st.recursive(
 @files
 @given(tables(json_values), st.sampled_from(["x.json", "x.jsonl", "x.ndjson"]), st.sampled_from([None, 1]), pieces)
 @pytest.mark.parametrize("has_lines", [True, False])
-def test_objects_read_as_they_were_written(tmp_path, has_lines, rows, name, indent, piece):
+def test_json_objects_are_read_as_they_were_written(tmp_path, has_lines, rows, name, indent, piece):
     names, *rows = rows
     rows = rows or [[None] * len(names)]
     objects = [dict(zip(names, row, strict=True)) for row in rows]
@@ -292,18 +329,18 @@ def test_objects_read_as_they_were_written(tmp_path, has_lines, rows, name, inde
         ("x.jsonl", '{"text": ' + "[" * 100_000 + "\n", "line 1: this JSON cannot be read"),
     ],
 )
-def test_json_that_is_no_table_is_refused(name, content, message, tmp_path):
+def test_json_that_is_not_a_table_is_refused(name, content, message, tmp_path):
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
 
 
-def test_a_name_that_an_object_repeats_matters_only_where_it_is_needed(tmp_path):
+def test_a_repeated_name_in_a_json_object_is_refused_only_if_it_is_needed(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a", "n": 1}\n{"text": "b", "n": 1, "n": 2}\n')
     table = open_table(path)
     assert next(table.read(["text"])) == {"text": ["a", "b"]}
-    with pytest.raises(InputError, match=r"row 2.*'n' is there more than once"):
+    with pytest.raises(InputError, match=r"row 2 has 'n' more than once"):
         next(table.read(["n"]))
 
 
@@ -329,7 +366,7 @@ def difficult_columns():
     )
 
 
-def test_columns_that_are_not_needed_break_nothing(tmp_path):
+def test_unneeded_columns_can_be_invalid(tmp_path):
     pq.write_table(difficult_columns().drop_columns(["view"]), tmp_path / "x.parquet")
     table = open_table(tmp_path / "x.parquet")
     assert [piece["text"] for piece in table.read(["text"], rows=2)] == [["a", "b"], ["c"]]
@@ -339,7 +376,7 @@ def test_columns_that_are_not_needed_break_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("is_file", [True, False])
-def test_columns_of_any_arrow_type_are_read_when_they_are_needed(is_file, tmp_path):
+def test_columns_of_any_arrow_type_are_read(is_file, tmp_path):
     data = difficult_columns()
     if is_file:
         data = data.drop_columns(["view"])
@@ -361,7 +398,7 @@ def test_columns_of_any_arrow_type_are_read_when_they_are_needed(is_file, tmp_pa
 @pytest.mark.parametrize(
     "values", [pd.period_range("2024-01", periods=2, freq="M"), pd.interval_range(0, 2)], ids=["period", "interval"]
 )
-def test_pandas_extension_types_in_a_parquet_file_break_nothing(values, tmp_path):
+def test_a_parquet_file_with_pandas_extension_types_is_read(values, tmp_path):
     pd.DataFrame({"text": ["a", "b"], "more": values}).to_parquet(tmp_path / "x.parquet")
     pd.read_parquet(tmp_path / "x.parquet")  # registers the types
     table = open_table(tmp_path / "x.parquet")
@@ -369,7 +406,7 @@ def test_pandas_extension_types_in_a_parquet_file_break_nothing(values, tmp_path
     assert len(list(table.texts())) == len(next(table.read(["more"]))["more"]) == 2
 
 
-def test_names_of_columns_may_be_empty_or_repeat(tmp_path):
+def test_column_names_can_be_empty_or_repeated(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text(",text,,n,n\n0,a,1,2,3\n")
     table = open_table(path)
@@ -381,7 +418,7 @@ def test_names_of_columns_may_be_empty_or_repeat(tmp_path):
             table.read([name])
 
 
-def test_a_name_is_found_in_its_normal_form(tmp_path):
+def test_a_column_is_found_by_the_normal_form_of_its_name(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("id, Gro\u0308ße \n1,a\n", encoding="utf-8")
     assert next(open_table(path).read(["Größe"])) == {"Größe": ["a"]}
@@ -418,13 +455,13 @@ def test_a_name_is_found_in_its_normal_form(tmp_path):
         (pd.Interval(0, 1), "(0, 1]"),
     ],
 )
-def test_a_cell_has_one_form_whatever_it_was_read_from(value, expected):
+def test_a_cell_has_the_same_form_in_every_source(value, expected):
     found = normal_cell(value)
     assert found == expected
     assert type(found) is type(expected)
 
 
-def test_tensors_are_lists():
+def test_tensors_are_read_as_lists():
     torch = pytest.importorskip("torch")
     assert normal_cell(torch.tensor([1, 2])) == [1, 2]
 
@@ -451,7 +488,7 @@ EXPECTED = [["a", "n", ["O", "B-X"]], [None, "p", []], ["c", None, None]]
 
 @pytest.mark.parametrize("format", [None, "arrow", "numpy", "torch", "pandas"])
 @pytest.mark.parametrize("rows", [None, 1, 2])
-def test_a_dataset_reads_alike_in_every_format(format, rows):
+def test_a_dataset_is_read_the_same_in_every_format(format, rows):
     assert read(labelled().with_format(format), rows)[1:] == EXPECTED
     assert read(labelled().select([2, 1, 0]).with_format(format), rows)[1:] == EXPECTED[::-1]
 
@@ -485,23 +522,23 @@ def test_missing_values_of_a_data_frame_are_missing(rows):
     assert [str(value) for value in found[1]] == ["a", "1", "x", "2024-01-01 00:00:00"]
 
 
-def test_a_series_is_a_column():
+def test_a_series_is_read_as_one_column():
     assert read(pd.Series(["a", None], name="body")) == [["body"], ["a"], [None]]
     assert read(pd.Series(["a"])) == [["text"], ["a"]]
 
 
-def test_a_column_that_a_data_frame_has_twice_matters_only_where_it_is_needed():
+def test_a_repeated_column_of_a_data_frame_is_refused_only_if_it_is_needed():
     table = open_table(pd.DataFrame([["a", 1, 2]], columns=["text", "n", "n"]))
     assert next(table.read(["text"])) == {"text": ["a"]}
     with pytest.raises(InputError, match="2 columns named 'n'"):
         table.read(["n"])
 
 
-def test_a_dictionary_of_one_split_is_that_split():
+def test_a_dataset_dict_with_one_split_is_read():
     assert read(DatasetDict(test=Dataset.from_dict({"text": ["a"]}))) == [["text"], ["a"]]
 
 
-def test_a_stream_of_rows_is_refused_with_the_remedy():
+def test_an_iterable_dataset_is_refused_with_the_remedy():
     with pytest.raises(InputError, match="IterableDataset: load it without streaming"):
         open_table(Dataset.from_dict({"text": ["a"]}).to_iterable_dataset())
 
@@ -534,7 +571,7 @@ def test_a_compressed_file_is_read(ending, compress, tmp_path):
         read(path)
 
 
-def test_a_zip_file_of_several_tables_is_refused(tmp_path):
+def test_a_zip_file_with_several_tables_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.csv", "text\na\n")
         archive.writestr("b.csv", "text\nb\n")
@@ -550,7 +587,7 @@ def folder_of(folder, contents):
     return folder
 
 
-def test_what_tools_leave_in_a_folder_is_no_data(tmp_path):
+def test_files_of_tools_in_a_folder_are_ignored(tmp_path):
     hidden = [
         ".ipynb_checkpoints/a-checkpoint.csv",
         ".git/x.json",
@@ -566,11 +603,11 @@ def test_what_tools_leave_in_a_folder_is_no_data(tmp_path):
     assert read(tmp_path) == [["text"], ["a"], ["b"]]
 
 
-def test_a_hidden_folder_that_is_named_is_read(tmp_path):
+def test_a_hidden_folder_is_read_if_its_path_is_given(tmp_path):
     assert read(folder_of(tmp_path / ".cache" / "_data", {"a.csv": "text\na\n"})) == [["text"], ["a"]]
 
 
-def test_files_of_a_folder_have_layouts_of_their_own(tmp_path):
+def test_files_of_a_folder_can_have_different_layouts(tmp_path):
     folder_of(tmp_path, {"a.csv": "text;n\na;1\n", "b.csv": "n,text\n2,b\n", "c.jsonl": '{"text": "c", "n": "3"}'})
     assert read(tmp_path, 1) == [["text", "n"], ["a", "1"], ["b", "2"], ["c", "3"]]
 
@@ -595,7 +632,7 @@ SPLITS = {"train": ["a", "b"], "test": ["c"]}
         {"train": "x/training/0.jsonl", "test": "x/eval/0.jsonl"},
     ],
 )
-def test_a_downloaded_repository_is_read_by_its_split(names, tmp_path, caplog):
+def test_a_split_of_a_downloaded_repository_is_read(names, tmp_path, caplog):
     lines = {
         names[split]: "".join(json.dumps({"text": text}) + "\n" for text in texts) for split, texts in SPLITS.items()
     }
@@ -607,7 +644,7 @@ def test_a_downloaded_repository_is_read_by_its_split(names, tmp_path, caplog):
         read(tmp_path, split="validation")
 
 
-def test_the_card_of_a_repository_names_its_splits(tmp_path):
+def test_the_splits_in_the_dataset_card_are_used(tmp_path):
     card = """---
 configs:
 - config_name: default
@@ -631,18 +668,18 @@ def test_several_configurations_are_refused(tmp_path):
         read(tmp_path)
 
 
-def test_splits_without_one_to_train_on_are_refused(tmp_path):
+def test_splits_without_a_training_split_are_refused(tmp_path):
     folder_of(tmp_path, {"test.csv": "text\na\n", "dev.csv": "text\nb\n"})
     with pytest.raises(InputError, match=r"splits validation, test.*--split"):
         read(tmp_path)
 
 
-def test_files_of_one_split_are_the_whole_folder(tmp_path):
+def test_a_folder_with_one_split_is_read_completely(tmp_path):
     folder_of(tmp_path, {"a.csv": "text\na\n", "test.csv": "text\nb\n"})
     assert read(tmp_path)[1:] == [["a"], ["b"]]
 
 
-def test_what_save_to_disk_wrote_is_read(tmp_path):
+def test_a_folder_of_save_to_disk_is_read(tmp_path):
     labelled().save_to_disk(tmp_path / "one")
     DatasetDict(train=labelled(), test=labelled().select([0])).save_to_disk(tmp_path / "two")
     assert read(tmp_path / "one")[1:] == EXPECTED
@@ -651,7 +688,7 @@ def test_what_save_to_disk_wrote_is_read(tmp_path):
         read(tmp_path / "two")
 
 
-def test_a_pattern_may_name_the_files_of_several_splits(tmp_path):
+def test_a_pattern_can_match_files_of_several_splits(tmp_path):
     folder_of(tmp_path, {"train.csv": "text\na\n", "test.csv": "text\nb\n"})
     assert read(f"{tmp_path}/t*.csv")[1:] == [["b"], ["a"]]
 
@@ -659,7 +696,7 @@ def test_a_pattern_may_name_the_files_of_several_splits(tmp_path):
 # ---- Raw cells ----
 
 
-def test_raw_cells_are_those_of_the_file_with_its_separator(tmp_path):
+def test_raw_cells_are_the_cells_of_the_file(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text('n;text\n01; a \n+2;"so ""it"" goes"\n')
     table = raw_table(path, rows=1)
@@ -670,13 +707,13 @@ def test_raw_cells_are_those_of_the_file_with_its_separator(tmp_path):
     )
 
 
-def test_raw_cells_that_are_no_strings_are_written_as_text(tmp_path):
+def test_raw_cells_that_are_not_strings_are_converted_to_strings(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps({"n": 1, "words": ["a", "ä"], "none": None}))
     table = raw_table(path)
     assert (table.names, list(table.rows)) == (["n", "words", "none"], [["1", '["a", "ä"]', ""]])
 
 
-def test_the_values_are_whole_without_a_number_of_rows():
+def test_without_a_number_of_rows_there_is_one_piece():
     (table,) = read_tables(pd.DataFrame({"text": ["a", "b"]}), columns=["text"])[0]
     assert table == {"text": ["a", "b"]}

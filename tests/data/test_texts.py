@@ -35,7 +35,7 @@ def source(request, tmp_path):
     return path
 
 
-def test_every_format_gives_the_same_data_set(source):
+def test_every_format_gives_the_same_dataset(source):
     data = read_data(source, TASK, gold_column="gold")
     assert data["text"][:] == ["fine film", "dull, slow film"]
     assert data["gold"][:] == [0, 1]
@@ -58,13 +58,13 @@ def test_ids_are_unique_even_for_equal_texts(texts):
     assert len(set(ids)) == len(texts)
 
 
-def test_several_columns_are_joined_by_name_without_the_empty_ones():
+def test_several_columns_are_joined_by_name_without_empty_values():
     rows = Dataset.from_dict({"title": ["Lamp", "Pan"], "body": ["It flickers", ""], "stars": ["1", "5"]})
     data = read_data(rows, text_columns=["title", "body", "stars"])
     assert data["text"][:] == ["title: Lamp, body: It flickers, stars: 1", "title: Pan, stars: 5"]
 
 
-def test_the_word_na_is_a_text_and_no_missing_value(tmp_path):
+def test_the_word_na_is_a_text_and_not_a_missing_value(tmp_path):
     data = read_data(write_csv(tmp_path / "x.csv", "text\nNA\nnull\n"))
     assert data["text"][:] == ["NA", "null"]
 
@@ -84,7 +84,7 @@ def test_a_row_without_a_text_is_kept_with_the_reason(value, note):
     assert not is_usable(data["note"][1])
 
 
-def test_a_value_that_is_no_string_is_kept_with_the_reason(tmp_path):
+def test_a_value_that_is_not_a_string_is_kept_with_the_reason(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "hello"}\n{"text": null}\n')
     frame = pd.DataFrame({"text": ["hello", "you"]})
@@ -92,7 +92,7 @@ def test_a_value_that_is_no_string_is_kept_with_the_reason(tmp_path):
     assert read_data(frame)["note"][:] == [None, None]
 
 
-def test_json_values_of_mixed_types_are_told_apart(tmp_path):
+def test_json_values_of_mixed_types_are_distinguished(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "hello"}\n{"text": 17}\n')
     data = read_data(path)
@@ -100,7 +100,7 @@ def test_json_values_of_mixed_types_are_told_apart(tmp_path):
     assert data["note"][1] == "the text is a int, not a string"
 
 
-def test_a_very_long_text_is_cut_and_says_so():
+def test_a_very_long_text_is_cut_and_has_a_note():
     data = read_data(Dataset.from_dict({"text": ["x" * 100_000, "y"]}))
     assert len(data["text"][0]) == 20_000
     assert data["note"][0] == "text cut from 100000 to 20000 characters"
@@ -112,7 +112,7 @@ def test_a_cell_of_half_a_megabyte_can_be_read_from_csv(tmp_path):
     assert data["note"][0].startswith("text cut from 500000")
 
 
-def test_gold_may_be_empty_and_is_read_without_regard_to_case():
+def test_gold_can_be_empty_and_case_is_ignored():
     rows = Dataset.from_dict({"text": ["a", "b", "c"], "gold": ["Good", "", " bad "]})
     assert read_data(rows, TASK, gold_column="gold")["gold"][:] == [0, -1, 1]
 
@@ -162,32 +162,32 @@ def test_an_unusable_file_is_refused_with_the_place_and_the_remedy(name, content
         read_data(path, TASK, **options)
 
 
-def test_a_file_that_is_not_in_the_named_encoding_is_refused_with_the_likely_one(tmp_path):
+def test_a_file_in_another_encoding_is_refused_with_the_likely_encoding(tmp_path):
     path = write_csv(tmp_path / "x.csv", "text\nfine\ncafé\n", "latin-1")
     with pytest.raises(InputError, match=r"not utf-8: byte 0xe9 in line 3.*--encoding cp1252.*'café'"):
         read_data(path, encoding="utf-8")
     assert read_data(path, encoding="cp1252")["text"][:] == ["fine", "café"]
 
 
-def test_a_missing_file_is_named():
+def test_a_missing_file_is_reported():
     with pytest.raises(InputError, match=r"no data file 'nowhere/x\.csv'"):
         read_data("nowhere/x.csv")
 
 
-def test_a_data_set_that_is_neither_file_nor_on_the_hub_is_named(monkeypatch):
+def test_a_source_that_is_neither_a_file_nor_on_the_hub_is_reported(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InputError, match="no file 'someone/nothing'"):
         read_data("someone/nothing")
 
 
-def test_a_dictionary_of_several_splits_is_read_by_its_split():
+def test_a_split_of_a_dataset_dict_is_read():
     splits = DatasetDict(train=Dataset.from_list(ROWS), test=Dataset.from_list(ROWS[:1]))
     with pytest.raises(InputError, match="choose one, such as"):
         read_data(splits)
     assert len(read_data(splits, split="test")) == 1
 
 
-def test_a_stream_gives_the_same_texts_and_notes_as_the_whole_in_pieces(source):
+def test_a_stream_gives_the_same_texts_and_notes_as_reading_everything(source):
     pieces = list(stream_texts(source, rows=1))
     whole = read_data(source)
     assert [row for piece in pieces for row in piece] == list(
@@ -203,7 +203,7 @@ def test_a_stream_reads_a_file_in_pieces(name, tmp_path):
     assert [len(piece) for piece in stream_texts(path, rows=4)] == [4, 4, 2]
 
 
-def test_a_stream_takes_no_more_memory_for_more_rows(tmp_path):
+def test_the_memory_of_a_stream_does_not_depend_on_the_number_of_rows(tmp_path):
     import tracemalloc
 
     def peak(rows):
@@ -219,7 +219,7 @@ def test_a_stream_takes_no_more_memory_for_more_rows(tmp_path):
     assert peak(20_000) < 1.5 * peak(2_000)
 
 
-def test_a_stream_names_the_line_of_a_late_error(tmp_path):
+def test_a_stream_reports_the_line_of_a_late_error(tmp_path):
     path = write_csv(tmp_path / "x.csv", "text\n" + "fine\n" * 7 + "two,cells\n")
     stream = stream_texts(path, rows=5)
     assert len(next(stream)) == 5
@@ -247,7 +247,7 @@ def test_the_files_of_a_folder_are_read_in_the_order_of_their_names(tmp_path):
     assert len(set(dataset["id"])) == 4
 
 
-def test_shards_behind_an_address_are_read_as_those_of_a_folder(tmp_path):
+def test_shards_at_an_address_are_read_like_those_of_a_folder(tmp_path):
     import fsspec
 
     shards = write_shards(tmp_path / "shards")
@@ -261,13 +261,13 @@ def test_shards_behind_an_address_are_read_as_those_of_a_folder(tmp_path):
         assert [row for rows in stream_texts(pattern, rows=2) for row in rows] == remote
 
 
-def test_a_pattern_that_nothing_fits_is_refused(tmp_path):
+def test_a_pattern_without_matches_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no table"):
         read_data(f"{tmp_path}/*.csv")
 
 
 @pytest.mark.parametrize("content", [{}, {"a.csv": "text\nx\n", "b.csv": "title\ny\n"}], ids=["no table", "columns"])
-def test_a_folder_that_is_no_table_is_refused(content, tmp_path):
+def test_a_folder_without_a_table_is_refused(content, tmp_path):
     for name, lines in content.items():
         (tmp_path / name).write_text(lines)
     with pytest.raises(InputError, match="has no table" if not content else "has the columns"):
@@ -286,7 +286,7 @@ def test_one_column_can_be_text_id_gold_and_annotator():
     assert data.to_dict() == {**expected, "column:text": ["good", "bad"]}
 
 
-def test_columns_are_found_by_their_names_in_normal_form():
+def test_columns_are_found_by_the_normal_form_of_their_names():
     rows = Dataset.from_dict({" my  text ": ["a", "b"], "Pru\u0308fung": ["good", "bad"], "text": ["x", "y"]})
     data = read_data(rows, TASK, text_columns=["my text"], gold_column="Pr\u00fcfung")
     assert (data["text"][:], data["gold"][:]) == (["a", "b"], [0, 1])
