@@ -5,12 +5,14 @@ The method is weak, because it does not use the context of a candidate. docs/ann
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from freeal_hf.data.spans import Span
 from freeal_hf.data.ties import likeliest
+from freeal_hf.data.words import is_unspaced
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -22,7 +24,7 @@ ORDINARY = (
 )
 """What most words are that name no entity; a candidate must be nearer to a type than to each of these."""
 
-_LONGEST = 4
+_LONGEST, _MOST_CHARACTERS = 4, 6
 # Chosen on 200 training sentences each of wikigold and bc5cdr; the same for every task.
 _NEAREST, _MARGIN, _CAPITAL = 0.3, 0.1, 0.2
 _PHRASES = re.compile(r"[,;:()]|\b(?:or|and|such as|for example|for instance|including)\b|\be\.g\.")
@@ -49,13 +51,17 @@ def type_phrases(task: TokenClassification, demonstrations: Sequence[Demonstrati
 def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
     """Returns the first and last word (exclusive) of each candidate for an entity.
 
-    A run of two and more capitalised words as a whole; of the other words runs of up to four, none of which is a
-    function word, a number or a sign.
+    A run of two and more capitalised words is a candidate as a whole. Of the other words, runs of up to four are
+    candidates, none of which is a function word, a number or a sign. Of the characters of scripts without blanks, runs
+    of up to six are candidates.
 
     Args:
         words (`Sequence[str]`): The words of a text.
     """
-    is_content = [_WORD.search(word) is not None and word.casefold() not in ENGLISH_STOP_WORDS for word in words]
+    is_content = [
+        is_unspaced(word) or (_WORD.search(word) is not None and word.casefold() not in ENGLISH_STOP_WORDS)
+        for word in words
+    ]
     is_capital = [word[:1].isupper() and usable for word, usable in zip(words, is_content, strict=True)]
     found: list[tuple[int, int]] = []
     start = 0
@@ -67,7 +73,8 @@ def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
             found.append((start, end))
             start = end
             continue
-        for last in range(start + 1, min(start + _LONGEST, len(words)) + 1):
+        longest = _MOST_CHARACTERS if is_unspaced(words[start]) else _LONGEST
+        for last in range(start + 1, min(start + longest, len(words)) + 1):
             if not is_content[last - 1] or is_capital[last - 1 : last + 1] == [True, True]:
                 break  # a function word, or the first word of a run of capitalised ones
             found.append((start, last))
@@ -77,7 +84,15 @@ def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
 
 def candidate_texts(words: Sequence[str]) -> list[str]:
     """Returns the texts of the candidates, in order."""
-    return [" ".join(words[start:end]) for start, end in candidates(words)]
+    return [_joined(words[start:end]) for start, end in candidates(words)]
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Joins words with blanks, except between characters of scripts without blanks."""
+    parts = list(words[:1])
+    for before, word in pairwise(words):
+        parts += [word] if is_unspaced(before) and is_unspaced(word) else [" ", word]
+    return "".join(parts)
 
 
 def find_entities(

@@ -3,14 +3,12 @@
 import ast
 import io
 import json
+import logging
 import tokenize
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import regex
 
 from freeal_hf.data.counting import counted
 from freeal_hf.data.joins import names_column
@@ -18,6 +16,7 @@ from freeal_hf.data.row_ids import read_ids
 from freeal_hf.data.spans import Span, invalid_position
 from freeal_hf.data.tables import open_table
 from freeal_hf.data.texts import extra_name, is_usable
+from freeal_hf.data.words import align_words, join_words, split_words
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, OUTSIDE, Named, TokenClassification
 
@@ -25,28 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-TOKENS, SPANS = "tokens", "spans"
+logger = logging.getLogger(__name__)
 
-# Scripts in which blanks do not separate all words: those without blanks, and Korean, in which words have particles.
-_UNSPACED_SCRIPTS = (
-    "Han",
-    "Hiragana",
-    "Katakana",
-    "Bopomofo",
-    "Hangul",
-    "Yi",
-    "Thai",
-    "Lao",
-    "Khmer",
-    "Myanmar",
-    "Tai_Le",
-    "New_Tai_Lue",
-    "Tai_Tham",
-    "Tai_Viet",
-    "Tibetan",
-    "Javanese",
-    "Balinese",
-)
+TOKENS, SPANS = "tokens", "spans"
 
 
 def read_sentences(
@@ -64,15 +44,16 @@ def read_sentences(
 ) -> "Dataset":
     """Reads sentences and optionally gold tags.
 
-    The column `tokens` has the words of a sentence as a list; in CSV files as JSON or as a Python list. Without this
-    column, the text of `text_columns` is split by `split_words`, and the position of each word is kept. No row is
-    dropped, and no sentence is truncated.
+    The column `tokens` has the words of a sentence as a list; in CSV files as JSON or as a Python list. If the file
+    has the text too, the words of any tokenizer are found in it, so that positions are counted in the original text;
+    otherwise the text consists of the words with blanks between them. Without `tokens`, the text is split by
+    `split_words`. No row is dropped, and no sentence is truncated.
 
     Args:
         source (`str`, `Path`, `Dataset` or `DataFrame`): As in `read_data`.
         task (`TokenClassification`, *optional*): The task, needed to read gold tags.
-        text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`): The column of the text, if there is no
-            column `tokens`.
+        text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`): The column of the text. It can be missing
+            if there is a column `tokens`.
         gold_column (`str`, *optional*): The column of the true BIO tags, one for each word, in the form of `tokens`.
             They are only used for scores.
         id_column (`str`, *optional*): The column of unique ids. By default an id is made from the text.
@@ -103,12 +84,15 @@ def read_sentences(
     if not has_words and len(text_columns) != 1:
         raise InputError(f"{origin}: entities are positions in one text; give one text column, not {text_columns}.")
     column = TOKENS if has_words else text_columns[0]
-    wanted = [column, gold_column, id_column, *extra_columns]
-    table = next(opened.read([name for name in wanted if name is not None]))
+    has_text = has_words and len(text_columns) == 1 and names_column(text_columns[0], opened.names)
+    wanted = [column, gold_column, id_column, *extra_columns, *(text_columns if has_text else ())]
+    table = next(opened.read(list(dict.fromkeys(name for name in wanted if name is not None))))
     values = table[column]
     if not len(values):
         raise InputError(f"{origin} has no rows; there is nothing to label.")
     rows = [_given(value, origin, row) if has_words else _split(value) for row, value in enumerate(values, start=1)]
+    if has_text:
+        rows = _in_texts(rows, table[text_columns[0]], origin, text_columns[0])
     texts, words, starts, notes = (list(column) for column in zip(*rows, strict=True))
     if not any(map(is_usable, notes)):
         raise InputError(f"{origin} has no usable text in {column!r}: in the first of its rows {notes[0]}.")
@@ -232,62 +216,6 @@ def _python_list(text: str) -> Any:
     return None if isinstance(found, list) and ... in found else found
 
 
-def split_words(text: str) -> tuple[list[str], list[int]]:
-    """Splits a text into words at blanks and punctuation, like the first step of the BERT tokenizer.
-
-    Scripts in which blanks do not separate all words (Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese and others)
-    are split into characters. A mark belongs to the character before it.
-
-    Args:
-        text (`str`): The text.
-
-    Returns:
-        `tuple[list[str], list[int]]`: The words, and the start of each word in characters.
-
-    Example:
-
-        >>> split_words("Anna 住在北京。")
-        (['Anna', '住', '在', '北', '京', '。'], [0, 5, 6, 7, 8, 9])
-    """
-    from tokenizers.pre_tokenizers import BertPreTokenizer
-
-    words, starts = [], []
-    for _, (start, end) in BertPreTokenizer().pre_tokenize_str(text):
-        for part in _word_parts().finditer(text, start, end):
-            words.append(part.group())
-            starts.append(part.start())
-    return words, starts
-
-
-@cache
-def _word_parts() -> "regex.Pattern[str]":
-    """Returns the pattern for a character of an unspaced script with its marks, or a run of other characters."""
-    unspaced = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)
-    character = rf"[[{unspaced}]--[\p{{N}}\p{{P}}\p{{M}}]]"
-    return regex.compile(rf"{character}\p{{M}}*|(?:(?!{character})[\s\S])+", regex.VERSION1)
-
-
-def join_words(words: Sequence[str]) -> tuple[str, list[int]]:
-    """Joins words to a text with blanks between them.
-
-    Args:
-        words (`Sequence[str]`): The words.
-
-    Returns:
-        `tuple[str, list[int]]`: The text, and the start of each word in characters.
-
-    Example:
-
-        >>> join_words(["a", "good", "film"])
-        ('a good film', [0, 2, 7])
-    """
-    starts, position = [], 0
-    for word in words:
-        starts.append(position)
-        position += len(word) + 1
-    return " ".join(words), starts
-
-
 def spans_in_text(spans: Sequence[Span], words: Sequence[str], starts: Sequence[int]) -> list[dict[str, Any]]:
     """Converts entities from word positions to character positions.
 
@@ -373,6 +301,26 @@ def _given(value: Any, origin: str, row: int) -> Row:
     words = [str(word) for word in found]
     text, starts = join_words(words)
     return text, words, starts, None if text.strip() else "the sentence has no words"
+
+
+def _in_texts(rows: Sequence[Row], texts: Sequence[Any], origin: str, name: str) -> list[Row]:
+    """Replaces the joined text of each row by the original text, where that has exactly the words of the row."""
+    found, others = [], []
+    for number, (row, text) in enumerate(zip(rows, texts, strict=True), start=1):
+        starts = align_words(row[1], text) if isinstance(text, str) and row[1] else None
+        found.append(row if starts is None else (str(text), row[1], starts, row[3]))
+        if starts is None and isinstance(text, str):
+            others.append(number)
+    if others:
+        logger.warning(
+            "%s: the column %r of %s (the first is row %d) has other words than 'tokens'. Their text is 'tokens' with "
+            "blanks between the words, and positions of entities are counted in it.",
+            origin,
+            name,
+            counted(len(others), "row"),
+            others[0],
+        )
+    return found
 
 
 def _split(value: Any) -> Row:

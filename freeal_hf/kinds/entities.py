@@ -107,7 +107,8 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
     def shown(self, label: Any, row: Mapping[str, Any]) -> str:
         spans = spans_of(tag_names(label, self.task.tags))
-        return "; ".join(f"{span.type}: {' '.join(row[TOKENS][span.start : span.end])}" for span in spans) or "none"
+        named = named_in(row["text"], spans, row[TOKENS], row["token_starts"])
+        return "; ".join(f"{name}: {text}" for text, name in named) or "none"
 
     def label_counts(self, labels: "Dataset") -> Counter[str]:
         """Counts the entities of each type."""

@@ -11,9 +11,10 @@ import numpy as np
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanEntities, HumanTable, MarkedSpan, quoted
 from freeal_hf.data.joins import rows_of_texts
 from freeal_hf.data.row_ids import content_ids
-from freeal_hf.data.sentences import SPANS, TOKENS, join_words, read_list, read_tags, split_words
+from freeal_hf.data.sentences import SPANS, TOKENS, read_list, read_tags
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.data.spreadsheets import restored
+from freeal_hf.data.words import align_words, join_words, split_words
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.corpus import match_answers, values_of
 from freeal_hf.kinds.entity_corpus import Sentences, rarest_types
@@ -73,8 +74,11 @@ def read_human_entities(table: HumanTable) -> list[HumanEntities]:
         if "id" not in cells and not words and not (text or "").strip():
             raise InputError(f"{where} has entities but no text.")
         if sample is None and words and text is not None:
-            # Spans are positions in this text. Without a text, the words are separated by a blank, as in the data.
-            words, text = (None, text) if split_words(text)[0] == words else (words, None)
+            # Spans are positions in the text if it has these words, and otherwise in the words with blanks between.
+            if align_words(words, text) is None:
+                text = None
+            elif split_words(text)[0] == words:  # found by its text, also if the data have other words of it
+                words = None
         found.append(
             HumanEntities(
                 tags=tuple(map(str, marked)) if given[0] in TAG_COLUMNS else None,
@@ -91,6 +95,11 @@ def read_human_entities(table: HumanTable) -> list[HumanEntities]:
 def _marked_span(value: Any, where: str) -> MarkedSpan:
     fields = value if isinstance(value, Mapping) else {}
     start, end, name = (fields.get(key) for key in ("start", "end", "type"))
+    if isinstance(start, (list, tuple)) or isinstance(end, (list, tuple)):
+        raise InputError(
+            f"{where}: {value!r} has several parts (it is discontinuous); an entity is one run of words. Mark its "
+            "longest part, or the whole run from its first to its last word."
+        )
     if not (isinstance(start, int) and isinstance(end, int) and isinstance(name, str)):
         raise InputError(
             f"{where}: {value!r} is not an entity; write each as "
@@ -149,8 +158,9 @@ def with_human_labels(
             where = _Place(dataset["text"][row], dataset[TOKENS][row], dataset["token_starts"][row])
         else:
             where = _known_place(corpus, index) if index < count else added[index - count]
-        _check_same(item, where)
-        return _spans(item, where, task)
+        own = _own_place(item)
+        _check_same(item, where, counts_in_text=own is None)
+        return _spans(item, own or where, task)
 
     conflict = "mark the same sentence differently"
     old, new = (values_of(part, spans, conflict=conflict) for part in (matches.known, matches.given))
@@ -184,11 +194,20 @@ def _known_place(corpus: Sentences, index: int) -> _Place:
 
 
 def _place_of(item: HumanEntities) -> _Place:
+    if (own := _own_place(item)) is not None:
+        return own
     if item.words is not None:
         text, starts = join_words(item.words)
         return _Place(text, item.words, starts)
     words, starts = split_words(str(item.text))
     return _Place(str(item.text), words, starts)
+
+
+def _own_place(item: HumanEntities) -> _Place | None:
+    """Returns the sentence as a person gave it; `None` without its text and the words of that text."""
+    if item.text is None or item.words is None or (starts := align_words(item.words, item.text)) is None:
+        return None
+    return _Place(item.text, item.words, starts)
 
 
 def _word_forms(words: Sequence[str]) -> tuple[str, ...]:
@@ -202,14 +221,14 @@ def _text_forms(item: HumanEntities) -> list[str]:
     return list(dict.fromkeys((str(item.text), restored(str(item.text)))))
 
 
-def _check_same(item: HumanEntities, where: _Place) -> None:
+def _check_same(item: HumanEntities, where: _Place, *, counts_in_text: bool) -> None:
     """Refuses entities whose words or whose text differ from the data."""
     if item.words is not None and _word_forms(item.words) != _word_forms(where.words):
         raise InputError(
             f"{item.origin}: its words {list(item.words)} are not those of the data, {list(where.words)}. Leave "
             "`tokens` out, or give them as they are there."
         )
-    if item.spans is not None and item.text is not None:
+    if item.spans is not None and item.text is not None and counts_in_text:
         forms = normal_form(item.text), normal_form(restored(item.text))
         if normal_form(where.text) not in forms:
             raise InputError(

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from freeal_hf.data.arrow import PIECE
-from freeal_hf.data.sentences import TOKENS, read_sentences, spans_in_text, split_words, tag_names
+from freeal_hf.data.sentences import TOKENS, read_sentences, spans_in_text, tag_names
 from freeal_hf.data.spans import spans_of
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.texts import is_usable
+from freeal_hf.data.words import align_words, split_words
+from freeal_hf.errors import InputError
 from freeal_hf.labels.entities import valid_tags
 from freeal_hf.prediction.classifier import load_student
 from freeal_hf.prediction.predictor import Predictor
@@ -71,17 +73,27 @@ class EntityTagger:
                 found[owners[i]][numbers[numbers >= 0]] = probabilities[row, : len(numbers)][numbers >= 0]
         return found
 
-    def find(self, text: str) -> list[dict[str, Any]]:
-        """Finds the entities of a text. The text is split into words at spaces and punctuation.
+    def find(self, text: str, words: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Finds the entities of a text.
 
         Args:
             text (`str`): The text.
+            words (`Sequence[str]`, *optional*): All words of the text, if the student was trained on the words of
+                another tokenizer. By default, the text is split by `split_words`.
 
         Returns:
             `list[dict[str, Any]]`: The entities, with `start` and `end` in characters (the end is exclusive), `type`,
             `text` and `confidence` (the mean probability of the tags of its words). Empty for a text without words.
+
+        Raises:
+            InputError: If the words are not those of the text.
         """
-        words, starts = split_words(text)
+        if words is None:
+            words, starts = split_words(text)
+        elif (found := align_words(words, text)) is not None:
+            starts = found
+        else:
+            raise InputError(f"The words {list(words)} are not those of the text {text!r}; give all of its words.")
         if not words:
             return []
         return _spans(text, words, starts, self.probabilities([words])[0], self.tags)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from freeal_hf import AnnotationRequest, Demonstration, TokenClassification
-from freeal_hf.annotators.candidates import ORDINARY, candidates, find_entities, type_phrases
+from freeal_hf.annotators.candidates import ORDINARY, candidate_texts, candidates, find_entities, type_phrases
 from freeal_hf.annotators.embedding import EmbeddingAnnotator
 from freeal_hf.data.spans import Span
+from freeal_hf.data.words import split_words
 
 TASK = TokenClassification({"drug": "a chemical, such as aspirin", "city": "a place (e.g. Rome)"})
 
@@ -80,3 +81,8 @@ def test_a_candidate_that_is_as_near_to_two_types_is_left_out():
 
     assert find_entities(["see", "Zanzibar"], task, [["x"], ["x"]], embed) == ()
     assert find_entities(["see", "Zanzibar"], task, [["x"], ORDINARY], embed)[-1].type == "a"
+
+
+def test_in_a_script_without_blanks_runs_of_characters_are_candidates():
+    words, _ = split_words("在北京。")
+    assert candidate_texts(words) == ["在", "在北", "在北京", "北", "北京", "京"]

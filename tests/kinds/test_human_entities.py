@@ -1,12 +1,18 @@
 """Sentences whose entities people marked."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
+from freeal_hf.data.labels_csv import write_csv
+from freeal_hf.data.sentences import spans_in_text
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.entity_corpus import collect
@@ -14,6 +20,7 @@ from freeal_hf.kinds.human_entities import with_human_labels
 from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
+from freeal_hf.task_labels import normal_form
 from tests.conftest import QUICK_TRAINING
 from tests.entities import TASK, KnowingAnnotator, make_sentences
 
@@ -178,6 +185,40 @@ def test_places_are_counted_in_the_given_text_whatever_its_blanks(text, start, e
     assert marked(columns).marked == [None, [Span(2, 3, "tool")]]
 
 
+def test_places_are_counted_in_a_text_whose_words_are_those_of_the_data():
+    data = Dataset.from_dict({"id": ["1"], "tokens": [["东京", "塔", "!"]]})
+    columns = {
+        "text": ["东京塔!"],
+        "tokens": [["东京", "塔", "!"]],
+        "spans": [[{"start": 2, "end": 3, "type": "tool"}]],
+    }
+    assert marked(columns, data).marked == [[Span(1, 2, "tool")]]
+
+
+# No character of a spreadsheet's cell may be lost. Lone surrogates are no text, and Parquet has no place for them.
+ANY_TEXT = st.text(
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("张グ서กำ🗼👩🏽\u200d\u05d0\u0301 ,="))
+)
+
+
+@given(st.lists(ANY_TEXT, min_size=1, max_size=4, unique_by=normal_form), st.data())
+def test_entities_of_any_text_come_back_from_labels_csv(texts, data):
+    rows = kind_of(TASK).read_rows(Dataset.from_dict({"text": ["some words", *texts]}))
+    spans = []
+    for words in rows["tokens"]:
+        bounds = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=6)))
+        spans.append([Span(a, b, "fruit") for a, b in zip(bounds[::2], bounds[1::2], strict=False)])
+    parts = zip(spans, rows["tokens"], rows["token_starts"], strict=True)
+    written = rows.select_columns(["id", "text"]).add_column("spans", [spans_in_text(*part) for part in parts])
+    with tempfile.TemporaryDirectory() as folder:
+        write_csv(Path(folder, "labels.csv"), written.select([i for i, words in enumerate(rows["tokens"]) if words]))
+        read = read_human_labels(Path(folder, "labels.csv"), TASK)
+    corpus = with_human_labels(collect(rows), rows, TASK, read)
+    assert [corpus.marked[i] for i in corpus.index_of_row if i >= 0] == [
+        found for found, words in zip(spans, rows["tokens"], strict=True) if words
+    ]
+
+
 def test_all_sentences_with_the_same_normal_form_are_marked():
     data = Dataset.from_dict({"id": ["1", "2", "3"], "text": ["caf\u00e9 saw", "cafe\u0301  saw", "cafe saw"]})
     columns = {"text": [" caf\u00e9 saw "], "tags": [["O", "B-tool"]]}
@@ -218,6 +259,7 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
         ({"text": [""], "tags": [["O"]]}, "row 1 has entities but no text"),
         ({"id": [""], "tags": [["O"]]}, "row 1 has entities but no id"),
         ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is not an entity; write each as"),
+        ({"id": ["1"], "spans": [[{"start": [4, 13], "end": [6, 16], "type": "fruit"}]]}, "several parts .* Mark its"),
         ({"id": ["7"], "spans": [[]]}, "row 1: no row of the data has the id '7'"),
         ({"id": ["2"], "spans": [[]]}, "row 1: row '2' cannot be labelled: the text is empty"),
         ({"id": ["3"], "tags": [["O"]]}, "row 1: 1 tag for 3 words"),

@@ -19,8 +19,9 @@ from freeal_hf.annotators.prompts.labels import Message, chat, examples_message,
 from freeal_hf.annotators.question import Completion
 from freeal_hf.annotators.samples import combined_spans
 from freeal_hf.data.label_columns import is_no_answer
-from freeal_hf.data.sentences import named_in, read_list, split_words
+from freeal_hf.data.sentences import named_in, read_list
 from freeal_hf.data.spans import Span, spans_of
+from freeal_hf.data.words import align_words, split_words
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Named, TokenClassification
 
@@ -62,7 +63,7 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         reason: Reason | None = None
         for start, end in bounds:
             words = request.words[start:end]
-            text = request.text if len(bounds) == 1 else " ".join(words)
+            text = request.text if len(bounds) == 1 else _passage(request, start, end)
             messages = entity_messages(self.task, replace(request, text=text))
             completion = await complete("entities", limits.max_list_tokens, messages, constrain, 0)
             answers.append(completion.text)
@@ -270,6 +271,14 @@ def passages(words: Sequence[str]) -> list[tuple[int, int]]:
             start, length = position, 0
         length += len(word) + 1
     return [*bounds, (start, len(words))]
+
+
+def _passage(request: AnnotationRequest, start: int, end: int) -> str:
+    """Returns some words of a text as they are written there."""
+    starts = align_words(request.words, request.text)
+    if starts is None:  # the words are not those of the text
+        return " ".join(request.words[start:end])
+    return request.text[starts[start] : starts[end - 1] + len(request.words[end - 1])]
 
 
 def _answer(entities: Sequence[tuple[str, str]]) -> str:

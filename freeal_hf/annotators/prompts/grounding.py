@@ -5,12 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
+import regex
+
 from freeal_hf.data.sentences import named_in
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
 
 Place = tuple[int, int]
 """First and last word (exclusive)."""
+
+# Marks are vowels in most scripts (Hindi, Thai). Arabic and Hebrew are mostly written without them.
+_NO_LETTER = regex.compile(
+    r"[^\p{L}\p{N}\p{M}]|[\p{M}&&[\p{scx=Arabic}\p{scx=Hebrew}]]|(?<![\p{L}\p{N}\p{M}])\p{M}+", regex.VERSION1
+)
 
 Forms = list[tuple[Callable[[str], str], list[str]]]
 """Functions that normalize a word, each with the normalized words of a text."""
@@ -182,4 +189,4 @@ def _folded(text: str) -> str:
 
 
 def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, _folded(text)))
+    return _NO_LETTER.sub("", _folded(text))

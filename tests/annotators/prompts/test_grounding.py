@@ -1,3 +1,4 @@
+import asyncio
 import json
 from itertools import pairwise
 
@@ -7,7 +8,9 @@ from hypothesis import strategies as st
 
 from freeal_hf import AnnotationRequest, Demonstration, TokenClassification
 from freeal_hf.annotators.base import GenerationRequest
+from freeal_hf.annotators.prompts.base import Limits
 from freeal_hf.annotators.prompts.entities import (
+    EntityPrompts,
     entity_messages,
     entity_schema,
     parse_entities,
@@ -17,8 +20,10 @@ from freeal_hf.annotators.prompts.entities import (
     sentence_schema,
 )
 from freeal_hf.annotators.prompts.grounding import Mention, ground, locate, mentions_of
-from freeal_hf.data.sentences import join_words
+from freeal_hf.annotators.question import Completion
+from freeal_hf.data.sentences import named_in
 from freeal_hf.data.spans import Span, invalid_position, tags_of
+from freeal_hf.data.words import join_words, split_words
 from freeal_hf.errors import InputError
 
 TASK = TokenClassification({"PER": "a person", "LOC": "a place"}, "Names.")
@@ -199,3 +204,41 @@ def test_a_type_is_never_found_inside_another_name(name):
     answer = json.dumps({"entities": [{"text": "Anna", "type": name}, {"text": "Lee", "type": " per "}]})
     parsed = parse_entities(answer, TASK)
     assert (parsed.entities, parsed.num_unknown) == ((("Lee", "PER"),), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "found"),
+    [
+        ("张伟去了北京。", "北京", "北京"),
+        ("東京タワーで", "東京タワー", "東京タワー"),
+        ("เขาอยู่กรุงเทพ", "กรุงเทพ", "กรุงเทพ"),
+        ("\u1109\u1165\u110b\u116e\u11af에서", "서울", "\u1109\u1165\u110b\u116e\u11af"),
+        ("we love Paris🗼!", "Paris", "Paris"),
+        ("ذهب كِتَابٌ هنا", "كتاب", "كِتَابٌ"),
+        ("הלך לשָׁלוֹם שָׁלוֹם", "שלום", "שָׁלוֹם"),
+    ],
+)
+def test_an_entity_is_found_in_the_raw_text_of_any_script(text, named, found):
+    words, starts = split_words(text)
+    spans = ground([(named, "PER")], words).spans
+    assert named_in(text, spans, words, starts) == ((found, "PER"),)
+
+
+@pytest.mark.parametrize(("text", "named"), [("ปา", "ปี"), ("की", "का"), ("लाल", "लील")])
+def test_other_vowels_make_another_word(text, named):
+    assert ground([(named, "PER")], split_words(text)[0]) == ((), 1)
+
+
+def test_the_passages_of_a_long_text_are_pieces_of_it():
+    text = "张伟去了北京。" * 500
+
+    async def complete(kind, max_tokens, messages, constrain, number):
+        asked.append(json.loads(messages[-1]["content"].removeprefix("Text: ")))
+        return Completion(json.dumps({"entities": [{"text": "北京", "type": "LOC"}] * asked[-1].count("北京")}))
+
+    asked: list[str] = []
+    request = AnnotationRequest(text, words=tuple(split_words(text)[0]))
+    answer = asyncio.run(EntityPrompts(TASK).ask(complete, request, Limits(8, 64, 9999, coded=False)))
+    assert len(asked) > 1
+    assert all(passage in text for passage in asked)
+    assert len(answer.spans) >= 500 - len(asked)
