@@ -38,6 +38,7 @@ from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.tasks import bio_tags
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import EVAL_COLUMNS, LengthGroupedSampler, TwoViewCollator
+from freeal_hf.training.samples import WordSamples
 from freeal_hf.training.student import build_student
 from freeal_hf.training.token_data import tokenize_words
 from freeal_hf.training.trainer import FreeALTrainer
@@ -267,7 +268,7 @@ def common_arguments(epochs: int, seed: int) -> dict[str, Any]:
 
 def train_plain(corpus: Corpus, tags: Tags, epochs: int, seed: int) -> Trainer:
     """Train by cross-entropy on the tags as they are."""
-    model = build_student(STUDENT, bio_tags(corpus.types), seed=seed, labels_words=True)
+    model = build_student(STUDENT, bio_tags(corpus.types), seed=seed, kind=WordSamples)
     model.get_input_embeddings().weight.requires_grad_(False)
     tokenizer = AutoTokenizer.from_pretrained(STUDENT)
     trainer = PlainTrainer(

@@ -9,7 +9,7 @@ from transformers import Trainer
 
 from freeal_hf.cards import CardFacts, Score, merge, student_card
 from freeal_hf.config import changed_arguments
-from freeal_hf.tasks import NO_LABEL, Task, TextClassification, TokenClassification
+from freeal_hf.tasks import NO_LABEL, Task
 from freeal_hf.training.selection import Selection
 
 _METRICS = {"eval_accuracy": "accuracy", "eval_f1": "f1", "eval_precision": "precision", "eval_recall": "recall"}
@@ -24,7 +24,7 @@ def write_card(
     datasets: str | Sequence[str] | None,
     metadata: Mapping[str, Any],
     *,
-    labels_words: bool = False,
+    task: Task,
 ) -> None:
     """Writes the model card of the student to the `output_dir` of the trainer. Text that a user added to it is kept.
 
@@ -36,7 +36,7 @@ def write_card(
             on the Hub.
         datasets (`str` or `Sequence[str]`, *optional*): The Hub datasets that the student was trained on.
         metadata (`Mapping[str, Any]`): Further metadata, such as `license`. Values that are `None` are left out.
-        labels_words (`bool`, *optional*, defaults to `False`): Whether the labels are BIO tags of words.
+        task (`Task`): The labels of the student.
     """
     dataset_id = datasets if isinstance(datasets, str) else next(iter(datasets or ()), None)
     config: Any = trainer.model.config  # type: ignore[union-attr]
@@ -46,7 +46,7 @@ def write_card(
     card = student_card(
         CardFacts(
             name=model_name or Path(str(trainer.args.output_dir)).name,
-            task=_task([config.id2label[i] for i in sorted(config.id2label)], labels_words),
+            task=task,
             model_id=getattr(trainer, "hub_model_id", None),
             dataset_id=dataset_id,
             base_model=base_model,
@@ -62,12 +62,6 @@ def write_card(
     existing = path.read_text(encoding="utf-8") if path.is_file() else None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(merge(existing, card), encoding="utf-8")
-
-
-def _task(names: Sequence[str], labels_words: bool) -> Task:
-    if not labels_words:
-        return TextClassification(names)
-    return TokenClassification([name[2:] for name in names if name.startswith("B-")] or names)
 
 
 def _arguments(trainer: Trainer) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import ClassLabel, Dataset, IterableDataset
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import get_length_grouped_indices
@@ -25,8 +26,66 @@ EVAL_COLUMNS = ("input_ids", "attention_mask", "labels")
 _OWN_COLUMNS = ("sample_index", "augmented_input_ids")
 
 
+def label_column_of(dataset: Dataset | IterableDataset) -> str | None:
+    """Returns the name of the column of the labels: `labels` or `label`; `None` if there is neither.
+
+    Args:
+        dataset (`Dataset` or `IterableDataset`): The dataset.
+    """
+    columns = columns_of(dataset)
+    return next((name for name in ("labels", "label") if name in columns), None)
+
+
+def has_label_lists(dataset: Dataset) -> bool:
+    """Returns whether each text has a list of labels, as in multi-label classification.
+
+    Args:
+        dataset (`Dataset`): A dataset of texts. The first label that is not missing decides.
+
+    Example:
+
+        >>> has_label_lists(Dataset.from_dict({"labels": [None, [0.0, 1.0]]}))
+        True
+    """
+    column = label_column_of(dataset)
+    if column is None:
+        return False
+    values = dataset.with_format(None).select_columns(column)
+    first = next((row[column] for row in values if row[column] is not None), None)
+    return isinstance(first, (list, tuple))
+
+
+def without_second_views(dataset: Dataset) -> Dataset:
+    """Removes the second views of a dataset.
+
+    Args:
+        dataset (`Dataset`): The dataset.
+    """
+    return dataset.remove_columns(
+        [name for name in ("augmented_text", "augmented_input_ids") if name in dataset.column_names]
+    )
+
+
+def ids_of(dataset: Dataset) -> list[str]:
+    """Returns the column `id` of a dataset; without such a column, the row numbers.
+
+    Args:
+        dataset (`Dataset`): The dataset.
+    """
+    return [str(i) for i in (dataset["id"] if "id" in dataset.column_names else range(len(dataset)))]
+
+
+def is_trusted_of(dataset: Dataset) -> NDArray[np.bool_]:
+    """Returns the column `is_trusted` of a dataset; without such a column, false for each row.
+
+    Args:
+        dataset (`Dataset`): The dataset.
+    """
+    return np.array(dataset["is_trusted"] if "is_trusted" in dataset.column_names else np.zeros(len(dataset)), bool)
+
+
 def label_names_of(dataset: Dataset | IterableDataset) -> list[str] | None:
-    """Returns the class names of the column `label` of a dataset.
+    """Returns the class names of the column `labels` or `label` of a dataset.
 
     Args:
         dataset (`Dataset` or `IterableDataset`): The dataset.
@@ -41,7 +100,8 @@ def label_names_of(dataset: Dataset | IterableDataset) -> list[str] | None:
         >>> label_names_of(Dataset.from_dict({"label": [1]}, Features({"label": ClassLabel(names=["no", "yes"])})))
         ['no', 'yes']
     """
-    feature = (dataset.features or {}).get("label")
+    features = dataset.features or {}
+    feature = features.get("labels", features.get("label"))
     feature = getattr(feature, "feature", feature)
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
@@ -167,6 +227,7 @@ def tokenize(
     *,
     num_classes: int,
     no_label: int = IGNORED,
+    read_label: Callable[[Any, int, str], Any] | None = None,
 ) -> Any:
     """Tokenizes a dataset of texts, and keeps only the columns that the student reads.
 
@@ -178,6 +239,8 @@ def tokenize(
         columns (`Sequence[str]`): The columns to keep, `TRAIN_COLUMNS` or `EVAL_COLUMNS`.
         num_classes (`int`): The number of classes.
         no_label (`int`, *optional*, defaults to -100): The value of `labels` for a sample without a label.
+        read_label (`Callable`, *optional*): Converts a label; it gets the label, the number of the row and the name of
+            the column. By default a label is a class number.
 
     Returns:
         `Dataset` or `IterableDataset`: The rows in the same order, with those of `columns` that can be made.
@@ -186,18 +249,20 @@ def tokenize(
         InputError: If a column or a text is missing, or a label is not a class number.
     """
     known = columns_of(dataset)
-    label_column = next((name for name in ("labels", "label") if name in known), None)
+    label_column = label_column_of(dataset)
     if "input_ids" not in known:
         if "text" not in known:
             raise InputError(f"the dataset needs a column `text` or `input_ids`; it has {known}")
         if tokenizer is None:
             raise InputError("a dataset with `text` needs a tokenizer: pass processing_class=")
 
-    def label_of(value: Any, row: int) -> Any:
+    def class_of(value: Any, row: int, column: str) -> Any:
         if isinstance(value, (list, tuple)):  # labels of tokenized words: one for each sub-word already
             return list(value)
-        label = _label_id(value, num_classes, row, str(label_column))
+        label = _label_id(value, num_classes, row, column)
         return no_label if label == NO_LABEL else label
+
+    label_of = read_label or class_of
 
     def encode(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -216,7 +281,8 @@ def tokenize(
         if "sample_index" in columns:
             result["sample_index"] = rows
         if label_column is not None:
-            result["labels"] = [label_of(value, row) for value, row in zip(batch[label_column], rows, strict=True)]
+            labels = zip(batch[label_column], rows, strict=True)
+            result["labels"] = [label_of(value, row, label_column) for value, row in labels]
         return result
 
     kept = [name for name in columns if name in known and name not in ("labels", "sample_index")]

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Trainer
 
+from freeal_hf.training.samples import TrainingSet
 from freeal_hf.training.student import is_sharded
-from freeal_hf.training.training_set import TrainingSet
 
 
 @torch.no_grad()
 def score_training_set(
-    trainer: Trainer, samples: TrainingSet, encoder: nn.Module, num_labels: int
+    trainer: Trainer, samples: TrainingSet, encoder: nn.Module
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Scores the training set with the student. The texts are divided among all processes.
 
@@ -23,7 +23,6 @@ def score_training_set(
         trainer (`Trainer`): The trainer of the student.
         samples (`TrainingSet`): The training set, with `n` samples.
         encoder (`nn.Module`): The encoder of the student.
-        num_labels (`int`): The number of classes.
 
     Returns:
         `tuple[NDArray, NDArray]`: Probabilities, shape `[n, classes]`, and embeddings (the mean of the last hidden
@@ -41,7 +40,7 @@ def score_training_set(
     )
     hidden: list[Tensor] = []
     hook = encoder.register_forward_hook(lambda module, inputs, output: hidden.append(output[0]))
-    probabilities = torch.zeros(len(samples.labels), num_labels, device=args.device)
+    probabilities = torch.zeros(len(samples.labels), samples.kind.num_classes, device=args.device)
     embeddings = torch.zeros(len(samples.ids), model.config.hidden_size, device=args.device)
     texts = samples.rows.select_columns(["input_ids", "attention_mask", "sample_index"])
     # All processes must call the model equally often, because they gather sharded weights (FSDP) together.
@@ -50,13 +49,13 @@ def score_training_set(
         columns = texts[batch.tolist()]
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         inputs: Any = trainer._prepare_inputs(trainer.data_collator(rows))
-        index = inputs.pop("sample_index")
+        index = samples.kind.places(inputs.pop("sample_index"))
         with trainer.compute_loss_context_manager(), trainer.accelerator.autocast():
             logits = model(**inputs).logits
         states = hidden.pop().float()
         if number >= len(batches):
             continue
-        probabilities[index[index >= 0]] = logits[index >= 0].float().softmax(-1)
+        probabilities[index[index >= 0]] = samples.kind.logits(logits.float())[index >= 0].softmax(-1)
         text_of_row = torch.from_numpy(samples.text_of_row[batch]).to(args.device)
         embeddings.index_add_(0, text_of_row, _mean_state(states, inputs["attention_mask"]))
     hook.remove()

@@ -24,7 +24,9 @@ class Selection:
     """The result of small-loss selection for the `n` samples of a training set, in their order.
 
     A sample is a text. In token classification a sample is a word, and only `ids` and `embeddings` have one entry for
-    each sentence.
+    each sentence. In multi-label classification `ids` and `embeddings` have one entry for each of the `n` texts, and
+    all other values have the shape `[n, labels]`: the labels are 0, 1 or -1 (no answer), and `probabilities` are those
+    that the labels apply.
 
     Args:
         ids (`list[str]`): The column `id` of the dataset; by default the row numbers.
@@ -53,8 +55,10 @@ class Selection:
 
     def __repr__(self) -> str:
         kind = "texts" if self.num_words is None else f"words of {len(self.num_words):,} sentences"
+        if self.labels.ndim == 2:
+            kind += f" with {self.labels.shape[1]} labels"
         clean, unlabelled = int(self.is_clean.sum()), int((self.labels < 0).sum())
-        noisy = len(self.labels) - clean - unlabelled
+        noisy = self.labels.size - clean - unlabelled
         return f"Selection({len(self.labels):,} {kind}: {clean:,} clean, {noisy:,} noisy, {unlabelled:,} unlabelled)"
 
 
@@ -163,14 +167,31 @@ def select_clean(
         >>> is_clean.tolist()
         [True, True, True, False]
     """
-    posterior = np.zeros(len(labels))
-    is_clean = np.zeros(len(labels), dtype=bool)
-    for label in range(probabilities.shape[1]):
-        members = np.flatnonzero(labels == label)
-        if members.size == 0:
-            continue
+    confidences = np.take_along_axis(probabilities, np.maximum(labels, 0)[:, None], axis=1)[:, 0]
+    return select_clean_groups(losses, labels, confidences, rules)
+
+
+def select_clean_groups(
+    losses: FloatArray, groups: IntArray, confidences: FloatArray, rules: SelectionRules
+) -> tuple[FloatArray, BoolArray]:
+    """Divides the labelled samples into clean and noisy ones, group by group.
+
+    Args:
+        losses (`np.ndarray` of shape `[n]`): The loss of each sample for its noisy label; ignored without a label.
+        groups (`np.ndarray` of shape `[n]`): The number of the group of each sample; -1 for samples without a label.
+        confidences (`np.ndarray` of shape `[n]`): The probability that the student gives the label of each sample.
+        rules (`SelectionRules`): The rules by which a sample is clean.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: The posterior probability that each label is clean (0 without a label), and
+        the clean mask, both of shape `[n]`.
+    """
+    posterior = np.zeros(len(groups))
+    is_clean = np.zeros(len(groups), dtype=bool)
+    for group in np.unique(groups[groups >= 0]):
+        members = np.flatnonzero(groups == group)
         posterior[members] = clean_posterior(losses[members])
-        agreed = probabilities[members, label] >= rules.agreement_confidence
+        agreed = confidences[members] >= rules.agreement_confidence
         chosen = (posterior[members] > rules.threshold) | agreed
         fewest = max(1, int(np.ceil(rules.min_clean_share * members.size)))
         most = max(fewest, int(np.floor(rules.max_clean_share * members.size)))

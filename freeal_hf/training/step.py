@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.losses import HiddenMixup, mixed_samples, mixup_pairs
 from freeal_hf.training.objectives import Batch, Mixtures, Objective
+from freeal_hf.training.samples import SampleKind
 from freeal_hf.training.targets import Targets
 
 
@@ -18,15 +19,15 @@ class TrainingStep:
         encoder (`nn.Module`): The encoder of the student.
         objective (`Objective`): The loss recipe.
         args (`FreeALConfig`): The training arguments.
-        outside (`int`): The id of the tag O in token classification; -1 otherwise.
+        kind (`SampleKind`): What a sample is.
         pads_left (`bool`): Whether padding is on the left.
     """
 
     def __init__(
-        self, encoder: nn.Module, objective: Objective, args: FreeALConfig, *, outside: int, pads_left: bool
+        self, encoder: nn.Module, objective: Objective, args: FreeALConfig, *, kind: SampleKind, pads_left: bool
     ) -> None:
         self.objective, self.args = objective, args
-        self._outside, self._pads_left = outside, pads_left
+        self._kind, self._pads_left = kind, pads_left
         self._mixup = HiddenMixup(encoder)
 
     @property
@@ -51,7 +52,8 @@ class TrainingStep:
             `tuple[dict[str, Tensor], Any]`: The parts of the loss, each a sum over samples, and the output of the
             student for the first views.
         """
-        places = inputs.pop("sample_index")
+        numbers = inputs.pop("sample_index")
+        places = self._kind.places(numbers)
         rows, is_sample = len(places), places >= 0
         index, ramp = places[is_sample], targets.ramp(epoch)
         is_clean, distributions, weights = (
@@ -60,14 +62,15 @@ class TrainingStep:
             targets.weights[index],
         )
         if len(inputs["input_ids"]) == rows:
-            inputs = self.with_made_view(inputs, places, targets)
+            inputs = self.with_made_view(inputs, numbers, targets)
         views = len(inputs["input_ids"]) // rows
         pairs = self._pairs(is_clean, is_sample) if ramp > 0 else None
         if pairs is not None:
             inputs = self._mixup.arm(inputs, pairs)
         outputs = model(**inputs)
         self._mixup.disarm()
-        logits = outputs.logits.float()
+        scored = outputs.logits.float()
+        outputs.logits, logits = scored[:rows], self._kind.logits(scored)
         by_view = logits[: views * rows].unflatten(0, (views, rows))[:, is_sample]
         targets.memory.record(index, by_view.detach().softmax(-1).mean(0))
         mixed = None
@@ -75,7 +78,6 @@ class TrainingStep:
             first, second, share, both = mixed_samples(pairs, is_sample)
             mixtures = share[:, None] * distributions[first] + (1 - share)[:, None] * distributions[second]
             mixed = Mixtures(logits[views * rows :][both], mixtures, weights[first])
-        outputs.logits = logits[:rows]
         batch = Batch(by_view, targets.labels[index], distributions, weights, is_clean, ramp, mixed)
         return self.objective.parts(batch, self.args), outputs
 
@@ -90,10 +92,11 @@ class TrainingStep:
         Returns:
             `Any`: The output of the student.
         """
-        places = inputs.pop("sample_index")
+        places = self._kind.places(inputs.pop("sample_index"))
         outputs = model(**inputs)
         seen = places >= 0
-        targets.memory.record(places[seen], outputs.logits[seen].detach().float().softmax(-1))
+        logits = self._kind.logits(outputs.logits.detach().float())
+        targets.memory.record(places[seen], logits[seen].softmax(-1))
         return outputs
 
     def with_made_view(self, inputs: dict[str, Tensor], places: Tensor, targets: Targets) -> dict[str, Tensor]:
@@ -101,7 +104,7 @@ class TrainingStep:
 
         Args:
             inputs (`dict[str, Tensor]`): The inputs of the student, each of shape `[rows, ...]`.
-            places (`Tensor`): The `sample_index`, as in `__call__`.
+            places (`Tensor`): The `sample_index` of the rows, as in `__call__`.
             targets (`Targets`): The targets of the samples.
 
         Returns:
@@ -118,7 +121,7 @@ class TrainingStep:
             if places.dim() > 1:
                 word = places.cummax(dim=1).values  # `places` is -1 at all but the first sub-word of a word
                 tags = targets.distributions[word.clamp_min(0)].argmax(-1)
-                hidden &= ~((tags != self._outside) & (word >= 0))  # no token of an entity
+                hidden &= ~((tags != self._kind.outside) & (word >= 0))  # no token of an entity
             doubled["attention_mask"] = torch.cat([mask, mask.masked_fill(hidden, 0)])
         return doubled
 

@@ -10,8 +10,6 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,6 +19,7 @@ from freeal_hf.data.counting import counted
 from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError, offline_hint
 from freeal_hf.training.config import FreeALConfig
+from freeal_hf.training.samples import SampleKind, TextSamples
 
 _DROPOUT_FIELDS = (
     "hidden_dropout_prob",
@@ -38,7 +37,7 @@ def build_student(
     dropout: float | None = None,
     seed: int = 0,
     *,
-    labels_words: bool = False,
+    kind: type[SampleKind] = TextSamples,
 ) -> PreTrainedModel:
     """Adds a new classification head to an encoder.
 
@@ -47,7 +46,8 @@ def build_student(
         label_names (`Sequence[str]`): The names of the classes, in the order of their numbers.
         dropout (`float`, *optional*): The dropout of hidden states and head. `None` keeps that of the checkpoint.
         seed (`int`, *optional*, defaults to 0): The random seed of the weights of the head.
-        labels_words (`bool`, *optional*, defaults to `False`): Whether to build a token classifier.
+        kind (`type[SampleKind]`, *optional*, defaults to `TextSamples`): What the samples of its training set are. It
+            decides the class and the `problem_type` of the student.
 
     Returns:
         `PreTrainedModel`: A sequence or token classifier whose configuration has the class names.
@@ -57,16 +57,16 @@ def build_student(
         num_labels=len(label_names),
         id2label=dict(enumerate(label_names)),
         label2id={label: i for i, label in enumerate(label_names)},
+        problem_type=kind.problem_type,
     )
     if dropout is not None:
         for field in _DROPOUT_FIELDS:
             if hasattr(config, field):
                 setattr(config, field, dropout)
     torch.manual_seed(seed)
-    kind = AutoModelForTokenClassification if labels_words else AutoModelForSequenceClassification
     # With FSDP only the first process would load the weights, but all processes embed texts before training.
     with patch_environment(FSDP_CPU_RAM_EFFICIENT_LOADING="false"):
-        return kind.from_pretrained(name, config=config)
+        return kind.head.from_pretrained(name, config=config)
 
 
 def load_student(
@@ -75,7 +75,7 @@ def load_student(
     args: FreeALConfig,
     tokenizer: PreTrainedTokenizerBase | None,
     *,
-    labels_words: bool,
+    kind: type[SampleKind],
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Builds a student and its tokenizer from the name of an encoder.
 
@@ -85,7 +85,7 @@ def load_student(
         class_names (`Sequence[str]`): The names of the classes, in the order of their numbers.
         args (`FreeALConfig`): The training arguments, of which `dropout` and `seed` are used.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer. Defaults to that of the encoder.
-        labels_words (`bool`): Whether to build a token classifier.
+        kind (`type[SampleKind]`): What the samples of its training set are.
 
     Returns:
         `tuple[PreTrainedModel, PreTrainedTokenizerBase]`: The student and its tokenizer.
@@ -99,7 +99,7 @@ def load_student(
             "pass class_names="
         )
     found = resolve_model(str(name))
-    model = build_student(found, class_names, args.dropout, args.seed, labels_words=labels_words)
+    model = build_student(found, class_names, args.dropout, args.seed, kind=kind)
     return model, AutoTokenizer.from_pretrained(found) if tokenizer is None else tokenizer
 
 
@@ -124,6 +124,26 @@ def checked_num_labels(config: Any, class_names: Sequence[str]) -> int:
             f"with num_labels={len(class_names)}"
         )
     return count
+
+
+def use_problem_type(config: Any, kind: type[SampleKind]) -> None:
+    """Sets the `problem_type` of a student that was built without one.
+
+    Args:
+        config (`PreTrainedConfig`): The configuration of the student.
+        kind (`type[SampleKind]`): What the samples of its training set are.
+
+    Raises:
+        InputError: If the student was built for another kind of labels.
+    """
+    if kind.problem_type is None:
+        return
+    if config.problem_type not in (None, kind.problem_type):
+        raise InputError(
+            f"the labels of a text are a list, but the student has problem_type={config.problem_type!r}: build it "
+            f"with problem_type={kind.problem_type!r}"
+        )
+    config.problem_type = kind.problem_type
 
 
 def max_length_of(config: Any, limit: int) -> int:

@@ -14,10 +14,8 @@ from freeal_hf.training.data import NO_LABEL
 from freeal_hf.training.losses import ramp_up
 from freeal_hf.training.memory import PredictionMemory
 from freeal_hf.training.objectives import Evidence, Objective
-from freeal_hf.training.probe import held_out_probabilities
-from freeal_hf.training.selection import Selection, SelectionRules, select_clean
-from freeal_hf.training.token_selection import corrected_guesses, select_clean_words
-from freeal_hf.training.training_set import TrainingSet
+from freeal_hf.training.samples import TrainingSet
+from freeal_hf.training.selection import Selection, SelectionRules
 
 # Fewer texts than the first number say nothing about a temperature, and more than the second hardly improve it.
 _FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1_000
@@ -30,7 +28,6 @@ class Targets:
 
     Args:
         samples (`TrainingSet`): The training set, with `n` samples.
-        num_classes (`int`): The number of classes.
         args (`FreeALConfig`): The training arguments.
         objective (`Objective`): The loss recipe, which computes the targets after a selection.
         holds_out (`bool`, *optional*, defaults to `True`): Whether labels may be held out from the training.
@@ -52,16 +49,16 @@ class Targets:
     def __init__(
         self,
         samples: TrainingSet,
-        num_classes: int,
         args: FreeALConfig,
         objective: Objective,
         *,
         holds_out: bool = True,
     ) -> None:
-        self.samples, self.num_classes, self.args, self.objective = samples, num_classes, args, objective
+        self.samples, self.args, self.objective = samples, args, objective
+        num_classes = samples.kind.num_classes
         assert args.num_train_epochs is not None and args.prediction_momentum is not None  # by FreeALConfig
-        usual = 2 if samples.words is None else max(2, int(args.num_train_epochs) // 2)
-        self.warm_up_epochs = args.warm_up_epochs or usual
+        self.warm_up_epochs = args.warm_up_epochs or samples.kind.warm_up_epochs(args.num_train_epochs)
+        self.groups, self._group_names = samples.kind.groups(samples.labels)
         self.memory = PredictionMemory(len(samples.labels), num_classes, args.prediction_momentum, args.device)
         self.losses: NDArray[np.float64] = np.full(len(samples.labels), np.nan)
         self.posterior: NDArray[np.floating] = np.zeros(len(samples.labels))
@@ -74,39 +71,38 @@ class Targets:
         self.weights = self.is_taught.float()
 
     def _held_out(self, share: float) -> NDArray[np.bool_]:
-        """Draws a share of the labels of each class, none of which is trusted; no label at all from a small corpus."""
-        labels = self.samples.labels
-        share = min(share, _MOST_HELD_OUT / len(labels))
-        held_out = np.zeros(len(labels), dtype=bool)
-        if self.samples.words is not None:
+        """Draws a share of the labels of each group, none of which is trusted; no label at all from a small corpus."""
+        count = len(self.samples.labels)
+        share = min(share, _MOST_HELD_OUT / len(self.samples.ids))
+        held_out = np.zeros(count, dtype=bool)
+        if not self.samples.kind.holds_out:
             return held_out
-        order = np.random.default_rng(self.args.seed).permutation(len(labels))
-        for label in range(self.num_classes):
-            members = order[(labels[order] == label) & ~self.samples.is_trusted[order]]
+        order = np.random.default_rng(self.args.seed).permutation(count)
+        for group in range(len(self._group_names)):
+            members = order[(self.groups[order] == group) & ~self.samples.is_trusted[order]]
             held_out[members[: int(share * len(members))]] = True
-        return held_out if held_out.sum() >= _FEWEST_HELD_OUT else np.zeros(len(labels), dtype=bool)
+        return held_out if held_out.sum() >= _FEWEST_HELD_OUT else np.zeros(count, dtype=bool)
 
     def begin(self, embeddings: NDArray[np.float32], reduce: Callable[[Tensor], Tensor]) -> None:
         """Starts the averaged predictions with those of a probe that has not seen the labels that it predicts.
 
         Args:
-            embeddings (`NDArray` of shape `[n, hidden size]`): Embeddings that do not depend on the labels.
+            embeddings (`NDArray` of shape `[texts, hidden size]`): Embeddings that do not depend on the labels.
             reduce (`Callable`): Sums a tensor over all processes. Only the first process trains the probe.
         """
         found = torch.zeros_like(self.memory.average)
         if self.args.process_index == 0:
-            found += torch.from_numpy(
-                held_out_probabilities(embeddings, self.samples.labels, self.num_classes, seed=self.args.seed)
-            ).to(found)
+            probabilities = self.samples.kind.probe(embeddings, self.samples.labels, self.args.seed)
+            found += torch.from_numpy(probabilities).to(found)
         self.memory.begin(reduce(found))
 
     def select(self) -> dict[str, float]:
         """Selects the clean samples by the averaged predictions, and updates targets and weights.
 
         Returns:
-            `dict[str, float]`: Values to log: the share of clean samples, and the largest clean loss of each class.
+            `dict[str, float]`: Values to log: the share of clean samples, and the largest clean loss of each group.
         """
-        args, labels, words = self.args, self.samples.labels, self.samples.words
+        args, labels = self.args, self.samples.labels
         labelled = labels != NO_LABEL
         average = self.memory.average.cpu().numpy()
         self.losses[labelled] = -np.log(np.maximum(average[labelled, labels[labelled]], 1e-7))
@@ -114,19 +110,15 @@ class Targets:
         rules = SelectionRules(
             args.clean_threshold, args.min_clean_share, args.max_clean_share, args.agreement_confidence
         )
-        self.posterior, is_clean = (
-            select_clean(self.losses, labels, average, rules)
-            if words is None
-            else select_clean_words(self.losses, labels, average, words, rules)
-        )
+        self.posterior, is_clean = self.samples.kind.select(self.samples, self.losses, average, rules)
         trusted = self.samples.is_trusted & labelled
         self.posterior[trusted], is_clean[trusted] = 1.0, True
         self._renew(is_clean)
         logs = {"clean_share": float(is_clean[labelled].mean()) if labelled.any() else 0.0}
-        for label in range(self.num_classes):
-            chosen = is_clean & (labels == label)
+        for group, name in enumerate(self._group_names):
+            chosen = is_clean & (self.groups == group)
             if chosen.any():
-                logs[f"clean_below/{label}"] = float(self.losses[chosen].max())
+                logs[f"clean_below/{name}"] = float(self.losses[chosen].max())
         return logs
 
     def ramp(self, epoch: float) -> float:
@@ -144,17 +136,12 @@ class Targets:
         return ramp_up(epoch - self.warm_up_epochs + 1, self.args.ramp_up_epochs or 0.0)
 
     def _renew(self, is_clean: NDArray[np.bool_]) -> None:
-        args, device, words = self.args, self.args.device, self.samples.words
+        args, device = self.args, self.args.device
         self.is_clean = torch.from_numpy(is_clean).to(device)
         is_hidden = torch.from_numpy(self.is_held_out).to(device)
         self.is_taught = self.is_clean & ~is_hidden
         posterior = torch.from_numpy(self.posterior).to(device, torch.float32)
-        guesses = self.memory.average
-        if words is not None:
-            corrected = corrected_guesses(
-                guesses.cpu().numpy(), self.samples.labels, self.posterior, words, args.guess_correction
-            )
-            guesses = torch.from_numpy(corrected).to(guesses)
+        guesses = self.samples.kind.guesses(self.samples, self.memory.average, self.posterior, args.guess_correction)
         known = Evidence(
             labels=self.labels,
             guesses=guesses,
@@ -164,27 +151,30 @@ class Targets:
         )
         self.distributions, self.weights = self.objective.targets(known, args)
 
-    def selection(self, probabilities: NDArray[np.float32], embeddings: NDArray[np.float32]) -> Selection:
+    def selection(
+        self, predictions: NDArray[Any], probabilities: NDArray[np.float32], embeddings: NDArray[np.float32]
+    ) -> Selection:
         """Returns the last selection with the predictions of the trained student.
 
         Args:
+            predictions (`NDArray` of shape `[n]`): The classes that the trained student predicts.
             probabilities (`NDArray` of shape `[n, classes]`): The probabilities of the trained student.
             embeddings (`NDArray` of shape `[texts, hidden size]`): Its embeddings of the texts.
 
         Returns:
             `Selection`: The selection.
         """
-        return Selection(
+        found = Selection(
             ids=self.samples.ids,
             labels=self.samples.labels,
             losses=self.losses,
             posterior=self.posterior,
             is_clean=self.is_clean.cpu().numpy(),
-            predictions=probabilities.argmax(-1),
+            predictions=predictions,
             probabilities=probabilities,
             embeddings=embeddings,
-            num_words=None if self.samples.words is None else self.samples.words.num_words,
         )
+        return self.samples.kind.selection(self.samples, found)
 
     def state(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, NDArray[Any]]:
         """Returns the state that is needed to resume, also in the middle of an epoch.

@@ -23,7 +23,6 @@ from transformers import (
 from transformers.trainer_utils import TrainOutput
 
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import OUTSIDE
 from freeal_hf.training.calibration import at_temperature, fit_temperature, fold_temperature
 from freeal_hf.training.callbacks import TrainingHooks
 from freeal_hf.training.card import write_card
@@ -37,17 +36,25 @@ from freeal_hf.training.data import (
     TwoViewCollator,
     label_names_of,
     with_standard_columns,
+    without_second_views,
 )
 from freeal_hf.training.deprecated import class_names_of, data_in_former_order
 from freeal_hf.training.loss_parts import LossParts
 from freeal_hf.training.objectives import Objective, objective_named
+from freeal_hf.training.samples import WordSamples, sample_kind_of
 from freeal_hf.training.scoring import score_training_set
 from freeal_hf.training.selection import Selection
 from freeal_hf.training.step import TrainingStep
-from freeal_hf.training.student import checked_num_labels, encoder_of, load_student, max_length_of
+from freeal_hf.training.student import (
+    checked_num_labels,
+    encoder_of,
+    load_student,
+    max_length_of,
+    use_problem_type,
+)
 from freeal_hf.training.targets import Targets
 from freeal_hf.training.token_data import has_words
-from freeal_hf.training.training_set import checked_training_set, prepare_evaluation_set, prepare_training_set
+from freeal_hf.training.training_set import checked_evaluation_set, checked_training_set
 
 
 class FreeALTrainer(Trainer):
@@ -132,10 +139,10 @@ class FreeALTrainer(Trainer):
         if train_dataset is not None:
             train_dataset = checked_training_set(train_dataset, args)
             self._class_names = self._class_names or label_names_of(train_dataset) or []
-        self._labels_words = train_dataset is not None and has_words(train_dataset)
+        self._dataset = train_dataset
         if isinstance(model, (str, Path)):
-            names, words = self._class_names, self._labels_words
-            model, processing_class = load_student(model, names, args, processing_class, labels_words=words)
+            kind = sample_kind_of(train_dataset)
+            model, processing_class = load_student(model, self._class_names, args, processing_class, kind=kind)
         if args.n_gpu > 1:
             # DataParallel would separate the two views of a text. Use torchrun or accelerate launch for several GPUs.
             args._n_gpu = 1
@@ -168,16 +175,14 @@ class FreeALTrainer(Trainer):
         # `compute_loss` divides by the number of rows in the accumulated batch.
         self.model_accepts_loss_kwargs = True
         if train_dataset is not None:
-            config: Any = self.model.config  # type: ignore[union-attr]
             # The first process tokenizes; if the dataset is on disk, the others read its result.
             with args.main_process_first(desc="tokenizing"):
                 own_loss = compute_loss_func is not None
-                self._samples = prepare_training_set(
-                    train_dataset,
+                reads_views = self._step.reads_second_view and not own_loss
+                self._samples = self._kind.training_set(
+                    train_dataset if reads_views else without_second_views(train_dataset),
                     processing_class,
-                    config.id2label,
-                    max_length=self._max_length,
-                    reads_second_view=self._step.reads_second_view and not own_loss,
+                    self._max_length,
                     no_label=IGNORED if own_loss else NO_LABEL,  # Trainer does not count -100 in num_items_in_batch
                 )
             self.train_dataset = self._samples.rows
@@ -195,14 +200,17 @@ class FreeALTrainer(Trainer):
     def _adopt(self, model: Any) -> None:
         config = model.config
         self.num_labels = checked_num_labels(config, self._class_names)
+        kind = sample_kind_of(self._dataset, config.problem_type)
+        use_problem_type(config, kind)
+        self._kind = kind([config.id2label[number] for number in range(self.num_labels)])
         self._max_length = max_length_of(config, self.args.max_length)
         self._first_embeddings: NDArray[np.float32] | None = None
         if self.args.freeze_embeddings:
             for parameter in model.get_input_embeddings().parameters():
                 parameter.requires_grad_(False)
         self._encoder = encoder_of(model)
-        outside, pads_left = (config.label2id or {}).get(OUTSIDE, -1), self._collator.pads_left
-        self._step = TrainingStep(self._encoder, self._objective, self.args, outside=outside, pads_left=pads_left)
+        pads_left = self._collator.pads_left
+        self._step = TrainingStep(self._encoder, self._objective, self.args, kind=self._kind, pads_left=pads_left)
 
     # ---- Data ----
 
@@ -212,9 +220,10 @@ class FreeALTrainer(Trainer):
         if not isinstance(dataset, (Dataset, IterableDataset)):
             return dataset
         dataset = with_standard_columns(dataset, self.args)
-        return prepare_evaluation_set(
-            dataset, self._tokenizer, self._max_length, num_classes=self.num_labels, class_names=self._class_names
-        )
+        checked_evaluation_set(dataset, self._class_names)
+        # A trainer without a training set does not know that its student labels words.
+        kind = WordSamples(self._kind.label_names) if has_words(dataset) else self._kind
+        return kind.evaluation_set(dataset, self._tokenizer, self._max_length)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Returns the data loader as in Trainer. Texts are tokenized."""
@@ -275,7 +284,8 @@ class FreeALTrainer(Trainer):
             loss = self.compute_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch) * scale
         elif not model.training:
             outputs, known = model(**inputs), labels >= 0
-            losses = F.cross_entropy(outputs.logits[known].float(), labels[known], reduction="sum")
+            logits = self._kind.logits(outputs.logits)
+            losses = F.cross_entropy(logits[known].float(), labels[known].long(), reduction="sum")
             loss = losses / known.sum().clamp_min(1)
         else:
             if num_items_in_batch is None:
@@ -320,7 +330,7 @@ class FreeALTrainer(Trainer):
     def _first_targets(self) -> Targets:
         # A loss of the user's reads the labels of the rows, all of them.
         holds_out = self.compute_loss_func is None
-        return Targets(self._samples, self.num_labels, self.args, self._objective, holds_out=holds_out)
+        return Targets(self._samples, self.args, self._objective, holds_out=holds_out)
 
     def _begin_training(self) -> None:
         # Created for each training: a second training starts from zero, and a search changes the arguments.
@@ -330,7 +340,7 @@ class FreeALTrainer(Trainer):
         if self._checkpoint is not None:
             state = load_selection(self._checkpoint, len(self._samples.labels))
             self.targets.load(state, self.args.process_index == 0)
-        elif self.args.start_with_probe and self._objective.starts_with_probe and not self._labels_words:
+        elif self.args.start_with_probe and self._objective.starts_with_probe and self._kind.starts_with_probe:
             self.targets.begin(self.first_embeddings(), self._sum_over_processes)
 
     def _begin_epoch(self) -> None:
@@ -346,15 +356,17 @@ class FreeALTrainer(Trainer):
 
     def _finish_training(self) -> None:
         probabilities, embeddings = self._score_training_set()
+        student = self.accelerator.unwrap_model(self.model)
         held_out = self.targets.is_held_out
         if held_out.any():
             temperature = fit_temperature(probabilities[held_out], self._samples.labels[held_out])
-            if fold_temperature(self.accelerator.unwrap_model(self.model), temperature):
+            if fold_temperature(student, temperature):
                 probabilities = at_temperature(probabilities, temperature)
-        self.selection = self.targets.selection(probabilities, embeddings)
+        predictions = self._kind.conclude(student.config, self._samples, probabilities, held_out)
+        self.selection = self.targets.selection(predictions, probabilities, embeddings)
 
     def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return score_training_set(self, self._samples, self._encoder, self.num_labels)
+        return score_training_set(self, self._samples, self._encoder)
 
     # ---- Card ----
 
@@ -373,8 +385,8 @@ class FreeALTrainer(Trainer):
         """Writes the model card of the student, with its labels, arguments, scores and selection."""
         if self.is_world_process_zero():
             metadata = {"language": language, "license": license, "tags": [tags] if isinstance(tags, str) else tags}
-            names, words = (model_name, finetuned_from, dataset_tags), self._labels_words
-            write_card(self, self.selection, *names, metadata, labels_words=words)
+            names = (model_name, finetuned_from, dataset_tags)
+            write_card(self, self.selection, *names, metadata, task=self._kind.task)
 
     # ---- Checkpoints ----
 
