@@ -201,12 +201,12 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         """Returns the answers for texts that are not annotated yet."""
 
     @abstractmethod
-    def fuse(self, group: Sequence[AnswersT], human: np.ndarray) -> AnswersT:
+    def fuse(self, group: Sequence[AnswersT], human: Any) -> AnswersT:
         """Combines the answers of several annotators.
 
         Args:
             group (`Sequence`): The answers of each annotator.
-            human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
+            human (`Corpus.human_answers`): The human labels.
         """
 
     @abstractmethod

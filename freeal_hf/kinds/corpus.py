@@ -57,6 +57,11 @@ class Corpus:
         """Whether a text has a human label, shape `[n]`."""
         return self.human != NO_LABEL
 
+    @property
+    def human_answers(self) -> Any:
+        """The human labels with which annotators are compared: label ids, shape `[n]`, -1 for none."""
+        return self.human
+
     def human_demonstrations(self) -> dict[int, Demonstration]:
         """The texts with human labels by index, as demonstrations for the annotator."""
         found = np.flatnonzero(self.is_human).tolist()

@@ -22,6 +22,7 @@ from freeal_hf.kinds.human_entities import SPAN_COLUMNS, TAG_COLUMNS, read_human
 from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
+from freeal_hf.labels.entity_voting import rank_annotators
 from freeal_hf.labels.metrics import score_entities
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification, TokenClassification
@@ -64,8 +65,8 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
     ) -> Sentences:
         return with_human_labels(corpus, dataset, self.task, given, known)
 
-    def fuse(self, group: Sequence[EntityAnswers], human: np.ndarray) -> EntityAnswers:
-        return fuse(group)
+    def fuse(self, group: Sequence[EntityAnswers], human: Sequence[list[Span] | None]) -> EntityAnswers:
+        return fuse(group, human)
 
     def votes(self, answers: EntityAnswers, num_annotators: int) -> np.ndarray | None:
         return None  # the final tags use the fused entities alone
@@ -336,7 +337,8 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
             columns["gold"] = (dataset["gold"][:], label)
         features = Features({name: feature for name, (_, feature) in columns.items()})
         return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {
-            "student_has_learnt": learnt
+            "student_has_learnt": learnt,
+            **_ranking(answers),
         }
 
     @classmethod
@@ -363,6 +365,16 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         none = np.zeros((len(corpus.texts), 0))
         selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
         return self.label_rows(test, corpus, self.no_answers(corpus), selection, number, seed=0, votes=None)[0]
+
+
+def _ranking(answers: EntityAnswers) -> dict[str, Any]:
+    """Returns the annotators' F1 against the other ones, the best first; nothing for a single annotator."""
+    if len(answers.parts) < 2:
+        return {}
+    values = enumerate(rank_annotators([part.spans for part in answers.parts]), start=1)
+    known = [(value, number) for number, value in values if not np.isnan(value)]
+    ranked = sorted(known, key=lambda pair: (-pair[0], pair[1]))
+    return {"annotator_ranking": [{"annotator": number, "f1_with_others": value} for value, number in ranked]}
 
 
 def _tag_ids(

@@ -1,6 +1,5 @@
 """The answers of annotators in an entity task."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from freeal_hf.annotators.base import Annotation
 from freeal_hf.annotators.pacing import with_answer
 from freeal_hf.data.spans import Span
 from freeal_hf.kinds.answers import Answers
+from freeal_hf.labels.entity_voting import Entities, fuse_entity_votes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,20 +101,13 @@ class EntityAnswers(Answers):
         return {"dropped_entities": int(self.dropped.sum())}
 
 
-def fuse(group: Sequence[EntityAnswers]) -> EntityAnswers:
-    """Fuses the answers of several annotators. It keeps the entities of more than half of those with an answer.
-
-    Entities are the same if their words and their type are the same. The entities of an annotator do not overlap, so
-    those of a majority do not overlap either. If two annotators answered, only their common entities are kept.
+def fuse(group: Sequence[EntityAnswers], marked: Entities = ()) -> EntityAnswers:
+    """Fuses the answers of several annotators with `fuse_entity_votes`.
 
     Args:
         group (`Sequence[EntityAnswers]`): The answers of each annotator.
+        marked (`Sequence[list[Span] | None]`, *optional*): The human entities of each sentence, `None` for none.
     """
-    fused: list[list[Span] | None] = []
-    for said in zip(*(part.spans for part in group), strict=True):
-        answers = [spans for spans in said if spans is not None]
-        votes = Counter(span for spans in answers for span in spans)
-        kept = sorted(span for span, count in votes.items() if 2 * count > len(answers))
-        fused.append(kept if answers else None)
+    fused = fuse_entity_votes([part.spans for part in group], marked)
     reasons = [why if spans is None else None for spans, why in zip(fused, group[0].reasons, strict=True)]
     return EntityAnswers(fused, reasons, np.sum([part.dropped for part in group], axis=0))

@@ -40,6 +40,11 @@ class Sentences(Corpus):
         return tuple(self.words[index])
 
     @property
+    def human_answers(self) -> list[list[Span] | None]:
+        """The human entities of each sentence, `None` for none."""
+        return self.marked
+
+    @property
     def num_words(self) -> list[int]:
         """The number of words in each sentence."""
         return [len(words) for words in self.words]

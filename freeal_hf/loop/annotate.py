@@ -86,7 +86,7 @@ def annotate(
     for first in firsts if refine_annotators else ():
         if first.none_usable:
             logger.warning("Round %d: %s The labels of the previous round are kept.", number, first)
-    answers = combine(parts, context, corpus.human)
+    answers = combine(parts, context, corpus.human_answers)
     spent = [ledger.cost for ledger in ledgers]
     costs = {
         "annotator_calls": sum(ledger.calls for ledger in ledgers),
@@ -183,13 +183,13 @@ def _parts(answers: Any, count: int) -> list[Any]:
     return [*known, *(answers.none(len(answers.reasons)) for _ in range(count - len(known)))]
 
 
-def combine(parts: list[Any], context: AnnotationContext, human: np.ndarray) -> Any:
+def combine(parts: list[Any], context: AnnotationContext, human: Any) -> Any:
     """Combines the answers of several annotators. Each group is fused, and refine annotators take precedence.
 
     Args:
         parts (`list[Answers]`): The answers of each annotator, then of each refine annotator.
         context (`AnnotationContext`): The annotators of the run.
-        human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
+        human (`Corpus.human_answers`): The human labels.
     """
     if len(parts) == 1:
         return parts[0]

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
@@ -22,23 +21,11 @@ def answers(*spans):
     return EntityAnswers(list(spans), missing, np.ones(len(spans), dtype=int))
 
 
-@pytest.mark.parametrize(
-    ("said", "fused"),
-    [
-        ([[APPLE], [APPLE, PIE], [PIE]], [APPLE, PIE]),
-        ([[APPLE], [APPLE_PIE], [APPLE]], [APPLE]),
-        ([[APPLE], [Span(0, 1, "tool")], []], []),
-        ([[APPLE], [APPLE, PIE]], [APPLE]),
-        ([[APPLE], None], [APPLE]),
-        ([None, None], None),
-        ([[APPLE_PIE]], [APPLE_PIE]),
-    ],
-)
-def test_an_entity_stays_if_more_than_half_of_those_who_answered_name_it_alike(said, fused):
-    found = fuse([answers(spans) for spans in said])
-    assert found.spans == [fused]
-    assert found.reasons == [None if fused is not None else "no answer"]
-    assert found.dropped.tolist() == [len(said)]
+def test_the_entities_of_several_annotators_are_fused_by_votes():
+    found = fuse([answers([APPLE], None), answers([APPLE, PIE], None), answers([], None)])
+    assert found.spans == [[APPLE], None]
+    assert found.reasons == [None, "no answer"]
+    assert found.dropped.tolist() == [3, 3]
 
 
 def test_a_refiner_has_the_last_word_where_it_answered():
@@ -100,4 +87,6 @@ def test_the_command_line_fuses_columns_by_majority_and_goes_on_in_the_next_roun
     first, second = json.loads((tmp_path / "run" / "metrics.json").read_text())
     # Each misses every third word, and no two of them the same.
     assert first["annotator_f1"] == second["annotator_f1"] == 1.0
+    assert sorted(one["annotator"] for one in first["annotator_ranking"]) == [1, 2, 3]
+    assert all(0 < one["f1_with_others"] < 1 for one in first["annotator_ranking"])
     assert first["annotator_calls"] == 3 * len(_distinct(rows))
