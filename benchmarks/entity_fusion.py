@@ -2,9 +2,10 @@
 
     python benchmarks/entity_fusion.py --data ../shared/data
 
-Each row is a mean over draws of the sentences that a person marks. Scores are entity F1 on the other sentences. "best
-single" is the annotator with the highest F1 on these sentences, which nobody can know without gold. Nothing is trained.
-`climate_ner` has the tags of four LLMs; the other corpora have annotators with artificial errors (`ner.worsen`).
+Each row is a mean over draws of the sentences that a person marks. Scores are entity F1 on the other sentences. The
+column "best single" is the annotator with the highest F1 on these sentences, which nobody can know without gold.
+Nothing is trained. `climate_ner` has the tags of four LLMs; the other corpora have annotators with artificial errors
+(`ner.worsen`).
 """
 
 import argparse
