@@ -15,12 +15,12 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.answers import Answers
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
-from freeal_hf.tasks import Demonstration, TextClassification
+from freeal_hf.tasks import Demonstration, Task, TextClassification
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-TaskT = TypeVar("TaskT")
+TaskT = TypeVar("TaskT", bound=Task)
 CorpusT = TypeVar("CorpusT")
 AnswersT = TypeVar("AnswersT", bound=Answers)
 
@@ -64,7 +64,15 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     loop, the Hub, Ray and the command line only use this class and do not depend on the type of a task.
 
     Args:
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
+
+    Example:
+
+        >>> from freeal_hf.kinds.registry import kind_of
+        >>> from freeal_hf.tasks import TextClassification
+        >>> kind = kind_of(TextClassification(["spam", "other"]))
+        >>> kind.classes, kind.cell(0), kind.is_missing(-1)
+        (['spam', 'other'], 'spam', True)
     """
 
     answers_type: type[AnswersT]
@@ -292,7 +300,8 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         """
         if given is not None:
             raise InputError(
-                f"class_shares is {given!r}, but texts of an entity task have no single label. Leave it out."
+                f"class_shares is {given!r}, but texts of a {self.task.type} task do not have exactly one label. "
+                "Leave class_shares out."
             )
         return None
 

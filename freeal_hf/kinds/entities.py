@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-VERDICTS = TextClassification(["right", "wrong"], "Has the text these entities, all of them, and no others?")
+VERDICTS = TextClassification(["right", "wrong"], "Does the text have exactly these entities?")
 """The answers to the question of an audit about a sentence."""
 
 
@@ -50,7 +50,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         if options.pop("augmented_column", None) is not None:
             raise InputError(
                 "An entity task cannot use augmented_column, because a paraphrase has other words than the sentence. "
-                "Leave it out. The student makes its second views itself."
+                "Leave it out."
             )
         return read_sentences(source, self.task, **options)
 
@@ -85,9 +85,9 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
     def check_can_select(self) -> None:
         raise InputError(
-            "`select` chooses texts for a task with labels of texts; it cannot choose for one of entities yet. For "
-            "sentences whose entities a person will mark give a column of texts, a --strategy that needs no labels "
-            "(kmeans, coreset, random), and no --labelled."
+            "`freeal-hf select` cannot use labels of an entity task. To choose sentences whose entities a person will "
+            "mark, give a column of texts and a --strategy that needs no labels (kmeans, coreset, random), and leave "
+            "--labelled out."
         )
 
     def text_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray | None:
@@ -167,7 +167,6 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return {"entities": "; ".join(named) or "none"}
 
     def no_answers(self, corpus: Sentences) -> EntityAnswers:
-        """Returns the answers for sentences that are not annotated yet."""
         return EntityAnswers.none(len(corpus.texts))
 
     def losses(self, corpus: Sentences, selection: Selection) -> np.ndarray:
@@ -213,7 +212,6 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return Dataset.from_dict(columns, features=Features(features))
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
-        """Returns why the user must confirm the annotator's answers before the training, `None` if not needed."""
         rows = zip(dataset["label"], dataset["is_trusted"], strict=True)
         answers = [tags for tags, by_hand in rows if not by_hand and NO_LABEL not in tags]
         return entity_doubt(np.array([tag > 0 for tags in answers for tag in tags], dtype=bool), len(answers))
@@ -351,12 +349,12 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
         if options.top_k != 1 or options.probabilities or options.embeddings:
             raise InputError(
-                "--top-k, --probabilities and --embeddings are for labels of texts; this student finds entities."
+                f"The student {str(student)!r} finds entities, and cannot use --top-k, --probabilities or "
+                "--embeddings. Leave them out."
             )
         return EntityPredictor(EntityTagger(student, batch_size=options.batch_size))
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
-        """Makes the test split, with the same columns as the round's dataset. Only the student has labelled it."""
         from freeal_hf.prediction.tagger import EntityTagger
 
         corpus = collect(test)

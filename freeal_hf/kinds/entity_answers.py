@@ -34,11 +34,9 @@ class EntityAnswers(Answers):
 
     @classmethod
     def none(cls, count: int) -> "EntityAnswers":
-        """Returns the answers for `count` sentences that are not annotated yet."""
         return cls([None] * count, [None] * count, np.zeros(count, dtype=int))
 
     def extended_to(self, count: int) -> "EntityAnswers":
-        """Returns the same answers for more sentences. The new sentences have no answer."""
         more = count - len(self.spans)
         return EntityAnswers(
             [*self.spans, *[None] * more],
@@ -48,7 +46,6 @@ class EntityAnswers(Answers):
         )
 
     def take(self, index: int, answer: Annotation) -> None:
-        """Enters an answer. A missing answer does not replace one of an earlier round."""
         if answer.spans is not None:
             self.spans[index], self.reasons[index] = list(answer.spans), None
             self.dropped[index] = answer.num_dropped
@@ -56,7 +53,6 @@ class EntityAnswers(Answers):
             self.reasons[index] = with_answer(answer.reason, answer.answer)
 
     def refined_by(self, other: "EntityAnswers") -> "EntityAnswers":
-        """Returns the same answers, replaced by those of another annotator for the sentences that it has answered."""
         pairs = list(zip(self.spans, other.spans, strict=True))
         return EntityAnswers(
             [own if new is None else new for own, new in pairs],
@@ -92,12 +88,10 @@ class EntityAnswers(Answers):
 
     @property
     def is_missing(self) -> np.ndarray:
-        """Whether a sentence has no answer, shape `(n,)`."""
         return np.array([spans is None for spans in self.spans], dtype=bool)
 
     @property
     def figures(self) -> dict[str, Any]:
-        """Metrics of the answers for the record of a round."""
         return {"dropped_entities": int(self.dropped.sum())}
 
 

@@ -50,14 +50,13 @@ def read_human_entities(table: HumanTable) -> list[HumanEntities]:
     if len(given) != 1:
         raise InputError(
             f"{origin} needs one column of human entities, 'tags' (a BIO tag for each word) or 'spans' (start, "
-            f"end and type of each entity), and has {quoted(given) or 'none'}. Its columns are "
-            f"{quoted(names)}."
+            f"end and type of each entity), but has {quoted(given) or 'none'}. Its columns are {quoted(names)}."
         )
     known = [name for name in ("id", TOKENS, *text_columns) if name in columns]
     if not known:
         raise InputError(
-            f"{origin} needs a column 'id', 'tokens' or {quoted(text_columns)}, to say which sentence entities "
-            f"belong to; its columns are {quoted(names)}."
+            f"{origin} needs a column 'id', 'tokens' or {quoted(text_columns)} with the sentence of the entities; its "
+            f"columns are {quoted(names)}."
         )
     found = []
     for row, value in enumerate(columns[given[0]]):
@@ -70,9 +69,9 @@ def read_human_entities(table: HumanTable) -> list[HumanEntities]:
         text = next((str(cells[name]) for name in text_columns if cells.get(name)), None)
         sample = cells.get("id")
         if "id" in cells and sample in (None, ""):
-            raise InputError(f"{where} has entities but no id.")
+            raise InputError(f"{where} has entities but no id. Fill in its id, or empty the entities.")
         if "id" not in cells and not words and not (text or "").strip():
-            raise InputError(f"{where} has entities but no text.")
+            raise InputError(f"{where} has entities but no text. Fill in its text, or empty the entities.")
         if sample is None and words and text is not None:
             # Spans are positions in the text if it has these words, and otherwise in the words with blanks between.
             if align_words(words, text) is None:
@@ -102,8 +101,8 @@ def _marked_span(value: Any, where: str) -> MarkedSpan:
         )
     if not (isinstance(start, int) and isinstance(end, int) and isinstance(name, str)):
         raise InputError(
-            f"{where}: {value!r} is not an entity; write each as "
-            '{"start": 0, "end": 7, "type": "..."}, counted in characters, the end not included.'
+            f"{where}: {value!r} is not an entity; write each entity as "
+            '{"start": 0, "end": 7, "type": "..."}, with positions in characters and the end not included.'
         )
     return MarkedSpan(start, end, name, fields.get("text"))
 
@@ -115,24 +114,11 @@ def with_human_labels(
     given: Sequence[HumanEntities],
     known: Sequence[HumanEntities] = (),
 ) -> Sentences:
-    """Adds human entities to a corpus.
-
-    Texts and words are compared in their normal form, and all sentences with the same normal form get the entities. A
-    sentence that is not in the data is added at the end if it may be new. It trains the student and can be a
-    demonstration, but the output has no row for it.
-
-    Args:
-        corpus (`Sentences`): The result of `collect`.
-        dataset (`Dataset`): The dataset of the corpus.
-        task (`TokenClassification`): The task with the types.
-        given (`Sequence[HumanEntities]`): The human entities.
-        known (`Sequence[HumanEntities]`): The `human_labels` of an earlier call. Newer ones replace them.
+    """Adds human entities to a corpus, see `TaskKind.with_human_labels`.
 
     Raises:
-        InputError: If an id is not in the data or its row has no words, if a sentence is not in the data and may not
-            be new, if the number of tags differs from the number of words, if tags are not valid BIO or not those of
-            the task, if an entity is outside of the text, belongs to another text or divides a word, or if two of
-            `given` contradict each other.
+        InputError: As there, and if the number of tags differs from the number of words, if tags are not valid BIO or
+            not those of the task, or if an entity is outside of the text, belongs to another text or divides a word.
     """
     items = [*known, *given]
     by_words: dict[tuple[str, ...], list[int]] = {}
@@ -156,8 +142,10 @@ def with_human_labels(
         if item.id is not None:
             row = matches.row_of[item.id]
             where = _Place(dataset["text"][row], dataset[TOKENS][row], dataset["token_starts"][row])
+        elif index < count:
+            where = _Place(corpus.texts[index], corpus.words[index], corpus.starts[index])
         else:
-            where = _known_place(corpus, index) if index < count else added[index - count]
+            where = added[index - count]
         own = _own_place(item)
         _check_same(item, where, counts_in_text=own is None)
         return _spans(item, own or where, task)
@@ -187,10 +175,6 @@ def with_human_labels(
         human_labels=[remembered(i) for i in found],
         human_rows=matches.rows,
     )
-
-
-def _known_place(corpus: Sentences, index: int) -> _Place:
-    return _Place(corpus.texts[index], corpus.words[index], corpus.starts[index])
 
 
 def _place_of(item: HumanEntities) -> _Place:
@@ -225,15 +209,15 @@ def _check_same(item: HumanEntities, where: _Place, *, counts_in_text: bool) -> 
     """Refuses entities whose words or whose text differ from the data."""
     if item.words is not None and _word_forms(item.words) != _word_forms(where.words):
         raise InputError(
-            f"{item.origin}: its words {list(item.words)} are not those of the data, {list(where.words)}. Leave "
-            "`tokens` out, or give them as they are there."
+            f"{item.origin}: the words {list(item.words)} differ from those of the data, {list(where.words)}. Leave "
+            "`tokens` out, or give the words of the data."
         )
     if item.spans is not None and item.text is not None and counts_in_text:
         forms = normal_form(item.text), normal_form(restored(item.text))
         if normal_form(where.text) not in forms:
             raise InputError(
-                f"{item.origin}: its text {item.text!r} is not that of the data, {where.text!r}; places are counted "
-                "in it."
+                f"{item.origin}: the text {item.text!r} differs from that of the data, {where.text!r}. Give the text "
+                "of the data, because `start` and `end` are positions in it."
             )
 
 
@@ -268,13 +252,15 @@ def _spans(item: HumanEntities, where: _Place, task: TokenClassification) -> lis
         shown = f"{item.origin}: the entity {named!r} ({place.start} to {place.end})"
         if place.type not in task.label2id:
             names = ", ".join(map(repr, task.label_names))
-            raise InputError(f"{shown} is of the type {place.type!r}, which the task does not have; it has {names}.")
+            raise InputError(f"{shown} has the type {place.type!r}, but the types of the task are {names}.")
         if place.text is not None and normal_form(place.text) != normal_form(named):
-            raise InputError(f"{shown} should be {place.text!r}; count `start` and `end` in characters of the text.")
+            raise InputError(
+                f"{shown} differs from its `text` {place.text!r}; give `start` and `end` in characters of the text."
+            )
         start, end = position(counted, place.start), position(counted, place.end)
         if start not in first or end not in last or not 0 <= place.start < place.end <= len(counted):
             raise InputError(
-                f"{shown} does not begin and end with a word of the sentence; its words are {list(where.words)}."
+                f"{shown} does not begin and end with a word of the sentence, whose words are {list(where.words)}."
             )
         found.append(Span(first[start], last[end] + 1, place.type))
     found.sort()

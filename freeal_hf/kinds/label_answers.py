@@ -33,11 +33,9 @@ class LabelAnswers(Answers):
 
     @classmethod
     def none(cls, count: int) -> "LabelAnswers":
-        """Returns the answers for `count` texts that are not annotated yet."""
         return cls(np.full(count, NO_LABEL), np.full(count, np.nan), [None] * count)
 
     def extended_to(self, count: int) -> "LabelAnswers":
-        """Returns the same answers for more texts. The new texts have no answer."""
         more = LabelAnswers.none(count - len(self.labels))
         return LabelAnswers(
             np.concatenate([self.labels, more.labels]),
@@ -47,7 +45,6 @@ class LabelAnswers(Answers):
         )
 
     def take(self, index: int, answer: Annotation) -> None:
-        """Enters an answer. An answer without a label does not replace a label of an earlier round."""
         if answer.is_labelled:
             self.labels[index] = answer.label
             self.confidences[index] = np.nan if answer.confidence is None else answer.confidence
@@ -56,7 +53,6 @@ class LabelAnswers(Answers):
             self.reasons[index] = with_answer(answer.reason, answer.answer)
 
     def refined_by(self, other: "LabelAnswers") -> "LabelAnswers":
-        """Returns the same answers, replaced by those of another annotator for the texts that it has labelled."""
         has = other.labels != NO_LABEL
         return LabelAnswers(
             np.where(has, other.labels, self.labels),
@@ -66,7 +62,6 @@ class LabelAnswers(Answers):
 
     @property
     def is_missing(self) -> np.ndarray:
-        """Whether a text has no answer, shape `(n,)`."""
         return self.labels == NO_LABEL
 
     def _columns(self) -> dict[str, "pa.Array"]:

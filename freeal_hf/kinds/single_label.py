@@ -52,7 +52,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     def with_human_labels(
         self, corpus: Corpus, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
     ) -> Corpus:
-        return with_human_labels(corpus, dataset, self.task, given, known)
+        return with_human_labels(corpus, dataset, given, known)
 
     def votes(self, answers: LabelAnswers, num_annotators: int) -> np.ndarray | None:
         votes = np.column_stack([part.labels for part in answers.parts])
@@ -94,23 +94,23 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     def card_estimate(self, record: Mapping[str, Any]) -> str:
         estimated, scored = record.get("estimated_label_accuracy"), record.get("label_accuracy")
         basis = record.get("estimated_label_accuracy_basis", "no estimate could be made without gold")
-        said = f"The accuracy of the labels is **unknown**: {basis}. `label_confidence` only orders the labels."
+        text = f"The accuracy of the labels is **unknown**: {basis}. `label_confidence` only orders the labels."
         if estimated is not None:
             low, high = record.get("estimated_label_accuracy_range") or (estimated, estimated)
             is_audited = record.get("estimated_label_accuracy_source") == "audit"
             source = "from human labels of random texts" if is_audited else "without gold"
-            said = (
+            text = (
                 f"Estimated {source}: **{100 * low:.1f} to {100 * high:.1f} %** of the final labels are right, about "
                 f"{100 * estimated:.1f} %."
             )
             if not is_audited:
-                said += (
+                text += (
                     f" The estimate rests on {basis}. The mean `label_confidence` of any rows estimates the accuracy "
                     "of these rows."
                 )
         if scored is not None:
-            said += f" The accuracy against gold labels, which are only used for scores, is **{100 * scored:.1f} %**."
-        return said
+            text += f" The accuracy against gold labels, which are only used for scores, is **{100 * scored:.1f} %**."
+        return text
 
     def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
         return pool_table(pool, self.task)
@@ -129,7 +129,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return {}
 
     def no_answers(self, corpus: Corpus) -> LabelAnswers:
-        """Returns the answers for texts that are not annotated yet."""
         return LabelAnswers.none(len(corpus.texts))
 
     def fuse(self, group: Sequence[LabelAnswers], human: np.ndarray) -> LabelAnswers:
@@ -144,9 +143,9 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             return LabelAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
         votes = np.column_stack([part.labels for part in group])
         worse = [annotator.annotator for annotator in worse_annotators(votes, human)]
-        heard = votes.copy()
-        heard[:, worse] = NO_LABEL
-        labels = agreed_labels(heard, fuse_votes(heard, self.task.num_labels, human).probabilities)
+        used = votes.copy()
+        used[:, worse] = NO_LABEL
+        labels = agreed_labels(used, fuse_votes(used, self.task.num_labels, human).probabilities)
         # A text that only worse annotators have answered keeps an answer.
         labels = np.where(labels == NO_LABEL, agreed_labels(votes, majority(votes, self.task.num_labels)), labels)
         answered = labels != NO_LABEL
@@ -155,16 +154,13 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return LabelAnswers(labels, np.full(len(labels), np.nan), reasons)
 
     def losses(self, corpus: Corpus, selection: Selection) -> np.ndarray:
-        """Returns the student's loss on each label, infinite if there is none; shape `(n,)`."""
         return np.nan_to_num(selection.losses, nan=np.inf)
 
     def found_labels(self, corpus: Corpus, answers: LabelAnswers) -> np.ndarray:
-        """Returns the ids of the labels of the texts."""
         labels = self.text_labels(corpus, answers)
         return labels[labels != NO_LABEL]
 
     def is_noisy(self, corpus: Corpus, answers: LabelAnswers, selection: Selection) -> np.ndarray:
-        """Returns whether the label of each text is noisy or missing; shape `(n,)`."""
         return ~selection.is_clean
 
     def training_set(self, corpus: Corpus, answers: LabelAnswers) -> "Dataset":
@@ -191,7 +187,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return dataset_of(spooled(pieces()))
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
-        """Returns why the user must confirm the annotator's answers before the training, `None` if not needed."""
         labels = np.array(dataset["label"][:])
         # Human labels also train the classifier, but are not checked.
         held_out = held_out_probabilities(embeddings, labels, self.task.num_labels, seed=seed)
@@ -201,7 +196,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     def choose_pool(
         self, corpus: Corpus, answers: LabelAnswers, selection: Selection, loop: LoopConfig, seed: int
     ) -> list[Demonstration]:
-        """Chooses demonstrations among the clean texts with whose label the student agrees."""
         labels = self.text_labels(corpus, answers)
         agrees = likeliest(selection.probabilities) == labels
         return choose_demonstrations(
@@ -232,7 +226,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
-        """Makes the round's dataset with its final labels, and their estimates for the round's record."""
         final = final_labels(
             answers.labels,
             answers.confidences,
@@ -264,7 +257,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return LabelPredictor(Classifier(student, batch_size=options.batch_size), options)
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
-        """Makes the test split, with the same columns as the round's dataset. Only the student has labelled it."""
         from freeal_hf.prediction.classifier import Classifier
 
         probabilities = Classifier(student).probabilities(distinct_texts(test).texts)

@@ -50,12 +50,15 @@ def _first_of_equal(texts: "pa.ChunkedArray", notes: "pa.ChunkedArray") -> np.nd
     for start in range(0, len(texts), PIECE):
         rows = zip(texts.slice(start, PIECE).to_pylist(), notes.slice(start, PIECE).to_pylist(), strict=True)
         # Texts are compared by 16-byte digests, whose collisions are negligible.
-        digests.append(pa.array([_digest(text) if is_usable(note) else None for text, note in rows], pa.binary(16)))
+        digests.append(
+            pa.array([text_digest(text) if is_usable(note) else None for text, note in rows], pa.binary(16))
+        )
     codes = pa.chunked_array(digests, pa.binary(16)).dictionary_encode().combine_chunks().indices
     return codes.fill_null(-1).to_numpy().astype(int)
 
 
-def _digest(text: str) -> bytes:
+def text_digest(text: str) -> bytes:
+    """Returns 16 bytes that represent a text, so that many texts can be compared in little memory."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -74,14 +77,14 @@ def read_human_labels(table: HumanTable, task: Task) -> list[HumanLabel]:
         raise InputError(f"{origin} has no column 'label' with human labels; its columns are {quoted(table.names)}.")
     if "id" not in columns and not set(table.text_columns) <= set(columns):
         raise InputError(
-            f"{origin} needs a column 'id', or {quoted(table.text_columns)}, to say which text a label belongs to; "
-            f"its columns are {quoted(table.names)}."
+            f"{origin} needs the column 'id' or {quoted(table.text_columns)} with the text of each label; its columns "
+            f"are {quoted(table.names)}."
         )
     labels = label_ids(columns, LABEL_COLUMN, task, f"{origin}, column")
     if not labels:
-        logger.warning("%s has a header and no rows, so it contains no label.", origin)
+        logger.warning("%s has a header and no rows, so it has no human label.", origin)
     elif all(label == NO_LABEL for label in labels):
-        logger.warning("%s: the column 'label' is empty in every row, so it contains no label. Fill it in.", origin)
+        logger.warning("%s: the column 'label' is empty in every row, so it has no human label. Fill it in.", origin)
     return [_human_label(table, row, label) for row, label in enumerate(labels) if label != NO_LABEL]
 
 
@@ -92,33 +95,20 @@ def _human_label(table: HumanTable, row: int, label: int) -> HumanLabel:
     text = text[:MAX_CHARACTERS] if isinstance(text, str) and text.strip() else None
     if "id" in columns:
         if columns["id"][row] in (None, ""):
-            raise InputError(f"{origin} has a label but no id.")
+            raise InputError(f"{origin} has a label but no id. Fill in its id, or empty the label.")
         return HumanLabel(label, id=str(columns["id"][row]), text=text, origin=origin)
     if text is None:
-        raise InputError(f"{origin} has a label but no text.")
+        raise InputError(f"{origin} has a label but no text. Fill in its text, or empty the label.")
     return HumanLabel(label, text=text, origin=origin)
 
 
 def with_human_labels(
-    corpus: Corpus, dataset: "Dataset", task: Task, given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
+    corpus: Corpus, dataset: "Dataset", given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
 ) -> Corpus:
-    """Adds human labels to a corpus.
-
-    Texts are compared in their normal form, and all texts with the same normal form get the label. A text that is not
-    in the data is added at the end if its label may be about a new text. It trains the student and can be a
-    demonstration, but the output has no row for it.
-
-    Args:
-        corpus (`Corpus`): The result of `distinct_texts`.
-        dataset (`Dataset`): The dataset of the corpus.
-        task (`Task`): The task of the labels.
-        given (`Sequence[HumanLabel]`): The labels.
-        known (`Sequence[HumanLabel]`): The `human_labels` of an earlier call. Newer labels replace them.
+    """Adds human labels to a corpus, see `TaskKind.with_human_labels`.
 
     Raises:
-        InputError: If an id is not in the data or its row has no text, if a label has the id of one row and the text
-            of another, if a text is not in the data and its label may not be about a new one, or if two of `given`
-            contradict each other.
+        InputError: As there, and if a label has the id of one row and the text of another.
     """
     items = [*known, *given]
     places = rows_of_texts((form for item in items for form in _forms(item.text)), corpus.texts)

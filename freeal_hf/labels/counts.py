@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 FEW = 0.05
-"""A warning is logged if a larger share of the rows has no label, or if a smaller share of the labelled rows has
+"""A warning is logged if a larger share of the rows has no label, or if less than this share of the labelled rows has
 another label than the most frequent one."""
 
 
@@ -12,18 +12,22 @@ def describe_counts(counts: Mapping[str, Any]) -> str:
     """Describes the counts in sentences, for terminal, report and cards. Counts of 0 are left out."""
     unlabelled = sum(counts["unlabelled"].values())
     human = counts["human_labels"]
-    said = [f"{counts['rows']:,} rows read, {counts['texts']:,} distinct texts, {counts['labelled']:,} rows labelled."]
+    sentences = [
+        f"{counts['rows']:,} rows read, {counts['texts']:,} distinct texts, {counts['labelled']:,} rows labelled."
+    ]
     if unlabelled:
-        said.append(f"{unlabelled:,} rows got no label: {_by_reason(counts['unlabelled'])}.")
+        sentences.append(f"{unlabelled:,} rows got no label: {_by_reason(counts['unlabelled'])}.")
     if counts["labelled_by_student"]:
-        said.append(f"The student alone labelled {counts['labelled_by_student']:,} of these.")
+        sentences.append(f"The student alone labelled {counts['labelled_by_student']:,} of these.")
     if human["matched"]:
-        said.append(f"Human labels matched {human['matched']:,} texts.")
+        sentences.append(f"Human labels matched {human['matched']:,} texts.")
     if human["new_texts"]:
-        said.append(f"{human['new_texts']:,} human labels are of texts that are not in the data.")
+        sentences.append(f"{human['new_texts']:,} human labels are about texts that are not in the data.")
     if counts["dropped_entities"]:
-        said.append(f"{counts['dropped_entities']:,} entities were dropped: they do not occur in their sentence.")
-    return " ".join(said)
+        sentences.append(
+            f"{counts['dropped_entities']:,} entities were dropped, because their sentence does not have them."
+        )
+    return " ".join(sentences)
 
 
 def loss_warning(counts: Mapping[str, Any]) -> str | None:
@@ -32,8 +36,9 @@ def loss_warning(counts: Mapping[str, Any]) -> str | None:
     if unlabelled <= FEW * counts["rows"]:
         return None
     return (
-        f"{unlabelled:,} of {counts['rows']:,} rows ({unlabelled / counts['rows']:.0%}) got no label from annotator "
-        f"or person: {_by_reason(counts['unlabelled'])}. The column `note` of labels.csv has the reason for each row."
+        f"{unlabelled:,} of {counts['rows']:,} rows ({unlabelled / counts['rows']:.0%}) got no label from the "
+        f"annotator or a person: {_by_reason(counts['unlabelled'])}. The column `note` of labels.csv has the reason "
+        "for each row."
     )
 
 
@@ -44,8 +49,7 @@ def skew_warning(counts: Mapping[str, Any]) -> str | None:
         return None
     return (
         f"{most['rows']:,} of {counts['labelled']:,} labelled rows ({most['rows'] / counts['labelled']:.0%}) have the "
-        f"label {most['label']!r}. If the texts are not so alike, take another annotator or describe the labels "
-        "better."
+        f"label {most['label']!r}. If the texts are more diverse, use another annotator or describe the labels better."
     )
 
 

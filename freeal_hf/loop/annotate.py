@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Ledger
 from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.prompts.registry import prompts_of
@@ -24,7 +22,7 @@ from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.annotators import AnnotationContext, RunAnnotator
 from freeal_hf.loop.folder import RunFolder
-from freeal_hf.loop.requests import questions
+from freeal_hf.loop.requests import CorpusRequests, round_requests
 from freeal_hf.loop.rounds import Round
 from freeal_hf.tasks import Task
 
@@ -67,19 +65,22 @@ def annotate(
     if known is None:
         known = run.round(number - 1).read_answers(kind)[0] if number else kind.no_answers(corpus)
     parts = _parts(known.extended_to(len(corpus.texts)), len(context.annotators) + len(context.refine_annotators))
-    turn = parts[len(context.annotators) :] if refine_annotators else parts[: len(context.annotators)]
+    own_parts = parts[len(context.annotators) :] if refine_annotators else parts[: len(context.annotators)]
     budget_spent = False
     try:
-        asked, requests = questions(number, run, corpus, known, context, ledgers[0])
-        if refine_annotators and not len(asked):
+        requests = round_requests(number, run, corpus, known, context, ledgers[0])
+        if refine_annotators and not len(requests):
             logger.warning("Round %d: the refine annotator is not used: %s.", number, _why_none(run, number, context))
-        for entry, ledger, part, first in zip(annotators, ledgers, turn, firsts, strict=True):
-            _ask(entry, requests, asked, part, ledger, context, round_, first, in_order=bool(refine_annotators))
+        for entry, ledger, part, first in zip(annotators, ledgers, own_parts, firsts, strict=True):
+            _ask(entry, requests, part, ledger, context, round_, first, in_order=bool(refine_annotators))
     except BudgetExceeded as error:
         if not _has_answer(parts, corpus):
-            raise _nothing_bought(error, firsts) from error
+            found = "".join(f" {first}" for first in firsts if first.none_usable)
+            raise BudgetExceeded(
+                f"No text has a label yet. {error}{found} --estimate prints the cost of round 0."
+            ) from error
         budget_spent = True
-        for part in turn:
+        for part in own_parts:
             part.explain_missing("the budget was spent")
     if not _has_answer(parts, corpus):
         raise firsts[0].error()
@@ -105,25 +106,19 @@ def annotate(
 def _why_none(run: RunFolder, number: int, context: AnnotationContext) -> str:
     """Returns why a round after the first annotates no text."""
     if context.loop.refine == "none":
-        return "no text is asked again (--refine none)"
-    if not (run.metrics(number - 1) or {}).get("student_has_learnt", True):
-        return "the student has not learnt its labels, so that it finds none of them noisy, and no text is without one"
-    return "no label was found noisy, and no text is without one"
+        return "no text is annotated again (--refine none)"
+    if not run.round(number - 1).student_has_learnt:
+        return "the student has not learnt its labels and finds no noisy one, and every text has a label"
+    return "no label is noisy, and every text has a label"
 
 
 def _has_answer(parts: list[Any], corpus: Corpus) -> bool:
     return bool(corpus.is_human.any() or any(not part.is_missing.all() for part in parts))
 
 
-def _nothing_bought(error: BudgetExceeded, firsts: Iterable[FirstAnswers]) -> BudgetExceeded:
-    said = "".join(f" {first}" for first in firsts if first.none_usable)
-    return BudgetExceeded(f"No text has a label yet. {error}{said} --estimate prints the cost of round 0.")
-
-
 def _ask(
     entry: RunAnnotator,
-    requests: Sequence[AnnotationRequest],
-    asked: np.ndarray,
+    requests: CorpusRequests,
     answers: Any,
     ledger: Ledger,
     context: AnnotationContext,
@@ -132,11 +127,12 @@ def _ask(
     *,
     in_order: bool,
 ) -> None:
+    """Sends requests to an annotator and takes its answers."""
     number, total = round_.number, len(requests)
-    step = partial(context.callbacks.on_annotation_progress, number, total=total)
+    step = partial(context.callbacks.call, "on_annotation_progress", number)
 
-    def ask(texts: Sequence[AnnotationRequest], start: int) -> None:
-        some = samples_for(entry.annotator, context.task, texts, context.loop.samples)
+    def ask(batch: CorpusRequests, start: int) -> None:
+        some = samples_for(entry.annotator, context.task, batch, context.loop.samples)
         if context.fill_cache is not None:
             context.fill_cache(
                 entry.annotator,
@@ -147,7 +143,7 @@ def _ask(
                 budget=context.budget,
                 folder=round_.shards_path,
                 make_annotator=entry.make,
-                progress=lambda done: step(start + done // some.num_answers),
+                progress=lambda done: step(start + done // some.num_answers, total),
             )
             remove(round_.shards_path)
         # The requests of an iterator are not reordered for the prefix cache.
@@ -155,14 +151,14 @@ def _ask(
         results = run(
             work, iter(some) if in_order else some, cache=context.cache, ledger=ledger, budget=context.budget
         )
-        step(start)
+        step(start, total)
         labelled = combined(first.watched(results), some.num_answers, prompts_of(context.task).combined)
-        bar = tqdm(labelled, total=len(texts), desc=f"round {number}: annotating", disable=context.disable_tqdm)
+        bar = tqdm(labelled, total=len(batch), desc=f"round {number}: annotating", disable=context.disable_tqdm)
         with closing(results):
             for done, (position, answer) in enumerate(bar, start=start + 1):
-                answers.take(int(asked[start + position]), answer)
-                step(done)
-                # Later rounds begin with the difficult texts, and have the labels of the previous round.
+                answers.take(int(batch.indices[position]), answer)
+                step(done, total)
+                # Later rounds can begin with difficult texts, and have the labels of the previous round.
                 if number == 0 and first.are_hopeless:
                     raise first.error()
 

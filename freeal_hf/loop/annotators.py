@@ -99,8 +99,9 @@ def build_annotators(
     def column(name: str) -> dict[str, str]:
         if extra_name(name) not in dataset.column_names:
             raise InputError(
-                f"column:{name} needs the column {name!r} in the data; read them with "
-                f"read_data(..., extra_columns=[{name!r}]). There are {', '.join(map(repr, dataset.column_names))}."
+                f"The annotator column:{name} needs the column {name!r}, but the columns of the dataset are "
+                f"{', '.join(map(repr, dataset.column_names))}. Read the data with "
+                f"read_data(..., extra_columns=[{name!r}])."
             )
         cells, feature = dataset[extra_name(name)], dataset.features[extra_name(name)]
         if isinstance(feature, ClassLabel):
@@ -128,11 +129,11 @@ def build_annotators(
 
 
 def check_samples(annotators: Sequence[RunAnnotator], samples: int) -> None:
-    """Refuses several samples for each text if no annotator is a language model: all answers would be the same.
+    """Refuses several samples for each text if no annotator is a language model, because they would be the same.
 
     Args:
         annotators (`Sequence[RunAnnotator]`): All annotators of the run.
-        samples (`int`): How many answers a language model gives for each text.
+        samples (`int`): The number of answers of a language model about each text.
 
     Raises:
         InputError: If `samples` is greater than one and no annotator is a language model.
@@ -140,8 +141,8 @@ def check_samples(annotators: Sequence[RunAnnotator], samples: int) -> None:
     if samples > 1 and not any(entry.annotator.reads_prompts for entry in annotators):
         names = " + ".join(dict.fromkeys(type(entry.annotator).__name__ for entry in annotators))
         raise InputError(
-            f"samples is {samples}, but {names} is not a language model and would give the same answer each time. "
-            "Leave --samples out, or use a language model as annotator: endpoint:MODEL, tgi:URL or local:MODEL."
+            f"samples is {samples}, but {names} is not a language model and gives the same answer each time. Leave "
+            "--samples out, or use a language model as annotator (endpoint:MODEL, tgi:URL or local:MODEL)."
         )
 
 
@@ -150,8 +151,8 @@ def _check_kinds(annotators: Sequence[RunAnnotator], task: Task) -> None:
         if task.type not in annotator.kinds:
             raise InputError(
                 f"{type(annotator).__name__} cannot label tasks of the type {task.type!r}, only "
-                f"{', '.join(map(repr, sorted(annotator.kinds)))}; use endpoint:MODEL or column:NAME, or an annotator "
-                f"of your own with {task.type!r} in `kinds`."
+                f"{', '.join(map(repr, sorted(annotator.kinds)))}. Use endpoint:MODEL or column:NAME, or your own "
+                f"annotator with {task.type!r} in `kinds`."
             )
 
 

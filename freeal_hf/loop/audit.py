@@ -17,6 +17,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
+from freeal_hf.kinds.text_corpus import text_digest
 from freeal_hf.labels.agreement import agreement, alt_test, cohen_kappa
 from freeal_hf.labels.audit import (
     Sample,
@@ -63,10 +64,8 @@ class _Texts:
         self.labels, self.kind = labels, kind
         seen: dict[bytes, int] = {}
         self.first_row = np.array(
-            [seen.setdefault(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), row)
-             for row, text in enumerate(labels["text"])],
-            dtype=int,
-        )  # fmt: skip
+            [seen.setdefault(text_digest(text), row) for row, text in enumerate(labels["text"])], dtype=int
+        )
         self.final = kind.audited_labels(labels)
         is_human = np.array([has_human_label(note) for note in labels["note"][:]], dtype=bool)
         counted = (self.first_row == np.arange(len(labels))) & (self.final != NO_LABEL)
@@ -90,9 +89,9 @@ def has_audit(folder: RunFolder) -> bool:
 
 
 def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: int | None = None) -> Path:
-    """Draws texts for a person to label and writes them to `audit.csv`: `id, text` and an empty `label`.
+    """Draws texts for a person to label, and writes them to `audit.csv` with `id`, `text` and an empty `label`.
 
-    Each text without a human label can be drawn, all with nearly the same probability. `audit.json` contains this
+    Each text without a human label can be drawn, all with nearly the same probability. `audit.json` has this
     probability for each stratum (see `design_of`), and the stratum of each drawn text. Equal texts are drawn once.
     The labels of the run are not shown, so that they do not influence the person. Sentences of an entity task are
     shown with their `entities`, and the answer is `right` or `wrong` for all of them together.
@@ -113,13 +112,15 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
         InputError: If `n` is below one, or a person gave all labels of the run.
     """
     if n < 1:
-        raise InputError(f"n is {n}; draw at least one text.")
+        raise InputError(f"The number of texts of an audit is {n}; draw at least one text.")
     number = read_json(folder / run_folder.METRICS)[-1]["round"] if number is None else number
     labels, kind = folder.round(number).read_labels(), kind_of(task)
     texts = _Texts(labels, kind)
     count = len(texts.rows)
     if count == 0:
-        raise InputError(f"Every label in {str(folder.path)!r} was given by a person; there is nothing to audit.")
+        raise InputError(
+            f"A person has given all labels of the run in {str(folder.path)!r}, so there is no text to audit."
+        )
     design = design_of(texts.final[texts.rows], texts.confidences, texts.agrees, min(n, count))
     drawn = draw(design, seed=seed)
     rows = [int(row) for row in texts.rows[drawn]]
@@ -248,7 +249,7 @@ def record_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
     _audited_labels(folder, plan)  # raises if the labels are others
     audited = folder.round(plan["round"])
     record = audited.read_metrics()
-    assert record is not None  # its labels are there
+    assert record is not None  # checked by `_audited_labels`
     record |= audit_figures(result, kind_of(task).audit.answers.label_names)
     if result.labels is not None and _digest(audited.read_labels()) == plan["labels"]:
         record.setdefault(MODEL_ESTIMATE, {name: record.get(name) for name in ESTIMATES})
@@ -289,8 +290,8 @@ def _about_people(
     both = [id_ for id_ in first if id_ in second]
     if not both:
         raise InputError(
-            f"{path!r} has no answer for a text that {AUDIT_CSV} has an answer for; two people are compared on the "
-            f"same texts. Give the second person a copy of {AUDIT_CSV} with an empty column 'label'."
+            f"{path!r} and {AUDIT_CSV} have no answer about the same text, so the two people cannot be compared. Give "
+            f"the second person a copy of {AUDIT_CSV} with an empty column 'label'."
         )
     said, one, other = (np.array([answers[id_] for id_ in both]) for answers in (annotator, first, second))
     return PeopleAudit(len(both), agreement(one, other), cohen_kappa(one, other), alt_test(said, [one, other]))
@@ -321,8 +322,8 @@ def _audited_labels(folder: RunFolder, plan: Mapping[str, Any]) -> "Dataset":
             if path.is_file() and _digest(labels := read_labels(path)) == plan["labels"]:
                 return labels
     raise InputError(
-        f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}. Draw anew with "
-        "--new: the answers are kept in another file, and can be given as human labels."
+        f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}. Draw the texts "
+        "again with --new. The answers are kept in another file, which can be given as --human-labels."
     )
 
 

@@ -17,7 +17,7 @@ ESTIMATES = (
     "estimated_label_accuracy_source",
     "estimated_label_accuracy_basis",
 )
-"""The keys of a round's estimates."""
+"""The keys of the estimates in the record of a round."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,14 @@ def read_sheet(folder: RunFolder) -> list[dict[str, str]]:
 
 def write_sheet(folder: RunFolder, rows: Sequence[Mapping[str, str]]) -> None:
     """Writes the rows of `audit.csv`."""
-    write_atomically(folder / AUDIT_CSV, lambda path: _write(path, rows))
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(rows[0])
+            writer.writerows(map(harmless, row.values()) for row in rows)
+
+    write_atomically(folder / AUDIT_CSV, write)
 
 
 def keep_answers(folder: RunFolder) -> Path | None:
@@ -59,24 +66,20 @@ def read_answers(path: str | Path, plan: Mapping[str, Any], task: Task) -> dict[
     drawn = list(plan["texts"])
     given = read_human_labels(path, kind_of(task).audit.answers)
     if any(answer.id is None for answer in given):
-        raise InputError(f"{str(path)!r} has no column 'id'; fill in a copy of {AUDIT_CSV} as it was written.")
+        raise InputError(f"{str(path)!r} has no column 'id'; fill in a copy of {AUDIT_CSV} with all its columns.")
     row_of = rows_of_ids({answer.id for answer in given}, drawn)
     found: dict[int, Any] = {}
     for answer in given:
         row = row_of.get(answer.id)
         if row is None:
             raise InputError(
-                f"{answer.origin}: {answer.id!r} was not drawn; fill in {AUDIT_CSV} as it was written. "
+                f"{answer.origin}: the text {answer.id!r} was not drawn for this audit; do not change the column 'id' "
+                f"of {AUDIT_CSV}. "
                 f"{explain_unknown_id(answer.id, drawn)}"
             )
         if row in found:
-            raise InputError(f"{found[row].origin} and {answer.origin} answer for the same text; keep one of them.")
+            raise InputError(
+                f"{found[row].origin} and {answer.origin} answer the question about the same text; keep one of them."
+            )
         found[row] = answer
     return {drawn[row]: found[row].label for row in sorted(found)}
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(rows[0])
-        writer.writerows(map(harmless, row.values()) for row in rows)

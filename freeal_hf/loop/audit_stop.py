@@ -26,8 +26,8 @@ def check_audit(kind: TaskKind[Any, Any, Any], loop: LoopConfig) -> None:
     """
     if loop.audit and not kind.audit.are_human_labels:
         raise InputError(
-            f"A run can only stop for an audit (--audit {loop.audit}) if each text has one label. Leave the option "
-            "out, and check the labels of the finished run with freeal-hf audit OUTPUT_DIR."
+            f"A run can only stop for an audit (--audit {loop.audit}) if each text has one label. Leave --audit out, "
+            "and check the labels of the finished run with freeal-hf audit OUTPUT_DIR."
         )
 
 
@@ -51,12 +51,12 @@ def audit_answers(folder: RunFolder, task: Task, loop: LoopConfig) -> list[Human
     found = audited_human_labels(folder, task)
     if not found:
         logger.warning(
-            "%s has no answers: the run continues as if there had been no audit. To use the audit, fill in the sheet "
-            "and start the same command again.",
+            "%s has no answers, so the run continues without them. To use the audit, fill in the sheet and start the "
+            "same command again.",
             folder / AUDIT_CSV,
         )
         return []
-    logger.info("%d texts of the audit are answered in %s.", len(found), folder / AUDIT_CSV)
+    logger.info("%s has answers about %d texts of the audit.", folder / AUDIT_CSV, len(found))
     return found
 
 

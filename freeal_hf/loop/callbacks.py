@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task
@@ -16,7 +16,7 @@ class RunState:
     Args:
         task (`Task`): What is labelled.
         output_dir (`Path`): The run's folder.
-        num_rounds (`int`): How many rounds the run has at most.
+        num_rounds (`int`): The maximum number of rounds.
     """
 
     task: Task
@@ -42,7 +42,7 @@ class LoopCallback:
     """
 
     def on_run_begin(self, run: RunState) -> None:
-        """Called when the run's folder is ready, before an annotator is asked.
+        """Called when the run's folder is ready, before the first call of an annotator.
 
         Args:
             run (`RunState`): The run.
@@ -54,8 +54,8 @@ class LoopCallback:
         Args:
             run (`RunState`): The run.
             round (`int`): The round.
-            done (`int`): Texts that are answered.
-            total (`int`): Texts that are asked about.
+            done (`int`): The number of texts with an answer.
+            total (`int`): The number of texts to annotate.
         """
 
     def on_train_step(self, run: RunState, round: int, done: int, total: int) -> None:
@@ -64,8 +64,8 @@ class LoopCallback:
         Args:
             run (`RunState`): The run.
             round (`int`): The round.
-            done (`int`): Steps that are done.
-            total (`int`): Steps in all.
+            done (`int`): The number of finished steps.
+            total (`int`): The number of all steps.
         """
 
     def on_selection(self, run: RunState, round: int, diagnostics: Mapping[str, Any]) -> None:
@@ -94,6 +94,13 @@ class LoopCallback:
         """
 
 
+Event = Literal[
+    "on_run_begin", "on_annotation_progress", "on_train_step", "on_selection", "on_round_end", "on_run_end"
+]
+"""The methods of `LoopCallback`."""
+
+
+@dataclass(frozen=True)
 class CallbackHandler:
     """Calls the callbacks of a run.
 
@@ -102,38 +109,18 @@ class CallbackHandler:
         callbacks (`Sequence[LoopCallback]`): The callbacks, in the order in which they are called.
     """
 
-    def __init__(self, run: RunState, callbacks: Sequence[LoopCallback]) -> None:
-        self.run, self.callbacks = run, callbacks
+    run: RunState
+    callbacks: Sequence[LoopCallback]
 
-    def on_run_begin(self) -> None:
-        """See `LoopCallback`."""
-        for callback in self.callbacks:
-            callback.on_run_begin(self.run)
+    def call(self, event: Event, *args: Any) -> None:
+        """Calls a method of each callback.
 
-    def on_annotation_progress(self, round: int, done: int, total: int) -> None:
-        """See `LoopCallback`."""
+        Args:
+            event (`str`): The name of the method.
+            *args: Its arguments after the run.
+        """
         for callback in self.callbacks:
-            callback.on_annotation_progress(self.run, round, done, total)
-
-    def on_train_step(self, round: int, done: int, total: int) -> None:
-        """See `LoopCallback`."""
-        for callback in self.callbacks:
-            callback.on_train_step(self.run, round, done, total)
-
-    def on_selection(self, round: int, diagnostics: Mapping[str, Any]) -> None:
-        """See `LoopCallback`."""
-        for callback in self.callbacks:
-            callback.on_selection(self.run, round, diagnostics)
-
-    def on_round_end(self, record: Mapping[str, Any]) -> None:
-        """See `LoopCallback`."""
-        for callback in self.callbacks:
-            callback.on_round_end(self.run, record)
-
-    def on_run_end(self) -> None:
-        """See `LoopCallback`."""
-        for callback in self.callbacks:
-            callback.on_run_end(self.run)
+            getattr(callback, event)(self.run, *args)
 
 
 def checked_callbacks(callbacks: Sequence[LoopCallback]) -> list[LoopCallback]:

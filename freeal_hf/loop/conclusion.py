@@ -53,20 +53,21 @@ def conclude(
     labels, estimate = kind.label_rows(data.dataset, corpus, answers, selection, round_.number, seed, votes, shares)
     for worse in estimate.get("worse_annotators", ()):
         logger.warning(
-            "Round %d: annotator %d of those named is right in %.0f %% of %d texts that a person labelled, annotator "
-            "%d in %.0f %%. It counts for nothing in the labels that train the student.",
+            "Round %d: annotator %d of the run labels %.0f %% of %d texts like the person, and annotator %d labels "
+            "%.0f %% of them like the person. The answers of annotator %d are not used to train the student.",
             round_.number,
             worse["annotator"],
             100 * worse["accuracy"],
             worse["compared"],
             worse["best"],
             100 * worse["best_accuracy"],
+            worse["annotator"],
         )
     round_.write_labels(labels)
     if not estimate["student_has_learnt"]:
         logger.warning(
-            "The student of round %d has not learnt its labels: it changes none, and no text is annotated again "
-            "because of it. Train it longer (--num-train-epochs), or check --learning-rate and --student.",
+            "The student of round %d has not learnt its labels, so it changes no label and finds no noisy one. Train "
+            "it longer (--num-train-epochs), or check --learning-rate and --student.",
             round_.number,
         )
         selection = replace(selection, is_clean=np.zeros_like(selection.is_clean))

@@ -1,4 +1,4 @@
-"""A run's folder: its layout, atomic writes, and the check that it belongs to this run."""
+"""The folder of a run: its layout, its lock, and the check that it belongs to this run."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ class RunFolder:
     """The folder of one run.
 
     Args:
-        path (`str` or `Path`): `OUTPUT_DIR` of the contract in `ARCHITECTURE.md`.
+        path (`str` or `Path`): The folder, which is created when the run begins.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -69,8 +69,8 @@ class RunFolder:
                 self.path.mkdir(parents=True, exist_ok=True)
             except (FileNotFoundError, NotADirectoryError, FileExistsError) as error:
                 raise RunError(
-                    f"The output folder {str(self.path)!r} cannot be created ({error.strerror}: "
-                    f"{error.filename}); choose another."
+                    f"The output folder {str(self.path)!r} cannot be created ({error.strerror}: {error.filename}); "
+                    "choose another --output-dir."
                 ) from error
             lock = FileLock(self.path / ".lock", timeout=0)
             try:
@@ -88,7 +88,7 @@ class RunFolder:
 
     def _refuse_foreign(self, config: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"The output folder {str(self.path)!r} is a file; choose another name.")
+            raise RunError(f"The output folder {str(self.path)!r} is a file; choose another --output-dir.")
         if overwrite or not self.path.is_dir():
             return
         remedy = "choose another --output-dir, or pass --resume to continue in it or --overwrite to start it again"

@@ -25,7 +25,7 @@ from freeal_hf.loop.extensions import cache_filler, push_callbacks
 from freeal_hf.loop.folder import AUDIT_CSV, CACHE, RunFolder
 from freeal_hf.loop.preparation import RunData, all_annotators, data_config, enter, prepare, read_rows
 from freeal_hf.loop.progress import ProgressFile
-from freeal_hf.loop.requests import foreseen, foreseen_writing
+from freeal_hf.loop.requests import expected_generation, expected_requests
 from freeal_hf.loop.results import ResultFiles, RunResult, load_result
 from freeal_hf.loop.running import Rounds
 from freeal_hf.loop.training import StudentTraining
@@ -198,9 +198,10 @@ class FreeAL:
         dataset = read_rows(dataset, self.kind, self.text_columns, annotators)
         entry = self._annotators(self.annotator, dataset)[which]
         corpus = self.kind.collect(dataset)
-        requests = foreseen(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
-        # If there are several annotators, only the first writes demonstrations.
-        writing = [] if which else foreseen_writing(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
+        requests = expected_requests(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
+        # If there are several annotators, only the first generates demonstrations.
+        generation = expected_generation(corpus, self.task, entry.annotator, self.loop, seed=self.args.seed)
+        writing = [] if which else generation
         estimate = estimate_annotation(entry.annotator, self.task, requests, writing=writing, price=entry.price)
         return replace(estimate, texts=len(corpus.texts))
 
@@ -231,7 +232,7 @@ class FreeAL:
             engine=self.engine,
         )
         with self.folder.open(config, resume=resume, overwrite=overwrite):
-            callbacks.on_run_begin()
+            callbacks.call("on_run_begin")
             with AnswerCache(self.folder / CACHE) as cache, ExitStack() as sessions:
                 for entry in (*annotators, *refine_annotators):
                     sessions.enter_context(session(entry.annotator))
@@ -249,7 +250,7 @@ class FreeAL:
                     fill_cache=cache_filler(self.engine),
                 )
                 awaits_audit = Rounds(self.folder, data, corpus, context, self.training, processes).run()
-            callbacks.on_run_end()
+            callbacks.call("on_run_end")
         processes.dismiss()
         return awaits_audit
 

@@ -1,6 +1,8 @@
 """The annotation requests of a round: the texts to annotate, and the demonstrations for each of them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -21,93 +23,112 @@ from freeal_hf.loop.rounds import Round
 from freeal_hf.tasks import Demonstration, Task
 
 
-class Questions(Sequence[AnnotationRequest]):
-    """The requests about some texts of a corpus. Each request is made when it is needed.
+@dataclass(frozen=True, eq=False)
+class CorpusRequests(Sequence[AnnotationRequest]):
+    """The requests for some texts of a corpus. Each request is made when it is needed.
 
     Args:
         corpus (`Corpus`): The texts.
-        asked (`np.ndarray` of shape `(m,)`): The indices of the texts to annotate.
-        shown (`list[tuple[Demonstration, ...]]`): The demonstrations for each of these texts.
+        indices (`np.ndarray` of shape `(m,)`): The indices of the texts to annotate.
+        shots (`list[tuple[Demonstration, ...]]`): The demonstrations for each of these texts.
     """
 
-    def __init__(self, corpus: Corpus, asked: np.ndarray, shown: list[tuple[Demonstration, ...]]) -> None:
-        self.corpus, self.asked, self.shown = corpus, asked, shown
+    corpus: Corpus
+    indices: np.ndarray
+    shots: list[tuple[Demonstration, ...]]
 
     def __len__(self) -> int:
-        return len(self.asked)
+        return len(self.indices)
 
     @overload
     def __getitem__(self, index: int) -> AnnotationRequest: ...
     @overload
-    def __getitem__(self, index: slice) -> "Questions": ...
+    def __getitem__(self, index: slice) -> "CorpusRequests": ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return Questions(self.corpus, self.asked[index], self.shown[index])
-        i = int(self.asked[index])
-        return AnnotationRequest(self.corpus.texts[i], self.shown[index], self.corpus.ids[i], self.corpus.words_of(i))
+            return CorpusRequests(self.corpus, self.indices[index], self.shots[index])
+        i = int(self.indices[index])
+        return AnnotationRequest(self.corpus.texts[i], self.shots[index], self.corpus.ids[i], self.corpus.words_of(i))
 
 
-def questions(
+def round_requests(
     number: int, run: RunFolder, corpus: Corpus, known: Any, context: AnnotationContext, ledger: Ledger
-) -> tuple[np.ndarray, Sequence[AnnotationRequest]]:
-    """Returns the indices of the texts that a round annotates, and its requests."""
+) -> CorpusRequests:
+    """Makes the requests of a round. In round 0, the annotator first generates the demonstrations.
+
+    Args:
+        number (`int`): The round.
+        run (`RunFolder`): The run's folder.
+        corpus (`Corpus`): The texts.
+        known (`Answers`): The answers after the previous round.
+        context (`AnnotationContext`): The annotators and their settings.
+        ledger (`Ledger`): Counts the calls that generate demonstrations.
+
+    Returns:
+        `CorpusRequests`: The requests.
+    """
     if number == 0:
         # The order is random, so that the first answers, or those of a small budget, are a sample of all texts.
-        asked = np.random.default_rng(context.seed).permutation(np.flatnonzero(~corpus.is_human))
-        first = _first_demonstrations(corpus, asked, context, ledger)
+        indices = np.random.default_rng(context.seed).permutation(np.flatnonzero(~corpus.is_human))
+        first = _first_demonstrations(corpus, indices, context, ledger)
         run.round(0).write_generated(first, context.task)
-        shown = [tuple(first)] * len(asked)
-    else:
-        previous = run.round(number - 1)
-        selection = previous.read_selection()
-        is_heard = (previous.read_metrics() or {}).get("student_has_learnt", True)
-        asked = _asked_again(known, selection, corpus, context, is_heard=is_heard)
-        if context.refine_annotators:
-            losses = kind_of(context.task).losses(corpus, selection)
-            asked = asked[np.argsort(-losses[asked], kind="stable")]
-        if is_heard:
-            shown = _retrieve(previous, corpus, selection, asked, context)
-        else:  # the selection and the embeddings of such a student cannot be used
-            shown = [tuple(_demonstrations_of_round_0(run, corpus, context))] * len(asked)
-    return asked, Questions(corpus, asked, shown)
+        return CorpusRequests(corpus, indices, [tuple(first)] * len(indices))
+    previous = run.round(number - 1)
+    selection, has_learnt = previous.read_selection(), previous.student_has_learnt
+    indices = _texts_to_refine(known, selection, corpus, context, has_learnt=has_learnt)
+    if context.refine_annotators:
+        losses = kind_of(context.task).losses(corpus, selection)
+        indices = indices[np.argsort(-losses[indices], kind="stable")]
+    if has_learnt:
+        shots = _retrieve(previous, corpus, selection, indices, context)
+    else:  # the selection and the embeddings of such a student cannot be used
+        given = [*corpus.human_demonstrations().values(), *run.round(0).read_generated(context.task)]
+        shots = [tuple(_first_of_each_label(dict.fromkeys(given), context))] * len(indices)
+    return CorpusRequests(corpus, indices, shots)
 
 
-def foreseen(
+def expected_requests(
     corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
 ) -> Sequence[AnnotationRequest]:
-    """Returns the requests of round 0 that are known before the first call.
+    """Returns the annotation requests of round 0, to estimate its cost before the first call.
 
-    If the annotator writes the demonstrations, texts of the corpus replace them, the check of each written text, and
-    the requests without demonstrations that are sent before. `foreseen_writing` returns the requests that write.
+    If the annotator generates demonstrations, their texts are not known yet. Texts of the corpus stand for them, for
+    the requests that check each of them, and for the requests without demonstrations that are sent before.
 
     Args:
         corpus (`Corpus`): The texts.
         task (`Task`): What is labelled.
         annotator (`Annotator`): The annotator.
-        loop (`LoopConfig`): The numbers of demonstrations that are written and shown, and of samples for each text.
+        loop (`LoopConfig`): The numbers of generated and shown demonstrations, and of samples for each text.
         seed (`int`): Seed of the choice of the texts.
+
+    Returns:
+        `Sequence[AnnotationRequest]`: The requests.
     """
     per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
-    writes = isinstance(annotator, TextGenerator) and per_label > 0
-    labels = [label for label in task.shot_labels for _ in range(per_label if writes else 0)]
+    generates = isinstance(annotator, TextGenerator) and per_label > 0
+    labels = [label for label in task.shot_labels for _ in range(per_label if generates else 0)]
     chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
     stand_in = kind_of(task).stand_in
     shots = tuple(stand_in(corpus, int(i), label) for i, label in zip(chosen, labels, strict=True))
-    checked = CHECKED + len(task.shot_labels) * loop.generated_per_label if writes else 0
+    checked = CHECKED + len(task.shot_labels) * loop.generated_per_label if generates else 0
     count = len(corpus.texts)
-    asked = np.concatenate([np.arange(min(checked, count)), np.arange(count)])
-    plain = len(asked) - count
-    requests = Questions(corpus, asked, [()] * plain + [shots] * count)
+    plain = min(checked, count)
+    indices = np.concatenate([np.arange(plain), np.arange(count)])
+    requests = CorpusRequests(corpus, indices, [()] * plain + [shots] * count)
     return samples_for(annotator, task, requests, loop.samples, once=plain)
 
 
-def foreseen_writing(
+def expected_generation(
     corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
 ) -> list[GenerationRequest]:
-    """Returns the requests of round 0 that write demonstrations; none if the annotator cannot write them.
+    """Returns the requests of round 0 that generate demonstrations, to estimate its cost before the first call.
 
     Args:
-        corpus (`Corpus`), task (`Task`), annotator (`Annotator`), loop (`LoopConfig`), seed (`int`): As in `foreseen`.
+        corpus, task, annotator, loop, seed: As in `expected_requests`.
+
+    Returns:
+        `list[GenerationRequest]`: The requests; empty if the annotator does not generate demonstrations.
     """
     if not (isinstance(annotator, TextGenerator) and loop.shots and loop.generated_per_label):
         return []
@@ -115,66 +136,59 @@ def foreseen_writing(
 
 
 def _first_demonstrations(
-    corpus: Corpus, asked: np.ndarray, context: AnnotationContext, ledger: Ledger
+    corpus: Corpus, indices: np.ndarray, context: AnnotationContext, ledger: Ledger
 ) -> list[Demonstration]:
-    """Returns the demonstrations of round 0: human labels and, if a label has too few, texts that the annotator
-    writes."""
-    # All texts share one list: a server's prefix cache can use it, and there are no embeddings of a student yet.
-    per_label = _shots_per_label(context.loop, context.task)
-    by_label: dict[int, list[Demonstration]] = {label: [] for label in context.task.shot_labels}
-    order = np.random.default_rng(context.seed).permutation(len(corpus.texts))
+    """Returns the demonstrations of round 0: human labels and, if a label has too few, generated texts.
+
+    All texts share them, because there are no embeddings of a student yet, and a server can cache the common prefix.
+    """
+    per_label, wanted = _shots_per_label(context.loop, context.task), context.loop.generated_per_label
+    order = np.random.default_rng(context.seed).permutation(len(corpus.texts)).tolist()
     given = corpus.human_demonstrations()
-    for i in order[corpus.is_human[order]]:
-        if i in given:
-            by_label[given[i].label].append(given[i])
-    annotator, wanted = context.annotators[0].annotator, context.loop.generated_per_label if per_label else 0
-    is_short = any(len(shots) < per_label for shots in by_label.values())
+    shots = [given[i] for i in order if i in given]
+    counts = Counter(shot.label for shot in shots)
+    is_short = any(counts[label] < per_label for label in context.task.shot_labels)
+    annotator = context.annotators[0].annotator
     if isinstance(annotator, TextGenerator) and wanted and is_short:
-        # Writing texts needs most of the tokens, so a model with unusable answers is detected before.
-        plain = Questions(corpus, asked[:ENOUGH], [()] * len(asked[:ENOUGH]))
-        check_answers(annotator, context.task, plain, cache=context.cache, ledger=ledger, budget=context.budget)
-        for shot in generate_demonstrations(
-            context.task,
-            annotator,
-            corpus.texts,
-            per_label=wanted,
-            seed=context.seed,
-            cache=context.cache,
-            ledger=ledger,
-            budget=context.budget,
-        ):
-            by_label[shot.label].append(shot)
-    return [shot for shots in by_label.values() for shot in shots[:per_label]]
+        # The generation needs most of the tokens, so a model with unusable answers is detected before.
+        first = indices[:ENOUGH]
+        plain = CorpusRequests(corpus, first, [()] * len(first))
+        booked: dict[str, Any] = {"cache": context.cache, "ledger": ledger, "budget": context.budget}
+        check_answers(annotator, context.task, plain, **booked)
+        shots += generate_demonstrations(
+            context.task, annotator, corpus.texts, per_label=wanted, seed=context.seed, **booked
+        )
+    return _first_of_each_label(shots, context)
 
 
-def _demonstrations_of_round_0(run: RunFolder, corpus: Corpus, context: AnnotationContext) -> list[Demonstration]:
-    """Returns the demonstrations of round 0 and new human labels. A run pulled from the Hub has only the latter."""
+def _first_of_each_label(shots: Iterable[Demonstration], context: AnnotationContext) -> list[Demonstration]:
+    """Returns as many demonstrations of each label as a prompt has, ordered by label."""
     by_label: dict[int, list[Demonstration]] = {label: [] for label in context.task.shot_labels}
-    for shot in [*corpus.human_demonstrations().values(), *run.round(0).read_generated(context.task)]:
-        if shot not in by_label[shot.label]:
-            by_label[shot.label].append(shot)
-    return [shot for shots in by_label.values() for shot in shots[: _shots_per_label(context.loop, context.task)]]
+    for shot in shots:
+        by_label[shot.label].append(shot)
+    per_label = _shots_per_label(context.loop, context.task)
+    return [shot for same_label in by_label.values() for shot in same_label[:per_label]]
 
 
-def _asked_again(
-    answers: Any, selection: Selection, corpus: Corpus, context: AnnotationContext, *, is_heard: bool
+def _texts_to_refine(
+    answers: Any, selection: Selection, corpus: Corpus, context: AnnotationContext, *, has_learnt: bool
 ) -> np.ndarray:
     if context.loop.refine == "none":
         return np.array([], dtype=int)
     # A student that has not learnt its labels finds no noisy labels, so only texts without an answer are annotated.
     wanted = answers.is_missing
-    if is_heard and context.loop.refine == "all":
+    if has_learnt and context.loop.refine == "all":
         wanted = np.ones_like(wanted)
-    elif is_heard:
+    elif has_learnt:
         wanted = kind_of(context.task).is_noisy(corpus, answers, selection)
     return np.flatnonzero(wanted & ~corpus.is_human[: len(wanted)])
 
 
 def _retrieve(
-    previous: Round, corpus: Corpus, selection: Selection, asked: np.ndarray, context: AnnotationContext
+    previous: Round, corpus: Corpus, selection: Selection, indices: np.ndarray, context: AnnotationContext
 ) -> list[tuple[Demonstration, ...]]:
     if context.loop.shots == 0:
-        return [()] * len(asked)
+        return [()] * len(indices)
     chosen = previous.read_demonstrations(context.task)
     position = corpus.index_of(str(shot.id) for shot in chosen)
     shots = {position[str(shot.id)]: shot for shot in chosen}
@@ -182,13 +196,13 @@ def _retrieve(
     shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
     rows, pool = np.array(list(shots), dtype=int), list(shots.values())
     labels = np.array([shot.label for shot in pool], dtype=int)
-    queries = cluster_queries(selection.embeddings[asked], context.loop.texts_per_list, seed=context.seed)
+    queries = cluster_queries(selection.embeddings[indices], context.loop.texts_per_list, seed=context.seed)
     found = nearest_demonstrations(
         queries, selection.embeddings[rows], labels, per_label=_shots_per_label(context.loop, context.task)
     )
     return [
         tuple(pool[j] for j in nearest if rows[j] != i)  # no text is its own demonstration
-        for i, nearest in zip(asked, found, strict=True)
+        for i, nearest in zip(indices, found, strict=True)
     ]
 
 

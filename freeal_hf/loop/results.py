@@ -109,7 +109,10 @@ def load_result(output_dir: str | Path) -> RunResult:
     folder = RunFolder(output_dir)
     missing = [name for name in (*run_folder.RESULT_FILES, run_folder.CONFIG) if not (folder / name).exists()]
     if missing:
-        raise RunError(f"{str(output_dir)!r} has no {missing[0]}: no round of a run is finished there.")
+        raise RunError(
+            f"{str(output_dir)!r} has no {missing[0]}, so no round of a run is finished there. Give the output folder "
+            "of a run with a finished round."
+        )
     return RunResult(
         dataset=read_labels(folder / run_folder.LABELS),
         student=folder / run_folder.STUDENT,

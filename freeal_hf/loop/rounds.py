@@ -89,6 +89,11 @@ class Round:
         path = self.path / METRICS
         return read_json(path) if path.is_file() else None
 
+    @property
+    def student_has_learnt(self) -> bool:
+        """Whether the student has learnt its labels, so that its selection is used. Old records do not say so."""
+        return (self.read_metrics() or {}).get("student_has_learnt", True)
+
     def write_metrics(self, record: Mapping[str, Any]) -> None:
         """Writes the record of the round, which completes it."""
         self.path.mkdir(parents=True, exist_ok=True)

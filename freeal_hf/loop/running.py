@@ -59,24 +59,26 @@ class Rounds:
             if record is None or record["budget_spent"]:
                 logger.info("round %d of %d", number, loop.num_rounds)
                 record, known = self._run_round(number, known)
-                self.context.callbacks.on_round_end(record)
+                self.context.callbacks.call("on_round_end", record)
             else:
                 known = None
-                if number + 1 == loop.num_rounds and self._is_unheard(number):
+                if number + 1 == loop.num_rounds and self._has_new_human_labels(number):
                     record = self._conclude_again(number, record)
-                    self.context.callbacks.on_round_end(record)
+                    self.context.callbacks.call("on_round_end", record)
                 budget.spent_tokens += record["prompt_tokens"] + record["completion_tokens"]
                 budget.spent_cost += record["cost"] or 0.0
             if record["budget_spent"]:
                 logger.warning(
-                    "The budget is spent: the run ends with round %d. A larger budget continues it.", number
+                    "The budget is spent, so the run ends with round %d. To continue it, start it again with a larger "
+                    "budget.",
+                    number,
                 )
                 break
             if stops_for_audit(self.folder, self.context.task, loop, number, self.context.seed):
                 return True
             records.append(record)
-            is_heard = self.corpus.human_labels == known_human_labels(self.folder, loop.num_rounds)
-            if number + 1 < loop.num_rounds and is_heard and (reason := converged(records)):
+            are_used = self.corpus.human_labels == known_human_labels(self.folder, loop.num_rounds)
+            if number + 1 < loop.num_rounds and are_used and (reason := converged(records)):
                 logger.info("The loop has converged: %s.", reason)
                 break
         if self.context.refine_annotators and number == 0 and record is not None:
@@ -104,8 +106,8 @@ class Rounds:
         round_.write_metrics(record)
         return record, answers
 
-    def _is_unheard(self, number: int) -> bool:
-        """Returns whether there are human labels that the labels of a complete round were made without."""
+    def _has_new_human_labels(self, number: int) -> bool:
+        """Returns whether human labels have changed since the labels of a complete round were made."""
         return self.corpus.human_labels != self.folder.round(number).read_human_labels()
 
     def _conclude_again(self, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +148,7 @@ class Rounds:
     def _why_one_round(self, record: Mapping[str, Any]) -> str:
         loop = self.context.loop
         if loop.num_rounds == 1:
-            return "its first round would be the second one, and there is only one (--num-rounds 1)"
+            return "it labels texts from the second round on, and the run has one round (--num-rounds 1)"
         if record["budget_spent"]:
             return "the budget was spent in the first round"
         return f"the loop converged after the first round (--stop-on {loop.stop_on})"

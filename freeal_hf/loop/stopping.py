@@ -34,6 +34,11 @@ class LabelChanges:
 
     Args:
         at_most (`float`, *optional*, defaults to 0.01): The maximum share of texts whose final label has changed.
+
+    Example:
+
+        >>> LabelChanges()([{"round": 1, "changed_labels": 0.004}])
+        '0.4% of the final labels changed in round 1'
     """
 
     at_most: float = 0.01
@@ -50,13 +55,20 @@ class LabelChanges:
 class NoGain:
     """Stops if a metric has almost not increased, or has decreased, since the previous round.
 
-    It is used for two metrics: `agreement`, the share of texts to which annotator and student give the same label
-    (similar to Stabilizing Predictions, Bloodgood and Vijay-Shanker, CoNLL 2009, with the annotator in place of the
-    last model), and `estimated_label_accuracy`.
+    It is used for two metrics: `estimated_label_accuracy`, and `agreement`, the share of texts to which annotator and
+    student give the same label.
+
+    Source: for `agreement`, Stabilizing Predictions (Bloodgood and Vijay-Shanker, CoNLL 2009), with the annotator in
+    place of the previous model.
 
     Args:
         figure (`str`): A key of the records.
         at_least (`float`, *optional*, defaults to 0.002): The minimum increase for another round.
+
+    Example:
+
+        >>> NoGain("agreement")([{"round": 0, "agreement": 0.9}, {"round": 1, "agreement": 0.9}])
+        'the agreement went from 90.0% to 90.0% in round 1'
     """
 
     figure: str

@@ -107,8 +107,8 @@ class StudentTraining:
         )
         hide_figures(trainer)
         if callbacks is not None:
-            on_step = partial(callbacks.on_train_step, round_.number)
-            on_selection = partial(callbacks.on_selection, round_.number)
+            on_step = partial(callbacks.call, "on_train_step", round_.number)
+            on_selection = partial(callbacks.call, "on_selection", round_.number)
             trainer.add_callback(DiagnosticsCallback(trainer, on_step, on_selection))
         if len(self.text_columns) > 1:  # the name of a single column may be private, and is not needed
             trainer.model.config.text_columns = list(self.text_columns)  # type: ignore[union-attr]
@@ -129,7 +129,11 @@ class StudentTraining:
         if not self.loop.allow_doubtful_answers:
             raise DoubtfulAnswersError(f"{reason} {REMEDY}", reason)
         if self.args.process_index == 0:
-            logger.warning("Round %d: %s You confirmed it; there is no estimate of the accuracy.", number, reason)
+            logger.warning(
+                "Round %d: %s The run continues, because the answers are confirmed. The accuracy is not estimated.",
+                number,
+                reason,
+            )
 
     def _args(self, checkpoints: Path, num_samples: int) -> "FreeALConfig":
         args = copy.copy(self.args)

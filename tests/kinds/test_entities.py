@@ -214,7 +214,10 @@ def files(sentences, tmp_path):
     [
         ("run --annotator column:noisy --human-labels human.csv", "column 'label': 'fruit' is not a list"),
         ("run --annotator column:noisy --augmented-column tokens", "cannot use augmented_column"),
-        ("select --annotator endpoint:http://127.0.0.1:9 --budget 3 --output chosen.csv", "cannot choose for one"),
+        (
+            "select --annotator endpoint:http://127.0.0.1:9 --budget 3 --output chosen.csv",
+            "cannot use labels of an entity task",
+        ),
         ("select --strategy random --budget 3 --output chosen.csv", "only used for entity tasks"),
         ("augment --method token-dropout --output views.csv", "only used for entity tasks"),
     ],

@@ -258,7 +258,7 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
         ({"body": ["a"], "tags": [["O"]]}, "needs a column 'id', 'tokens' or 'text'"),
         ({"text": [""], "tags": [["O"]]}, "row 1 has entities but no text"),
         ({"id": [""], "tags": [["O"]]}, "row 1 has entities but no id"),
-        ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is not an entity; write each as"),
+        ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is not an entity; write each entity as"),
         ({"id": ["1"], "spans": [[{"start": [4, 13], "end": [6, 16], "type": "fruit"}]]}, "several parts .* Mark its"),
         ({"id": ["7"], "spans": [[]]}, "row 1: no row of the data has the id '7'"),
         ({"id": ["2"], "spans": [[]]}, "row 1: row '2' cannot be labelled: the text is empty"),
@@ -267,15 +267,15 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
         ({"id": ["3"], "tags": [["O", "O", "I-tool"]]}, "'I-tool' at word 3 does not continue an entity"),
         (
             {"id": ["3"], "tokens": [["an", "old", "saw"]], "tags": [["O"] * 3]},
-            "its words .* are not those of the data",
+            "the words .* differ from those of the data",
         ),
-        ({"id": ["3"], "text": ["an old saw"], "spans": [[]]}, "its text 'an old saw' is not that of the data"),
-        ({"id": ["3"], "spans": [[{"start": 9, "end": 12, "type": "stone"}]]}, "of the type 'stone'"),
+        ({"id": ["3"], "text": ["an old saw"], "spans": [[]]}, "the text 'an old saw' differs from that of the data"),
+        ({"id": ["3"], "spans": [[{"start": 9, "end": 12, "type": "stone"}]]}, "has the type 'stone'"),
         ({"id": ["3"], "spans": [[{"start": 9, "end": 99, "type": "tool"}]]}, r"'saw' \(9 to 99\) does not begin and"),
         ({"id": ["3"], "spans": [[{"start": 6, "end": 12, "type": "tool"}]]}, "'ld saw' .* does not begin and end"),
         (
             {"id": ["3"], "spans": [[{"start": 9, "end": 12, "type": "tool", "text": "saws"}]]},
-            "'saw' .* should be 'saws'",
+            "'saw' .* differs from its .text. 'saws'",
         ),
         (
             {"id": ["3"], "spans": [[{"start": s, "end": 12, "type": "tool"} for s in (5, 9)]]},

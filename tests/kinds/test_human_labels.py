@@ -114,7 +114,7 @@ def test_the_annotator_is_not_blamed_for_texts_that_it_was_never_asked(run, corp
     [
         ({"text": ["a"], "label": ["stone"]}, "'stone'.*not a label of the task"),
         ({"text": ["a"], "answer": ["tool"]}, "no column 'label'"),
-        ({"body": ["a"], "label": ["tool"]}, "needs a column 'id', or 'text'"),
+        ({"body": ["a"], "label": ["tool"]}, "needs the column 'id' or 'text'"),
         ({"text": [""], "label": ["tool"]}, "row 1 has a label but no text"),
         ({"id": ["1"], "label": ["tool"], "label_confidence": [0.4]}, "no person has checked"),
     ],
@@ -196,17 +196,17 @@ def test_a_layout_that_cannot_be_detected_can_be_named(task, tmp_path):
 def entered(task, texts, columns, **options):
     rows = read_data(Dataset.from_dict({"text": texts}))
     said = read_human_labels(Dataset.from_dict(columns), task, **options)
-    return with_human_labels(distinct_texts(rows), rows, task, said)
+    return with_human_labels(distinct_texts(rows), rows, said)
 
 
 def test_a_text_that_was_drawn_at_random_keeps_its_probability_whoever_labels_it_again(task):
     rows = read_data(Dataset.from_dict({"text": ["one", "two", "three"]}))
     corpus = distinct_texts(rows)
     drawn = HumanLabel(0, id=rows["id"][1], probability=0.25)
-    first = with_human_labels(corpus, rows, task, [drawn, HumanLabel(1, id=rows["id"][2])])
+    first = with_human_labels(corpus, rows, [drawn, HumanLabel(1, id=rows["id"][2])])
     known = [from_stored(json.loads(json.dumps(as_stored(label)))) for label in first.human_labels]
     assert known == first.human_labels
-    later = with_human_labels(corpus, rows, task, [HumanLabel(1, id=rows["id"][1])], known)
+    later = with_human_labels(corpus, rows, [HumanLabel(1, id=rows["id"][1])], known)
     for found in (first, later):
         assert np.array_equal(found.inclusion, [np.nan, 0.25, np.nan], equal_nan=True)
     assert later.human.tolist() == [-1, 1, 1]

@@ -103,8 +103,8 @@ def test_one_label_for_nearly_all_rows_is_warned_of():
 def test_the_description_names_every_count():
     assert describe_counts(COUNTS) == (
         "100 rows read, 90 distinct texts, 80 rows labelled. 20 rows got no label: not a label (12), the text is "
-        "empty (8). The student alone labelled 12 of these. Human labels matched 3 texts. 2 human labels are of "
-        "texts that are not in the data. 4 entities were dropped: they do not occur in their sentence."
+        "empty (8). The student alone labelled 12 of these. Human labels matched 3 texts. 2 human labels are about "
+        "texts that are not in the data. 4 entities were dropped, because their sentence does not have them."
     )
 
 

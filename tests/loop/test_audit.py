@@ -129,7 +129,7 @@ def test_two_answers_for_one_text_are_refused(folder):
     draw_audit(folder, TASK, 5)
     row = {**read_sheet(folder)[0], "label": "tool"}
     write_sheet(folder, [row, {**row, "id": f" {row['id']} "}])
-    with pytest.raises(InputError, match=r"row 1 and .*row 2 answer for the same text"):
+    with pytest.raises(InputError, match=r"row 1 and .*row 2 answer the question about the same text"):
         score_audit(folder, TASK)
 
 
@@ -279,7 +279,7 @@ def test_a_second_person_who_answered_other_texts_cannot_be_compared(folder, tmp
     second = tmp_path / "second.csv"
     second.write_text("id,label\n" + "".join(f"{row['id']},tool\n" for row in sheet[5:]))
     assert main(["audit", str(folder.path), "--second-annotator", str(second)]) == 1
-    assert "two people are compared on the same texts" in capsys.readouterr().err
+    assert "the two people cannot be compared" in capsys.readouterr().err
 
 
 def test_a_second_sheet_without_ids_is_refused(folder, tmp_path, capsys):

@@ -104,7 +104,7 @@ def test_without_answers_the_run_is_as_if_there_had_been_no_audit(run, folder, t
     assert folder.metrics(1) is None
     with caplog.at_level(logging.WARNING):
         audited = run()
-    assert "has no answers: the run continues as if there had been no audit" in caplog.text
+    assert "has no answers, so the run continues without them" in caplog.text
     plain = run(audit=0, overwrite=True)
     assert audited.audit_sheet is None
     for column in ("label", "label_confidence", "note"):
