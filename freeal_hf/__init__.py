@@ -72,6 +72,7 @@ _PUBLIC = {
     "MaskedSubstitution": "freeal_hf.training.augmentation",
     "Measure": "freeal_hf.kinds.base",
     "Mixtures": "freeal_hf.training.objectives.base",
+    "MultiLabelClassification": "freeal_hf.tasks",
     "Objective": "freeal_hf.training.objectives.base",
     "PaidAnswer": "freeal_hf.annotators.requests",
     "PeopleAudit": "freeal_hf.loop.audit",
@@ -235,6 +236,7 @@ if TYPE_CHECKING:
     from freeal_hf.select.uncertainty import LeastConfidence as LeastConfidence
     from freeal_hf.select.uncertainty import PredictionEntropy as PredictionEntropy
     from freeal_hf.tasks import Demonstration as Demonstration
+    from freeal_hf.tasks import MultiLabelClassification as MultiLabelClassification
     from freeal_hf.tasks import Task as Task
     from freeal_hf.tasks import TextClassification as TextClassification
     from freeal_hf.tasks import TokenClassification as TokenClassification

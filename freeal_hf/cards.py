@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.tasks import Task, TextClassification, TokenClassification
+from freeal_hf.tasks import MultiLabelClassification, Task, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCard, ModelCard, RepoCard
@@ -73,6 +73,26 @@ WORDS = {
         student="A text classifier",
         usage='classify = pipeline("text-classification", model="{model_id}")\nclassify("...")',
         limits="It gives each text exactly one of the labels above.",
+    ),
+    MultiLabelClassification.type: CardWords(
+        hub_task="text-classification",
+        labels="labels",
+        label="label",
+        counted="texts",
+        student="A text classifier that gives a text any number of labels",
+        usage=(
+            "from transformers import AutoConfig\n"
+            'thresholds = AutoConfig.from_pretrained("{model_id}").thresholds  # one for each label\n'
+            'classify = pipeline("text-classification", model="{model_id}", top_k=None)\n'
+            'classify("...")  # a label applies if its score exceeds its threshold'
+        ),
+        limits="It gives a text any number of the labels above, or none of them, and decides each label by itself.",
+        columns=(
+            "Label columns are lists of label ids: an empty list means that none of the labels applies, and null that "
+            "there is no answer.\n`label_probabilities` and `student_probabilities` have the probability that each "
+            "label applies, and `clean_labels` whether\neach label is clean. `is_clean` is true if all labels of a "
+            "text are clean, and confidences are those in all labels of a text\ntogether, as if they were independent."
+        ),
     ),
     TokenClassification.type: CardWords(
         hub_task="token-classification",

@@ -72,10 +72,13 @@ def generate_demonstrations(
     seen = {"", *own.intersection(map(_normalised, texts))}
     candidates: list[Demonstration] = []
     for request, generation in zip(requests, written, strict=True):
-        for text, named in zip(generation.texts, generation.entities or [()] * len(generation.texts), strict=True):
+        count = len(generation.texts)
+        named, labels = generation.entities or [()] * count, generation.labels or [None] * count
+        for text, entities, some in zip(generation.texts, named, labels, strict=True):
             if _normalised(text) not in seen:
                 seen.add(_normalised(text))
-                candidates.append(Demonstration(text.strip(), request.label, source="generated", entities=named))
+                shot = Demonstration(text.strip(), request.label, "generated", entities=entities, labels=some)
+                candidates.append(shot)
     ask = partial(run, annotation_work(annotator, task), cache=cache, ledger=ledger, budget=budget)
     return prompts_of(task).confirmed(candidates, ask)
 

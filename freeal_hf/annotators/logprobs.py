@@ -1,5 +1,6 @@
 """Computes probabilities of labels from the log-probabilities of the tokens of an answer."""
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -107,6 +108,39 @@ def name_probability(tokens: Sequence[TokenLogprobs], name: str, names: Sequence
     return min(1.0, product)
 
 
+def flag_probabilities(tokens: Sequence[TokenLogprobs], names: Sequence[str]) -> tuple[float, ...] | None:
+    """Computes the probability that each label applies, from an answer with a truth value for each label.
+
+    The token where the value begins decides: the mass of its alternatives for `true`, divided by that for both values.
+
+    Args:
+        tokens (`Sequence[TokenLogprobs]`): The whole answer, in order.
+        names (`Sequence[str]`): The names of the labels, in the order of the ids.
+
+    Returns:
+        `tuple[float, ...]` of one probability a label, or `None` if a label has no value in the answer, or if both
+        values together have less than `LEAST_MASS`.
+    """
+    answer, found = "".join(token.text for token in tokens), []
+    for name in names:
+        field = re.search(re.escape(json.dumps(name, ensure_ascii=False)) + r"\s*:\s*(?=true|false)", answer)
+        place = _token_at(tokens, field.end()) if field else None
+        if place is None:
+            return None
+        token, before = tokens[place[0]], place[1]
+        mass = {"true": 0.0, "false": 0.0}
+        for text, probability in _probabilities(token).items():
+            said = text.removeprefix(token.text[:before]).strip(_AROUND).lower()
+            for value in mass:
+                if said and (value.startswith(said) or said.startswith(value)):
+                    mass[value] += probability
+        total = sum(mass.values())
+        if total < LEAST_MASS:
+            return None
+        found.append(mass["true"] / total)
+    return tuple(found)
+
+
 def _leads_to(text: str, names: Sequence[str]) -> bool:
     """Whether a name begins with a text, or the text with the name."""
     text = text.lstrip(_AROUND)
@@ -123,7 +157,11 @@ def _value_start(tokens: Sequence[TokenLogprobs]) -> tuple[int, int] | None:
     """Returns the index of the token in which the label begins, and the number of its characters before the label."""
     answer = "".join(token.text for token in tokens)
     match = _VALUE.search(answer)
-    start = match.end() if match else len(answer) - len(answer.lstrip(_AROUND))
+    return _token_at(tokens, match.end() if match else len(answer) - len(answer.lstrip(_AROUND)))
+
+
+def _token_at(tokens: Sequence[TokenLogprobs], start: int) -> tuple[int, int] | None:
+    """Returns the index of the token with a character of the answer, and the number of its characters before it."""
     end = 0
     for i, token in enumerate(tokens):
         begin, end = end, end + len(token.text)

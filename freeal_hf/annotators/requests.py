@@ -63,9 +63,12 @@ class Annotation:
         spans (`tuple[Span, ...]`, *optional*): In an entity task, the entities as spans of words; `None` if there is
             no answer. If there is an answer, `label` is 0.
         num_dropped (`int`): Number of entities of the answer that are not in the text. They are dropped.
+        labels (`tuple[int, ...]`, *optional*): In a task with any number of labels, the ids of the labels, `()` for
+            none of them; `None` if there is no answer. If there is an answer, `label` is 0, and `probabilities` are
+            those that each label applies.
 
     Raises:
-        AnnotatorError: If `label` is below -1, or `confidence` is not a probability.
+        AnnotatorError: If `label` is below -1, if `labels` has an id below 0, or if `confidence` is not a probability.
     """
 
     label: int
@@ -78,10 +81,13 @@ class Annotation:
     is_cut: bool = False
     spans: tuple[Span, ...] | None = None
     num_dropped: int = 0
+    labels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.label < NO_LABEL:
             raise AnnotatorError(f"An annotation has the label id {self.label}; it must be an id, or -1 for no label.")
+        if self.labels and min(self.labels) < 0:
+            raise AnnotatorError(f"An annotation has the labels {self.labels}; they must be ids, or () for none.")
         if self.confidence is not None and not -_ROUNDING <= self.confidence <= 1 + _ROUNDING:
             raise AnnotatorError(
                 f"An annotation has the confidence {self.confidence}; it must be a probability between 0 and 1, or "
@@ -100,7 +106,8 @@ class GenerationRequest:
 
     Args:
         label (`int`): Id of the label that the new texts should have. In an entity task, it is the id of a type of
-            which the texts should have entities, or -1 for texts without entities.
+            which the texts should have entities, or -1 for texts without entities. In a task with any number of
+            labels, the texts can also have other labels, and -1 is for texts with none.
         examples (`tuple[str, ...]`): Unlabelled texts of the corpus as examples of its style.
         num_texts (`int`): Number of texts to write.
         seed (`int`): Distinguishes repeated requests for the same label.
@@ -121,12 +128,14 @@ class Generation:
         prompt_tokens (`int`): Number of input tokens.
         completion_tokens (`int`): Number of output tokens.
         entities (`tuple`): In an entity task, the entities of each text and their types, as the model gave them.
+        labels (`tuple`): In a task with any number of labels, the label ids of each text, as the model gave them.
     """
 
     texts: tuple[str, ...]
     prompt_tokens: int = 0
     completion_tokens: int = 0
     entities: tuple[tuple[tuple[str, str], ...], ...] = ()
+    labels: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,40 @@ def combined_spans(answers: Sequence[Annotation]) -> Annotation:
     return in_total(found, answers)
 
 
+def combined_label_sets(answers: Sequence[Annotation], num_labels: int) -> Annotation:
+    """The labels that more than half of the repeated answers about a text give, and how often each label is given.
+
+    An answer with probabilities counts for each label by its probability. Answers that could not be used do not count.
+    A single answer is returned as it is, because its shares say nothing.
+
+    Args:
+        answers (`Sequence[Annotation]`): The answers, in the order of their samples.
+        num_labels (`int`): Number of labels of the task.
+
+    Returns:
+        `Annotation`: With `probabilities`, the share of each label.
+
+    Example:
+
+        >>> some = [Annotation(0, labels=(0, 1)), Annotation(0, labels=(1,)), Annotation(0, labels=())]
+        >>> found = combined_label_sets(some, num_labels=2)
+        >>> found.labels, [round(p, 2) for p in found.probabilities]
+        ((1,), [0.33, 0.67])
+    """
+    if len(answers) == 1:
+        return answers[0]
+    rows = [
+        answer.probabilities or [float(label in answer.labels) for label in range(num_labels)]
+        for answer in answers
+        if answer.labels is not None
+    ]
+    if not rows:
+        return in_total(answers[0], answers)
+    shares = tuple(math.fsum(column) / len(rows) for column in zip(*rows, strict=True))
+    labels = tuple(label for label, share in enumerate(shares) if share > 0.5)
+    return in_total(Annotation(0, probabilities=shares, labels=labels), answers)
+
+
 def in_total(annotation: Annotation, answers: Sequence[Annotation]) -> Annotation:
     """An annotation with the tokens that all answers took, cut if one of them was about a text that was cut."""
     return replace(

@@ -150,16 +150,17 @@ def choice_work(annotator: TextChooser, task: Task) -> Work[ChoiceRequest, Choic
 async def _checked_answers(annotator: Annotator, task: Task, some: Sequence[AnnotationRequest]) -> list[Annotation]:
     answers = await annotator.annotate(task, some)
     for answer in answers:
-        if answer.label >= task.num_labels:
+        if (label := max((answer.label, *(answer.labels or ())))) >= task.num_labels:
             name = type(annotator).__name__
-            raise AnnotatorError(f"{name} gave the label id {answer.label}; the task has {task.num_labels} labels.")
+            raise AnnotatorError(f"{name} gave the label id {label}; the task has {task.num_labels} labels.")
     return answers
 
 
 def _restored_annotation(values: dict[str, Any]) -> Annotation:
-    probabilities, spans = values.get("probabilities"), values.get("spans")
+    probabilities, spans, labels = (values.get(name) for name in ("probabilities", "spans", "labels"))
     restored = {
         "probabilities": tuple(probabilities) if probabilities else None,
+        "labels": None if labels is None else tuple(labels),
         "spans": None if spans is None else tuple(Span(*span) for span in spans),
     }
     return Annotation(**{**values, **restored})
@@ -167,4 +168,5 @@ def _restored_annotation(values: dict[str, Any]) -> Annotation:
 
 def _restored_generation(values: dict[str, Any]) -> Generation:
     entities = tuple(tuple((text, name) for text, name in some) for some in values.get("entities", ()))
-    return Generation(**{**values, "texts": tuple(values["texts"]), "entities": entities})
+    labels = tuple(map(tuple, values.get("labels", ())))
+    return Generation(**{**values, "texts": tuple(values["texts"]), "entities": entities, "labels": labels})

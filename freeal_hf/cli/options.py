@@ -13,7 +13,7 @@ from freeal_hf.config import DataConfig, HumanReadingConfig, ReadingConfig, Task
 from freeal_hf.data.label_columns import load_label_map
 from freeal_hf.data.layouts import split_names
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import Task, load_task, task_from_dict
+from freeal_hf.tasks import MultiLabelClassification, Task, TextClassification, load_task, task_from_dict
 
 
 def data_source(config: ReadingConfig) -> Any:
@@ -133,6 +133,8 @@ def task_of(config: TaskConfig) -> Task:
         InputError: If neither or both are given, or they do not describe a task.
     """
     task, label_map = _named_task(config), config.label_map
+    if config.label_separator is not None:
+        task = task_from_dict({**task.to_dict(), "label_separator": config.label_separator.replace("\\t", "\t")})
     if config.instructions:
         task = task.with_instructions(config.instructions)
     if label_map is None:
@@ -186,6 +188,10 @@ def _named_task(config: TaskConfig) -> Task:
     given = config.task
     if given is not None and config.labels is not None:
         raise InputError("Give either --task or --labels, not both.")
+    if given is not None and config.multi_label:
+        raise InputError(
+            f"--multi-label is for --labels; in the task, write `type: {MultiLabelClassification.type}` instead."
+        )
     if isinstance(given, Mapping):
         return task_from_dict(given)
     if given is not None:
@@ -193,4 +199,5 @@ def _named_task(config: TaskConfig) -> Task:
     if config.labels is None:
         raise InputError("There are no labels; give --labels positive,negative or describe them in --task FILE.")
     names = config.labels.split(",") if isinstance(config.labels, str) else config.labels
-    return task_from_dict({"labels": names, "description": config.description})
+    kind = MultiLabelClassification if config.multi_label else TextClassification
+    return kind.from_dict({"labels": names, "description": config.description})

@@ -35,7 +35,7 @@ class ReadingConfig:
     )
     text_columns: str | list[str] | None = option(
         help="column(s) of the text (default: text); repeatable. A name can contain commas if there is such a column",
-        metavar="A,B,...",
+        metavar="A,B",
         action="append",
         local=True,
     )
@@ -67,7 +67,7 @@ class HumanReadingConfig:
         help="separator of human labels", none="detected", metavar="X", local=True, resumable=True
     )
     human_encoding: str | None = option(
-        help="encoding of human labels", none="detected", metavar="NAME", local=True, resumable=True
+        help="encoding of human labels", none="detected", metavar="X", local=True, resumable=True
     )
     human_quoting: str | None = option(
         help="meaning of quotes in human labels, as --quoting", choices=QUOTINGS, local=True, resumable=True
@@ -125,6 +125,8 @@ class LabelsConfig:
         labels (`str` or `list[str]`, *optional*): Label names, in place of `task`.
         description (`str`, *optional*): The question that an annotator decides.
         label_map (`str` or `Mapping`, *optional*): The labels for other values of label columns.
+        multi_label (`bool`, *optional*, defaults to `False`): Whether a text can have any number of `labels`.
+        label_separator (`str`, *optional*): What separates several labels in a cell. By default it is detected.
     """
 
     task: str | Mapping[str, Any] | None = option(
@@ -136,6 +138,8 @@ class LabelsConfig:
         help="labels for other values of label columns: YAML or JSON (value: label) or CSV (value,label)",
         metavar="FILE",
     )
+    multi_label: bool = option(False, help="any number of --labels for each text", action="store_true")
+    label_separator: str | None = option(help="separator of several labels in a cell", none="detected", metavar="X")
 
 
 @dataclass
@@ -143,7 +147,7 @@ class TaskConfig(LabelsConfig):
     """The task, and how it is put to a language model.
 
     Args:
-        task, labels, description, label_map (*optional*): See [`LabelsConfig`].
+        task, labels, description, label_map, multi_label, label_separator (*optional*): See [`LabelsConfig`].
         instructions (`list[str]`, *optional*): Other wordings of the description. A language model is also asked about
             each text with each of them.
     """

@@ -39,12 +39,12 @@ class HumanLabel(HumanAnswer):
     """A label that a person gave. If both id and text are given, they must belong to the same row.
 
     Args:
-        label (`int`): Label id.
+        label (`int` or `tuple[int, ...]`): Label id. In a task with any number of labels, the ids of all labels.
         probability (`float`, *optional*):
             The probability with which the text was drawn at random for the person; `None` if it was not drawn.
     """
 
-    label: int
+    label: Any
     probability: float | None = field(default=None, kw_only=True)
 
 

@@ -5,14 +5,14 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from freeal_hf.data.cells import cell_text
 from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import NO_LABEL, Task
+from freeal_hf.tasks import NO_LABEL
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,22 @@ class LabelColumn:
         [1, -1, -1]
     """
 
-    def __init__(self, task: Task, what: str) -> None:
+    missing: ClassVar[Any] = NO_LABEL
+    """The value for a cell without a label."""
+
+    def __init__(self, task: Any, what: str) -> None:
         self.task, self.what = task, what
         self._num_matched = self._num_unknown = 0
         self._unknown: Counter[str] = Counter()
 
-    def ids(self, values: Iterable[Any]) -> list[int]:
+    @property
+    def feature(self) -> Any:
+        """The feature of the label ids in a dataset."""
+        from datasets import ClassLabel
+
+        return ClassLabel(names=self.task.label_names)
+
+    def ids(self, values: Iterable[Any]) -> list[Any]:
         """Returns the label ids of values.
 
         Args:
@@ -52,15 +62,18 @@ class LabelColumn:
         found = []
         for value in values:
             text = cell_text(value)
-            label = self.task.label_of(text)
+            label = self._label(text)
             found.append(label)
-            if label != NO_LABEL:
+            if label != self.missing:
                 self._num_matched += 1
             elif not is_no_answer(text):
                 self._num_unknown += 1
                 if text in self._unknown or len(self._unknown) < _MOST_KEPT:
                     self._unknown[text] += 1
         return found
+
+    def _label(self, text: str) -> Any:
+        return self.task.label_of(text)
 
     def check(self) -> None:
         """Warns of values that are not labels.

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,6 @@ from freeal_hf.data.counting import counted
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.tables import RawTable
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import NO_LABEL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +60,7 @@ def keep_columns(path: Path, table: RawTable, count: int, *, repeated: Collectio
         )
 
 
-def write_csv(path: Path, labels: "Dataset", given: Path | None = None) -> None:
+def write_csv(path: Path, labels: "Dataset", given: Path | None = None, *, cell: Callable[[Any], str]) -> None:
     """Writes the dataset of a round with label names. A cell without a label or value is empty.
 
     The file begins with a byte order mark, by which spreadsheets recognize UTF-8. Cells that a spreadsheet would
@@ -73,15 +72,19 @@ def write_csv(path: Path, labels: "Dataset", given: Path | None = None) -> None:
         labels (`Dataset`): The dataset of the round.
         given (`Path`, *optional*): The file that `keep_columns` wrote. Without it, only the columns of the run are
             written.
+        cell (`Callable`): Returns the cell of a value of a label column; empty if there is no label.
     """
     user = _read(given) if given is not None and given.is_file() else _Given([], ",", (), repeat(()))
     features = labels.features  # read once: the property takes 100 µs
     own = [name for name in labels.column_names if name not in user.repeated]
+    of_labels = {name for name in own if _has_labels(features[name])}
     with path.open("w", encoding="utf-8-sig", errors="replace", newline="") as file:
         writer = csv.writer(file, delimiter=user.delimiter)
         writer.writerow(map(harmless, [*user.names, *(_free_name(name, user.names) for name in own)]))
         for row, cells in zip(_rows(table_of(labels), own), user.rows, strict=False):
-            found = [_csv_cell(value, features[name]) for name, value in zip(own, row, strict=True)]
+            found = [
+                cell(value) if name in of_labels else _csv_cell(value) for name, value in zip(own, row, strict=True)
+            ]
             writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in (*cells, *found)])
 
 
@@ -110,10 +113,11 @@ def _free_name(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def _csv_cell(value: Any, feature: Any) -> Any:
-    if hasattr(feature, "names"):
-        return "" if value == NO_LABEL else feature.names[value]
-    if not isinstance(value, list):
-        return value
-    names = getattr(getattr(feature, "feature", None), "names", None)
-    return json.dumps([names[i] if i != NO_LABEL else None for i in value] if names else value, ensure_ascii=False)
+def _has_labels(feature: Any) -> bool:
+    from datasets import ClassLabel, List
+
+    return isinstance(feature.feature if isinstance(feature, List) else feature, ClassLabel)
+
+
+def _csv_cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value

@@ -9,11 +9,12 @@ from freeal_hf.data.cells import plain_text
 from freeal_hf.data.columns import OpenTable, Table
 from freeal_hf.data.counting import counted
 from freeal_hf.data.label_columns import LabelColumn
+from freeal_hf.data.label_sets import columns_for, joined_cells
 from freeal_hf.data.row_ids import given_or_content_ids, unique_ids
 from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, holds_harmless_cells, restored
 from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import Task, TextClassification
+from freeal_hf.tasks import MultiLabelClassification, TextClassification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ _OWN_COLUMNS = {"id", "text", "note", "gold", "tokens", "token_starts", AUGMENTE
 
 def read_data(
     source: "str | Path | Dataset | pd.DataFrame",
-    task: TextClassification | None = None,
+    task: TextClassification | MultiLabelClassification | None = None,
     *,
     text_columns: Sequence[str] = ("text",),
     gold_column: str | None = None,
@@ -39,6 +40,7 @@ def read_data(
     encoding: str | None = None,
     quoting: str | None = None,
     max_characters: int = MAX_CHARACTERS,
+    label_column: type[LabelColumn] = LabelColumn,
 ) -> "Dataset":
     """Reads texts and optionally gold labels.
 
@@ -47,10 +49,11 @@ def read_data(
     Args:
         source (`str`, `Path`, `Dataset` or `DataFrame`): A file, a folder, a Hub dataset id, data in memory, or
             another source that `open_table` can open.
-        task (`TextClassification`, *optional*): The task, needed to read gold labels.
+        task (`TextClassification` or `MultiLabelClassification`, *optional*): The task, needed to read gold labels.
         text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`): The column of the text. Several columns
             are joined as `name: value, name: value`, without empty values.
         gold_column (`str`, *optional*): The column of the true labels, as label names. They are only used for scores.
+            `*` in the name stands for the name of each label: `gold_*` are columns of truth values.
         id_column (`str`, *optional*): The column of unique ids. By default an id is made from the text, so that it
             stays the same if rows are moved, added or removed.
         augmented_column (`str`, *optional*): The column with a paraphrase of each text. Defaults to `augmented_text`
@@ -62,6 +65,8 @@ def read_data(
         delimiter, encoding (`str`, *optional*): The layout of text files. By default it is detected in each file.
         quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts.
         max_characters (`int`, *optional*): Longer texts are truncated, and their `note` says so.
+        label_column (`type`, *optional*, defaults to `LabelColumn`): What reads the gold labels: `LabelColumn`, or
+            `LabelSetColumn` for a task with any number of labels.
 
     Returns:
         `Dataset`: A dataset with the columns `id`, `text`, `note` (string or null) and, if given, `augmented_text`,
@@ -87,15 +92,18 @@ def read_data(
     origin = opened.origin
     if augmented_column is None and AUGMENTED_COLUMN in opened.names:
         augmented_column = AUGMENTED_COLUMN
-    wanted = [*text_columns, gold_column, id_column, augmented_column, *extra_columns]
+    labels = [] if task is None else task.label_names
+    of_labels = {
+        column: columns_for(column, labels, opened.names) for column in (gold_column, *extra_columns) if column
+    }
+    wanted = [*text_columns, id_column, augmented_column, *(name for names in of_labels.values() for name in names)]
     tables = opened.read([column for column in wanted if column is not None], rows=PIECE)
     names = ["text", "note", *([AUGMENTED_COLUMN] if augmented_column else []), *map(extra_name, extra_columns)]
     features: dict[str, Any] = dict.fromkeys(names, Value("string"))
-    if gold_column is not None:
-        assert task is not None
-        features["gold"] = class_label(task)
+    gold = label_column(task, f"{origin}, gold column {gold_column!r}") if task is not None and gold_column else None
+    if gold is not None:
+        features["gold"] = gold.feature
     schema = Features(features).arrow_schema
-    gold = LabelColumn(task, f"{origin}, gold column {gold_column!r}") if task is not None and gold_column else None
     ids: list[pa.Array] = []
     usable = _Usable(opened, text_columns)
 
@@ -108,11 +116,11 @@ def read_data(
             columns: dict[str, Any] = {"text": texts, "note": notes}
             if augmented_column is not None:
                 columns[AUGMENTED_COLUMN] = [plain_text(value)[:max_characters] for value in table[augmented_column]]
+            cells = {column: joined_cells(table, column, labels, names, origin) for column, names in of_labels.items()}
             for column in extra_columns:
-                columns[extra_name(column)] = [plain_text(value) for value in table[column]]
-            if gold_column is not None:
-                assert gold is not None
-                columns["gold"] = gold.ids(table[gold_column])
+                columns[extra_name(column)] = [plain_text(value) for value in cells[column]]
+            if gold is not None and gold_column is not None:
+                columns["gold"] = gold.ids(cells[gold_column])
             yield pa.table(columns, schema=schema)
 
     texts = spooled(pieces())
@@ -296,29 +304,3 @@ def is_usable(note: str | None) -> bool:
         (True, False)
     """
     return note is None or note.startswith("text cut ")
-
-
-def label_ids(table: Table, column: str, task: Task, what: str) -> list[int]:
-    """Returns the label ids of a column of label names.
-
-    Args:
-        table (`Table`): The columns by name.
-        column (`str`): The column.
-        task (`TextClassification`): The task; see `Task.label_of`.
-        what (`str`): A description of the column, for errors.
-
-    Returns:
-        `list[int]`: The label ids; -1 for an empty cell.
-
-    Raises:
-        InputError: If a value is not a label of the task.
-
-    Example:
-
-        >>> label_ids({"gold": ["spam", None]}, "gold", TextClassification(["ham", "spam"]), "column")
-        [1, -1]
-    """
-    labels = LabelColumn(task, f"{what} {column!r}")
-    found = labels.ids(table[column])
-    labels.check_all()
-    return found

@@ -177,6 +177,7 @@ def _pool(data: Path) -> list[Demonstration]:
             row["source"],
             row["id"],
             tuple((entity["text"], entity["type"]) for entity in row.get("entities", ())),
+            tuple(row["labels"]) if "labels" in row else None,
         )
         for row in rows
     ]

@@ -35,6 +35,10 @@ class Answers(ABC):
     def none(cls, count: int) -> "Self":
         """Returns the answers for `count` texts that are not annotated yet."""
 
+    def empty(self) -> "Self":
+        """Returns missing answers for the same texts."""
+        return self.none(len(self.reasons))
+
     @abstractmethod
     def extended_to(self, count: int) -> "Self":
         """Returns the same answers for more texts. The new texts have no answer."""

@@ -258,6 +258,11 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
             `str`, *optional*: The reason; `None` if there is none.
         """
 
+    @property
+    def student_settings(self) -> Mapping[str, Any]:
+        """Settings of the task that are stored in the configuration of the student, by name."""
+        return {}
+
     # ---- Selection and demonstrations ----
 
     @abstractmethod

@@ -35,7 +35,9 @@ class Corpus:
         texts (`StringColumn`): The texts.
         augmented (`StringColumn`, *optional*): A paraphrase of each.
         index_of_row (`np.ndarray` of shape `(rows,)`): Each row's index in `texts`, -1 if a row has no usable text.
-        human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none.
+        human (`np.ndarray` of shape `(n,)`): Label id that a person gave a text, -1 for none. In a task with any
+            number of labels, the shape is `(n, num_labels)`, with 1 for each label that applies, 0 for the others, and
+            -1 for a text without a human label.
         human_labels (`list[HumanAnswer]`): The human labels, one for each labelled text.
         human_rows (`HumanRows`): The numbers of rows with human labels for texts of the data and for other texts.
         inclusion (`np.ndarray` of shape `(n,)`, *optional*):
@@ -61,6 +63,10 @@ class Corpus:
     def human_answers(self) -> Any:
         """The human labels with which annotators are compared: label ids, shape `[n]`, -1 for none."""
         return self.human
+
+    def human_row(self, label: Any) -> Any:
+        """Returns the value of `human` for the label in a human label."""
+        return label
 
     def human_demonstrations(self) -> dict[int, Demonstration]:
         """The texts with human labels by index, as demonstrations for the annotator."""

@@ -6,11 +6,13 @@ from typing import Any
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.entities import EntityKind
+from freeal_hf.kinds.multi_label import MultiLabelKind
 from freeal_hf.kinds.single_label import SingleLabelKind
-from freeal_hf.tasks import Task, TextClassification, TokenClassification
+from freeal_hf.tasks import MultiLabelClassification, Task, TextClassification, TokenClassification
 
 KINDS: dict[str, type[TaskKind[Any, Any, Any]]] = {
     TextClassification.type: SingleLabelKind,
+    MultiLabelClassification.type: MultiLabelKind,
     TokenClassification.type: EntityKind,
 }
 """The kind of each type of task."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 class Selection:
     """The stored selection of a student, with an entry for each distinct text.
 
+    In a task with any number of labels, the losses and `is_clean` have the shape `(n, num_labels)`.
+
     Args:
         losses (`np.ndarray` of shape `(n,)`): Loss on the annotator's label, NaN if there is none.
         is_clean (`np.ndarray` of shape `(n,)`): Whether the label is clean.
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The student's probabilities.
         embeddings (`np.ndarray` of shape `(n, d)`): The student's embeddings, in half precision.
         first_embeddings (`np.ndarray` of shape `(n, d)`): The embeddings before the training.
+        thresholds (`np.ndarray` of shape `(num_labels,)`): The probability above which the student predicts each
+            label, in a task with any number of labels; empty in other tasks.
     """
 
     losses: np.ndarray
@@ -33,6 +37,7 @@ class Selection:
     probabilities: np.ndarray
     embeddings: np.ndarray
     first_embeddings: np.ndarray
+    thresholds: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def save(self, path: Path) -> None:
         """Writes the arrays to a file."""
@@ -58,6 +63,8 @@ def write_pool(path: Path, pool: Sequence[Demonstration], task: Task) -> None:
             }
             if shot.entities:
                 row["entities"] = shot.entities
+            if shot.labels is not None:
+                row["labels"] = [task.label_names[label] for label in shot.labels]
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -83,6 +90,7 @@ def read_pool(path: Path, task: Task) -> list[Demonstration]:
                 **row,
                 "label": NO_LABEL if row["label"] is None else task.label2id[row["label"]],
                 "entities": tuple((text, name) for text, name in row.get("entities", ())),
+                "labels": tuple(task.label2id[name] for name in row["labels"]) if "labels" in row else None,
             }
         )
         for row in rows

@@ -23,7 +23,7 @@ from freeal_hf.labels.class_shares import read_class_shares
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
 from freeal_hf.labels.metrics import score_round
-from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority, worse_annotators
+from freeal_hf.labels.voting import fused_answers
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
@@ -141,13 +141,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         """
         if len(group) == 1:
             return LabelAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
-        votes = np.column_stack([part.labels for part in group])
-        worse = [annotator.annotator for annotator in worse_annotators(votes, human)]
-        used = votes.copy()
-        used[:, worse] = NO_LABEL
-        labels = agreed_labels(used, fuse_votes(used, self.task.num_labels, human).probabilities)
-        # A text that only worse annotators have answered keeps an answer.
-        labels = np.where(labels == NO_LABEL, agreed_labels(votes, majority(votes, self.task.num_labels)), labels)
+        labels = fused_answers(np.column_stack([part.labels for part in group]), human, self.task.num_labels)
         answered = labels != NO_LABEL
         reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
         # The fused probabilities are not used as confidences: correlated errors of annotators make them too high.
@@ -252,9 +246,11 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
     @classmethod
     def predictor(cls, student: str | Path, options: PredictionOptions) -> Predictor[Any]:
-        from freeal_hf.prediction.classifier import Classifier, LabelPredictor
+        from freeal_hf.prediction.classifier import Classifier, Columns, LabelPredictor
 
-        return LabelPredictor(Classifier(student, batch_size=options.batch_size), options)
+        classifier = Classifier(student, batch_size=options.batch_size)
+        columns = Columns(classifier.label_names, options.top_k, options.probabilities, options.embeddings)
+        return LabelPredictor(classifier, columns)
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
         from freeal_hf.prediction.classifier import Classifier

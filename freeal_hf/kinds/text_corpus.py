@@ -1,19 +1,20 @@
-"""The distinct texts of a task with one label for each text, and their human labels."""
+"""The distinct texts of a task with labels for each text, and their human labels."""
 
 import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from freeal_hf.data.arrow import PIECE, StringColumn, table_of
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable, quoted
 from freeal_hf.data.joins import rows_of_texts
+from freeal_hf.data.label_columns import LabelColumn
 from freeal_hf.data.row_ids import content_ids
 from freeal_hf.data.spreadsheets import AUGMENTED_COLUMN, restored
-from freeal_hf.data.texts import MAX_CHARACTERS, is_usable, join_columns, label_ids
+from freeal_hf.data.texts import MAX_CHARACTERS, is_usable, join_columns
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.corpus import Corpus, match_answers, values_of
 from freeal_hf.task_labels import normal_form
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.getLogger(__name__)
+
+CorpusT = TypeVar("CorpusT", bound=Corpus)
 
 
 def distinct_texts(dataset: "Dataset") -> Corpus:
@@ -62,12 +65,15 @@ def text_digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def read_human_labels(table: HumanTable, task: Task) -> list[HumanLabel]:
+def read_human_labels(
+    table: HumanTable, task: Task, label_column: type[LabelColumn] = LabelColumn
+) -> list[HumanLabel]:
     """Reads the column `label`. Rows without a label are left out.
 
     Args:
         table (`HumanTable`): The table of human labels.
         task (`Task`): The task of the labels.
+        label_column (`type`, *optional*, defaults to `LabelColumn`): What reads the column.
 
     Raises:
         InputError: If a column is missing, a value is not a label, or a label has no text.
@@ -80,15 +86,17 @@ def read_human_labels(table: HumanTable, task: Task) -> list[HumanLabel]:
             f"{origin} needs the column 'id' or {quoted(table.text_columns)} with the text of each label; its columns "
             f"are {quoted(table.names)}."
         )
-    labels = label_ids(columns, LABEL_COLUMN, task, f"{origin}, column")
+    column = label_column(task, f"{origin}, column {LABEL_COLUMN!r}")
+    labels = column.ids(columns[LABEL_COLUMN])
+    column.check_all()
     if not labels:
         logger.warning("%s has a header and no rows, so it has no human label.", origin)
-    elif all(label == NO_LABEL for label in labels):
+    elif all(label == column.missing for label in labels):
         logger.warning("%s: the column 'label' is empty in every row, so it has no human label. Fill it in.", origin)
-    return [_human_label(table, row, label) for row, label in enumerate(labels) if label != NO_LABEL]
+    return [_human_label(table, row, label) for row, label in enumerate(labels) if label != column.missing]
 
 
-def _human_label(table: HumanTable, row: int, label: int) -> HumanLabel:
+def _human_label(table: HumanTable, row: int, label: Any) -> HumanLabel:
     columns, names, origin = table.columns, table.text_columns, f"{table.origin}, row {row + 1}"
     has_text = all(name in columns for name in names)
     text = join_columns({name: columns[name][row] for name in names}, names) if has_text else None
@@ -103,8 +111,8 @@ def _human_label(table: HumanTable, row: int, label: int) -> HumanLabel:
 
 
 def with_human_labels(
-    corpus: Corpus, dataset: "Dataset", given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
-) -> Corpus:
+    corpus: CorpusT, dataset: "Dataset", given: Sequence[HumanLabel], known: Sequence[HumanLabel] = ()
+) -> CorpusT:
     """Adds human labels to a corpus, see `TaskKind.with_human_labels`.
 
     Raises:
@@ -134,8 +142,9 @@ def with_human_labels(
         values_of(part, lambda item, _: item.label, conflict=conflict) for part in (matches.known, matches.given)
     )
     found, count, added = old | new, len(corpus.texts), [str(item.text) for item in matches.added]
-    human = np.full(count + len(added), NO_LABEL)
-    human[list(found)] = list(found.values())
+    human = np.full((count + len(added), *corpus.human.shape[1:]), NO_LABEL)
+    for i, label in found.items():
+        human[i] = corpus.human_row(label)
     inclusion = np.full(len(human), np.nan)
     inclusion[list(drawn)] = list(drawn.values())
     return replace(

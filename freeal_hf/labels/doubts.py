@@ -1,6 +1,7 @@
 """Checks without gold, before the training of a student, whether an annotator's answers are doubtful."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -95,5 +96,37 @@ def entity_doubt(inside: np.ndarray, num_sentences: int) -> str | None:
     if inside.mean() >= 1 - FEW:
         return (
             f"The annotator put {inside.mean():.0%} of all words into entities; nothing shows that it read the texts."
+        )
+    return None
+
+
+def label_set_doubt(labels: np.ndarray, held_out: Callable[[int], np.ndarray], names: Sequence[str]) -> str | None:
+    """Returns the same as `answer_doubt` for sets of labels. One label that depends on the texts is enough.
+
+    Args:
+        labels (`np.ndarray` of shape `(n, num_labels)`): The annotator's answers: 1, 0, or -1 for no answer.
+        held_out (`Callable`): Returns the result of `held_out_probabilities` for a label, shape `(n, 2)`.
+        names (`Sequence[str]`): The labels.
+    """
+    answered = labels[:, 0] != NO_LABEL
+    given = labels[answered]
+    count = len(given)
+    if count < _FEWEST_ANSWERS:
+        return None
+    open_ = [label for label in range(len(names)) if 0 < given[:, label].sum() < count]
+    if any(depends_on_text(given[:, label], held_out(label)[answered]) for label in open_):
+        return None
+    [(row, most)] = Counter(map(tuple, given.tolist())).most_common(1)
+    if count - most <= FEW * count:
+        said = ", ".join(repr(name) for name, applies in zip(names, row, strict=True) if applies)
+        return (
+            f"The annotator gave {most:,} of {count:,} texts {said or 'none of the labels'}. A server or model that "
+            "always gives the same answer does so too, and nothing shows that this one read the texts."
+        )
+    if count - most >= _ENOUGH_OTHERS:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, given.mean(axis=0), strict=True))
+        return (
+            f"The {count:,} answers of the annotator look independent of the texts: classifiers on the texts' "
+            f"embeddings predict no label better than its share does ({shares}). Answers at random look the same."
         )
     return None

@@ -185,3 +185,22 @@ def _independence(said: np.ndarray, voted: np.ndarray, posterior: np.ndarray, co
     np.fill_diagonal(correlations, 1)
     found: np.ndarray = 1 / correlations.sum(axis=1)
     return found
+
+
+def fused_answers(votes: np.ndarray, human: np.ndarray, num_labels: int) -> np.ndarray:
+    """Fuses the answers of several annotators, each weighted by its estimated confusion matrix. Annotators that are
+    worse than the best one on human labels are not used.
+
+    Args:
+        votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
+        human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
+        num_labels (`int`): Number of labels.
+
+    Returns:
+        `np.ndarray` of shape `(n,)`: Label ids, -1 if no annotator labelled the text.
+    """
+    heard = votes.copy()
+    heard[:, [annotator.annotator for annotator in worse_annotators(votes, human)]] = NO_LABEL
+    labels = agreed_labels(heard, fuse_votes(heard, num_labels, human).probabilities)
+    # A text that only worse annotators have answered keeps an answer.
+    return np.where(labels == NO_LABEL, agreed_labels(votes, majority(votes, num_labels)), labels)

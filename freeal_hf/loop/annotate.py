@@ -176,7 +176,7 @@ def _parts(answers: Any, count: int) -> list[Any]:
         return [answers]
     if len(known) != count:
         known = [replace(answers, parts=[])]
-    return [*known, *(answers.none(len(answers.reasons)) for _ in range(count - len(known)))]
+    return [*known, *(answers.empty() for _ in range(count - len(known)))]
 
 
 def combine(parts: list[Any], context: AnnotationContext, human: Any) -> Any:

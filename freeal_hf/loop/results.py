@@ -84,7 +84,8 @@ def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
     for source in (last.labels_path, last.student_path):
         write_atomically(folder / source.name, partial(copy_into, source))
     labels = last.read_labels()
-    write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels, folder / run_folder.COLUMNS))
+    cell, columns = kind_of(task).cell, folder / run_folder.COLUMNS
+    write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels, columns, cell=cell))
     publish_figures(folder, task, records)
 
 

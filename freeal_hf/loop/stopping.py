@@ -129,7 +129,7 @@ def convergence_figures(labels: "Dataset", previous: "Dataset | None") -> dict[s
         compare).
     """
     by_annotator, by_student = labels["annotator_label"][:], labels["student_label"][:]
-    same = [a == s for a, s in zip(by_annotator, by_student, strict=True) if a != NO_LABEL]
+    same = [a == s for a, s in zip(by_annotator, by_student, strict=True) if a not in (NO_LABEL, None)]
     changed = [] if previous is None else [a != b for a, b in zip(labels["label"], previous["label"], strict=True)]
     return {"agreement": _share(same), "changed_labels": _share(changed)}
 

@@ -77,7 +77,9 @@ class StudentTraining:
         found = trainer.selection
         assert found is not None  # train() leaves it
         embeddings = (found.embeddings.astype(np.float16), first_embeddings.astype(np.float16))
-        selection = Selection(found.losses, found.is_clean, found.probabilities, *embeddings)
+        config: Any = trainer.model.config  # type: ignore[union-attr]
+        thresholds = np.array(config.to_dict().get("thresholds") or ())
+        selection = Selection(found.losses, found.is_clean, found.probabilities, *embeddings, thresholds)
         round_.write_selection(selection)
         remove(round_.training_set_path)
         return selection
@@ -104,12 +106,15 @@ class StudentTraining:
             model=resolve_model(self.student),
             args=self._args(round_.checkpoints_path, len(dataset)),
             train_dataset=dataset,
+            class_names=kind_of(self.task).classes,
         )
         hide_figures(trainer)
         if callbacks is not None:
             on_step = partial(callbacks.call, "on_train_step", round_.number)
             on_selection = partial(callbacks.call, "on_selection", round_.number)
             trainer.add_callback(DiagnosticsCallback(trainer, on_step, on_selection))
+        for name, value in kind_of(self.task).student_settings.items():
+            setattr(trainer.model.config, name, value)  # type: ignore[union-attr]
         if len(self.text_columns) > 1:  # the name of a single column may be private, and is not needed
             trainer.model.config.text_columns = list(self.text_columns)  # type: ignore[union-attr]
         first_embeddings = trainer.first_embeddings()

@@ -12,7 +12,7 @@ from freeal_hf.data.counting import counted
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.texts import TextRow, is_usable, stream_texts
 from freeal_hf.errors import InputError
-from freeal_hf.prediction.predictor import PredictionOptions, Predictor
+from freeal_hf.prediction.predictor import Predictor
 
 
 def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> tuple[Any, Any]:
@@ -72,6 +72,23 @@ class Classifier:
         self.label_names: list[str] = [self._model.config.id2label[i] for i in range(self._model.config.num_labels)]
 
     @property
+    def has_label_sets(self) -> bool:
+        """Whether a text can have any number of labels."""
+        return self._model.config.problem_type == "multi_label_classification"
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """The probability above which each label is predicted, if a text can have any number of labels; `[labels]`."""
+        found = self._model.config.to_dict().get("thresholds")
+        return np.array([0.5] * len(self.label_names) if found is None else found)
+
+    @property
+    def max_labels(self) -> int | None:
+        """The maximum number of labels of a text; `None` if there is no limit."""
+        found: int | None = self._model.config.to_dict().get("max_labels")
+        return found
+
+    @property
     def text_columns(self) -> list[str]:
         """The columns from which the training texts were joined; `["text"]` if there was only one."""
         return list(getattr(self._model.config, "text_columns", None) or ["text"])
@@ -83,8 +100,8 @@ class Classifier:
             texts (`Sequence[str]`): The texts. Longer texts than the student reads are truncated.
 
         Returns:
-            `np.ndarray` of shape `[texts, labels]`: The probabilities, with columns in the order of `label_names`;
-            rows sum to 1.
+            `np.ndarray` of shape `[texts, labels]`: The probabilities, with columns in the order of `label_names`.
+            Rows sum to 1, unless a text can have any number of labels.
         """
         return self._predict(texts, with_embeddings=False)[0]
 
@@ -113,7 +130,8 @@ class Classifier:
             inputs = self._tokenizer([texts[i] for i in rows], truncation=True, padding=True, return_tensors="pt")
             with torch.inference_mode():
                 outputs = self._model(**inputs.to(self._model.device), output_hidden_states=with_embeddings)
-            found[rows] = outputs.logits.float().softmax(-1).cpu().numpy()
+            logits = outputs.logits.float()
+            found[rows] = (logits.sigmoid() if self.has_label_sets else logits.softmax(-1)).cpu().numpy()
             if with_embeddings:
                 states, mask = outputs.hidden_states[-1].float(), inputs["attention_mask"].unsqueeze(-1)
                 embeddings[rows] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
@@ -160,6 +178,11 @@ class Columns:
         embedding = ["embedding"] if self.embeddings else []
         return ["id", "text", "label", "confidence", *ranked, *all_of_them, *embedding, "note"]
 
+    def predicted(self, probabilities: np.ndarray) -> list[str]:
+        """Returns the most probable labels and their probabilities, for the probabilities of a text."""
+        best = np.argsort(-probabilities, kind="stable")[: self.top_k]
+        return [cell for label in best for cell in (self.names[label], f"{probabilities[label]:.6f}")]
+
     def cells(self, probabilities: np.ndarray, embedding: np.ndarray) -> list[str]:
         """Returns the cells between the text and the note.
 
@@ -170,8 +193,7 @@ class Columns:
         Returns:
             `list[str]`: The cells.
         """
-        best = np.argsort(-probabilities, kind="stable")[: self.top_k]
-        cells = [cell for label in best for cell in (self.names[label], f"{probabilities[label]:.6f}")]
+        cells = self.predicted(probabilities)
         cells += [f"{value:.6f}" for value in probabilities] if self.all_probabilities else []
         return cells + ([json.dumps([round(value, 6) for value in embedding.tolist()])] if self.embeddings else [])
 
@@ -181,16 +203,12 @@ class LabelPredictor(Predictor[TextRow]):
 
     Args:
         classifier (`Classifier`): The student.
-        options (`PredictionOptions`): What is written.
-
-    Raises:
-        InputError: If `options.top_k` is not between 1 and the number of labels.
+        columns (`Columns`): What is written.
     """
 
-    def __init__(self, classifier: Classifier, options: PredictionOptions) -> None:
+    def __init__(self, classifier: Classifier, columns: Columns) -> None:
         self.classifier, self.text_columns = classifier, classifier.text_columns
-        self.columns = Columns(classifier.label_names, options.top_k, options.probabilities, options.embeddings)
-        self.header = self.columns.header
+        self.columns, self.header = columns, columns.header
 
     def read(self, source: Any, **options: Any) -> Iterable[Sequence[TextRow]]:
         return stream_texts(source, **options)

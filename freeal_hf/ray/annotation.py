@@ -334,7 +334,8 @@ def _schema() -> Any:
 
     text, texts = pa.string(), pa.list_(pa.string())
     entities = ("entities", pa.list_(texts))
-    shot = pa.struct([("text", text), ("label", pa.int64()), ("source", text), ("id", text), entities])
+    labels = ("labels", pa.list_(pa.int64()))  # null in tasks with one label, an empty list for none of the labels
+    shot = pa.struct([("text", text), ("label", pa.int64()), ("source", text), ("id", text), entities, labels])
     return pa.schema(
         [
             ("text", text),
@@ -352,7 +353,12 @@ def _read_shard(path: Path) -> list[AnnotationRequest]:
     import pyarrow.parquet as pq
 
     def shot(values: dict[str, Any]) -> Demonstration:
-        return Demonstration(**{**values, "entities": tuple((text, name) for text, name in values["entities"])})
+        entities, labels = values["entities"], values["labels"]
+        tuples = {
+            "entities": tuple((text, name) for text, name in entities),
+            "labels": None if labels is None else tuple(labels),
+        }
+        return Demonstration(**{**values, **tuples})
 
     def request(values: dict[str, Any]) -> AnnotationRequest:
         shots = tuple(map(shot, values["demonstrations"]))

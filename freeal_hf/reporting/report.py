@@ -24,6 +24,11 @@ _DISPUTED_SHOWN = 25
 _ESTIMATE = "estimated_label_accuracy"
 _COLUMNS = {
     "round": "round",
+    "annotator_micro_f1": "annotator micro F1",
+    "student_micro_f1": "student micro F1",
+    "label_micro_f1": "final micro F1",
+    "label_macro_f1": "final macro F1",
+    "label_exact_match": "exactly right",
     "annotator_f1": "annotator F1",
     "student_f1": "student F1",
     "label_f1": "final F1",

@@ -13,8 +13,10 @@ from freeal_hf.data.files import read_json, write_atomically
 from freeal_hf.data.human_labels import has_human_label
 from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT
+from freeal_hf.tasks import task_from_dict
 from freeal_hf.web.store import FINISHED, Run
 from freeal_hf.web.views.registry import view_of
 
@@ -134,7 +136,8 @@ def export(run: Run, kind: str) -> Path:
     if kind == CSV:
         path = run.folder / LABELS_CSV
         # Written again, because the file of a former version of freeal-hf can contain formulas.
-        write_csv(path, read_labels(run.output / LABELS), run.output / COLUMNS)
+        cell = kind_of(task_from_dict(run.task)).cell
+        write_csv(path, read_labels(run.output / LABELS), run.output / COLUMNS, cell=cell)
         return path
     path = run.folder / "student.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:

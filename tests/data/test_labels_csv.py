@@ -5,7 +5,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig, read_data
+from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification, kind_of, read_data
 from freeal_hf.cli.main import main
 from freeal_hf.data.labels_csv import keep_columns, write_csv
 from freeal_hf.data.spreadsheets import restored
@@ -23,6 +23,7 @@ FEATURES = Features(
         "note": Value("string"),
     }
 )
+CELL = kind_of(TextClassification(["good", "bad"])).cell
 CELLS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), st.text("=+-@'\t\r\n\";, a1")
 )
@@ -42,7 +43,7 @@ def labels_of(texts):
 def written(folder, labels, names, rows, delimiter=",", repeated=()):
     table = RawTable(list(names), iter([list(row) for row in rows]), delimiter)
     keep_columns(folder / "columns.parquet", table, len(labels), repeated=repeated)
-    write_csv(folder / "labels.csv", labels, folder / "columns.parquet")
+    write_csv(folder / "labels.csv", labels, folder / "columns.parquet", cell=CELL)
     with (folder / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file, delimiter=delimiter))
 
@@ -64,7 +65,7 @@ def test_a_column_of_the_run_is_renamed_if_the_user_has_one_of_the_same_name(tmp
 
 
 def test_without_columns_of_the_user_only_those_of_the_run_are_written(tmp_path):
-    write_csv(tmp_path / "labels.csv", labels_of(["=x"]), tmp_path / "columns.parquet")
+    write_csv(tmp_path / "labels.csv", labels_of(["=x"]), tmp_path / "columns.parquet", cell=CELL)
     assert open_table(tmp_path / "labels.csv").names == list(FEATURES)
 
 

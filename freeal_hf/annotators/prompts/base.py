@@ -11,9 +11,13 @@ from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation,
 from freeal_hf.annotators.constraints import Constrain
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.annotators.question import Completion
+from freeal_hf.errors import RefusedError
 from freeal_hf.tasks import Demonstration
 
 TaskT = TypeVar("TaskT")
+
+SMALLEST_CUT = 200
+"""Characters. Texts are not cut below this length."""
 
 Complete = Callable[[str, int, Sequence[Message], Constrain, int], Awaitable[Completion]]
 """Makes one call. Its arguments are the kind of question (see `Question.kind`), the maximum number of tokens of the
@@ -41,6 +45,30 @@ class Limits:
     max_list_tokens: int
     max_text_length: int
     coded: bool
+
+
+async def fitting(call: Callable[[int], Awaitable[Completion]], text: str, max_length: int) -> tuple[Completion, int]:
+    """Makes a call about a text. A text that is too long for the model is halved until it fits.
+
+    Args:
+        call (`Callable`): Makes the call with the text cut to a number of characters.
+        text (`str`): The text.
+        max_length (`int`): The maximum number of characters.
+
+    Returns:
+        `tuple[Completion, int]`: The answer, and the number of characters to which the text was cut.
+
+    Raises:
+        RefusedError: If the call is refused for another reason, or the shortest text is still too long.
+    """
+    length = max_length
+    while True:
+        try:
+            return await call(length), length
+        except RefusedError as error:
+            length = min(length, len(text)) // 2
+            if error.reason != "text too long" or length < SMALLEST_CUT:
+                raise
 
 
 class TaskPrompts(ABC, Generic[TaskT]):

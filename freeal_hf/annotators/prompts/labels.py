@@ -150,9 +150,9 @@ def generation_messages(task: Task, request: GenerationRequest) -> list[Message]
         [
             "You write texts that look as if they came from a given collection.",
             *([f"What is decided about each text: {task.description}"] if task.description else []),
-            f"The label to write for: {_described(task, name)}",
+            f"The label to write for: {described(task, name)}",
             "The other labels:",
-            *(f"- {_described(task, other)}" for other in others),
+            *(f"- {described(task, other)}" for other in others),
             "Rules:",
             *rules,
         ]
@@ -202,7 +202,7 @@ def choice_messages(task: Task, request: ChoiceRequest) -> list[Message]:
             "you choose the texts that teach it most.",
             *([f"What is decided about each text: {task.description}"] if task.description else []),
             "Labels:",
-            *(f"- {_described(task, name)}" for name in task.label_names),
+            *(f"- {described(task, name)}" for name in task.label_names),
             *(["The person who labels is told:", request.guidelines] if request.guidelines else []),
             *(_ADVICE if request.with_advice else ()),
             "Rules:",
@@ -262,6 +262,11 @@ def parse_numbers(answer: str | None) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", lists[-1]))) if lists else ()
 
 
+def label_texts(task: Task) -> list[str]:
+    """Returns the text of each label for a comparison of embeddings: its description, or its name without one."""
+    return [description or name.replace("_", " ") for name, description in task.descriptions.items()]
+
+
 def quoted(text: str) -> str:
     """Returns a text as a JSON string without control tokens and roles. `json.loads` returns the same text.
 
@@ -314,7 +319,7 @@ def cut_text(text: str, max_characters: int) -> tuple[str, bool]:
 def _instructions(task: Task, coded: bool, order: tuple[int, ...], instruction: str) -> str:
     names, codes = task.label_names, label_codes(task, coded, order)
     shown = [
-        _described(task, name) if code == name else f"{code}. {_described(task, name)}"
+        described(task, name) if code == name else f"{code}. {described(task, name)}"
         for code, name in zip(in_order(codes, order), in_order(names, order), strict=True)
     ]
     kind, description = "name" if codes == names else "letter", instruction or task.description
@@ -333,6 +338,7 @@ def _instructions(task: Task, coded: bool, order: tuple[int, ...], instruction: 
     )
 
 
-def _described(task: Task, name: str) -> str:
+def described(task: Task, name: str) -> str:
+    """Returns the name of a label with its description."""
     description = task.descriptions[name]
     return f"{name}: {description}" if description else name

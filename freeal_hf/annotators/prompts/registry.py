@@ -4,11 +4,13 @@ from typing import Any
 
 from freeal_hf.annotators.prompts.base import TaskPrompts
 from freeal_hf.annotators.prompts.entities import EntityPrompts
+from freeal_hf.annotators.prompts.multi_label import MultiLabelPrompts
 from freeal_hf.annotators.prompts.single_label import SingleLabelPrompts
-from freeal_hf.tasks import Task, TextClassification, TokenClassification
+from freeal_hf.tasks import MultiLabelClassification, Task, TextClassification, TokenClassification
 
 PROMPTS: dict[str, type[TaskPrompts[Any]]] = {
     TextClassification.type: SingleLabelPrompts,
+    MultiLabelClassification.type: MultiLabelPrompts,
     TokenClassification.type: EntityPrompts,
 }
 """The prompts of each type of task."""

@@ -12,7 +12,7 @@ from freeal_hf.annotators.constraints import constraint_fields
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.logprobs import code_probabilities, name_probability, tokens_of
 from freeal_hf.annotators.pacing import Reason
-from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts
+from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts, fitting
 from freeal_hf.annotators.prompts.label_answers import parse_answer
 from freeal_hf.annotators.prompts.labels import (
     Message,
@@ -23,16 +23,14 @@ from freeal_hf.annotators.prompts.labels import (
     generation_schema,
     in_order,
     label_codes,
+    label_texts,
     parse_texts,
 )
 from freeal_hf.annotators.question import Completion
 from freeal_hf.annotators.samples import combined_labels
 from freeal_hf.data.label_columns import LabelColumn, is_no_answer
-from freeal_hf.errors import InputError, RefusedError
+from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task, TextClassification
-
-SMALLEST_CUT = 200
-"""The length in characters below which texts are not cut."""
 
 
 class SingleLabelPrompts(TaskPrompts[TextClassification]):
@@ -58,16 +56,12 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
         constrain = partial(constraint_fields, codes=codes)
         # A few more than there are labels: a letter may come with and without a space or a quote.
         top_logprobs = len(codes) + 3
-        length = limits.max_text_length
-        while True:
+
+        async def call(length: int) -> Completion:
             messages = _messages(self.task, request, limits.coded, length)
-            try:
-                completion = await complete("label", limits.max_tokens, messages, constrain, top_logprobs)
-                break
-            except RefusedError as error:
-                length = min(length, len(request.text)) // 2
-                if error.reason != "text too long" or length < SMALLEST_CUT:
-                    raise
+            return await complete("label", limits.max_tokens, messages, constrain, top_logprobs)
+
+        completion, length = await fitting(call, request.text, limits.max_text_length)
         return replace(_read(completion, self.task, limits.coded, request.order), is_cut=length < len(request.text))
 
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
@@ -114,11 +108,6 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
         embed([*labels, *(request.text for request in requests), *sorted(shown)])
         described = embed(labels)
         return [_nearest(request, described, embed, temperature) for request in requests]
-
-
-def label_texts(task: Task) -> list[str]:
-    """Returns the text of each label for a comparison of embeddings: its description, or its name without one."""
-    return [description or name.replace("_", " ") for name, description in task.descriptions.items()]
 
 
 def _nearest(request: AnnotationRequest, described: np.ndarray, embed: Embed, temperature: float) -> Annotation:

@@ -153,7 +153,8 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     @telling
     def keep(run_id: str, text_id: str, *said: str | None) -> Update:
         run = place.store.read(run_id)
-        correct(run_id, text_id, dict(zip(editors, said, strict=True))[run.task["type"]] or "")
+        value = dict(zip(editors, said, strict=True))[run.task["type"]]
+        correct(run_id, text_id, view_of(run.task).said(value))
         return to_review(reviewing.load_results(run), run, text_id)
 
     # Raw values: Gradio would check them against the choices of this session, which may be older than a restart.

@@ -165,8 +165,12 @@ class TaskView(ABC):
         """Returns what the editor needs for labels of these names, as arguments of `gr.update`."""
 
     @abstractmethod
-    def proposed(self, row: Any) -> str:
+    def proposed(self, row: Any) -> Any:
         """Returns the value of the editor for a row of `frame`."""
+
+    def said(self, value: Any) -> str:
+        """Returns a value of the editor in the form that `read_answer` reads."""
+        return value or ""
 
     @abstractmethod
     def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:

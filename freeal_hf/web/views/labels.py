@@ -112,8 +112,17 @@ class LabelView(TaskView):
         return {"value": None}
 
     def predict(self, student: Path, text: str) -> dict[str, float]:
-        classifier = _classifier(str(student), student.stat().st_mtime)
+        classifier = student_of(student)
         return dict(zip(classifier.label_names, classifier.probabilities([text])[0].tolist(), strict=True))
+
+
+def student_of(student: Path) -> "Classifier":
+    """Returns the student of a run, which is kept for further texts.
+
+    Args:
+        student (`Path`): The folder of the student.
+    """
+    return _classifier(str(student), student.stat().st_mtime)
 
 
 @functools.lru_cache(maxsize=2)

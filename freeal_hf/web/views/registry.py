@@ -6,9 +6,10 @@ from typing import Any
 from freeal_hf.errors import InputError
 from freeal_hf.web.views.base import TaskView
 from freeal_hf.web.views.entities import EntityView
+from freeal_hf.web.views.label_sets import LabelSetView
 from freeal_hf.web.views.labels import LabelView
 
-VIEWS: dict[str, TaskView] = {view.task_type.type: view for view in (LabelView(), EntityView())}
+VIEWS: dict[str, TaskView] = {view.task_type.type: view for view in (LabelView(), LabelSetView(), EntityView())}
 """The view of each type of task; the first is the default."""
 
 

@@ -1,0 +1,170 @@
+"""Any number of labels for each text, as the page shows them."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from freeal_hf.errors import InputError
+from freeal_hf.kinds.multi_label import MultiLabelKind
+from freeal_hf.tasks import NONE_OF_THEM, MultiLabelClassification
+from freeal_hf.web import reading, shown
+from freeal_hf.web.views.base import ResultTexts, TaskTexts, TaskView, Trial
+from freeal_hf.web.views.labels import student_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+_NONE = "none of the labels"
+_SCORES = ["round", "micro F1", "macro F1", "exactly right"]
+
+
+class LabelSetView(TaskView):
+    """Any number of labels for each text, or none of them."""
+
+    kind = MultiLabelKind
+    task_type = MultiLabelClassification
+    task = TaskTexts(
+        name="Any number of labels per text",
+        question="What should be decided about a text?",
+        placeholder="Which problems does the customer report?",
+        help="Describe each label as for a person, because the annotator reads the description. Examples help. A text "
+        "can have several labels, or none.",
+        table="Labels, one in each row",
+        headers=["label", "what it means", "an example"],
+        label="label",
+        example_mark=" For example: ",
+        too_few="Enter at least two labels, one in each row of the table.",
+    )
+    results = ResultTexts(
+        final="Final labels",
+        series="final labels",
+        about_losses=(
+            "The student learns labels that agree with the others earlier than wrong ones. Each label of a text has "
+            "its own loss: labels with a small loss are clean, labels with a large loss are noisy. The annotator "
+            "labels texts with a noisy label again. The slider changes the epoch."
+        ),
+        colour="the rarest of its final labels",
+    )
+    trial = Trial(
+        text="try-labels-text",
+        button="try-labels",
+        api_name="find_labels",
+        about="Predicts the probability of each label of a text with the trained student.",
+        other="The student of this run gives a text any number of labels: use find_labels.",
+    )
+    refuses_words = (
+        "Your data have lists of words, in which entities can be found. For labels of texts, choose a column of texts "
+        "in the step Data."
+    )
+    unit = "labels of texts"
+    counted = "texts"
+    weak = (
+        "The embedding annotator is weak if a text can have any number of labels, because no similarity says by "
+        "itself that a label applies. Use a chat model for good results."
+    )
+    map_column = "main_label"
+
+    def example(self) -> MultiLabelClassification:
+        task = reading.example_task()
+        return MultiLabelClassification(task.descriptions, task.description)
+
+    def frame(self, dataset: "Dataset", corrections: Mapping[str, str]) -> "pd.DataFrame":
+        frame = dataset.to_pandas()
+        names = dataset.features["label"].feature.names
+        sets = {name: dataset[name][:] for name in ("label", "annotator_label", "student_label")}
+        counts = Counter(i for labels in sets["label"] for i in labels or ())
+        frame["main_label"] = [
+            None if labels is None else names[min(labels, key=lambda i: counts[i])] if labels else _NONE
+            for labels in sets["label"]
+        ]
+        frame["names"] = [None if labels is None else [names[i] for i in labels] for labels in sets["label"]]
+        for column, values in sets.items():
+            frame[column] = [None if labels is None else _shown([names[i] for i in labels]) for labels in values]
+        task = MultiLabelClassification(names)
+        given = {sample: [names[i] for i in task.labels_of(said) or ()] for sample, said in corrections.items()}
+        frame["correction"] = [_shown(given[sample]) if sample in given else "" for sample in frame["id"]]
+        frame["corrected"] = [given.get(sample) for sample in frame["id"]]
+        frame["note"] = frame["note"].fillna("")
+        annotator, student = frame["annotator_label"], frame["student_label"]
+        frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
+        return frame
+
+    def headline(self, last: Mapping[str, Any], labels: "pd.DataFrame") -> list[tuple[str, str]]:
+        tiles = [
+            ("texts labelled", f"{int(labels['label'].notna().sum()):,}"),
+            ("texts with none of the labels", f"{int((labels['label'] == _NONE).sum()):,}"),
+        ]
+        if last["estimated_label_accuracy"] is not None:
+            low, high = last["estimated_label_accuracy_range"]
+            tiles.append(("texts with exactly the right labels, estimated", f"{low:.0%} to {high:.0%}"))
+        if last["label_micro_f1"] is not None:
+            tiles.append(("micro F1 of the final labels (true labels)", f"{last['label_micro_f1']:.1%}"))
+            tiles.append(("micro F1 of the student (true labels)", f"{last['student_micro_f1']:.1%}"))
+        if last["agreement"] is not None:
+            tiles.append(("texts on which annotator and student agree", f"{last['agreement']:.1%}"))
+        return tiles
+
+    def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
+        return Counter(name for names in labels["names"].dropna() for name in names)
+
+    def scores(self, rounds: Sequence[Mapping[str, Any]]) -> str:
+        if rounds[-1]["label_micro_f1"] is None:
+            return ""
+        keys = ("label_micro_f1", "label_macro_f1", "label_exact_match")
+        rows = [[str(record["round"]), *(f"{record[key]:.1%}" for key in keys)] for record in rounds]
+        by_label = [
+            [name, "none in labels and true labels" if f1 is None else f"{f1:.1%}"]
+            for name, f1 in rounds[-1]["label_f1_by_label"].items()
+        ]
+        return shown.preview(_SCORES, rows, "scores") + shown.preview(["label", "F1"], by_label, "scores")
+
+    def map_names(self, names: Sequence[str]) -> list[str]:
+        return [*names, _NONE]
+
+    def editor(self) -> gr.CheckboxGroup:
+        return gr.CheckboxGroup(
+            [],
+            label="Right labels",
+            info="Tick all labels that apply. If you tick none, the text has none of the labels.",
+            visible=False,
+            elem_id="review-labels",
+        )
+
+    def choices(self, names: Sequence[str]) -> dict[str, Any]:
+        return {"choices": list(names)}
+
+    def proposed(self, row: Any) -> list[str]:
+        names: list[str] | None = row.names if row.corrected is None else row.corrected
+        return names or []
+
+    def said(self, value: Any) -> str:
+        return json.dumps(value or [], ensure_ascii=False)
+
+    def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:
+        task = MultiLabelClassification(names)
+        labels = task.labels_of(said)
+        if labels is None:
+            raise InputError(
+                f"{said!r} are not labels of the task; its labels are {', '.join(names)}. Write several as "
+                f"{task.joined([0, 1])!r}, and {NONE_OF_THEM!r} for none of them."
+            )
+        return task.joined(labels)
+
+    def answer(self) -> gr.Label:
+        return gr.Label(label="Probability of each label", elem_id="try-labels-answer")
+
+    def empty_answer(self, names: Sequence[str]) -> dict[str, Any]:
+        return {"value": None}
+
+    def predict(self, student: Path, text: str) -> dict[str, float]:
+        classifier = student_of(student)
+        return dict(zip(classifier.label_names, classifier.probabilities([text])[0].tolist(), strict=True))
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names) or _NONE
