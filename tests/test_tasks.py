@@ -1,8 +1,10 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf import TextClassification, load_task
+from freeal_hf import MultiLabelClassification, TextClassification, load_task
 from freeal_hf.errors import InputError
 
 NAMES = st.lists(
@@ -152,3 +154,50 @@ def test_instructions_survive_yaml_and_a_label_map(tmp_path):
 def test_instructions_that_cannot_be_used_are_refused(description, instructions, message):
     with pytest.raises(InputError, match=message):
         TextClassification(["a1", "b1"], description, instructions=instructions)
+
+
+MULTI = MultiLabelClassification(["toxic", "threat", "insult"])
+
+
+@given(st.sets(st.integers(0, 2)), st.sampled_from([None, ";", "|", ",", " + "]))
+def test_joined_labels_are_read_back_with_any_separator(labels, separator):
+    task = MultiLabelClassification(MULTI.label_names, label_separator=separator)
+    assert task.labels_of(task.joined(sorted(labels))) == tuple(sorted(labels))
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [
+        ("toxic", (0,)),
+        ("THREAT , toxic", (0, 1)),
+        ('["insult", "toxic"]', (0, 2)),
+        ("['insult']", (2,)),
+        ("[]", ()),
+        ("(none)", ()),
+        ("", None),
+        ("toxic;rude", None),
+        ("(no answer)", None),
+    ],
+)
+def test_a_cell_of_several_labels_is_read_whole_or_not_at_all(value, labels):
+    assert MULTI.labels_of(value) == labels
+
+
+def test_a_label_map_says_what_means_none_of_the_labels():
+    task = MULTI.with_label_map({"": "(none)", "clean": "(none)", "rude": "toxic"})
+    assert (task.labels_of(""), task.labels_of("clean"), task.labels_of("rude;threat")) == ((), (), (0, 1))
+    assert MultiLabelClassification.from_dict(task.to_dict()) == task
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_labels": 4}, "max_labels is 4; it must be a whole number from 1 to 3"),
+        ({"label_separator": "x"}, "'toxic' contains the label separator 'x'"),
+        ({"labels": ["(none)", "b"]}, "cannot be used"),
+        ({"label_map": {"toxic": "(none)"}}, "already means 'toxic'"),
+    ],
+)
+def test_a_multi_label_task_that_cannot_be_read_is_refused(arguments, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        MultiLabelClassification(**{"labels": MULTI.label_names, **arguments})

@@ -91,7 +91,7 @@ class DataConfig(HumanReadingConfig, ReadingConfig):
     """
 
     gold_column: str | None = option(help="column of true labels, only used for scores", metavar="NAME", local=True)
-    augmented_column: str | None = option(help="column with a paraphrase of each text", metavar="NAME", local=True)
+    augmented_column: str | None = option(help="column with a paraphrase of each text", metavar="X", local=True)
     human_labels: list[str] | None = option(
         help="human labels (id or text, and label; for entities tags or spans): always clean, never overwritten; "
         "repeatable",
@@ -139,7 +139,7 @@ class LabelsConfig:
         metavar="FILE",
     )
     multi_label: bool = option(False, help="any number of --labels for each text", action="store_true")
-    label_separator: str | None = option(help="separator of several labels in a cell", none="detected", metavar="X")
+    label_separator: str | None = option(help="separator of labels in a cell", none="detected", metavar="X")
 
 
 @dataclass

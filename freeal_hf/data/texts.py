@@ -1,6 +1,6 @@
 """Reads texts from any table as a dataset with the columns `id`, `text` and `note`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,7 +40,7 @@ def read_data(
     encoding: str | None = None,
     quoting: str | None = None,
     max_characters: int = MAX_CHARACTERS,
-    label_column: type[LabelColumn] = LabelColumn,
+    label_column: Callable[[Any, str], Any] = LabelColumn,
 ) -> "Dataset":
     """Reads texts and optionally gold labels.
 
@@ -65,7 +65,7 @@ def read_data(
         delimiter, encoding (`str`, *optional*): The layout of text files. By default it is detected in each file.
         quoting (`str`, *optional*): `"csv"` if quotes mark cells, `"none"` if they are part of the texts.
         max_characters (`int`, *optional*): Longer texts are truncated, and their `note` says so.
-        label_column (`type`, *optional*, defaults to `LabelColumn`): What reads the gold labels: `LabelColumn`, or
+        label_column (`Callable`, *optional*, defaults to `LabelColumn`): What reads the gold labels: `LabelColumn`, or
             `LabelSetColumn` for a task with any number of labels.
 
     Returns:
