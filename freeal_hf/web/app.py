@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from freeal_hf.cli.ending import Stop, stopping_on_signals
 from freeal_hf.web import shown
-from freeal_hf.web.page import DATA, HAS_LOGIN, REMEMBER, RESULTS, RUN, STEPS, TASK, Page, Place, Update
+from freeal_hf.web.page import DATA, HAS_LOGIN, QUIET, REMEMBER, RESULTS, RUN, STEPS, TASK, Backend, Page, Update
 from freeal_hf.web.runner import Runner, files_folder
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.steps.data import build as build_data
@@ -30,11 +30,11 @@ labels these texts again. You can download the labels and the student.</p></div>
 _HEAD = '<meta name="referrer" content="no-referrer">'
 
 
-def build(place: Place) -> gr.Blocks:
+def build(backend: Backend) -> gr.Blocks:
     """Builds the page.
 
     Args:
-        place (`Place`): The settings, runs and processes.
+        backend (`Backend`): The settings, runs and processes.
 
     Returns:
         `gr.Blocks`: The page.
@@ -55,69 +55,63 @@ def build(place: Place) -> gr.Blocks:
             )
         run_id = gr.Textbox("", visible=False)
         timer = gr.Timer(1.5, active=False)
-        _add_start_over(place, run_id)
+        _add_start_over(backend, run_id)
         # Not a Walkthrough: it closes all steps after the current one.
         with gr.Tabs(selected=DATA, overflow_behavior="wrap", elem_id="steps") as steps:
             tabs = {step: gr.Tab(name, id=step, interactive=step == DATA) for step, name in STEPS.items()}
             page = Page(steps, [tabs[TASK], tabs[RUN], tabs[RESULTS]], run_id, token, timer)
             with tabs[DATA]:
-                data = build_data(place, page)
+                data = build_data(backend, page)
             with tabs[TASK]:
-                task = build_task(place, page, data.chosen)
+                task = build_task(backend, page, data.done)
             with tabs[RUN]:
-                run = build_run(place, page, task.described)
+                run = build_run(backend, page, task.done)
             with tabs[RESULTS]:
-                build_results(place, page, run)
+                build_results(backend, page, run)
 
         def tick(run_id: str) -> Update:
             try:
-                is_done = place.store.read(run_id).state == FINISHED
+                is_done = backend.store.read(run_id).state == FINISHED
             except UnknownRunError:  # deleted, perhaps in another tab
                 gr.Warning("This run has been deleted.")
                 return run.look("")
             return {**run.look(run_id), **(page.go_to(RESULTS) if is_done else {})}
 
-        timer.tick(
-            tick, run_id, [*run.seen, steps], api_visibility="private", show_progress="hidden", trigger_mode="once"
-        )
+        timer.tick(tick, run_id, [*run.seen, steps], **QUIET, trigger_mode="once")
         run_id.change(None, run_id, js=REMEMBER, api_visibility="private")
         # A new run in the same tab starts with its own choices, not with those of the last run.
-        run_id.change(run.look, run_id, run.seen, api_visibility="private", show_progress="hidden")
-        data.chosen.success(
-            run.estimate, [run_id, *run.chosen], run.estimated, api_visibility="private", show_progress="hidden"
-        )
+        run_id.change(run.look, run_id, run.seen, **QUIET)
+        data.done.success(run.estimate, [run_id, *run.chosen], run.estimated, **QUIET)
         for fill, fields in ((data.fill, data.fields), (task.fill, task.fields)):
-            run.started.success(fill, run_id, fields, api_visibility="private", show_progress="hidden")
+            run.started.success(fill, run_id, fields, **QUIET)
 
         def open_run(request: gr.Request) -> Update:
             asked = request.query_params.get("run", "")
             try:
-                found = place.store.read(asked) if asked else None
+                found = backend.store.read(asked) if asked else None
             except UnknownRunError:
                 gr.Warning("This run does not exist any more. Start a new one.")
                 found = None
             return {run_id: found.id if found else "", **page.go_to(_step_of(found)), **page.open_tabs(found)}
 
-        loaded = page_blocks.load(
-            open_run, None, [run_id, steps, *page.tabs], api_visibility="private", show_progress="hidden"
-        )
+        loaded = page_blocks.load(open_run, None, [run_id, steps, *page.tabs], **QUIET)
         for fill, inputs, outputs in (
             (data.fill, [run_id], data.fields),
             (task.fill, [run_id], task.fields),
             (run.estimate, [run_id, *run.chosen], run.estimated),
         ):
-            loaded = loaded.then(fill, inputs, outputs, api_visibility="private", show_progress="hidden")
+            loaded = loaded.then(fill, inputs, outputs, **QUIET)
     return page_blocks
 
 
-def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
+def _add_start_over(backend: Backend, run_id: gr.Textbox) -> None:
     """Adds a button that starts a new run, after a confirmation."""
     start_over = gr.Button("Start over", size="sm", visible=False, elem_id="start-over")
     with gr.Row(visible=False, elem_id="start-over-question") as question:
         gr.HTML(
             shown.note(
                 "Start over with other data? This run stays at its address, and is deleted "
-                f"{place.settings.keep_hours:g} hours after its last use. Copy the address to return to it.",
+                f"{backend.settings.keep_hours:g} hours after its last use. Copy the address to return to it.",
                 "warning",
             )
         )
@@ -127,8 +121,7 @@ def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
         lambda known: {start_over: gr.update(visible=bool(known)), question: gr.update(visible=False)},
         run_id,
         [start_over, question],
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
     for button, is_asked in ((start_over, True), (cancel, False)):
         button.click(
@@ -138,8 +131,7 @@ def _add_start_over(place: Place, run_id: gr.Textbox) -> None:
             },
             None,
             [start_over, question],
-            api_visibility="private",
-            show_progress="hidden",
+            **QUIET,
         )
     confirm.click(None, js="() => window.location.assign(window.location.pathname)", api_visibility="private")
 
@@ -192,7 +184,7 @@ def serve(settings: Settings) -> None:
     exit_code = 1
     try:
         with stopping_on_signals():
-            _launch(Place(settings, store, runner))
+            _launch(Backend(settings, store, runner))
     except Stop as stop:
         print("The Space is closing, and all runs are stopped.", flush=True)
         exit_code = stop.exit_code
@@ -205,16 +197,16 @@ def serve(settings: Settings) -> None:
         os._exit(exit_code)  # does not wait for handlers in threads
 
 
-def _launch(place: Place) -> None:
-    place.runner.watch()
+def _launch(backend: Backend) -> None:
+    backend.runner.watch()
     threading.Thread(target=_warm_up, daemon=True).start()
-    demo = build(place)
+    demo = build(backend)
     demo.queue(default_concurrency_limit=8, max_size=200)
     demo.launch(
         theme=THEME,
         css=CSS,
         head=_HEAD,
-        max_file_size=place.settings.max_megabytes * 2**20,
+        max_file_size=backend.settings.max_megabytes * 2**20,
         footer_links=["api", "gradio"],
         # Otherwise the token, key and texts of a visitor would be in localStorage and at /gradio_api/runs.
         run_history=False,

@@ -59,6 +59,10 @@ class Choice:
 def check_choice(annotator: str, model: str, url: str, student: str, rounds: float, settings: Settings) -> Choice:
     """Checks the choices in the step Run.
 
+    Args:
+        annotator, model, url, student, rounds: As in `Choice`.
+        settings (`Settings`): The limits.
+
     Returns:
         `Choice`: The choices.
 
@@ -69,11 +73,11 @@ def check_choice(annotator: str, model: str, url: str, student: str, rounds: flo
     if student not in settings.students:
         raise InputError(f"There is no student {student!r}; choose one of {', '.join(settings.students)}.")
     if not 1 <= rounds <= settings.max_rounds:
-        raise InputError(f"Rounds must be between 1 and {settings.max_rounds}.")
+        raise InputError(f"The number of rounds is {rounds}; choose 1 to {settings.max_rounds}.")
     if annotator == EMBEDDED:
         return Choice(annotator, "", "", student, rounds)
     if "@" in model or any(character.isspace() for character in model):
-        raise InputError(f"{model!r} is not the name of a model.")
+        raise InputError(f"{model!r} is not the name of a model; leave out '@' and spaces.")
     if annotator == PROVIDER:
         if model.count("/") != 1 or "://" in model:
             raise InputError(f"{model!r} is not a Hub model; give it as owner/name, such as {DEFAULT_MODEL}.")

@@ -11,7 +11,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ForbiddenAddressError(OSError):
-    """A private address, which visitors must not call."""
+    """Raised if a visitor's URL or a connection has a private address."""
 
 
 def check_url(url: str, trusted: Collection[str] = ()) -> None:
@@ -32,13 +32,13 @@ def check_url(url: str, trusted: Collection[str] = ()) -> None:
     if parts.scheme not in _PORTS or not host:
         raise ForbiddenAddressError(f"{url!r} is not the URL of a server; it must look like https://host/v1.")
     if parts.username or parts.password:
-        raise ForbiddenAddressError("The URL contains a key: enter the key in its own field.")
+        raise ForbiddenAddressError("The URL contains a key. Leave it out, and enter the key in its own field.")
     if f"{host}:{port}" in trusted:
         return
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError) as error:
-        raise ForbiddenAddressError(f"There is no server named {host!r}.") from error
+        raise ForbiddenAddressError(f"There is no server named {host!r}; check the address.") from error
     for address in sorted(found):
         if not is_public(address):
             raise ForbiddenAddressError(

@@ -23,6 +23,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 DATA, TASK, RUN, RESULTS = 1, 2, 3, 4
 STEPS = {DATA: "1 Data", TASK: "2 Task", RUN: "3 Run", RESULTS: "4 Results"}
 
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""Options of an event that only updates the page: it is not in the API, and its outputs show no progress."""
+
 HAS_LOGIN = bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
 """Whether visitors log in with Hugging Face. Otherwise they enter a token."""
 
@@ -38,7 +41,7 @@ REMEMBER = """(id) => {
 
 
 @dataclass(frozen=True)
-class Place:
+class Backend:
     """The settings, the runs and their processes.
 
     Args:
@@ -50,6 +53,21 @@ class Place:
     settings: Settings
     store: Store
     runner: Runner
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page that shows a run: a step, or a tab of the results.
+
+    Args:
+        fill (`Callable[..., Update]`): The function that shows a run, or the first values of the page.
+        fields (`list`): The components that it fills.
+        done (`Any`, *optional*): The event after which a visitor has completed the step.
+    """
+
+    fill: Callable[..., Update]
+    fields: list[Any]
+    done: Any = None
 
 
 @dataclass(frozen=True)
@@ -81,19 +99,18 @@ class Page:
         return {self.steps: gr.Tabs(selected=step)}
 
 
-def telling(handler: F) -> F:
-    """Decorator that shows errors that a visitor can fix. They are escaped, because Gradio renders messages as "
-    "HTML."""
+def showing_errors(handler: F) -> F:
+    """Decorator that shows the errors that a visitor can fix, escaped, because Gradio renders messages as HTML."""
 
     @functools.wraps(handler)
-    def told(*args: Any, **kwargs: Any) -> Any:
+    def shown(*args: Any, **kwargs: Any) -> Any:
         try:
             return handler(*args, **kwargs)
         except (FreeALError, UnknownRunError, BusyError, FullError) as error:
             message = html.escape(str(error), quote=False)
             raise gr.Error(message, duration=20, print_exception=False) from error
 
-    return told  # type: ignore[return-value]
+    return shown  # type: ignore[return-value]
 
 
 def own_token(login: gr.OAuthToken | None, typed: str | None) -> str | None:

@@ -60,6 +60,24 @@ class Table:
         shown = [[_short(value) for value in self.columns[name][:_SHOWN_ROWS]] for name in columns or self.columns]
         return [list(row) for row in zip(*shown, strict=True)]
 
+    def problems(self, *, empty: int, kept_as: str, long: int, distinct: int, settings: Settings) -> list[str]:
+        """Returns the remarks, the columns that cannot be used, and warnings about the texts.
+
+        Args:
+            empty (`int`): The number of rows without a text.
+            kept_as (`str`): A description of these rows, and of their labels.
+            long (`int`): The number of texts that are truncated.
+            distinct (`int`): The number of different texts.
+            settings (`Settings`): The limits.
+        """
+        counts = (
+            (empty, "row", kept_as),
+            (long, "text", f"longer than {settings.max_characters:,} characters: truncated"),
+            (self.num_rows - distinct, "row", "with a repeated text: each text is labelled once"),
+        )
+        warnings = (f"{counted(number, unit)} {problem}." for number, unit, problem in counts if number)
+        return [*self.remarks, *self.faults.values(), *warnings]
+
 
 def read_file(path: Path, settings: Settings, *, has_header: bool = True, quotes: str = DETECTED) -> Table:
     """Reads an uploaded file.
@@ -177,7 +195,7 @@ def write_lines(text: str, path: Path) -> None:
     """Writes pasted lines as a file with the column `text`. Empty lines are left out."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise InputError("There are no lines; paste one text on each line.")
+        raise InputError("There is no text; paste one text on each line.")
     path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
 
 
@@ -232,20 +250,16 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
     Returns:
         `list[str]`: The warnings.
     """
-    problems = [*table.remarks, *table.faults.values()]
-    texts = [table.columns[name] for name in text_columns]
-    empty = sum(not any(isinstance(v, str) and v.strip() for v in row) for row in zip(*texts, strict=True))
-    if empty:
-        problems.append(f"{counted(empty, 'row')} without a text: kept, without a label.")
-    long = sum(
-        any(isinstance(v, str) and len(v) > settings.max_characters for v in row) for row in zip(*texts, strict=True)
+    rows = list(zip(*(table.columns[name] for name in text_columns), strict=True))
+    lengths = [[len(cell) for cell in row if isinstance(cell, str) and cell.strip()] for row in rows]
+    problems = table.problems(
+        empty=sum(not row for row in lengths),
+        kept_as="without a text: kept, without a label",
+        long=sum(any(length > settings.max_characters for length in row) for row in lengths),
+        # Values can be lists or objects, which are not texts and not hashable.
+        distinct=len(set(map(str, rows))),
+        settings=settings,
     )
-    if long:
-        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: truncated.")
-    # Values can be lists or objects, which are not texts and not hashable.
-    repeated = table.num_rows - len({str(row) for row in zip(*texts, strict=True)})
-    if repeated:
-        problems.append(f"{counted(repeated, 'row')} with a repeated text: each text is labelled once.")
     if gold_column:
         kinds = len({str(value) for value in table.columns[gold_column] if value not in (None, "")})
         if kinds > settings.max_labels:
@@ -311,12 +325,13 @@ def _check_unpacked_size(path: Path, settings: Settings) -> None:
     try:
         found = pq.ParquetFile(path).metadata
     except pa.ArrowInvalid as error:
-        raise InputError("The file cannot be read as a Parquet file.") from error
+        raise InputError("The file is not a Parquet file. Upload it again, or in another format.") from error
     _check_shape(found.num_rows, found.num_columns, settings)
     unpacked = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
     if unpacked > 10 * settings.max_megabytes * 2**20:
         raise InputError(
-            f"The decompressed file has {unpacked / 2**20:.0f} MB, which is too much. Upload a part of it."
+            f"The decompressed file has {unpacked / 2**20:.0f} MB; the limit is {10 * settings.max_megabytes} MB. "
+            "Upload a part of it, or run freeal-hf on your own machine."
         )
 
 

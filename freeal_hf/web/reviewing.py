@@ -34,8 +34,7 @@ class Results:
     """The results of a finished round.
 
     Args:
-        labels (`DataFrame`): The rows of `labels.parquet` as `TaskView.frame` returns
-            them.
+        labels (`DataFrame`): The rows of `labels.parquet` as `TaskView.frame` returns them.
         rounds (`list[dict]`): The metrics of each round.
         label_names (`list[str]`): The labels, or the types of entities.
     """

@@ -133,7 +133,7 @@ class Runner:
                     cleaned = time.monotonic()
                     self.clean()
             except Exception:  # such as a full disk: the queue must continue afterwards
-                _LOGGER.exception("could not update the runs; trying again")
+                _LOGGER.exception("The runs could not be updated. They are updated again in %s s.", _LOOK_EVERY)
             time.sleep(_LOOK_EVERY)
 
     def _look(self) -> None:
@@ -214,8 +214,7 @@ class Runner:
         return [sys.executable, "-m", "freeal_hf.web.guarded", trusted, str(self._lifeline), *arguments]
 
     def process_options(self, run: Run, secrets: Mapping[str, str]) -> dict[str, Any]:
-        """Returns the options for `subprocess.Popen`: environment, process group, and the pipe that ends the "
-        "process."""
+        """Returns the options for `subprocess.Popen`: environment, process group, and the pipe that ends it."""
         return {
             "env": self.environment(run, secrets),
             "stdin": subprocess.DEVNULL,

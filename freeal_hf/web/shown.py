@@ -1,4 +1,4 @@
-"""Makes HTML. This is the only module that makes HTML, and it escapes all texts."""
+"""The HTML of the page. Only this module makes HTML of texts, and it escapes them."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,17 +17,17 @@ def note(message: str, kind: str = "info") -> str:
 
 
 def notes(messages: Iterable[str], kind: str = "warning") -> str:
-    """Several remarks."""
+    """Returns a box for each message."""
     return "".join(note(message, kind) for message in messages)
 
 
 def heading(text: str) -> str:
-    """A heading."""
+    """Returns a heading."""
     return f"<h3>{html.escape(text)}</h3>"
 
 
 def paragraph(text: str) -> str:
-    """A paragraph."""
+    """Returns a paragraph."""
     return f"<p>{html.escape(text)}</p>"
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from freeal_hf.data.counting import counted
 from freeal_hf.data.sentences import TOKENS, read_sentences
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TokenClassification
@@ -14,6 +13,8 @@ from freeal_hf.web.settings import Settings
 
 GOLD = "gold"
 """The name of the column of tags in the data of the run."""
+
+_TAGS = "true tags"  # the name of the column of tags in error messages
 
 
 def tag_types(values: Sequence[Any]) -> list[str]:
@@ -36,7 +37,7 @@ def check(table: Table, column: str, gold_column: str | None) -> None:
     """
     import pandas as pd
 
-    names = {TOKENS: column, **({GOLD: gold_column} if gold_column else {})}
+    names = {TOKENS: column, **({_TAGS: gold_column} if gold_column else {})}
     columns = {new: pd.Series(list(table.columns[old]), dtype=object) for new, old in names.items()}
     task = None
     if gold_column:
@@ -47,23 +48,19 @@ def check(table: Table, column: str, gold_column: str | None) -> None:
                 "word, such as ['B-person', 'I-person', 'O']."
             )
         task = TokenClassification(types)
-    try:
-        read_sentences(pd.DataFrame(columns), task, gold_column=GOLD if gold_column else None)
-    except InputError as error:
-        raise InputError(str(error).replace("The data frame", "The data").replace(f"{GOLD!r}", "the tags")) from error
+    read_sentences(pd.DataFrame(columns), task, gold_column=_TAGS if gold_column else None)
 
 
 def find_problems(table: Table, column: str, settings: Settings) -> list[str]:
     """Returns warnings about the words. They do not prevent a run."""
     sentences = [row or [] for row in table.columns[column]]
-    problems = [*table.remarks, *table.faults.values()]
-    if empty := sum(not any(str(word).strip() for word in words) for words in sentences):
-        problems.append(f"{counted(empty, 'row')} without words: kept, without entities.")
-    if long := sum(_within(words, settings.max_characters) < len(words) for words in sentences):
-        problems.append(f"{counted(long, 'text')} longer than {settings.max_characters:,} characters: truncated.")
-    if repeated := len(sentences) - len({tuple(map(str, words)) for words in sentences}):
-        problems.append(f"{counted(repeated, 'row')} with a repeated text: each text is labelled once.")
-    return problems
+    return table.problems(
+        empty=sum(not any(str(word).strip() for word in words) for words in sentences),
+        kept_as="without words: kept, without entities",
+        long=sum(_within(words, settings.max_characters) < len(words) for words in sentences),
+        distinct=len({tuple(map(str, words)) for words in sentences}),
+        settings=settings,
+    )
 
 
 def write(table: Table, column: str, gold_column: str | None, path: Path, settings: Settings) -> None:

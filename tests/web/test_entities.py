@@ -98,7 +98,7 @@ def test_words_are_chosen_and_shown_word_by_word(visitor, sentences):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"tokens": ["an", "apple"], "tags": ["O"]}, "row 2, the tags: 1 tag for 2 words"),
+        ({"tokens": ["an", "apple"], "tags": ["O"]}, "row 2, 'true tags': 1 tag for 2 words"),
         ({"tokens": ["an", "apple"], "tags": ["O", "I-fruit"]}, "not valid BIO"),
         ({"tokens": ["an", "apple"], "tags": "O O"}, "is not a list"),
         ({"tokens": "an apple", "tags": ["O", "O"]}, "is not a list"),

@@ -1,6 +1,5 @@
 """The first step of the page: read data and choose columns."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +9,16 @@ from freeal_hf.data.counting import counted
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.errors import InputError
 from freeal_hf.web import hub_data, reading, shown, words
-from freeal_hf.web.page import Page, Place, Update, own_token, telling
+from freeal_hf.web.page import QUIET, Backend, Page, Part, Update, own_token, showing_errors
 from freeal_hf.web.store import DRAFT, Run
 
 _NO_GOLD = "none"
 _BEGUN = "This run has started with these data. Press Start over to use other data."
 
 
-@dataclass(frozen=True)
-class DataStep:
-    """The objects of this step that other steps use.
-
-    Args:
-        chosen (`Any`): The event after which the columns are chosen.
-        fill (`Any`): The function that shows the data of a run again.
-        fields (`list`): The components that it fills.
-    """
-
-    chosen: Any
-    fill: Any
-    fields: list[Any]
-
-
-def build(place: Place, page: Page) -> DataStep:
+def build(backend: Backend, page: Page) -> Part:
     """Adds the step to the page."""
-    settings = place.settings
+    settings = backend.settings
     begun = gr.HTML(shown.note(_BEGUN), visible=False)
     with gr.Column() as bringing:
         gr.HTML(shown.limits(settings))
@@ -92,11 +76,10 @@ def build(place: Place, page: Page) -> DataStep:
         show_source,
         source,
         [gr_example, file, has_header, quotes, lines, hub_row, columns],
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
 
-    @telling
+    @showing_errors
     def read_data(
         run_id: str,
         chosen: str,
@@ -112,23 +95,23 @@ def build(place: Place, page: Page) -> DataStep:
         """Reads data. The first result is the id of the run. Keep it: all other calls need it."""
         if chosen == reading.FILE and not path:
             raise InputError("Choose a file first.")
-        run = _draft(place, run_id)
+        run = _draft(backend, run_id)
         try:
-            kept = _take_in(place, run, chosen, path, pasted, repo, split, own_token(login, typed))
+            kept = _take_in(backend, run, chosen, path, pasted, repo, split, own_token(login, typed))
             layout: dict[str, Any] = {"has_header": named, "quotes": quoted} if chosen == reading.FILE else {}
             table = reading.read_file(kept, settings, **layout)
             if not table.num_rows:
                 raise InputError("There are no rows, so there is nothing to label.")
         except Exception:
             if run.id != run_id:  # nobody knows its id
-                place.store.delete(run.id)
+                backend.store.delete(run.id)
             raise
         texts = reading.guess_text_columns(table)
         gold = "gold" if "gold" in table.columns and chosen == reading.EXAMPLE else _NO_GOLD
         data = {"source": chosen, "file": kept.name, "layout": layout}
         uploaded = {Path(path).parent.name} if chosen == reading.FILE and path else set()
         run.texts.unlink(missing_ok=True)  # from data that were read before
-        place.store.update(run.id, data=data, task={}, files=sorted({*run.files, *uploaded}))
+        backend.store.update(run.id, data=data, task={}, files=sorted({*run.files, *uploaded}))
         return {
             page.run_id: run.id,
             columns: gr.update(visible=True),
@@ -143,11 +126,10 @@ def build(place: Place, page: Page) -> DataStep:
         [page.run_id, columns, text_columns, gold_column, preview, problems],
         api_name="read_data",
     ).success(
-        lambda run_id: page.open_tabs(place.store.read(run_id)),
+        lambda run_id: page.open_tabs(backend.store.read(run_id)),
         page.run_id,
         page.tabs,
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
 
     def _look(table: reading.Table, texts: list[str], gold: str) -> Update:
@@ -164,10 +146,10 @@ def build(place: Place, page: Page) -> DataStep:
             said += shown.notes(reading.find_problems(table, texts, column, settings))
         return {preview: shown.preview(chosen, table.preview(chosen)), problems: said}
 
-    @telling
+    @showing_errors
     def look_at_columns(run_id: str, texts: list[str], gold: str) -> Update:
         """Shows the first rows of the chosen columns, and warnings."""
-        table = _table(place, place.store.read(run_id))
+        table = _table(backend, backend.store.read(run_id))
         _check_columns(table, texts, gold)
         return _look(table, texts, gold)
 
@@ -183,11 +165,11 @@ def build(place: Place, page: Page) -> DataStep:
         show_progress="hidden",
     )
 
-    @telling
+    @showing_errors
     def use_data(run_id: str, texts: list[str], gold: str) -> None:
         """Chooses the columns of the texts or words, and optionally of the true labels."""
-        run = place.store.read(run_id)
-        table = _table(place, run)
+        run = backend.store.read(run_id)
+        table = _table(backend, run)
         _check_columns(table, texts, gold)
         chosen_columns = [texts, gold]
         column = None if gold == _NO_GOLD else gold
@@ -202,17 +184,17 @@ def build(place: Place, page: Page) -> DataStep:
             labels = reading.gold_values(table, column) if column else []
         read = {"text_columns": texts, "gold_column": column, "has_words": has_words}
         data = {**run.data, **read, "chosen_columns": chosen_columns, "labels": labels[: settings.max_labels]}
-        place.store.update(run_id, data=data)
+        backend.store.update(run_id, data=data)
 
     chosen = use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data", preprocess=False)
     fields = [begun, bringing, source, gr_example, file, has_header, quotes, lines, hub_row]
     fields += [columns, text_columns, gold_column, preview, problems, use]
 
-    @telling
+    @showing_errors
     def fill(run_id: str) -> Update:
         if not run_id:  # the page has its first values, and a fast visitor may already have read data
             return {begun: gr.skip()}
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         brought, is_draft = run.data.get("source", reading.EXAMPLE), run.state == DRAFT
         head = {
             begun: gr.update(visible=not is_draft),
@@ -223,7 +205,7 @@ def build(place: Place, page: Page) -> DataStep:
         }
         if "file" not in run.data:
             return head
-        table = _table(place, run)
+        table = _table(backend, run)
         texts, gold = run.data.get("chosen_columns") or (reading.guess_text_columns(table), _NO_GOLD)
         return {
             **head,
@@ -233,22 +215,22 @@ def build(place: Place, page: Page) -> DataStep:
             **_look(table, texts, gold),
         }
 
-    return DataStep(chosen, fill, fields)
+    return Part(fill, fields, chosen)
 
 
-def _draft(place: Place, run_id: str) -> Run:
+def _draft(backend: Backend, run_id: str) -> Run:
     """Returns the run that is being set up, or a new one if the run has started."""
     if run_id:
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         if run.state == DRAFT and not run.has_results:
             return run
-    return place.store.create()
+    return backend.store.create()
 
 
 def _take_in(
-    place: Place, run: Run, chosen: str, path: str | None, pasted: str, repo: str, split: str, token: str | None
+    backend: Backend, run: Run, chosen: str, path: str | None, pasted: str, repo: str, split: str, token: str | None
 ) -> Path:
-    settings = place.settings
+    settings = backend.settings
     if chosen == reading.FILE:
         return reading.keep(path or "", run.folder)
     if chosen == reading.LINES:
@@ -264,11 +246,11 @@ def _take_in(
     return kept
 
 
-def _table(place: Place, run: Run) -> reading.Table:
+def _table(backend: Backend, run: Run) -> reading.Table:
     if "file" not in run.data:
         raise InputError("Read the data first.")
     path = run.folder / run.data["file"]
-    return reading.read_file(path, place.settings, **run.data["layout"])
+    return reading.read_file(path, backend.settings, **run.data["layout"])
 
 
 def _check_columns(table: reading.Table, texts: list[str], gold: str) -> None:
@@ -278,8 +260,11 @@ def _check_columns(table: reading.Table, texts: list[str], gold: str) -> None:
         if name in table.faults:
             raise InputError(table.faults[name])
         if name not in table.columns:
-            raise InputError(f"There is no column {name!r}; there are {', '.join(table.columns)}.")
+            raise InputError(f"There is no column {name!r}; the columns are {', '.join(table.columns)}.")
     if gold in texts:
-        raise InputError(f"The column {gold!r} cannot be both text and true label: the annotator would read it.")
+        raise InputError(
+            f"The column {gold!r} is chosen as text and as true label, so the annotator would read the true labels. "
+            "Choose another column for one of them."
+        )
     if len(texts) > 1 and any(reading.holds_words(table.columns[name]) for name in texts):
-        raise InputError("Words must be in one column; choose only this column.")
+        raise InputError("A column of lists of words cannot be combined with other columns; choose only this one.")

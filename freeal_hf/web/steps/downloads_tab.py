@@ -8,7 +8,7 @@ from gradio.processing_utils import save_file_to_cache
 
 from freeal_hf.errors import InputError
 from freeal_hf.web import choices, reviewing, shown
-from freeal_hf.web.page import HAS_LOGIN, Page, Place, own_token, telling
+from freeal_hf.web.page import HAS_LOGIN, Backend, Page, own_token, showing_errors
 from freeal_hf.web.runner import files_folder
 from freeal_hf.web.steps.run import forget_secrets
 from freeal_hf.web.store import UNDER_WAY, Run
@@ -16,20 +16,20 @@ from freeal_hf.web.store import UNDER_WAY, Run
 _PUSH_SECONDS = 900
 
 
-def build(place: Place, page: Page) -> None:
+def build(backend: Backend, page: Page) -> None:
     """Adds the tab to the page."""
     with gr.Row():
         kind = gr.Radio(list(reviewing.DOWNLOADS), value=reviewing.PARQUET, label="What to download")
     prepare = gr.Button("Prepare the file", variant="primary", elem_id="prepare")
     file = gr.File(label="Your file", interactive=False, visible=False, elem_id="download")
 
-    @telling
+    @showing_errors
     def download(run_id: str, chosen: str) -> str:
         """Makes a file of the results: the labels as Parquet or CSV, the report, or the student as a ZIP file."""
-        run = place.store.read(run_id)
-        # Where Gradio would copy it to: noted, so that it is deleted with the run.
-        offered = save_file_to_cache(reviewing.export(run, chosen), str(files_folder(place.settings)))
-        place.store.update(run_id, files=sorted({*run.files, Path(offered).parent.name}))
+        run = backend.store.read(run_id)
+        # The copy of Gradio is noted, so that it is deleted with the run.
+        offered = save_file_to_cache(reviewing.export(run, chosen), str(files_folder(backend.settings)))
+        backend.store.update(run_id, files=sorted({*run.files, Path(offered).parent.name}))
         return offered
 
     prepare.click(download, [page.run_id, kind], file, api_name="download").success(
@@ -47,17 +47,16 @@ def build(place: Place, page: Page) -> None:
         push = gr.Button("Push", elem_id="push")
         pushed = gr.HTML(elem_id="pushed")
 
-    @telling
+    @showing_errors
     def push_run(run_id: str, wanted: str, typed: str, login: gr.OAuthToken | None) -> str:
         """Pushes labels and student to private repositories of the visitor."""
-
         token = own_token(login, typed)
         if not token:
             raise InputError(choices.NO_TOKEN)
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         if not run.has_results or run.state in UNDER_WAY:
             raise InputError("Wait until the run is finished.")
-        return shown.notes(_push(place, run, wanted, token), "good")
+        return shown.notes(_push(backend, run, wanted, token), "good")
 
     done = push.click(push_run, [page.run_id, name, page.token], pushed, api_name="push")
     forget_secrets(done, page.token)
@@ -65,10 +64,10 @@ def build(place: Place, page: Page) -> None:
         gr.HTML("<p>Data, labels and student are deleted from this Space at once.</p>")
         delete = gr.Button("Delete", variant="stop", elem_id="delete")
 
-    @telling
+    @showing_errors
     def delete_run(run_id: str) -> str:
         """Deletes a run with all its files."""
-        place.runner.delete(run_id)
+        backend.runner.delete(run_id)
         return ""
 
     delete.click(delete_run, page.run_id, page.run_id, api_name="delete").success(
@@ -76,13 +75,13 @@ def build(place: Place, page: Page) -> None:
     )
 
 
-def _push(place: Place, run: Run, name: str, token: str) -> list[str]:
+def _push(backend: Backend, run: Run, name: str, token: str) -> list[str]:
     if not name.strip() or not all(c.isalnum() or c in "-_." for c in name.strip()):
-        raise InputError(f"{name!r} is no name of a repository; use letters, digits, '-', '_' and '.'.")
+        raise InputError(f"{name!r} is not the name of a repository; use letters, digits, '-', '_' and '.'.")
     words = ["--hub-dataset-id", f"{name.strip()}-freeal", "--hub-model-id", f"{name.strip()}-student"]
     done = subprocess.run(
-        place.runner.command("push", str(run.output), *words),
-        **place.runner.process_options(run, {"HF_TOKEN": token}),
+        backend.runner.command("push", str(run.output), *words),
+        **backend.runner.process_options(run, {"HF_TOKEN": token}),
         capture_output=True,
         text=True,
         timeout=_PUSH_SECONDS,

@@ -9,7 +9,7 @@ from freeal_hf.loop.folder import INPUT, PROGRESS, RunFolder
 from freeal_hf.loop.progress import read_progress
 from freeal_hf.tasks import task_from_dict
 from freeal_hf.web import pictures, reviewing, shown
-from freeal_hf.web.page import Page, Place, Update, telling
+from freeal_hf.web.page import Backend, Page, Update, showing_errors
 from freeal_hf.web.steps import downloads_tab, review_tab, student_tab, texts_tab
 from freeal_hf.web.steps.run import RunStep
 from freeal_hf.web.views.base import TaskView
@@ -21,7 +21,7 @@ _ABOUT_MAP = (
 )
 
 
-def build(place: Place, page: Page, run_step: RunStep) -> None:
+def build(backend: Backend, page: Page, run_step: RunStep) -> None:
     """Adds the step to the page."""
     empty = gr.HTML(shown.note("No round is finished yet."))
     with gr.Column(visible=False) as whole:
@@ -34,7 +34,7 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 label_counts = gr.Plot(show_label=False, elem_id="counts")
             # Created hidden, because Gradio cannot hide a visible tab.
             with gr.Tab("Texts", visible=False) as texts_page:
-                texts = texts_tab.build(place, page)
+                texts = texts_tab.build(backend, page)
             with gr.Tab("Trusted labels"):
                 about_losses = gr.HTML()
                 losses = gr.Plot(show_label=False, elem_id="losses")
@@ -42,16 +42,16 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
                 about_map = gr.HTML()
                 text_map = gr.Plot(show_label=False, elem_id="map")
             with gr.Tab("Review and correct"):
-                review = review_tab.build(place, page, run_step)
+                review = review_tab.build(backend, page, run_step)
             with gr.Tab("Try the student"):
-                student = student_tab.build(place, page)
+                student = student_tab.build(backend, page)
             with gr.Tab("Download"):
-                downloads_tab.build(place, page)
+                downloads_tab.build(backend, page)
 
-    @telling
+    @showing_errors
     def show(run_id: str) -> Update:
         """Shows the figures of the finished rounds, and the texts on which annotator and student differ."""
-        run = place.store.read(run_id) if run_id else None
+        run = backend.store.read(run_id) if run_id else None
         if run is None or not run.has_results:
             return {
                 empty: gr.update(visible=True),
@@ -87,15 +87,15 @@ def build(place: Place, page: Page, run_step: RunStep) -> None:
         }
 
     figures = [tiles, quality, scores, label_counts, about_losses, losses, about_map]
-    outputs = [empty, whole, *figures, texts_page, *review.filled, *texts.filled, *student.filled]
+    outputs = [empty, whole, *figures, texts_page, *review.fields, *texts.fields, *student.fields]
     run_step.arrived.change(show, page.run_id, outputs, api_name="results", show_progress="hidden")
 
-    @telling
+    @showing_errors
     def draw_map(run_id: str) -> Any:
         """Draws the map of the embeddings of the texts."""
         from freeal_hf.kinds.registry import kind_of
 
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         found = reviewing.load_results(run)
         round_, task = RunFolder(run.output).round(found.rounds[-1]["round"]), task_from_dict(run.task)
         ids = kind_of(task).collect(read_labels(run.output / INPUT)).ids

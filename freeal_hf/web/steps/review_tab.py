@@ -1,16 +1,14 @@
 """The tab of the results in which a person corrects the labels of texts on which annotator and student differ."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 from freeal_hf.web import reviewing, shown
-from freeal_hf.web.page import RUN, Page, Place, Update, own_token, telling
+from freeal_hf.web.page import QUIET, RUN, Backend, Page, Part, Update, own_token, showing_errors
 from freeal_hf.web.steps.run import RunStep, forget_secrets, key_field, resume, wants_key
 from freeal_hf.web.store import UNDER_WAY, Run
 from freeal_hf.web.views.registry import VIEWS, view_of
@@ -22,20 +20,7 @@ _TABLE = ["text", "final", "sure", "annotator", "student", "yours", "id"]
 _LINES_PER_TEXT = 4  # maximum length of the lines of entities, as a multiple of the length of the text
 
 
-@dataclass(frozen=True)
-class ReviewTab:
-    """The objects of this tab that the step uses.
-
-    Args:
-        fill (`Callable`): The function that shows the results of a run and the first text to review, if there are any.
-        filled (`list`): The components that it fills.
-    """
-
-    fill: Callable[[reviewing.Results | None, Run | None], Update]
-    filled: list[Any]
-
-
-def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
+def build(backend: Backend, page: Page, run_step: RunStep) -> Part:
     """Adds the tab to the page."""
     gr.HTML(
         "<p>Texts on which annotator and student differ, with the lowest confidence first. You can sort and filter "
@@ -124,35 +109,35 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
             **dict.fromkeys([back, another, key], gr.update(visible=False)),
         }
 
-    @telling
+    @showing_errors
     def choose(run_id: str, event: gr.SelectData) -> Update:
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         rows = reviewing.disputed(reviewing.load_results(run).labels)
         return in_editor(run, rows[rows["id"] == event.row_value[-1]])
 
-    table.select(choose, page.run_id, editor, api_visibility="private", show_progress="hidden")
+    table.select(choose, page.run_id, editor, **QUIET)
 
-    @telling
+    @showing_errors
     def go_to_next(run_id: str, current: str) -> Update:
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         return in_editor(run, _after(reviewing.disputed(reviewing.load_results(run).labels), current))
 
     skip.click(go_to_next, [page.run_id, sample], editor, api_visibility="private")
 
     def correct(run_id: str, text_id: str, right: str) -> str:
         """Saves the right label of a text, or its right entities, one on each line as `type: words`."""
-        run = place.store.read(run_id)
-        if len(right) > (most := _LINES_PER_TEXT * place.settings.max_characters):
+        run = backend.store.read(run_id)
+        if len(right) > (most := _LINES_PER_TEXT * backend.settings.max_characters):
             raise InputError(f"The limit is {most:,} characters, and these are {len(right):,}; write only entities.")
         reviewing.correct(run, text_id, right)
-        place.store.update(run_id)
+        backend.store.update(run_id)
         return _said(run)
 
-    gr.api(telling(correct), api_name="correct")
+    gr.api(showing_errors(correct), api_name="correct")
 
-    @telling
+    @showing_errors
     def keep(run_id: str, text_id: str, *said: str | None) -> Update:
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         value = dict(zip(editors, said, strict=True))[run.task["type"]]
         correct(run_id, text_id, view_of(run.task).said(value))
         return to_review(reviewing.load_results(run), run, text_id)
@@ -160,34 +145,34 @@ def build(place: Place, page: Page, run_step: RunStep) -> ReviewTab:
     # Raw values: Gradio would check them against the choices of this session, which may be older than a restart.
     save.click(keep, [page.run_id, sample, *editors.values()], outputs, api_visibility="private", preprocess=False)
 
-    @telling
+    @showing_errors
     def take_back(run_id: str, text_id: str) -> Update:
         """Deletes the correction of a text, if no round has used it."""
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         reviewing.take_back(run, text_id)
-        place.store.update(run_id)
+        backend.store.update(run_id)
         return to_review(reviewing.load_results(run), run)
 
     back.click(take_back, [page.run_id, sample], outputs, api_name="take_back")
 
-    @telling
+    @showing_errors
     def run_another_round(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
         """Runs one more round, in which corrected labels are clean."""
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         if run.state in UNDER_WAY:
             raise InputError("The run is not finished; wait for it.")
         if not reviewing.read_corrections(run):
             raise InputError("You have not corrected a text yet.")
         number = len(reviewing.load_results(run).rounds) + 1
         words = ["--num-rounds", str(number), "--human-labels", str(run.corrections)]
-        resume(place, run, own_token(login, typed), secret, words)
+        resume(backend, run, own_token(login, typed), secret, words)
         return {**page.go_to(RUN), **run_step.look(run_id)}
 
     started = another.click(
         run_another_round, [page.run_id, key, page.token], [page.steps, *run_step.seen], api_name="another_round"
     )
     forget_secrets(started, key, page.token)
-    return ReviewTab(fill, outputs)
+    return Part(fill, outputs)
 
 
 def _shown_confidence(value: float) -> str:

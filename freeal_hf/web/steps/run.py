@@ -14,7 +14,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import METRICS, PROGRESS
 from freeal_hf.loop.progress import read_progress
 from freeal_hf.web import choices, pictures, shown
-from freeal_hf.web.page import HAS_LOGIN, RESULTS, RUN, Page, Place, Update, own_token, telling
+from freeal_hf.web.page import HAS_LOGIN, QUIET, RESULTS, RUN, Backend, Page, Update, own_token, showing_errors
 from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
 from freeal_hf.web.views.registry import view_of
 
@@ -44,9 +44,9 @@ class RunStep:
     arrived: gr.Textbox
 
 
-def build(place: Place, page: Page, described: Any) -> RunStep:
+def build(backend: Backend, page: Page, described: Any) -> RunStep:
     """Adds the step to the page."""
-    settings = place.settings
+    settings = backend.settings
     kinds = [choices.EMBEDDED, choices.PROVIDER, *([choices.OWN_URL] if settings.own_urls else [])]
     with gr.Column() as choosing:
         annotator = gr.Radio(kinds, value=choices.EMBEDDED, label="Annotator")
@@ -104,14 +104,12 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             key: gr.update(visible=kind == choices.OWN_URL),
         }
 
-    annotator.change(
-        show_annotator, annotator, [about, model, url, key], api_visibility="private", show_progress="hidden"
-    )
+    annotator.change(show_annotator, annotator, [about, model, url, key], **QUIET)
 
-    @telling
+    @showing_errors
     def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> Update:
         """Estimates calls, tokens, cost and time, or says what is missing. The annotator is not called."""
-        run = _described(place, run_id)
+        run = _described(backend, run_id)
         try:
             choice = choices.check_choice(kind, name, address, pupil, count, settings)
         except InputError as error:  # shown in the estimate only, because the choice may be incomplete
@@ -123,10 +121,8 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
     def forget_estimate() -> Update:
         return {estimate: "", start: gr.update(interactive=False)}
 
-    described.success(
-        estimate_run, [page.run_id, *chosen], [estimate, start], api_visibility="private", show_progress="hidden"
-    ).success(
-        lambda run_id: {**page.go_to(RUN), **page.open_tabs(place.store.read(run_id))},
+    described.success(estimate_run, [page.run_id, *chosen], [estimate, start], **QUIET).success(
+        lambda run_id: {**page.go_to(RUN), **page.open_tabs(backend.store.read(run_id))},
         page.run_id,
         [page.steps, *page.tabs],
         api_visibility="private",
@@ -136,8 +132,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         forget_estimate,
         None,
         [estimate, start],
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     ).then(
         estimate_run,
         [page.run_id, *chosen],
@@ -147,7 +142,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         show_progress="hidden",
     )
 
-    @telling
+    @showing_errors
     def look(run_id: str) -> Update:
         if not run_id:
             return {
@@ -159,7 +154,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
                 page.timer: gr.Timer(active=False),
                 **page.open_tabs(None),
             }
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         events = read_progress(run.output / PROGRESS)
         under_way, has_ended_early = run.state in UNDER_WAY, run.state in (STOPPED, FAILED, DOUBTFUL)
         live = under_way and any("edges" in event for event in events)
@@ -168,10 +163,10 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         newest = "" if under_way or not run.has_results else str(run.output.joinpath(METRICS).stat().st_mtime_ns)
         return {
             choosing: gr.update(visible=run.state == DRAFT),
-            status: _status(place, run, bool(events)),
+            status: _status(backend, run, bool(events)),
             bars: shown.progress(events, num_rounds) if run.state != DRAFT else "",
             losses: gr.update(value=picture, visible=True) if live else gr.update(visible=False),
-            stop: gr.update(visible=under_way, interactive=not place.runner.is_stopping(run.id)),
+            stop: gr.update(visible=under_way, interactive=not backend.runner.is_stopping(run.id)),
             go_on: gr.update(visible=run.state in (STOPPED, FAILED)),
             use_answers: gr.update(visible=run.state == DOUBTFUL),
             key_again: gr.update(visible=has_ended_early and wants_key(run)),
@@ -181,7 +176,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
             **page.open_tabs(run),
         }
 
-    @telling
+    @showing_errors
     def start_run(
         run_id: str,
         kind: str,
@@ -194,7 +189,7 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         login: gr.OAuthToken | None,
     ) -> Update:
         """Starts the run, or adds it to the queue."""
-        run = _described(place, run_id)
+        run = _described(backend, run_id)
         if run.state in UNDER_WAY:
             return look(run_id)
         if run.state != DRAFT:
@@ -204,38 +199,38 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
         choice = choices.check_choice(kind, name, address, pupil, count, settings)
         secrets = choices.secrets_of(choice, own_token(login, typed), secret)
         choices.write_request(run, choice, settings)
-        place.store.update(run_id, choice={"choice": choice.__dict__})
-        place.runner.start(run_id, secrets)
+        backend.store.update(run_id, choice={"choice": choice.__dict__})
+        backend.runner.start(run_id, secrets)
         return look(run_id)
 
     started = start.click(start_run, [page.run_id, *chosen, key, page.token], seen, api_name="start")
     forget_secrets(started, key, page.token)
 
-    @telling
+    @showing_errors
     def stop_run(run_id: str) -> Update:
         """Stops the run. Finished rounds are kept, and the run can be continued."""
-        place.runner.stop(run_id)
+        backend.runner.stop(run_id)
         return look(run_id)
 
     stop.click(stop_run, page.run_id, seen, api_name="stop")
 
-    @telling
+    @showing_errors
     def go_on_with_run(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
         """Continues a stopped run. No answer is paid for twice."""
-        resume(place, place.store.read(run_id), own_token(login, typed), secret)
+        resume(backend, backend.store.read(run_id), own_token(login, typed), secret)
         return look(run_id)
 
     gone_on = go_on.click(go_on_with_run, [page.run_id, key_again, page.token], seen, api_name="go_on")
     forget_secrets(gone_on, key_again, page.token)
 
-    @telling
+    @showing_errors
     def use_doubtful_answers(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
         """Continues a run that stopped because the answers of the annotator look independent of the texts."""
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         if run.state != DOUBTFUL:
             raise InputError("This run does not need a confirmation of its answers.")
         choices.confirm_answers(run)
-        resume(place, run, own_token(login, typed), secret)
+        resume(backend, run, own_token(login, typed), secret)
         return look(run_id)
 
     confirmed = use_answers.click(
@@ -246,19 +241,19 @@ def build(place: Place, page: Page, described: Any) -> RunStep:
 
     def tell_status(run_id: str) -> str:
         """Returns the progress of the run as JSON: state, message, runs before it, and its last progress event."""
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         events = read_progress(run.output / PROGRESS)
-        waiting = place.runner.position(run) if run.state == WAITING else 0
+        waiting = backend.runner.position(run) if run.state == WAITING else 0
         told = {"state": run.state, "message": run.message, "runs_before": waiting, "has_results": run.has_results}
         return json.dumps({**told, "progress": events[-1] if events else None})
 
-    gr.api(telling(tell_status), api_name="status")
+    gr.api(showing_errors(tell_status), api_name="status")
 
     def estimate_again(run_id: str, *choice: Any) -> Update:
         """Estimates a run that was set up before the page was opened."""
         if not run_id:
             return {estimate: gr.skip()}
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         if run.state != DRAFT or not run.texts.is_file() or not run.task:
             return forget_estimate()
         try:
@@ -283,8 +278,7 @@ def forget_secrets(used: Any, *fields: gr.Textbox) -> None:
         lambda: [""] * len(fields) if len(fields) > 1 else "",
         None,
         list(fields),
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
 
 
@@ -293,11 +287,11 @@ def wants_key(run: Run) -> bool:
     return bool(run.choice.get("choice", {}).get("annotator") == choices.OWN_URL)
 
 
-def resume(place: Place, run: Run, token: str | None, key: str, arguments: Sequence[str] | None = None) -> None:
+def resume(backend: Backend, run: Run, token: str | None, key: str, arguments: Sequence[str] | None = None) -> None:
     """Continues a run.
 
     Args:
-        place (`Place`): The settings, runs and processes.
+        backend (`Backend`): The settings, runs and processes.
         run (`Run`): A run that was started before.
         token (`str`, *optional*): The token of the visitor.
         key (`str`): The key of the visitor's endpoint.
@@ -308,24 +302,24 @@ def resume(place: Place, run: Run, token: str | None, key: str, arguments: Seque
     choice = choices.Choice(**run.choice["choice"])
     secrets = choices.secrets_of(choice, token, key)
     if arguments is not None:
-        place.store.update(run.id, choice={**run.choice, "arguments": list(arguments)})
-    place.runner.start(run.id, secrets)
+        backend.store.update(run.id, choice={**run.choice, "arguments": list(arguments)})
+    backend.runner.start(run.id, secrets)
 
 
-def _status(place: Place, run: Run, has_begun: bool) -> str:
+def _status(backend: Backend, run: Run, has_begun: bool) -> str:
     if run.state == DRAFT:
         return ""
     if run.state == WAITING:
-        before = place.runner.position(run)
+        before = backend.runner.position(run)
         said = f"{counted(before, 'run')} before yours" if before else "yours is next"
         return shown.note(f"Waiting: {said}. You can close this page and return to its address.")
     if run.state == RUNNING:
-        if place.runner.is_stopping(run.id):
+        if backend.runner.is_stopping(run.id):
             return shown.note("Stopping …")
         minutes = (time.time() - run.started) / 60
         beginning = "" if has_begun else "Loading the models. "
         return shown.note(
-            f"{beginning}Running for {minutes:.0f} of at most {place.settings.run_minutes:g} minutes. You can close "
+            f"{beginning}Running for {minutes:.0f} of at most {backend.settings.run_minutes:g} minutes. You can close "
             "this page and return to its address. Anyone who knows the address can see the run, so keep it secret."
         )
     message = run.message or "Finished."
@@ -348,8 +342,8 @@ def _about(kind: str) -> str:
     return shown.note(said)
 
 
-def _described(place: Place, run_id: str) -> Run:
-    run = place.store.read(run_id) if run_id else None
+def _described(backend: Backend, run_id: str) -> Run:
+    run = backend.store.read(run_id) if run_id else None
     if run is None or not run.task:
         raise InputError("Read the data and describe the task first.")
     return run

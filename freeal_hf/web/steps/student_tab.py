@@ -1,33 +1,19 @@
 """The tab of the results for predictions of the trained student."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT
-from freeal_hf.web.page import Page, Place, Update, telling
+from freeal_hf.web.page import Backend, Page, Part, Update, showing_errors
 from freeal_hf.web.store import Run
 from freeal_hf.web.views.base import TaskView
 from freeal_hf.web.views.registry import VIEWS, view_of
 
 
-@dataclass(frozen=True)
-class StudentTab:
-    """The objects of this tab that the step uses.
-
-    Args:
-        fill (`Callable`): The function that prepares the tab for the student of a run.
-        filled (`list`): The components that it fills.
-    """
-
-    fill: Callable[[Run | None], Update]
-    filled: list[Any]
-
-
-def build(place: Place, page: Page) -> StudentTab:
+def build(backend: Backend, page: Page) -> Part:
     """Adds the tab to the page."""
     columns, answers = {}, {}
     for kind, view in VIEWS.items():
@@ -35,7 +21,7 @@ def build(place: Place, page: Page) -> StudentTab:
             text = gr.Textbox(label="Text", lines=3, elem_id=view.trial.text)
             ask = gr.Button("Predict", variant="primary", elem_id=view.trial.button)
             answers[kind] = view.answer()
-        predict = _predictor(place, view)
+        predict = _predictor(backend, view)
         api_name = view.trial.api_name
         gr.on([ask.click, text.submit], predict, [page.run_id, text], answers[kind], api_name=api_name)
 
@@ -47,22 +33,22 @@ def build(place: Place, page: Page) -> StudentTab:
             **{answers[kind]: gr.update(**view.empty_answer(names)) for kind, view in VIEWS.items()},
         }
 
-    return StudentTab(fill, [*columns.values(), *answers.values()])
+    return Part(fill, [*columns.values(), *answers.values()])
 
 
-def _predictor(place: Place, view: TaskView) -> Callable[[str, str], Any]:
+def _predictor(backend: Backend, view: TaskView) -> Callable[[str, str], Any]:
     def predict(run_id: str, tried: str) -> Any:
-        run = _tried(place, run_id, tried)
+        run = _tried(backend, run_id, tried)
         if view_of(run.task) is not view:
             raise InputError(view_of(run.task).trial.other)
-        return view.predict(run.output / STUDENT, tried[: place.settings.max_characters])
+        return view.predict(run.output / STUDENT, tried[: backend.settings.max_characters])
 
     predict.__doc__ = view.trial.about
-    return telling(predict)
+    return showing_errors(predict)
 
 
-def _tried(place: Place, run_id: str, text: str) -> Run:
-    run = place.store.read(run_id)
+def _tried(backend: Backend, run_id: str, text: str) -> Run:
+    run = backend.store.read(run_id)
     if not run.has_results:
         raise InputError("No round is finished yet.")
     if not text.strip():

@@ -1,7 +1,6 @@
 """The second step of the page: the kind of task, and the labels or types with their descriptions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -10,7 +9,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task
 from freeal_hf.web import reading, shown
 from freeal_hf.web.choices import read_texts
-from freeal_hf.web.page import TASK, Page, Place, Update, telling
+from freeal_hf.web.page import QUIET, TASK, Backend, Page, Part, Update, showing_errors
 from freeal_hf.web.store import DRAFT, Run
 from freeal_hf.web.views.base import TaskView
 from freeal_hf.web.views.registry import VIEWS, view_named, view_of
@@ -25,26 +24,11 @@ Described = tuple[str, list[list[str]]]
 """The description of the task, and a row for each label or type: name, meaning, example."""
 
 
-@dataclass(frozen=True)
-class TaskStep:
-    """The objects of this step that other steps use.
-
-    Args:
-        described (`Any`): The event after which the task is described.
-        fill (`Any`): The function that shows the task of a run, or a proposal.
-        fields (`list`): The components that it fills.
-    """
-
-    described: Any
-    fill: Any
-    fields: list[Any]
-
-
-def build(place: Place, page: Page, chosen: Any) -> TaskStep:
+def build(backend: Backend, page: Page, chosen: Any) -> Part:
     """Adds the step to the page.
 
     Args:
-        place (`Place`): The settings, runs and processes.
+        backend (`Backend`): The settings, runs and processes.
         page (`Page`): The shared components.
         chosen (`Any`): The event after which the columns are chosen.
     """
@@ -79,7 +63,7 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
     def fill(run_id: str) -> Update:
         if not run_id:
             return {begun: gr.skip()}
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         is_draft = run.state == DRAFT
         return {
             **described_in(run),
@@ -103,8 +87,8 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
             labels: gr.update(value={"headers": said.headers, "data": given[1]}, label=said.table),
         }
 
-    chosen.success(fill, page.run_id, [*fields, *closing], api_visibility="private", show_progress="hidden").success(
-        lambda run_id: {**page.go_to(TASK), **page.open_tabs(place.store.read(run_id))},
+    chosen.success(fill, page.run_id, [*fields, *closing], **QUIET).success(
+        lambda run_id: {**page.go_to(TASK), **page.open_tabs(backend.store.read(run_id))},
         page.run_id,
         [page.steps, *page.tabs],
         api_visibility="private",
@@ -112,7 +96,7 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
 
     def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> Update:
         """Keeps the entered values. Values that were proposed for the other kind are replaced by a new proposal."""
-        run = place.store.read(run_id) if run_id else None
+        run = backend.store.read(run_id) if run_id else None
         view, others = view_named(wanted), [view for view in VIEWS.values() if view.task.name != wanted]
         is_proposed = run is not None and any((decided, rows) == _proposed(run, other) for other in others)
         return fields_for(view, _proposed(run, view) if run and is_proposed else (decided, rows), run)
@@ -121,25 +105,22 @@ def build(place: Place, page: Page, chosen: Any) -> TaskStep:
         change_kind,
         [page.run_id, kind, description, labels],
         fields,
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
-    add.click(
-        lambda rows: [*rows, _EMPTY[0]], labels, labels, api_visibility="private", show_progress="hidden", queue=False
-    )
+    add.click(lambda rows: [*rows, _EMPTY[0]], labels, labels, **QUIET, queue=False)
 
-    @telling
+    @showing_errors
     def describe_task(run_id: str, decided: str, rows: list[list[str]], wanted: str) -> None:
         """Sets the labels or types of entities, with a row for each: name, meaning, examples (can be empty)."""
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         if run.state != DRAFT:
             raise InputError("This run has started with its labels; read the data again to make another run.")
-        task = _task(view_named(wanted), decided, rows, place.settings.max_labels)
+        task = _task(view_named(wanted), decided, rows, backend.settings.max_labels)
         _check_texts(run, task)
-        place.store.update(run_id, task=task.to_dict())
+        backend.store.update(run_id, task=task.to_dict())
 
     described = describe.click(describe_task, [page.run_id, description, labels, kind], api_name="describe_task")
-    return TaskStep(described, fill, [*fields, *closing])
+    return Part(fill, [*fields, *closing], described)
 
 
 def _described(run: Run) -> Described:

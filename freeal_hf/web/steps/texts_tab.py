@@ -1,14 +1,13 @@
 """The tab of the results that shows texts with the entities of the annotator and the final entities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from freeal_hf.errors import InputError
 from freeal_hf.web import entities, pictures, reviewing, shown
-from freeal_hf.web.page import Page, Place, Update, telling
+from freeal_hf.web.page import QUIET, Backend, Page, Part, Update, showing_errors
 from freeal_hf.web.views.registry import view_of
 
 
@@ -22,20 +21,7 @@ class _Slot:
     final: gr.HighlightedText
 
 
-@dataclass(frozen=True)
-class TextsTab:
-    """The objects of this tab that the step uses.
-
-    Args:
-        fill (`Callable`): The function that shows the first texts of results, if there are any.
-        filled (`list`): The components that it fills.
-    """
-
-    fill: Callable[[reviewing.Results | None], Update]
-    filled: list[Any]
-
-
-def build(place: Place, page: Page) -> TextsTab:
+def build(backend: Backend, page: Page) -> Part:
     """Adds the tab to the page."""
     gr.HTML(
         "<p>The last entities of the annotator and the final entities. Correct them in the tab Review and correct if "
@@ -67,10 +53,10 @@ def build(place: Place, page: Page) -> TextsTab:
     parts = [part for one in slots for part in (one.whole, one.about, one.annotator, one.final)]
     shown_page = [current, said, *parts]
 
-    @telling
+    @showing_errors
     def show_entities(run_id: str, chosen: str, wanted: float) -> Update:
         """Returns a page of texts: its number, a description, and the entities of the annotator and final entities."""
-        run = place.store.read(run_id)
+        run = backend.store.read(run_id)
         if not view_of(run.task).has_texts:
             raise InputError("This run labels texts and has no entities.")
         if not run.has_results:
@@ -89,16 +75,14 @@ def build(place: Place, page: Page) -> TextsTab:
         lambda run_id, chosen: show_entities(run_id, chosen, 1),
         [page.run_id, which],
         shown_page,
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
     for button, step in ((before, -1), (after, 1)):
         button.click(
             lambda run_id, chosen, shown_now, step=step: show_entities(run_id, chosen, (shown_now or 1) + step),
             [page.run_id, which, current],
             shown_page,
-            api_visibility="private",
-            show_progress="hidden",
+            **QUIET,
         )
 
     def page_of(found: reviewing.Results, chosen: str, wanted: float) -> Update:
@@ -125,7 +109,7 @@ def build(place: Place, page: Page) -> TextsTab:
             update[part] = gr.update(value=update[part], color_map=colours)
         return {which: entities.ALL, **update}
 
-    return TextsTab(fill, [which, *shown_page])
+    return Part(fill, [which, *shown_page])
 
 
 def _without_text(slots: Sequence[_Slot]) -> Update:
