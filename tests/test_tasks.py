@@ -143,12 +143,12 @@ def test_instructions_survive_yaml_and_a_label_map(tmp_path):
 @pytest.mark.parametrize(
     ("description", "instructions", "message"),
     [
-        ("", ["Which one?"], "give the task a description"),
+        ("", ["Which one?"], "the task has no description"),
         ("Which one?", "Choose.", "must be a list"),
         ("Which one?", ["Choose.", " "], "each must be a wording"),
         ("Which one?", [3], "each must be a wording"),
-        ("Which one?", ["Which one? "], "given twice"),
-        ("Which one?", ["Choose.", "Choose."], "given twice"),
+        ("Which one?", ["Which one? "], "is repeated"),
+        ("Which one?", ["Choose.", "Choose."], "is repeated"),
     ],
 )
 def test_instructions_that_cannot_be_used_are_refused(description, instructions, message):

@@ -50,6 +50,14 @@ def read_human_labels(
     Raises:
         InputError: If a source cannot be read, has not all columns, has a value that is not a label, tags or spans of
             the task, or is a run's own `labels.csv`, whose labels no person has checked.
+
+    Example:
+
+        >>> from datasets import Dataset
+        >>> from freeal_hf.tasks import TextClassification
+        >>> rows = Dataset.from_dict({"text": ["You have won!"], "label": ["spam"]})
+        >>> read_human_labels(rows, TextClassification(["spam", "other"]))[0].label
+        0
     """
     if isinstance(source, Sequence) and not isinstance(source, str):
         found: list[Any] = []

@@ -22,7 +22,15 @@ def kind_of(task: Task) -> TaskKind[Any, Any, Any]:
     """Returns the kind of a task.
 
     Args:
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
+
+    Returns:
+        `TaskKind`: The kind, with the task.
+
+    Example:
+
+        >>> kind_of(TextClassification(["spam", "other"])).measure.name
+        'accuracy'
     """
     return KINDS[task.type](task)
 

@@ -29,14 +29,21 @@ REMEDY = (
 def depends_on_text(labels: np.ndarray, held_out: np.ndarray) -> bool:
     """Returns whether labels can be predicted from the texts better than from their shares.
 
-    A held-out classifier gives each label more probability for the texts that have it than for the others. The
-    gain is compared with the gain of labels that are assigned to the texts at random (a permutation test; mean and
-    variance are exact: Hoeffding, Annals of Mathematical Statistics 22, 1951). One label for everything, and answers
-    at random, do not pass.
+    The test is whether a held-out classifier gives each label more probability for the texts that have it than for the
+    others. This gain is compared with the gain of labels that are assigned to the texts at random. Labels that are all
+    the same, or random, do not pass.
+
+    Source: a permutation test with exact mean and variance (Hoeffding, Annals of Mathematical Statistics 22, 1951).
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): Label ids; none below 0.
         held_out (`np.ndarray` of shape `(n, num_labels)`): The result of `held_out_probabilities` for these labels.
+
+    Example:
+
+        >>> labels = np.arange(100) % 2
+        >>> depends_on_text(labels, np.eye(2)[labels]), depends_on_text(labels, np.full((100, 2), 0.5))
+        (True, False)
     """
     count = len(labels)
     if count < _FEWEST_ANSWERS:
@@ -68,14 +75,13 @@ def answer_doubt(labels: np.ndarray, held_out: np.ndarray, names: Sequence[str])
     if others <= FEW * count:
         return (
             f"The annotator gave {sizes.max():,} of {count:,} texts the label {names[int(sizes.argmax())]!r}. A "
-            "server or model that always gives the same answer does so too, and nothing shows that this one read the "
-            "texts."
+            "server or model that does not read the texts can give the same answers."
         )
     if others >= _ENOUGH_OTHERS:
         shares = ", ".join(f"{name} {size / count:.0%}" for name, size in zip(names, sizes, strict=True))
         return (
             f"The {count:,} answers of the annotator look independent of the texts: a classifier on the texts' "
-            f"embeddings predicts them no better than their shares do ({shares}). Answers at random look the same."
+            f"embeddings predicts them no better than their shares do ({shares}). Random answers look the same."
         )
     return None
 
@@ -90,12 +96,11 @@ def entity_doubt(inside: np.ndarray, num_sentences: int) -> str | None:
     if num_sentences < _FEWEST_ANSWERS:
         return None
     if not inside.any():
-        return (
-            f"The annotator found no entity in {num_sentences:,} sentences: the student could only learn to find none."
-        )
+        return f"The annotator found no entity in {num_sentences:,} sentences, so a student would learn to find none."
     if inside.mean() >= 1 - FEW:
         return (
-            f"The annotator put {inside.mean():.0%} of all words into entities; nothing shows that it read the texts."
+            f"The annotator put {inside.mean():.0%} of all words into entities. A server or model that does not read "
+            "the texts can give the same answers."
         )
     return None
 

@@ -48,6 +48,16 @@ def valid_tags(probabilities: np.ndarray, num_words: Sequence[int], tags: Sequen
 
     An I- tag that does not continue an entity becomes a B- tag. A word with several most probable tags is outside of
     entities.
+
+    Args:
+        probabilities (`np.ndarray` of shape `(words, tags)`): The student's probabilities.
+        num_words (`Sequence[int]`): The number of words in each sentence.
+        tags (`Sequence[str]`): Tag names by id.
+
+    Example:
+
+        >>> valid_tags(np.eye(3)[[0, 2, 2]], [3], ["O", "B-place", "I-place"]).tolist()
+        [0, 1, 2]
     """
     number = {tag: i for i, tag in enumerate(tags)}
     best, found, start = _best_tags(probabilities, tags), [], 0
@@ -68,6 +78,12 @@ def has_learnt(labels: np.ndarray, student: np.ndarray) -> bool:
     Args:
         labels (`np.ndarray` of shape `(words,)`): The tag ids of its training labels, -1 for none.
         student (`np.ndarray` of shape `(words,)`): The tag ids of the student.
+
+    Example:
+
+        >>> labels = np.array([0, 0, 1, 2])
+        >>> has_learnt(labels, labels), has_learnt(labels, np.zeros(4))
+        (True, False)
     """
     shown, others = student[labels > 0] > 0, student[labels == 0] > 0
     if not len(shown):

@@ -22,7 +22,8 @@ class Accuracy(evaluate.Metric):
 
     Example:
 
-        Accuracy().compute(predictions=[0, 1, -1], references=[0, 1, 0])  # {"accuracy": 0.666...}
+        >>> Accuracy().compute(predictions=[0, 1, -1, 1], references=[0, 1, 0, 1])
+        {'accuracy': 0.75}
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -47,8 +48,9 @@ class EntityScores(evaluate.Metric):
 
     Example:
 
-        EntityScores().compute(predictions=[["B-PER", "O"]], references=[["B-PER", "B-LOC"]])
-        # {"precision": 1.0, "recall": 0.5, "f1": 0.666..., "PER": {...}, "LOC": {...}}
+        >>> scores = EntityScores().compute(predictions=[["B-PER", "O"]], references=[["B-PER", "B-LOC"]])
+        >>> scores["precision"], scores["recall"], scores["PER"]["f1"]
+        (1.0, 0.5, 1.0)
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -27,6 +27,12 @@ class RunFolder:
 
     Args:
         path (`str` or `Path`): The folder, which is created when the run begins.
+
+    Example:
+
+        >>> folder = RunFolder("runs/reviews")
+        >>> str(folder / "config.yaml"), str(folder.round(0).path)
+        ('runs/reviews/config.yaml', 'runs/reviews/round-0')
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -61,8 +61,10 @@ class FreeAL:
 
     Example:
 
-        task = TextClassification(["positive", "negative"])
-        result = FreeAL(task, "embedding", args=FreeALConfig(output_dir="runs/mr")).run("reviews.csv")
+        >>> from freeal_hf import FreeALConfig, TextClassification
+        >>> task = TextClassification(["positive", "negative"])
+        >>> loop = FreeAL(task, "embedding", args=FreeALConfig(output_dir="runs/reviews"))
+        >>> result = loop.run("reviews.csv")  # doctest: +SKIP
     """
 
     def __init__(

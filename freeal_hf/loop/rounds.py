@@ -36,6 +36,11 @@ class Round:
     Args:
         path (`Path`): The folder of the round, which is created with the first file.
         number (`int`): The number of the round, from 0.
+
+    Example:
+
+        >>> str(Round(Path("runs/reviews/round-1"), 1).labels_path)
+        'runs/reviews/round-1/labels.parquet'
     """
 
     path: Path

@@ -72,6 +72,13 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
 
     Returns:
         `str`: The lines of the table.
+
+    Example:
+
+        >>> print(summary_table([{"round": 0, "student_accuracy": 0.9, "prompt_tokens": 0, "completion_tokens": 0}]))
+        round  student  estimated  tokens
+        -----  -------  ---------  ------
+            0   90.0 %    unknown       0
     """
     rows = summary_rows(records)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -146,7 +153,7 @@ def _label_counts(
 
 
 def _audit(labels: "Dataset", kind: TaskKind[Any, Any, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the report says of an audit beyond the accuracy; nothing where there was none."""
+    """Returns the values of an audit for the template, beside the accuracy; empty values without an audit."""
     by_label, counts = record.get("audited_by_label") or {}, kind.label_counts(labels)
     kappa = record.get("audited_annotator_kappa")
     return {
@@ -188,7 +195,7 @@ def _disputed(labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> list[dict[str
 
 
 def _shown(key: str, row: Mapping[str, Any]) -> Any:
-    """The figure of a round; of an estimate its range."""
+    """Returns the value of a round, or the range of an estimate."""
     if key == _ESTIMATE and row.get(key) is not None and row.get(f"{key}_range"):
         return "{:.0f} to {:.0f} %".format(*(100 * bound for bound in row[f"{key}_range"]))
     return row.get(key)

@@ -195,4 +195,4 @@ def test_an_entity_task_does_not_accept_a_label_map(tmp_path, capsys):
     (tmp_path / "map.csv").write_text("a,PER\n")
     options = ["--data", "x.csv", "--task", str(tmp_path / "task.yaml"), "--label-map", str(tmp_path / "map.csv")]
     assert main(["run", *options, "--output-dir", str(tmp_path / "run")]) == 1
-    assert "--label-map is for labels of texts" in capsys.readouterr().err
+    assert "cannot use --label-map" in capsys.readouterr().err
