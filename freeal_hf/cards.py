@@ -41,17 +41,17 @@ class Score:
 
 @dataclass(frozen=True)
 class CardWords:
-    """What cards say of one kind of task.
+    """The words of the cards for one kind of task.
 
     Args:
-        hub_task (`str`): Name of the task on the Hub.
-        labels (`str`): What texts have.
-        label (`str`): What the task lists.
-        counted (`str`): What is counted for each of them.
-        student (`str`): What the student is.
+        hub_task (`str`): The name of the task on the Hub.
+        labels (`str`): The word for the labels of a text, such as `"entities"`.
+        label (`str`): The word for a label of the task, such as `"type"`.
+        counted (`str`): The word for what is counted for each label.
+        student (`str`): A description of the student.
         usage (`str`): Python lines that use the student, with `{model_id}`.
-        limits (`str`): What the student cannot do.
-        columns (`str`, *optional*): What the columns of the dataset have beside those that all tasks share.
+        limits (`str`): The limits of the student.
+        columns (`str`, *optional*): A description of the columns that other kinds of task do not have.
     """
 
     hub_task: str
@@ -112,7 +112,7 @@ WORDS = {
         ),
     ),
 }
-"""What cards say, by the type of the task."""
+"""The words of the cards, by the type of the task."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,12 @@ def dataset_card(facts: CardFacts) -> "DatasetCard":
 
     Returns:
         `DatasetCard`: The card.
+
+    Example:
+
+        >>> card = dataset_card(CardFacts("reviews", TextClassification(["good", "bad"]), splits={"train": 20}))
+        >>> card.data.size_categories
+        ['n<1K']
     """
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -199,6 +205,12 @@ def student_card(facts: CardFacts) -> "ModelCard":
 
     Returns:
         `ModelCard`: The card.
+
+    Example:
+
+        >>> card = student_card(CardFacts("reviews-student", TextClassification(["good", "bad"])))
+        >>> card.data.pipeline_tag
+        'text-classification'
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -272,9 +284,8 @@ def _template(name: str) -> str:
 
 
 def _values(facts: CardFacts) -> dict[str, Any]:
-    values = {name: getattr(facts, name) for name in CardFacts.__dataclass_fields__}
     words = WORDS[facts.task.type]
-    return {**values, "words": words, "begin": BEGIN, "end": END, "cell": _cell, "fence": _fence}
+    return {**vars(facts), "words": words, "begin": BEGIN, "end": END, "cell": _cell, "fence": _fence}
 
 
 def _cell(text: Any) -> str:

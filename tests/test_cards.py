@@ -34,19 +34,19 @@ BARE = CardFacts(name="student", task=TASK)
 
 
 @pytest.mark.parametrize("fact", ["org/encoder", "0123abc", "$1.20", "Estimated without gold: 90 %", "91.0 %"])
-def test_both_cards_hold_the_facts(fact):
+def test_both_cards_have_the_facts(fact):
     assert fact in dataset_card(FACTS).text
     assert fact in student_card(FACTS).text
 
 
-def test_the_data_set_card_tells_how_to_load_and_reproduce_it():
+def test_the_dataset_card_shows_how_to_load_and_reproduce_it():
     text = dataset_card(FACTS).text
     assert 'load_dataset("ada/reviews-freeal", revision="round-1")' in text
     assert "num_rounds: 2" in text
     assert "--resume-from ada/reviews-freeal" in text
 
 
-def test_metadata_reads_back_through_the_hubs_own_classes():
+def test_metadata_can_be_read_by_the_classes_of_huggingface_hub():
     dataset, model = DatasetCard(str(dataset_card(FACTS))), ModelCard(str(student_card(FACTS)))
     splits = [{"split": "train", "path": "data/train-*"}, {"split": "test", "path": "data/test-*"}]
     assert dataset.data.configs[0]["data_files"] == splits
@@ -56,7 +56,7 @@ def test_metadata_reads_back_through_the_hubs_own_classes():
     assert (result.metric_type, result.metric_value, result.dataset_split) == ("accuracy", 0.91, "test")
 
 
-def test_a_card_without_scores_claims_none():
+def test_a_card_without_scores_has_no_evaluation_results():
     card = student_card(BARE)
     assert card.data.eval_results is None
     assert "its accuracy is not known" in card.text
@@ -64,7 +64,7 @@ def test_a_card_without_scores_claims_none():
 
 
 @pytest.mark.parametrize("make", [dataset_card, student_card])
-def test_both_cards_say_what_persons_checked(make):
+def test_both_cards_have_the_number_of_checked_labels(make):
     assert "No person checked them" in make(FACTS).text
     assert "no person checked them" in make(FACTS).text
     audited = make(replace(FACTS, checked=100)).text
@@ -72,7 +72,7 @@ def test_both_cards_say_what_persons_checked(make):
     assert "people checked only a sample of them" in audited
 
 
-def test_words_of_the_task_cannot_break_out_of_their_place():
+def test_names_and_descriptions_are_escaped_in_cards():
     text = dataset_card(FACTS).text
     assert text.count(END) == 1
     assert "they \\| liked &lt;b>it&lt;/b>" in text
@@ -87,13 +87,13 @@ def test_only_the_part_between_the_marks_is_replaced():
     assert "# reviews" not in text
 
 
-def test_a_readme_without_marks_gets_the_card_at_its_end():
+def test_the_card_is_added_at_the_end_of_a_readme_without_marks():
     text = merge("---\nlicense: mit\n---\nMy data.\n", dataset_card(FACTS))
     assert text.index("My data.") < text.index(BEGIN)
     assert DatasetCard(text).data.license == "mit"
 
 
-def test_the_owners_metadata_wins_but_for_what_fits_the_files():
+def test_the_metadata_of_the_owner_is_kept_unless_it_must_match_the_files():
     owned = dataset_card(FACTS)
     owned.data.pretty_name, owned.data.size_categories = "Mine", ["n>1T"]
     owned.data.tags = ["film"]

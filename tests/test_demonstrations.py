@@ -48,7 +48,7 @@ def test_one_sample_of_every_cluster_is_chosen():
 
 
 @given(counts=st.lists(st.integers(0, 7), min_size=2, max_size=4), pool_size=st.integers(1, 20))
-def test_labels_with_few_or_no_samples_break_nothing(counts, pool_size):
+def test_labels_with_few_or_no_samples_have_few_or_no_demonstrations(counts, pool_size):
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
     pool = choose(labels, num_labels=len(counts), pool_size=pool_size)
     per_label = max(1, pool_size // len(counts))
@@ -70,7 +70,7 @@ def test_retrieval_finds_the_nearest_of_every_label(n, m, per_label, seed):
             assert sorted(i for i in shots if labels[i] == label) == sorted(best)
 
 
-def test_the_nearest_demonstration_stands_last():
+def test_the_nearest_demonstration_is_last():
     pool = np.array([[1.0, 0.0], [0.0, 1.0], [0.7, 0.7]])
     assert nearest_demonstrations(np.array([[0.0, 1.0]]), pool, np.array([0, 0, 1]), per_label=2) == [[0, 2, 1]]
 
@@ -100,7 +100,7 @@ class Writer(TextGenerator):
     ],
     ids=["new texts", "a repeated text", "a copy of the corpus", "a text of another label", "an empty text"],
 )
-def test_generated_demonstrations_are_new_and_pass_the_annotators_own_check(written, kept):
+def test_generated_demonstrations_are_new_and_confirmed_by_the_annotator(written, kept):
     task = TextClassification(["good", "bad"])
     pool = generate_demonstrations(task, Writer([written, []]), ["good film"], per_label=2)
     assert [shot.text for shot in pool] == kept
@@ -151,7 +151,7 @@ ANNA, PARIS = ("Anna", "PER"), ("Paris", "LOC")
         "one that is not said",
     ],
 )
-def test_written_sentences_name_what_they_are_for_and_the_annotator_finds_it_anew(label, written, kept):
+def test_generated_sentences_have_their_type_and_are_confirmed_by_the_annotator(label, written, kept):
     task = TokenClassification(["PER", "LOC"])
     pool = generate_demonstrations(task, SentenceWriter({label: [written]}), ["Nobody knows."], per_label=2)
     assert [(shot.text, shot.label, shot.entities) for shot in pool] == (
@@ -159,14 +159,14 @@ def test_written_sentences_name_what_they_are_for_and_the_annotator_finds_it_ane
     )
 
 
-def test_written_sentences_are_new():
+def test_generated_sentences_are_new():
     task = TokenClassification(["PER", "LOC"])
     writer = SentenceWriter({0: [("Anna  sings.", (ANNA,)), ("anna sings.", (ANNA,)), ("Anna left.", (ANNA,))]})
     pool = generate_demonstrations(task, writer, ["Anna left."], per_label=3)
     assert [shot.text for shot in pool] == ["Anna  sings."]
 
 
-def test_of_very_many_samples_those_in_the_middle_of_the_clusters_are_chosen():
+def test_medoids_of_very_many_samples_are_near_the_centres():
     rng = np.random.default_rng(0)
     middles = 10 * np.eye(4)[:3]
     cluster = np.arange(12_000) % 3
@@ -179,7 +179,7 @@ def test_of_very_many_samples_those_in_the_middle_of_the_clusters_are_chosen():
     assert (angle > 0.999).all()
 
 
-def test_of_very_many_demonstrations_nearly_all_of_the_nearest_are_found():
+def test_the_approximate_search_finds_nearly_all_nearest_demonstrations():
     pytest.importorskip("usearch")
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(20, 8))

@@ -15,7 +15,7 @@ NAMES = st.lists(
 ).filter(lambda names: all(name.strip() for name in names))
 
 
-def test_labels_keep_the_order_they_are_given_in():
+def test_labels_keep_their_order():
     task = TextClassification(["b", "a"])
     assert task.label_names == ["b", "a"]
     assert task.label2id == {"b": 0, "a": 1}
@@ -38,14 +38,14 @@ def test_a_mapping_gives_descriptions():
         "{ham: from a friend, spam: }",
     ],
 )
-def test_labels_are_written_in_any_of_the_usual_ways(labels, tmp_path):
+def test_labels_can_have_several_forms(labels, tmp_path):
     path = tmp_path / "task.yaml"
     path.write_text(f"labels: {labels}\n")
     assert load_task(path).descriptions == {"ham": "from a friend", "spam": ""}
 
 
 @given(names=NAMES, description=st.text(max_size=40))
-def test_a_task_survives_the_trip_through_yaml(names, description, tmp_path_factory):
+def test_a_task_is_unchanged_after_yaml(names, description, tmp_path_factory):
     task = TextClassification({name: name * 2 for name in names}, description=description)
     path = tmp_path_factory.mktemp("task") / "task.yaml"
     task.save(path)
@@ -78,7 +78,7 @@ def test_a_task_survives_the_trip_through_yaml(names, description, tmp_path_fact
         ({"a": {"description": "x", "examples": "y"}, "b": ""}, "description of label 'a'"),
     ],
 )
-def test_unusable_labels_are_refused_with_their_name(labels, message):
+def test_invalid_labels_are_refused_with_their_name(labels, message):
     with pytest.raises(InputError, match=message):
         TextClassification(labels)
 
@@ -93,7 +93,7 @@ def test_unusable_labels_are_refused_with_their_name(labels, message):
         ("type: regression\nlabels: [a, b]\n", "'regression' is not supported"),
     ],
 )
-def test_an_unusable_task_file_is_refused(content, message, tmp_path):
+def test_an_invalid_task_file_is_refused(content, message, tmp_path):
     path = tmp_path / "task.yaml"
     path.write_text(content)
     with pytest.raises(InputError, match=message):
@@ -109,11 +109,11 @@ def test_a_missing_task_file_is_named(tmp_path):
     ("value", "label"),
     [("1.0", 1), ("1", 1), ("+1e0", 1), ("-0", 0), ("0.5", -1), ("1_0", -1), ("nan", -1), ("10", -1), ("", -1)],
 )
-def test_a_number_names_a_label_by_value(value, label):
+def test_a_number_is_the_label_with_the_same_value(value, label):
     assert TextClassification(["0", "1"]).label_of(value) == label
 
 
-def test_an_ambiguous_number_names_the_label_that_is_written_alike_or_none():
+def test_an_ambiguous_number_is_only_the_label_of_the_same_form():
     task = TextClassification(["1", "01"])
     assert [task.label_of("1"), task.label_of("01"), task.label_of("1.0")] == [0, 1, -1]
 
@@ -121,16 +121,16 @@ def test_an_ambiguous_number_names_the_label_that_is_written_alike_or_none():
 @pytest.mark.parametrize(
     "value", ["caf\u00e9 cr\u00e8me", "cafe\u0301  CRE\u0300ME ", "\tCaf\u00e9\u00a0cr\u00e8me\r\n"]
 )
-def test_a_value_names_a_label_in_any_unicode_form_case_and_spacing(value):
+def test_a_value_matches_a_label_in_any_unicode_form_case_and_spacing(value):
     assert TextClassification(["tea", "cafe\u0301 cr\u00e8me"]).label_of(value) == 1
 
 
 @pytest.mark.parametrize("value", ["non-spam", "not spam", "spam!", "spam ham", "spa m", "spams"])
-def test_a_label_is_never_searched_for_inside_a_value(value):
+def test_a_label_is_not_searched_inside_a_value(value):
     assert TextClassification(["spam", "ham"]).label_of(value) == -1
 
 
-def test_instructions_survive_yaml_and_a_label_map(tmp_path):
+def test_instructions_are_kept_in_yaml_and_with_a_label_map(tmp_path):
     task = TextClassification(["a1", "b1"], "Which one?", instructions=["Is it a or b?\r\n", "Choose."])
     assert task.instructions == ("Is it a or b?", "Choose.")
     task.save(tmp_path / "task.yaml")
@@ -151,7 +151,7 @@ def test_instructions_survive_yaml_and_a_label_map(tmp_path):
         ("Which one?", ["Choose.", "Choose."], "is repeated"),
     ],
 )
-def test_instructions_that_cannot_be_used_are_refused(description, instructions, message):
+def test_invalid_instructions_are_refused(description, instructions, message):
     with pytest.raises(InputError, match=message):
         TextClassification(["a1", "b1"], description, instructions=instructions)
 

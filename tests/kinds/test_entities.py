@@ -39,7 +39,7 @@ def result(sentences, student_folder, tmp_path_factory):
     return loop.run(data, kind_of(TASK).read_rows(sentences.select(range(10)), gold_column="gold"))
 
 
-def test_a_run_leaves_all_its_files(result):
+def test_a_run_writes_all_its_files(result):
     assert all((result.output_dir / name).exists() for name in RESULT_FILES)
     assert "fruit: " in (result.output_dir / "report.html").read_text()
 
@@ -52,7 +52,7 @@ def test_every_word_of_every_row_has_a_tag_and_the_tags_are_valid(result, senten
             assert invalid_position([tags[i] for i in row[column]]) is None
 
 
-def test_spans_are_the_final_entities_by_their_place_in_the_text(result):
+def test_spans_are_the_final_entities_with_their_position_in_the_text(result):
     tags = result.dataset.features["label"].feature.names
     for row in result.dataset:
         words = [row["text"][span["start"] : span["end"]] for span in row["spans"]]
@@ -60,7 +60,7 @@ def test_spans_are_the_final_entities_by_their_place_in_the_text(result):
         assert words == [" ".join(row["tokens"][span.start : span.end]) for span in expected]
 
 
-def test_the_student_finds_entities_in_a_text_by_their_place(result):
+def test_the_student_finds_entities_with_their_position_in_the_text(result):
     text = "the apple, near (my) hammer and a pear"
     found = EntityTagger(result.student).find(text)
     assert found
@@ -69,7 +69,7 @@ def test_the_student_finds_entities_in_a_text_by_their_place(result):
     assert EntityTagger(result.student).find(" ") == []
 
 
-def test_metrics_hold_entity_scores_of_annotator_student_and_final_labels(result, sentences):
+def test_metrics_have_entity_scores_of_annotator_student_and_final_labels(result, sentences):
     record = result.rounds[0]
     right = sum(
         n == g != "O"
@@ -83,11 +83,11 @@ def test_metrics_hold_entity_scores_of_annotator_student_and_final_labels(result
     assert record["dropped_entities"] == 0
 
 
-def test_only_sentences_with_an_entity_in_doubt_are_asked_again(result, sentences):
+def test_only_sentences_with_a_noisy_entity_are_annotated_again(result, sentences):
     assert 0 < result.rounds[1]["annotator_calls"] < len(sentences)
 
 
-def test_the_csv_file_holds_tags_by_name(result):
+def test_the_csv_file_has_tags_by_name(result):
     import csv
 
     with (result.output_dir / "labels.csv").open() as file:
@@ -102,7 +102,7 @@ def test_the_student_is_read_by_the_pipeline_of_transformers(result):
     assert all(entity["entity_group"] in TASK.label_names for entity in found)
 
 
-def test_predict_writes_spans_by_their_place_in_a_raw_text(result, tmp_path):
+def test_predict_writes_spans_with_their_position_in_a_raw_text(result, tmp_path):
     import csv
 
     (tmp_path / "new.csv").write_text('text\nthe old apple!\n""\n')
@@ -137,7 +137,7 @@ def test_an_annotator_that_finds_no_entities_is_refused_before_anything_is_writt
     assert not (tmp_path / "run").exists()
 
 
-def test_an_llm_behind_http_finds_entities_that_are_grounded(sentences, student_folder, tmp_path):
+def test_an_llm_endpoint_finds_entities_that_are_in_the_text(sentences, student_folder, tmp_path):
     def names(text):
         named = [{"text": word.upper(), "type": TYPES[word]} for word in text.split() if word in TYPES]
         return [*named, {"text": "unicorn", "type": "fruit"}]
@@ -185,7 +185,7 @@ def test_an_llm_behind_http_finds_entities_that_are_grounded(sentences, student_
     assert {json.loads(line)["label"] for line in selected} == {None, "fruit", "tool"}
 
 
-def test_the_estimate_foresees_the_sentences_that_an_llm_writes_and_their_checks(sentences, tmp_path):
+def test_the_estimate_includes_generated_sentences_and_their_checks(sentences, tmp_path):
     def estimate(**loop):
         annotator, args = InferenceEndpointsAnnotator("http://127.0.0.1:9"), FreeALConfig(output_dir=str(tmp_path))
         return FreeAL(TASK, annotator, args=args, loop=LoopConfig(**loop)).estimate(sentences)
@@ -222,7 +222,7 @@ def files(sentences, tmp_path):
         ("augment --method token-dropout --output views.csv", "only used for entity tasks"),
     ],
 )
-def test_what_does_not_go_with_entities_is_refused_before_anything_is_spent(
+def test_options_that_do_not_support_entities_are_refused_before_the_first_call(
     command, message, files, monkeypatch, capsys
 ):
     monkeypatch.chdir(files)

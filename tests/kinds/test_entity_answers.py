@@ -28,7 +28,7 @@ def test_the_entities_of_several_annotators_are_fused_by_votes():
     assert found.dropped.tolist() == [3, 3]
 
 
-def test_a_refiner_has_the_last_word_where_it_answered():
+def test_answers_of_a_refine_annotator_replace_the_others():
     found = answers([APPLE], [PIE], None).refined_by(answers([APPLE_PIE], None, None))
     assert found.spans == [[APPLE_PIE], [PIE], None]
     assert found.reasons == [None, None, "no answer"]
@@ -62,7 +62,7 @@ def _distinct(data):
     return list(dict.fromkeys(tuple(words) for words in data["tokens"]))
 
 
-def test_the_command_line_fuses_columns_by_majority_and_goes_on_in_the_next_round(student_folder, tmp_path):
+def test_the_command_line_fuses_columns_by_majority_in_each_round(student_folder, tmp_path):
     def missing(row, number):
         return ["O" if i % 3 == number else tag for i, tag in enumerate(row["gold"])]
 

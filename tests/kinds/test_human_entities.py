@@ -69,19 +69,19 @@ def texts_of(said):
     return {" ".join(tokens) for tokens in said["tokens"]}
 
 
-def test_what_a_person_marked_is_final_clean_and_noted(run, said):
+def test_human_entities_are_final_clean_and_noted(run, said):
     for row, tags in rows_of(run(said), said):
         assert [TASK.tags[i] for i in row["label"]] == tags
         assert (row["is_clean"], row["label_confidence"], row["note"]) == (True, 1.0, "labelled by a person")
 
 
-def test_sentences_that_a_person_marked_are_never_asked(run, said, annotator):
+def test_sentences_with_human_entities_are_not_annotated(run, said, annotator):
     run(said, num_rounds=2)
     assert annotator.asked
     assert not {request.text for request in annotator.asked} & texts_of(said)
 
 
-def test_marked_sentences_are_the_demonstrations_of_round_0(run, said, annotator):
+def test_sentences_with_human_entities_are_the_demonstrations_of_round_0(run, said, annotator):
     run(said)
     for shot in annotator.asked[0].demonstrations:
         tokens = shot.text.split()
@@ -90,7 +90,7 @@ def test_marked_sentences_are_the_demonstrations_of_round_0(run, said, annotator
     assert annotator.asked[0].demonstrations
 
 
-def test_the_student_is_taught_what_people_marked_as_certain(sentences, said):
+def test_the_student_is_trained_on_human_entities_as_trusted(sentences, said):
     data = kind_of(TASK).read_rows(sentences)
     corpus = with_human_labels(collect(data), data, TASK, read_human_labels(said, TASK))
     taught = kind_of(TASK).training_set(corpus, kind_of(TASK).no_answers(corpus))
@@ -99,7 +99,7 @@ def test_the_student_is_taught_what_people_marked_as_certain(sentences, said):
     assert all(set(ids) == {-1} for ids in taught.filter(lambda row: not row["is_trusted"])["label"])
 
 
-def test_a_correction_enters_with_the_next_round_and_stays_without_being_given_again(run, said, annotator):
+def test_a_correction_is_used_in_the_next_round_and_kept(run, said, annotator):
     run()
     asked = len(annotator.asked)
     run(said, num_rounds=2)
@@ -110,20 +110,20 @@ def test_a_correction_enters_with_the_next_round_and_stays_without_being_given_a
         assert -1 not in row["annotator_label"]
 
 
-def test_newer_marks_take_the_place_of_older_ones(run, said, sentences):
+def test_newer_human_entities_replace_older_ones(run, said, sentences):
     run(said)
     changed = Dataset.from_dict({"tokens": said["tokens"][:1], "tags": sentences["gold"][:1]})
     for row, tags in rows_of(run(changed, num_rounds=2), changed):
         assert [TASK.tags[i] for i in row["label"]] == tags
 
 
-def test_a_finished_run_asks_for_a_round_to_put_new_marks_to_use(run, said):
+def test_a_finished_run_needs_another_round_for_new_human_entities(run, said):
     run()
     with pytest.raises(InputError, match="--num-rounds 2"):
         run(said)
 
 
-def test_an_example_from_elsewhere_is_shown_and_learnt_from_but_is_no_row_of_the_output(run, sentences, annotator):
+def test_a_new_example_is_shown_and_trained_on_but_not_in_the_output(run, sentences, annotator):
     places = [{"start": 9, "end": 14, "type": "fruit", "text": "melon", "confidence": 0.9}]
     examples = Dataset.from_dict({"text": ["we ate a melon!", "nothing here"], "spans": [places, []]})
     result = run(examples, num_rounds=2, allow_new_texts=True)
@@ -135,13 +135,13 @@ def test_an_example_from_elsewhere_is_shown_and_learnt_from_but_is_no_row_of_the
     assert run(num_rounds=3).rounds[-1]["round"] == 2
 
 
-def test_a_sentence_longer_than_a_demonstration_is_learnt_from_but_not_shown(run, annotator):
+def test_a_sentence_that_is_too_long_for_a_demonstration_is_trained_on(run, annotator):
     tokens = ["the"] * 600 + ["apple"]
     run(Dataset.from_dict({"tokens": [tokens], "tags": [["O"] * 600 + ["B-fruit"]]}), allow_new_texts=True)
     assert annotator.asked[0].demonstrations == ()
 
 
-def test_the_annotator_is_not_blamed_for_sentences_that_it_was_never_asked(run, sentences):
+def test_sentences_without_an_annotator_answer_do_not_lower_its_score(run, sentences):
     right = Dataset.from_dict({"tokens": sentences["tokens"][:30], "tags": sentences["gold"][:30]})
     record = run(right).rounds[0]
     assert record["annotator_f1"] == 1.0
@@ -180,7 +180,7 @@ def test_tags_and_places_are_read_by_id_text_or_words_from_lists_and_from_json(c
 @pytest.mark.parametrize(
     ("text", "start", "end"), [("the old saw\r\n", 8, 11), ("  the  old\tsaw", 11, 14), ("the\u00a0old saw", 8, 11)]
 )
-def test_places_are_counted_in_the_given_text_whatever_its_blanks(text, start, end):
+def test_positions_are_counted_in_the_given_text_even_with_other_blanks(text, start, end):
     columns = {"text": [text], "spans": [[{"start": start, "end": end, "type": "tool"}]]}
     assert marked(columns).marked == [None, [Span(2, 3, "tool")]]
 
@@ -219,7 +219,7 @@ def test_entities_of_any_text_come_back_from_labels_csv(texts, data):
     ]
 
 
-def test_all_sentences_with_the_same_normal_form_are_marked():
+def test_all_sentences_with_the_same_normal_form_get_the_entities():
     data = Dataset.from_dict({"id": ["1", "2", "3"], "text": ["caf\u00e9 saw", "cafe\u0301  saw", "cafe saw"]})
     columns = {"text": [" caf\u00e9 saw "], "tags": [["O", "B-tool"]]}
     assert marked(columns, data).marked == [[Span(1, 2, "tool")], [Span(1, 2, "tool")], None]
@@ -245,7 +245,7 @@ def test_the_files_of_a_run_are_read_once_a_person_has_taken_the_confidences_out
         assert [corpus.marked[i] for i in corpus.index_of_row] == expected
 
 
-def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
+def test_an_empty_list_means_no_entity_and_an_empty_cell_no_human_label():
     assert marked({"id": ["1", "3"], "spans": ["[]", ""]}).marked == [[], None]
 
 
@@ -287,19 +287,19 @@ def test_an_empty_list_says_that_there_is_no_entity_and_an_empty_cell_nothing():
         ),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_its_place_and_the_remedy(columns, message):
+def test_invalid_human_entities_are_refused_with_place_and_remedy(columns, message):
     with pytest.raises(InputError, match=message):
         marked(columns)
 
 
-def test_bad_marks_are_refused_before_anything_is_asked_or_written(run, annotator, tmp_path):
+def test_invalid_human_entities_are_refused_before_the_first_call(run, annotator, tmp_path):
     with pytest.raises(InputError, match="1 tag for 2 words"):
         run(Dataset.from_dict({"tokens": [["old", "saw"]], "tags": [["O"]]}), allow_new_texts=True)
     assert annotator.asked == []
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_line_reads_marks_from_csv_and_examples_from_json(sentences, student_folder, tmp_path):
+def test_the_command_line_reads_human_entities_from_csv_and_examples_from_json(sentences, student_folder, tmp_path):
     TASK.save(tmp_path / "task.yaml")
     sentences.to_json(tmp_path / "data.jsonl")
     tags = json.dumps(["O"] * len(sentences["tokens"][0])).replace('"', '""')

@@ -52,7 +52,7 @@ def test_a_human_label_is_final_clean_and_marked(run, corpus, said):
         assert (row["is_clean"], row["label_confidence"], row["note"]) == (True, 1.0, "labelled by a person")
 
 
-def test_texts_with_a_human_label_are_never_asked(run, corpus, said, annotator):
+def test_texts_with_a_human_label_are_not_annotated(run, corpus, said, annotator):
     run(corpus, said, num_rounds=2, refine="all")
     assert not {request.text for request in annotator.asked} & set(said["text"])
 
@@ -63,7 +63,7 @@ def test_human_labels_are_the_demonstrations_of_round_0(run, corpus, said, annot
     assert shown == set(zip(said["text"], said["label"], strict=True))
 
 
-def test_a_correction_enters_with_the_next_round_and_stays_without_being_given_again(run, corpus, said, annotator):
+def test_a_correction_is_used_in_the_next_round_and_kept(run, corpus, said, annotator):
     run(corpus)
     asked = len(annotator.asked)
     run(corpus, said, num_rounds=2)
@@ -73,20 +73,20 @@ def test_a_correction_enters_with_the_next_round_and_stays_without_being_given_a
     assert all(row["annotator_label"] >= 0 for row in rows_of(last, said["text"]))
 
 
-def test_a_finished_run_asks_for_a_round_to_put_new_human_labels_to_use(run, corpus, said):
+def test_a_finished_run_needs_another_round_for_new_human_labels(run, corpus, said):
     run(corpus)
     with pytest.raises(InputError, match="--num-rounds 2"):
         run(corpus, said)
 
 
-def test_a_newer_human_label_takes_the_place_of_an_older_one(run, corpus, said):
+def test_a_newer_human_label_replaces_an_older_one(run, corpus, said):
     run(corpus, said)
     changed = Dataset.from_dict({"text": said["text"][:1], "label": corpus["gold"][:1]})
     row = rows_of(run(corpus, changed, num_rounds=2), said["text"][:1])[0]
     assert row["label"] == ["fruit", "tool"].index(corpus["gold"][0])
 
 
-def test_an_example_from_elsewhere_is_shown_but_is_no_row_of_the_output(run, corpus, annotator):
+def test_a_new_example_is_shown_but_not_in_the_output(run, corpus, annotator):
     examples = Dataset.from_dict({"text": ["melon near the door", "old saw"], "label": ["fruit", "tool"]})
     result = run(corpus, examples, num_rounds=2, allow_new_texts=True)
     assert len(result.dataset) == len(corpus)
@@ -101,7 +101,7 @@ def test_a_round_that_was_stopped_starts_again_with_the_new_labels(run, corpus, 
     assert {row["note"] for row in rows_of(run(corpus, said, num_rounds=2), said["text"])} == {"labelled by a person"}
 
 
-def test_the_annotator_is_not_blamed_for_texts_that_it_was_never_asked(run, corpus):
+def test_texts_without_an_annotator_answer_do_not_lower_its_score(run, corpus):
     right = Dataset.from_dict({"text": corpus["text"][:40], "label": corpus["gold"][:40]})
     result = run(corpus, right)
     asked = [row for row in result.dataset if row["annotator_label"] >= 0]
@@ -131,9 +131,7 @@ def test_a_file_that_cannot_be_used_is_refused(task, columns, message):
         ({"text": ["a", "b"], "label": ["tool", "fruit"]}, "row 1: 2 of 2 human labels match no text.*'a', 'b'"),
     ],
 )
-def test_labels_that_do_not_fit_the_data_are_refused_before_anything_is_asked(
-    run, corpus, annotator, columns, message
-):
+def test_labels_that_do_not_match_the_data_are_refused_before_the_first_call(run, corpus, annotator, columns, message):
     with pytest.raises(InputError, match=message):
         run(corpus, Dataset.from_dict(columns))
     assert annotator.asked == []
@@ -161,7 +159,7 @@ def test_the_command_line_reads_csv_and_json_together(corpus, student_folder, tm
     assert "old saw" in shown
 
 
-def test_a_table_that_nobody_has_filled_in_is_told_so(task, caplog):
+def test_a_table_without_labels_is_warned_about(task, caplog):
     assert read_human_labels(Dataset.from_dict({"id": ["1", "2"], "label": ["", ""]}), task) == []
     assert "'label' is empty in every row" in caplog.text
 
@@ -199,7 +197,7 @@ def entered(task, texts, columns, **options):
     return with_human_labels(distinct_texts(rows), rows, said)
 
 
-def test_a_text_that_was_drawn_at_random_keeps_its_probability_whoever_labels_it_again(task):
+def test_a_text_that_was_drawn_at_random_keeps_its_probability_with_a_new_label(task):
     rows = read_data(Dataset.from_dict({"text": ["one", "two", "three"]}))
     corpus = distinct_texts(rows)
     drawn = HumanLabel(0, id=rows["id"][1], probability=0.25)
@@ -224,7 +222,7 @@ BLANKS = st.text(" \t\r\n\u00a0\u2003\u3000", min_size=1, max_size=3)
     blanks=st.lists(BLANKS, min_size=6, max_size=6),
     form=st.sampled_from(["NFC", "NFD"]),
 )
-def test_a_text_is_found_whatever_its_blanks_line_ends_and_unicode_form(words, blanks, form):
+def test_a_text_is_found_with_other_blanks_line_ends_and_unicode_form(words, blanks, form):
     changed = blanks[0] + "".join(word + blank for word, blank in zip(words, blanks[1:], strict=False))
     columns = {"text": [unicodedata.normalize(form, changed)], "label": ["fruit"]}
     corpus = entered(TextClassification(["fruit", "tool"]), [" ".join(words), "another text\x00"], columns)
@@ -242,7 +240,7 @@ def test_two_labels_of_texts_with_the_same_normal_form_are_refused(task):
         entered(task, ["old saw", "old  saw"], {"text": ["old saw", "old  saw "], "label": ["tool", "fruit"]})
 
 
-def test_an_id_beside_the_text_of_another_row_is_refused(task):
+def test_an_id_with_the_text_of_another_row_is_refused(task):
     ids = read_data(Dataset.from_dict({"text": ["old saw", "melon"]}))["id"][:]
     columns = {"id": ids, "text": [" old  saw", "melon, ripe"], "label": ["tool", "fruit"]}
     assert entered(task, ["old saw", "melon"], columns).human.tolist() == [1, 0]
@@ -259,11 +257,11 @@ def test_a_text_that_is_not_in_the_data_is_an_example_only_if_that_is_allowed(ta
     assert corpus.human_rows == (1, 1)
 
 
-def test_a_text_that_was_made_harmless_for_spreadsheets_is_found(task):
+def test_a_text_with_the_apostrophe_for_spreadsheets_is_found(task):
     assert entered(task, ["-saw", "x"], {"text": ["'-saw"], "label": ["tool"]}).human.tolist() == [1, -1]
 
 
-def test_the_command_line_says_how_many_labels_match_and_takes_new_texts_only_on_request(
+def test_the_command_line_reports_matches_and_takes_new_texts_only_with_an_option(
     corpus, student_folder, tmp_path, capsys, caplog
 ):
     corpus.select_columns(["text"]).to_csv(tmp_path / "data.csv")
@@ -301,7 +299,7 @@ def as_former(result):
     (result.output_dir / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-def test_a_run_begun_when_ids_had_no_letter_goes_on_with_its_ids(run, corpus, said, annotator):
+def test_a_run_with_ids_of_an_earlier_version_keeps_its_ids(run, corpus, said, annotator):
     examples = Dataset.from_dict({"text": ["melon near the door", "old saw"], "label": ["fruit", "tool"]})
     data = corpus.remove_columns([name for name in ("id", "note") if name in corpus.column_names])
     first = run(data, examples, num_rounds=1, allow_new_texts=True)
@@ -318,7 +316,7 @@ def test_a_run_begun_when_ids_had_no_letter_goes_on_with_its_ids(run, corpus, sa
     assert len(result.rounds) == 2
 
 
-def test_a_file_with_a_header_and_no_rows_is_warned_of(task, tmp_path, caplog):
+def test_a_file_with_a_header_and_no_rows_is_warned_about(task, tmp_path, caplog):
     (tmp_path / "human.csv").write_text("text,label\n")
     assert read_human_labels(tmp_path / "human.csv", task) == []
     assert "has a header and no rows" in caplog.text

@@ -65,16 +65,16 @@ def questions(source: str) -> list[int]:
         "match task.type:\n    case 'text-classification': pass",
     ],
 )
-def test_a_question_for_the_kind_is_found(line):
+def test_a_test_of_the_kind_of_task_is_detected(line):
     assert questions(f"import x\n\n{line}\n")
 
 
 @pytest.mark.parametrize("line", ["isinstance(task, str)", "task.type not in annotator.kinds", "WORDS[task.type]"])
-def test_other_code_is_no_question_for_the_kind(line):
+def test_other_code_is_not_detected_as_a_test_of_the_kind(line):
     assert not questions(line)
 
 
-def test_no_module_but_those_of_the_kinds_asks_for_the_kind_of_a_task():
+def test_only_modules_of_the_kinds_test_the_kind_of_a_task():
     paths = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
     assert len(paths) > 100
     found = [
@@ -124,7 +124,9 @@ def with_verdicts(monkeypatch):
     monkeypatch.setitem(KINDS, Verdict.type, VerdictKind)
 
 
-def test_a_kind_from_outside_runs_reports_audits_and_predicts(with_verdicts, corpus, student_folder, tmp_path, capsys):
+def test_an_external_kind_of_task_runs_reports_audits_and_predicts(
+    with_verdicts, corpus, student_folder, tmp_path, capsys
+):
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
     task = Verdict(["innocent", "guilty"])
     gold = {"fruit": "innocent", "tool": "guilty"}

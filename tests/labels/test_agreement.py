@@ -12,7 +12,7 @@ LABELS = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3)), min_size=2,
 
 
 @given(LABELS)
-def test_kappa_is_that_of_scikit_learn(pairs):
+def test_kappa_equals_that_of_scikit_learn(pairs):
     first, second = np.array(pairs).T
     found = cohen_kappa(first, second)
     if found is None:
@@ -28,7 +28,7 @@ def noisy(truth, share, rng):
 
 
 @pytest.mark.parametrize(("shares", "kept"), [([0.5, 0.5], 0.6), ([0.9, 0.1], 0.8), ([0.25] * 4, 0.95)])
-def test_the_interval_of_kappa_holds_as_often_as_it_says(shares, kept):
+def test_the_interval_of_kappa_has_its_nominal_coverage(shares, kept):
     rng = np.random.default_rng(0)
     many = rng.choice(len(shares), 200_000, p=shares)
     truth = cohen_kappa_score(many, noisy(many, kept, rng))
@@ -39,7 +39,7 @@ def test_the_interval_of_kappa_holds_as_often_as_it_says(shares, kept):
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.93
 
 
-def test_two_who_give_only_one_label_have_no_kappa():
+def test_kappa_is_none_if_both_give_one_label():
     assert cohen_kappa(np.zeros(5), np.zeros(5)) is None
     assert cohen_kappa(np.zeros(0), np.zeros(0)) is None
 
@@ -49,7 +49,7 @@ def test_agreement_has_the_bounds_of_wilson():
     assert (found.value, round(found.low, 3), round(found.high, 3)) == (0.9, 0.826, 0.945)
 
 
-def test_a_model_like_the_people_may_replace_one_of_them():
+def test_a_model_as_good_as_the_people_passes():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 100)
     found = alt_test(noisy(truth, 0.9, rng), [noisy(truth, 0.8, rng) for _ in range(3)])
@@ -58,7 +58,7 @@ def test_a_model_like_the_people_may_replace_one_of_them():
     assert found.advantage > 0.8
 
 
-def test_a_model_that_guesses_may_replace_nobody():
+def test_a_model_that_guesses_does_not_pass():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 100)
     found = alt_test(rng.integers(0, 3, 100), [noisy(truth, 0.8, rng) for _ in range(3)])

@@ -57,7 +57,7 @@ def coverage(found, truth):
 
 @pytest.mark.parametrize("name", CORPORA)
 @pytest.mark.parametrize(("n", "answered"), [(100, None), (100, 60), (30, None)])
-def test_intervals_hold_the_accuracy_as_often_as_they_say(name, n, answered):
+def test_intervals_have_their_nominal_coverage(name, n, answered):
     corpus = CORPORA[name]
     found = [
         population_share(one, corpus.right[one.rows], corpus.proxies)
@@ -103,7 +103,7 @@ def test_informative_predictions_make_the_interval_of_few_answers_narrower():
 
 
 @pytest.mark.parametrize("name", ["skewed, sure", "even, weak, small"])
-def test_shares_of_labels_hold_and_sum_to_one(name):
+def test_shares_of_labels_are_covered_and_sum_to_one(name):
     corpus = CORPORA[name]
     found = [
         label_shares(one, corpus.truth[one.rows], corpus.labels, corpus.confidences, corpus.num_labels)
@@ -115,7 +115,7 @@ def test_shares_of_labels_hold_and_sum_to_one(name):
 
 
 @pytest.mark.parametrize("name", ["skewed, sure", "even, weak, small"])
-def test_precision_and_recall_of_each_label_hold(name):
+def test_precision_and_recall_of_each_label_are_covered(name):
     corpus = CORPORA[name]
     precise, recalled = [], []
     for one in corpus.samples(100, draws=200):
@@ -128,7 +128,7 @@ def test_precision_and_recall_of_each_label_hold(name):
         assert coverage([row[label] for row in recalled], (corpus.labels[true] == label).mean()) >= 0.92
 
 
-def test_a_label_that_no_answer_is_about_has_no_precision_and_no_recall():
+def test_a_label_without_answers_has_no_precision_and_no_recall():
     corpus = CORPORA["skewed, sure"]
     (one,) = corpus.samples(10, draws=1)
     labels = np.zeros(len(corpus.labels), dtype=int)
@@ -136,14 +136,14 @@ def test_a_label_that_no_answer_is_about_has_no_precision_and_no_recall():
     assert recalls(one, np.zeros(10, dtype=int), labels, 3)[2] is None
 
 
-def test_all_texts_answered_leave_no_doubt():
+def test_the_interval_has_no_width_if_all_texts_are_answered():
     corpus = Corpus(40, [0.5, 0.5], 0.8, informative=True)
     (one,) = corpus.samples(40, draws=1)
     found = population_share(one, corpus.right[one.rows], corpus.proxies)
     assert found.low == found.value == found.high == pytest.approx(corpus.right.mean())
 
 
-def test_all_answers_right_leave_doubt_all_the_same():
+def test_the_interval_has_a_width_if_all_answers_are_right():
     corpus = Corpus(1000, [0.5, 0.5], 1.0, informative=False)
     (one,) = corpus.samples(50, draws=1)
     found = population_share(one, corpus.right[one.rows], corpus.proxies)
@@ -151,7 +151,7 @@ def test_all_answers_right_leave_doubt_all_the_same():
     assert 0.9 < found.low < 0.95
 
 
-def test_the_bounds_stay_within_what_the_answers_make_certain():
+def test_the_bounds_respect_the_answered_texts():
     corpus = Corpus(50, [0.5, 0.5], 0.5, informative=False)
     (one,) = corpus.samples(48, draws=1)
     right = corpus.right[one.rows]
@@ -160,7 +160,7 @@ def test_the_bounds_stay_within_what_the_answers_make_certain():
 
 
 @given(count=st.integers(1, 300), share=st.floats(0, 1), num_labels=st.integers(1, 9), seed=st.integers(0, 99))
-def test_every_text_may_be_drawn_with_nearly_the_same_probability(count, share, num_labels, seed):
+def test_all_texts_have_nearly_the_same_inclusion_probability(count, share, num_labels, seed):
     rng = np.random.default_rng(seed)
     n = max(1, round(share * count))
     design = design_of(rng.integers(0, num_labels, count), rng.random(count), rng.random(count) < 0.5, n)
@@ -204,13 +204,13 @@ def test_an_estimate_always_lies_within_its_bounds_and_these_within_zero_and_one
         assert found.value <= found.high + 1e-9 <= 1 + 2e-9
 
 
-def test_unknown_confidences_are_taken_as_the_usual_one():
+def test_unknown_confidences_are_replaced_by_the_mean():
     agrees = np.array([True, False, True])
     assert proxies_of(np.array([0.6, np.nan, 0.8]), agrees).tolist() == [[0.6, 1], [0.7, 0], [0.8, 1]]
     assert proxies_of(np.full(3, np.nan), agrees)[:, 0].tolist() == [0, 0, 0]
 
 
-def test_texts_that_are_certain_count_as_true():
+def test_texts_with_human_labels_count_as_right():
     found = population_share(*_ten_of_hundred())
     mixed = with_certain(found, 100, 300)
     assert mixed.value == pytest.approx(0.75 + 0.25 * found.value)

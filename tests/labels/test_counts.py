@@ -57,7 +57,7 @@ def finished(task, student_folder, tmp_path_factory):
     return result, [(record.levelname, record.getMessage()) for record in records]
 
 
-def test_every_row_is_counted_as_labelled_or_by_the_reason_why_it_is_not(finished):
+def test_every_row_is_counted_as_labelled_or_by_its_reason(finished):
     counts = finished[0].rounds[0]["counts"]
     assert counts["rows"] == 52
     assert counts["texts"] == 48
@@ -71,7 +71,7 @@ def test_human_labels_are_counted_by_whether_their_text_is_in_the_data(finished)
     assert finished[0].rounds[0]["counts"]["human_labels"] == {"matched": 2, "new_texts": 1}
 
 
-def test_the_counts_are_told_in_terminal_and_report(finished):
+def test_the_counts_are_shown_in_terminal_and_report(finished):
     result, messages = finished
     said = describe_counts(result.rounds[0]["counts"])
     assert ("INFO", f"Round 0: {said}") in messages
@@ -79,19 +79,19 @@ def test_the_counts_are_told_in_terminal_and_report(finished):
     assert "14 rows got no label: not a label (11), the text is empty (3)." in result.report().read_text()
 
 
-def test_more_than_a_few_rows_without_a_label_are_warned_of(finished):
+def test_many_rows_without_a_label_are_warned_about(finished):
     result, messages = finished
     (warning,) = [text for level, text in messages if level == "WARNING" and "got no label" in text]
     assert "14 of 52 rows (27%)" in warning
     assert "Warning: 14 of 52 rows" in result.report().read_text()
 
 
-def test_a_few_rows_without_a_label_are_not_warned_of():
+def test_few_rows_without_a_label_are_not_warned_about():
     assert loss_warning({**COUNTS, "labelled": 95, "unlabelled": {"not a label": 5}}) is None
     assert "6 of 100" in str(loss_warning({**COUNTS, "labelled": 94, "unlabelled": {"not a label": 6}}))
 
 
-def test_one_label_for_nearly_all_rows_is_warned_of():
+def test_one_label_for_nearly_all_rows_is_warned_about():
     def warning(rows):
         return skew_warning({**COUNTS, "labelled": 100, "most_frequent_label": {"label": "fruit", "rows": rows}})
 

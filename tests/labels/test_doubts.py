@@ -30,18 +30,18 @@ def doubt(labels, embeddings):
 
 
 @given(seed=st.integers(0, 200), noise=st.floats(0, 0.4))
-def test_answers_that_depend_on_the_texts_are_not_doubted(seed, noise):
+def test_answers_that_depend_on_the_texts_are_not_doubtful(seed, noise):
     gold, embeddings, rng = corpus(seed=seed)
     assert doubt(np.where(rng.random(len(gold)) < noise, rng.integers(0, 3, len(gold)), gold), embeddings) is None
 
 
-def test_a_corpus_that_is_truly_skewed_is_not_doubted_where_the_texts_show_it():
+def test_skewed_answers_that_depend_on_the_texts_are_not_doubtful():
     gold, embeddings, _ = corpus(2000, shares=(0.97, 0.02, 0.01), separation=4.0)
     assert doubt(gold, embeddings) is None
 
 
 @pytest.mark.parametrize("shares", [(0.34, 0.33, 0.33), (0.8, 0.1, 0.1), (0.5, 0.5, 0.0)])
-def test_answers_at_random_are_doubted_whatever_their_shares(shares):
+def test_random_answers_of_any_shares_are_doubtful(shares):
     found = []
     for seed in range(40):
         _, embeddings, rng = corpus(seed=seed)
@@ -51,7 +51,7 @@ def test_answers_at_random_are_doubted_whatever_their_shares(shares):
 
 @pytest.mark.parametrize(("n", "others"), [(5, 0), (40, 0), (40, 2), (400, 20)])
 @pytest.mark.parametrize("label", [0, 1, 2])
-def test_one_label_for_nearly_all_texts_is_doubted_whichever_it_is(n, others, label):
+def test_one_label_for_nearly_all_texts_is_doubtful(n, others, label):
     _, embeddings, rng = corpus(n)
     labels = np.full(n, label)
     labels[rng.choice(n, others, replace=False)] = (label + 1) % 3
@@ -65,14 +65,14 @@ def test_texts_without_an_answer_are_left_out():
     assert doubt(np.full(40, -1), embeddings) is None
 
 
-def test_too_few_answers_are_not_doubted_for_looking_random():
+def test_few_answers_that_look_random_are_not_doubtful():
     _, embeddings, rng = corpus(30)
     labels = rng.integers(0, 3, 30)
     assert not depends_on_text(labels, held_out_probabilities(embeddings, labels, 3))
     assert doubt(labels, embeddings) is None
 
 
-def test_no_entity_and_nothing_but_entities_are_doubted():
+def test_no_entity_or_only_entities_are_doubtful():
     assert "no entity in 30 sentences" in str(entity_doubt(np.zeros(200, dtype=bool), 30))
     assert "100% of all words" in str(entity_doubt(np.ones(200, dtype=bool), 30))
     assert entity_doubt(np.arange(200) % 10 == 0, 30) is None
@@ -113,7 +113,7 @@ def run(task, student_folder, tmp_path):
 
 
 @pytest.mark.parametrize("choose", [RANDOM.choose, lambda text: 0, lambda text: 1])
-def test_a_run_stops_before_training_and_goes_on_with_the_same_answers_once_confirmed(run, texts, tmp_path, choose):
+def test_a_run_with_doubtful_answers_stops_and_continues_when_confirmed(run, texts, tmp_path, choose):
     annotator = Answers(choose)
     with pytest.raises(AnnotatorError, match="--allow-doubtful-answers"):
         run(texts, annotator)
@@ -133,7 +133,7 @@ def test_without_an_estimate_terminal_and_report_say_unknown(run, texts):
     assert not re.search(r"<b>[\d.]+ %</b>right by", page)
 
 
-def test_confirmed_answers_are_warned_of(run, texts, caplog):
+def test_confirmed_answers_are_warned_about(run, texts, caplog):
     with caplog.at_level(logging.WARNING, "freeal_hf"):
         run(texts, Answers(lambda text: 0), allow_doubtful_answers=True)
     said = [record.getMessage() for record in caplog.records]
@@ -166,6 +166,6 @@ def test_a_column_with_one_label_needs_the_option_on_the_command_line(texts, stu
     assert "unknown" in capsys.readouterr().out
 
 
-def test_the_option_takes_true_or_false_only():
+def test_the_option_accepts_only_true_or_false():
     with pytest.raises(InputError, match="allow_doubtful_answers is 'yes'"):
         LoopConfig(allow_doubtful_answers="yes")

@@ -22,7 +22,7 @@ O, B, I = 0, 1, 2  # noqa: E741
         ([B, I], [B, I], True),
     ],
 )
-def test_a_student_that_is_silent_or_names_everything_has_not_learnt(taught, student, learnt):
+def test_a_student_that_finds_nothing_or_everything_has_not_learnt(taught, student, learnt):
     assert has_learnt(np.array(taught), np.array(student)) == learnt
 
 
@@ -31,13 +31,13 @@ def sure(*tags):
     return np.eye(len(TAGS))[list(tags)] * 0.9 + 0.02
 
 
-def test_an_entity_that_is_not_clean_stands_only_if_the_student_names_it():
+def test_a_noisy_entity_is_final_only_if_the_student_finds_it():
     labels = np.array([B, I, O, B, O])
     final, _ = fuse_entities(labels, np.zeros(5, dtype=bool), sure(O, O, O, B, O), [5], TAGS)
     assert final.tolist() == [O, O, O, B, O]
 
 
-def test_of_overlapping_entities_the_likelier_stays_and_the_tags_are_valid():
+def test_the_more_probable_of_overlapping_entities_is_final():
     student = sure(O, B, O)
     student[0] = [0.3, 0.6, 0.04, 0.04, 0.02]
     final, confidence = fuse_entities(np.array([B, I, O]), np.zeros(3, dtype=bool), student, [3], TAGS)
@@ -45,19 +45,19 @@ def test_of_overlapping_entities_the_likelier_stays_and_the_tags_are_valid():
     assert confidence.tolist() == pytest.approx([0.6, 0.92, 0.92])
 
 
-def test_a_clean_entity_of_the_annotator_outweighs_a_hesitant_student():
+def test_a_clean_entity_of_the_annotator_outweighs_an_unsure_student():
     student = np.tile([0.6, 0.2, 0.1, 0.05, 0.05], (2, 1))
     final, confidence = fuse_entities(np.array([B, O]), np.ones(2, dtype=bool), student, [2], TAGS)
     assert final.tolist() == [B, O]
     assert confidence.tolist() == pytest.approx([0.6, 0.8])
 
 
-def test_a_student_without_an_opinion_names_nothing():
+def test_a_student_with_equal_probabilities_finds_nothing():
     assert valid_tags(np.full((3, 5), 0.2), [3], TAGS).tolist() == [O, O, O]
     assert valid_tags(np.array([[0.2, 0.4, 0.0, 0.4, 0.0]]), [1], TAGS).tolist() == [O]
 
 
-def test_of_two_equally_probable_entities_the_annotators_is_taken():
+def test_the_annotators_entity_is_preferred_if_both_are_equally_probable():
     student = np.array([[0.1, 0.45, 0.0, 0.45, 0.0]])
     for tag in (B, TAGS.index("B-tool")):
         assert fuse_entities(np.array([tag]), np.zeros(1, dtype=bool), student, [1], TAGS)[0].tolist() == [tag]

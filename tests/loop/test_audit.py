@@ -73,7 +73,7 @@ def answer_truly(folder):
     write_sheet(folder, rows)
 
 
-def test_the_sheet_shows_texts_and_nothing_that_the_run_says_of_them(folder):
+def test_the_sheet_has_no_labels_of_the_run(folder):
     path = draw_audit(folder, TASK, 100)
     rows = list(csv.DictReader(path.open(encoding="utf-8-sig")))
     assert list(rows[0]) == ["id", "text", "label"]
@@ -87,7 +87,7 @@ def test_without_answers_there_is_no_accuracy(folder):
 
 
 @pytest.mark.slow
-def test_the_accuracy_is_right_on_average_and_the_interval_holds_it(folder):
+def test_the_accuracy_is_unbiased_and_its_interval_covers_it(folder):
     results = []
     for seed in range(240):
         draw_audit(folder, TASK, 100, seed=seed)
@@ -99,7 +99,7 @@ def test_the_accuracy_is_right_on_average_and_the_interval_holds_it(folder):
     assert np.mean([result.low <= truth <= result.high for result in results]) >= 0.9
 
 
-def test_half_filled_sheets_are_scored_by_what_is_there(folder):
+def test_a_sheet_with_some_answers_is_scored(folder):
     draw_audit(folder, TASK, 40)
     answer_truly(folder)
     rows = read_sheet(folder)
@@ -108,7 +108,7 @@ def test_half_filled_sheets_are_scored_by_what_is_there(folder):
     assert (result.answered, result.drawn) == (20, 40)
 
 
-def test_a_sheet_that_a_spreadsheet_saved_in_its_layout_is_read(folder):
+def test_a_sheet_saved_by_a_spreadsheet_is_read(folder):
     draw_audit(folder, TASK, 5)
     rows = [{**row, "text": "Grüße"} for row in read_sheet(folder)]
     with (folder / "audit.csv").open("w", encoding="cp1252", newline="") as file:
@@ -118,14 +118,14 @@ def test_a_sheet_that_a_spreadsheet_saved_in_its_layout_is_read(folder):
     assert read_sheet(folder) == rows
 
 
-def test_an_answer_that_is_no_label_is_named(folder):
+def test_an_answer_that_is_not_a_label_is_refused_with_its_value(folder):
     draw_audit(folder, TASK, 5)
     write_sheet(folder, [{**row, "label": "stone"} for row in read_sheet(folder)])
     with pytest.raises(InputError, match="'stone'"):
         score_audit(folder, TASK)
 
 
-def test_two_answers_for_one_text_are_refused(folder):
+def test_two_answers_about_the_same_text_are_refused(folder):
     draw_audit(folder, TASK, 5)
     row = {**read_sheet(folder)[0], "label": "tool"}
     write_sheet(folder, [row, {**row, "id": f" {row['id']} "}])
@@ -144,7 +144,7 @@ def test_a_sheet_that_a_spreadsheet_saved_in_another_layout_is_read(folder):
     assert (read_sheet(folder), score_audit(folder, TASK)) == expected
 
 
-def test_texts_that_a_spreadsheet_would_execute_come_back_from_the_sheet(folder):
+def test_formulas_in_texts_are_escaped_in_the_sheet_and_restored(folder):
     draw_audit(folder, TASK, 1)
     write_sheet(folder, [{**read_sheet(folder)[0], "text": "=1+1"}])
     assert "'=1+1" in (folder / AUDIT_CSV).read_text()
@@ -159,7 +159,7 @@ def test_an_answer_for_a_text_that_was_not_drawn_is_refused(folder):
         score_audit(folder, TASK)
 
 
-def test_the_command_draws_asks_and_scores(folder, capsys, monkeypatch):
+def test_the_command_draws_a_sheet_and_scores_its_answers(folder, capsys, monkeypatch):
     assert main(["audit", str(folder.path), "--n", "10"]) == 0
     assert "audit.csv" in capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.StringIO("1\ntool\nnonsense\n2\n\nq\n"))
@@ -169,7 +169,7 @@ def test_the_command_draws_asks_and_scores(folder, capsys, monkeypatch):
     assert "from 3 of 10 answers" in printed
 
 
-def test_what_an_audit_found_stands_in_the_metrics_and_the_report(folder, capsys):
+def test_the_result_of_an_audit_is_in_the_metrics_and_the_report(folder, capsys):
     assert main(["audit", str(folder.path), "--n", "50"]) == 0
     assert "audited_label_accuracy" not in (folder / "metrics.json").read_text()
     answer_truly(folder)
@@ -184,7 +184,7 @@ def test_what_an_audit_found_stands_in_the_metrics_and_the_report(folder, capsys
     assert f"{100 * found.accuracy:.1f} %" in page
 
 
-def test_the_estimate_of_the_round_is_then_the_audits_and_its_own_is_kept(folder, capsys):
+def test_the_estimate_of_the_audit_replaces_that_of_the_round_which_is_kept(folder, capsys):
     draw_audit(folder, TASK, 50)
     answer_truly(folder)
     for _ in range(2):  # noting it again changes nothing
@@ -199,7 +199,7 @@ def test_the_estimate_of_the_round_is_then_the_audits_and_its_own_is_kept(folder
     assert "90.0 %</b>estimated accuracy without the audit" in page
 
 
-def test_shares_precision_recall_and_kappa_stand_in_the_record(folder):
+def test_shares_precision_recall_and_kappa_are_in_the_record(folder):
     draw_audit(folder, TASK, 1000)
     answer_truly(folder)
     assert main(["audit", str(folder.path)]) == 0
@@ -215,7 +215,7 @@ def test_shares_precision_recall_and_kappa_stand_in_the_record(folder):
     assert record["audited_annotator_confusion"] == [*confusion_matrix(annotator, gold).tolist(), [0, 0]]
 
 
-def test_labels_that_people_gave_before_count_as_right_and_are_not_drawn(folder):
+def test_earlier_human_labels_count_as_right_and_are_not_drawn(folder):
     place = folder / "labels.parquet"
     labels = Dataset.from_parquet(str(place)).to_pandas()
     labels.loc[:499, "note"] = "labelled by a person"
@@ -257,7 +257,7 @@ def second_person(folder, path, share):
             writer.writerow({**row, "label": TASK.label_names[TASK.label2id[row["label"]] ^ differs]})
 
 
-def test_a_second_person_says_how_far_people_agree_and_whether_the_annotator_may_replace_one(folder, tmp_path, capsys):
+def test_a_second_sheet_gives_the_agreement_of_people_and_the_alt_test(folder, tmp_path, capsys):
     draw_audit(folder, TASK, 100)
     answer_truly(folder)
     second_person(folder, tmp_path / "second.csv", 0.75)
@@ -291,12 +291,12 @@ def test_a_second_sheet_without_ids_is_refused(folder, tmp_path, capsys):
     assert "no column 'id'" in capsys.readouterr().err
 
 
-def test_a_second_person_before_the_first_has_answered_is_refused(folder, tmp_path, capsys):
+def test_a_second_sheet_is_refused_if_the_first_has_no_answers(folder, tmp_path, capsys):
     assert main(["audit", str(folder.path), "--second-annotator", str(tmp_path / "second.csv")]) == 1
     assert "has no answers yet" in capsys.readouterr().err
 
 
-def test_an_audit_is_noted_with_the_round_that_it_was_drawn_from(folder, capsys):
+def test_the_result_of_an_audit_is_written_to_the_audited_round(folder, capsys):
     draw_audit(folder, TASK, 50)
     answer_truly(folder)
     later = {**folder.metrics(0), "round": 1}
@@ -309,7 +309,7 @@ def test_an_audit_is_noted_with_the_round_that_it_was_drawn_from(folder, capsys)
     assert "audited_label_accuracy" not in records[1]
 
 
-def test_answers_for_labels_that_are_gone_are_kept_and_not_noted(folder, capsys):
+def test_answers_about_replaced_labels_are_kept_and_not_scored(folder, capsys):
     draw_audit(folder, TASK, 50)
     answer_truly(folder)
     labels = Dataset.from_parquet(str(folder / "round-0" / "labels.parquet"))
@@ -320,7 +320,7 @@ def test_answers_for_labels_that_are_gone_are_kept_and_not_noted(folder, capsys)
     assert "audited_label_accuracy" not in (folder / "metrics.json").read_text()
 
 
-def test_labels_that_were_made_again_with_the_answers_are_scored_as_they_were(folder, capsys):
+def test_an_audit_scores_the_labels_before_they_are_made_again_with_its_answers(folder, capsys):
     draw_audit(folder, TASK, 50)
     answer_truly(folder)
     before = score_audit(folder, TASK)
@@ -336,7 +336,7 @@ def test_labels_that_were_made_again_with_the_answers_are_scored_as_they_were(fo
     assert record["estimated_label_accuracy"] == 0.9
 
 
-def test_a_new_draw_keeps_the_answers_that_are_there(folder):
+def test_a_new_draw_keeps_the_earlier_answers(folder):
     draw_audit(folder, TASK, 5)
     draw_audit(folder, TASK, 5, seed=1)
     assert not (folder / "audit-1.csv").exists()
@@ -378,7 +378,7 @@ def entity_folder(tmp_path):
     return RunFolder(tmp_path)
 
 
-def test_sentences_are_audited_with_their_entities_right_or_wrong_as_a_whole(entity_folder, capsys):
+def test_sentences_are_audited_as_right_or_wrong_with_all_their_entities(entity_folder, capsys):
     command = ["audit", str(entity_folder.path), "--n", "40"]
     assert main(command) == 0
     assert "(right, wrong)" in capsys.readouterr().out
@@ -395,12 +395,12 @@ def test_sentences_are_audited_with_their_entities_right_or_wrong_as_a_whole(ent
     assert "of the sentences have exactly the right entities, audited" in (entity_folder / "report.html").read_text()
 
 
-def test_sentences_take_no_second_person(entity_folder, tmp_path, capsys):
+def test_a_second_sheet_is_refused_for_entities(entity_folder, tmp_path, capsys):
     assert main(["audit", str(entity_folder.path), "--second-annotator", str(tmp_path / "second.csv")]) == 1
     assert "one label for each text" in capsys.readouterr().err
 
 
-def test_a_verdict_that_is_none_is_refused(entity_folder, capsys):
+def test_an_invalid_answer_about_a_sentence_is_refused(entity_folder, capsys):
     draw_audit(entity_folder, TokenClassification(["fruit"]), 5)
     write_sheet(entity_folder, [{**row, "label": "fruit"} for row in read_sheet(entity_folder)])
     assert main(["audit", str(entity_folder.path)]) == 1
@@ -416,7 +416,7 @@ def test_entities_are_shown_in_the_terminal(entity_folder, capsys, monkeypatch):
     assert "from 4 of 4 answers" in said
 
 
-def test_the_answers_are_human_labels_with_the_probability_of_the_draw(folder):
+def test_the_answers_are_human_labels_with_their_inclusion_probability(folder):
     draw_audit(folder, TASK, 100)
     answer_truly(folder)
     rows = read_sheet(folder)

@@ -59,7 +59,7 @@ def test_the_run_stops_after_its_first_round_with_the_sheet_to_fill_in(run, fold
     assert {row["label"] for row in read_sheet(folder)} == {""}
 
 
-def test_started_again_it_uses_the_answers_as_labels_of_a_random_sample(run, folder, answer, task):
+def test_a_continued_run_uses_the_answers_as_labels_of_a_random_sample(run, folder, answer, task):
     run()
     given = answer()
     annotator = KeywordAnnotator()
@@ -77,7 +77,7 @@ def test_started_again_it_uses_the_answers_as_labels_of_a_random_sample(run, fol
     assert not texts & {request.text for request in annotator.asked}
 
 
-def test_the_answers_are_noted_with_the_round_that_was_audited(run, folder, answer, task):
+def test_the_result_of_the_answers_is_written_to_the_audited_round(run, folder, answer, task):
     run()
     answer()
     found = score_audit(folder, task)
@@ -90,7 +90,7 @@ def test_the_answers_are_noted_with_the_round_that_was_audited(run, folder, answ
     assert f"{100 * found.accuracy:.1f} %" in (folder / "report.html").read_text()
 
 
-def test_some_answers_are_enough(run, folder, answer):
+def test_a_run_continues_with_some_answers(run, folder, answer):
     run()
     given = answer(7)
     result = run()
@@ -99,7 +99,7 @@ def test_some_answers_are_enough(run, folder, answer):
     assert result.rounds[0]["audited_texts"] == 7
 
 
-def test_without_answers_the_run_is_as_if_there_had_been_no_audit(run, folder, tmp_path, caplog):
+def test_without_answers_the_run_continues_without_them(run, folder, tmp_path, caplog):
     run()
     assert folder.metrics(1) is None
     with caplog.at_level(logging.WARNING):
@@ -113,7 +113,7 @@ def test_without_answers_the_run_is_as_if_there_had_been_no_audit(run, folder, t
     assert {name: audited.rounds[1][name] for name in names} == {name: plain.rounds[1][name] for name in names}
 
 
-def test_if_all_rounds_are_complete_the_labels_are_made_again_and_nothing_else(run, folder, answer, task):
+def test_if_all_rounds_are_complete_only_the_labels_are_made_again(run, folder, answer, task):
     first = run(num_rounds=1)
     assert first.audit_sheet is not None
     given = answer()
@@ -131,7 +131,7 @@ def test_if_all_rounds_are_complete_the_labels_are_made_again_and_nothing_else(r
     assert folder.round(0).read_human_labels() != []
 
 
-def test_labels_that_were_made_again_are_not_made_a_third_time(run, folder, answer):
+def test_labels_are_made_again_only_once(run, folder, answer):
     run(num_rounds=1)
     answer()
     run(num_rounds=1)
@@ -140,7 +140,7 @@ def test_labels_that_were_made_again_are_not_made_a_third_time(run, folder, answ
     assert (folder / "round-0" / "labels.parquet").stat().st_mtime_ns == before
 
 
-def test_answers_that_come_later_are_used_too(run, folder, answer):
+def test_later_answers_are_used_too(run, folder, answer):
     run(num_rounds=1)
     answer(10)
     run(num_rounds=1)
@@ -150,7 +150,7 @@ def test_answers_that_come_later_are_used_too(run, folder, answer):
     assert result.rounds[0]["audited_texts"] == 20
 
 
-def test_other_human_labels_still_need_a_further_round(run, folder, answer, corpus):
+def test_other_human_labels_need_a_further_round(run, folder, answer, corpus):
     run(num_rounds=1)
     answer()
     with pytest.raises(InputError, match="--num-rounds 2"):
@@ -173,7 +173,7 @@ def test_a_run_that_is_overwritten_draws_again_and_keeps_the_answers(run, folder
     assert "fruit" in (folder / "audit-1.csv").read_text()
 
 
-def test_an_answer_that_is_no_label_stops_the_run_before_it_asks(run, folder):
+def test_an_invalid_answer_stops_the_run_before_the_first_call(run, folder):
     run()
     write_sheet(folder, [{**row, "label": "stone"} for row in read_sheet(folder)])
     annotator = KeywordAnnotator()
@@ -192,7 +192,7 @@ def test_gold_does_not_reach_the_draw(run, folder, task, corpus, student_folder,
     assert {row["text"] for row in read_sheet(RunFolder(tmp_path / "other"))} == drawn
 
 
-def test_a_task_whose_answers_are_no_labels_is_refused(student_folder, tmp_path):
+def test_an_audit_of_an_entity_task_is_refused_during_a_run(student_folder, tmp_path):
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
     freeal = FreeAL(TokenClassification(["fruit"]), "embedding", str(student_folder), args, LoopConfig(audit=5))
     with pytest.raises(InputError, match="if each text has one label"):
@@ -205,7 +205,7 @@ def test_a_number_of_texts_that_cannot_be_drawn_is_refused(value):
         LoopConfig(audit=value)
 
 
-def test_the_command_says_what_to_do_and_ends_well(corpus, student_folder, tmp_path, capsys):
+def test_the_command_prints_what_to_do_and_exits_with_0(corpus, student_folder, tmp_path, capsys):
     rows = corpus.add_column("said", corpus["gold"])
     rows.to_csv(str(tmp_path / "data.csv"))
     command = [

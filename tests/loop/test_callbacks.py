@@ -59,13 +59,13 @@ def recorder(task, corpus, student_folder, tmp_path_factory):
     return recorder
 
 
-def test_a_run_begins_before_its_answer_cache_is_there(recorder):
+def test_on_run_begin_is_called_before_the_answer_cache_exists(recorder):
     assert recorder.calls[0][:2] == ("run begin", 2)
     assert "config.yaml" in recorder.calls[0][2]
     assert "cache.sqlite" not in recorder.calls[0][2]
 
 
-def test_each_round_ends_once_with_its_record_and_then_the_run(recorder):
+def test_on_round_end_is_called_once_for_each_round_and_then_on_run_end(recorder):
     assert recorder.named("round end", "run end") == [
         ("round end", 0, True),
         ("round end", 1, True),
@@ -82,18 +82,18 @@ def test_every_step_of_the_training_is_counted(recorder):
     assert [call for call in recorder.named("steps") if call[1] == 0] == [("steps", 0, done, 30) for done in range(31)]
 
 
-def test_each_selection_is_told_with_its_epoch(recorder):
+def test_each_selection_is_reported_with_its_epoch(recorder):
     assert recorder.named("selection") == [("selection", round, epoch) for round in (0, 1) for epoch in (2, 3)]
 
 
-def test_a_finished_run_started_again_begins_and_ends_without_a_round(loop_with, corpus):
+def test_a_finished_run_calls_only_on_run_begin_and_on_run_end(loop_with, corpus):
     loop_with().run(corpus)
     recorder = Recorder()
     loop_with(recorder).run(corpus)
     assert [call[0] for call in recorder.calls] == ["run begin", "run end"]
 
 
-def test_an_error_of_a_callback_ends_the_run_which_can_go_on(loop_with, corpus, tmp_path):
+def test_an_error_of_a_callback_ends_the_run_which_can_be_continued(loop_with, corpus, tmp_path):
     class Failing(LoopCallback):
         def on_round_end(self, run, record):
             raise RuntimeError("no connection")
@@ -107,12 +107,12 @@ def test_an_error_of_a_callback_ends_the_run_which_can_go_on(loop_with, corpus, 
 
 
 @pytest.mark.parametrize(("callback", "shown"), [(Recorder, "the class Recorder"), (print, "builtin_function")])
-def test_what_is_no_callback_is_refused(loop_with, callback, shown):
+def test_an_object_that_is_not_a_callback_is_refused(loop_with, callback, shown):
     with pytest.raises(InputError, match=f"A callback is {shown}.*freeal_hf.LoopCallback"):
         loop_with(callback)
 
 
-def test_a_run_of_several_processes_is_made_without_waiting_for_the_others(loop_with, monkeypatch):
+def test_a_constructor_does_not_wait_for_other_processes(loop_with, monkeypatch):
     waited = []
     monkeypatch.setattr(distributed, "new_group", lambda **options: waited.append(options))
     monkeypatch.setattr(FreeALConfig, "world_size", 2)

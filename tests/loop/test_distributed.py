@@ -120,7 +120,7 @@ def assert_two_processes_did_as_one(folder):
         assert files[0] == files[1]
 
 
-def test_two_processes_annotate_once_and_give_the_labels_of_one(run, tmp_path):
+def test_two_processes_annotate_each_text_once_and_give_the_labels_of_one_process(run, tmp_path):
     asked = {}
     for processes in (1, 2):
         with serve(ChatServer(Behaviour(oracle=oracle))) as server:
@@ -131,7 +131,7 @@ def test_two_processes_annotate_once_and_give_the_labels_of_one(run, tmp_path):
     assert_two_processes_did_as_one(tmp_path)
 
 
-def test_two_processes_with_sharded_weights_give_the_labels_of_one_also_after_a_kill(start, run, tmp_path):
+def test_two_processes_with_sharded_weights_give_the_labels_of_one_process_also_after_a_kill(start, run, tmp_path):
     with serve(ChatServer(Behaviour(oracle=oracle))) as server:
         code, log = run(1, server.url)
         assert code == 0, log[-3000:]
@@ -148,7 +148,7 @@ def test_two_processes_with_sharded_weights_give_the_labels_of_one_also_after_a_
     assert_two_processes_did_as_one(tmp_path)
 
 
-def test_an_error_of_the_first_process_ends_all(run):
+def test_an_error_of_the_first_process_ends_all_processes(run):
     code, log = run(2, "http://127.0.0.1:9/v1")
     assert code != 0
     assert "freeal-hf: error:" in log

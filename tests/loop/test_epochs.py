@@ -40,27 +40,27 @@ def command(corpus, student_folder, tmp_path):
     return ["run", *data, "--student", str(student_folder), *loop, *training]
 
 
-def test_few_texts_are_gone_through_more_often(run, tmp_path):
+def test_few_texts_are_trained_on_for_more_epochs(run, tmp_path):
     assert run(FreeALConfig(output_dir=str(tmp_path / "run"), **TRAINING)) == 70
 
 
 @pytest.mark.parametrize("epochs", [3, 6])
-def test_epochs_that_are_given_stay_also_if_they_are_the_default(run, tmp_path, epochs):
+def test_given_epochs_are_kept_even_if_they_equal_the_default(run, tmp_path, epochs):
     assert run(FreeALConfig(output_dir=str(tmp_path / "run"), num_train_epochs=epochs, **TRAINING)) == 10 * epochs
 
 
-def test_epochs_that_are_set_later_stay(run, tmp_path):
+def test_epochs_that_are_set_later_are_kept(run, tmp_path):
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **TRAINING)
     args.num_train_epochs = 6
     assert run(args) == 60
 
 
-def test_epochs_on_the_command_line_stay(command, tmp_path):
+def test_epochs_of_the_command_line_are_kept(command, tmp_path):
     assert main([*command, "--num-train-epochs", "6"]) == 0
     assert steps_of(tmp_path / "run") == 60
 
 
-def test_epochs_of_a_configuration_file_stay_and_also_those_of_the_file_that_the_run_writes(command, tmp_path):
+def test_epochs_of_a_configuration_file_are_kept(command, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"training": {"num_train_epochs": 6}}))
     assert main([command[0], str(tmp_path / "config.yaml"), *command[1:]]) == 0
     assert steps_of(tmp_path / "run") == 60

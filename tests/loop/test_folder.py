@@ -16,7 +16,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_full_disk_is_told_whoever_was_writing(writer, tmp_path):
+def test_a_full_disk_is_reported_wherever_the_write_fails(writer, tmp_path):
     code = (
         "from pathlib import Path; from freeal_hf.errors import RunError\n"
         "from freeal_hf.data.files import explained_disk_errors\n"
@@ -34,12 +34,12 @@ def test_a_full_disk_is_told_whoever_was_writing(writer, tmp_path):
     assert "Free some" in done.stdout
 
 
-def test_an_error_that_is_no_disk_error_stays_what_it_is(tmp_path):
+def test_other_errors_than_disk_errors_are_not_changed(tmp_path):
     with pytest.raises(RuntimeError, match="CUDA"), explained_disk_errors(tmp_path):
         raise RuntimeError("CUDA out of memory")
 
 
-def test_a_write_that_fails_leaves_the_old_content(tmp_path):
+def test_a_failed_write_keeps_the_old_content(tmp_path):
     path = tmp_path / "x"
     path.write_text("old")
 
@@ -52,6 +52,6 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path):
     assert path.read_text() == "old"
 
 
-def test_a_folder_that_may_not_be_written_is_named(tmp_path):
+def test_a_folder_without_write_permission_is_named(tmp_path):
     with pytest.raises(RunError, match="choose another folder"), explained_disk_errors(tmp_path):
         raise PermissionError(13, "Permission denied", str(tmp_path))

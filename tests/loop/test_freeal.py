@@ -50,7 +50,7 @@ def run(task, annotator, student_folder, tmp_path):
     return run
 
 
-def test_a_run_leaves_every_file_of_the_contract(run, corpus):
+def test_a_run_writes_all_documented_files(run, corpus):
     folder = run(corpus).output_dir
     names = {path.name for path in folder.iterdir()}
     assert {"config.yaml", "cache.sqlite", "labels.parquet", "labels.csv", "student", "metrics.json"} <= names
@@ -60,14 +60,14 @@ def test_a_run_leaves_every_file_of_the_contract(run, corpus):
         assert {"labels.parquet", "demonstrations.jsonl", "student", "metrics.json"} <= inside
 
 
-def test_the_labelled_data_has_the_columns_and_rows_of_the_contract(run, corpus):
+def test_the_labelled_data_has_the_documented_columns_and_all_rows(run, corpus):
     data = run(corpus).dataset
     assert data.column_names == [*CONTRACT, "gold"]
     assert data["text"][:] == corpus["text"][:]
     assert data.features["label"].names == ["fruit", "tool"]
 
 
-def test_the_metrics_hold_one_record_a_round(run, corpus):
+def test_the_metrics_have_one_record_for_each_round(run, corpus):
     result = run(corpus)
     records = json.loads((result.output_dir / "metrics.json").read_text())
     assert [record["round"] for record in records] == [0, 1]
@@ -89,12 +89,12 @@ def test_wrong_gold_changes_nothing_but_the_scores(run, corpus, tmp_path):
     assert right.rounds[0]["label_accuracy"] == pytest.approx(1 - wrong.rounds[0]["label_accuracy"])
 
 
-def test_the_final_labels_mend_errors_of_the_annotator(run, corpus):
+def test_the_final_labels_correct_errors_of_the_annotator(run, corpus):
     last = run(corpus).rounds[-1]
     assert last["label_accuracy"] > last["annotator_accuracy"]
 
 
-def test_refining_asks_again_only_for_noisy_texts(run, corpus, annotator):
+def test_only_noisy_texts_are_annotated_again(run, corpus, annotator):
     result = run(corpus)
     first = read_data(result.output_dir / "round-0" / "labels.parquet")
     again = [request.text for request in annotator.asked[len(set(corpus["text"])) :]]
@@ -103,7 +103,7 @@ def test_refining_asks_again_only_for_noisy_texts(run, corpus, annotator):
     assert set(again) == noisy
 
 
-def test_a_student_that_has_not_learnt_changes_no_label_and_asks_nothing_again(run, corpus, annotator, caplog):
+def test_a_student_that_has_not_learnt_changes_no_label(run, corpus, annotator, caplog):
     result = run(corpus, training={"learning_rate": 1e-9})
     assert [record["student_has_learnt"] for record in result.rounds] == [False, False]
     assert result.dataset["label"] == result.dataset["annotator_label"]
@@ -111,7 +111,7 @@ def test_a_student_that_has_not_learnt_changes_no_label_and_asks_nothing_again(r
     assert "has not learnt" in caplog.text
 
 
-def test_demonstrations_are_clean_samples_of_the_round_before(run, corpus, annotator):
+def test_demonstrations_are_clean_samples_of_the_previous_round(run, corpus, annotator):
     result = run(corpus)
     clean = {row["text"]: row["annotator_label"] for row in _rows(result, 0) if row["is_clean"]}
     shown = {(shot.text, shot.label) for request in annotator.asked for shot in request.demonstrations}
@@ -124,14 +124,14 @@ def test_no_text_is_its_own_demonstration(run, corpus, annotator):
     assert all(shot.text != request.text for request in annotator.asked for shot in request.demonstrations)
 
 
-def test_the_student_answers_in_a_plain_pipeline(run, corpus):
+def test_the_student_works_in_a_transformers_pipeline(run, corpus):
     from transformers import pipeline
 
     answer = pipeline("text-classification", model=str(run(corpus).student))("my old apple is near the door")
     assert answer[0]["label"] in ("fruit", "tool")
 
 
-def test_equal_texts_are_asked_once_and_all_labelled(run, corpus, annotator):
+def test_equal_texts_are_annotated_once_and_all_labelled(run, corpus, annotator):
     doubled = Dataset.from_dict({"text": corpus["text"][:] + corpus["text"][:20]})
     data = run(doubled, loop={"num_rounds": 1}).dataset
     assert len(data) == len(doubled)
@@ -153,7 +153,7 @@ def test_a_text_without_an_annotator_label_gets_the_students_and_the_reason(run,
     assert row["label"] == row["student_label"]
 
 
-def test_a_label_that_is_never_given_is_reported_and_breaks_nothing(run, corpus, caplog):
+def test_a_label_that_no_text_has_is_reported(run, corpus, caplog):
     three = TextClassification(["fruit", "tool", "animal"])
     data = run(corpus, task=three).dataset
     assert "no text the label 'animal'" in caplog.text
@@ -186,14 +186,14 @@ def test_an_unusable_loop_setting_is_refused_by_name(name, value):
         LoopConfig(**{name: value})
 
 
-def test_a_finished_run_started_again_asks_nothing(run, corpus, annotator):
+def test_a_finished_run_makes_no_calls_when_started_again(run, corpus, annotator):
     first = run(corpus)
     annotator.asked.clear()
     assert run(corpus).rounds == first.rounds
     assert annotator.asked == []
 
 
-def test_more_rounds_go_on_from_the_finished_ones(run, corpus, annotator):
+def test_more_rounds_continue_after_the_finished_ones(run, corpus, annotator):
     run(corpus, loop={"num_rounds": 1})
     annotator.asked.clear()
     result = run(corpus, loop={"num_rounds": 2})
@@ -213,14 +213,14 @@ def test_the_folder_of_another_run_is_refused_with_the_difference(run, corpus, t
         run(**other)
 
 
-def test_overwrite_starts_anew(run, corpus):
+def test_overwrite_starts_the_run_again(run, corpus):
     run(corpus, loop={"num_rounds": 2})
     result = run(corpus.select(range(50)), loop={"num_rounds": 1}, overwrite=True)
     assert len(result.dataset) == 50
     assert not (result.output_dir / "round-1").exists()
 
 
-def test_a_folder_with_other_files_is_refused_and_left_alone(run, corpus, tmp_path):
+def test_a_folder_with_other_files_is_refused_and_not_changed(run, corpus, tmp_path):
     folder = tmp_path / "home"
     folder.mkdir()
     (folder / "thesis.tex").write_text("all my work")
@@ -239,7 +239,7 @@ def test_a_run_in_use_is_refused(run, corpus, tmp_path):
         run(corpus, folder=folder)
 
 
-def test_the_configuration_holds_what_is_needed_to_run_it_again(run, corpus, task):
+def test_the_configuration_has_all_options_to_repeat_the_run(run, corpus, task):
     folder = run(corpus, loop={"num_rounds": 1, "shots": 4}).output_dir
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert TextClassification.from_dict(config["task"]) == task
@@ -248,7 +248,7 @@ def test_the_configuration_holds_what_is_needed_to_run_it_again(run, corpus, tas
     assert "hub_token" not in config["training"]
 
 
-def test_a_spent_budget_ends_with_valid_files_and_goes_on_with_a_larger_one(run, corpus):
+def test_a_spent_budget_leaves_valid_files_and_a_larger_one_continues(run, corpus):
     class Paid(Annotator):
         """Needs ten tokens for a text."""
 

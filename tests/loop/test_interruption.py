@@ -53,7 +53,7 @@ def undisturbed(student_folder, data, tmp_path_factory):
     return read_labels(folder / "labels.parquet").to_dict()
 
 
-def test_a_run_killed_in_every_phase_ends_with_the_same_labels(undisturbed, student_folder, data, tmp_path):
+def test_a_run_that_is_killed_in_any_phase_gives_the_same_labels(undisturbed, student_folder, data, tmp_path):
     folder = tmp_path / "run"
     for pattern in PHASES.values():
         kill_when(folder, pattern, start(folder, student_folder, data))

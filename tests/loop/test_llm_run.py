@@ -54,7 +54,7 @@ def run(data, student_folder, tmp_path):
     return run
 
 
-def test_an_llm_labels_a_student_learns_and_the_noisy_texts_are_asked_again(run, server, corpus, tmp_path):
+def test_an_llm_annotates_noisy_texts_again_in_the_second_round(run, server, corpus, tmp_path):
     done = run(server.url)
     assert done.returncode == 0, done.stderr
     first, second = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -64,7 +64,7 @@ def test_an_llm_labels_a_student_learns_and_the_noisy_texts_are_asked_again(run,
     assert "Round 0 will take about" in done.stdout
 
 
-def test_a_request_with_new_demonstrations_is_never_answered_from_the_cache(run, server, corpus, tmp_path):
+def test_a_request_with_new_demonstrations_is_not_answered_from_the_cache(run, server, corpus, tmp_path):
     run(server.url, "--refine", "all")
     for text in corpus["text"]:
         chats = [body["messages"] for body in server.stats.bodies]
@@ -73,7 +73,7 @@ def test_a_request_with_new_demonstrations_is_never_answered_from_the_cache(run,
         assert len(asked) == 2
 
 
-def test_the_key_stands_in_no_file_and_no_output(run, server, tmp_path):
+def test_the_key_is_in_no_file_and_no_output(run, server, tmp_path):
     done = run(server.url)
     assert TOKEN not in done.stdout + done.stderr
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
@@ -81,7 +81,7 @@ def test_the_key_stands_in_no_file_and_no_output(run, server, tmp_path):
     assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
 
 
-def test_estimate_asks_nothing(run, server, tmp_path):
+def test_an_estimate_makes_no_calls(run, server, tmp_path):
     done = run(server.url, "--estimate")
     assert done.returncode == 0, done.stderr
     assert "prompt tokens" in done.stdout
@@ -95,7 +95,7 @@ def estimate(task, corpus, folder, **loop):
     return FreeAL(task, annotator, args=args, loop=LoopConfig(**loop)).estimate(corpus)
 
 
-def test_the_estimate_foresees_the_demonstrations_and_their_checks(task, corpus, tmp_path):
+def test_the_estimate_includes_the_demonstrations_and_their_checks(task, corpus, tmp_path):
     without = estimate(task, corpus, tmp_path, generated_per_label=0)
     with_them = estimate(task, corpus, tmp_path, generated_per_label=10)
     # 8 plain questions, 4 calls that write 5 texts each, and the check of these 20 texts
@@ -104,7 +104,7 @@ def test_the_estimate_foresees_the_demonstrations_and_their_checks(task, corpus,
     assert with_them.texts == without.texts == len(set(corpus["text"]))
 
 
-def test_a_limit_in_dollars_without_a_price_is_refused_before_anything_is_asked_or_written(run, server, tmp_path):
+def test_a_budget_in_dollars_without_a_price_is_refused_before_the_first_call(run, server, tmp_path):
     done = run(server.url, "--max-cost", "1")
     assert done.returncode == 1
     assert "--prices" in done.stderr.splitlines()[-1]
@@ -112,7 +112,7 @@ def test_a_limit_in_dollars_without_a_price_is_refused_before_anything_is_asked_
     assert not (tmp_path / "run").exists()
 
 
-def test_a_token_limit_stops_with_valid_files_and_a_larger_one_goes_on(run, server, tmp_path):
+def test_a_token_limit_leaves_valid_files_and_a_larger_one_continues(run, server, tmp_path):
     stopped = run(server.url, "--max-tokens", "6000", "--generated-per-label", "0")
     assert stopped.returncode == 0, stopped.stderr
     record = json.loads((tmp_path / "run" / "metrics.json").read_text())[-1]

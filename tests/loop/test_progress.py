@@ -25,14 +25,14 @@ def steps(events, round, phase):
 
 @pytest.mark.parametrize("round", [0, 1])
 @pytest.mark.parametrize("phase", ["annotating", "training"])
-def test_each_phase_of_each_round_is_noted_from_beginning_to_end(events, round, phase):
+def test_each_phase_of_each_round_is_written_from_beginning_to_end(events, round, phase):
     noted = steps(events, round, phase)
     assert noted[0][0] == 0
     assert noted[-1][0] == noted[-1][1]
     assert noted == sorted(noted)
 
 
-def test_every_selection_is_noted_with_its_losses_clean_and_noisy_apart(events, corpus):
+def test_every_selection_is_written_with_the_losses_of_clean_and_noisy_samples(events, corpus):
     epochs = [event for event in events if event["round"] == 0 and "epoch" in event]
     assert [event["epoch"] for event in epochs] == [2, 3, 4]
     assert all(sum(event["clean"]) + sum(event["noisy"]) == len(set(corpus["text"])) for event in epochs)
@@ -43,7 +43,7 @@ def watched(task, tmp_path):
     return RunState(task, tmp_path, num_rounds=1)
 
 
-def test_a_line_that_is_being_written_is_left_out(watched, tmp_path):
+def test_an_incomplete_last_line_is_left_out(watched, tmp_path):
     path = tmp_path / "progress.jsonl"
     ProgressFile().on_annotation_progress(watched, 0, 0, 3)
     with path.open("a") as file:
@@ -51,7 +51,7 @@ def test_a_line_that_is_being_written_is_left_out(watched, tmp_path):
     assert read_progress(path) == [{"round": 0, "phase": "annotating", "done": 0, "total": 3}]
 
 
-def test_a_line_that_a_kill_tore_costs_no_more_than_the_one_after_it(watched, tmp_path):
+def test_a_line_broken_by_a_kill_loses_only_the_next_event(watched, tmp_path):
     path = tmp_path / "progress.jsonl"
     path.write_text('{"round": 0, "pha')
     for done in (0, 3):
@@ -70,7 +70,7 @@ def test_a_run_without_a_progress_file_has_no_events(tmp_path):
     assert read_progress(tmp_path / "progress.jsonl") == []
 
 
-def test_texts_without_a_label_are_in_no_bin():
+def test_texts_without_a_label_are_not_in_the_histogram():
     found = loss_histogram(np.array([0.1, 0.2, np.nan, 2.0]), np.array([True, True, False, False]))
     assert (sum(found["clean"]), sum(found["noisy"])) == (2, 1)
     assert found["edges"][-1] == 2.0

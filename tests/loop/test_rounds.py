@@ -40,7 +40,7 @@ def assert_same(found, wanted):
         assert_same(part, wanted_part)
 
 
-def test_a_round_that_has_not_begun_has_no_files_and_makes_no_folder(round_):
+def test_a_round_that_has_not_begun_has_no_folder(round_):
     assert not round_.is_annotated
     assert not round_.is_trained
     assert round_.read_metrics() is None
@@ -58,7 +58,7 @@ def test_answers_of_one_or_several_annotators_are_read_as_they_were_written(tmp_
     assert costs == COSTS
 
 
-def test_answers_are_a_table_with_a_row_for_each_text(round_):
+def test_answers_are_stored_with_a_row_for_each_text(round_):
     answers = label_answers(0, -1)
     answers.parts = [label_answers(0, 1), label_answers(0, -1)]
     round_.write_answers(answers, COSTS, [])
@@ -77,12 +77,12 @@ def test_answers_are_a_table_with_a_row_for_each_text(round_):
         HumanEntities(tags=("O", "B-fruit"), words=("an", "apple")),
     ],
 )
-def test_a_round_remembers_what_people_had_labelled_when_it_began(round_, label):
+def test_a_round_stores_the_human_labels_that_it_began_with(round_, label):
     round_.write_answers(label_answers(0), COSTS, [label])
     assert round_.read_human_labels() == [label]
 
 
-def test_a_round_that_is_forgotten_keeps_no_answers(round_):
+def test_a_forgotten_round_has_no_answers(round_):
     round_.write_answers(label_answers(0), COSTS, [HumanLabel(1, id="t1")])
     round_.write_metrics({"round": 0})
     round_.forget()

@@ -45,7 +45,7 @@ def test_the_share_of_the_answers_is_the_confidence_of_a_text(loop, server, corp
     assert {share for text, share in found.items() if "cherry" not in text} == {1.0}
 
 
-def test_a_run_that_a_budget_ended_asks_each_sample_once_in_all(loop, server, corpus):
+def test_a_run_continued_after_its_budget_asks_each_sample_once(loop, server, corpus):
     annotator = InferenceEndpointsAnnotator(server.url)
     texts = set(corpus["text"])
     stopped = loop(annotator, samples=3, max_tokens=20_000).run(corpus)
@@ -56,19 +56,19 @@ def test_a_run_that_a_budget_ended_asks_each_sample_once_in_all(loop, server, co
     assert result.rounds[0]["annotator_calls"] >= 3 * len(texts)
 
 
-def test_later_rounds_are_asked_as_often(loop, server, corpus):
+def test_later_rounds_have_as_many_samples(loop, server, corpus):
     second = loop(InferenceEndpointsAnnotator(server.url), samples=2, num_rounds=2, refine="all").run(corpus).rounds[1]
     assert second["annotator_calls"] == 2 * len(set(corpus["text"]))
 
 
-def test_texts_are_counted_and_not_answers_while_a_run_goes_on(loop, server, corpus, tmp_path):
+def test_the_progress_counts_texts_and_not_samples(loop, server, corpus, tmp_path):
     loop(InferenceEndpointsAnnotator(server.url), samples=2).run(corpus)
     steps = [line for line in (tmp_path / "run" / "progress.jsonl").read_text().splitlines() if "annotat" in line]
     assert steps
     assert f'"done": {len(set(corpus["text"]))}' in steps[-1]
 
 
-def test_the_estimate_counts_every_sample_of_the_texts_and_the_plain_questions_once(loop, corpus):
+def test_the_estimate_counts_every_sample(loop, corpus):
     annotator = InferenceEndpointsAnnotator("http://127.0.0.1:9")
     calls = [loop(annotator, generated_per_label=10, samples=n).estimate(corpus).calls.expected for n in (1, 3)]
     assert calls[1] - calls[0] == 2 * len(set(corpus["text"]))
@@ -90,13 +90,13 @@ def test_the_estimate_counts_every_instruction(loop, corpus, task):
 
 
 @pytest.mark.parametrize("annotator", [ColumnAnnotator({}, "guess"), KeywordAnnotator()], ids=["column", "your own"])
-def test_annotators_that_ask_no_model_refuse_samples(annotator, loop, corpus, tmp_path):
+def test_samples_are_refused_without_a_language_model(annotator, loop, corpus, tmp_path):
     with pytest.raises(InputError, match=r"samples is 3, but .* language model.*Leave --samples out"):
         loop(annotator, samples=3).run(corpus)
     assert not (tmp_path / "run").exists()
 
 
-def test_beside_a_language_model_other_annotators_are_asked_once(loop, server, corpus):
+def test_other_annotators_label_each_text_once_beside_a_language_model(loop, server, corpus):
     other, texts = KeywordAnnotator(), set(corpus["text"])
     loop([InferenceEndpointsAnnotator(server.url), other], samples=2).run(corpus)
     assert {server.stats.answered[text] for text in texts} == {2}

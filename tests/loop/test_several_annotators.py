@@ -40,18 +40,18 @@ def run(task, student_folder, tmp_path):
     return run
 
 
-def test_several_annotators_together_beat_each_of_them(run, corpus):
+def test_fused_annotators_are_better_than_each_of_them(run, corpus):
     found = run(corpus, [Errs(0, 0.15), Errs(1, 0.2), Errs(2, 0.25)]).rounds[0]
     assert found["annotator_calls"] == 3 * len(set(corpus["text"]))
     assert found["annotator_accuracy"] > 0.88
 
 
-def test_several_annotators_go_on_in_the_next_round(run, corpus):
+def test_several_annotators_are_used_again_in_the_next_round(run, corpus):
     result = run(corpus, [Errs(0, 0.15), Errs(1, 0.2), Errs(2, 0.25)], num_rounds=2)
     assert result.rounds[1]["annotator_accuracy"] > 0.85
 
 
-def test_another_annotator_refines_the_noisy_texts_only(run, corpus):
+def test_a_refine_annotator_labels_only_noisy_texts(run, corpus):
     first, second = KeywordAnnotator(), Knows()
     result = run(corpus, first, refine_annotator=second, num_rounds=2)
     assert len(first.asked) == len(set(corpus["text"]))
@@ -59,7 +59,7 @@ def test_another_annotator_refines_the_noisy_texts_only(run, corpus):
     assert result.rounds[1]["annotator_accuracy"] > result.rounds[0]["annotator_accuracy"]
 
 
-def test_the_most_disputed_texts_are_refined_first(run, corpus):
+def test_texts_with_the_highest_loss_are_refined_first(run, corpus):
     second = Knows()
     result = run(corpus, KeywordAnnotator(), refine_annotator=second, num_rounds=2, refine="all")
     from freeal_hf.kinds.rounds import read_labels
@@ -70,7 +70,7 @@ def test_the_most_disputed_texts_are_refined_first(run, corpus):
     assert asked == sorted(asked, reverse=True)
 
 
-def test_a_refiner_without_a_price_is_refused_at_once_under_a_budget_in_dollars(run, corpus):
+def test_a_refine_annotator_without_a_price_is_refused_with_a_budget_in_dollars(run, corpus):
     first = KeywordAnnotator()
     with pytest.raises(InputError, match="price"):
         run(corpus, first, refine_annotator=KeywordAnnotator(), num_rounds=2, max_cost=1.0)
@@ -89,7 +89,7 @@ def test_a_specification_names_one_annotator_or_several(spec, specs):
     assert split_specs(spec) == specs
 
 
-def test_the_command_line_takes_several_columns_and_a_refiner(corpus, student_folder, tmp_path):
+def test_the_command_line_takes_several_columns_and_a_refine_annotator(corpus, student_folder, tmp_path):
     other = {"fruit": "tool", "tool": "fruit"}
     rows = [
         {

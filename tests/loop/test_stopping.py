@@ -22,15 +22,15 @@ def test_few_changed_labels_end_the_loop(changed, stops):
 
 
 @pytest.mark.parametrize(("values", "stops"), [((0.8,), False), ((0.8, 0.85), False), ((0.8, 0.8), True)])
-def test_a_figure_that_no_longer_rises_ends_the_loop(values, stops):
+def test_a_metric_that_no_longer_increases_ends_the_loop(values, stops):
     assert bool(NoGain("agreement")(rounds("agreement", *values))) is stops
 
 
-def test_a_figure_that_is_not_known_does_not_end_the_loop():
+def test_an_unknown_metric_does_not_end_the_loop():
     assert NoGain("agreement")(rounds("agreement", 0.8, None)) is None
 
 
-def test_the_reason_names_the_figures():
+def test_the_reason_has_the_values_of_the_metric():
     assert NoGain("agreement")(rounds("agreement", 0.8, 0.75)) == "the agreement went from 80.0% to 75.0% in round 1"
 
 
@@ -38,7 +38,7 @@ def test_agreement_counts_the_texts_that_the_annotator_labelled():
     assert convergence_figures(labels([0] * 4, [0, 1, 1, -1], [0, 1, 0, 0]), None)["agreement"] == pytest.approx(2 / 3)
 
 
-def test_changed_labels_are_counted_against_the_round_before():
+def test_changed_labels_are_compared_with_the_previous_round():
     one, other = labels([0, 1, 1, 0], [0] * 4, [0] * 4), labels([0, 1, 0, 0], [0] * 4, [0] * 4)
     assert convergence_figures(one, None)["changed_labels"] is None
     assert convergence_figures(other, one)["changed_labels"] == 0.25
@@ -54,12 +54,12 @@ def test_every_rule_has_its_option():
     assert {"never", *RULES} == set(LoopConfig.__dataclass_fields__["stop_on"].metadata["choices"])
 
 
-def test_an_unknown_rule_is_named():
+def test_an_unknown_rule_is_refused_with_its_name():
     with pytest.raises(InputError, match="no stopping rule 'soon'"):
         stopping_rule("soon")
 
 
-def test_a_run_that_has_converged_ends_and_goes_on_when_told_to(corpus, task, annotator, student_folder, tmp_path):
+def test_a_converged_run_ends_and_continues_with_another_rule(corpus, task, annotator, student_folder, tmp_path):
     def run(stop_on, num_rounds):
         args = FreeALConfig(output_dir=str(tmp_path / "run"), **{**QUICK_TRAINING, "num_train_epochs": 2})
         loop = LoopConfig(num_rounds=num_rounds, refine="none", stop_on=stop_on)

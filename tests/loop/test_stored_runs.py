@@ -45,7 +45,7 @@ def test_both_forms_hold_the_same_options():
 
 
 @pytest.mark.parametrize("command", [COMMAND, ["run", "run/config.yaml"]], ids=["options", "config.yaml"])
-def test_a_stored_run_goes_on_after_its_finished_round_and_is_written_in_sections(stored, command):
+def test_a_stored_run_continues_after_its_finished_round_and_is_written_in_sections(stored, command):
     first = (stored / "round-0" / "labels.parquet").read_bytes()
     assert main([*command, "--num-rounds", "2"]) == 0
     assert (stored / "round-0" / "labels.parquet").read_bytes() == first

@@ -19,7 +19,7 @@ class Tracker(TrainerCallback):
 
 
 @pytest.mark.parametrize("disable_tqdm", [True, False])
-def test_the_loop_shows_no_raw_figures_and_trackers_receive_them(
+def test_raw_metrics_are_sent_to_trackers_and_not_printed(
     disable_tqdm, task, annotator, corpus, student_folder, tmp_path, monkeypatch, capfd
 ):
     Tracker.received = set()
@@ -54,7 +54,7 @@ def bars_shown():
 
 
 @pytest.mark.parametrize("hub_shows", [True, False])
-def test_disable_tqdm_silences_the_bars_of_the_libraries_for_as_long_as_the_run_takes(
+def test_disable_tqdm_hides_the_bars_of_the_libraries_during_the_run(
     hub_shows, task, annotator, corpus, student_folder, tmp_path, capfd, all_bars_shown
 ):
     if not hub_shows:

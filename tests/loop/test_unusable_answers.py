@@ -62,7 +62,7 @@ class Says(KeywordAnnotator):
         return [replace(answer, prompt_tokens=9, completion_tokens=1) for answer in answers]
 
 
-def test_a_model_that_chats_ends_the_run_after_some_dozens_of_answers(run, tmp_path):
+def test_a_model_without_usable_answers_ends_the_run_after_50_answers(run, tmp_path):
     with serve(ChatServer(CHAT)) as server, pytest.raises(AnnotatorError) as caught:
         run(MANY, endpoint(server), generated_per_label=0)
     assert len(server.stats.asked) < 100
@@ -75,7 +75,7 @@ def test_a_model_that_chats_ends_the_run_after_some_dozens_of_answers(run, tmp_p
     assert KEY.encode() not in (tmp_path / "run" / "cache.sqlite").read_bytes()
 
 
-def test_what_it_was_paid_for_is_not_asked_again(run):
+def test_paid_answers_are_not_requested_again(run):
     with serve(ChatServer(CHAT)) as server:
         for expected in (False, True):
             before = sum(server.stats.answered.values())
@@ -86,7 +86,7 @@ def test_what_it_was_paid_for_is_not_asked_again(run):
 
 
 @pytest.mark.parametrize("fault", ["empty", "cut", "outside"])
-def test_no_answer_in_a_corpus_that_is_small_ends_the_run_too(fault, run):
+def test_no_usable_answer_in_a_small_corpus_ends_the_run(fault, run):
     with (
         serve(ChatServer(Behaviour(always=fault))) as server,
         pytest.raises(AnnotatorError, match="None of 12 answers"),
@@ -94,7 +94,7 @@ def test_no_answer_in_a_corpus_that_is_small_ends_the_run_too(fault, run):
         run(MANY.select(range(12)), endpoint(server), generated_per_label=0)
 
 
-def test_an_entity_task_ends_without_an_answer_and_goes_on_where_no_entity_is_the_answer(run):
+def test_an_answer_without_entities_is_usable_in_an_entity_task(run):
     rows = MANY.select(range(60))
     with serve(ChatServer(CHAT)) as server, pytest.raises(AnnotatorError, match="None of 50 answers"):
         run(rows, endpoint(server), task=ENTITIES, generated_per_label=0)
@@ -104,7 +104,7 @@ def test_an_entity_task_ends_without_an_answer_and_goes_on_where_no_entity_is_th
     assert not any(any(tags) for tags in result.dataset["label"][:])
 
 
-def test_an_annotator_that_leaves_most_texts_open_for_a_reason_of_its_own_is_not_stopped(run, corpus):
+def test_an_annotator_that_leaves_most_texts_unlabelled_with_its_own_reason_is_not_stopped(run, corpus):
     result = run(corpus, Says("no known word", FRUIT[0]))
     assert "no known word" in result.dataset["note"][:]
     with pytest.raises(AnnotatorError, match=r"None of \d+ answers .* \(no known word"):
@@ -118,7 +118,7 @@ def test_hard_texts_at_the_top_of_a_file_do_not_stop_a_run(run, corpus):
     assert (np.array(result.dataset["annotator_label"][60:]) != -1).all()
 
 
-def test_a_refiner_without_a_usable_answer_is_reported_and_the_labels_stand(run, corpus, caplog):
+def test_a_refine_annotator_without_a_usable_answer_is_reported_and_labels_are_kept(run, corpus, caplog):
     with caplog.at_level(logging.WARNING):
         result = run(corpus, KeywordAnnotator(), refine_annotator=Says("not a label"), num_rounds=2)
     assert "Round 1: None of" in caplog.text
@@ -126,7 +126,7 @@ def test_a_refiner_without_a_usable_answer_is_reported_and_the_labels_stand(run,
     assert second["annotator_accuracy"] == first["annotator_accuracy"]
 
 
-def test_a_budget_that_the_written_demonstrations_use_up_says_so_and_a_larger_one_goes_on(run, tmp_path):
+def test_a_budget_spent_on_demonstrations_is_reported_and_a_larger_one_continues(run, tmp_path):
     rows = MANY.select(range(20))
     with serve(ChatServer()) as server:
         annotator = endpoint(server)
@@ -145,13 +145,13 @@ def test_a_budget_that_the_written_demonstrations_use_up_says_so_and_a_larger_on
     assert all((tmp_path / "run" / name).exists() for name in RESULT_FILES)
 
 
-def test_a_model_of_no_use_is_found_out_before_it_writes(run):
+def test_a_model_without_usable_answers_is_detected_before_it_generates(run):
     with serve(ChatServer(CHAT)) as server, pytest.raises(AnnotatorError, match="None of 50 answers"):
         run(MANY, endpoint(server), generated_per_label=20)
     assert not [body for body in server.stats.bodies if "Examples" in body["messages"][-1]["content"]]
 
 
-def test_a_model_of_use_is_asked_few_plain_questions_before_it_writes(run):
+def test_a_model_with_usable_answers_gets_few_plain_requests_before_it_generates(run):
     with serve(ChatServer()) as server:
         run(MANY.select(range(60)), endpoint(server), generated_per_label=5)
     prompts = [body["messages"][-1]["content"] for body in server.stats.bodies]
@@ -160,7 +160,9 @@ def test_a_model_of_use_is_asked_few_plain_questions_before_it_writes(run):
 
 
 @pytest.mark.parametrize("generated_per_label", [0, 5, 20])
-def test_the_estimate_holds_what_is_written_and_checked(run, task, generated_per_label, student_folder, tmp_path):
+def test_the_estimate_includes_generated_texts_and_their_checks(
+    run, task, generated_per_label, student_folder, tmp_path
+):
     rows = MANY.select(range(200))
     with serve(ChatServer()) as server:
         args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
@@ -183,13 +185,13 @@ def test_the_estimate_holds_what_is_written_and_checked(run, task, generated_per
     [({"num_rounds": 1}, "--num-rounds 1"), ({"num_rounds": 2, "refine": "none"}, "--refine none")],
     ids=str,
 )
-def test_a_refine_annotator_that_is_never_asked_is_told_with_the_reason(run, corpus, caplog, loop, why):
+def test_an_unused_refine_annotator_is_reported_with_the_reason(run, corpus, caplog, loop, why):
     with caplog.at_level(logging.WARNING, logger="freeal_hf"):
         run(corpus, KeywordAnnotator(), refine_annotator=KeywordAnnotator(), **loop)
     assert [why in said for said in caplog.messages if "refine annotator" in said] == [True]
 
 
-def test_a_budget_that_buys_no_answer_leaves_what_people_labelled(run):
+def test_a_budget_too_small_for_an_answer_keeps_the_human_labels(run):
     rows = MANY.select(range(20))
     said = Dataset.from_dict({"text": rows["text"][:4], "label": ["fruit", "fruit", "tool", "tool"]})
     with serve(ChatServer()) as server:

@@ -18,6 +18,6 @@ def test_the_quality_is_drawn_without_a_warning_if_there_is_no_gold(estimate):
     assert (figure.axes[0].get_legend() is None) == (estimate is None)
 
 
-def test_a_figure_without_values_says_why():
+def test_a_figure_without_values_has_an_explanation():
     figure = quality_per_round([{"round": 0, **NO_GOLD, "estimated_label_accuracy": None}], MEASURE)
     assert "no gold labels and no estimate" in as_svg(figure)

@@ -34,12 +34,12 @@ def result(task, corpus, student_folder, tmp_path_factory):
     return loop.run(Dataset.from_dict({"text": texts, "gold": gold}))
 
 
-def test_the_report_loads_nothing_from_elsewhere(result):
+def test_the_report_loads_no_other_files(result):
     page = Elements(result.report().read_text())
     assert all(link.startswith(("#", "data:")) for link in page.links)
 
 
-def test_texts_stand_in_the_report_as_text(result):
+def test_texts_are_escaped_in_the_report(result):
     page = Elements(result.report().read_text())
     assert "script" not in page.tags
     assert "img" not in page.tags
@@ -53,13 +53,13 @@ def test_the_table_of_a_terminal_has_a_line_for_each_round(result):
     assert len({len(line) for line in lines}) == 1
 
 
-def test_the_report_says_for_each_label_how_many_are_estimated_right(result):
+def test_the_report_has_the_estimate_of_each_label(result):
     words = Elements(result.report().read_text()).text
     assert "right, estimated" in words
     assert sum(" to " in word and "%" in word for word in words) >= 2
 
 
-def test_a_result_is_printed_as_its_folder_its_labels_and_the_table_of_its_rounds(result, corpus):
+def test_the_repr_of_a_result_has_folder_labels_and_rounds(result, corpus):
     first, table = repr(result).split("\n", 1)
     counts = result.dataset.to_pandas()["label"].value_counts()
     assert first.startswith(f"RunResult: {len(result.dataset)} rows in {str(result.output_dir)!r} (")

@@ -21,7 +21,7 @@ def settings():
     return Settings(students={"small": "some/encoder"}, training={"num_train_epochs": 2})
 
 
-def test_the_request_of_a_run_has_each_choice_in_its_section(run, settings):
+def test_the_configuration_of_a_run_has_each_choice_in_its_section(run, settings):
     choice = Choice(OWN_URL, "some/model", "https://host/v1", "small", 3)
     write_request(run, choice, settings)
     assert yaml.safe_load(run.request.read_text()) == {
@@ -37,7 +37,7 @@ def test_the_request_of_a_run_has_each_choice_in_its_section(run, settings):
     }
 
 
-def test_confirmed_answers_change_nothing_else_in_the_request(run, settings):
+def test_confirming_answers_changes_one_option(run, settings):
     write_request(run, Choice(OWN_URL, "some/model", "https://host/v1", "small", 3), settings)
     before = RunConfig.from_yaml(run.request).options()
     confirm_answers(run)

@@ -52,7 +52,7 @@ def test_a_text_that_is_not_of_this_run_is_refused(finished, visitor):
         visitor("correct", finished, "0123", "fruit")
 
 
-def test_a_correction_can_be_taken_back_until_a_round_has_learnt_from_it(finished, disputed_run, visitor, space):
+def test_a_correction_can_be_deleted_until_a_round_has_used_it(finished, disputed_run, visitor, space):
     sample = next(iter(labels_of(space, finished).values()))["id"]
     assert visitor("correct", finished, sample, "fruit") == "1 correction saved."
     visitor("take_back", finished, sample)

@@ -53,20 +53,20 @@ def test_no_key_is_written_anywhere(hostile_run, space, secret):
     assert not [path for path in files if secret.encode() in path.read_bytes()]
 
 
-def test_a_formula_is_a_text_in_the_downloaded_csv(hostile_run, visitor):
+def test_formulas_are_escaped_in_the_downloaded_csv(hostile_run, visitor):
     content = Path(visitor("download", hostile_run, "CSV")).read_text(encoding="utf-8-sig")
     rows = csv.DictReader(io.StringIO(content, newline=""))
     assert f"'{FORMULA}" in {row["text"] for row in rows}
 
 
-def test_a_text_is_escaped_before_it_becomes_the_hover_text_of_the_map(hostile_run, visitor):
+def test_hover_texts_of_the_map_are_escaped(hostile_run, visitor):
     figure = json.loads(visitor("draw_map", hostile_run)["plot"])
     said = " ".join(text for trace in figure["data"] for text in trace.get("hovertext") or ())
     assert "<img" not in said
     assert "&lt;img" in said
 
 
-def test_a_run_whose_answers_are_all_the_same_goes_on_once_the_visitor_confirms_them(visitor, chat, texts, open_page):
+def test_a_run_with_doubtful_answers_continues_when_the_visitor_confirms(visitor, chat, texts, open_page):
     oracle, chat.behaviour.oracle = chat.behaviour.oracle, lambda text, num_labels: 0
     try:
         run = visitor.prepare(texts)
@@ -86,12 +86,12 @@ def test_a_run_whose_answers_are_all_the_same_goes_on_once_the_visitor_confirms_
         chat.behaviour.oracle = oracle
 
 
-def test_only_a_run_that_waits_for_it_can_be_confirmed(hostile_run, visitor):
+def test_only_a_run_with_doubtful_answers_can_be_confirmed(hostile_run, visitor):
     with pytest.raises(Exception, match="does not need a confirmation"):
         visitor("use_answers", hostile_run, "", "")
 
 
-def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
+def test_a_text_is_not_rendered_as_html(hostile_run, open_page, hostile_texts):
     page = open_page()
     page.get_by_role("radio", name="File").check()
     # An upload into the component before it is shown would be lost.
@@ -111,7 +111,7 @@ def test_a_text_is_never_rendered(hostile_run, open_page, hostile_texts):
     assert page.locator("img[onerror]").count() == 0
 
 
-def test_a_stopped_run_goes_on_and_asks_nothing_twice(visitor, chat, texts):
+def test_a_stopped_run_continues_without_repeated_requests(visitor, chat, texts):
     before = dict(chat.stats.answered)
     chat.behaviour.latency = 4.0
     try:

@@ -87,7 +87,7 @@ def entities_in(highlighted):
 # ---- Data ----
 
 
-def test_words_are_chosen_and_shown_word_by_word(visitor, sentences):
+def test_a_column_of_words_is_shown_word_by_word(visitor, sentences):
     run, columns, _, preview, problems = visitor("read_data", "", "File", handle(sentences), "", "", "", True, "")
     assert run
     assert columns["value"] == ["tokens"]
@@ -104,7 +104,7 @@ def test_words_are_chosen_and_shown_word_by_word(visitor, sentences):
         ({"tokens": "an apple", "tags": ["O", "O"]}, "is not a list"),
     ],
 )
-def test_bad_words_and_tags_are_problems_before_anything_runs(visitor, write, row, said):
+def test_invalid_words_and_tags_are_reported_before_the_run(visitor, write, row, said):
     path = write({"tokens": ["a", "pear"], "tags": ["O", "B-fruit"]}, row)
     run = visitor.bring(path)
     assert said in visitor("look_at_columns", run, ["tokens"], "tags")[-1].replace("&#x27;", "'")
@@ -112,12 +112,12 @@ def test_bad_words_and_tags_are_problems_before_anything_runs(visitor, write, ro
         visitor("use_data", run, ["tokens"], "tags")
 
 
-def test_a_column_that_names_no_entity_holds_no_tags(visitor, write):
+def test_a_column_of_tags_without_an_entity_is_refused(visitor, write):
     path = write({"tokens": ["a", "pear"], "kind": [0, 3]})
     assert "has no entity" in read(visitor, path, "kind")[-1]
 
 
-def test_empty_long_and_repeated_sentences_are_told(visitor, write, space):
+def test_empty_long_and_repeated_sentences_are_reported(visitor, write, space):
     rows = [{"tokens": words, "tags": ["B-fruit"] * len(words)} for words in (["pear"], ["pear"], [], ["plum"] * 200)]
     path = write(*rows)
     problems = read(visitor, path, "tags")[-1]
@@ -147,14 +147,14 @@ def test_a_task_needs_a_type(visitor, sentences):
         visitor("describe_task", run, "", {**TYPES, "data": [["", "", ""]]}, ENTITIES)
 
 
-def test_gold_of_a_type_that_the_task_lacks_is_refused_before_the_run(visitor, sentences):
+def test_gold_of_an_unknown_type_is_refused_before_the_run(visitor, sentences):
     run = visitor.bring(sentences)
     visitor("use_data", run, ["tokens"], "gold")
     with pytest.raises(Exception, match="'B-tool' is not a tag of the task"):
         visitor("describe_task", run, "", {**TYPES, "data": TYPES["data"][:1]}, ENTITIES)
 
 
-def test_the_estimate_says_that_the_embedded_annotator_is_weak_here(visitor, describe, sentences, chat):
+def test_the_estimate_warns_about_the_embedding_annotator(visitor, describe, sentences, chat):
     run = describe(sentences)
     assert "is weak" in visitor("estimate", run, "Embedded", "", "", "tiny", 2)
     asked = visitor("estimate", run, "Own endpoint", "", chat.url, "tiny", 1)
@@ -165,7 +165,7 @@ def test_the_estimate_says_that_the_embedded_annotator_is_weak_here(visitor, des
 # ---- Results ----
 
 
-def test_the_results_hold_scores_of_entities_in_every_round(tagged, visitor, space):
+def test_the_results_have_entity_scores_of_every_round(tagged, visitor, space):
     answers = visitor("results", tagged)
     quality, counts, losses = figures(answers)
     assert quality["layout"]["yaxis"]["title"]["text"] == "entity F1"
@@ -190,7 +190,7 @@ def test_a_page_shows_the_annotators_entities_beside_the_final_ones(tagged, visi
 
 
 @pytest.mark.parametrize(("wanted", "given"), [(0, 1), (99, 8)])
-def test_a_page_that_is_not_there_is_the_nearest_one(tagged, visitor, wanted, given):
+def test_a_page_number_out_of_range_shows_the_nearest_page(tagged, visitor, wanted, given):
     assert visitor("entities", tagged, "All texts", wanted)[0] == given
 
 
@@ -202,14 +202,14 @@ def test_the_map_shows_every_sentence_once(tagged, visitor, space):
     )
 
 
-def test_the_new_student_finds_entities_by_their_place(tagged, visitor):
+def test_the_new_student_finds_entities_with_their_position(tagged, visitor):
     tried = "my old apple, near the hammer"
     found = visitor("find_entities", tagged, tried)
     assert "".join(part["token"] for part in found) == tried
     assert {kind for _, kind in entities_in(found)} <= set(TASK.label_names)
 
 
-def test_what_belongs_to_the_other_kind_of_task_is_refused(tagged, finished, visitor, space):
+def test_functions_of_the_other_kind_of_task_are_refused(tagged, finished, visitor, space):
     row, label = (labels(space, run)[0] for run in (tagged, finished))
     for call, said in [
         (("correct", tagged, row["id"], "fruit"), "'fruit' is not an entity; write each entity"),
@@ -222,7 +222,7 @@ def test_what_belongs_to_the_other_kind_of_task_is_refused(tagged, finished, vis
             visitor(*call)
 
 
-def test_everything_can_be_taken_home(tagged, visitor):
+def test_all_results_can_be_downloaded(tagged, visitor):
     assert {"tokens", "spans", "gold"} <= set(pq.read_table(visitor("download", tagged, "Parquet")).column_names)
     assert "<svg" in Path(visitor("download", tagged, "Report")).read_text()
     student = zipfile.ZipFile(io.BytesIO(Path(visitor("download", tagged, "Student")).read_bytes()))
@@ -249,18 +249,18 @@ def asked_run(visitor, describe, chat, sentences, write):
     return run
 
 
-def test_without_gold_agreement_stands_for_the_scores(asked_run, visitor):
+def test_without_gold_the_agreement_is_shown(asked_run, visitor):
     quality, *_ = figures(visitor("results", asked_run))
     assert {trace["name"] for trace in quality["data"]} == {"annotator and student agree", "clean share"}
 
 
-def test_an_endpoint_names_entities_in_raw_texts(asked_run, visitor):
+def test_an_endpoint_finds_entities_in_raw_texts(asked_run, visitor):
     _, _, *slots = visitor("entities", asked_run, "All texts", 1)
     annotator = [slot for slot in slots if isinstance(slot, list)][0::2]
     assert [entities_in(text) for text in annotator[:2]] == [[("apple", "fruit")]] * 2
 
 
-def test_a_formula_is_a_text_in_the_downloaded_csv(asked_run, visitor):
+def test_formulas_are_escaped_in_the_downloaded_csv(asked_run, visitor):
     content = Path(visitor("download", asked_run, "CSV")).read_text(encoding="utf-8-sig")
     assert f"'{FORMULA}" in {row["text"] for row in csv.DictReader(io.StringIO(content, newline=""))}
 
@@ -281,9 +281,7 @@ def test_entities_are_read_back_as_they_are_shown_for_editing(types):
     assert entities.read_lines(entities.as_lines(row), words, types) == tags
 
 
-def test_corrected_entities_are_final_and_clean_and_a_persons_after_another_round(
-    visitor, describe, write, sentences, space
-):
+def test_corrected_entities_are_final_clean_and_human_after_another_round(visitor, describe, write, sentences, space):
     twice, without = "the saw and a saw", "an apple on the table"
     texts = [" ".join(json.loads(line)["tokens"]) for line in sentences.read_text().splitlines()[:20]]
     run = describe(write(*({"tokens": text.split()} for text in [twice, without, *texts])))
@@ -319,7 +317,7 @@ def test_corrected_entities_are_final_and_clean_and_a_persons_after_another_roun
         ("fruit: apple" * 200, "1,600 characters, and these are 2,400"),
     ],
 )
-def test_entities_that_cannot_be_read_are_refused_and_nothing_is_kept(asked_run, visitor, space, said, message):
+def test_invalid_entities_are_refused_and_not_saved(asked_run, visitor, space, said, message):
     [row] = [row for row in labels(space, asked_run) if row["text"] == MARKUP]
     kept = space.data_dir / "runs" / asked_run / "human_labels.csv"
     before = kept.read_text() if kept.exists() else ""

@@ -40,11 +40,11 @@ def test_the_student_comes_as_a_zip_without_pickles(finished, visitor):
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
 
 
-def test_the_report_can_be_taken_home(finished, visitor):
+def test_the_report_can_be_downloaded(finished, visitor):
     assert "<svg" in Path(visitor("download", finished, "Report")).read_text()
 
 
-def test_the_new_student_answers(finished, visitor):
+def test_the_new_student_predicts(finished, visitor):
     answer = visitor("try_student", finished, "my old apple")
     assert {entry["label"] for entry in answer["confidences"]} == {"fruit", "tool"}
 

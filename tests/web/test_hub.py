@@ -49,7 +49,7 @@ def test_a_push_without_a_login_asks_for_one(finished, visitor, hub):
         visitor("push", finished, "my-fruit", "")
 
 
-def test_a_token_that_may_not_write_is_told_so(finished, visitor, hub):
+def test_a_token_without_write_permission_is_reported(finished, visitor, hub):
     with pytest.raises(Exception, match="403"):
         visitor("push", finished, "other-fruit", READ_TOKEN)
 
@@ -100,13 +100,13 @@ def test_the_space_names_hardware_and_login_in_its_header():
     assert "inference-api" in header["hf_oauth_scopes"]
 
 
-def test_a_name_that_is_none_of_a_space_is_refused(command):
+def test_an_invalid_name_of_a_space_is_refused(command):
     done = command("deploy", "freeal")
     assert done.returncode == 1
     assert "USER/NAME" in done.stderr
 
 
-def test_the_space_travels_in_the_package():
+def test_the_space_is_part_of_the_package():
     config = (ROOT / "setup.cfg").read_text()
     assert "freeal_hf.space_app = space" in config
     assert files("freeal_hf.space_app").joinpath("app.py").is_file()

@@ -66,7 +66,7 @@ def test_a_visitor_who_is_logged_in_pushes_with_that_login(page, hub):
     assert ("dataset", "ada/logged-in-freeal") in hub.repos
 
 
-def test_a_login_that_ran_out_is_asked_for_again_and_the_run_is_still_there(page, provider, hub):
+def test_an_expired_login_is_requested_again_and_the_run_is_kept(page, provider, hub):
     provider.lifetime = 1
     with page.expect_request("**/login/callback**"):
         page.get_by_role("button", name="Sign in with Hugging Face").click()

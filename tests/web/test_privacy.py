@@ -78,7 +78,7 @@ def _all_of(request):
 
 
 @pytest.mark.parametrize("secret", [KEY, TOKEN])
-def test_the_browser_holds_no_secret_after_a_run(visited, secret):
+def test_the_browser_stores_no_secret_after_a_run(visited, secret):
     page, _, _ = visited
     assert secret not in page.evaluate(STORED)
     assert secret not in json.dumps(page.context.cookies())
@@ -92,7 +92,7 @@ def test_no_text_is_kept_in_the_browser(visited):
 
 
 @pytest.mark.parametrize("secret", [KEY, TOKEN])
-def test_no_page_of_the_server_holds_a_secret(visited, space, secret):
+def test_no_page_of_the_server_has_a_secret(visited, space, secret):
     page, run, sessions = visited
     paths = [
         *("/", f"/?run={run}", "/config", "/gradio_api/info", "/gradio_api/openapi.json", "/gradio_api/app_id"),
@@ -112,12 +112,12 @@ def test_no_page_of_the_server_holds_a_secret(visited, space, secret):
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/runs", "/gradio_api/runs/", "/gradio_api/deep_link?session_hash=x"])
-def test_a_page_on_which_gradio_would_show_what_a_visitor_typed_is_not_there(space, path):
+def test_pages_of_gradio_with_inputs_of_visitors_do_not_exist(space, path):
     assert httpx.get(space.url + path).status_code == 404
 
 
 @pytest.mark.parametrize("secret", [KEY, TOKEN])
-def test_no_file_holds_a_secret_after_a_run(visited, space, secret):
+def test_no_file_has_a_secret_after_a_run(visited, space, secret):
     for session in visited[2]:
         httpx.get(f"{space.url}/gradio_api/deep_link?session_hash={session}")
     files = [path for path in space.data_dir.rglob("*") if path.is_file()]

@@ -74,7 +74,7 @@ def test_a_first_line_that_is_a_row_is_a_row_although_its_cells_repeat(read):
 
 
 @pytest.mark.parametrize("content", ["good film,1\nbad film,0\n", "good film,1\nbad film\nfair film,0\n"])
-def test_a_first_line_that_looks_like_a_row_is_noticed(read, content):
+def test_a_first_line_that_looks_like_a_row_is_detected(read, content):
     assert "looks like a row" in " ".join(read(content).remarks)
 
 
@@ -84,7 +84,7 @@ def test_columns_with_one_name_leave_the_others_readable_and_say_what_to_do(read
     assert "2 columns named 'note'; rename all but one" in table.faults["note"]
 
 
-def test_a_name_that_stands_twice_in_a_json_object_is_a_fault_of_its_column_alone(read):
+def test_a_repeated_name_in_a_json_object_affects_only_its_column(read):
     table = read('{"text": "a film", "note": 1, "note": 2}\n{"text": "b"}\n', "upload.jsonl")
     assert table.columns == {"text": ["a film", "b"]}
     assert "more than once" in table.faults["note"]

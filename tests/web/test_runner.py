@@ -39,7 +39,7 @@ def runs(tmp_path):
     return build
 
 
-def test_a_run_has_a_name_that_nobody_can_guess_and_a_folder_of_its_own(runs):
+def test_a_run_has_an_unguessable_name_and_its_own_folder(runs):
     store, _ = runs()
     names = {store.create().id for _ in range(20)}
     assert len(names) == 20
@@ -47,7 +47,7 @@ def test_a_run_has_a_name_that_nobody_can_guess_and_a_folder_of_its_own(runs):
     assert store.folder.stat().st_mode & 0o077 == 0
 
 
-def test_a_full_queue_takes_no_more(runs):
+def test_a_full_queue_refuses_further_runs(runs):
     store, looking_after = runs(waiting_runs=1)
     looking_after.start(store.create().id, {})
     with pytest.raises(BusyError, match="limit of 1 waiting run "):
@@ -61,7 +61,7 @@ def test_no_more_runs_are_kept_than_the_disk_has_room_for(tmp_path):
         store.create()
 
 
-def test_a_run_that_was_left_before_its_start_makes_room_where_there_is_none(tmp_path):
+def test_an_unused_draft_is_deleted_if_space_is_needed(tmp_path):
     store = Store(tmp_path / "runs", most=2)
     left, kept = store.create().id, store.create().id
     store.update(left, touched=time.time() - 3600)
@@ -94,7 +94,7 @@ def test_the_queue_is_served_in_order(runs):
     assert looking_after.position(store.read(second)) == 0
 
 
-def test_a_run_that_nobody_touched_is_deleted_after_the_stated_time(runs):
+def test_an_unused_run_is_deleted_after_the_stated_time(runs):
     store, looking_after = runs(keep_hours=1)
     old, new = store.create().id, store.create().id
     store.update(old, touched=time.time() - 3700)
@@ -104,7 +104,7 @@ def test_a_run_that_nobody_touched_is_deleted_after_the_stated_time(runs):
     assert store.read(new).id == new
 
 
-def test_what_was_offered_for_download_is_deleted_after_the_stated_time(runs, tmp_path):
+def test_downloads_are_deleted_after_the_stated_time(runs, tmp_path):
     _, looking_after = runs(keep_hours=1)
     kept = runner.files_folder(looking_after.settings) / "token"
     kept.mkdir(parents=True)
@@ -123,7 +123,7 @@ def test_what_was_offered_for_download_is_deleted_after_the_stated_time(runs, tm
         (End(ending.STOPPED), WAITING, ""),
     ],
 )
-def test_a_run_that_ended_while_the_space_was_away_is_shown_as_it_ended(runs, end, state, message):
+def test_a_run_that_ended_without_the_server_is_shown_as_it_ended(runs, end, state, message):
     store, looking_after = runs()
     run = store.create()
     run.log.write_text("freeal-hf: error: this was an earlier attempt\n")
@@ -134,7 +134,7 @@ def test_a_run_that_ended_while_the_space_was_away_is_shown_as_it_ended(runs, en
     assert (found.state, found.message) == (state, message)
 
 
-def test_a_killed_run_is_shown_as_interrupted_whatever_an_earlier_attempt_left(runs):
+def test_a_killed_run_is_shown_as_interrupted_despite_an_earlier_record(runs):
     store, looking_after = runs(concurrent_runs=1)
     run = store.create()
     run.end.write_text(json.dumps(asdict(End(ending.FINISHED))))
@@ -146,7 +146,7 @@ def test_a_killed_run_is_shown_as_interrupted_whatever_an_earlier_attempt_left(r
     assert "interrupted" in store.read(run.id).message
 
 
-def test_a_failed_run_says_what_is_wrong_with_it(runs):
+def test_a_failed_run_shows_its_error(runs):
     store, looking_after = runs(concurrent_runs=1)
     run = store.create()
     run.request.write_text("labels: [fruit, tool]\nannotator: column:nowhere\n")
@@ -163,7 +163,7 @@ def wait_for_end(store, run_id):
     return store.read(run_id)
 
 
-def test_closing_stops_a_run_and_leaves_it_to_the_next_process_of_the_space(runs):
+def test_closing_stops_a_run_and_the_next_server_continues_it(runs):
     store, looking_after = runs(concurrent_runs=1)
     run = store.create()
     os.mkfifo(run.request)  # its process waits here for its configuration
@@ -210,7 +210,7 @@ def test_a_run_is_stopped_after_its_time(runs):
     assert "0.001 minutes, the limit" in store.read(run.id).message
 
 
-def test_a_runs_process_gets_the_visitors_token_and_none_of_the_operators(runs, monkeypatch):
+def test_the_process_of_a_run_gets_the_token_of_the_visitor_only(runs, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "operator")
     monkeypatch.setenv("OPENAI_API_KEY", "operator")
     monkeypatch.setenv("HTTPS_PROXY", "http://operator")
@@ -222,6 +222,6 @@ def test_a_runs_process_gets_the_visitors_token_and_none_of_the_operators(runs, 
     assert without["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
 
 
-def test_a_setting_that_cannot_be_read_is_named():
+def test_an_invalid_setting_is_named():
     with pytest.raises(ValueError, match="FREEAL_SPACE_MAX_ROWS is 'many'"):
         read_settings({"FREEAL_SPACE_MAX_ROWS": "many"})

@@ -38,7 +38,7 @@ def read(visitor, path, run="", *, has_header=True):
 # ---- Limits ----
 
 
-def test_the_limits_stand_on_the_page_before_anything_is_brought(open_page):
+def test_the_limits_are_on_the_page_before_data_are_read(open_page):
     page = open_page()
     page.get_by_text("Limits: 60 rows, 1 MB").wait_for()
 
@@ -79,7 +79,7 @@ def test_rounds_beyond_the_limit_are_refused(visitor, texts, rounds):
 # ---- Files that want to be something else ----
 
 
-def test_a_file_without_a_header_is_noticed_and_read_with_names_of_its_own(visitor, tmp_path):
+def test_a_file_without_a_header_is_detected_and_read_with_new_names(visitor, tmp_path):
     path = tmp_path / "plain.csv"
     path.write_text("the soup was cold and the waiter did not care at all,1\nlovely evening,2\n")
     answer = read(visitor, path)
@@ -90,13 +90,13 @@ def test_a_file_without_a_header_is_noticed_and_read_with_names_of_its_own(visit
 
 
 @pytest.mark.parametrize("content", ["good film,1\nbad film,0\n", "fine,yes\npoor,no\ngreat,yes\n"])
-def test_a_short_first_line_that_is_a_row_is_noticed(visitor, tmp_path, content):
+def test_a_short_first_line_that_is_a_row_is_detected(visitor, tmp_path, content):
     path = tmp_path / "plain.csv"
     path.write_text(content)
     assert "looks like a row" in read(visitor, path)[-1]
 
 
-def test_commas_in_a_file_of_one_column_separate_nothing(visitor, tmp_path):
+def test_commas_in_a_file_of_one_column_do_not_separate(visitor, tmp_path):
     path = tmp_path / "reviews.csv"
     path.write_text("review\nwell, well, what a film\nnever again\n")
     answer = read(visitor, path)
@@ -114,13 +114,13 @@ def test_a_column_whose_name_repeats_is_refused_once_it_is_chosen(visitor, tmp_p
         visitor("use_data", run, ["text"], "note")
 
 
-def test_values_that_are_no_strings_are_rows_without_a_text(visitor, tmp_path):
+def test_values_that_are_not_strings_are_rows_without_a_text(visitor, tmp_path):
     path = tmp_path / "nested.jsonl"
     path.write_text('{"text": {"a": 1}}\n{"text": ["b"]}\n{"text": "a film"}\n')
     assert "2 rows without a text" in read(visitor, path)[-1]
 
 
-def test_what_cannot_be_read_leaves_no_run_behind(visitor, space, tmp_path):
+def test_an_unreadable_file_leaves_no_run(visitor, space, tmp_path):
     path = tmp_path / "empty.csv"
     path.write_text("text\n")
     before = set((space.data_dir / "runs").iterdir())
@@ -129,7 +129,7 @@ def test_what_cannot_be_read_leaves_no_run_behind(visitor, space, tmp_path):
     assert set((space.data_dir / "runs").iterdir()) == before
 
 
-def test_a_file_of_windows_is_read_and_the_guess_is_told(visitor, tmp_path):
+def test_a_windows_1252_file_is_read_with_a_remark(visitor, tmp_path):
     path = tmp_path / "windows.csv"
     path.write_bytes("text\ncafé très bon\nmauvais thé\n".encode("cp1252"))
     answer = read(visitor, path)
@@ -137,7 +137,7 @@ def test_a_file_of_windows_is_read_and_the_guess_is_told(visitor, tmp_path):
     assert "café très bon" in answer[-2]
 
 
-def test_bytes_that_are_no_text_are_refused(visitor, tmp_path):
+def test_bytes_that_are_not_text_are_refused(visitor, tmp_path):
     path = tmp_path / "picture.csv"
     path.write_bytes(bytes(range(256)) * 4)
     with pytest.raises(Exception, match="has zero bytes"):
@@ -229,7 +229,7 @@ def test_a_redirect_into_the_network_is_not_followed(secret_server):
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_a_name_that_turns_out_private_at_the_call_is_not_connected_to(secret_server, name):
+def test_a_name_that_resolves_to_a_private_address_at_the_call_is_blocked(secret_server, name):
     """DNS rebinding: what counts is the address at the connection, not at the check."""
     inside, asked = secret_server
     url = inside.replace("127.0.0.1", name)
@@ -254,25 +254,25 @@ def test_two_browsers_do_not_see_each_others_runs(finished, open_page, space):
     assert finished not in other.content()
 
 
-def test_a_guessed_run_is_not_there(open_page):
+def test_a_guessed_run_does_not_exist(open_page):
     page = open_page("A" * 32)
     page.get_by_text("This run does not exist any more").wait_for()
 
 
 @pytest.mark.parametrize("run", ["../../../../etc/passwd", "..", "", "A" * 32])
-def test_the_name_of_a_run_is_no_path(visitor, run):
+def test_the_name_of_a_run_cannot_be_a_path(visitor, run):
     with pytest.raises(Exception, match="no such run"):
         visitor("status", run)
 
 
 @pytest.mark.parametrize("name", ["texts.jsonl", "space.json", "run/labels.parquet", "run/config.yaml"])
-def test_a_file_of_a_run_is_served_to_nobody(finished, space, name):
+def test_files_of_a_run_are_not_served(finished, space, name):
     path = space.data_dir / "runs" / finished / name
     assert path.is_file()
     assert httpx.get(f"{space.url}/gradio_api/file={path}").status_code in (403, 404)
 
 
-def test_a_file_of_the_machine_cannot_be_passed_off_as_an_upload(finished, space):
+def test_a_local_file_cannot_be_used_as_an_upload(finished, space):
     stolen = space.data_dir / "runs" / finished / "run" / "labels.csv"
     forged = {"path": str(stolen), "meta": {"_type": "gradio.FileData"}}
     call = f"{space.url}/gradio_api/call/read_data"
@@ -282,7 +282,7 @@ def test_a_file_of_the_machine_cannot_be_passed_off_as_an_upload(finished, space
     assert "rows read" not in answer
 
 
-def test_a_deleted_run_leaves_nothing(visitor, space, corpus, tmp_path):
+def test_a_deleted_run_leaves_no_files(visitor, space, corpus, tmp_path):
     path = tmp_path / "deleted.csv"
     corpus.select(range(12)).to_csv(str(path), index=False)
     run = visitor.prepare(path)

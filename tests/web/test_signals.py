@@ -31,7 +31,7 @@ def wait_until(is_so):
 @pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_a_signal_ends_every_process_and_the_run_goes_on_after_the_next_start(
+def test_a_signal_ends_every_process_and_the_run_continues_after_the_next_start(
     environment, limits, texts, tmp_path, number, exit_code
 ):
     limits = {**limits, "training": {**limits["training"], "num_train_epochs": 2000, "dataloader_num_workers": 1}}

@@ -17,7 +17,7 @@ def page_before_the_start(open_page):
     return page
 
 
-def test_a_page_that_is_loaded_again_before_the_start_can_start_the_run(page_before_the_start):
+def test_a_page_reloaded_before_the_start_can_start_the_run(page_before_the_start):
     page = page_before_the_start
     page.reload()
     page.wait_for_selector("#start:not([disabled])")
@@ -26,7 +26,7 @@ def test_a_page_that_is_loaded_again_before_the_start_can_start_the_run(page_bef
     page.wait_for_selector("#tiles .tile")
 
 
-def test_every_step_of_a_page_that_is_loaded_again_shows_what_was_given(page_before_the_start):
+def test_every_step_of_a_reloaded_page_shows_its_inputs(page_before_the_start):
     page = page_before_the_start
     page.reload()
     page.wait_for_selector("#start:not([disabled])")
@@ -39,7 +39,7 @@ def test_every_step_of_a_page_that_is_loaded_again_shows_what_was_given(page_bef
     page.wait_for_selector("#start:not([disabled])")
 
 
-def test_a_page_that_is_loaded_again_after_the_data_were_read_goes_on_there(open_page):
+def test_a_page_reloaded_after_reading_data_continues_there(open_page):
     page = open_page()
     page.click("#read")
     page.wait_for_selector("#use-data")
@@ -72,7 +72,7 @@ def test_the_results_stay_open_while_an_earlier_step_of_a_finished_run_is_looked
         page.locator("#tiles .tile").first.wait_for(state="visible")
 
 
-def test_the_first_steps_of_a_begun_run_show_what_it_began_with_and_cannot_change_it(open_page, finished):
+def test_the_first_steps_of_a_started_run_show_its_inputs_and_cannot_change_them(open_page, finished):
     page = open_page(finished)
     page.wait_for_selector("#tiles .tile")
     tab(page, "1 Data").click()
@@ -86,7 +86,7 @@ def test_the_first_steps_of_a_begun_run_show_what_it_began_with_and_cannot_chang
     assert not page.locator("#use-task").is_visible()
 
 
-def test_starting_over_asks_first_and_leaves_the_run_at_its_address(open_page, finished):
+def test_starting_over_needs_a_confirmation_and_keeps_the_run(open_page, finished):
     page = open_page(finished)
     page.wait_for_selector("#tiles .tile")
     page.click("#start-over")
