@@ -1,5 +1,6 @@
 """The command `audit`: a person checks a random sample of the labels of a run."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from freeal_hf.cli.command import Command
 from freeal_hf.config import option, section
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import AUDIT_CSV, LABELS, METRICS, REPORT, RunFolder
+from freeal_hf.tasks import NONE_OF_THEM
 
 if TYPE_CHECKING:
     from freeal_hf.kinds.base import AuditQuestion
@@ -47,13 +49,14 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
     names = question.answers.label_names
     if options.second_annotator is not None and not question.are_human_labels:
         raise InputError(
-            "--second-annotator needs a task with one label for each text; here the answers judge the run's labels."
+            "--second-annotator needs a task with labels of texts; here the answers judge the run's labels."
         )
     if options.new or not has_audit(folder):
         draw_audit(folder, task, options.n, seed=options.seed)
-        print(f"Fill in the column `label` of {sheet} ({', '.join(names)}), then run this command again.")
+        several = f"; several as a;b, {NONE_OF_THEM} for none of them" if question.several else ""
+        print(f"Fill in the column `label` of {sheet} ({', '.join(names)}{several}), then run this command again.")
     if options.terminal:
-        _ask(folder, names)
+        _ask(folder, question)
     result = score_audit(folder, task, options.second_annotator)
     if result is None:
         if options.second_annotator is not None:
@@ -115,24 +118,26 @@ def _number(found: "Interval") -> str:
     return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
-def _ask(folder: RunFolder, names: Sequence[str]) -> None:
+def _ask(folder: RunFolder, question: "AuditQuestion") -> None:
     from freeal_hf.loop.audit_sheet import read_sheet, write_sheet
 
-    rows = read_sheet(folder)
+    names, rows = question.answers.label_names, read_sheet(folder)
     missing = [row for row in rows if not row["label"]]
     choices = "  ".join(f"{i} {name}" for i, name in enumerate(names, start=1))
+    if question.several:
+        choices = f"{choices}  0 none of them   (several: 1,3)"
     for done, row in enumerate(missing, start=1):
         more = "".join(f"\n    {cell}" for name, cell in row.items() if name not in ("id", "text", "label"))
         print(f"\n[{done} of {len(missing)}] {row['text']}{more}\n{choices}   Enter: skip   q: stop")
-        answer = _answer(names)
+        answer = _answer(names, several=question.several)
         if answer is None:
             return
         row["label"] = answer
         write_sheet(folder, rows)
 
 
-def _answer(names: Sequence[str]) -> str | None:
-    """Reads the name of a label; an empty string skips the text, `None` stops."""
+def _answer(names: Sequence[str], *, several: bool) -> str | None:
+    """Reads the name of a label, or several with commas; an empty string skips the text, `None` stops."""
     while True:
         try:
             said = input("> ").strip()
@@ -144,6 +149,12 @@ def _answer(names: Sequence[str]) -> str | None:
             return said
         if said.isdecimal() and 1 <= int(said) <= len(names):
             return names[int(said) - 1]
+        parts = [part.strip() for part in said.split(",")] if several else []
+        if parts in (["0"], [NONE_OF_THEM]):
+            return NONE_OF_THEM
+        if parts and all(part in names or (part.isdecimal() and 1 <= int(part) <= len(names)) for part in parts):
+            found = [part if part in names else names[int(part) - 1] for part in parts]
+            return json.dumps(list(dict.fromkeys(found)), ensure_ascii=False)
         print(f"{said!r} is not a label; enter a number from 1 to {len(names)} or a name.")
 
 

@@ -95,7 +95,7 @@ def _select(given: dict[str, Any], _: Sequence[str]) -> None:
     needs_task = options.strategy == "llm" or options.labelled is not None
     task = task_of(section(TaskConfig, given)) if needs_task else None
     if task is not None:
-        kind_of(task).check_can_select()
+        kind_of(task).check_can_select(has_labels=options.labelled is not None)
     columns = reading(data)
     pool, ids = _pool(read_data(source, **columns), columns["text_columns"], given, task)
     check_budget(pool, options.budget)

@@ -15,7 +15,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.answers import Answers
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
-from freeal_hf.tasks import Demonstration, Task, TextClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,14 +30,16 @@ class AuditQuestion:
     """The question of an audit about a text.
 
     Args:
-        answers (`TextClassification`): The possible answers.
+        answers (`Task`): The task of the answers.
         are_human_labels (`bool`): Whether an answer is also a human label for a further round.
         right (`str`): A description of confirmed texts, in the plural.
+        several (`bool`): Whether an answer can have any number of labels.
     """
 
-    answers: TextClassification
+    answers: Task
     are_human_labels: bool
     right: str
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,22 @@ class Measure:
     key: str
     name: str
     final: str
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """A table of counts that compares two label columns.
+
+    Args:
+        counts (`np.ndarray` of shape `(rows, columns)`): The counts.
+        rows (`Sequence[str]`), columns (`Sequence[str]`): The names of its rows and columns.
+        titles (`tuple[str, str]`): What the rows and the columns are.
+    """
+
+    counts: np.ndarray
+    rows: Sequence[str]
+    columns: Sequence[str]
+    titles: tuple[str, str]
 
 
 class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
@@ -159,8 +177,11 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         """
         return False
 
-    def check_can_select(self) -> None:
+    def check_can_select(self, *, has_labels: bool) -> None:
         """Refuses `freeal-hf select` for a kind of task that it does not support.
+
+        Args:
+            has_labels (`bool`): Whether some of the texts are labelled.
 
         Raises:
             InputError: If the kind of task is not supported.
@@ -382,6 +403,22 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
     extra_figures: ClassVar[tuple[str, ...]] = ()
     """Further metrics of this kind in the table of the rounds on the Hub."""
 
+    def crossed(self, first: Sequence[Any], second: Sequence[Any], titles: tuple[str, str]) -> Crossed:
+        """Compares two label columns, for a figure.
+
+        Args:
+            first (`Sequence`), second (`Sequence`): The label columns, with the same rows.
+            titles (`tuple[str, str]`): Their names.
+
+        Returns:
+            `Crossed`: By default how often each label of the first has each label of the second.
+        """
+        one, other = self.flat(first), self.flat(second)
+        both = (one != NO_LABEL) & (other != NO_LABEL)
+        counts = np.zeros((len(self.classes), len(self.classes)), dtype=int)
+        np.add.at(counts, (one[both], other[both]), 1)
+        return Crossed(counts, self.classes, self.classes, titles)
+
     def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
         """Returns further rows of the table of facts on a card, as names and values.
 
@@ -412,8 +449,29 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         """Returns the ids from which an audit makes its strata, one for each row; -1 if the row has no label."""
 
     @abstractmethod
-    def right_answer(self, audited_label: int) -> str:
-        """Returns the answer with which a person confirms one of `audited_labels`."""
+    def right_answer(self, label: Any) -> Any:
+        """Returns the answer with which a person confirms a value of a label column: an id of `audit.answers`, or
+        several ids as a tuple."""
+
+    def answer_cell(self, answer: Any) -> str:
+        """Returns an answer of a person as the cell of a sheet."""
+        return self.audit.answers.label_names[answer]
+
+    def decisions(self, labels: Sequence[Any]) -> np.ndarray:
+        """Returns the decisions that values of a label column make, if the answers of an audit are human labels.
+
+        Args:
+            labels (`Sequence`): The `n` values.
+
+        Returns:
+            `np.ndarray` of shape `(n, d)`: By default one decision, the label id, -1 for none.
+        """
+        return np.array(labels, dtype=int)[:, None]
+
+    @property
+    def decided(self) -> list[tuple[int, int]]:
+        """The decision that gives each label, and its value in this decision."""
+        return [(0, label) for label in range(self.audit.answers.num_labels)]
 
     @abstractmethod
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:

@@ -83,7 +83,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         before = read_labels(stored)
         return list(before["id"]) == list(dataset["id"]) and list(before[TOKENS]) != list(dataset[TOKENS])
 
-    def check_can_select(self) -> None:
+    def check_can_select(self, *, has_labels: bool) -> None:
         raise InputError(
             "`freeal-hf select` cannot use labels of an entity task. To choose sentences whose entities a person will "
             "mark, give a column of texts and a --strategy that needs no labels (kmeans, coreset, random), and leave "
@@ -159,8 +159,8 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
         return np.array([has_entities(tags) for tags in labels["label"]])
 
-    def right_answer(self, audited_label: int) -> str:
-        return VERDICTS.label_names[0]  # whether the sentence has entities or none
+    def right_answer(self, label: Any) -> int:
+        return 0  # "right", whether the sentence has entities or none
 
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
         named = (f"{row['text'][span['start'] : span['end']]} ({span['type']})" for span in row[SPANS])

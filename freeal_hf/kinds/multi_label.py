@@ -15,7 +15,7 @@ from freeal_hf.data.label_sets import ANY_LABEL, LabelSetColumn, joined_cells
 from freeal_hf.data.texts import read_data
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.base import AuditQuestion, Measure, TaskKind
+from freeal_hf.kinds.base import AuditQuestion, Crossed, Measure, TaskKind
 from freeal_hf.kinds.label_set_answers import LabelSetAnswers
 from freeal_hf.kinds.label_set_corpus import LabelSetCorpus, groups_of, rows_of, sets_of, shown_labels
 from freeal_hf.kinds.label_set_rows import label_set_rows
@@ -32,14 +32,11 @@ from freeal_hf.labels.label_sets import (
 )
 from freeal_hf.labels.voting import fused_answers
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
-from freeal_hf.tasks import NO_LABEL, Demonstration, MultiLabelClassification, TextClassification
+from freeal_hf.tasks import NO_LABEL, Demonstration, MultiLabelClassification
 from freeal_hf.training.probe import held_out_probabilities
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-VERDICTS = TextClassification(["right", "wrong"], "Has the text these labels, all of them, and no others?")
-"""The answers to the question of an audit about a text."""
 
 
 class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSetAnswers]):
@@ -80,6 +77,13 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
 
     def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
         return ["text"] if list(text_columns) == ["text"] and "text" in names else []
+
+    def check_can_select(self, *, has_labels: bool) -> None:
+        if has_labels:
+            raise InputError(
+                "`select` cannot use labelled texts of a task with any number of labels yet. Leave --labelled out, "
+                "and choose with --strategy llm, kmeans, coreset or random."
+            )
 
     # ---- Labels ----
 
@@ -250,7 +254,7 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         )
         student = self._student(selection)
         rows = label_set_rows(dataset, corpus, self.task, answers, selection, student, final, number)
-        return rows, label_set_figures(final, self.task)
+        return rows, label_set_figures(final, corpus.human, corpus.inclusion, self.task)
 
     def test_rows(self, test: "Dataset", student: Path, number: int) -> "Dataset":
         from freeal_hf.prediction.classifier import Classifier
@@ -300,6 +304,16 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
 
     # ---- Reports, cards and audits ----
 
+    def crossed(self, first: Sequence[Any], second: Sequence[Any], titles: tuple[str, str]) -> Crossed:
+        """Counts, for each label, the texts to which both, only one, or neither of two label columns give it."""
+        one, other = (rows_of(column[:], self.task.num_labels) for column in (first, second))
+        both = (one[:, 0] != NO_LABEL) & (other[:, 0] != NO_LABEL)
+        counts = np.column_stack(
+            [((one == a) & (other == b))[both].sum(axis=0) for a, b in ((1, 1), (1, 0), (0, 1), (0, 0))]
+        )
+        columns = ["both", f"only {titles[0]}", f"only {titles[1]}", "neither"]
+        return Crossed(counts, self.task.label_names, columns, ("label", "who gives it"))
+
     def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
         return {
             f"F1 of {name} by {said}, against gold": "none in gold and labels" if f1 is None else f"{100 * f1:.1f} %"
@@ -324,13 +338,28 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
 
     @property
     def audit(self) -> AuditQuestion:
-        return AuditQuestion(VERDICTS, are_human_labels=False, right="texts have exactly the right labels")
+        right = "texts have exactly the right final labels"
+        return AuditQuestion(self.task, are_human_labels=True, right=right, several=True)
 
     def audited_labels(self, labels: "Dataset") -> np.ndarray:
-        return np.array([NO_LABEL if ids is None else int(bool(ids)) for ids in labels["label"]])
+        """Returns the rarest label of each text, or the number of labels for none of them; -1 for no label."""
+        rows = rows_of(labels["label"][:], self.task.num_labels)
+        shown = shown_labels(rows)
+        return np.where(rows[:, 0] == NO_LABEL, NO_LABEL, np.where(shown == NO_LABEL, self.task.num_labels, shown))
 
-    def right_answer(self, audited_label: int) -> str:
-        return VERDICTS.label_names[0]
+    def right_answer(self, label: Any) -> tuple[int, ...]:
+        return tuple(label)
+
+    def answer_cell(self, answer: Any) -> str:
+        return self.task.joined(answer)
+
+    def decisions(self, labels: Sequence[Any]) -> np.ndarray:
+        """Returns whether each label applies: a decision for each label, with 1, 0, or -1 for no answer."""
+        return rows_of(labels, self.task.num_labels)
+
+    @property
+    def decided(self) -> list[tuple[int, int]]:
+        return [(label, 1) for label in range(self.task.num_labels)]
 
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
-        return {"labels": self.shown(row["label"], row)}
+        return {}

@@ -122,8 +122,8 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     def audited_labels(self, labels: "Dataset") -> np.ndarray:
         return np.array(labels["label"][:])
 
-    def right_answer(self, audited_label: int) -> str:
-        return self.task.label_names[audited_label]
+    def right_answer(self, label: Any) -> int:
+        return int(label)
 
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
         return {}

@@ -84,6 +84,7 @@ class FinalLabels:
             equal shares if the user knows none. It is a warning and not an estimate. `None` if there are no labels.
         shares_are_given (`bool`): Whether the user knows the shares.
         worse (`list[WorseAnnotator]`): The annotators that are worse than the best one on human labels.
+        pool (`Pool`, *optional*): The fit to the human labels, if there are enough.
     """
 
     labels: np.ndarray
@@ -95,6 +96,7 @@ class FinalLabels:
     most_right: float | None
     shares_are_given: bool = False
     worse: list[WorseAnnotator] = field(default_factory=list)
+    pool: Pool | None = None
 
 
 def final_labels(
@@ -239,6 +241,7 @@ def final_labels(
         most_right=_bound(final, num_labels, class_shares),
         shares_are_given=class_shares is not None,
         worse=[] if votes is None else worse_annotators(votes, known),
+        pool=pool,
     )
 
 

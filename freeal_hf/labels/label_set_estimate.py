@@ -1,44 +1,170 @@
-"""The estimated quality of final sets of labels, for the record of a round and in words."""
+"""The estimated quality of final sets of labels, from human labels of a random sample, and its description."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from freeal_hf.labels.label_sets import FinalLabelSets
-from freeal_hf.tasks import MultiLabelClassification
+import numpy as np
 
-UNKNOWN = (
-    "there are no human labels of a random sample. Agreement with the student does not show the accuracy, because a "
-    "student also learns the errors of the annotator. `freeal-hf audit` measures it"
-)
+from freeal_hf.labels.audit import wilson
+from freeal_hf.labels.fusion import RESTS_ON_PEOPLE, UNKNOWN_ALONE, UNKNOWN_SAMPLE, Estimate
+from freeal_hf.labels.label_sets import FinalLabelSets, limited
+from freeal_hf.labels.pool import FEWEST
+from freeal_hf.tasks import NO_LABEL, MultiLabelClassification
+
+_RESAMPLES = 1000
+_TAILS = (2.5, 97.5)
 
 
-def label_set_figures(final: FinalLabelSets, task: MultiLabelClassification) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Checked:
+    """The texts of a random sample with human labels, and the sets that the same method gives them without these.
+
+    Args:
+        predicted (`np.ndarray` of shape `(h, num_labels)`): 1 for each label of these sets, 0 for the others.
+        human (`np.ndarray` of shape `(h, num_labels)`): The same for the human labels.
+        weights (`np.ndarray` of shape `(h,)`): Inverse inclusion probabilities; their sum is 1.
+    """
+
+    predicted: np.ndarray
+    human: np.ndarray
+    weights: np.ndarray
+
+
+def checked_sets(
+    final: FinalLabelSets, human: np.ndarray, inclusion: np.ndarray | None, max_labels: int | None
+) -> Checked | None:
+    """Returns the texts from which the quality can be estimated.
+
+    Args:
+        final (`FinalLabelSets`): The final sets.
+        human (`np.ndarray` of shape `(n, num_labels)`): Human labels, -1 for none.
+        inclusion (`np.ndarray` of shape `(n,)`, *optional*): The probability with which each text was drawn, NaN if it
+            was not drawn at random.
+        max_labels (`int`, *optional*): The maximum number of labels of a text.
+
+    Returns:
+        `Checked`, *optional*: `None` if fewer than ten of the texts were drawn at random, or if a label was not fitted
+        to the human labels.
+    """
+    pools = [found.pool for found in final.by_label if found.pool is not None]
+    if inclusion is None or not pools or len(pools) < len(final.by_label):
+        return None
+    rows = pools[0].rows
+    drawn = ~np.isnan(inclusion[rows])
+    if drawn.sum() < FEWEST:
+        return None
+    probabilities = np.column_stack([pool.held_out[drawn, 1] for pool in pools])
+    predicted = limited((probabilities > final.threshold).astype(int), probabilities, max_labels)
+    weights = 1 / inclusion[rows[drawn]]
+    return Checked(predicted, human[rows[drawn]], weights / weights.sum())
+
+
+def label_set_figures(
+    final: FinalLabelSets, human: np.ndarray, inclusion: np.ndarray | None, task: MultiLabelClassification
+) -> dict[str, Any]:
     """Returns the metrics of final sets of labels for a round's record in `metrics.json`.
 
     Args:
         final (`FinalLabelSets`): The final sets.
+        human (`np.ndarray` of shape `(n, num_labels)`): Human labels, -1 for none.
+        inclusion (`np.ndarray` of shape `(n,)`, *optional*): As in `checked_sets`.
         task (`MultiLabelClassification`): What is labelled.
 
     Returns:
-        `dict`: The metrics of `estimate_figures`. `estimated_label_accuracy_by_label` has, for each label, the share
-        of texts for which it is decided right.
+        `dict`: The metrics of `estimate_figures`: `estimated_label_accuracy` is the share of texts with exactly the
+        right labels, and `estimated_label_accuracy_by_label` has the precision of each label. Further
+        `estimated_label_micro_f1` and `estimated_label_macro_f1` with their ranges, and
+        `estimated_label_f1_by_label`.
     """
-    by_label = {
-        name: None if found.estimate is None else asdict(found.estimate)
-        for name, found in zip(task.label_names, final.by_label, strict=True)
-    }
-    return {
+    checked = checked_sets(final, human, inclusion, task.max_labels)
+    enough = any(found.pool is not None for found in final.by_label)
+    figures: dict[str, Any] = {
         "student_has_learnt": final.student_has_learnt,
         "estimated_label_accuracy": None,
         "estimated_label_accuracy_range": None,
         "estimated_label_accuracy_source": None,
-        "estimated_label_accuracy_basis": UNKNOWN,
-        "estimated_label_accuracy_by_label": by_label,
+        "estimated_label_accuracy_basis": UNKNOWN_SAMPLE if enough else UNKNOWN_ALONE,
+        "estimated_label_accuracy_by_label": dict.fromkeys(task.label_names),
         "most_labels_right": None,
         "class_shares_given": False,
-        "worse_annotators": [],
+        "worse_annotators": _worse(final),
     }
+    if checked is None:
+        return figures
+    certain = float((human[:, 0] != NO_LABEL).mean())
+    exact = (checked.predicted == checked.human).all(axis=1)
+    share, size = float(checked.weights @ exact), 1 / float((checked.weights**2).sum())
+    low, high = ((1 - certain) * bound + certain for bound in wilson(share, size))
+    figures |= {
+        "estimated_label_accuracy": (1 - certain) * share + certain,
+        "estimated_label_accuracy_range": [low, high],
+        "estimated_label_accuracy_source": "audit",
+        "estimated_label_accuracy_basis": RESTS_ON_PEOPLE,
+    }
+    micro, macro, by_label, precision = (
+        _estimated(checked, score) for score in (_micro, _macro, _by_label, _precision)
+    )
+    for name, found in (("micro", micro[0]), ("macro", macro[0])):
+        figures[f"estimated_label_{name}_f1"] = None if found is None else found.value
+        figures[f"estimated_label_{name}_f1_range"] = None if found is None else [found.low, found.high]
+    for key, found_by_label in (("f1_by_label", by_label), ("accuracy_by_label", precision)):
+        figures[f"estimated_label_{key}"] = {
+            name: None if found is None else asdict(found)
+            for name, found in zip(task.label_names, found_by_label, strict=True)
+        }
+    return figures
+
+
+def _worse(final: FinalLabelSets) -> list[dict[str, Any]]:
+    """Returns the annotators that are worse than the best one for at least one label, each with one such label."""
+    found = {worse.annotator: worse for one in final.by_label for worse in one.worse}
+    return [{**asdict(worse), "annotator": worse.annotator + 1, "best": worse.best + 1} for worse in found.values()]
+
+
+def _estimated(checked: Checked, score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> list[Any]:
+    """Returns an estimate with an interval of 95 % by the bootstrap over texts for each score; `None` if undefined."""
+    values = score(checked.predicted, checked.human, checked.weights)
+    rng, count = np.random.default_rng(0), len(checked.weights)
+    rows = rng.integers(count, size=(_RESAMPLES, count))
+    resampled = np.array([score(checked.predicted[some], checked.human[some], checked.weights[some]) for some in rows])
+    found: list[Any] = []
+    for value, column in zip(values, resampled.T, strict=True):
+        known = column[np.isfinite(column)]
+        low, high = np.percentile(known, _TAILS) if len(known) else (np.nan, np.nan)
+        found.append(Estimate(float(value), float(low), float(high)) if np.isfinite(value) else None)
+    return found
+
+
+def _counts(
+    predicted: np.ndarray, human: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return weights @ (predicted & human), weights @ predicted, weights @ human
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+
+
+def _micro(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    right, named, true = _counts(predicted, human, weights)
+    return _ratio(np.array([2 * right.sum()]), np.array([named.sum() + true.sum()]))
+
+
+def _by_label(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    right, named, true = _counts(predicted, human, weights)
+    return _ratio(2 * right, named + true)
+
+
+def _macro(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    scores = _by_label(predicted, human, weights)
+    known = scores[np.isfinite(scores)]
+    return np.array([known.mean() if len(known) else np.nan])
+
+
+def _precision(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    right, named, _ = _counts(predicted, human, weights)
+    return _ratio(right, named)
 
 
 def estimate_in_words(record: Mapping[str, Any]) -> str:
@@ -47,5 +173,20 @@ def estimate_in_words(record: Mapping[str, Any]) -> str:
     Args:
         record (`Mapping`): The round's record.
     """
-    basis = record.get("estimated_label_accuracy_basis", UNKNOWN)
-    return f"The accuracy of the labels is **unknown**: {basis}. `label_confidence` only orders the texts."
+    if record["estimated_label_accuracy"] is None:
+        return (
+            f"The accuracy of the labels is **unknown**: {record['estimated_label_accuracy_basis']}. "
+            "`label_confidence` only orders the texts."
+        )
+    low, high = record["estimated_label_accuracy_range"]
+    said = (
+        f"Estimated from human labels of random texts: **{100 * low:.1f} to {100 * high:.1f} %** of the texts have "
+        f"exactly the right labels, about {100 * record['estimated_label_accuracy']:.1f} %."
+    )
+    if (f1 := record.get("estimated_label_micro_f1")) is not None:
+        low, high = record["estimated_label_micro_f1_range"]
+        said += (
+            f" The micro F1 of the labels of texts without a human label is about {100 * f1:.0f} % "
+            f"({100 * low:.0f} to {100 * high:.0f} %)."
+        )
+    return said

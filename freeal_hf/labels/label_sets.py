@@ -7,12 +7,15 @@ confusion matrix of sets would have 2^k rows. What is lost is that one label mak
 student, which reads the text, knows it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from freeal_hf.data.ties import TIE
 from freeal_hf.labels.fusion import FinalLabels, final_labels
+from freeal_hf.labels.pool import FEWEST
 from freeal_hf.tasks import NO_LABEL
+from freeal_hf.training.probe import held_out_probabilities
 
 _LEAST = 1e-6
 _YES = 1
@@ -28,11 +31,13 @@ class FinalLabelSets:
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The probability that each label applies; NaN in a row
             without an answer, or if it is unknown.
         by_label (`list[FinalLabels]`): The result for each label.
+        threshold (`float`): The probability above which a label is final, without human labels 0.5.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray
     by_label: list[FinalLabels]
+    threshold: float = 0.5
 
     @property
     def confidences(self) -> np.ndarray:
@@ -60,7 +65,10 @@ def final_label_sets(
     max_labels: int | None = None,
     seed: int = 0,
 ) -> FinalLabelSets:
-    """Fuses the sets of labels of annotators, student and people, and estimates the accuracy for each label.
+    """Fuses the sets of labels of annotators, student and people.
+
+    With ten human labels or more, the probabilities are fitted to them. A label is then final above the threshold that
+    gives the highest expected micro F1 (`best_threshold`), because 0.5 gives too few labels if most are rare.
 
     Args:
         labels (`np.ndarray` of shape `(n, num_labels)`): The annotator's answers, or the fused ones of several
@@ -80,11 +88,12 @@ def final_label_sets(
     Returns:
         `FinalLabelSets`: The final sets with their probabilities.
     """
-    by_label = [
-        final_labels(
+
+    def decide(label: int, student: np.ndarray) -> FinalLabels:
+        return final_labels(
             labels[:, label],
             confidences[:, label],
-            np.column_stack([1 - student_probabilities[:, label], student_probabilities[:, label]]),
+            student,
             embeddings,
             votes=None if votes is None else votes[:, :, label],
             human=None if human is None else human[:, label],
@@ -92,14 +101,52 @@ def final_label_sets(
             sources=sources,
             seed=seed,
         )
-        for label in range(labels.shape[1])
-    ]
+
+    by_label: list[FinalLabels] = []
+    for label in range(labels.shape[1]):
+        yes = student_probabilities[:, label]
+        found = decide(label, np.column_stack([1 - yes, yes]))
+        if not found.student_has_learnt and human is not None and (human[:, label] != NO_LABEL).sum() >= FEWEST:
+            # A student that never gives a rare label must not keep people from correcting the annotator.
+            taught = np.where(human[:, label] == NO_LABEL, labels[:, label], human[:, label])
+            probed = decide(label, held_out_probabilities(embeddings, taught, 2, seed=seed))
+            found = replace(probed, student_has_learnt=False)
+        by_label.append(found)
     final = np.column_stack([found.labels for found in by_label])
     right = np.column_stack([found.confidences for found in by_label])
     final[(final == NO_LABEL).any(axis=1)] = NO_LABEL
     yes = np.where(final == _YES, right, 1 - right)
     yes[final[:, 0] == NO_LABEL] = np.nan
-    return FinalLabelSets(limited(final, yes, max_labels), yes, by_label)
+    threshold, decided = 0.5, final[:, 0] != NO_LABEL
+    if any(found.pool is not None for found in by_label):
+        decided &= True if human is None else human[:, 0] == NO_LABEL
+        threshold = best_threshold(yes[decided])
+        final[decided] = yes[decided] > threshold
+    final[decided] = limited(final[decided], yes[decided], max_labels)
+    return FinalLabelSets(final, yes, by_label, threshold)
+
+
+def best_threshold(probabilities: np.ndarray) -> float:
+    """Returns the threshold of calibrated probabilities that gives the highest expected micro F1.
+
+    Source: Lipton et al. (ECML 2014), section 3.
+
+    Args:
+        probabilities (`np.ndarray` of shape `(n, num_labels)`): The probability that each label applies; NaN if it is
+            unknown.
+
+    Example:
+
+        >>> round(best_threshold(np.array([[0.9, 0.4], [0.02, 0.01]])), 2)
+        0.21
+    """
+    ranked = np.sort(probabilities[np.isfinite(probabilities)])[::-1]
+    if len(ranked) == 0 or ranked.sum() == 0:
+        return 0.5
+    expected = 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + ranked.sum())
+    last = int(np.flatnonzero(expected >= expected.max() - TIE)[0])
+    following = ranked[last + 1] if last + 1 < len(ranked) else 0.0
+    return float((ranked[last] + following) / 2)
 
 
 def limited(labels: np.ndarray, probabilities: np.ndarray, max_labels: int | None) -> np.ndarray:

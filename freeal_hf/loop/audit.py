@@ -136,8 +136,8 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
             "strata": design.sizes.tolist(),
             "probabilities": (design.allocation / design.sizes).tolist(),
             "texts": {
-                labels[row]["id"]: [stratum, kind.right_answer(int(texts.final[row]))]
-                for row, stratum in zip(rows, strata, strict=True)
+                row["id"]: [stratum, kind.answer_cell(kind.right_answer(row["label"]))]
+                for row, stratum in zip(labels.select(rows), strata, strict=True)
             },
         },
     )
@@ -153,7 +153,7 @@ def audited_human_labels(folder: RunFolder, task: Task) -> list[HumanLabel]:
 
     Args:
         folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
-        task (`Task`): A task with a label for each text.
+        task (`Task`): A task with labels of texts.
 
     Raises:
         InputError: If an answer is not a label, or its text was not drawn.
@@ -198,17 +198,15 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
         sizes=np.array(plan["strata"]),
         allocation=_allocation(plan),
     )
-    names = kind.audit.answers.label_names
-    right = np.array([names[label] == plan["texts"][id_][1] for id_, label in answers.items()])
+    right = np.array([kind.answer_cell(answer) == plan["texts"][id_][1] for id_, answer in answers.items()])
     count, certain = len(texts.rows), plan["certain"]
     found = with_certain(population_share(sample, right, proxies_of(texts.confidences, texts.agrees)), count, certain)
     people, about_labels = None, None
     if kind.audit.are_human_labels:
-        truth = np.array(list(answers.values()))
-        about_labels = _about_labels(texts, sample, rows, truth, len(names))
+        about_labels = _about_labels(texts, sample, rows, kind.decisions(list(answers.values())))
         if second is not None:
-            annotator = np.asarray(labels["annotator_label"][:])
-            said = {id_: int(annotator[row]) for id_, row in zip(answers, rows, strict=True)}
+            annotator = labels["annotator_label"][:]
+            said = {id_: _answer_of(annotator[row], kind) for id_, row in zip(answers, rows, strict=True)}
             people = _about_people(said, answers, read_answers(second, plan, task), str(second))
     return AuditResult(
         found.value, found.low, found.high, len(answers), len(plan["texts"]), labels=about_labels, people=people
@@ -257,35 +255,66 @@ def record_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
     audited.write_metrics(record)
 
 
-def _about_labels(texts: _Texts, sample: Sample, rows: np.ndarray, truth: np.ndarray, num_labels: int) -> LabelAudit:
-    final, count = texts.final[texts.rows], len(texts.rows)
-    annotator = np.asarray(texts.labels["annotator_label"][:])
-    proxies = proxies_of(texts.confidences, texts.agrees)
-    human = np.bincount(texts.final[texts.human_rows], minlength=num_labels)
-    given = np.bincount(final, minlength=num_labels)
-    shares = label_shares(sample, truth, final, texts.confidences, num_labels)
-    precision = precisions(sample, truth == final[sample.rows], final, proxies, num_labels)
-    recall = recalls(sample, truth, final, num_labels)
+def _answer_of(label: Any, kind: TaskKind[Any, Any, Any]) -> Any:
+    """Returns the answer that a value of a label column would be; -1 for none."""
+    return NO_LABEL if kind.is_missing(label) else kind.right_answer(label)
+
+
+def _about_labels(texts: _Texts, sample: Sample, rows: np.ndarray, truth: np.ndarray) -> LabelAudit:
+    kind = texts.kind
+    annotator = kind.decisions(texts.labels["annotator_label"][:])[rows]
+    final = kind.decisions(texts.labels["label"][:])
+    # The values of a decision are the labels, or whether its label applies.
+    num_values = 1 + max(value for _, value in kind.decided)
+    parts = [
+        _about_decision(texts, sample, truth[:, i], final[texts.rows, i], final[texts.human_rows, i], num_values)
+        for i in range(truth.shape[1])
+    ]
+    shares, precision, recall = (
+        [parts[decision][figure][value] for decision, value in kind.decided] for figure in range(3)
+    )
     return LabelAudit(
-        annotator=population_share(sample, annotator[rows] == truth, proxies),
-        kappa=cohen_kappa(annotator[rows], truth),
-        shares=[
-            with_certain(one, count, human[label], human.sum() - human[label]) for label, one in enumerate(shares)
+        annotator=population_share(
+            sample, (annotator == truth).all(axis=1), proxies_of(texts.confidences, texts.agrees)
+        ),
+        kappa=cohen_kappa(annotator.ravel(), truth.ravel()),
+        shares=shares,
+        precision=precision,
+        recall=recall,
+        confusion=confusion(annotator.ravel(), truth.ravel(), num_values).tolist(),
+    )
+
+
+def _about_decision(
+    texts: _Texts, sample: Sample, truth: np.ndarray, final: np.ndarray, by_people: np.ndarray, num_values: int
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Returns share, precision and recall of each value of a decision.
+
+    Args:
+        texts (`_Texts`): The texts.
+        sample (`Sample`): The answered texts.
+        truth (`np.ndarray` of shape `(n,)`): The answers.
+        final (`np.ndarray` of shape `(N,)`): The final values of the texts without a human label.
+        by_people (`np.ndarray` of shape `(h,)`): The final values of the texts with a human label.
+        num_values (`int`): The number of values.
+    """
+    count, proxies = len(texts.rows), proxies_of(texts.confidences, texts.agrees)
+    human, given = np.bincount(by_people, minlength=num_values), np.bincount(final, minlength=num_values)
+    shares = label_shares(sample, truth, final, texts.confidences, num_values)
+    precision = precisions(sample, truth == final[sample.rows], final, proxies, num_values)
+    recall = recalls(sample, truth, final, num_values)
+    return (
+        [with_certain(one, count, human[i], human.sum() - human[i]) for i, one in enumerate(shares)],
+        [None if one is None else with_certain(one, given[i], human[i]) for i, one in enumerate(precision)],
+        [
+            None if one is None else with_certain(one, count * shares[i].value, human[i])
+            for i, one in enumerate(recall)
         ],
-        precision=[
-            None if one is None else with_certain(one, given[label], human[label])
-            for label, one in enumerate(precision)
-        ],
-        recall=[
-            None if one is None else with_certain(one, count * shares[label].value, human[label])
-            for label, one in enumerate(recall)
-        ],
-        confusion=confusion(annotator[rows], truth, num_labels).tolist(),
     )
 
 
 def _about_people(
-    annotator: Mapping[str, int], first: Mapping[str, int], second: Mapping[str, int], path: str
+    annotator: Mapping[str, Any], first: Mapping[str, Any], second: Mapping[str, Any], path: str
 ) -> PeopleAudit:
     both = [id_ for id_ in first if id_ in second]
     if not both:
@@ -293,7 +322,11 @@ def _about_people(
             f"{path!r} and {AUDIT_CSV} have no answer about the same text, so the two people cannot be compared. Give "
             f"the second person a copy of {AUDIT_CSV} with an empty column 'label'."
         )
-    said, one, other = (np.array([answers[id_] for id_ in both]) for answers in (annotator, first, second))
+    codes: dict[Any, int] = {NO_LABEL: NO_LABEL}  # equal answers get the same number
+    said, one, other = (
+        np.array([codes.setdefault(answers[id_], len(codes) - 1) for id_ in both])
+        for answers in (annotator, first, second)
+    )
     return PeopleAudit(len(both), agreement(one, other), cohen_kappa(one, other), alt_test(said, [one, other]))
 
 

@@ -48,7 +48,7 @@ def keep_answers(folder: RunFolder) -> Path | None:
     return sheet.rename(next(path for path in names if not path.exists()))
 
 
-def read_answers(path: str | Path, plan: Mapping[str, Any], task: Task) -> dict[str, int]:
+def read_answers(path: str | Path, plan: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """Reads a person's answers about the texts of an audit.
 
     Args:

@@ -26,8 +26,8 @@ def check_audit(kind: TaskKind[Any, Any, Any], loop: LoopConfig) -> None:
     """
     if loop.audit and not kind.audit.are_human_labels:
         raise InputError(
-            f"A run can only stop for an audit (--audit {loop.audit}) if each text has one label. Leave --audit out, "
-            "and check the labels of the finished run with freeal-hf audit OUTPUT_DIR."
+            f"A run can only stop for an audit (--audit {loop.audit}) if its answers are labels of texts. Leave "
+            "--audit out, and check the labels of the finished run with freeal-hf audit OUTPUT_DIR."
         )
 
 

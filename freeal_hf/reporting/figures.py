@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.kinds.base import Measure, TaskKind
-from freeal_hf.tasks import NO_LABEL
+from freeal_hf.kinds.base import Crossed, Measure, TaskKind
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -124,8 +123,8 @@ def confusion(labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> "Figure":
     Returns:
         `Figure`: The figure.
     """
-    counts = _counts(kind, labels["annotator_label"], labels["student_label"])
-    return _matrix(counts, kind.classes, rows="annotator", columns="student", title="Annotator and student")
+    crossed = kind.crossed(labels["annotator_label"], labels["student_label"], ("annotator", "student"))
+    return _matrix(crossed, "Annotator and student")
 
 
 def label_changes(before: "Dataset", after: "Dataset", kind: TaskKind[Any, Any, Any]) -> "Figure":
@@ -139,30 +138,21 @@ def label_changes(before: "Dataset", after: "Dataset", kind: TaskKind[Any, Any, 
     Returns:
         `Figure`: The figure.
     """
-    counts = _counts(kind, before["label"], after["label"])
-    old, new = (str(int(labels[0]["round"])) for labels in (before, after))
-    return _matrix(counts, kind.classes, rows=f"round {old}", columns=f"round {new}", title="Changes of final labels")
+    old, new = (f"round {int(labels[0]['round'])}" for labels in (before, after))
+    return _matrix(kind.crossed(before["label"], after["label"], (old, new)), "Changes of final labels")
 
 
-def _counts(kind: TaskKind[Any, Any, Any], first: Any, second: Any) -> np.ndarray:
-    first, second = kind.flat(first), kind.flat(second)
-    both = (first != NO_LABEL) & (second != NO_LABEL)
-    counts = np.zeros((len(kind.classes), len(kind.classes)), dtype=int)
-    np.add.at(counts, (first[both], second[both]), 1)
-    return counts
-
-
-def _matrix(counts: np.ndarray, names: Sequence[str], *, rows: str, columns: str, title: str) -> "Figure":
-    shown = list(names[:_MATRIX_LABELS])
-    figure, axes = _figure(height=1.6 + 0.42 * len(shown))
-    counts = counts[: len(shown), : len(shown)]
+def _matrix(crossed: Crossed, title: str) -> "Figure":
+    rows, columns = crossed.rows[:_MATRIX_LABELS], crossed.columns[:_MATRIX_LABELS]
+    figure, axes = _figure(height=1.6 + 0.42 * len(rows))
+    counts = crossed.counts[: len(rows), : len(columns)]
     axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
         share = count / max(counts[row].sum(), 1)
         axes.text(column, row, str(count), ha="center", va="center", color="white" if share > 0.6 else "black")
-    axes.set_xticks(range(len(shown)), shown, rotation=30, ha="right")
-    axes.set_yticks(range(len(shown)), shown)
-    axes.set(xlabel=columns, ylabel=rows, title=title)
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlabel=crossed.titles[1], ylabel=crossed.titles[0], title=title)
     return figure
 
 

@@ -195,7 +195,7 @@ def test_gold_does_not_reach_the_draw(run, folder, task, corpus, student_folder,
 def test_an_audit_of_an_entity_task_is_refused_during_a_run(student_folder, tmp_path):
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
     freeal = FreeAL(TokenClassification(["fruit"]), "embedding", str(student_folder), args, LoopConfig(audit=5))
-    with pytest.raises(InputError, match="if each text has one label"):
+    with pytest.raises(InputError, match="if its answers are labels of texts"):
         freeal.run(Dataset.from_dict({"text": ["an apple", "a drill"]}))
 
 
