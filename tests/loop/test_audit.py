@@ -397,7 +397,7 @@ def test_sentences_are_audited_as_right_or_wrong_with_all_their_entities(entity_
 
 def test_a_second_sheet_is_refused_for_entities(entity_folder, tmp_path, capsys):
     assert main(["audit", str(entity_folder.path), "--second-annotator", str(tmp_path / "second.csv")]) == 1
-    assert "one label for each text" in capsys.readouterr().err
+    assert "labels of texts" in capsys.readouterr().err
 
 
 def test_an_invalid_answer_about_a_sentence_is_refused(entity_folder, capsys):

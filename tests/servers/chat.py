@@ -95,6 +95,7 @@ class Behaviour:
         spoil: Changes a completion before it is sent.
         entities: The rule for a schema of entities: text to entities, each with `text` and `type`.
         sentences: What it writes for a schema of sentences: the instructions to sentences with `text` and `entities`.
+        label_sets: The rule for a schema of a list of labels, or of a truth value for each: text to names of labels.
     """
 
     latency: float = 0.0
@@ -120,6 +121,7 @@ class Behaviour:
     spoil: Callable[[dict[str, Any]], object] = lambda completion: None
     entities: Callable[[str], list[dict[str, str]]] = lambda text: []
     sentences: Callable[[str], list[dict[str, Any]]] = lambda instructions: []
+    label_sets: Callable[[str], list[str]] = lambda text: []
 
 
 @dataclass
@@ -188,6 +190,12 @@ class ChatServer:
             if _asks_for_list(body, "entities"):
                 answer = json.dumps({"entities": self.behaviour.entities(text_of(last))})
                 answer = answer[: len(answer) // 2] if fault == "cut" else answer
+            elif _asks_for_list(body, "labels"):
+                answer = json.dumps({"labels": self.behaviour.label_sets(text_of(last))})
+                answer = answer[: len(answer) // 2] if fault == "cut" else answer
+            elif flags := _flags(body):
+                found = self.behaviour.label_sets(text_of(last))
+                answer = json.dumps({name: name in found for name in flags})
             elif _asks_for_list(body, "sentences"):
                 answer = json.dumps({"sentences": self.behaviour.sentences(body["messages"][0]["content"])})
             else:
@@ -343,6 +351,13 @@ def _asks_for(body: dict[str, Any], name: str) -> bool:
     if name == "system":
         return any(message["role"] == "system" for message in body["messages"])
     return (body.get("response_format") or {}).get("type") == name or name in body
+
+
+def _flags(body: dict[str, Any]) -> list[str]:
+    """The names of the truth values in the schema that is asked for, if it has nothing else."""
+    form = body.get("response_format") or {}
+    fields = (form.get("schema") or form.get("json_schema", {}).get("schema", {})).get("properties", {})
+    return list(fields) if all(field.get("type") == "boolean" for field in fields.values()) else []
 
 
 def _asks_for_list(body: dict[str, Any], name: str) -> bool:

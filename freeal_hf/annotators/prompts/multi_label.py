@@ -39,7 +39,10 @@ _MARGIN = 0.05  # how much nearer a text must be to a label's description than t
 class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
     """The prompts for any number of labels from a list for each text."""
 
-    usual_answer_tokens = 12  # {"labels": ["...", "..."]}
+    @property
+    def usual_answer_tokens(self) -> int:  # type: ignore[override]
+        """With a truth value for each label: `{"...": true, "...": false}`."""
+        return 4 + 6 * self.task.num_labels
 
     def messages(self, request: AnnotationRequest) -> list[Message]:
         return label_set_messages(self.task, request)
