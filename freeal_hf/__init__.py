@@ -33,6 +33,7 @@ _PUBLIC = {
     "Completion": "freeal_hf.annotators.question",
     "ContrastiveActiveLearning": "freeal_hf.select.diversity",
     "CoreSet": "freeal_hf.select.diversity",
+    "Crossed": "freeal_hf.kinds.base",
     "DataConfig": "freeal_hf.config",
     "Demonstration": "freeal_hf.tasks",
     "DiscriminativeActiveLearning": "freeal_hf.select.diversity",
@@ -199,6 +200,7 @@ if TYPE_CHECKING:
     from freeal_hf.hub.push import prepare_push as prepare_push
     from freeal_hf.hub.push import push_rounds as push_rounds
     from freeal_hf.kinds.base import AuditQuestion as AuditQuestion
+    from freeal_hf.kinds.base import Crossed as Crossed
     from freeal_hf.kinds.base import Measure as Measure
     from freeal_hf.kinds.base import TaskKind as TaskKind
     from freeal_hf.kinds.human_labels import read_human_labels as read_human_labels
