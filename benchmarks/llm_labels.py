@@ -19,27 +19,32 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from labels import Recorded, table
+from labels import Recorded, percent, table
 
 from freeal_hf.data.ties import likeliest
 from freeal_hf.labels.audit import wilson
 from freeal_hf.labels.fusion import FinalLabels, final_labels
-from freeal_hf.labels.voting import majority
+from freeal_hf.labels.voting import agreed_labels, fuse_votes, majority
 from freeal_hf.tasks import NO_LABEL
 from freeal_hf.training.probe import held_out_probabilities
 
+# The last commit with the fusion of 83f8c80.
 BEFORE = "650c200"
-LLMS = ("babe", "emotion", "raop", "stance", "headlines", "mr")
+LLMS = ("raop", "headlines", "emotion", "stance", "mr", "babe")
 FLIPPED = (*LLMS, "trec", "subj")
 LIMIT = {"mr": 2000, "trec": 2000, "subj": 2000}
 # Name, share of one class, stream of random numbers.
 VARIANTS = (("as is", None, 5), ("60", 0.6, 62), ("80", 0.8, 82))
 FLIPS = (0.2, 0.4)
+WEAK = 0.7
+# Constants are chosen on the LLMs of these corpora, and shown on those of the others.
+FIRST_HALF = ("babe", "raop", "headlines")
 MANY_LABELS, TEXTS_OF_EACH = 100, 10
 
 
@@ -103,31 +108,28 @@ def many_labels(seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray
 
 
 def cases(data: Path, cache: Path, corpora: Sequence[str], seeds: int) -> Iterator[Case]:
-    for name in corpora:
-        recorded = None
-        if name != "many":
-            recorded = Recorded(data / name, ("train.csv",), cache, limit=LIMIT.get(name))
-        for seed in range(seeds):
-            if recorded is None:
-                gold, embeddings, columns = many_labels(seed)
-                num_labels = MANY_LABELS
-            else:
-                gold, embeddings, num_labels = recorded.gold, recorded.embeddings, recorded.num_labels
-                columns = recorded.columns if name in LLMS else {}
-            for variant, share, stream in VARIANTS:
-                if variant != "as is" and name == "many":
-                    continue
-                rng = np.random.default_rng([seed, stream])
-                rows = skewed(gold, share, rng, num_labels)
-                here = {column: labels[rows] for column, labels in columns.items()}
-                if name in FLIPPED:
-                    for part in FLIPS:
-                        is_flipped = rng.random(len(rows)) < part
-                        other = (gold[rows] + rng.integers(1, num_labels, len(rows))) % num_labels
-                        here[f"flip{100 * part:.0f}"] = np.where(is_flipped, other, gold[rows])
-                order = rng.permutation(len(rows))
-                for column, labels in here.items():
-                    yield Case(name, column, variant, seed, labels, gold[rows], embeddings[rows], num_labels, order)
+    """All cases of the first seed, then those of the next one."""
+    recorded = {
+        name: Recorded(data / name, ("train.csv",), cache, limit=LIMIT.get(name)) for name in corpora if name != "many"
+    }
+    for seed, name in product(range(seeds), corpora):
+        if name == "many":
+            gold, embeddings, columns = many_labels(seed)
+            num_labels, variants = MANY_LABELS, VARIANTS[:1]
+        else:
+            gold, embeddings, num_labels = recorded[name].gold, recorded[name].embeddings, recorded[name].num_labels
+            columns, variants = recorded[name].columns if name in LLMS else {}, VARIANTS
+        for variant, share, stream in variants:
+            rng = np.random.default_rng([seed, stream])
+            rows = skewed(gold, share, rng, num_labels)
+            here = {column: labels[rows] for column, labels in columns.items()}
+            for part in FLIPS if name in FLIPPED else ():
+                is_flipped = rng.random(len(rows)) < part
+                other = (gold[rows] + rng.integers(1, num_labels, len(rows))) % num_labels
+                here[f"flip{100 * part:.0f}"] = np.where(is_flipped, other, gold[rows])
+            order = rng.permutation(len(rows))
+            for column, labels in here.items():
+                yield Case(name, column, variant, seed, labels, gold[rows], embeddings[rows], num_labels, order)
 
 
 def held_out_of(case: Case, taught: np.ndarray, count: int, cache: Path) -> np.ndarray:
@@ -159,7 +161,7 @@ def by_cleanlab(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     if len(present) < 2:
         return labels
     probabilities = held_out[answered][:, present] + 1e-9
-    issues = find_label_issues(given, probabilities / probabilities.sum(axis=1, keepdims=True))
+    issues = find_label_issues(given, probabilities / probabilities.sum(axis=1, keepdims=True), n_jobs=1)
     found[answered] = np.where(issues, found[answered], labels[answered])
     return found
 
@@ -175,88 +177,178 @@ def judged(found: FinalLabels, right: np.ndarray, is_open: np.ndarray) -> dict[s
     return {"value": value, "low": low, "high": high, "truth": float(right[is_open].mean())}
 
 
-def one_annotator(case: Case, count: int, before: ModuleType, cache: Path) -> dict[str, Any]:
-    """Accuracies of all methods on a case, and what ours says of its own."""
-    human, none = case.human(count), np.full(len(case.gold), np.nan)
+def others(case: Case, count: int, before: ModuleType, cache: Path) -> dict[str, Any]:
+    """Accuracies of the annotator, the student and the methods of others on a case."""
+    human = case.human(count)
     is_open = human == NO_LABEL
     held_out = held_out_of(case, np.where(is_open, case.labels, human), count, cache)
     before.held_out_probabilities = lambda *given, **options: held_out
-    given = (case.labels, none, held_out, case.embeddings)
-    inclusion = np.where(is_open, np.nan, count / len(case.gold)) if count else None
-    ours = final_labels(*given, human=human, inclusion=inclusion, held_out=held_out, seed=case.seed)
-    today = before.final_labels(*given, human=human, seed=case.seed)
-    shares = (np.bincount(case.gold, minlength=case.num_labels) + 1) / (len(case.gold) + case.num_labels)
-    with_shares = final_labels(*given, human=human, held_out=held_out, class_shares=shares, seed=case.seed)
+    nothing = np.full(len(case.gold), np.nan)
+    former = before.final_labels(case.labels, nothing, held_out, case.embeddings, human=human, seed=case.seed)
     labels = {
         "annotator": case.labels,
         "student": likeliest(held_out),
-        "cleanlab": by_cleanlab(case.labels, held_out),
-        "today": today.labels,
-        "ours": ours.labels,
-        "ours, shares known": with_shares.labels,
+        "cleanlab": by_cleanlab(np.where(is_open, case.labels, human), held_out),
+        "before": former.labels,
     }
     return {
-        "accuracy": {name: float((found == case.gold)[is_open].mean()) for name, found in labels.items()},
-        "estimate": judged(ours, ours.labels == case.gold, is_open),
-        "estimate_today": judged(today, today.labels == case.gold, is_open),
+        "accuracy": accuracies(labels, case.gold, is_open),
+        "estimate": judged(former, former.labels == case.gold, is_open),
     }
 
 
-def several_annotators(
-    corpus: str, recorded: Recorded, names: Sequence[str], seed: int, count: int, before: ModuleType
-) -> dict[str, Any]:
-    """The same for all annotators of a corpus."""
+def ours(case: Case, count: int, cache: Path) -> dict[str, Any]:
+    """The same for our final labels, also with known shares of the labels."""
+    human, nothing = case.human(count), np.full(len(case.gold), np.nan)
+    is_open = human == NO_LABEL
+    held_out = held_out_of(case, np.where(is_open, case.labels, human), count, cache)
+    given = (case.labels, nothing, held_out, case.embeddings)
+    inclusion = np.where(is_open, np.nan, count / len(case.gold)) if count else None
+    found = final_labels(*given, human=human, inclusion=inclusion, held_out=held_out, seed=case.seed)
+    labels = {"ours": found.labels}
+    if not count:
+        shares = (np.bincount(case.gold, minlength=case.num_labels) + 1) / (len(case.gold) + case.num_labels)
+        labels["ours, shares known"] = final_labels(
+            *given, held_out=held_out, class_shares=shares, seed=case.seed
+        ).labels
+    return {
+        "accuracy": accuracies(labels, case.gold, is_open),
+        "estimate": judged(found, found.labels == case.gold, is_open),
+    }
+
+
+def accuracies(labels: dict[str, np.ndarray], gold: np.ndarray, is_open: np.ndarray) -> dict[str, float]:
+    return {name: float((found == gold)[is_open].mean()) for name, found in labels.items()}
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Labels of several columns for the texts of a corpus."""
+
+    corpus: str
+    group: str
+    names: Sequence[str]
+    recorded: Recorded
+    seed: int
+
+    @property
+    def votes(self) -> np.ndarray:
+        return np.column_stack([self.recorded.columns[name] for name in self.names])
+
+    def human(self, count: int) -> np.ndarray:
+        gold = self.recorded.gold
+        order = np.random.default_rng([self.seed, 5]).permutation(len(gold))
+        return np.where(np.isin(np.arange(len(gold)), order[:count]), gold, NO_LABEL)
+
+    def taught(self, count: int, cache: Path) -> tuple[np.ndarray, np.ndarray]:
+        """The fused labels, and held-out predictions of a student that was trained on them."""
+        human, size = self.human(count), self.recorded.num_labels
+        fused = agreed_labels(self.votes, fuse_votes(self.votes, size, human).probabilities)
+        case = Case(
+            self.corpus,
+            f"{len(self.names)} LLMs",
+            "as is",
+            self.seed,
+            fused,
+            self.recorded.gold,
+            self.recorded.embeddings,
+            size,
+            np.arange(0),
+        )
+        return fused, held_out_of(case, np.where(human == NO_LABEL, fused, human), count, cache)
+
+
+def groups(data: Path, cache: Path, corpora: Sequence[str], seeds: int) -> Iterator[Votes]:
+    for name in corpora:
+        if name not in LLMS or name == "mr":
+            continue
+        recorded = Recorded(data / name, ("train.csv",), cache)
+        columns = list(recorded.columns)
+        chosen = {f"{name}, all {len(columns)}": columns}
+        if name == "babe":
+            weak = [column for column in columns if recorded.accuracy(recorded.columns[column]) < WEAK]
+            chosen[f"{name}, the {len(weak)} under {100 * WEAK:.0f} %"] = weak
+        for group, names in chosen.items():
+            for seed in range(seeds):
+                yield Votes(name, group, names, recorded, seed)
+
+
+def others_of_several(case: Votes, count: int, before: ModuleType, cache: Path) -> dict[str, Any]:
+    """Accuracies of the methods of others for several annotators."""
     import pandas as pd
     from cleanlab.multiannotator import get_label_quality_multiannotator
     from crowdkit.aggregation import DawidSkene
 
-    votes = np.column_stack([recorded.columns[name] for name in names])
-    gold, num_labels, n = recorded.gold, recorded.num_labels, len(votes)
-    order = np.random.default_rng([seed, 5]).permutation(n)
-    human = np.full(n, NO_LABEL)
-    human[order[:count]] = gold[order[:count]]
-    is_open = human == NO_LABEL
+    votes, human, gold, size = case.votes, case.human(count), case.recorded.gold, case.recorded.num_labels
+    n, is_open = len(votes), human == NO_LABEL
     rows, annotators = np.nonzero(votes != NO_LABEL)
     answers = pd.DataFrame({"task": rows, "worker": annotators, "label": votes[rows, annotators]})
     people = pd.Series(human[~is_open], index=np.flatnonzero(~is_open)) if count else None
     by_crowdkit = DawidSkene(n_iter=100).fit_predict(answers, true_labels=people).reindex(range(n)).to_numpy()
-    before_labels = before.fuse_votes(votes, num_labels, human).probabilities.argmax(axis=1)
-    taught = np.where(is_open, before_labels, human)
-    held_out = held_out_probabilities(recorded.embeddings, taught, num_labels, seed=seed)
+    fused, held_out = case.taught(count, cache)
     before.held_out_probabilities = lambda *given, **options: held_out
-    given = (before_labels, np.full(n, np.nan), held_out, recorded.embeddings)
-    inclusion = np.where(is_open, np.nan, count / n) if count else None
-    ours = final_labels(*given, votes=votes, human=human, inclusion=inclusion, held_out=held_out, seed=seed)
-    table_ = np.where(votes == NO_LABEL, np.nan, votes.astype(float))
+    given = np.where(votes == NO_LABEL, np.nan, votes.astype(float))
     if count:
-        table_ = np.column_stack([table_, np.where(is_open, np.nan, human)])
-    consensus = get_label_quality_multiannotator(table_, held_out + 1e-9, verbose=False)["label_quality"]
+        given = np.column_stack([given, np.where(is_open, np.nan, human)])
+    consensus = get_label_quality_multiannotator(given, held_out + 1e-9, verbose=False)["label_quality"]
+    former = before.final_labels(
+        fused, np.full(n, np.nan), held_out, case.recorded.embeddings, votes=votes, human=human, seed=case.seed
+    )
     labels = {
         "best single": max(votes.T, key=lambda vote: float((vote == gold)[is_open].mean())),
-        "majority": majority(votes, num_labels).argmax(axis=1),
+        "majority": majority(votes, size).argmax(axis=1),
         "Dawid-Skene (crowd-kit)": by_crowdkit,
         "CROWDLAB": consensus["consensus_label"].to_numpy(),
-        "today": before.final_labels(*given, votes=votes, human=human, seed=seed).labels,
-        "ours": ours.labels,
+        "before": former.labels,
     }
+    return {"accuracy": accuracies(labels, gold, is_open)}
+
+
+def ours_of_several(case: Votes, count: int, cache: Path) -> dict[str, Any]:
+    """The same for our final labels."""
+    votes, human, gold = case.votes, case.human(count), case.recorded.gold
+    is_open = human == NO_LABEL
+    fused, held_out = case.taught(count, cache)
+    found = final_labels(
+        fused,
+        np.full(len(gold), np.nan),
+        held_out,
+        case.recorded.embeddings,
+        votes=votes,
+        human=human,
+        inclusion=np.where(is_open, np.nan, count / len(gold)) if count else None,
+        held_out=held_out,
+        seed=case.seed,
+    )
     return {
-        "accuracy": {name: float((found == gold)[is_open].mean()) for name, found in labels.items()},
-        "worse": [names[annotator.annotator] for annotator in ours.worse],
-        "estimate": judged(ours, ours.labels == gold, is_open),
+        "accuracy": accuracies({"ours": found.labels}, gold, is_open),
+        "worse": [case.names[worse.annotator] for worse in found.worse],
+        "estimate": judged(found, found.labels == gold, is_open),
     }
 
 
-def kept(done: dict[str, Any], output: Path, key: str, make: Callable[[], dict[str, Any]]) -> None:
-    """Fills a cell that is not there, and notes it."""
-    if key not in done:
-        done[key] = make()
-        with output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, **done[key]}) + "\n")
+class Kept:
+    """Cells in a file of JSON lines, which are computed once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        self.cells = {line.pop("key"): line for line in map(json.loads, lines)}
+
+    def get(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if key not in self.cells:
+            self.cells[key] = make()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"key": key, **self.cells[key]}) + "\n")
+        return self.cells[key]
 
 
 # ---- Tables ----
 
-METHODS = ("annotator", "student", "cleanlab", "today", "ours", "ours, shares known")
+METHODS = ("annotator", "student", "cleanlab", "before", "ours")
+WITH_SHARES = "ours, shares known"
+Cell = dict[str, Any]
 
 
 def kind_of(corpus: str, column: str) -> str:
@@ -264,67 +356,34 @@ def kind_of(corpus: str, column: str) -> str:
         return "100 labels, synthetic"
     if column.startswith("flip"):
         return "flipped at random"
-    return "LLM"
+    return f"LLMs, {'first' if corpus in FIRST_HALF else 'second'} half"
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def tables(done: dict[str, Any]) -> None:
-    cells: dict[tuple[int, str], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    votes: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for key, cell in done.items():
-        corpus, column, variant, _, count = key.split("|")
-        if corpus.startswith("several "):
-            votes[corpus.removeprefix("several "), int(count)].append(cell)
-        else:
-            cells[int(count), kind_of(corpus, column)][f"{corpus}|{column}|{variant}"].append(cell)
-    rows, honest = [], []
+def accuracy_rows(cells: dict[tuple[int, str], dict[str, list[Cell]]]) -> list[list[str]]:
+    """A row for each number of human labels and kind of label; the values are means over sets of means over seeds."""
+    rows = []
     for (count, kind), by_set in sorted(cells.items()):
-        sets = [
-            {name: np.mean([cell["accuracy"][name] for cell in of_set]) for name in METHODS}
-            for of_set in by_set.values()
-        ]
-        gains = np.array([found["ours"] - found["annotator"] for found in sets])
-        single = [
-            cell["accuracy"]["ours"] - cell["accuracy"]["annotator"] for some in by_set.values() for cell in some
-        ]
-        means = [percent(np.mean([found[name] for found in sets])) for name in METHODS]
-        worst = [f"{100 * min(gains):+.1f}", f"{100 * min(single):+.1f}", percent(np.mean(gains < -0.005))]
-        rows.append([str(count), kind, str(len(sets)), *means, *worst])
-        for name in ("estimate_today", "estimate"):
-            all_of = [cell[name] for some in by_set.values() for cell in some]
-            honest.append(
-                [str(count), kind, "today" if name == "estimate_today" else "ours", *of_estimates(all_of, count)]
-            )
-    table(
-        ("human labels", "labels", "sets", *METHODS, "worst set", "worst cell", "% of sets > 0.5 below annotator"),
-        rows,
-    )
-    table(
-        (
-            "human labels",
-            "labels",
-            "whose",
-            "unknown",
-            "mean error",
-            "mean absolute",
-            "range holds",
-            "median width",
-            "Wilson",
-        ),
-        honest,
-    )
-    if votes:
-        names = list(next(iter(votes.values()))[0]["accuracy"])
-        rows = []
-        for (group, count), some in sorted(votes.items()):
-            shown = [percent(np.mean([cell["accuracy"][name] for cell in some])) for name in names]
-            rows.append(
-                [group, str(count), *shown, ", ".join(sorted(set.intersection(*(set(c["worse"]) for c in some))))]
-            )
-        table(("annotators", "human labels", *names, "dropped with every seed"), rows)
+        means = {
+            name: np.array([np.mean([cell["accuracy"][name] for cell in some]) for some in by_set.values()])
+            for name in METHODS
+        }
+        gains = 100 * (means["ours"] - means["annotator"])
+        behind = 100 * (means["ours"] - means["student"])
+        rows.append([
+            str(count), kind, str(len(by_set)), *(percent(means[name].mean()) for name in METHODS),
+            f"{gains.mean():+.1f} ± {gains.std():.1f}", f"{gains.min():+.1f}", str((gains < -0.5).sum()),
+            f"{behind.min():+.1f}", str((behind < -0.5).sum()),
+        ])  # fmt: skip
+    return rows
+
+
+def estimate_rows(cells: dict[tuple[int, str], dict[str, list[Cell]]]) -> list[list[str]]:
+    rows = []
+    for (count, kind), by_set in sorted(cells.items()):
+        for name, field in (("before", "estimate_before"), ("ours", "estimate")):
+            found = [cell[field] for some in by_set.values() for cell in some]
+            rows.append([str(count), kind, name, *of_estimates(found, count)])
+    return rows
 
 
 def of_estimates(all_of: Sequence[dict[str, float] | None], count: int) -> list[str]:
@@ -339,49 +398,68 @@ def of_estimates(all_of: Sequence[dict[str, float] | None], count: int) -> list[
     return [
         unknown,
         f"{100 * np.mean(value - truth):+.1f}",
-        percent(np.mean(np.abs(value - truth))),
+        percent(float(np.mean(np.abs(value - truth)))),
         f"{100 * np.mean((low <= truth + 1e-9) & (truth <= high + 1e-9)):.1f} %",
         percent(float(np.median(high - low))),
         percent(float(np.median(plain))) if count else "-",
     ]
 
 
+def several_rows(several: dict[tuple[str, int], list[Cell]]) -> list[list[str]]:
+    rows = []
+    for (group, count), some in sorted(several.items()):
+        shown = [percent(float(np.mean([cell["accuracy"][name] for cell in some]))) for name in some[0]["accuracy"]]
+        dropped = sorted(set.intersection(*(set(cell["worse"]) for cell in some)))
+        rows.append([group, str(count), *shown, ", ".join(dropped)])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--corpora", nargs="*", default=["many", *FLIPPED], help="folders of --data; many: synthetic")
+    parser.add_argument("--corpora", nargs="*", default=[*FLIPPED, "many"], help="folders of --data; many: synthetic")
     parser.add_argument("--human", type=int, nargs="*", default=[0, 100, 50, 200], help="numbers of human labels")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/results/labels"))
     parser.add_argument("--output", type=Path, default=Path("runs/bench/llm_labels.jsonl"))
     options = parser.parse_args()
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    before, done = fusion_before(), {}
-    if options.output.is_file():
-        lines = map(json.loads, options.output.read_text(encoding="utf-8").splitlines())
-        done = {line.pop("key"): line for line in lines}
-    for name in [name for name in options.corpora if name in LLMS and name != "mr"]:
-        recorded = Recorded(options.data / name, ("train.csv",), options.cache)
-        columns = list(recorded.columns)
-        weak = [column for column in columns if recorded.accuracy(recorded.columns[column]) < 0.7]
-        groups = {f"{name}, all {len(columns)}": columns}
-        if name == "babe":
-            groups[f"{name}, the {len(weak)} under 70 %"] = weak
-        for group, chosen in groups.items():
-            for count in options.human:
-                for seed in range(options.seeds):
-                    kept(
-                        done,
-                        options.output,
-                        f"several {group}|all|as is|{seed}|{count}",
-                        partial(several_annotators, name, recorded, chosen, seed, count, before),
-                    )
-    for case in cases(options.data, options.cache, options.corpora, options.seeds):
+    before, cache = fusion_before(), options.cache
+    theirs, mine = Kept(cache / "llm_labels_others.jsonl"), Kept(options.output)
+    cells: dict[tuple[int, str], dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    several: dict[tuple[str, int], list[Cell]] = defaultdict(list)
+    for count in options.human:
+        for case in cases(options.data, cache, options.corpora, options.seeds):
+            if 2 * count > len(case.gold):
+                continue
+            key = f"{case.corpus}|{case.column}|{case.variant}|{case.seed}|{count}"
+            other = theirs.get(key, partial(others, case, count, before, cache))
+            own = mine.get(key, partial(ours, case, count, cache))
+            cells[count, kind_of(case.corpus, case.column)][f"{case.corpus}|{case.column}|{case.variant}"].append(
+                {**own, "accuracy": {**other["accuracy"], **own["accuracy"]}, "estimate_before": other["estimate"]}
+            )
+    for votes in groups(options.data, cache, options.corpora, options.seeds):
         for count in options.human:
-            if 2 * count <= len(case.gold):
-                key = f"{case.corpus}|{case.column}|{case.variant}|{case.seed}|{count}"
-                kept(done, options.output, key, partial(one_annotator, case, count, before, options.cache))
-    tables(done)
+            key = f"several {votes.group}|{votes.seed}|{count}"
+            other = theirs.get(key, partial(others_of_several, votes, count, before, cache))
+            own = mine.get(key, partial(ours_of_several, votes, count, cache))
+            several[votes.group, count].append({**own, "accuracy": {**other["accuracy"], **own["accuracy"]}})
+    table(
+        ("human labels", "labels", "sets", *METHODS, "gain", "worst set", "sets > 0.5 below the annotator",
+         "worst against student", "sets > 0.5 below the student"),
+        accuracy_rows(cells),
+    )  # fmt: skip
+    known = [cell for (count, _), by_set in cells.items() if not count for some in by_set.values() for cell in some]
+    names = ("annotator", "ours", WITH_SHARES)
+    shown = [percent(float(np.mean([cell["accuracy"][name] for cell in known]))) for name in names]
+    table(("no human labels, all sets", *names), [[str(len(known)), *shown]])
+    table(
+        ("human labels", "labels", "whose", "unknown", "mean error", "mean absolute", "contains the truth",
+         "median width", "Wilson"),
+        estimate_rows(cells),
+    )  # fmt: skip
+    if several:
+        names = list(next(iter(several.values()))[0]["accuracy"])
+        table(("annotators", "human labels", *names, "dropped with every seed"), several_rows(several))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ class Selection:
         first_embeddings (`np.ndarray` of shape `(n, d)`): The embeddings before the training.
         thresholds (`np.ndarray` of shape `(num_labels,)`): The probability above which the student predicts each
             label, in a task with any number of labels; empty in other tasks.
+        held_out (`np.ndarray` of shape `(n, num_labels)`, *optional*):
+            Probabilities of students that have not seen the label of the text; `None` if none were trained.
     """
 
     losses: np.ndarray
@@ -38,11 +40,12 @@ class Selection:
     embeddings: np.ndarray
     first_embeddings: np.ndarray
     thresholds: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    held_out: np.ndarray | None = None
 
     def save(self, path: Path) -> None:
         """Writes the arrays to a file."""
         with path.open("wb") as file:
-            np.savez(file, **asdict(self))
+            np.savez(file, **{name: array for name, array in asdict(self).items() if array is not None})
 
     @classmethod
     def load(cls, path: Path) -> "Selection":

@@ -228,6 +228,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             votes=votes,
             human=corpus.human,
             inclusion=corpus.inclusion,
+            held_out=selection.held_out,
             class_shares=class_shares,
             sources=_sources(answers),
             seed=seed,

@@ -42,7 +42,7 @@ def fit_pool(
     human: np.ndarray,
     evidence: Sequence[Callable[[np.ndarray], np.ndarray]],
     held_out: np.ndarray,
-    views: np.ndarray,
+    student: np.ndarray,
     features: np.ndarray,
     *,
     seed: int = 0,
@@ -64,7 +64,7 @@ def fit_pool(
             Functions that compute the log probabilities of the labels given the annotators' answers, of shape
             `(n, num_labels)`, from human labels (-1 for none). There are several if it is unknown which is best.
         held_out (`np.ndarray` of shape `(n, num_labels)`): Log probabilities of a student that has not seen the label.
-        views (`np.ndarray` of shape `(n, num_labels)`): Log probabilities from all students.
+        student (`np.ndarray` of shape `(n, num_labels)`): Log probabilities of the student that chooses the labels.
         features (`np.ndarray` of shape `(n, d)`): Features of the texts.
         seed (`int`): Seed of the folds.
     """
@@ -97,11 +97,11 @@ def fit_pool(
     shares /= shares.sum()
     shares = np.where(shares < _NEGLIGIBLE, 0, shares) / shares[shares >= _NEGLIGIBLE].sum()
 
-    probabilities, unseen_probabilities = np.zeros(views.shape), np.zeros((len(rows), views.shape[1]))
+    probabilities, unseen_probabilities = np.zeros(student.shape), np.zeros((len(rows), student.shape[1]))
     for share, (annotators, unseen, ridge, predicted) in zip(shares, candidates, strict=True):
         if share:
             weights = _fit(known[rows], unseen[rows], held_out[rows], features[rows], ridge)
-            probabilities += share * weights(annotators, views, features)
+            probabilities += share * weights(annotators, student, features)
             unseen_probabilities += share * predicted
     return Pool(probabilities, rows, unseen_probabilities)
 
@@ -131,5 +131,5 @@ def _fit(
 
     start = np.concatenate([[_ANNOTATOR, _TEXTS], np.zeros(num_labels * (1 + width))])
     held = np.concatenate([[_HELD, _HELD], np.full(num_labels, _HELD_BIAS), np.full(num_labels * width, ridge)])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8}).x
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-10, "gtol": 1e-6}).x
     return lambda *given: np.exp(scores(found, *given))

@@ -1,39 +1,35 @@
 """Finds slips of an annotator without a person: answers that do not depend on the text as its other answers do."""
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, logsumexp, softmax
 
+from freeal_hf.labels.evidence import reliability
 from freeal_hf.tasks import NO_LABEL
 
 # Values to average over: the exponent of the held-out predictions, and the share of slips.
 _SHARPNESS = np.geomspace(0.35, 4, 10)
 _SLIPS = np.array([0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-_NO_SLIPS = 0.5  # prior probability that there are none
+_NO_SLIPS = 0.8  # prior probability that there are none
 _LOG_SHARPNESS_SD = 0.5
 _NEGLIGIBLE = 1e-5
+# The weight of the texts beside an answer that is no slip.
+_TEXTS = 0.25
+_TINY = 1e-12  # added before a logarithm is taken
 
 
-def smoothed_log(probabilities: np.ndarray, count: int) -> np.ndarray:
-    """Returns the logarithms of held-out predictions, smoothed with one more text of each label.
-
-    A classifier that has seen a label once or never gives it a probability near zero, which is not reliable.
-
-    Args:
-        probabilities (`np.ndarray` of shape `(n, num_labels)`): The predictions.
-        count (`int`): The number of labelled texts that the classifier was trained on.
-    """
-    found: np.ndarray = np.log((probabilities * count + 1) / (count + probabilities.shape[1]))
-    return found
-
-
-def without_slips(labels: np.ndarray, held_out: np.ndarray, views: np.ndarray, trust: np.ndarray) -> np.ndarray:
+def without_slips(
+    labels: np.ndarray, held_out: np.ndarray, student: np.ndarray, trust: np.ndarray, least: float = 0.0
+) -> np.ndarray:
     """Computes the labels of an annotator without its slips.
 
     The model assumes that a classifier on the texts can learn the annotator's own definition of each label. With
     probability `e` an answer is a slip and does not depend on the text: half of the slips are uniform over the labels,
     and half follow the shares of the answers. So `P(answer | text) = (1 - e) * s(answer | text) + e * q(answer)`,
-    where `s` are the held-out predictions to the power of `b`, normalised. `e` and `b` are averaged over their
-    posterior.
+    where `s` are predictions to the power of `b`, normalised.
+
+    The posterior of `e` rests on the held-out predictions alone. A student that has seen the label may have memorised
+    it, so its agreement shows nothing. Given `e`, the student decides which answers are slips: `b` is fitted to its
+    predictions, and what it memorised is kept.
 
     If labels were flipped at random, even confident held-out predictions agree with only a part of them. Then `e` is
     large, and a confident prediction replaces an answer. If a classifier disagrees because it knows less than the
@@ -45,8 +41,9 @@ def without_slips(labels: np.ndarray, held_out: np.ndarray, views: np.ndarray, t
     Args:
         labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
         held_out (`np.ndarray` of shape `(n, num_labels)`): Log probabilities of a student that has not seen the label.
-        views (`np.ndarray` of shape `(n, num_labels)`): Log probabilities from all students.
+        student (`np.ndarray` of shape `(n, num_labels)`): Log probabilities of the student that chooses the labels.
         trust (`np.ndarray` of shape `(n,)`): Log odds by which each answer is less likely a slip than the average one.
+        least (`float`, *optional*, defaults to 0): The smallest possible share of slips, from 0 to 1.
 
     Returns:
         `np.ndarray` of shape `(n, num_labels)`: Probabilities of the annotator's labels without slips.
@@ -63,23 +60,59 @@ def without_slips(labels: np.ndarray, held_out: np.ndarray, views: np.ndarray, t
         found: np.ndarray = np.exp(log_softmax(sharpness * scores[answered], axis=1)[np.arange(len(given)), given])
         return found
 
-    fits = np.zeros((len(_SHARPNESS), len(_SLIPS)))
-    for i, sharpness in enumerate(_SHARPNESS):
-        follows = meant(sharpness, held_out)
-        for j, rate in enumerate(rates):
-            fits[i, j] = np.log((1 - rate) * follows + rate * by_slip + 1e-12).sum()
+    def fits(scores: np.ndarray) -> np.ndarray:
+        """Log posteriors of each sharpness (rows) given each share of slips (columns), not normalised."""
+        follows = np.array([meant(sharpness, scores) for sharpness in _SHARPNESS])
+        likelihoods = [np.log((1 - rate) * follows + rate * by_slip + _TINY).sum(axis=1) for rate in rates]
+        found: np.ndarray = np.column_stack(likelihoods) - 0.5 * (np.log(_SHARPNESS) / _LOG_SHARPNESS_SD)[:, None] ** 2
+        return found
+
     prior = (1 - _NO_SLIPS) * (1 - _SLIPS) / (1 - _SLIPS[1:]).sum()
     prior[0] = _NO_SLIPS
-    weights = softmax(fits - 0.5 * (np.log(_SHARPNESS) / _LOG_SHARPNESS_SD)[:, None] ** 2 + np.log(prior))
+    prior[: np.searchsorted(_SLIPS, least, side="right") - 1] = 0
+    with np.errstate(divide="ignore"):
+        of_slips = softmax(logsumexp(fits(held_out), axis=0) + np.log(prior))
+    weights = softmax(fits(student), axis=0) * of_slips
 
     found: np.ndarray = np.zeros((n, num_labels))
     for i, sharpness in enumerate(_SHARPNESS):
-        follows, slip = meant(sharpness, views), np.zeros(len(given))
+        follows, slip = meant(sharpness, student), np.zeros(len(given))
         for j, rate in enumerate(rates):
             if weights[i, j] > _NEGLIGIBLE:
-                slip += weights[i, j] * rate * by_slip / ((1 - rate) * follows + rate * by_slip + 1e-12)
+                slip += weights[i, j] * rate * by_slip / ((1 - rate) * follows + rate * by_slip + _TINY)
         share = np.full(n, weights[i].sum())
         share[answered] = slip
-        found += share[:, None] * softmax(sharpness * views, axis=1)
+        found += share[:, None] * softmax(sharpness * student, axis=1)
         found[answered, given] += weights[i].sum() - slip
     return found / found.sum(axis=1, keepdims=True)
+
+
+def admitted_slips(labels: np.ndarray, confidences: np.ndarray, guesses: np.ndarray) -> float:
+    """Computes the share of slips that an annotator's own confidences admit.
+
+    If the mean confidence is below the annotator's agreement with a held-out student, the remainder to 1 is taken for
+    slips. A higher mean confidence is not used, because language models claim too much.
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`): Label ids; none below 0.
+        confidences (`np.ndarray` of shape `(n,)`): The confidences in them, NaN where there are none.
+        guesses (`np.ndarray` of shape `(n,)`): Predictions of a student that has not seen the label, -1 for none.
+
+    Example:
+
+        >>> labels = np.array([0, 1, 1, 0])
+        >>> admitted_slips(labels, np.full(4, 0.75), labels), admitted_slips(labels, np.full(4, 0.75), 1 - labels)
+        (0.25, 0.0)
+    """
+    if np.isnan(confidences).all():
+        return 0.0
+    claimed = float(np.nanmean(confidences))
+    return 1 - claimed if claimed < np.mean(guesses == labels) else 0.0
+
+
+def cautious(meant: np.ndarray, student: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """Combines the annotator's labels, at their assumed accuracy, with a small weight of the texts."""
+    right = reliability(trust)[:, None]
+    found: np.ndarray = right * meant + (1 - right) * (1 - meant) / (meant.shape[1] - 1)
+    found = softmax(np.log(found + _TINY) + _TEXTS * student, axis=1)
+    return found

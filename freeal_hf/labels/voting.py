@@ -6,6 +6,7 @@ import numpy as np
 
 from freeal_hf.data.ties import TIE, likeliest
 from freeal_hf.tasks import NO_LABEL
+from freeal_hf.training.probe import held_out_probabilities
 
 _MAX_ITERATIONS = 100
 _TOLERANCE = 1e-4
@@ -204,3 +205,15 @@ def fused_answers(votes: np.ndarray, human: np.ndarray, num_labels: int) -> np.n
     labels = agreed_labels(heard, fuse_votes(heard, num_labels, human).probabilities)
     # A text that only worse annotators have answered keeps an answer.
     return np.where(labels == NO_LABEL, agreed_labels(votes, majority(votes, num_labels)), labels)
+
+
+def fuse_with_probe(
+    votes: np.ndarray, guesses: np.ndarray, known: np.ndarray, embeddings: np.ndarray, num_labels: int, seed: int
+) -> np.ndarray:
+    """Fuses votes and held-out student with a confusion matrix for each, twice: the second probe learns the result."""
+    fused = fuse_votes(np.column_stack([votes, guesses]), num_labels, known).probabilities
+    answered = (votes != NO_LABEL).any(axis=1)
+    better = np.where(answered, likeliest(fused, preferred=agreed_labels(votes, fused)), NO_LABEL)
+    better = np.where(known == NO_LABEL, better, known)
+    again = likeliest(held_out_probabilities(embeddings, better, num_labels, seed=seed))
+    return fuse_votes(np.column_stack([votes, again]), num_labels, known).probabilities

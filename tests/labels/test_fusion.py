@@ -37,6 +37,63 @@ def test_the_estimate_is_near_the_truth_where_few_errors_are_random():
     assert found.estimate.value == pytest.approx(np.mean(found.labels == gold), abs=0.05)
 
 
+def predicting(labels, confidence, num_labels=3):
+    """Probabilities of a student that predicts these labels with one confidence."""
+    others = (1 - confidence) / (num_labels - 1)
+    return (confidence - others) * np.eye(num_labels)[labels] + others
+
+
+@pytest.mark.parametrize("separation", [1.0, 1.5, 3.0])
+def test_a_weaker_student_overrules_nothing_although_it_is_sure(separation):
+    gold, embeddings, rng = corpus(separation=separation)
+    student = predicting(flipped(gold, 0.2, rng), 0.9)
+    found = final_labels(gold, np.full(len(gold), np.nan), student, embeddings)
+    assert np.mean(found.labels == gold) > 0.995
+
+
+def test_a_student_that_resisted_random_errors_decides_where_held_out_predictions_show_these():
+    gold, embeddings, rng = corpus(1500)
+    labels, guesses = flipped(gold, 0.3, rng), flipped(gold, 0.05, rng)
+    found = final_labels(labels, np.full(len(gold), np.nan), predicting(guesses, 0.9), embeddings)
+    assert np.mean(found.labels == gold) > np.mean(guesses == gold) - 0.005
+
+
+def test_a_student_that_memorised_its_labels_changes_none():
+    gold, embeddings, rng = corpus(1500)
+    labels = flipped(gold, 0.3, rng)
+    found = final_labels(labels, np.full(len(gold), np.nan), predicting(labels, 0.999), embeddings)
+    assert (found.labels == labels).all()
+
+
+def test_an_annotator_that_is_less_confident_than_its_agreement_is_overruled_more_often():
+    gold, embeddings, rng = corpus(separation=2.0)
+    labels, student = np.where(rng.random(len(gold)) < 0.3, 0, gold), predicting(flipped(gold, 0.1, rng), 0.9)
+    silent, modest = (
+        final_labels(labels, confidences, student, embeddings).labels
+        for confidences in (np.full(len(gold), np.nan), np.full(len(gold), 0.6))
+    )
+    assert np.mean(modest == gold) > np.mean(silent == gold) + 0.05
+
+
+def test_cross_fitted_students_replace_the_probe():
+    gold, informative, rng = corpus(1500)
+    embeddings = rng.normal(size=(1500, 8))
+    labels, nothing = flipped(gold, 0.3, rng), np.full(1500, np.nan)
+    student = predicting(flipped(gold, 0.05, rng), 0.9)
+    held_out = held_out_probabilities(informative, labels, 3)
+    alone = final_labels(labels, nothing, student, embeddings).labels
+    helped = final_labels(labels, nothing, student, embeddings, held_out=held_out).labels
+    assert np.mean(helped == gold) > np.mean(alone == gold) + 0.1
+
+
+def test_human_labels_of_texts_that_the_annotator_was_not_asked_for_give_no_estimate():
+    gold, embeddings, rng = corpus(400)
+    human = np.where(np.arange(len(gold)) < 60, gold, -1)
+    answers = np.where(human == -1, biased(gold, rng), -1)
+    inclusion = np.where(human == -1, np.nan, 60 / len(gold))
+    assert fused(answers, embeddings, human=human, inclusion=inclusion).estimate is None
+
+
 def test_a_student_that_understood_nothing_overrules_nothing():
     gold, embeddings, rng = corpus(separation=0.0)
     labels = flipped(gold, 0.1, rng)

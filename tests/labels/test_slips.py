@@ -1,6 +1,7 @@
 import numpy as np
 
-from freeal_hf.labels.slips import smoothed_log, without_slips
+from freeal_hf.labels.evidence import smoothed_log
+from freeal_hf.labels.slips import without_slips
 
 
 def views(gold, right, sure):
@@ -28,6 +29,15 @@ def test_a_classifier_that_knows_less_than_the_annotator_overrules_nothing():
     seen = views(gold, rng.random(1000) < sure, sure)
     found = without_slips(gold, seen, seen, np.zeros(1000)).argmax(axis=1)
     assert (found == gold).all()
+
+
+def test_slips_that_the_annotator_admits_are_replaced_without_evidence():
+    seen = np.log([[0.9, 0.1]] * 20)
+    labels = np.array([0] * 18 + [1] * 2)
+    alone = without_slips(labels, seen, seen, np.zeros(20)).argmax(axis=1)
+    admitted = without_slips(labels, seen, seen, np.zeros(20), 0.5).argmax(axis=1)
+    assert (alone == labels).all()
+    assert (admitted == 0).all()
 
 
 def test_a_text_without_an_answer_gets_the_prediction():

@@ -1,0 +1,101 @@
+"""Estimates the accuracy of final labels without gold: from human labels, or from agreement with a student."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freeal_hf.labels.audit import Interval, powered_share, proxies_of, with_certain
+from freeal_hf.tasks import NO_LABEL
+
+# The smallest agreement beyond chance for a range without human labels, and the distance of its bounds from the
+# agreement.
+_STRONG, _BELOW, _ABOVE = 0.75, 0.2, 0.05
+_NO_LIMIT = 10**9
+
+RESTS_ON_PEOPLE = (
+    "human labels of a random sample of the texts. Each of them is compared with a final label that was made without "
+    "it (95 % interval)"
+)
+RESTS_ON_AGREEMENT = (
+    "no human labels. A student that had not seen the labels agrees with almost all of them. The lower bound allows "
+    "for errors that the student learnt from the annotator"
+)
+UNKNOWN_ALONE = (
+    "there are no human labels of a random sample. Agreement with the student does not show the accuracy, because a "
+    "student also learns the errors of the annotator. `freeal-hf audit` measures it"
+)
+UNKNOWN_SAMPLE = "the human labels may not be a random sample. `freeal-hf audit` draws one"
+UNKNOWN_ANSWERS = "the answers of the annotator look independent of the texts"
+
+SOURCES = {RESTS_ON_PEOPLE: "audit", RESTS_ON_AGREEMENT: "agreement"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy that was estimated without gold.
+
+    Args:
+        value (`float`): The estimate.
+        low (`float`), high (`float`): The range. `FinalLabels.basis` describes its basis.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Texts of a random sample with human labels, and the pool's predictions for each without its human label."""
+
+    rows: np.ndarray
+    predicted: np.ndarray
+    confidences: np.ndarray
+    weights: np.ndarray
+
+
+def by_people(
+    checked: Checked,
+    known: np.ndarray,
+    guesses: np.ndarray,
+    final: np.ndarray,
+    confidences: np.ndarray,
+    counted: np.ndarray,
+    label: int | None,
+) -> Estimate | None:
+    """Estimates the accuracy of all final labels, or of one label; `None` if none of them was checked."""
+    about = np.full(len(checked.rows), True) if label is None else checked.predicted == label
+    here, certain = counted.copy(), known != NO_LABEL
+    if label is not None:
+        here, certain = here & (final == label), certain & (final == label)
+    if not about.any() or not here.any():
+        return None
+    rows = checked.rows[about]
+    found = powered_share(
+        checked.predicted[about] == known[rows],
+        checked.weights[about],
+        proxies_of(checked.confidences[about], guesses[rows] == checked.predicted[about]),
+        proxies_of(confidences[here], guesses[here] == final[here]).mean(axis=0),
+        _NO_LIMIT,
+    )
+    # The other texts are also a sample of a larger population.
+    wider = np.sqrt(1 + len(rows) / here.sum())
+    found = Interval(
+        found.value,
+        max(0.0, found.value - wider * (found.value - found.low)),
+        min(1.0, found.value + wider * (found.high - found.value)),
+    )
+    found = with_certain(found, int(here.sum()), int(certain.sum()))
+    return Estimate(found.value, found.low, found.high)
+
+
+def by_agreement(final: np.ndarray, guesses: np.ndarray, open_: float) -> Estimate | None:
+    """Estimates a range from the agreement with a held-out student; `None` if the agreement is not strong."""
+    agreed = float((final == guesses).mean())
+    size = max(final.max(), guesses.max()) + 1
+    shares = [np.bincount(some[some != NO_LABEL], minlength=size) / len(some) for some in (final, guesses)]
+    chance = float(shares[0] @ shares[1])
+    if chance == 1 or (agreed - chance) / (1 - chance) < _STRONG:
+        return None
+    low, high = max(0.0, agreed - _BELOW), min(1.0, agreed + _ABOVE)
+    return Estimate(*(1 - open_ + open_ * value for value in (agreed, low, high)))
