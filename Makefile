@@ -7,6 +7,9 @@ TGI_VENV ?= .venv-tgi
 # Servers that annotators are tested against, each in an environment of its own.
 SERVERS_VENV ?= .venv-servers
 
+# Beside freeal-hf the methods of others that benchmarks/llm_labels.py compares with.
+LABELS_VENV ?= .venv-llm_labels
+
 # A process for each core with one thread each. The tests of a file share fixtures, and stay in one process.
 IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
@@ -67,7 +70,7 @@ quality: $(VENV)/.installed ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 DATA ?= ../shared/data
-BENCHMARKS := loop student student_calibration student_speed scale scale_out annotate prompts instance_selection paper labels audit ner
+BENCHMARKS := loop student student_calibration student_speed scale scale_out annotate prompts instance_selection paper labels llm_labels audit ner
 
 .PHONY: $(BENCHMARKS:%=bench-%)
 
@@ -83,5 +86,14 @@ bench-annotate bench-scale bench-scale_out: bench-%: $(VENV)/.bench
 bench-loop bench-student bench-student_calibration bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels bench-audit bench-ner: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py --data $(DATA) $(ARGS)
 
+$(LABELS_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
+	$(PYTHON) -m venv $(LABELS_VENV)
+	$(LABELS_VENV)/bin/pip install --quiet --upgrade pip
+	$(LABELS_VENV)/bin/pip install --quiet -c constraints.txt -e '.[demo]' cleanlab==2.9.0 crowd-kit==1.4.2
+	touch $@
+
+bench-llm_labels: $(LABELS_VENV)/.installed
+	$(LABELS_VENV)/bin/python benchmarks/llm_labels.py --data $(DATA) $(ARGS)
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(TGI_VENV) $(SERVERS_VENV) build *.egg-info runs
+	rm -rf $(VENV) $(TGI_VENV) $(SERVERS_VENV) $(LABELS_VENV) build *.egg-info runs

@@ -1,14 +1,16 @@
-"""Final labels and their estimated accuracy against gold, on recorded answers of LLMs, with and without human labels.
+"""Compares final labels and their estimated accuracy with gold, on recorded answers of LLMs, with and without people.
 
-    pip install cleanlab==2.9.0 crowd-kit==1.4.2       # in an environment of the benchmark's own, beside freeal-hf
-    python benchmarks/llm_labels.py --data ../shared/data --output runs/bench/llm_labels.json
+    make bench-llm_labels DATA=../shared/data
+    make bench-llm_labels ARGS="--seeds 1 --human 0 100 --corpora stance headlines"
 
-Every recorded column of the corpora, as it is and skewed (one class makes 60 or 80 %), labels that were flipped at
-random, and synthetic tasks with 100 labels and about 10 texts each. A logistic regression on frozen MiniLM embeddings,
-asked for texts whose label it has not seen, stands in for the student. Human labels are gold of texts that were drawn
-at random; gold otherwise only scores. Accuracies are of the texts without a human label. "today" is the fusion of the
-commit BEFORE, loaded with `git show`. Embeddings and held-out predictions are kept in --cache, and finished cells in
---output: a run that was stopped goes on.
+The sets are every recorded column of the corpora, unchanged and skewed (one class has 60 or 80 %), labels that were
+flipped at random, and synthetic tasks with 100 labels and about 10 texts each. A logistic regression on frozen MiniLM
+embeddings replaces the student. It predicts texts whose label it has not seen. Human labels are gold of texts that
+were drawn at random. Otherwise gold is only used for scores. Accuracies are those of the texts without a human label.
+
+"before" is the fusion of the commit BEFORE, which is loaded with `git show`. Embeddings, held-out predictions and the
+results of the other methods are kept in --cache, and ours in --output. A run that was stopped continues. --finished
+prints the tables of what is finished. After a change of freeal_hf, delete --output.
 """
 
 import argparse
@@ -422,6 +424,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/results/labels"))
     parser.add_argument("--output", type=Path, default=Path("runs/bench/llm_labels.jsonl"))
+    parser.add_argument(
+        "--finished", action="store_true", help="compute nothing, print the tables of what is finished"
+    )
     options = parser.parse_args()
     before, cache = fusion_before(), options.cache
     theirs, mine = Kept(cache / "llm_labels_others.jsonl"), Kept(options.output)
@@ -432,6 +437,8 @@ def main() -> None:
             if 2 * count > len(case.gold):
                 continue
             key = f"{case.corpus}|{case.column}|{case.variant}|{case.seed}|{count}"
+            if options.finished and not (key in theirs.cells and key in mine.cells):
+                continue
             other = theirs.get(key, partial(others, case, count, before, cache))
             own = mine.get(key, partial(ours, case, count, cache))
             cells[count, kind_of(case.corpus, case.column)][f"{case.corpus}|{case.column}|{case.variant}"].append(
@@ -440,6 +447,8 @@ def main() -> None:
     for votes in groups(options.data, cache, options.corpora, options.seeds):
         for count in options.human:
             key = f"several {votes.group}|{votes.seed}|{count}"
+            if options.finished and not (key in theirs.cells and key in mine.cells):
+                continue
             other = theirs.get(key, partial(others_of_several, votes, count, before, cache))
             own = mine.get(key, partial(ours_of_several, votes, count, cache))
             several[votes.group, count].append({**own, "accuracy": {**other["accuracy"], **own["accuracy"]}})
