@@ -13,6 +13,14 @@ class Price:
         prompt (`float`): Price of input tokens.
         completion (`float`): Price of output tokens.
         as_of (`str`, *optional*): Month of the price list; `None` for a price that the user gave.
+
+    Raises:
+        InputError: If a price is negative.
+
+    Example:
+
+        >>> Price(prompt=0.15, completion=0.60).of(prompt_tokens=2_000_000, completion_tokens=100_000)
+        0.36
     """
 
     prompt: float
@@ -21,7 +29,7 @@ class Price:
 
     def __post_init__(self) -> None:
         if not (self.prompt >= 0 and self.completion >= 0):
-            raise InputError(f"A price must be zero or more dollars per million tokens, got {self}.")
+            raise InputError(f"{self} is negative; give zero or more dollars per million tokens.")
 
     def of(self, prompt_tokens: float, completion_tokens: float) -> float:
         """Returns the price of a number of input and output tokens in dollars."""
@@ -47,6 +55,13 @@ class Ledger:
         prompt_tokens (`int`): Input tokens of `calls`.
         completion_tokens (`int`): Output tokens of `calls`.
         seconds (`float`): Time of this process in the driver.
+
+    Example:
+
+        >>> ledger = Ledger(price=Price(prompt=1.0, completion=2.0))
+        >>> ledger.record(b"key of a request", prompt_tokens=500_000, completion_tokens=1000)
+        >>> ledger.calls, ledger.tokens, ledger.cost
+        (1, 501000, 0.502)
     """
 
     owner: str = ""
@@ -116,6 +131,13 @@ class Budget:
 
     Raises:
         InputError: If a limit is not positive.
+
+    Example:
+
+        >>> budget = Budget(max_tokens=100)
+        >>> budget.check(None, prompt_tokens=90, completion_tokens=20)
+        Traceback (most recent call last):
+        freeal_hf.errors.BudgetExceeded: The budget max_tokens=100 allows no further call: 0 tokens are spent, ...
     """
 
     max_cost: float | None = None
@@ -132,7 +154,7 @@ class Budget:
         for name in ("max_cost", "max_tokens"):
             limit = getattr(self, name)
             if limit is not None and not limit > 0:
-                raise InputError(f"{name} must be above zero, got {limit}.")
+                raise InputError(f"{name} is {limit}; it must be above zero.")
 
     @property
     def is_limited(self) -> bool:

@@ -32,12 +32,24 @@ class CachedAnswer(NamedTuple):
 
 
 def request_key(request: str) -> bytes:
-    """Returns the key of a request in the cache: the SHA-256 hash of its canonical JSON."""
+    """Returns the key of a request in the cache: the SHA-256 hash of its canonical JSON.
+
+    Example:
+
+        >>> request_key('{"text":"a plum"}').hex()[:8]
+        '6f32e39a'
+    """
     return hashlib.sha256(request.encode()).digest()
 
 
 def canonical_json(values: Mapping[str, Any]) -> str:
-    """Returns the canonical JSON text of values: sorted keys, no spaces, ASCII."""
+    """Returns the canonical JSON text of values: sorted keys, no spaces, ASCII.
+
+    Example:
+
+        >>> canonical_json({"text": "é", "model": "m"})
+        '{"model":"m","text":"\\\\u00e9"}'
+    """
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
@@ -58,6 +70,14 @@ class AnswerCache:
 
     Raises:
         RunError: If the file is not an answer cache, is damaged, or cannot be written.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, AnswerCache(f"{folder}/cache.sqlite") as cache:
+        ...     cache.write({b"key": {"label": 1}}, owner="round-0")
+        ...     cache.read([b"key", b"other"])
+        {b'key': CachedAnswer(owner='round-0', answer={'label': 1})}
     """
 
     def __init__(self, path: str | Path) -> None:

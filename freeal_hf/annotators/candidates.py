@@ -4,28 +4,27 @@ The method is weak, because it does not use the context of a candidate. docs/ann
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from freeal_hf.annotators.prompts.base import Embed
 from freeal_hf.data.spans import Span
 from freeal_hf.data.ties import likeliest
 from freeal_hf.data.words import is_unspaced
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
-
-Embed = Callable[[Sequence[str]], np.ndarray]
 
 ORDINARY = (
     *("an action", "an amount", "a number", "a date", "a time", "a year", "a reason", "a result", "a method"),
     *("a quality", "a change", "a cause", "a relation", "a group", "a part", "a case", "a study", "a word"),
     *("a role", "a title", "a comparison", "an opinion", "a direction", "a size", "a body part", "an animal"),
 )
-"""What most words are that name no entity; a candidate must be nearer to a type than to each of these."""
+"""Descriptions of words that are not entities. A candidate must be nearer to a type than to each of them."""
 
 _LONGEST, _MOST_CHARACTERS = 4, 6
-# Chosen on 200 training sentences each of wikigold and bc5cdr; the same for every task.
+# Chosen on 200 training sentences of wikigold and 200 of bc5cdr. They are the same for every task.
 _NEAREST, _MARGIN, _CAPITAL = 0.3, 0.1, 0.2
 _PHRASES = re.compile(r"[,;:()]|\b(?:or|and|such as|for example|for instance|including)\b|\be\.g\.")
 _WORD = re.compile(r"[^\W\d_]{2}")
@@ -34,11 +33,19 @@ _WORD = re.compile(r"[^\W\d_]{2}")
 def type_phrases(task: TokenClassification, demonstrations: Sequence[Demonstration] = ()) -> list[list[str]]:
     """Returns phrases for each type: its name, the phrases of its description, and entities of the demonstrations.
 
-    Terms that a description lists ("a drug, such as aspirin, lithium") are phrases too: seeds.
+    Terms in a list of the description ("a drug, such as aspirin, lithium") are phrases, too.
 
     Args:
         task (`TokenClassification`): The types.
         demonstrations (`Sequence[Demonstration]`): Sentences with their entities.
+
+    Returns:
+        `list[list[str]]`: The phrases of each type, in the order of the types.
+
+    Example:
+
+        >>> type_phrases(TokenClassification({"Chemical": "a drug, such as aspirin"}))
+        [['Chemical', 'a drug', 'aspirin']]
     """
     named = [entity for shot in demonstrations for entity in shot.entities]
     found = []
@@ -51,12 +58,16 @@ def type_phrases(task: TokenClassification, demonstrations: Sequence[Demonstrati
 def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
     """Returns the first and last word (exclusive) of each candidate for an entity.
 
-    A run of two and more capitalised words is a candidate as a whole. Of the other words, runs of up to four are
-    candidates, none of which is a function word, a number or a sign. Of the characters of scripts without blanks, runs
-    of up to six are candidates.
+    A candidate is a sequence of two or more capitalised words, a sequence of up to four other words without function
+    words, numbers and signs, or, in scripts without blanks, a sequence of up to six characters.
 
     Args:
         words (`Sequence[str]`): The words of a text.
+
+    Example:
+
+        >>> candidates(["Ada", "Lovelace", "is", "famous"])
+        [(0, 2), (3, 4)]
     """
     is_content = [
         is_unspaced(word) or (_WORD.search(word) is not None and word.casefold() not in ENGLISH_STOP_WORDS)
@@ -83,7 +94,7 @@ def candidates(words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def candidate_texts(words: Sequence[str]) -> list[str]:
-    """Returns the texts of the candidates, in order."""
+    """Returns the text of each candidate, in the order of `candidates`."""
     return [_joined(words[start:end]) for start, end in candidates(words)]
 
 
@@ -105,7 +116,7 @@ def find_entities(
     Args:
         words (`Sequence[str]`): The words of a text.
         task (`TokenClassification`): The types.
-        phrases (`Sequence[Sequence[str]]`): What `type_phrases` gave.
+        phrases (`Sequence[Sequence[str]]`): The result of `type_phrases`.
         embed (`Callable`): Unit embeddings of texts, shape `(n, d)`.
     """
     places = candidates(words)

@@ -10,12 +10,21 @@ from freeal_hf.tasks import Task
 class ColumnAnnotator(Annotator):
     """Looks up the label of each text by the id of its sample.
 
-    A value is the name of a label (see `Task.label_of`); a label is never searched for inside a value. In an entity
-    task it is the BIO tags of the words, as a JSON list.
+    A value is the name of a label (see `Task.label_of`). A label is never searched inside a value. In an entity task,
+    a value is a JSON list with the BIO tag of each word.
 
     Args:
         answers (`Mapping[str, str]`): Value of the column by sample id.
         name (`str`): Name of the column, for reasons and messages.
+
+    Example:
+
+        >>> import asyncio
+        >>> from freeal_hf import AnnotationRequest, TextClassification
+        >>> annotator = ColumnAnnotator({"1": "spam", "2": "unsure"}, "guess")
+        >>> requests = [AnnotationRequest("Win a prize", id="1"), AnnotationRequest("Hello", id="2")]
+        >>> [answer.label for answer in asyncio.run(annotator.annotate(TextClassification(["ham", "spam"]), requests))]
+        [1, -1]
     """
 
     batch_size = 1000
@@ -30,7 +39,7 @@ class ColumnAnnotator(Annotator):
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Looks up the labels. A text without a usable value gets no label."""
         prompts = prompts_of(task)
-        return [prompts.from_column(self._value(request.id), self.column, request) for request in requests]
-
-    def _value(self, sample: str | None) -> str:
-        return (self.answers.get(sample) if sample is not None else None) or ""
+        values = (self.answers.get(request.id or "") or "" for request in requests)
+        return [
+            prompts.from_column(value, self.column, request) for value, request in zip(values, requests, strict=True)
+        ]

@@ -32,7 +32,12 @@ def constraint_fields(constraint: Constraint, codes: Sequence[str]) -> dict[str,
 
     Args:
         constraint (`str`): A step of `LADDER`.
-        codes (`Sequence[str]`): What stands for each label.
+        codes (`Sequence[str]`): The code of each label.
+
+    Example:
+
+        >>> constraint_fields("choice", ["ham", "spam"])
+        {'structured_outputs': {'choice': ['{"label": "ham"}', '{"label": "spam"}']}}
     """
     if fields := schema_fields(constraint, "label", answer_schema(codes)):
         return fields
@@ -48,14 +53,10 @@ def constraint_fields(constraint: Constraint, codes: Sequence[str]) -> dict[str,
 def schema_fields(constraint: Constraint, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields that constrain an answer to a JSON schema, or none if the step supports no schema."""
     if constraint == "json_schema":
-        return {"response_format": json_schema_format(name, schema)}
+        described = {"name": name, "strict": True, "schema": dict(schema)}
+        return {"response_format": {"type": "json_schema", "json_schema": described}}
     if constraint == "json_object":
         return {"response_format": {"type": "json_object", "schema": dict(schema)}}
     if constraint == "tgi_schema":
         return {"response_format": {"type": "json_object", "value": dict(schema)}}
     return {}
-
-
-def json_schema_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a JSON schema as `response_format` of OpenAI."""
-    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": dict(schema)}}

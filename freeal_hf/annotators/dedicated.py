@@ -16,19 +16,19 @@ logger = logging.getLogger(__name__)
 
 _CALL_ERRORS: tuple[type[Exception], ...] = (*HTTP_ERRORS, InferenceEndpointError)
 POLL_SECONDS = 5.0
-"""Time between two looks at an endpoint that is waking."""
+"""Time in seconds between two checks of an endpoint that is starting."""
 
 _BROKEN = (InferenceEndpointStatus.FAILED, InferenceEndpointStatus.UPDATE_FAILED)
 
 
 class DedicatedEndpoint:
-    """An endpoint by name. `open` and `close` can be nested: the first `open` starts it, the last `close` stops it.
+    """A dedicated endpoint. Calls can be nested: the first `open` starts it, and the last `close` stops it.
 
     Args:
-        name (`str`): The endpoint's name.
-        namespace (`str`, *optional*): Its owner; the token's own by default.
-        token (`str`, *optional*): Hugging Face token; the saved one by default.
-        wait_seconds (`float`, *optional*, defaults to 1800.0): How long it may take to wake.
+        name (`str`): The name of the endpoint.
+        namespace (`str`, *optional*): The owner. Defaults to the owner of the token.
+        token (`str`, *optional*): The Hugging Face token. Defaults to the saved one.
+        wait_seconds (`float`, *optional*, defaults to 1800.0): The maximum time in seconds to start.
     """
 
     def __init__(
@@ -50,8 +50,11 @@ class DedicatedEndpoint:
     def open(self) -> str:
         """Starts the endpoint if it is stopped, waits until it answers, and returns its URL.
 
+        Returns:
+            `str`: The URL.
+
         Raises:
-            AnnotatorError: If there is no such endpoint, the token may not use it, or it does not come up.
+            AnnotatorError: If there is no such endpoint, the token has no permission, or it does not start.
         """
         if self._depth == 0:
             try:
@@ -67,7 +70,7 @@ class DedicatedEndpoint:
         """Pauses the endpoint or scales it to zero, as before, if this object started it.
 
         Raises:
-            AnnotatorError: If that fails; the endpoint is then still running, and is paid for.
+            AnnotatorError: If it cannot be stopped. It is then still running and costs money.
         """
         self._depth -= 1
         if self._depth == 0:

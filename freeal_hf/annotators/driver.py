@@ -84,68 +84,63 @@ def run(
         >>> [answer.label for answer in in_order(run(work, requests))]
         [1, 0]
     """
+    ledger, progress = ledger or Ledger(), progress or (lambda _: None)
     with session(work.annotator):
-        yield from _driven(work, requests, cache, ledger or Ledger(), budget, max_attempts, progress)
+        started = time.monotonic()
+        if budget is not None:
+            budget.watch(ledger)
+        window = 4 * work.concurrency * work.batch_size
+        if budget is not None and budget.is_limited and cache is not None and isinstance(requests, Sequence):
+            _record_ahead(work, requests, cache, ledger)
+        source = together(requests, work.group)
+        jobs: dict[Hashable, Job[Request]] = {}
+        over: BudgetExceeded | None = None
+        worker = Worker(work, cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts)
+        try:
+            while True:
+                if len(jobs) <= window // 2:
+                    chunk = [_job(work, index, request) for index, request in islice(source, window - len(jobs))]
+                    fresh: list[Job[Request]] = []
+                    for job, answer in _from_cache(work, chunk, cache, ledger):
+                        if answer is not None:
+                            progress(1)
+                            yield job.indexes[0], answer
+                        elif job.id in jobs:
+                            jobs[job.id].indexes.extend(job.indexes)
+                        elif over is None:
+                            jobs[job.id] = job
+                            fresh.append(job)
+                    if fresh:
+                        worker.submit(fresh)
+                    elif chunk:
+                        continue
+                if not jobs:
+                    break
+                for job, answer, _ in worker.results():
+                    del jobs[job.id]
+                    if isinstance(answer, BudgetExceeded):
+                        over = answer
+                        continue
+                    ledger.cached += len(job.indexes) - 1
+                    for index in job.indexes:
+                        progress(1)
+                        yield index, answer
+            if over is not None:
+                raise over
+        finally:
+            worker.stop()
+            ledger.seconds += time.monotonic() - started
 
 
 def in_order(answers: Iterable[tuple[int, Answer]]) -> list[Answer]:
-    """Returns the answers of `run` in the order of the requests."""
+    """Returns the answers of `run` in the order of the requests.
+
+    Example:
+
+        >>> in_order([(1, "second"), (0, "first")])
+        ['first', 'second']
+    """
     return [answer for _, answer in sorted(answers, key=itemgetter(0))]
-
-
-def _driven(
-    work: Work[Request, Answer],
-    requests: Iterable[Request],
-    cache: AnswerCache | None,
-    ledger: Ledger,
-    budget: Budget | None,
-    max_attempts: int,
-    progress: Callable[[int], Any] | None,
-) -> Iterator[tuple[int, Answer]]:
-    started = time.monotonic()
-    if budget is not None:
-        budget.watch(ledger)
-    window = 4 * work.concurrency * work.batch_size
-    if budget is not None and budget.is_limited and cache is not None and isinstance(requests, Sequence):
-        _record_ahead(work, requests, cache, ledger)
-    source = together(requests, work.group)
-    jobs: dict[Hashable, Job[Request]] = {}
-    over: BudgetExceeded | None = None
-    worker = Worker(work, cache=cache, ledger=ledger, budget=budget, max_attempts=max_attempts)
-    try:
-        while True:
-            if len(jobs) <= window // 2:
-                chunk = [_job(work, index, request) for index, request in islice(source, window - len(jobs))]
-                fresh: list[Job[Request]] = []
-                for job, answer in _from_cache(work, chunk, cache, ledger):
-                    if answer is not None:
-                        _tell(progress)
-                        yield job.indexes[0], answer
-                    elif job.id in jobs:
-                        jobs[job.id].indexes.extend(job.indexes)
-                    elif over is None:
-                        jobs[job.id] = job
-                        fresh.append(job)
-                if fresh:
-                    worker.submit(fresh)
-                elif chunk:
-                    continue
-            if not jobs:
-                break
-            for job, answer, _ in worker.results():
-                del jobs[job.id]
-                if isinstance(answer, BudgetExceeded):
-                    over = answer
-                    continue
-                ledger.cached += len(job.indexes) - 1
-                for index in job.indexes:
-                    _tell(progress)
-                    yield index, answer
-        if over is not None:
-            raise over
-    finally:
-        worker.stop()
-        ledger.seconds += time.monotonic() - started
 
 
 def _job(work: Work[Request, Answer], index: int, request: Request) -> Job[Request]:
@@ -185,7 +180,13 @@ def _record_ahead(
 
 
 def together(requests: Iterable[Request], group: Callable[[Request], Hashable]) -> Iterator[tuple[int, Request]]:
-    """Yields requests with their indices. Requests of a sequence are grouped."""
+    """Yields requests with their indices. Requests of a sequence are grouped.
+
+    Example:
+
+        >>> list(together(["apple", "bean", "avocado"], group=lambda word: word[0]))
+        [(0, 'apple'), (2, 'avocado'), (1, 'bean')]
+    """
     if not isinstance(requests, Sequence):
         yield from enumerate(requests)
         return
@@ -194,8 +195,3 @@ def together(requests: Iterable[Request], group: Callable[[Request], Hashable]) 
         groups.setdefault(group(request), []).append(index)
     for index in chain.from_iterable(groups.values()):
         yield index, requests[index]
-
-
-def _tell(progress: Callable[[int], Any] | None) -> None:
-    if progress is not None:
-        progress(1)

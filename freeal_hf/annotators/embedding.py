@@ -34,6 +34,16 @@ class EmbeddingAnnotator(Annotator):
 
     Raises:
         AnnotatorError: If sentence-transformers is not installed or the model cannot be loaded.
+
+    Example:
+
+        >>> import asyncio
+        >>> from freeal_hf import AnnotationRequest, TextClassification
+        >>> task = TextClassification({"fruit": "a fruit to eat", "tool": "a tool to work with"})
+        >>> annotator = EmbeddingAnnotator()
+        >>> [answer] = asyncio.run(annotator.annotate(task, [AnnotationRequest("a ripe plum")]))
+        >>> task.label_names[answer.label]
+        'fruit'
     """
 
     concurrency = 1

@@ -25,7 +25,13 @@ _Z = 1.96  # of a 95 % interval
 
 
 class Interval(NamedTuple):
-    """An estimated number with a lower and an upper bound."""
+    """An estimated number with a lower and an upper bound.
+
+    Example:
+
+        >>> Interval(1, 2, 4).times(10)
+        Interval(low=10, expected=20, high=40)
+    """
 
     low: float
     expected: float
@@ -41,16 +47,18 @@ class Estimate:
     """The estimated calls, tokens, cost and time of annotating texts.
 
     Args:
-        texts (`int`): Texts to label.
-        calls (`Interval`): Calls to make, those that write included; texts that are equal or cached need none.
-        prompt_tokens (`Interval`): Tokens to be read.
-        completion_tokens (`Interval`): Tokens to be written.
-        cost (`Interval`, *optional*): Dollars; `None` if the price is not known.
-        seconds (`Interval`): Time.
-        prices_as_of (`str`, *optional*): Month of the list prices in `cost`; `None` where the user gave the price.
-        writing_calls (`int`): How many of the calls write demonstrations.
-        writing_tokens (`Interval`, *optional*): Tokens that these read and write.
-        is_measured (`bool`): Whether tokens and time come from calls that were made, or from the requests' lengths.
+        texts (`int`): Number of texts to label.
+        calls (`Interval`): Number of calls, including those that write demonstrations. Equal and cached texts need no
+            call.
+        prompt_tokens (`Interval`): Number of input tokens.
+        completion_tokens (`Interval`): Number of output tokens.
+        cost (`Interval`, *optional*): Cost in dollars; `None` if the price is not known.
+        seconds (`Interval`): Time in seconds.
+        is_measured (`bool`): Whether tokens and time are estimated from calls that were made, or from the length of
+            the requests.
+        prices_as_of (`str`, *optional*): Month of the list prices in `cost`; `None` if the user gave the price.
+        writing_calls (`int`): Number of calls that write demonstrations.
+        writing_tokens (`Interval`, *optional*): Input and output tokens of these calls.
     """
 
     texts: int
@@ -67,7 +75,7 @@ class Estimate:
     def __str__(self) -> str:
         cost = _shown(self.cost, lambda dollars: f"${dollars:,.2f}") if self.cost else "not known (no price)"
         if self.prices_as_of:
-            cost += f", by list prices of {self.prices_as_of} (--prices FILE gives others)"
+            cost += f", by list prices of {self.prices_as_of} (give other prices with --prices FILE)"
         writing = []
         if self.writing_tokens is not None and self.writing_calls:
             tokens = _shown(self.writing_tokens, _count)
@@ -101,27 +109,37 @@ def estimate_annotation(
 ) -> Estimate:
     """Estimates calls, tokens, cost and time of `driver.run` from a sample of the requests.
 
-    Without `probe` no call is made: tokens follow from the requests' lengths. With it, so many sampled requests are
-    really put to the annotator, and tokens and time follow from what that took; with a cache, nothing of it is lost.
+    Without `probe`, no call is made, and the tokens are estimated from the length of the requests. With `probe`, this
+    number of sampled requests is sent to the annotator, and tokens and time are estimated from these calls. The
+    answers are kept in the cache.
 
     Args:
-        annotator (`Annotator`): Who will label.
+        annotator (`Annotator`): The annotator.
         task (`Task`): What will be labelled.
         requests (`Sequence[AnnotationRequest]`): The texts.
-        writing (`Sequence[GenerationRequest]`, *optional*): Demonstrations that the annotator writes before.
+        writing (`Sequence[GenerationRequest]`, *optional*): The requests for demonstrations that are sent before.
         price (`Price`, *optional*): Price of the annotator's tokens.
-        cache (`AnswerCache`, *optional*): Answers that need no call.
-        ledger (`Ledger`, *optional*): Where the probe is booked.
-        sample_size (`int`, *optional*, defaults to 200): Requests whose length is measured.
-        probe (`int`, *optional*, defaults to 0): Requests that are asked.
+        cache (`AnswerCache`, *optional*): The cache with answers that need no call.
+        ledger (`Ledger`, *optional*): The ledger that records the calls of `probe`.
+        sample_size (`int`, *optional*, defaults to 200): Number of requests whose length is measured.
+        probe (`int`, *optional*, defaults to 0): Number of requests to send.
         seed (`int`, *optional*, defaults to 0): Seed of the sample.
 
     Returns:
-        `Estimate` with 95 % intervals of the sampling error, widened by what is not known without a call: the model's
-        vocabulary and the length and speed of its answers.
+        `Estimate`: The estimate with 95 % intervals of the sampling error. Without `probe` they are wider, because the
+        vocabulary of the model and the length and speed of its answers are not known.
 
     Raises:
         AnnotatorError, RunError: As in `driver.run`, with `probe`.
+
+    Example:
+
+        >>> from freeal_hf.annotators.column import ColumnAnnotator
+        >>> from freeal_hf.tasks import TextClassification
+        >>> requests = [AnnotationRequest("a plum"), AnnotationRequest("a saw"), AnnotationRequest("a plum")]
+        >>> task = TextClassification(["fruit", "tool"])
+        >>> estimate_annotation(ColumnAnnotator({}, "guess"), task, requests).calls.expected
+        2
     """
     places: dict[int, int] = {}
     for place, request in enumerate(requests):
@@ -142,7 +160,7 @@ def estimate_annotation(
         prompt = _mean([float(answer.prompt_tokens) for answer in answers])
         completion = _mean([float(answer.completion_tokens) for answer in answers])
         each = (own.seconds - before) / len(answers)
-        # a probe starts slowly: the bulk may be as much faster as there are more calls under way
+        # The first calls are slow. Later ones can be faster, because more of them are active at the same time.
         seconds = Interval(each * min(1.0, len(answers) / concurrency), each, each)
     else:
         prompt, completion = _from_lengths(shown, prompts_of(task).usual_answer_tokens)

@@ -14,8 +14,16 @@ def completion_in(body: bytes) -> Any:
     Args:
         body (`bytes`): The body of the response.
 
+    Returns:
+        `Any`: The payload.
+
     Raises:
-        json.JSONDecodeError: If the body is neither of the two, or breaks off within a chunk.
+        json.JSONDecodeError: If the body is neither of the two, or ends within a chunk.
+
+    Example:
+
+        >>> completion_in(b'{"id": "1"}')
+        {'id': '1'}
     """
     try:
         return json.loads(body)

@@ -56,7 +56,7 @@ _ANSWER_TAG = re.compile(
     r"|<\|(?:begin_of_box|end_of_box|START_RESPONSE|END_RESPONSE|START_TEXT|END_TEXT)\|>",
     re.IGNORECASE,
 )
-_FENCED = re.compile(r"\A\s*```[a-z]*\s*(.*?)\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"\A\s*```[a-z]*\s*(.*?)\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{([^{}]*)\}|([^{}]*))\}")
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_text", "reasoning_details")
@@ -146,10 +146,20 @@ def said_in(message: Mapping[str, Any], *, is_cut_off: bool) -> Said:
     return Said(f"<think>{_MARK.sub(' ', reasoning)}{'' if is_cut_off else '</think>'}", is_refused=False)
 
 
+def unfenced(text: str) -> str:
+    """Returns the content of a text that is one Markdown code block; any other text is not changed.
+
+    Example:
+
+        >>> unfenced("```json\\n{}\\n```")
+        '{}'
+    """
+    return _FENCE.sub(r"\1", text)
+
+
 def _is_json(text: str) -> bool:
-    fenced = _FENCED.match(text)
     try:
-        return isinstance(json.loads(fenced[1] if fenced else text), dict)
+        return isinstance(json.loads(unfenced(text)), dict)
     except ValueError:
         return False
 

@@ -31,7 +31,7 @@ _WAIT_WORDS = re.compile(
     re.I,
 )
 _STATUS_WORDS = (
-    (re.compile(r"insufficient[ _](?:quota|credit|balance|funds)|payment required", re.I), 402),
+    (_NO_CREDIT, 402),
     (_RATE_LIMIT, 429),
     (re.compile(r"overloaded|at capacity|loading", re.I), 503),
     (re.compile(r"invalid.?api.?key|incorrect api key|unauthori[sz]ed|authentication", re.I), 401),
@@ -214,14 +214,25 @@ def _shown(said: str, secret: str | None) -> str:
 
 
 def redacted(text: str, secret: str | None) -> str:
-    """Redacts the key of the call, and all texts that look like keys, in a message of a server."""
+    """Redacts the key of the call, and all texts that look like keys, in a message of a server.
+
+    Example:
+
+        >>> redacted("Incorrect key my-key or hf_abcdefghijklmnop.", secret="my-key")
+        'Incorrect key *** or ***.'
+    """
     return _KEY.sub("***", text.replace(secret, "***") if secret else text)
 
 
 @lru_cache(maxsize=16)
 def public_url(url: str) -> str:
-    """Removes user, password, query and fragment, which can contain a key, from an address. A model id is not "
-    "changed."""
+    """Removes user, password, query and fragment, which can contain a key, from an address.
+
+    Example:
+
+        >>> public_url("https://me:secret@host/v1?key=secret"), public_url("org/model")
+        ('https://host/v1', 'org/model')
+    """
     parts = urlsplit(url)
     if not parts.hostname:
         return url
@@ -247,6 +258,11 @@ def requested_wait(headers: Any, said: str) -> float | None:
 
     Returns:
         `float` or `None`: The time in seconds; `None` if the server gives none.
+
+    Example:
+
+        >>> requested_wait({"retry-after": "20"}, ""), requested_wait({}, "Please try again in 1m30s.")
+        (20.0, 90.0)
     """
     value = str(headers.get("retry-after-ms") or "")
     if _NUMBER.fullmatch(value):

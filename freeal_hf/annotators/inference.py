@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ from freeal_hf.annotators.dedicated import DedicatedEndpoint
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, public_url
 from freeal_hf.annotators.llm import LLMAnnotator
 from freeal_hf.annotators.question import Completion, Form, Question
-from freeal_hf.annotators.servers import check_address, check_limits, chosen_model, given_key
+from freeal_hf.annotators.servers import check_address, check_limits, chosen_model, given_key, run_in_thread
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError, TransientError
 
@@ -99,8 +98,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         if self._endpoint is not None:
             self.base_url = self._endpoint.open()
         if self._asks_for_model:
-            with ThreadPoolExecutor(1) as executor:  # a thread, because a loop may be running in this one
-                executor.submit(asyncio.run, self._choose_model()).result()
+            run_in_thread(self._choose_model())
 
     def close(self) -> None:
         """Pauses the dedicated endpoint again, if this annotator started it."""

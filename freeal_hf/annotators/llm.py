@@ -150,8 +150,13 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
     def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
         """See `Annotator`: model, messages, schema and sampling."""
-        asked = choice_request(task, request, max_tokens=self.generation_max_tokens)
-        return {**self.source(), **asked, **self._sampling()}
+        return {
+            **self.source(),
+            "messages": choice_messages(task, request),
+            "schema": choice_schema(request.with_explanation),
+            "max_tokens": self.generation_max_tokens,
+            **self._sampling(),
+        }
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels texts, with one call for each."""
@@ -243,17 +248,14 @@ class LLMAnnotator(TextGenerator, TextChooser):
         return await self._features.complete(question)
 
 
-def choice_request(task: Task, request: ChoiceRequest, *, max_tokens: int) -> dict[str, Any]:
-    """Returns the values of a choice request for its fingerprint."""
-    return {
-        "messages": choice_messages(task, request),
-        "schema": choice_schema(request.with_explanation),
-        "max_tokens": max_tokens,
-    }
-
-
 def read_choice(completion: Completion) -> Choice:
-    """Reads the chosen numbers from a completion."""
+    """Reads the chosen numbers from a completion.
+
+    Example:
+
+        >>> read_choice(Completion('{"ids": [4, 17]}')).numbers
+        (4, 17)
+    """
     numbers = parse_numbers(completion.text)
     tokens = completion.prompt_tokens, completion.completion_tokens
     return Choice(numbers, None if numbers else "no ids", *tokens, answer=completion.text)

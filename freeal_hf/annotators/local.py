@@ -25,30 +25,30 @@ from freeal_hf.annotators.base import (
     TextGenerator,
 )
 from freeal_hf.annotators.likelihood import answer_log_likelihoods
+from freeal_hf.annotators.llm import read_choice
 from freeal_hf.annotators.prompts.labels import (
+    SMALLEST_CUT,
     Message,
     annotation_messages,
     answer_text,
     choice_messages,
     cut_text,
     generation_messages,
-    parse_numbers,
     parse_texts,
 )
+from freeal_hf.annotators.question import Completion
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError, RefusedError, offline_hint
 from freeal_hf.tasks import NO_LABEL, Task
 
 _GENERATION_START = '{"texts": ["'
 _SAMPLING = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
-_SMALLEST_CUT = 200  # characters; texts are not cut below this length
-
 
 Result = TypeVar("Result")
 
 
 class Prompt(NamedTuple):
-    """Token ids that a model reads before its answer, and whether the text in them had to be cut."""
+    """Token ids that a model reads before its answer, and whether the text in them was cut."""
 
     ids: list[int]
     is_cut: bool
@@ -123,25 +123,13 @@ class LocalAnnotator(TextGenerator, TextChooser):
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """Returns the complete request: model, weights, precision, context, messages and the scored answers."""
-        return {
-            "annotator": "local",
-            **self._identity,
-            "context": self.context,
-            "messages": annotation_messages(task, request),
-            "answers": [answer_text(name) for name in task.label_names],
-        }
+        answers = [answer_text(name) for name in task.label_names]
+        return self._asked(annotation_messages(task, request), answers=answers)
 
     def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
         """Returns the complete request: model, weights, precision, context, messages, sampling and seeds."""
-        return {
-            "annotator": "local",
-            **self._identity,
-            "context": self.context,
-            "messages": generation_messages(task, request),
-            "max_tokens": self.max_new_tokens,
-            **_SAMPLING,
-            "seed": [self.seed, request.seed],
-        }
+        messages = generation_messages(task, request)
+        return self._asked(messages, max_tokens=self.max_new_tokens, seed=[self.seed, request.seed], **_SAMPLING)
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels texts. A text gets no label if several labels are equally probable.
@@ -183,22 +171,15 @@ class LocalAnnotator(TextGenerator, TextChooser):
             request = replace(request, examples=request.examples[:-1])
             ids = self._chat_ids(generation_messages(task, request))
         if len(ids) > room:
-            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
+            raise _too_long(ids, room)
         written = await _computed(self.model, partial(self._sample, ids + start, max_new_tokens, seed))
         texts = parse_texts(f"{_GENERATION_START}{self.tokenizer.decode(written, skip_special_tokens=True)}")
         return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
 
     def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
         """Returns the complete request: model, weights, precision, context, messages, sampling and seed."""
-        return {
-            "annotator": "local",
-            **self._identity,
-            "context": self.context,
-            "messages": choice_messages(task, request),
-            "max_tokens": self.max_new_tokens,
-            **_SAMPLING,
-            "seed": self.seed,
-        }
+        messages = choice_messages(task, request)
+        return self._asked(messages, max_tokens=self.max_new_tokens, seed=self.seed, **_SAMPLING)
 
     async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
         """Chooses texts for a person to label.
@@ -209,11 +190,10 @@ class LocalAnnotator(TextGenerator, TextChooser):
         max_new_tokens = min(self.max_new_tokens, self.context // 2)
         ids, room = self._chat_ids(choice_messages(task, request)), self.context - max_new_tokens
         if len(ids) > room:
-            raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
+            raise _too_long(ids, room)
         written = await _computed(self.model, partial(self._sample, ids, max_new_tokens, self.seed))
         answer = str(self.tokenizer.decode(written, skip_special_tokens=True))
-        numbers = parse_numbers(answer)
-        return Choice(numbers, None if numbers else "no ids", len(ids), len(written), answer)
+        return read_choice(Completion(answer, prompt_tokens=len(ids), completion_tokens=len(written)))
 
     def prompt(self, task: Task, request: AnnotationRequest) -> Prompt:
         """Returns the prompt of a text. It is at most as long as the context of the model minus the longest answer.
@@ -229,14 +209,17 @@ class LocalAnnotator(TextGenerator, TextChooser):
         ids = self._chat_ids(annotation_messages(task, request))
         text, characters = request.text, len(request.text)
         while len(ids) > room:
-            if characters <= _SMALLEST_CUT:
-                raise RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
+            if characters <= SMALLEST_CUT:
+                raise _too_long(ids, room)
             # The number of tokens per character varies within a text, so that the first cut may be too long.
             excess = (len(ids) - room) / len(self._ids(text))
-            characters = max(_SMALLEST_CUT, int(characters * min(0.95, 1 - excess)))
+            characters = max(SMALLEST_CUT, int(characters * min(0.95, 1 - excess)))
             text, _ = cut_text(request.text, characters)
             ids = self._chat_ids(annotation_messages(task, replace(request, text=text)))
         return Prompt(ids, is_cut=characters < len(request.text))
+
+    def _asked(self, messages: Sequence[Message], **more: Any) -> dict[str, Any]:
+        return {"annotator": "local", **self._identity, "context": self.context, "messages": messages, **more}
 
     def _with_fewer_demonstrations(self, task: Task, request: AnnotationRequest) -> AnnotationRequest:
         """Removes the farthest demonstrations until the prompt without the text fits into half of the context."""
@@ -276,6 +259,10 @@ class LocalAnnotator(TextGenerator, TextChooser):
     def _inert(self, content: str) -> str:
         """Escapes the special tokens of the tokenizer. Texts are JSON strings, so it uses the escapes of JSON."""
         return self._special_token.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", content)
+
+
+def _too_long(ids: Sequence[int], room: int) -> RefusedError:
+    return RefusedError("text too long", f"the prompt has {len(ids)} tokens, the maximum is {room}")
 
 
 async def _computed(model: PreTrainedModel, compute: Callable[[], Result]) -> Result:

@@ -33,31 +33,33 @@ def tokens_of(tokens: Sequence[TokenLogprobs], answer: str) -> tuple[TokenLogpro
         answer (`str`): The final answer.
 
     Returns:
-        `tuple[TokenLogprobs, ...]`: From the token in which the answer begins; none if it is not in the tokens.
+        `tuple[TokenLogprobs, ...]`: The tokens from the one in which the answer begins; empty if the tokens do not
+        contain the answer.
     """
     # The vocabularies of some servers replace spaces and line breaks by letters.
-    start = "".join(token.text for token in tokens).translate(_SHOWN).rfind(answer)
-    end = 0
-    for i, token in enumerate(tokens):
-        end += len(token.text)
-        if 0 <= start < end:
-            return tuple(tokens[i:])
-    return ()
+    place = _token_at(tokens, "".join(token.text for token in tokens).translate(_SHOWN).rfind(answer))
+    return tuple(tokens[place[0] :]) if place else ()
 
 
 def code_probabilities(tokens: Sequence[TokenLogprobs], codes: Sequence[str]) -> tuple[float, ...] | None:
     """Computes the probability of each single-letter code, given that the answer is one of them.
 
-    The token where the code begins decides: the mass of its alternatives is summed by code and normalised over the
-    codes. A code that is not among the alternatives (servers return 5 to 20) gets 0.
+    The token in which the code begins is used: the probabilities of its alternatives are summed for each code and
+    normalised over the codes. A code that is not among the alternatives (servers return 5 to 20) gets 0.
 
     Args:
-        tokens (`Sequence[TokenLogprobs]`): The whole answer, in order.
+        tokens (`Sequence[TokenLogprobs]`): The tokens of the answer, in order.
         codes (`Sequence[str]`): The code of each label, in the order of the ids.
 
     Returns:
-        `tuple[float, ...]` of one probability a label, or `None` if the answer has no code, or if the codes together
-        have less than `LEAST_MASS`.
+        `tuple[float, ...]` or `None`: The probability of each label; `None` if the answer has no code, or the
+        probabilities of all codes sum to less than `LEAST_MASS`.
+
+    Example:
+
+        >>> tokens = [TokenLogprobs("A", math.log(0.6), {"A": math.log(0.6), "B": math.log(0.3)})]
+        >>> [round(probability, 2) for probability in code_probabilities(tokens, ["A", "B"])]
+        [0.67, 0.33]
     """
     place = _value_start(tokens)
     if place is None:
@@ -77,13 +79,19 @@ def name_probability(tokens: Sequence[TokenLogprobs], name: str, names: Sequence
     """Computes the probability of a label from its name in an answer: the product over the tokens of the name.
 
     Args:
-        tokens (`Sequence[TokenLogprobs]`): The whole answer, in order.
-        name (`str`): The label's name as it stands in the answer.
+        tokens (`Sequence[TokenLogprobs]`): The tokens of the answer, in order.
+        name (`str`): The name of the label, as in the answer.
         names (`Sequence[str]`): The names of all labels.
 
     Returns:
-        `float` in [0, 1], or `None` if the name does not stand in the answer word for word, or if all names together
-        have less than `LEAST_MASS` at one of the name's tokens.
+        `float` or `None`: The probability; `None` if the answer does not contain exactly this name, or if the
+        probabilities of all names sum to less than `LEAST_MASS` at one of its tokens.
+
+    Example:
+
+        >>> tokens = [TokenLogprobs("sp", -0.1, {}), TokenLogprobs("am", -0.1, {})]
+        >>> round(name_probability(tokens, "spam", ["ham", "spam"]), 2)
+        0.82
     """
     answer = "".join(token.text for token in tokens)
     field = _VALUE.search(answer)
@@ -160,11 +168,11 @@ def _value_start(tokens: Sequence[TokenLogprobs]) -> tuple[int, int] | None:
     return _token_at(tokens, match.end() if match else len(answer) - len(answer.lstrip(_AROUND)))
 
 
-def _token_at(tokens: Sequence[TokenLogprobs], start: int) -> tuple[int, int] | None:
-    """Returns the index of the token with a character of the answer, and the number of its characters before it."""
+def _token_at(tokens: Sequence[TokenLogprobs], position: int) -> tuple[int, int] | None:
+    """Returns the index of the token at a position of the text, and the number of its characters before it."""
     end = 0
     for i, token in enumerate(tokens):
         begin, end = end, end + len(token.text)
-        if begin <= start < end:
-            return i, start - begin
+        if begin <= position < end:
+            return i, position - begin
     return None

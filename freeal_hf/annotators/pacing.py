@@ -43,7 +43,13 @@ def with_answer(reason: str | None, answer: str | None) -> str | None:
 
 
 def kind_of_reason(reason: str) -> str:
-    """Removes the answer that `with_answer` added, so that reasons can be counted."""
+    """Removes the answer that `with_answer` added, so that reasons can be counted.
+
+    Example:
+
+        >>> kind_of_reason("not a label (answer: 'Non-spam')")
+        'not a label'
+    """
     return reason.partition(_ANSWER)[0]
 
 
@@ -168,8 +174,10 @@ async def ask(
         started = time.monotonic()
         try:
             answer = await asyncio.wait_for(call(), timeout)
-        except (TransientError, asyncio.TimeoutError) as error:
-            failure = error if isinstance(error, TransientError) else _overdue(timeout)
+        except TransientError as error:
+            failure = error
+        except asyncio.TimeoutError:
+            failure = TransientError("timeout", f"no answer within {timeout} s")
         else:
             pace.speed_up()
             return answer, attempt
@@ -187,10 +195,6 @@ async def ask(
         await asyncio.sleep(_backoff(attempt, failure))
         attempt += 1
         on_retry()
-
-
-def _overdue(timeout: float | None) -> TransientError:
-    return TransientError("timeout", f"no answer within {timeout} s")
 
 
 def _backoff(attempt: int, failure: TransientError) -> float:

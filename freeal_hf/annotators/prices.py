@@ -34,8 +34,14 @@ preferred."""
 def load_prices(path: str | Path) -> dict[str, Price]:
     """Reads a price table: YAML or JSON with `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.
 
+    Args:
+        path (`str` or `Path`): The file.
+
+    Returns:
+        `dict[str, Price]`: The price by model.
+
     Raises:
-        InputError: If the file is missing or holds anything else.
+        InputError: If the file is missing or has another form.
     """
     path = Path(path)
     if not path.is_file():
@@ -49,7 +55,7 @@ def load_prices(path: str | Path) -> dict[str, Price]:
         }
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"The price table {str(path)!r} cannot be read ({type(error).__name__}: {error}). Each line names a "
+            f"The price table {str(path)!r} cannot be read ({type(error).__name__}: {error}). Write one line for each "
             "model: `org/name: {prompt: 0.15, completion: 0.60}`, in dollars per million tokens."
         ) from error
 
@@ -58,11 +64,18 @@ def price_of(annotator: "Annotator", table: Mapping[str, Price] | None = None) -
     """Returns the price of the tokens of an annotator.
 
     Args:
-        annotator (`Annotator`): One that is free, has a `price` of its own, or whose `name` is in a table.
+        annotator (`Annotator`): The annotator. Its price is zero if it is free, its attribute `price`, or the price of
+            its `name` in a table.
         table (`Mapping[str, Price]`, *optional*): The prices of the user, which are preferred to `PRICES`.
 
     Returns:
-        `Price`, or `None` if it is not known.
+        `Price` or `None`: The price; `None` if it is not known.
+
+    Example:
+
+        >>> from freeal_hf.annotators.column import ColumnAnnotator
+        >>> price_of(ColumnAnnotator({}, "guess"))
+        Price(prompt=0.0, completion=0.0, as_of=None)
     """
     if annotator.is_free:
         return Price(0.0, 0.0)

@@ -51,7 +51,13 @@ def split_specs(spec: str) -> list[str]:
 
 
 def columns_of(specs: Iterable[str]) -> list[str]:
-    """Returns the columns of the data that specifications read labels from, each once."""
+    """Returns the columns of the data that specifications read labels from, each once.
+
+    Example:
+
+        >>> columns_of(["column:a,b", "embedding + column:a"])
+        ['a', 'b']
+    """
     found = [one for spec in specs for one in split_specs(spec)]
     return [one.removeprefix("column:") for one in dict.fromkeys(found) if one.startswith("column:")]
 
@@ -73,6 +79,12 @@ def build_annotator(
         InputError: If the specification has none of the forms, or the annotator does not have an option or does not
             accept its value.
         AnnotatorError: If the annotator cannot be built (missing extra, missing key, model that does not load).
+
+    Example:
+
+        >>> annotator = build_annotator("endpoint:org/name", options={"concurrency": 4})
+        >>> annotator.name, annotator.concurrency
+        ('org/name', 4)
     """
     name, _, value = spec.strip().partition(":")
     try:
@@ -125,7 +137,9 @@ def _loaded(point: EntryPoint) -> type[Annotator]:
     except (ImportError, AttributeError) as error:
         raise AnnotatorError(f"{place}, cannot be imported ({error}); reinstall or remove that package.") from error
     if not (isinstance(kind, type) and issubclass(kind, Annotator)):
-        raise AnnotatorError(f"{place}, is not a subclass of freeal_hf.Annotator; tell the authors of that package.")
+        raise AnnotatorError(
+            f"{place}, is not a subclass of freeal_hf.Annotator; remove that package, or tell its authors."
+        )
     return kind
 
 

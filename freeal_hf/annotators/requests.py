@@ -69,6 +69,11 @@ class Annotation:
 
     Raises:
         AnnotatorError: If `label` is below -1, if `labels` has an id below 0, or if `confidence` is not a probability.
+
+    Example:
+
+        >>> Annotation(1, confidence=0.9).is_labelled, Annotation(-1, reason="not a label").is_labelled
+        (True, False)
     """
 
     label: int

@@ -1,4 +1,4 @@
-"""Repeated answers about a text: what distinguishes the questions, and what the answers come to together."""
+"""Repeats requests about a text with other orders of the labels and instructions, and combines the answers."""
 
 import math
 import random
@@ -12,22 +12,29 @@ from freeal_hf.errors import BudgetExceeded
 from freeal_hf.tasks import NO_LABEL, Task
 
 Combine = Callable[[Sequence[Annotation]], Annotation]
-"""Makes one annotation of the repeated answers about a text."""
+"""Combines the repeated answers about a text to one annotation."""
 
 
 class Samples(Sequence[AnnotationRequest]):
-    """Each of some requests several times in a row: with each instruction and, for each of these, with the labels in
-    several orders. A request is made when it is needed.
+    """A sequence of requests in which each request is repeated with each instruction and several orders of the labels.
+
+    The repetitions of a request follow each other. They are created when they are read.
 
     Args:
         requests (`Sequence[AnnotationRequest]`): One request for each text.
         num_labels (`int`): Number of labels of the task.
-        num_samples (`int`, *optional*, defaults to 1): How often a request is repeated with each instruction.
+        num_samples (`int`, *optional*, defaults to 1): Number of requests about a text with each instruction.
         instructions (`Sequence[str]`, *optional*): Further instructions, as in `Task.instructions`.
-        once (`int`, *optional*, defaults to 0): How many requests at the start are not repeated.
+        once (`int`, *optional*, defaults to 0): Number of requests at the start that are not repeated.
 
     Attributes:
-        num_answers (`int`): How many requests there are for each of those that are repeated.
+        num_answers (`int`): Number of requests about each text whose requests are repeated.
+
+    Example:
+
+        >>> requests = Samples([AnnotationRequest("a plum")], num_labels=2, num_samples=2)
+        >>> [(request.sample, request.order) for request in requests]
+        [(0, ()), (1, (1, 0))]
     """
 
     def __init__(
@@ -65,14 +72,14 @@ class Samples(Sequence[AnnotationRequest]):
 def samples_for(
     annotator: Annotator, task: Task, requests: Sequence[AnnotationRequest], num_samples: int, *, once: int = 0
 ) -> Samples:
-    """The requests that an annotator is asked: repeated for a language model, and once for any other.
+    """Returns the requests for an annotator. They are only repeated for a language model.
 
     Args:
-        annotator (`Annotator`): Who is asked.
+        annotator (`Annotator`): The annotator.
         task (`Task`): What is labelled.
         requests (`Sequence[AnnotationRequest]`): One request for each text.
-        num_samples (`int`): How often a language model is asked about each text with each instruction.
-        once (`int`, *optional*, defaults to 0): How many requests at the start are not repeated.
+        num_samples (`int`): Number of requests about a text with each instruction.
+        once (`int`, *optional*, defaults to 0): Number of requests at the start that are not repeated.
     """
     if not annotator.reads_prompts:
         return Samples(requests, task.num_labels)
@@ -80,7 +87,7 @@ def samples_for(
 
 
 def sample_request(request: AnnotationRequest, sample: int, num_labels: int) -> AnnotationRequest:
-    """A repetition of a request, with the labels in another order.
+    """Returns a repetition of a request, with the labels in another order.
 
     Args:
         request (`AnnotationRequest`): The request.
@@ -91,11 +98,11 @@ def sample_request(request: AnnotationRequest, sample: int, num_labels: int) -> 
 
 
 def label_order(num_labels: int, text: str, number: int) -> tuple[int, ...]:
-    """The order in which a sample shows the labels.
+    """Returns the order in which a sample shows the labels.
 
-    Models prefer some positions and letters (Zheng et al., ICLR 2024, arXiv 2309.03882). Therefore each label stands
-    once at each position in any `num_labels` samples that begin with a multiple of `num_labels`. Apart from that the
-    order is random: it depends on the text and the number of the sample alone.
+    Models prefer some positions and letters (Zheng et al., ICLR 2024, arXiv 2309.03882). Therefore each label has each
+    position once in `num_labels` consecutive samples that begin with a multiple of `num_labels`. Apart from that, the
+    order is random, with a seed that is made from the text and the number of the sample.
 
     Args:
         num_labels (`int`): Number of labels.
@@ -124,53 +131,53 @@ def label_order(num_labels: int, text: str, number: int) -> tuple[int, ...]:
 def combined(
     answers: Iterable[tuple[int, Annotation]], num_answers: int, combine: Combine
 ) -> Iterator[tuple[int, Annotation]]:
-    """One annotation for each text, as soon as all answers about it are there.
+    """Combines the answers about each text, as soon as all of them have arrived.
 
     Args:
         answers (`Iterable[tuple[int, Annotation]]`): Answers to `Samples`, each with the index of its request.
-        num_answers (`int`): How many answers there are about each text.
-        combine (`Callable`): Makes one annotation of the answers about a text, in the order of their samples.
+        num_answers (`int`): Number of answers about each text.
+        combine (`Callable`): Combines the answers about a text, which are in the order of their samples.
 
     Yields:
         `tuple[int, Annotation]`: Index of the text, and its annotation.
 
     Raises:
-        BudgetExceeded: If the answers end with it. Texts of which only some answers are there are yielded before.
+        BudgetExceeded: If `answers` raises it. Texts with some of their answers are yielded before.
     """
     if num_answers == 1:
         yield from answers
         return
-    open_: dict[int, dict[int, Annotation]] = {}
+    unfinished: dict[int, dict[int, Annotation]] = {}
     over: BudgetExceeded | None = None
     try:
         for index, answer in answers:
             place, number = divmod(index, num_answers)
-            some = open_.setdefault(place, {})
+            some = unfinished.setdefault(place, {})
             some[number] = answer
             if len(some) == num_answers:
-                yield place, _combined(open_.pop(place), combine)
+                yield place, _combined(unfinished.pop(place), combine)
     except BudgetExceeded as error:
         over = error
-    for place, some in open_.items():
+    for place, some in unfinished.items():
         yield place, _combined(some, combine)
     if over is not None:
         raise over
 
 
 def combined_labels(answers: Sequence[Annotation], num_labels: int) -> Annotation:
-    """The label that repeated answers about a text give most often, and how often.
+    """Combines repeated answers about a text to their most frequent label.
 
-    The confidence of a label is its share of all answers. An answer without a label counts as an answer, so that it
-    lowers the share. An answer with probabilities counts for each label by its probability; one with a confidence
-    alone gives what is left to the other labels, in equal parts. Of labels with equal shares the first that was
-    answered is taken. A single answer is returned as it is, because its share says nothing.
+    The confidence of a label is its share of all answers. Answers without a label are included, so that they lower
+    the shares. An answer with probabilities counts for each label by its probability. If an answer only has a
+    confidence, the rest of its probability is divided equally among the other labels. Of labels with equal shares, the
+    first answered one is used. A single answer is returned unchanged.
 
     Args:
         answers (`Sequence[Annotation]`): The answers, in the order of their samples.
         num_labels (`int`): Number of labels of the task.
 
     Returns:
-        `Annotation`: With `confidence`, the share of its label, and `probabilities`, the shares of all labels
+        `Annotation`: Its `confidence` is the share of its label, and its `probabilities` are the shares of all labels,
         normalised to a sum of 1.
 
     Example:
@@ -198,11 +205,17 @@ def combined_labels(answers: Sequence[Annotation], num_labels: int) -> Annotatio
 
 
 def combined_spans(answers: Sequence[Annotation]) -> Annotation:
-    """The entities that more than half of the repeated answers about a text name alike: words and type.
+    """Combines repeated answers about a text to the entities (words and type) that more than half of them contain.
 
     Args:
-        answers (`Sequence[Annotation]`): The answers, in the order of their samples. Those without entities because
-            they could not be used do not count.
+        answers (`Sequence[Annotation]`): The answers, in the order of their samples. Unusable answers are not counted.
+
+    Example:
+
+        >>> from freeal_hf.data.spans import Span
+        >>> person, place = Span(0, 1, "person"), Span(0, 1, "place")
+        >>> combined_spans([Annotation(0, spans=(span,)) for span in (person, place, person)]).spans
+        (Span(start=0, end=1, type='person'),)
     """
     said = [answer.spans for answer in answers if answer.spans is not None]
     if not said:
@@ -248,7 +261,7 @@ def combined_label_sets(answers: Sequence[Annotation], num_labels: int) -> Annot
 
 
 def in_total(annotation: Annotation, answers: Sequence[Annotation]) -> Annotation:
-    """An annotation with the tokens that all answers took, cut if one of them was about a text that was cut."""
+    """Returns an annotation with the tokens of all answers. It is marked as cut if one of the texts was cut."""
     return replace(
         annotation,
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),

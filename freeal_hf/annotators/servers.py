@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,10 +32,10 @@ def given_key(token: str | None, api_key_env: str | None) -> str | None:
 
     Args:
         token (`str`, *optional*): The key itself.
-        api_key_env (`str`, *optional*): Name of the environment variable that holds it.
+        api_key_env (`str`, *optional*): Name of the environment variable that contains the key.
 
     Raises:
-        AnnotatorError: If the environment variable is not set, or holds what no server takes as a key.
+        AnnotatorError: If the environment variable is not set, or its value cannot be a key.
         InputError: If both are given.
     """
     if api_key_env is None:
@@ -52,12 +53,25 @@ def given_key(token: str | None, api_key_env: str | None) -> str | None:
     return key
 
 
+def run_in_thread(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine in another thread, because an event loop can be running in this one."""
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(asyncio.run, work).result()
+
+
 def check_address(url: str) -> None:
     """Refuses an invalid address, and an address that contains a key, because addresses are written to files.
 
+    Args:
+        url (`str`): The address.
+
     Raises:
-        InputError: If it does not begin with http:// or https:// and a host, or its port is no port, or it has a user,
-            a password, or a field of the query that looks like a key.
+        InputError: If it does not begin with http:// or https:// and a host, its port is invalid, or it has a user, a
+            password, or a field of the query that looks like a key.
+
+    Example:
+
+        >>> check_address("http://127.0.0.1:8080")
     """
     try:
         parts = urlsplit(url)
@@ -83,6 +97,10 @@ def check_options(options: Mapping[str, Any]) -> None:
 
     Raises:
         InputError: If there is such an option. Its value is not shown.
+
+    Example:
+
+        >>> check_options({"concurrency": 8, "api_key_env": "MY_KEY"})
     """
     for name, value in options.items():
         if _NAME_OF_KEY.search(name) and value is not None:
@@ -97,8 +115,11 @@ def check_options(options: Mapping[str, Any]) -> None:
 def check_limits(**values: object) -> None:
     """Refuses limits that are not above zero.
 
+    Args:
+        **values: The limits by name.
+
     Raises:
-        InputError: If a value is no number above zero.
+        InputError: If a value is not a number above zero.
     """
     for name, value in values.items():
         if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
@@ -106,10 +127,13 @@ def check_limits(**values: object) -> None:
 
 
 def check_temperatures(**values: object) -> None:
-    """Refuses an invalid temperature.
+    """Refuses invalid temperatures.
+
+    Args:
+        **values: The temperatures by name.
 
     Raises:
-        InputError: If a value is no number of at least zero.
+        InputError: If a value is not a number of at least zero.
     """
     for name, value in values.items():
         if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
@@ -123,11 +147,14 @@ async def chosen_model(names: Sequence[str], answers: Callable[[str], Awaitable[
 
     Args:
         names (`Sequence[str]`): The models, as the server lists them.
-        answers (`Callable`): Puts a plain question to a model, and raises what goes wrong.
-        timeout (`float`): Seconds that an answer may take.
+        answers (`Callable`): Sends a plain question to a model, and raises an error if there is no answer.
+        timeout (`float`): Time limit of an answer, in seconds.
+
+    Returns:
+        `str`: The name of the model.
 
     Raises:
-        AnnotatorError: If none of the first ones answers, or the server refuses the key.
+        AnnotatorError: If none of the first models answers, or the server refuses the key.
     """
     said: Exception | None = None
     tried = sorted(names, key=lambda name: bool(_NO_CHAT.search(name)))[:_MOST_TRIED]
@@ -140,6 +167,6 @@ async def chosen_model(names: Sequence[str], answers: Callable[[str], Awaitable[
             said = said or error
     raise AnnotatorError(
         f"The server has {len(names)} models, and none of the {len(tried)} that were tried answered a plain question "
-        f"(the first, {tried[0]!r}: {said or type(said).__name__}). Give one as endpoint:MODEL@URL. It "
-        f"has {', '.join(map(repr, names[:20]))}{' and more' if len(names) > 20 else ''}."
+        f"(the first, {tried[0]!r}: {said or type(said).__name__}). Give one as endpoint:MODEL@URL. Its models "
+        f"are {', '.join(map(repr, names[:20]))}{' and others' if len(names) > 20 else ''}."
     ) from said

@@ -7,21 +7,27 @@ from sklearn.cluster import MiniBatchKMeans
 
 
 def cluster_queries(embeddings: np.ndarray, texts_per_list: int, *, seed: int = 0) -> np.ndarray:
-    """Replaces the embeddings by the centroids of clusters. The texts of a cluster then get the same demonstrations.
+    """Replaces embeddings by the centroids of their clusters, so that the texts of a cluster get equal demonstrations.
 
-    Pass the result to `freeal_hf.demonstrations.nearest_demonstrations` in place of the embeddings. What that saves,
-    and what it costs in similarity, is in `benchmarks/README.md`.
+    Pass the result to `freeal_hf.demonstrations.nearest_demonstrations` instead of the embeddings.
+    `benchmarks/README.md` has the saved time and the loss of similarity.
 
     Args:
         embeddings (`np.ndarray` of shape `(n, d)`): Embeddings of the texts.
-        texts_per_list (`int`): Texts that share a list, on average; 1 gives the embeddings back.
+        texts_per_list (`int`): Average number of texts that share a list. With 1, the embeddings are not changed.
         seed (`int`, *optional*, defaults to 0): Seed of the clustering.
 
     Returns:
-        `np.ndarray` of shape `(n, d)`: One query a text, of unit length.
+        `np.ndarray` of shape `(n, d)`: One query of unit length for each text.
 
     Raises:
         ValueError: If `texts_per_list` is below 1.
+
+    Example:
+
+        >>> embeddings = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]])
+        >>> len(np.unique(cluster_queries(embeddings, texts_per_list=2), axis=0))
+        2
     """
     if texts_per_list < 1:
         raise ValueError(f"texts_per_list must be at least 1, got {texts_per_list}.")

@@ -10,6 +10,11 @@ def without_system_role(messages: Sequence[Message]) -> list[Message]:
 
     Args:
         messages (`Sequence[Mapping[str, str]]`): A chat that begins with a system message and a user message.
+
+    Example:
+
+        >>> without_system_role([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}])
+        [{'role': 'user', 'content': 'Be brief.\\n\\nHello'}]
     """
     system, first, *rest = messages
     return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]

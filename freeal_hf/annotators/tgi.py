@@ -1,10 +1,8 @@
 """The annotator for text-generation-inference servers. It uses the protocol of the server."""
 
-import asyncio
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from freeal_hf.annotators.llm import LLMAnnotator
 from freeal_hf.annotators.logprobs import TokenLogprobs
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.annotators.question import Completion, Form, Question
-from freeal_hf.annotators.servers import check_address, given_key
+from freeal_hf.annotators.servers import check_address, given_key, run_in_thread
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
 from freeal_hf.tasks import TextClassification
@@ -79,8 +77,7 @@ class TGIAnnotator(LLMAnnotator):
     def open(self) -> None:
         """Gets the name of the model from the server, because answers are cached under it."""
         if not self._model:
-            with ThreadPoolExecutor(1) as executor:  # in another thread, because this one may run an event loop
-                executor.submit(asyncio.run, self._identify()).result()
+            run_in_thread(self._identify())
 
     async def _identify(self) -> None:
         try:
@@ -193,7 +190,7 @@ def _grammar(fields: Mapping[str, Any]) -> Any:
         return Grammar(type=GrammarType.Regex, value=fields["regex"])
     if "value" in fields.get("response_format", {}):
         return Grammar(type=GrammarType.Json, value=dict(fields["response_format"]["value"]))
-    raise RefusedError("request refused", "TGI's own protocol has a JSON schema and a regular expression")
+    raise RefusedError("request refused", "TGI's own protocol only has JSON schemas and regular expressions")
 
 
 def _tokens(response: "Response") -> tuple[TokenLogprobs, ...]:

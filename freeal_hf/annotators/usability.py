@@ -25,17 +25,28 @@ _NO_ROOM = ("empty answer", "cut-off answer")
 
 
 class FirstAnswers:
-    """Counts the unusable answers of an annotator until one is usable. An answer without entities is usable."""
+    """Counts the unusable answers of an annotator until one is usable. An answer without entities is usable.
+
+    Attributes:
+        has_usable (`bool`): Whether an answer was usable.
+
+    Example:
+
+        >>> first = FirstAnswers()
+        >>> first.add(Annotation(-1, reason="not a label", answer="I cannot do that."))
+        >>> print(first)
+        None of 1 answers of the annotator could be used (not a label: 1). The first is 'I cannot do that.'.
+    """
 
     def __init__(self) -> None:
         self._reasons: Counter[str] = Counter()
         self._example: str | None = None
-        self._has_usable = False
+        self.has_usable = False
 
     def add(self, answer: Annotation) -> None:
         """Counts an answer."""
-        if self._has_usable or answer.is_labelled:
-            self._has_usable = True
+        self.has_usable = self.has_usable or answer.is_labelled
+        if self.has_usable:
             return
         self._reasons[answer.reason or "no reason given"] += 1
         if self._example is None and answer.reason in get_args(UnusableAnswer):
@@ -48,22 +59,17 @@ class FirstAnswers:
             yield index, answer
 
     @property
-    def has_usable(self) -> bool:
-        """Whether an answer was usable."""
-        return self._has_usable
-
-    @property
     def none_usable(self) -> bool:
         """Whether there were answers, and none was usable."""
-        return bool(self._reasons) and not self._has_usable
+        return bool(self._reasons) and not self.has_usable
 
     @property
     def are_hopeless(self) -> bool:
-        """Whether so many were no answer to the question that the next ones will not be, either.
+        """Whether there are so many unusable answers that the next ones will probably be unusable too.
 
-        What was refused, or an annotator leaves open for a reason of its own, does not count.
+        Refused texts, and texts without a label for other reasons of the annotator, are not counted.
         """
-        return not self._has_usable and sum(map(self._reasons.__getitem__, get_args(UnusableAnswer))) >= ENOUGH
+        return not self.has_usable and sum(map(self._reasons.__getitem__, get_args(UnusableAnswer))) >= ENOUGH
 
     def __str__(self) -> str:
         counts = ", ".join(f"{reason}: {count}" for reason, count in self._reasons.most_common(3))
@@ -76,7 +82,7 @@ class FirstAnswers:
 
     def error(self) -> AnnotatorError:
         """Returns the error that ends the run of such an annotator."""
-        return AnnotatorError(f"{self} {_remedy(reason for reason, _ in self._reasons.most_common(1))}")
+        return AnnotatorError(f"{self} {_remedy(max(self._reasons, key=self._reasons.__getitem__))}")
 
 
 def check_answers(
@@ -90,17 +96,17 @@ def check_answers(
 ) -> None:
     """Sends a few plain requests before an annotator writes texts, which needs far more tokens.
 
-    The answers are booked and cached. `CHECKED` questions are asked, and as many again as long as no answer can be
-    used.
+    `CHECKED` requests are sent, and then `CHECKED` more as long as no answer is usable. The answers are cached and
+    recorded in the ledger.
 
     Args:
-        annotator (`Annotator`): Who is to write.
+        annotator (`Annotator`): The annotator.
         task (`Task`): What is labelled.
         requests (`Sequence[AnnotationRequest]`): Some texts without demonstrations, in random order.
         cache, ledger, budget: As in `driver.run`.
 
     Raises:
-        AnnotatorError: If so many answers could not be used that the next ones will not be, either.
+        AnnotatorError: If none of `ENOUGH` answers is usable.
     """
     first = FirstAnswers()
     for start in range(0, len(requests), CHECKED):
@@ -113,8 +119,8 @@ def check_answers(
             raise first.error()
 
 
-def _remedy(most_frequent: Iterable[str]) -> str:
-    reason = next(iter(most_frequent), "")
+def _remedy(reason: str) -> str:
+    """Returns what to do if most answers are unusable for this reason."""
     if reason in _NO_ROOM:
         remedy = (
             "Allow longer answers (--annotator-option max_tokens=1000, for entities generation_max_tokens; a "

@@ -223,7 +223,9 @@ class Worker(Generic[Request, Answer]):
             self._book_own_calls()
         if len(answers) != len(jobs):
             name = type(self.work.annotator).__name__
-            raise AnnotatorError(f"{name} gave {len(answers)} answers to {len(jobs)} requests; it must give one each.")
+            raise AnnotatorError(
+                f"{name} gave {len(answers)} answers to {len(jobs)} requests; it must give one answer to each request."
+            )
         self._has_answered = True
         self._failed_in_a_row = 0
         for job, answer in zip(jobs, answers, strict=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from freeal_hf.annotators.final_answer import final_answer
+from freeal_hf.annotators.final_answer import final_answer, unfenced
 from freeal_hf.annotators.pacing import UnusableAnswer
 from freeal_hf.annotators.prompts.labels import label_codes
 from freeal_hf.tasks import NO_LABEL, Task
@@ -70,7 +70,6 @@ _DENIAL = re.compile(
     r"|não|nem|mai|senza|ma|però|niet|geen|nooit|nigdy|bez)\b",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"\A\s*```[a-z]*\s*(.*?)\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
 _FLAT_OBJECT = re.compile(r"\{[^{}]*\}")
 _LABEL_FIELDS = ("label", "labels", "category", "class", "answer", "classification", "prediction", "predicted label")
 # Other fields of the object that can contradict its label.
@@ -134,8 +133,7 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: 
     names = _names(task, coded, order)
     if (label := names.whole(text)) != NO_LABEL:
         return ParsedAnswer(label, None)
-    fenced = _FENCE.match(text)
-    if (found := names.in_object(fenced[1] if fenced else text)) is not None:
+    if (found := names.in_object(unfenced(text))) is not None:
         return _parsed(found)
     found, rest = names.in_objects(text)
     if _MENTION not in rest:

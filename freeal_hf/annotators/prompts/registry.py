@@ -21,5 +21,10 @@ def prompts_of(task: Task) -> TaskPrompts[Any]:
 
     Args:
         task (`Task`): What is labelled.
+
+    Example:
+
+        >>> type(prompts_of(TextClassification(["ham", "spam"]))).__name__
+        'SingleLabelPrompts'
     """
     return PROMPTS[task.type](task)
