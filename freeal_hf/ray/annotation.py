@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -287,21 +289,14 @@ def _missing(
     spent: Ledger,
 ) -> Iterator[AnnotationRequest]:
     """Yields the requests that are not in the cache, and adds what this run has paid for the others to `spent`."""
-    window: dict[bytes, AnnotationRequest] = {}
-
-    def unknown() -> Iterable[AnnotationRequest]:
-        known = cache.read(list(window))
+    grouped = (request for _, request in together(requests, lambda request: request.demonstrations))
+    while some := list(islice(grouped, _LOOK_UP)):
+        by_key = {request_key(canonical_json(annotator.fingerprint(task, request))): request for request in some}
+        known = cache.read(list(by_key))
         for key, found in known.items():
             if found.owner == spent.owner:
                 spent.record(key, found.answer.get("prompt_tokens", 0), found.answer.get("completion_tokens", 0))
-        return [request for key, request in window.items() if key not in known]
-
-    for _, request in together(requests, lambda request: request.demonstrations):
-        window[request_key(canonical_json(annotator.fingerprint(task, request)))] = request
-        if len(window) == _LOOK_UP:
-            yield from unknown()
-            window.clear()
-    yield from unknown()
+        yield from (request for key, request in by_key.items() if key not in known)
 
 
 def _write_shards(requests: Iterable[AnnotationRequest], folder: Path, size: int) -> Iterator[tuple[Path, int]]:
@@ -311,22 +306,12 @@ def _write_shards(requests: Iterable[AnnotationRequest], folder: Path, size: int
 
     for path in folder.glob(f"*{_REQUESTS}"):
         remove(path)
-    rows: list[dict[str, Any]] = []
-    number = 0
-
-    def write() -> tuple[Path, int]:
-        table = pa.Table.from_pylist(rows, schema=_schema())
+    rest, number = iter(requests), 0
+    while rows := list(map(asdict, islice(rest, size))):
         path = folder / f"{number:06d}{_REQUESTS}"
-        write_atomically(path, lambda partial: pq.write_table(table, partial))
-        return path, len(rows)
-
-    for request in requests:
-        rows.append(asdict(request))
-        if len(rows) == size:
-            yield write()
-            rows, number = [], number + 1
-    if rows:
-        yield write()
+        write_atomically(path, partial(pq.write_table, pa.Table.from_pylist(rows, schema=_schema())))
+        yield path, len(rows)
+        number += 1
 
 
 def _schema() -> Any:

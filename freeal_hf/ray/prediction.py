@@ -5,8 +5,9 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def write_predictions_on_ray(
     salt = json.dumps([_identity(model), list(header)])
     shards: list[Path] = []
     labelled = count = 0
-    for rows in _regrouped(pieces, config.ray_shard_size):
+    all_rows = chain.from_iterable(pieces)
+    while rows := list(islice(all_rows, config.ray_shard_size)):
         shards.append(_write_shard(folder, len(shards), rows, salt))
         labelled, count = labelled + sum(is_usable(row.note) for row in rows), count + len(rows)
     missing = [shard for shard in shards if not shard.with_suffix(_LABELLED).exists()]
@@ -91,17 +93,6 @@ class _PredictionWorker:
 
         write_atomically(path.with_suffix(_LABELLED), write)
         return row
-
-
-def _regrouped(pieces: Iterable[Sequence[Any]], size: int) -> Iterator[list[Any]]:
-    rows: list[Any] = []
-    for piece in pieces:
-        rows.extend(piece)
-        while len(rows) >= size:
-            yield rows[:size]
-            rows = rows[size:]
-    if rows:
-        yield rows
 
 
 def _write_shard(folder: Path, number: int, rows: Sequence[Any], salt: str) -> Path:

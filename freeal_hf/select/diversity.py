@@ -19,7 +19,14 @@ _EXACT_CLUSTERING_LIMIT = 20_000
 
 @dataclass(frozen=True)
 class RandomSampling:
-    """Chooses texts at random. This is the baseline for all other strategies."""
+    """Chooses texts at random. This is the baseline for all other strategies.
+
+    Example:
+
+        >>> pool = Pool(["a", "b"], np.array([0, -1]))
+        >>> RandomSampling().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([1])
+    """
 
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -34,6 +41,14 @@ class EmbeddingKMeans:
 
     Source: BERT-KM of Yuan, Lin and Boyd-Graber, "Cold-start active learning through self-supervised language
     modeling", EMNLP 2020.
+
+    Example:
+
+        >>> pool = Pool(
+        ...     ["a", "b", "c"], np.array([-1, -1, -1]), embeddings=np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        ... )
+        >>> EmbeddingKMeans().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([1])
     """
 
     needs: ClassVar[tuple[str, ...]] = ("embeddings",)
@@ -60,6 +75,14 @@ class CoreSet:
     If no text is labelled, the first choice is the text nearest to the mean.
 
     Source: Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach", ICLR 2018.
+
+    Example:
+
+        >>> pool = Pool(
+        ...     ["a", "b", "c"], np.array([-1, -1, -1]), embeddings=np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        ... )
+        >>> CoreSet().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([1])
     """
 
     needs: ClassVar[tuple[str, ...]] = ("embeddings",)
@@ -69,7 +92,8 @@ class CoreSet:
         free, points = _free_points(pool)
         chosen: list[int] = []
         if len(pool.labelled):
-            distance = 1 - (points @ _labelled_points(pool).T).max(axis=1)
+            assert pool.embeddings is not None
+            distance = 1 - (points @ normalize(pool.embeddings[pool.labelled]).T).max(axis=1)
         else:
             chosen.append(_central(points))
             distance = 1 - points @ points[chosen[0]]
@@ -90,6 +114,15 @@ class ContrastiveActiveLearning:
 
     Args:
         neighbours (`int`, *optional*, defaults to 10): The number of labelled texts to compare with.
+
+    Example:
+
+        >>> labels = np.array([0, -1, -1])
+        >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
+        >>> probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8]])
+        >>> pool = Pool(["a", "b", "c"], labels, embeddings, probabilities)
+        >>> ContrastiveActiveLearning().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([2])
     """
 
     neighbours: int = 10
@@ -121,6 +154,13 @@ class DiscriminativeActiveLearning:
         steps (`int`, *optional*, defaults to 10): The number of steps in which the budget is spent.
         unlabelled_factor (`int`, *optional*, defaults to 10): The number of unlabelled training texts for each
             labelled one.
+
+    Example:
+
+        >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> pool = Pool(["a", "b", "c"], np.array([0, -1, -1]), embeddings)
+        >>> DiscriminativeActiveLearning().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([2])
     """
 
     steps: int = 10
@@ -153,11 +193,6 @@ class DiscriminativeActiveLearning:
 def _free_points(pool: Pool) -> tuple[np.ndarray, np.ndarray]:
     assert pool.embeddings is not None
     return pool.unlabelled, normalize(pool.embeddings[pool.unlabelled])
-
-
-def _labelled_points(pool: Pool) -> np.ndarray:
-    assert pool.embeddings is not None
-    return normalize(pool.embeddings[pool.labelled])
 
 
 def _central(points: np.ndarray) -> int:

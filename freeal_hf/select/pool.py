@@ -31,6 +31,11 @@ class Pool:
             label.
         dropout_probabilities (`np.ndarray` of shape `[passes, n, labels]`, *optional*): The same for several forward
             passes with dropout.
+
+    Example:
+
+        >>> Pool(["a", "b", "c"], labels=np.array([0, -1, -1])).unlabelled
+        array([1, 2])
     """
 
     texts: list[str]
@@ -133,14 +138,18 @@ def check_budget(pool: Pool, budget: int) -> None:
 
     Raises:
         InputError: If the budget is below 1 or larger than the number of texts without a label.
+
+    Example:
+
+        >>> check_budget(Pool(["a", "b", "c"], labels=np.array([0, -1, -1])), budget=2)
     """
     free = len(pool.unlabelled)
     if budget < 1:
         raise InputError(f"The budget is {budget}; it must be at least 1.")
     if budget > free:
         raise InputError(
-            f"The budget is {budget}, but the data have only {counted(free, 'different text')} without a "
-            "label; choose at most as many."
+            f"The budget is {budget}, but the data only has {counted(free, 'different text')} without a label; give "
+            f"a budget of at most {free}."
         )
 
 

@@ -14,6 +14,14 @@ class LeastConfidence:
 
     Source: Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994; for several classes
     Culotta and McCallum, AAAI 2005.
+
+    Example:
+
+        >>> pool = Pool(
+        ...     ["a", "b", "c"], np.array([-1, -1, -1]), probabilities=np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+        ... )
+        >>> LeastConfidence().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([1])
     """
 
     needs: ClassVar[tuple[str, ...]] = ("probabilities",)
@@ -29,6 +37,14 @@ class BreakingTies:
     """Chooses the texts with the smallest difference between the two most probable labels.
 
     Source: Luo et al., "Active learning to recognize multiple types of plankton", JMLR 6, 2005.
+
+    Example:
+
+        >>> pool = Pool(
+        ...     ["a", "b", "c"], np.array([-1, -1, -1]), probabilities=np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+        ... )
+        >>> BreakingTies().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([1])
     """
 
     needs: ClassVar[tuple[str, ...]] = ("probabilities",)
@@ -45,6 +61,14 @@ class PredictionEntropy:
     """Chooses the texts with the largest entropy of the prediction.
 
     Source: Holub, Perona and Burl, "Entropy-based active learning for object recognition", CVPR workshops 2008.
+
+    Example:
+
+        >>> pool = Pool(
+        ...     ["a", "b", "c"], np.array([-1, -1, -1]), probabilities=np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+        ... )
+        >>> PredictionEntropy().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([1])
     """
 
     needs: ClassVar[tuple[str, ...]] = ("probabilities",)
@@ -64,6 +88,13 @@ class BALD:
 
     Source: Houlsby et al., "Bayesian active learning for classification and preference learning", arXiv 1112.5745;
     with dropout: Gal, Islam and Ghahramani, ICML 2017.
+
+    Example:
+
+        >>> passes = np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])  # they disagree on the first text
+        >>> pool = Pool(["a", "b"], np.array([-1, -1]), dropout_probabilities=passes)
+        >>> BALD().select(pool, budget=1, rng=np.random.default_rng(0))
+        array([0])
     """
 
     needs: ClassVar[tuple[str, ...]] = ("dropout_probabilities",)
@@ -102,6 +133,11 @@ def highest(scores: np.ndarray, pool: Pool, budget: int) -> np.ndarray:
 
     Returns:
         `np.ndarray` of shape `[budget]`: The indices, with the highest score first.
+
+    Example:
+
+        >>> highest(np.array([0.1, 0.9, 0.5]), Pool(["a", "b", "c"], np.array([-1, 0, -1])), budget=1)
+        array([2])
     """
     free = pool.unlabelled
     return free[np.argsort(-scores[free], kind="stable")[:budget]]
