@@ -26,8 +26,8 @@ from freeal_hf.annotators.base import (
 )
 from freeal_hf.annotators.likelihood import answer_log_likelihoods
 from freeal_hf.annotators.llm import read_choice
+from freeal_hf.annotators.prompts.base import SMALLEST_CUT
 from freeal_hf.annotators.prompts.labels import (
-    SMALLEST_CUT,
     Message,
     annotation_messages,
     answer_text,

@@ -17,7 +17,7 @@ from freeal_hf.tasks import Demonstration
 TaskT = TypeVar("TaskT")
 
 SMALLEST_CUT = 200
-"""Characters. Texts are not cut below this length."""
+"""The length in characters below which texts are not cut."""
 
 Complete = Callable[[str, int, Sequence[Message], Constrain, int], Awaitable[Completion]]
 """Makes one call. Its arguments are the kind of question (see `Question.kind`), the maximum number of tokens of the

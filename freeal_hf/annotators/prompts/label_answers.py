@@ -154,6 +154,24 @@ def denies(text: str) -> bool:
     return bool(_DENIAL.search(text))
 
 
+def field_denies(name: str, value: object) -> bool:
+    """Whether a field beside the labels of a JSON answer denies them.
+
+    Args:
+        name (`str`): The name of the field.
+        value (`object`): Its value.
+
+    Example:
+
+        >>> field_denies("negated", True), field_denies("isCorrect", "no"), field_denies("reason", "not ham")
+        (True, True, False)
+    """
+    said, name = value.casefold() if isinstance(value, str) else value, _field_name(name)
+    if denies(name):
+        return bool(said) and said not in _NO
+    return said in _NO and bool(_CONFIRMATION.search(name))
+
+
 class _Names:
     """The names of the labels of a task, and the letters that represent them."""
 
@@ -237,11 +255,9 @@ class _Names:
     def _contradicts(self, name: str, value: Any, found: set[int]) -> bool:
         """Whether a field beside the label field contradicts the labels that were found."""
         said, named = value.casefold() if isinstance(value, str) else value, self.all_in([name])
-        if denies(name):
-            return bool(said) and said not in _NO
-        if said in _NO and (_CONFIRMATION.search(name) or named & found):
-            return True
-        return (said in _YES and not named <= found) or bool(_CERTAINTY.search(name) and self._is_unlikely(value))
+        is_other = named & found if said in _NO else said in _YES and not named <= found
+        is_unlikely = _CERTAINTY.search(name) and self._is_unlikely(value)
+        return field_denies(name, value) or bool(is_other) or bool(is_unlikely)
 
     def _is_unlikely(self, confidence: object) -> bool:
         """Whether a confidence, as a number or as it is written in a text, is below chance."""
@@ -321,7 +337,7 @@ def _json_fields(text: str) -> dict[str, list[Any]]:
     def collected(pairs: Iterable[tuple[Any, Any]]) -> dict[str, list[Any]]:
         fields: dict[str, list[Any]] = {}
         for name, value in pairs:
-            fields.setdefault(_plain(_CAMEL_CASE.sub(" ", str(name))), []).append(value)
+            fields.setdefault(_field_name(str(name)), []).append(value)
         return fields
 
     try:
@@ -363,6 +379,10 @@ def _standing(pattern: str) -> str:
 def _flexible(name: str) -> str:
     """Returns a pattern of a name in which spaces, hyphens and underscores are the same."""
     return r"[\s_\-]+".join(re.escape(part) for part in _SEPARATORS.split(name) if part) or re.escape(name)
+
+
+def _field_name(name: str) -> str:
+    return _plain(_CAMEL_CASE.sub(" ", name))
 
 
 def _plain(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.pacing import UnusableAnswer
-from freeal_hf.annotators.prompts.label_answers import denies
+from freeal_hf.annotators.prompts.label_answers import denies, field_denies
 from freeal_hf.tasks import NO_LABEL, MultiLabelClassification
 
 _FIELDS = ("labels", "label", "categories", "classes", "answer")
@@ -31,14 +31,15 @@ def parse_labels(answer: str | None, task: MultiLabelClassification) -> ParsedLa
 
     An answer is used if it is one of these, and each of its labels is a label of the task:
 
-    - the JSON object that was asked for: `{"labels": [...]}`, or a truth value for each label; also a list alone;
-    - one such object or list in a text that denies nothing before it;
+    - the requested JSON object: `{"labels": [...]}`, or a truth value for each label; also a list alone. No other field
+      can contradict it (`"negated": true`);
+    - such an object or list in a text that does not deny it;
     - only the names of labels with separators, or "none".
 
-    A label that is not in the task makes the whole answer unusable: without it, the others might be read as all labels.
+    If a label is not in the task, the whole answer is unusable, because the other labels may not be complete.
 
     Args:
-        answer (`str`, *optional*): What the model said, with its reasoning.
+        answer (`str`, *optional*): The answer of the model, with its reasoning.
         task (`MultiLabelClassification`): The task.
 
     Example:
@@ -98,7 +99,8 @@ def _in_value(value: Any, task: MultiLabelClassification) -> tuple[int, ...] | N
     fields = {str(name).casefold(): item for name, item in value.items()}
     for name in _FIELDS:
         if isinstance(fields.get(name), list | dict):
-            return _in_value(fields[name], task)
+            is_denied = any(field_denies(other, item) for other, item in fields.items() if other != name)
+            return None if is_denied else _in_value(fields[name], task)
     if fields and all(isinstance(item, bool) for item in value.values()):
         every = _ids(list(value), task)
         has_all = every is not None and len(every) == len(value) == task.num_labels

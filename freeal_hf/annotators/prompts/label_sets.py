@@ -3,12 +3,20 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest
 from freeal_hf.annotators.constraints import Constraint, schema_fields
-from freeal_hf.annotators.prompts.labels import LONGEST_SHOT, Message, cut_text, described, in_order, quoted
+from freeal_hf.annotators.prompts.labels import (
+    Message,
+    chat,
+    described,
+    examples_message,
+    in_order,
+    message,
+    object_schema,
+)
 from freeal_hf.data.counting import counted
 from freeal_hf.tasks import NO_LABEL, MultiLabelClassification
 
@@ -23,7 +31,7 @@ def list_schema(names: Sequence[str], max_labels: int | None) -> dict[str, Any]:
     labels: dict[str, Any] = {"type": "array", "items": {"type": "string", "enum": list(names)}}
     if max_labels is not None:
         labels["maxItems"] = max_labels
-    return _object(labels=labels)
+    return object_schema(labels=labels)
 
 
 def flag_schema(names: Sequence[str]) -> dict[str, Any]:
@@ -32,7 +40,7 @@ def flag_schema(names: Sequence[str]) -> dict[str, Any]:
     Args:
         names (`Sequence[str]`): The names of the labels in the order in which they are shown.
     """
-    return _object(**{name: {"type": "boolean"} for name in names})
+    return object_schema(**{name: {"type": "boolean"} for name in names})
 
 
 def list_regex(names: Sequence[str], max_labels: int | None) -> str:
@@ -51,7 +59,13 @@ def constrain_list(constraint: Constraint, names: Sequence[str], max_labels: int
 
 @lru_cache(maxsize=1024)
 def list_answer(names: tuple[str, ...]) -> str:
-    """Returns the answer for a set of labels, in the form of the demonstrations."""
+    """Returns the answer for a set of labels, as in the demonstrations.
+
+    Example:
+
+        >>> list_answer(("toxic", "threat"))
+        '{"labels": ["toxic", "threat"]}'
+    """
     return json.dumps({"labels": list(names)}, ensure_ascii=False)
 
 
@@ -76,27 +90,25 @@ def answer_for(
 def label_set_messages(
     task: MultiLabelClassification, request: AnnotationRequest, *, as_flags: bool = False
 ) -> list[Message]:
-    """Returns the chat that requests the labels of one text. The parts that all texts share come first.
+    """Returns the chat that requests the labels of one text, in the order of `annotation_messages`.
 
     Args:
         task (`MultiLabelClassification`): The task.
         request (`AnnotationRequest`): The text and its demonstrations.
         as_flags (`bool`, *optional*, defaults to `False`): Whether to request a truth value for each label.
     """
-    messages = [
-        {"role": "system", "content": _instructions(task, as_flags, request.order, request.instruction)},
-    ]
-    for shot in request.demonstrations:
-        text = quoted(cut_text(shot.text, LONGEST_SHOT)[0])
-        answer = answer_for(task, shot.labels or (), as_flags=as_flags, order=request.order)
-        messages += [{"role": "user", "content": f"Text: {text}"}, {"role": "assistant", "content": answer}]
-    return [*messages, {"role": "user", "content": f"Text: {quoted(request.text)}"}]
+    answered = partial(answer_for, task, as_flags=as_flags, order=request.order)
+    return chat(
+        _instructions(task, as_flags, request.order, request.instruction),
+        ((shot.text, answered(shot.labels or ())) for shot in request.demonstrations),
+        request.text,
+    )
 
 
 def writing_schema(task: MultiLabelClassification) -> dict[str, Any]:
     """Returns the JSON schema of written texts: a list of texts, each with all its labels."""
     labels = list_schema(task.label_names, task.max_labels)["properties"]["labels"]
-    return _object(texts={"type": "array", "items": _object(text={"type": "string"}, labels=labels)})
+    return object_schema(texts={"type": "array", "items": object_schema(text={"type": "string"}, labels=labels)})
 
 
 def writing_messages(task: MultiLabelClassification, request: GenerationRequest) -> list[Message]:
@@ -104,7 +116,8 @@ def writing_messages(task: MultiLabelClassification, request: GenerationRequest)
 
     Args:
         task (`MultiLabelClassification`): The task.
-        request (`GenerationRequest`): A label that they should have, or -1 for none; unlabelled examples; how many.
+        request (`GenerationRequest`): The label that they should have (-1 for no label), unlabelled examples, and the
+            number of texts.
     """
     lengths = sorted(len(example.split()) for example in request.examples)
     wanted = "- None of the labels applies to any of the texts, although they could be in the collection."
@@ -126,14 +139,7 @@ def writing_messages(task: MultiLabelClassification, request: GenerationRequest)
         *_most(task),
         f"- Answer with JSON only: {form}, a list of {request.num_texts}, with all labels of each text.",
     ]
-    examples = "\n".join(quoted(cut_text(example, LONGEST_SHOT)[0]) for example in request.examples) or "(none)"
-    return [
-        {"role": "system", "content": "\n".join(system)},
-        {
-            "role": "user",
-            "content": f"Examples from the collection:\n{examples}\n\nWrite {request.num_texts} new texts.",
-        },
-    ]
+    return [message("system", "\n".join(system)), examples_message(request, "texts")]
 
 
 @lru_cache(maxsize=128)
@@ -160,7 +166,3 @@ def _instructions(task: MultiLabelClassification, as_flags: bool, order: tuple[i
 
 def _most(task: MultiLabelClassification) -> list[str]:
     return [f"- A text has at most {counted(task.max_labels, 'label')}."] if task.max_labels is not None else []
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -16,9 +16,6 @@ Message = dict[str, str]
 CUT_MARK = " [the text is cut here]"
 """The end of a text that was cut because it was too long."""
 
-SMALLEST_CUT = 200
-"""The length in characters below which texts are not cut."""
-
 LONGEST_SHOT = 2000
 """Maximum number of characters of a demonstration or an example. A longer one is cut at the end of a sentence."""
 

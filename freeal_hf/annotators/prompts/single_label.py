@@ -15,7 +15,6 @@ from freeal_hf.annotators.pacing import Reason
 from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts, fitting
 from freeal_hf.annotators.prompts.label_answers import parse_answer
 from freeal_hf.annotators.prompts.labels import (
-    SMALLEST_CUT,
     Message,
     annotation_messages,
     answer_schema,
