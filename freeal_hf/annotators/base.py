@@ -166,7 +166,19 @@ class Annotator(ABC):
 
 
 class TextGenerator(Annotator):
-    """An annotator that also writes the texts of the demonstrations of round 0."""
+    """An annotator that also writes the texts of the demonstrations of round 0.
+
+    Example:
+
+        ```python
+        class MyGenerator(TextGenerator):
+            async def annotate(self, task, requests): ...
+
+            async def generate(self, task, request):
+                texts = await my_model(f"Write {request.num_texts} texts: {task.label_names[request.label]}")
+                return Generation(tuple(texts))
+        ```
+    """
 
     @abstractmethod
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
@@ -189,7 +201,18 @@ class TextGenerator(Annotator):
 
 
 class TextChooser(Annotator):
-    """An annotator that also chooses the texts that a person should label first, for `freeal-hf select`."""
+    """An annotator that also chooses the texts that a person should label first, for `freeal-hf select`.
+
+    Example:
+
+        ```python
+        class MyChooser(TextChooser):
+            async def annotate(self, task, requests): ...
+
+            async def choose(self, task, request):
+                return Choice(tuple(number for number, text in request.candidates[: request.num_choices]))
+        ```
+    """
 
     @abstractmethod
     async def choose(self, task: Task, request: ChoiceRequest) -> Choice:
@@ -220,6 +243,12 @@ def check_annotator(annotator: object, kind: type = Annotator) -> None:
 
     Raises:
         InputError: If it is not an instance of a subclass of `kind`.
+
+    Example:
+
+        >>> check_annotator("gpt-4o")
+        Traceback (most recent call last):
+        freeal_hf.errors.InputError: The annotator is str, which is not an instance of freeal_hf.Annotator. ...
     """
     if not isinstance(annotator, kind):
         shown = f"the class {annotator.__name__}" if isinstance(annotator, type) else type(annotator).__name__

@@ -25,6 +25,13 @@ def session(annotator: Annotator) -> Iterator[None]:
 
     Args:
         annotator (`Annotator`): The annotator.
+
+    Example:
+
+        >>> from freeal_hf.annotators.column import ColumnAnnotator
+        >>> annotator = ColumnAnnotator({"a": "tool"}, "guess")
+        >>> with session(annotator):
+        ...     pass  # several calls of `run`, for which a paused server is only started once
     """
     annotator.open()
     try:

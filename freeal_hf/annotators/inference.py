@@ -51,6 +51,12 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
     Raises:
         AnnotatorError: If the environment variable is not set.
         InputError: If arguments contradict each other, or a limit allows no call.
+
+    Example:
+
+        >>> annotator = InferenceEndpointsAnnotator("llama", base_url="http://127.0.0.1:8000/v1", concurrency=8)
+        >>> annotator.describe()["model"], annotator.concurrency
+        ('llama', 8)
     """
 
     model: str | None = field(kw_only=False)

@@ -83,6 +83,13 @@ class LocalAnnotator(TextGenerator, TextChooser):
     Raises:
         AnnotatorError: If the model cannot be loaded, or has no chat template or no token that ends a turn.
         InputError: If a loaded model is given without a tokenizer, or `batch_size` is below 1.
+
+    Example:
+
+        ```python
+        annotator = LocalAnnotator("HuggingFaceTB/SmolLM2-360M-Instruct", batch_size=8)
+        [answer] = await annotator.annotate(task, [AnnotationRequest("a ripe plum")])
+        ```
     """
 
     concurrency = 1

@@ -42,6 +42,15 @@ def load_prices(path: str | Path) -> dict[str, Price]:
 
     Raises:
         InputError: If the file is missing or has another form.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "prices.yaml")
+        ...     _ = path.write_text("org/name: {prompt: 0.15, completion: 0.60}")
+        ...     load_prices(path)["org/name"].prompt
+        0.15
     """
     path = Path(path)
     if not path.is_file():

@@ -23,6 +23,11 @@ class Form:
         temperature (`bool`): Whether the temperature is given.
         seed (`bool`): Whether the seed is given.
         extra (`tuple[str, ...]`): Names of the user's own fields that are given.
+
+    Example:
+
+        >>> Form(constraint="json_schema", top_logprobs=20).length_field
+        'max_tokens'
     """
 
     constraint: Constraint = "none"
@@ -69,6 +74,11 @@ class Completion(NamedTuple):
         tokens (`tuple[TokenLogprobs, ...]`): Log-probabilities of its tokens; empty if there are none.
         prompt_tokens (`int`): Number of input tokens.
         completion_tokens (`int`): Number of output tokens.
+
+    Example:
+
+        >>> Completion('{"label": "spam"}', prompt_tokens=80, completion_tokens=6).is_cut_off
+        False
     """
 
     text: str

@@ -34,6 +34,12 @@ class AnnotationRequest:
         order (`tuple[int, ...]`, *optional*): Ids of all labels, in the order in which they are shown; by default in
             the order of their ids.
         instruction (`str`, *optional*): One of `Task.instructions`, in place of the task's description.
+
+    Example:
+
+        >>> shot = Demonstration("a ripe plum", 0)
+        >>> AnnotationRequest("a rusty saw", demonstrations=(shot,), id="7").demonstrations[0].text
+        'a ripe plum'
     """
 
     text: str
@@ -116,6 +122,11 @@ class GenerationRequest:
         examples (`tuple[str, ...]`): Unlabelled texts of the corpus as examples of its style.
         num_texts (`int`): Number of texts to write.
         seed (`int`): Distinguishes repeated requests for the same label.
+
+    Example:
+
+        >>> GenerationRequest(label=1, examples=("a rusty saw",), num_texts=5).num_texts
+        5
     """
 
     label: int
@@ -134,6 +145,11 @@ class Generation:
         completion_tokens (`int`): Number of output tokens.
         entities (`tuple`): In an entity task, the entities of each text and their types, as the model gave them.
         labels (`tuple`): In a task with any number of labels, the label ids of each text, as the model gave them.
+
+    Example:
+
+        >>> Generation(("a new hammer", "an old saw"), prompt_tokens=120, completion_tokens=14).texts
+        ('a new hammer', 'an old saw')
     """
 
     texts: tuple[str, ...]
@@ -156,6 +172,11 @@ class ChoiceRequest:
         chosen_texts (`tuple[str, ...]`, *optional*): Texts that were chosen before, for the prompt.
         chosen_numbers (`tuple[int, ...]`, *optional*): Numbers of candidates that were chosen before, for the prompt.
         attempt (`int`, *optional*, defaults to 1): Above 1 if an earlier answer had too few usable numbers.
+
+    Example:
+
+        >>> ChoiceRequest(((4, "a rusty saw"), (9, "a ripe plum")), num_choices=1).candidates[0]
+        (4, 'a rusty saw')
     """
 
     candidates: tuple[tuple[int, str], ...]
@@ -178,6 +199,11 @@ class Choice:
         prompt_tokens (`int`): Number of input tokens.
         completion_tokens (`int`): Number of output tokens.
         answer (`str`, *optional*): The unchanged output of the model.
+
+    Example:
+
+        >>> Choice((9, 4), answer='{"ids": [9, 4]}').numbers
+        (9, 4)
     """
 
     numbers: tuple[int, ...]

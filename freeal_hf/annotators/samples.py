@@ -80,6 +80,18 @@ def samples_for(
         requests (`Sequence[AnnotationRequest]`): One request for each text.
         num_samples (`int`): Number of requests about a text with each instruction.
         once (`int`, *optional*, defaults to 0): Number of requests at the start that are not repeated.
+
+    Example:
+
+        >>> from freeal_hf.annotators.column import ColumnAnnotator
+        >>> from freeal_hf.tasks import TextClassification
+        >>> requests = [AnnotationRequest("a plum"), AnnotationRequest("a saw")]
+        >>> len(
+        ...     samples_for(
+        ...         ColumnAnnotator({}, "guess"), TextClassification(["fruit", "tool"]), requests, num_samples=5
+        ...     )
+        ... )
+        2
     """
     if not annotator.reads_prompts:
         return Samples(requests, task.num_labels)
@@ -143,6 +155,13 @@ def combined(
 
     Raises:
         BudgetExceeded: If `answers` raises it. Texts with some of their answers are yielded before.
+
+    Example:
+
+        >>> answers = [(0, Annotation(1)), (2, Annotation(0)), (1, Annotation(1)), (3, Annotation(0))]
+        >>> found = combined(answers, num_answers=2, combine=lambda some: combined_labels(some, num_labels=2))
+        >>> [(text, answer.label) for text, answer in found]
+        [(0, 1), (1, 0)]
     """
     if num_answers == 1:
         yield from answers

@@ -44,6 +44,13 @@ class TGIAnnotator(LLMAnnotator):
     Raises:
         AnnotatorError: If `text-generation` is not installed, or the environment variable is not set.
         InputError: If `base_url` is not a URL, or both `token` and `api_key_env` are given.
+
+    Example:
+
+        ```python
+        annotator = TGIAnnotator("http://127.0.0.1:8080", api_key_env="TGI_KEY")
+        FreeAL(task, annotator).run(data)
+        ```
     """
 
     kinds = frozenset({TextClassification.type})

@@ -75,6 +75,13 @@ def annotation_work(annotator: Annotator, task: Task) -> Work[AnnotationRequest,
 
     Raises:
         InputError: If `annotator` is not an annotator, or its `concurrency` or `batch_size` cannot be used.
+
+    Example:
+
+        >>> from freeal_hf.annotators.column import ColumnAnnotator
+        >>> from freeal_hf.tasks import TextClassification
+        >>> annotation_work(ColumnAnnotator({}, "guess"), TextClassification(["fruit", "tool"])).batch_size
+        1000
     """
     check_annotator(annotator)
     return Work(

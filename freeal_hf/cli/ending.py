@@ -104,6 +104,14 @@ def read_end(path: Path) -> End | None:
 
     Returns:
         `End` or `None`: How it ended; `None` if it has not ended, or its process was killed.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     record_end(Path(folder, "end.json"), lambda: End(FINISHED))
+        ...     read_end(Path(folder, "end.json"))
+        End(state='finished', message='')
     """
     return End(**read_json(path)) if path.is_file() else None
 

@@ -29,6 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         `int`: The exit code. It is 0 only if the command has finished.
+
+    Example:
+
+        ```python
+        exit_code = main(["run", "--data", "texts.csv", "--labels", "ham,spam"])
+        ```
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("freeal_hf").setLevel(logging.INFO)

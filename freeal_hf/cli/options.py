@@ -56,6 +56,11 @@ def reading(
 
     Raises:
         InputError: If the data must be opened to find the columns, and cannot be opened.
+
+    Example:
+
+        >>> reading(ReadingConfig(data="texts.csv", delimiter="\\\\t"))
+        {'text_columns': ['text'], 'delimiter': '\\t'}
     """
     layout = {item.name for item in fields(ReadingConfig)} - {"data", "text_columns"}
     given = {name: value for name, value in vars(config).items() if name in layout and value}
@@ -131,6 +136,11 @@ def task_of(config: TaskConfig) -> Task:
 
     Raises:
         InputError: If neither or both are given, or they do not describe a task.
+
+    Example:
+
+        >>> task_of(TaskConfig(labels="ham,spam")).label_names
+        ['ham', 'spam']
     """
     task, label_map = _named_task(config), config.label_map
     if config.label_separator is not None:

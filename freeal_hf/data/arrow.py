@@ -33,6 +33,12 @@ def spooled(pieces: Iterable["pa.Table"], *, in_memory: int = _IN_MEMORY) -> "pa
 
     Raises:
         RunError: If the file cannot be written.
+
+    Example:
+
+        >>> import pyarrow as pa
+        >>> spooled([pa.table({"text": ["a plum"]}), pa.table({"text": ["a saw"]})])["text"].to_pylist()
+        ['a plum', 'a saw']
     """
     import pyarrow as pa
 
@@ -69,6 +75,12 @@ def dataset_of(table: "pa.Table") -> "Dataset":
 
     Returns:
         `Dataset`: The dataset.
+
+    Example:
+
+        >>> import pyarrow as pa
+        >>> dataset_of(pa.table({"text": ["a plum"]}))[0]
+        {'text': 'a plum'}
     """
     from datasets import Dataset
 
@@ -84,6 +96,12 @@ def table_of(dataset: "Dataset") -> "pa.Table":
 
     Returns:
         `pa.Table`: The table.
+
+    Example:
+
+        >>> from datasets import Dataset
+        >>> table_of(Dataset.from_dict({"text": ["a plum", "a saw"]})).num_rows
+        2
     """
     return dataset.with_format("arrow")[:]
 
@@ -95,6 +113,13 @@ class StringColumn(Sequence[str]):
         column (`pa.ChunkedArray`): The column.
         rows (`np.ndarray` of shape `[n]`): The numbers of the rows, in ascending order.
         more (`Sequence[str]`, *optional*): Further strings at the end, which are not in the table.
+
+    Example:
+
+        >>> import pyarrow as pa
+        >>> column = StringColumn(pa.chunked_array([["a plum", "a saw", "a pear"]]), np.array([0, 2]))
+        >>> column[1], list(column.followed_by(["a new text"]))
+        ('a pear', ['a plum', 'a pear', 'a new text'])
     """
 
     def __init__(self, column: "pa.ChunkedArray", rows: np.ndarray, more: Sequence[str] = ()) -> None:

@@ -24,6 +24,14 @@ class OpenTable:
         names (`list[str]`): The column names in their order. They can be repeated or empty.
         pieces (`Callable`): Reads columns by position, in pieces.
         delimiter (`str`, *optional*): The separator of a CSV file.
+
+    Example:
+
+        >>> import pandas as pd
+        >>> from freeal_hf.data.tables import open_table
+        >>> table = open_table(pd.DataFrame({"text": ["a plum", None], "stars": [5, 1]}))
+        >>> table.names, next(table.read(["text"]))
+        (['text', 'stars'], {'text': ['a plum', None]})
     """
 
     origin: str

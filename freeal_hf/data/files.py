@@ -57,6 +57,15 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     Args:
         path (`Path`): The file or folder.
         write (`Callable`): Called with the temporary path, to which it writes.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "labels.csv")
+        ...     write_atomically(path, lambda partial: partial.write_text("text,label"))
+        ...     path.read_text()
+        'text,label'
     """
     partial = path.with_name(f".{path.name}.partial")
     remove(partial)
@@ -76,6 +85,15 @@ def write_json(path: Path, values: Any) -> None:
     Args:
         path (`Path`): The file.
         values (`Any`): The values.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "values.json")
+        ...     write_json(path, {"accuracy": 0.9})
+        ...     read_json(path)
+        {'accuracy': 0.9}
     """
     text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
@@ -89,6 +107,15 @@ def read_json(path: Path) -> Any:
 
     Returns:
         `Any`: The values.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "values.json")
+        ...     write_json(path, {"accuracy": 0.9})
+        ...     read_json(path)
+        {'accuracy': 0.9}
     """
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -42,6 +42,11 @@ class HumanLabel(HumanAnswer):
         label (`int` or `tuple[int, ...]`): Label id. In a task with any number of labels, the ids of all labels.
         probability (`float`, *optional*):
             The probability with which the text was drawn at random for the person; `None` if it was not drawn.
+
+    Example:
+
+        >>> HumanLabel(label=1, text="a rusty saw").shown
+        'a rusty saw'
     """
 
     label: Any
@@ -49,7 +54,13 @@ class HumanLabel(HumanAnswer):
 
 
 class MarkedSpan(NamedTuple):
-    """An entity that a person marked, with its start and end (exclusive) in characters, its type and its text."""
+    """An entity that a person marked, with its start and end (exclusive) in characters, its type and its text.
+
+    Example:
+
+        >>> MarkedSpan(0, 3, "person", "Ada").type
+        'person'
+    """
 
     start: int
     end: int
@@ -65,6 +76,11 @@ class HumanEntities(HumanAnswer):
         tags (`tuple[str, ...]`, *optional*): A BIO tag for each word.
         spans (`tuple[MarkedSpan, ...]`, *optional*): The spans, if there are no tags.
         words (`tuple[str, ...]`, *optional*): The words of the sentence.
+
+    Example:
+
+        >>> HumanEntities(tags=("B-person", "O"), words=("Ada", "wrote")).shown
+        'Ada wrote'
     """
 
     tags: tuple[str, ...] | None = None
@@ -133,5 +149,11 @@ def has_human_label(note: str | None) -> bool:
 
 
 def quoted(names: Sequence[str]) -> str:
-    """Returns names for error messages."""
+    """Returns names for error messages.
+
+    Example:
+
+        >>> quoted(["id", "text"])
+        "'id', 'text'"
+    """
     return ", ".join(map(repr, names))

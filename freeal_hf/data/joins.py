@@ -116,6 +116,11 @@ def explain_unknown_id(sample: str, ids: Iterable[str]) -> str:
 
     Returns:
         `str`: The explanation, for an error message.
+
+    Example:
+
+        >>> explain_unknown_id("1.23E+15", ["1234567890123456"])[:84]
+        "A spreadsheet has converted the id to a number and rounded it (perhaps '123456789012"
     """
     plain = sample.strip()
     digits = plain.lstrip("+-")

@@ -150,6 +150,15 @@ def load_label_map(path: str | Path) -> dict[str, str]:
 
     Raises:
         InputError: If the file cannot be read, or has another form.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "map.yaml")
+        ...     _ = path.write_text("0: ham\\n1: spam")
+        ...     load_label_map(path)
+        {'0': 'ham', '1': 'spam'}
     """
     path = Path(path)
     try:

@@ -25,6 +25,12 @@ class LabelSetColumn(LabelColumn):
     Args:
         task (`MultiLabelClassification`): The task. Its `labels_of` defines which values are sets of labels.
         what (`str`): The name of the column in messages.
+
+    Example:
+
+        >>> task = MultiLabelClassification(["toxic", "threat"])
+        >>> LabelSetColumn(task, "column 'gold'").ids(['["threat"]', "toxic; threat", None])
+        [[1], [0, 1], None]
     """
 
     missing = None

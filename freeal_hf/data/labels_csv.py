@@ -73,6 +73,16 @@ def write_csv(path: Path, labels: "Dataset", given: Path | None = None, *, cell:
         given (`Path`, *optional*): The file that `keep_columns` wrote. Without it, only the columns of the run are
             written.
         cell (`Callable`): Returns the cell of a value of a label column; empty if there is no label.
+
+    Example:
+
+        >>> from datasets import Dataset
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "labels.csv")
+        ...     write_csv(path, Dataset.from_dict({"text": ["=1+1"], "note": [None]}), cell=str)
+        ...     path.read_text(encoding="utf-8-sig").splitlines()
+        ['text,note', "'=1+1,"]
     """
     user = _read(given) if given is not None and given.is_file() else _Given([], ",", (), repeat(()))
     features = labels.features  # read once: the property takes 100 µs

@@ -110,6 +110,15 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
 
     Raises:
         InputError: If the file is of a known binary format, or the encoding is unknown or cannot be detected.
+
+    Example:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "texts.csv")
+        ...     _ = path.write_text("text\\nä", encoding="utf-16")
+        ...     text_file(path, encoding=None).encoding
+        'utf-16'
     """
     with open_bytes(path) as content:
         start = content.read(4096)

@@ -124,6 +124,12 @@ def fingerprint(dataset: "Dataset") -> str:
 
     Returns:
         `str`: The digest.
+
+    Example:
+
+        >>> from datasets import Dataset
+        >>> fingerprint(Dataset.from_dict({"id": ["1", "2"]})) == fingerprint(Dataset.from_dict({"id": ["2", "1"]}))
+        False
     """
     return _fingerprint(StringColumn(table_of(dataset)["id"], np.arange(len(dataset))))
 

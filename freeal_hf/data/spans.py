@@ -7,7 +7,13 @@ from freeal_hf.tasks import OUTSIDE
 
 
 class Span(NamedTuple):
-    """An entity: the words from `start` to `end` (exclusive), and its type."""
+    """An entity: the words from `start` to `end` (exclusive), and its type.
+
+    Example:
+
+        >>> Span(0, 2, "person").type
+        'person'
+    """
 
     start: int
     end: int

@@ -56,6 +56,11 @@ def is_labels_csv(names: Collection[str]) -> bool:
 
     Returns:
         `bool`: Whether the table is a `labels.csv`.
+
+    Example:
+
+        >>> is_labels_csv(["text", "label", "label_confidence"]), is_labels_csv(["text", "label"])
+        (True, False)
     """
     return any(name.strip().endswith("label_confidence") for name in names)
 

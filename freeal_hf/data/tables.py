@@ -52,6 +52,12 @@ def open_table(
 
     Raises:
         InputError: If there is no such source, or it is empty or cannot be read.
+
+    Example:
+
+        >>> import pandas as pd
+        >>> open_table(pd.DataFrame({"text": ["a plum"], "stars": [5]})).names
+        ['text', 'stars']
     """
     from datasets import Dataset, DatasetDict, IterableDataset
 
@@ -131,6 +137,12 @@ def raw_table(
 
     Raises:
         InputError: As in `read_tables`.
+
+    Example:
+
+        >>> import pandas as pd
+        >>> list(raw_table(pd.DataFrame({"text": ["a plum", None], "stars": [5, 1]})).rows)
+        [['a plum', '5'], ['', '1']]
     """
     table = open_table(source, **layout)
     return RawTable(table.names, table.texts(rows=rows), table.delimiter or ",")

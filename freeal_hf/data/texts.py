@@ -190,6 +190,13 @@ def stream_texts(
 
     Raises:
         InputError: As in `read_data`. Errors in later rows are raised when these rows are read.
+
+    Example:
+
+        >>> import pandas as pd
+        >>> pieces = stream_texts(pd.DataFrame({"text": ["a plum", "a saw", "a pear"]}), rows=2)
+        >>> [[row.text for row in piece] for piece in pieces]
+        [['a plum', 'a saw'], ['a pear']]
     """
     _check_text_columns(text_columns)
     opened = open_table(source, split=split, delimiter=delimiter, encoding=encoding, quoting=quoting)

@@ -27,6 +27,12 @@ class PushToHubCallback(LoopCallback):
 
     Raises:
         HubError: If the check or the push at the end of the run fails.
+
+    Example:
+
+        ```python
+        FreeAL(task, annotator, callbacks=[PushToHubCallback(HubConfig(hub_dataset_id="ada/reviews"))]).run(data)
+        ```
     """
 
     def __init__(

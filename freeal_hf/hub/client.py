@@ -52,6 +52,13 @@ def calling(place: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     Raises:
         HubChanged: If the repository has changed since the given parent commit.
         HubError: If the Hub refuses, or cannot be reached after several tries.
+
+    Example:
+
+        ```python
+        api = connect()
+        name = calling("your account", api.whoami)["name"]
+        ```
     """
     for number in range(1, _TRIES + 1):
         try:
@@ -78,6 +85,11 @@ def explained(place: str, error: Exception) -> HubError:
 
     Returns:
         `HubError`: The error to raise.
+
+    Example:
+
+        >>> str(explained("Space ada/freeal", ConnectionError()))
+        'The Hub cannot be reached for Space ada/freeal (ConnectionError); check the network and try again.'
     """
     from huggingface_hub.errors import LocalEntryNotFoundError, LocalTokenNotFoundError, OfflineModeIsEnabled
 

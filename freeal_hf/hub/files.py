@@ -155,7 +155,13 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
 
 
 def is_local(value: Any) -> bool:
-    """Whether a value is a local path: an absolute or relative path, or a text like a Hub id that exists as a path."""
+    """Whether a value is a local path: an absolute or relative path, or a text like a Hub id that exists as a path.
+
+    Example:
+
+        >>> is_local("/home/ada/texts.csv"), is_local("./texts.csv"), is_local("ada/reviews")
+        (True, True, False)
+    """
     if not isinstance(value, str) or "\n" in value or len(value) > 4096:
         return False
     return Path(value).is_absolute() or value.startswith(("~", ".")) or ("/" in value and Path(value).exists())

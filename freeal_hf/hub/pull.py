@@ -48,6 +48,13 @@ def pull_run(
     Raises:
         HubError: If there is no such repository or round, it was not made by freeal-hf, or it cannot be reached.
         RunError: If the folder is not empty.
+
+    Example:
+
+        ```python
+        folder = pull_run("ada/reviews", "runs/reviews", revision="round-1")
+        load_result(folder.path).report()
+        ```
     """
     path = Path(output_dir)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

@@ -159,6 +159,14 @@ def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
 
     Raises:
         HubError: If a round cannot be pushed. The rounds before it are pushed, and the push can be repeated.
+
+    Example:
+
+        ```python
+        folder = RunFolder("runs/reviews")
+        target = prepare_push(folder, HubConfig(hub_dataset_id="ada/reviews"))
+        push_rounds(folder, target)
+        ```
     """
     from huggingface_hub import constants
 

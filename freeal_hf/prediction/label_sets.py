@@ -19,6 +19,12 @@ class LabelSetColumns(Columns):
     Args:
         thresholds (`np.ndarray` of shape `[labels]`): The threshold of each label.
         max_labels (`int`, *optional*): The maximum number of labels of a text.
+
+    Example:
+
+        >>> columns = LabelSetColumns(["toxic", "threat"], thresholds=np.array([0.5, 0.5]))
+        >>> columns.predicted(np.array([0.9, 0.2]))
+        ['toxic', '0.720000']
     """
 
     thresholds: np.ndarray = field(default_factory=lambda: np.zeros(0))

@@ -22,6 +22,11 @@ class PredictionOptions:
         top_k (`int`, *optional*, defaults to 1): The number of most probable labels to write for each text.
         probabilities (`bool`, *optional*, defaults to `False`): Whether to write the probability of each label.
         embeddings (`bool`, *optional*, defaults to `False`): Whether to write the embedding of each text.
+
+    Example:
+
+        >>> PredictionOptions(top_k=3, probabilities=True).batch_size
+        64
     """
 
     batch_size: int = 64
@@ -82,6 +87,13 @@ def write_predictions(path: Path, predictor: Predictor[Any], rows: Iterable[Sequ
 
     Raises:
         OSError: If the file cannot be written.
+
+    Example:
+
+        ```python
+        predictor = kind_of_student("runs/demo/student").predictor("runs/demo/student", PredictionOptions())
+        labelled, count = write_predictions(Path("labelled.csv"), predictor, predictor.read("texts.csv"))
+        ```
     """
     labelled = count = 0
 

@@ -52,6 +52,13 @@ class LLMSelection:
 
     Raises:
         InputError: If an argument has no valid value, or the annotator cannot choose texts.
+
+    Example:
+
+        ```python
+        strategy = LLMSelection(InferenceEndpointsAnnotator("org/name"), task, picks_per_prompt=16)
+        chosen = select_instances(strategy, pool, budget=50)
+        ```
     """
 
     annotator: TextChooser

@@ -60,6 +60,17 @@ class Strategy(Protocol):
 
     Attributes:
         needs (`tuple[str, ...]`): The fields of the pool that it reads in addition to texts and labels.
+
+    Example:
+
+        >>> class Longest:
+        ...     needs = ()
+        ...
+        ...     def select(self, pool, budget, rng):
+        ...         return sorted(pool.unlabelled, key=lambda i: -len(pool.texts[i]))[:budget]
+        >>> pool = Pool(["short", "a long text"], np.array([-1, -1]))
+        >>> [text.index for text in select_instances(Longest(), pool, budget=1)]
+        [1]
     """
 
     needs: ClassVar[tuple[str, ...]]
@@ -85,6 +96,11 @@ class Selected:
     Args:
         index (`int`): Its index in the pool.
         is_filler (`bool`): Whether it was drawn at random because the strategy chose too few texts.
+
+    Example:
+
+        >>> Selected(index=3, is_filler=False).index
+        3
     """
 
     index: int

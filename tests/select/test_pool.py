@@ -49,7 +49,7 @@ def test_what_a_strategy_left_open_is_drawn_at_random_and_says_so(caplog):
     assert "chose 1 of 4 texts; 3 were drawn at random" in caplog.text
 
 
-@pytest.mark.parametrize(("budget", "message"), [(0, "budget is 0"), (4, "only 3 different texts without a label")])
+@pytest.mark.parametrize(("budget", "message"), [(0, "budget is 0"), (4, "only has 3 different texts")])
 def test_a_budget_that_cannot_be_met_is_refused(budget, message):
     with pytest.raises(InputError, match=message):
         select_instances(Says([]), pool_of([-1, -1, -1, 0]), budget)

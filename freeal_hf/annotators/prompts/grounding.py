@@ -67,6 +67,11 @@ class Mention(NamedTuple):
         text (`str`): Its words.
         type (`str`): Its type.
         number (`int`, *optional*): Which occurrence of these words in the sentence it is, from 1.
+
+    Example:
+
+        >>> Mention("Ada", "person", number=2).text
+        'Ada'
     """
 
     text: str

@@ -99,7 +99,7 @@ def _in_value(value: Any, task: MultiLabelClassification) -> tuple[int, ...] | N
     fields = {str(name).casefold(): item for name, item in value.items()}
     for name in _FIELDS:
         if isinstance(fields.get(name), list | dict):
-            is_denied = any(field_denies(other, item) for other, item in fields.items() if other != name)
+            is_denied = any(field_denies(str(other), item) for other, item in value.items())
             return None if is_denied else _in_value(fields[name], task)
     if fields and all(isinstance(item, bool) for item in value.values()):
         every = _ids(list(value), task)

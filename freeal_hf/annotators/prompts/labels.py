@@ -62,7 +62,13 @@ def label_codes(task: Task, coded: bool, order: Sequence[int] = ()) -> list[str]
 
 
 def in_order(codes: Sequence[str], order: Sequence[int]) -> list[str]:
-    """Returns the codes of the labels in the order in which they are shown."""
+    """Returns the codes of the labels in the order in which they are shown.
+
+    Example:
+
+        >>> in_order(["ham", "spam"], (1, 0))
+        ['spam', 'ham']
+    """
     return [codes[label] for label in order or range(len(codes))]
 
 
@@ -120,6 +126,11 @@ def chat(system: str, shots: Iterable[tuple[str, str]], text: str) -> list[Messa
         system (`str`): The system message.
         shots (`Iterable[tuple[str, str]]`): The text and the answer of each demonstration.
         text (`str`): The text.
+
+    Example:
+
+        >>> [message["role"] for message in chat("Label texts.", [("a plum", "fruit")], "a saw")]
+        ['system', 'user', 'assistant', 'user']
     """
     messages = [message("system", system)]
     for shot, answer in shots:
