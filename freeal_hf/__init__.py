@@ -40,6 +40,7 @@ _PUBLIC = {
     "DoubtfulAnswersError": "freeal_hf.errors",
     "EmbeddingAnnotator": "freeal_hf.annotators.embedding",
     "EmbeddingKMeans": "freeal_hf.select.diversity",
+    "Engine": "freeal_hf.loop.engines",
     "EngineConfig": "freeal_hf.config",
     "EntityTagger": "freeal_hf.prediction.tagger",
     "Estimate": "freeal_hf.annotators.estimate",
@@ -214,6 +215,7 @@ if TYPE_CHECKING:
     from freeal_hf.loop.audit import score_audit as score_audit
     from freeal_hf.loop.callbacks import LoopCallback as LoopCallback
     from freeal_hf.loop.callbacks import RunState as RunState
+    from freeal_hf.loop.engines import Engine as Engine
     from freeal_hf.loop.folder import RunFolder as RunFolder
     from freeal_hf.loop.freeal import FreeAL as FreeAL
     from freeal_hf.loop.results import RunResult as RunResult

@@ -9,13 +9,13 @@ from freeal_hf import FreeALConfig
 from freeal_hf.config import (
     OPTIONS,
     SECTIONS,
+    AnnotatorConfig,
     EngineConfig,
     HubConfig,
+    LoopConfig,
     RunConfig,
     changed_arguments,
-    flat,
     metadata_of,
-    nested,
     section,
 )
 from freeal_hf.errors import InputError
@@ -82,25 +82,35 @@ NESTED = {
 }
 
 
-def test_a_configuration_is_written_in_sections():
-    assert nested(FLAT) == NESTED
+def test_a_configuration_is_written_in_sections_with_the_complete_loop():
+    written = RunConfig.from_options(FLAT).to_dict()
+    assert {**written, "loop": {"shots": written["loop"]["shots"]}} == NESTED
+    assert written["loop"]["num_rounds"] == LoopConfig().num_rounds
 
 
 @pytest.mark.parametrize("values", [FLAT, NESTED, {**NESTED, "student": "roberta-base"}])
 def test_a_configuration_is_read_with_sections_and_without(values):
-    assert flat(values) == FLAT
+    assert RunConfig.from_dict(values).options() == FLAT
 
 
 def test_the_names_in_a_configuration_may_have_hyphens_and_a_section_may_be_empty():
-    assert flat({"loop": {"num-rounds": 3}, "hub": None, "max-cost": 1}) == {"num_rounds": 3, "max_cost": 1}
+    config = RunConfig.from_dict({"loop": {"num-rounds": 3}, "hub": None, "max-cost": 1})
+    assert config.options() == {"num_rounds": 3, "max_cost": 1}
 
 
-def test_labels_beside_the_other_options_become_a_task():
-    assert flat(nested({"labels": ["a", "b"], "shots": 4})) == {"task": {"labels": ["a", "b"]}, "shots": 4}
+def test_the_options_of_the_task_are_beside_the_sections():
+    options = {"task": "task.yaml", "instructions": ["Decide."], "label_map": {"1": "good"}}
+    assert RunConfig.from_dict(RunConfig.from_options(options).to_dict()).options() == options
+
+
+def test_a_repeatable_option_can_be_a_list_in_a_file():
+    config = RunConfig.from_dict({"annotator": ["embedding", "column:a"], "annotator-option": ["concurrency=8"]})
+    assert config.annotators == AnnotatorConfig("embedding + column:a", None, {"concurrency": 8})
 
 
 def test_a_private_option_is_never_written():
-    assert nested({"learning_rate": 1e-3, "hub_token": "hf_secret"}) == {"training": {"learning_rate": 1e-3}}
+    config = RunConfig.from_options({"learning_rate": 1e-3, "hub_token": "hf_secret"})
+    assert config.to_dict()["training"] == {"learning_rate": 1e-3}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,20 @@ def test_a_private_option_is_never_written():
 )
 def test_a_configuration_with_an_error_names_it(values, message):
     with pytest.raises(InputError, match=message):
-        flat(values)
+        RunConfig.from_dict(values)
+
+
+def test_options_replace_those_of_a_file():
+    assert RunConfig.from_dict(NESTED, shots=7, learning_rate=1e-3).options() == {
+        **FLAT,
+        "shots": 7,
+        "learning_rate": 1e-3,
+    }
+
+
+def test_the_differences_of_two_configurations_are_listed_with_defaults():
+    found = RunConfig.from_options({"shots": 4, "seed": 1}).differences(RunConfig.from_options({"pool_size": 5}))
+    assert found == {"seed": (1, None), "shots": (4, 10), "pool_size": (100, 5)}
 
 
 @pytest.mark.parametrize("form", ["flat", "nested"])

@@ -108,6 +108,25 @@ def annotator_names() -> dict[str, EntryPoint]:
     }
 
 
+def reads_prompts(named: str) -> bool:
+    """Returns whether an annotator is a language model that reads the prompts of this package.
+
+    Args:
+        named (`str`): A specification, or the name of a class.
+
+    Returns:
+        `bool`: `False` if no annotator is registered for it.
+
+    Example:
+
+        >>> reads_prompts("endpoint:org/name"), reads_prompts("InferenceEndpointsAnnotator"), reads_prompts("column:a")
+        (True, True, False)
+    """
+    name = named.partition(":")[0]
+    points = [point for point in annotator_names().values() if name == point.name or named == point.attr]
+    return any(_loaded(point).reads_prompts for point in points)
+
+
 def _build(
     name: str, value: str, column: Callable[[str], Mapping[str, str]] | None, options: dict[str, Any]
 ) -> Annotator:

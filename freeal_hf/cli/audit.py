@@ -37,14 +37,13 @@ class AuditOptions:
 
 def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
     options = section(AuditOptions, given)
-    from freeal_hf.hub.facts import task_of
     from freeal_hf.kinds.registry import kind_of
     from freeal_hf.loop.audit import draw_audit, has_audit, note_audit, score_audit
 
     folder = RunFolder(options.run_dir)
     if not (folder / LABELS).is_file():
         raise InputError(f"{options.run_dir!r} is not a run with labels; give OUTPUT_DIR of freeal-hf run.")
-    task, sheet = task_of(folder), folder / AUDIT_CSV
+    task, sheet = folder.task(), folder / AUDIT_CSV
     question = kind_of(task).audit
     names = question.answers.label_names
     if options.second_annotator is not None and not question.are_human_labels:

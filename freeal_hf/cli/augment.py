@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.options import data_source, output_beside, quiet_libraries, reading
+from freeal_hf.cli.options import output_beside, quiet_libraries
 from freeal_hf.config import ReadingConfig, option, section
+from freeal_hf.data.configured import data_source, layout, reading
 from freeal_hf.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,11 +68,8 @@ def _augment(given: dict[str, Any], _: Sequence[str]) -> None:
     from freeal_hf.data.texts import is_usable, read_data
     from freeal_hf.training.augmentation import augment as augment_texts
 
-    columns = reading(config)
-    data = read_data(source, **columns)
-    del columns["text_columns"]
-    columns.pop("id_column", None)
-    table = raw_table(source, **columns)
+    data = read_data(source, **reading(config))
+    table = raw_table(source, **layout(config))
     if AUGMENTED_COLUMN in table.names:
         raise InputError(f"{source} has a column {AUGMENTED_COLUMN!r} already; remove or rename it to make new views.")
     usable = [row for row, note in enumerate(data["note"]) if is_usable(note)]

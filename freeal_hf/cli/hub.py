@@ -1,16 +1,17 @@
 """The commands for the Hub, `push` and `pull`, and what `run --resume-from` reads from it."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.command import Command
-from freeal_hf.config import NOTED, HubConfig, RepositoryConfig, option, section
+from freeal_hf.config import HubConfig, RepositoryConfig, RunConfig, option, section
 from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
-from freeal_hf.loop.folder import STUDENT, RunFolder
+from freeal_hf.loop.folder import CONFIG, STUDENT, RunFolder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,22 +38,16 @@ class PullOptions:
 def _push(given: dict[str, Any], _: Sequence[str]) -> None:
     import datasets
 
-    from freeal_hf.hub.files import read_config
     from freeal_hf.hub.push import prepare_push, push_rounds
 
     datasets.disable_progress_bars()
-    run_dir = section(PushOptions, given).run_dir
+    run_dir = given.pop("run_dir")
     folder = RunFolder(run_dir)
-    if not (folder / "config.yaml").is_file():
+    if not (folder / CONFIG).is_file():
         raise InputError(f"{run_dir!r} is not the folder of a run; give OUTPUT_DIR of freeal-hf run.")
-    values = {**read_config(folder), **given}
-    student = section(RepositoryConfig, values)
-    target = prepare_push(
-        folder,
-        section(HubConfig, values),
-        model_id=student.hub_model_id,
-        private=student.hub_private_repo is not False,
-    )
+    config = folder.config(**given)
+    private = config.training.get("hub_private_repo") is not False
+    target = prepare_push(folder, config.hub, model_id=config.training.get("hub_model_id"), private=private)
     print("On the Hub:", *push_rounds(folder, target), sep="\n  ")
 
 
@@ -67,38 +62,43 @@ def _pull(given: dict[str, Any], _: Sequence[str]) -> None:
     print(f"{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
 
 
-def resumed(values: Mapping[str, Any]) -> tuple[dict[str, Any], "Dataset", "Dataset | None"]:
-    """Returns the options, texts and test texts of a run that is resumed from the Hub.
+def resumed(repo: str, file: str | None, given: Mapping[str, Any]) -> tuple[RunConfig, "Dataset", "Dataset | None"]:
+    """Returns the configuration, texts and test texts of a run that is resumed from the Hub.
 
     Args:
-        values (`Mapping`): The given options, with `resume_from`.
+        repo (`str`): The dataset repository of the run.
+        file (`str`, *optional*): The configuration file of the command.
+        given (`Mapping`): The other options of the command, by name.
 
     Returns:
-        `tuple[dict[str, Any], Dataset, Dataset | None]`: The options, the texts, and the test texts if there are any.
+        `tuple[RunConfig, Dataset, Dataset | None]`: The configuration, the texts, and the test texts if there are any
+        and no other test data is given.
 
     Raises:
         InputError: If an option that cannot be pushed is missing, or an option contradicts the pushed ones.
     """
-    from freeal_hf.hub.files import read_config
     from freeal_hf.hub.pull import holds_run, input_of, pull_run, test_of
 
-    given = dict(values)
-    repo = given.pop("resume_from")
-    if "data" in given:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "--resume-from works in one process only: pull the run first (freeal-hf pull), and launch it in its "
+            "folder."
+        )
+    options = {**(RunConfig.from_yaml(file).options() if file is not None else {}), **given}
+    if "data" in options:
         raise InputError("--resume-from uses the texts of the run; leave --data out.")
-    output_dir = given.setdefault("output_dir", default_folder(repo))
+    output_dir = options.setdefault("output_dir", default_folder(repo))
     folder = RunFolder(output_dir) if holds_run(output_dir, repo) else pull_run(repo, output_dir)
-    config = {key: value for key, value in read_config(folder).items() if key not in NOTED}
     # The names of joined columns are not pushed with the dataset, but are stored with the student.
     student = read_json(folder / STUDENT / "config.json")
-    merged = {"text_columns": student.get("text_columns") or ["text"], **config, **given}
-    for name in ("annotator", "student"):
-        if not isinstance(merged.get(name), str):
+    config = folder.config(**{"text_columns": student.get("text_columns") or ["text"], **options})
+    for name, value in (("annotator", config.annotators.annotator), ("student", config.student.student)):
+        if not isinstance(value, str):
             raise InputError(f"The {name} of {repo} was only on its own machine; give one with --{name}.")
-    rounds = int(merged["num_rounds"])
+    rounds = config.loop.num_rounds
     if folder.metrics(rounds - 1) is not None:
         logger.warning("All %d rounds of %s are finished; --num-rounds %d adds one.", rounds, repo, rounds + 1)
-    return merged, input_of(folder), test_of(folder)
+    return config, input_of(folder), None if config.data.test_data else test_of(folder)
 
 
 def default_folder(repo: str) -> str:

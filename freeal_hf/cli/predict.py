@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.options import data_source, output_beside, quiet_libraries, reading
+from freeal_hf.cli.options import output_beside, quiet_libraries
 from freeal_hf.config import EngineConfig, ReadingConfig, WorkersConfig, option, section
+from freeal_hf.data.configured import data_source, reading
 from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 

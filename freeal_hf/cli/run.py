@@ -10,34 +10,16 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.cli.command import Command
 from freeal_hf.cli.ending import AUDIT, BUDGET_SPENT, FINISHED, End, record_end
 from freeal_hf.cli.hub import resumed
-from freeal_hf.cli.options import (
-    annotator_options,
-    data_source,
-    human_reading,
-    options_of,
-    quiet_libraries,
-    reading,
-    task_of,
-    test_reading,
-)
-from freeal_hf.cli.training import TrainingHelp, check_training, parse_training
-from freeal_hf.config import (
-    DEFAULT_OUTPUT_DIR,
-    NOTED,
-    SECTIONS,
-    HubConfig,
-    OutputConfig,
-    PushConfig,
-    RunConfig,
-    option,
-    read_options,
-    section,
-)
-from freeal_hf.errors import InputError
+from freeal_hf.cli.options import quiet_libraries
+from freeal_hf.cli.training import TrainingHelp, parse_training
+from freeal_hf.config import SECTIONS, HubConfig, OutputConfig, PushConfig, RunConfig, named_values, option, section
+from freeal_hf.data.configured import data_source
 from freeal_hf.loop.folder import STUDENT
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from freeal_hf.loop.callbacks import LoopCallback
 
 _FREE_ANNOTATORS = ("embedding", "column:", "local:")
 _DEMO_MESSAGE = "hi, my blender came with a cracked lid, can you send a new one?"
@@ -79,108 +61,43 @@ class DemoOptions:
 
 def _run(given: dict[str, Any], rest: Sequence[str]) -> None:
     how = section(RunOptions, given)
-    config = {name: value for name, value in given.items() if name not in vars(how)}
+    options = {name: value for name, value in given.items() if name not in vars(how)}
     if how.end_file is None or os.environ.get("RANK", "0") != "0":
-        _label_and_train(config, rest, how)
+        _label_and_train(options, rest, how)
     else:
-        record_end(Path(how.end_file), lambda: _label_and_train(config, rest, how))
+        record_end(Path(how.end_file), lambda: _label_and_train(options, rest, how))
 
 
 def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions) -> End:
-    if rest and not rest[0].startswith("-"):
-        # Not a positional argument of the parser, which would take the value of a training option (parsed below).
-        stored = {name: value for name, value in read_options(rest[0]).items() if name not in NOTED}
-        given, rest = {**stored, **given}, rest[1:]
-    if isinstance(given.get("annotator"), list):
-        given["annotator"] = " + ".join(given["annotator"])
-    given["annotator_options"] = annotator_options(given)
-    given.pop("annotator_option", None)
+    repo, of_annotator = given.pop("resume_from", None), named_values(given.pop("annotator_option", []))
+    file, given = _options(given, rest)
     dataset: Dataset | None = None
     test: Dataset | None = None
-    is_pulled = "resume_from" in given
-    if is_pulled:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise InputError(
-                "--resume-from works in one process only: pull the run first (freeal-hf pull), and launch it in its "
-                "folder."
-            )
-        given, dataset, test = resumed(given)
-    config = RunConfig.from_options(given)
-    data_path = data_source(config.data)
-    task = task_of(config.task)
-    check_training(config.training)
-    config.training |= parse_training(rest, RUN.option_names)
-
+    if repo is not None:
+        config, dataset, test = resumed(repo, file, given)
+    else:
+        config = RunConfig.from_yaml(file, **given) if file is not None else RunConfig.from_options(given)
+        data_source(config.data)
+    config.annotators.annotator_options |= of_annotator
     quiet_libraries()
-    from freeal_hf.annotators.registry import columns_of, split_specs
-    from freeal_hf.data.tables import raw_table
-    from freeal_hf.kinds.human_labels import read_human_labels
-    from freeal_hf.kinds.registry import kind_of
+    from freeal_hf.annotators.registry import split_specs
     from freeal_hf.loop.freeal import FreeAL
     from freeal_hf.reporting.report import summary
-    from freeal_hf.training.config import FreeALConfig
 
-    annotator = str(config.annotators.annotator or "embedding")
-    refiner: Any = config.annotators.refine_annotator
-    columns = reading(config.data, is_read=dataset is None)
-    try:
-        args = FreeALConfig(**{"output_dir": DEFAULT_OUTPUT_DIR, **config.training})
-    except ValueError as error:
-        raise InputError(f"These training options cannot be used: {error}") from error
-    loop_run = FreeAL(
-        task,
-        annotator,
-        config.student.student,
-        args,
-        config.loop,
-        refine_annotator=refiner,
-        annotator_options=config.annotators.annotator_options,
-        hub=config.hub,
-        engine=config.engine,
-        text_columns=columns["text_columns"],
-    )
-    if not loop_run.is_main:
+    loop = FreeAL.from_config(config, callbacks=_push_callbacks(config))
+    if not loop.is_main:
         if not how.estimate:
-            loop_run.assist()
+            loop.assist()
         return End(FINISHED)
-    gold = config.data.gold_column
-    specs = split_specs(annotator)
-    original = None
-    if dataset is None:
-        layout = {name: columns[name] for name in ("split", "delimiter", "encoding", "quoting") if name in columns}
-        original = raw_table(data_path, **layout)
-        dataset = kind_of(task).read_rows(
-            data_path,
-            gold_column=gold,
-            augmented_column=config.data.augmented_column,
-            extra_columns=columns_of(filter(None, [annotator, refiner])),
-            **columns,
-        )
-    files = {"text_columns": columns["text_columns"], **human_reading(config.data)}
-    allow_new_texts = config.data.allow_new_texts
-    with options_of("human"):
-        human_labels = read_human_labels(
-            config.data.human_labels or (), task, **files, allow_new_texts=allow_new_texts
-        ) + read_human_labels(config.data.examples or (), task, **files, allow_new_texts=True)
-    if config.data.test_data:
-        options = {**columns, **test_reading(config.data)}
-        with options_of("test"):
-            test = kind_of(task).read_rows(config.data.test_data, gold_column=gold, **options)
+    specs = split_specs(str(config.annotators.annotator or "embedding"))
     for which, spec in enumerate(specs):
         if how.estimate or not spec.startswith(_FREE_ANNOTATORS):
             of = f" of {spec}" if len(specs) > 1 else ""
-            print(f"Round 0{of} will take about:\n{loop_run.estimate(dataset, which)}\n")
+            print(f"Round 0{of} will take about:\n{loop.estimate(dataset, which)}\n")
     if how.estimate:
         return End(FINISHED)
-    result = loop_run.run(
-        dataset,
-        test,
-        human_labels=human_labels,
-        resume=how.resume or is_pulled,
-        overwrite=how.overwrite,
-        source=config.data,
-        columns=original,
-    )
+    resume = how.resume or repo is not None
+    result = loop.run(dataset, test, resume=resume, overwrite=how.overwrite)
     print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
     if result.audit_sheet is not None:
         print(
@@ -193,6 +110,23 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
     if result.rounds[-1]["budget_spent"]:
         return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger budget to continue.")
     return End(FINISHED)
+
+
+def _options(given: dict[str, Any], rest: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
+    """Returns the configuration file, if one is given, and the options of the command line by name."""
+    file = None
+    if rest and not rest[0].startswith("-"):
+        # Not a positional argument of the parser, which would take the value of a training option (parsed below).
+        file, rest = rest[0], rest[1:]
+    return file, {**given, **parse_training(rest, RUN.option_names)}
+
+
+def _push_callbacks(config: RunConfig) -> list["LoopCallback"]:
+    if not config.training.get("push_to_hub"):
+        return []
+    from freeal_hf.hub.callback import PushToHubCallback
+
+    return [PushToHubCallback()]
 
 
 def _demo(given: dict[str, Any], _: Sequence[str]) -> None:

@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.options import (
-    annotator_options,
-    data_source,
-    human_reading,
-    options_of,
-    quiet_libraries,
-    reading,
-    task_of,
+from freeal_hf.cli.options import quiet_libraries
+from freeal_hf.config import (
+    BudgetConfig,
+    HumanReadingConfig,
+    LabelsConfig,
+    ReadingConfig,
+    TaskConfig,
+    named_values,
+    option,
+    section,
 )
-from freeal_hf.config import BudgetConfig, HumanReadingConfig, LabelsConfig, ReadingConfig, TaskConfig, option, section
+from freeal_hf.data.configured import data_source, human_reading, reading, task_of
 from freeal_hf.data.counting import counted
 from freeal_hf.data.files import write_atomically
+from freeal_hf.data.option_names import options_of
 from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
@@ -182,7 +185,7 @@ def _llm(given: Mapping[str, Any], task: Task, output: Path, stack: ExitStack) -
     options, budget = section(PromptOptions, given), section(BudgetConfig, given)
     if options.annotator is None:
         raise InputError("The strategy llm needs a language model: give one with --annotator endpoint:MODEL.")
-    annotator: Any = build_annotator(options.annotator, options=annotator_options(given))
+    annotator: Any = build_annotator(options.annotator, options=named_values(options.annotator_option))
     ledger = Ledger(price=price_of(annotator, load_prices(budget.prices) if budget.prices else None))
     strategy = LLMSelection(
         annotator,

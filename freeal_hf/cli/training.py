@@ -1,12 +1,10 @@
 """The options of `freeal-hf run` that are arguments of `FreeALConfig`. They need transformers, and so torch."""
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from typing import Any
 
 from freeal_hf.cli.command import unknown_word
-from freeal_hf.errors import InputError
 
 
 class TrainingHelp(argparse.Action):
@@ -37,25 +35,6 @@ def training_parser() -> Any:
         # Only given options are used. The others come from YAML and FreeALConfig.
         action.default, action.required = argparse.SUPPRESS, False
     return parser
-
-
-def check_training(names: Iterable[str]) -> None:
-    """Refuses an option of a configuration file that `FreeALConfig` does not have.
-
-    Args:
-        names (`Iterable[str]`): Names of options that no section has.
-
-    Raises:
-        InputError: If there is no such option.
-    """
-    given = set(names) - {"output_dir"}
-    if not given:
-        return
-    from freeal_hf.training.config import FreeALConfig
-
-    unknown = sorted(given - {item.name for item in fields(FreeALConfig) if item.init})
-    if unknown:
-        raise InputError(f"There is no option {unknown[0]!r}; see freeal-hf run --help and --help-training.")
 
 
 def parse_training(words: Sequence[str], others: Sequence[str]) -> dict[str, Any]:

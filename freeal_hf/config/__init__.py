@@ -1,43 +1,28 @@
 """The configuration of a run. Each option is declared once, as a field of a dataclass."""
 
+from freeal_hf.config.annotators import AnnotatorConfig, BudgetConfig, EngineConfig, WorkersConfig, named_values
+from freeal_hf.config.data import (
+    QUOTINGS,
+    DataConfig,
+    HumanReadingConfig,
+    LabelsConfig,
+    ReadingConfig,
+    TaskConfig,
+)
 from freeal_hf.config.described import changed_arguments, describe_annotators, each_annotator
+from freeal_hf.config.hub import HubConfig, PushConfig, RepositoryConfig
+from freeal_hf.config.loop import LoopConfig
 from freeal_hf.config.options import option, section
 from freeal_hf.config.run import (
-    NOTED,
     OPTIONS,
     SECTIONS,
     RunConfig,
-    as_yaml,
-    default_of,
-    flat,
     metadata_of,
-    nested,
-    read_options,
 )
-from freeal_hf.config.sections import (
-    DEFAULT_OUTPUT_DIR,
-    QUOTINGS,
-    AnnotatorConfig,
-    BudgetConfig,
-    DataConfig,
-    EngineConfig,
-    HubConfig,
-    HumanReadingConfig,
-    LabelsConfig,
-    LoopConfig,
-    OutputConfig,
-    PushConfig,
-    ReadingConfig,
-    RepositoryConfig,
-    StudentConfig,
-    TaskConfig,
-    TrainerConfig,
-    WorkersConfig,
-)
+from freeal_hf.config.training import DEFAULT_OUTPUT_DIR, OutputConfig, StudentConfig, TrainerConfig
 
 __all__ = [
     "DEFAULT_OUTPUT_DIR",
-    "NOTED",
     "OPTIONS",
     "QUOTINGS",
     "SECTIONS",
@@ -58,15 +43,11 @@ __all__ = [
     "TaskConfig",
     "TrainerConfig",
     "WorkersConfig",
-    "as_yaml",
     "changed_arguments",
-    "default_of",
     "describe_annotators",
     "each_annotator",
-    "flat",
     "metadata_of",
-    "nested",
+    "named_values",
     "option",
-    "read_options",
     "section",
 ]

@@ -36,18 +36,24 @@ def changed_arguments(args: "FreeALConfig") -> dict[str, Any]:
     return changed
 
 
-def each_annotator(named: Any) -> Sequence[Any]:
-    """Returns the given annotators as a sequence.
+def each_annotator(*named: Any) -> list[Any]:
+    """Returns the given annotators in one list.
 
     Args:
-        named (`Any`): `None`, an annotator or name, or a sequence of them.
+        *named (`Any`): `None`, an annotator or name, or a sequence of them.
 
     Returns:
-        `Sequence[Any]`: The annotators.
+        `list[Any]`: The annotators.
+
+    Example:
+
+        >>> each_annotator("embedding", None, ["column:a", "column:b"])
+        ['embedding', 'column:a', 'column:b']
     """
-    if named is None:
-        return ()
-    return named if isinstance(named, Sequence) and not isinstance(named, str) else (named,)
+    found: list[Any] = []
+    for one in named:
+        found += one if isinstance(one, Sequence) and not isinstance(one, str) else [] if one is None else [one]
+    return found
 
 
 def describe_annotators(named: Any) -> str | dict[str, Any] | None:

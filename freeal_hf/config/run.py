@@ -1,49 +1,44 @@
-"""The configuration of a run as a whole: read, written, and looked up by the name of an option."""
+"""The configuration of a run as a whole: its sections, read from and written to `config.yaml`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from freeal_hf.config.annotators import AnnotatorConfig, EngineConfig
+from freeal_hf.config.data import DataConfig, TaskConfig
+from freeal_hf.config.hub import HubConfig
+from freeal_hf.config.loop import LoopConfig
 from freeal_hf.config.options import changed, field_default, option, section
-from freeal_hf.config.sections import (
-    AnnotatorConfig,
-    DataConfig,
-    EngineConfig,
-    HubConfig,
-    LoopConfig,
-    StudentConfig,
-    TaskConfig,
-    TrainerConfig,
-)
+from freeal_hf.config.training import StudentConfig, TrainerConfig
 from freeal_hf.errors import InputError
 
 
 @dataclass
 class RunConfig:
-    """All that a run is told.
+    """The configuration of a run. `FreeAL.from_config` runs it.
 
     Args:
-        data (`DataConfig`): Which data there are and how they are read.
-        task (`TaskConfig`): What is decided about a text.
-        annotators (`AnnotatorConfig`): Who annotates.
-        student (`StudentConfig`): What the student starts from.
+        data (`DataConfig`): The data and how it is read.
+        task (`TaskConfig`): What is labelled.
+        annotators (`AnnotatorConfig`): The annotators.
+        student (`StudentConfig`): The model that the student starts from.
         training (`dict[str, Any]`): The arguments of `FreeALConfig` that differ from their defaults.
-        loop (`LoopConfig`): How annotator and student take turns.
-        hub (`HubConfig`): What is pushed.
-        engine (`EngineConfig`): Where texts are annotated.
-        freeal_hf (`str`, *optional*): In `config.yaml`, the version that ran last.
-        data_fingerprint (`str`, *optional*): In `config.yaml`, a digest of the ids of all rows.
+        loop (`LoopConfig`): The settings of the loop.
+        hub (`HubConfig`): The settings of the push.
+        engine (`EngineConfig`): The engine that annotates.
+        freeal_hf (`str`, *optional*): In the `config.yaml` of a run, the version that ran last.
+        data_fingerprint (`str`, *optional*): In the `config.yaml` of a run, a digest of the ids of all rows.
 
     Example:
 
         >>> config = RunConfig.from_options({"data": "reviews.csv", "labels": "good,bad", "learning_rate": 1e-4})
         >>> config.data.data, config.training
         ('reviews.csv', {'learning_rate': 0.0001})
-        >>> config.to_dict()
-        {'data': {'data': 'reviews.csv'}, 'task': {'labels': 'good,bad'}, 'training': {'learning_rate': 0.0001}}
+        >>> config.options()
+        {'data': 'reviews.csv', 'labels': 'good,bad', 'learning_rate': 0.0001}
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -59,7 +54,7 @@ class RunConfig:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "RunConfig":
-        """The configuration with these options.
+        """Creates a configuration from options by name.
 
         Args:
             options (`Mapping[str, Any]`): Values by name of the option. A name that no section has is an argument of
@@ -71,52 +66,142 @@ class RunConfig:
         return cls(
             **{name: section(part, options) for name, part in SECTIONS.items()},
             training={name: value for name, value in options.items() if _section_of(name) == "training"},
-            **{name: options[name] for name in NOTED if name in options},
+            **{name: options[name] for name in _NOTED if name in options},
         )
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> "RunConfig":
-        """Reads a configuration file: `config.yaml` of a run, or one that a user wrote.
+    def from_dict(cls, values: Mapping[Any, Any], /, **options: Any) -> "RunConfig":
+        """Creates a configuration from the content of a file, with sections or, as in former versions, without.
+
+        Args:
+            values (`Mapping`): The content of the file.
+            **options: Values by name of the option, which replace those of the file.
+
+        Raises:
+            InputError: If a section is not a mapping, an option is in the wrong section or given twice, or a value
+                cannot be used.
+
+        Example:
+
+            >>> config = RunConfig.from_dict({"loop": {"shots": 5}, "num-rounds": 3}, shots=4)
+            >>> config.loop.shots, config.loop.num_rounds
+            (4, 3)
+        """
+        return cls.from_options({**_flat(values), **options})
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, /, **options: Any) -> "RunConfig":
+        """Reads a configuration file: the `config.yaml` of a run, or one that a user wrote.
 
         Args:
             path (`str` or `Path`): The file.
+            **options: Values by name of the option, which replace those of the file.
 
         Raises:
             InputError: If the file or a value in it cannot be used.
         """
-        return cls.from_options(read_options(path))
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"The configuration {str(path)!r} cannot be read: {error.strerror}.") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"The configuration {str(path)!r} is not valid YAML in UTF-8: {error}") from error
+        if not isinstance(values, Mapping):
+            raise InputError(f"The configuration {str(path)!r} must be a mapping of option to value.")
+        return cls.from_dict(values, **options)
 
     def options(self) -> dict[str, Any]:
-        """The options that differ from their defaults, by name, and what is noted beside them."""
-        sections = {name: value for part in SECTIONS for name, value in changed(vars(self)[part]).items()}
-        noted = {name: value for name in NOTED if (value := vars(self)[name]) is not None}
-        return {**noted, **sections, **self.training}
+        """Returns the options that differ from their defaults, by name."""
+        changed_options = {name: value for options in self._changed().values() for name, value in options.items()}
+        return {**self._noted(), **changed_options}
+
+    def without(self, is_left_out: Callable[[str, Any], bool]) -> "RunConfig":
+        """Returns a configuration in which some options have their defaults.
+
+        Args:
+            is_left_out (`Callable`): Returns whether an option is left out, for its name and value.
+
+        Example:
+
+            >>> config = RunConfig.from_options({"student": "roberta-base", "shots": 5})
+            >>> config.without(lambda name, value: name == "shots").options()
+            {'student': 'roberta-base'}
+        """
+        options = self.options()
+        return self.from_options({name: options[name] for name in options if not is_left_out(name, options[name])})
+
+    def differences(self, other: "RunConfig") -> dict[str, tuple[Any, Any]]:
+        """Returns the options that differ from those of another configuration.
+
+        Args:
+            other (`RunConfig`): The other configuration.
+
+        Returns:
+            `dict[str, tuple[Any, Any]]`: The values here and in `other`, by name of the option. The value of an
+            argument of `FreeALConfig` that is not given is `None`.
+
+        Example:
+
+            >>> RunConfig.from_options({"shots": 5}).differences(RunConfig())
+            {'shots': (5, 10)}
+        """
+        mine, theirs = self.options(), other.options()
+        both = {
+            name: (mine.get(name, _default_of(name)), theirs.get(name, _default_of(name)))
+            for name in {**mine, **theirs}
+        }
+        return {name: (here, there) for name, (here, there) in both.items() if here != there}
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of a configuration file: options that differ from their defaults, without private ones."""
-        return nested(self.options())
+        """Returns the content of a configuration file: options that differ from their defaults, by section.
+
+        Private options are left out. The section `loop` is complete, so that a run keeps its values if a later version
+        has other defaults. `task` is not a section: its options are beside the sections, because `task` can be a
+        mapping, as in the file that `--task` names.
+        """
+        loop = {name: value for name, value in vars(self.loop).items() if value is not None}
+        parts = {
+            part: {name: value for name, value in options.items() if not metadata_of(name).get("private")}
+            for part, options in {**self._changed(), "loop": loop}.items()
+        }
+        return {**self._noted(), **parts.pop("task"), **{part: options for part, options in parts.items() if options}}
+
+    def to_text(self) -> str:
+        """Returns the text of a configuration file, see `to_dict`."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     def to_yaml(self, path: str | Path) -> None:
-        """Writes a configuration file.
+        """Writes a configuration file, without private options.
 
         Args:
             path (`str` or `Path`): The file.
         """
-        Path(path).write_text(as_yaml(self.to_dict()), encoding="utf-8")
+        Path(path).write_text(self.to_text(), encoding="utf-8")
+
+    def _noted(self) -> dict[str, str]:
+        return {name: value for name in _NOTED if (value := vars(self)[name]) is not None}
+
+    def _changed(self) -> dict[str, dict[str, Any]]:
+        """Returns the options that differ from their defaults by section, in the order of the sections."""
+        sections = {name: changed(vars(self)[name]) for name in SECTIONS}
+        return {name: sections.get(name, self.training) for name in _PARTS if name not in _NOTED}
 
 
 _PARTS = {item.name: field_default(item) for item in fields(RunConfig)}
 SECTIONS: Mapping[str, type] = {name: type(part) for name, part in _PARTS.items() if name != "training" and part}
 """The dataclass of each section of a `RunConfig` but `training`, by name."""
 
-NOTED = tuple(name for name, part in _PARTS.items() if part is None)
-"""What `config.yaml` notes beside the options: the version, and which texts there were."""
-
 OPTIONS: Mapping[str, "Field[Any]"] = {item.name: item for part in SECTIONS.values() for item in fields(part)}
 """The field of each option but those of `FreeALConfig`, by name."""
 
+_NOTED = tuple(name for name, part in _PARTS.items() if part is None)
 _DECLARED = {item.name: item for part in (RunConfig, TrainerConfig, *SECTIONS.values()) for item in fields(part)}
 _SECTION_OF = {item.name: name for name, part in SECTIONS.items() for item in fields(part)}
+_FLAGS = {
+    item.metadata["flag"].strip("-").replace("-", "_"): name
+    for name, item in OPTIONS.items()
+    if "flag" in item.metadata
+}
 _MAPPINGS = {*SECTIONS, "training"} - {"task"}
 
 
@@ -132,96 +217,16 @@ def metadata_of(name: str) -> Mapping[str, Any]:
     return _DECLARED[name].metadata if name in _DECLARED else {}
 
 
-def default_of(name: str) -> Any:
-    """Returns the default of an option; `None` for those of `FreeALConfig`.
-
-    Args:
-        name (`str`): The name of the option.
-
-    Returns:
-        `Any`: The default.
-
-    Example:
-
-        >>> default_of("num_rounds")
-        2
-    """
+def _default_of(name: str) -> Any:
     return field_default(OPTIONS[name]) if name in OPTIONS else None
 
 
-def read_options(path: str | Path) -> dict[str, Any]:
-    """Reads the options of a configuration file, be it in sections or, as in former versions, without any.
-
-    Args:
-        path (`str` or `Path`): The file.
-
-    Returns:
-        `dict[str, Any]`: Values by name of the option, and what is noted beside them.
-
-    Raises:
-        InputError: If the file cannot be read, or is no configuration.
-    """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The configuration {str(path)!r} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"The configuration {str(path)!r} is not valid YAML in UTF-8: {error}") from error
-    if not isinstance(values, Mapping):
-        raise InputError(f"The configuration {str(path)!r} must be a mapping of option to value.")
-    return flat(values)
-
-
-def as_yaml(values: Mapping[str, Any]) -> str:
-    """The text of a configuration file."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
-
-
-def nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts options to the form of `config.yaml`, with the sections of `RunConfig`. Private options are left out.
-
-    Args:
-        options (`Mapping`): The values by option name, and other records.
-
-    Returns:
-        `dict[str, Any]`: The sections.
-
-    Example:
-
-        >>> nested({"shots": 5, "student": "roberta-base"})
-        {'student': {'student': 'roberta-base'}, 'loop': {'shots': 5}}
-    """
-    noted = {name: options[name] for name in (*NOTED, "task") if name in options}
-    sections: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
-    for name, value in options.items():
-        if name not in noted and not metadata_of(name).get("private"):
-            sections[_section_of(name)][name] = value
-    # A task is a mapping of its own, as in the file that --task names.
-    task = {"task": noted.pop("task")} if "task" in noted else {}
-    return {**noted, **task, **{name: values for name, values in sections.items() if values}}
-
-
-def flat(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """Returns the options of a configuration file with sections, or without, as in former versions.
-
-    Args:
-        values (`Mapping`): The content of the file.
-
-    Returns:
-        `dict[str, Any]`: The values by option name, and other records.
-
-    Raises:
-        InputError: If a section is not a mapping, or an option is in the wrong section or given twice.
-
-    Example:
-
-        >>> flat({"loop": {"shots": 5}, "num-rounds": 3})
-        {'shots': 5, 'num_rounds': 3}
-    """
+def _flat(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Returns the options of a configuration file by name. Former versions wrote no sections."""
     options: dict[str, Any] = {}
     for key, value in values.items():
         name = _name(key)
-        # The sections `data`, `student` and `engine` are called as an option is, and `task` is no section.
+        # The sections `data`, `student` and `engine` have the name of an option, and `task` is not a section.
         is_section = name in _MAPPINGS and (name not in OPTIONS or isinstance(value, Mapping))
         inner = _in_section(name, value) if is_section else {name: value}
         if twice := sorted(set(inner) & set(options)):
@@ -245,8 +250,10 @@ def _in_section(name: str, values: Any) -> dict[str, Any]:
 
 
 def _section_of(name: str) -> str:
-    return "" if name in NOTED else _SECTION_OF.get(name, "training")
+    return "" if name in _NOTED else _SECTION_OF.get(name, "training")
 
 
 def _name(key: Any) -> str:
-    return str(key).replace("-", "_")
+    """Returns the name of an option, which the command line can call otherwise."""
+    name = str(key).replace("-", "_")
+    return _FLAGS.get(name, name)

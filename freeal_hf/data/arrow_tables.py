@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.data.cells import normal_cell
 from freeal_hf.data.columns import OpenTable
 from freeal_hf.data.counting import counted
+from freeal_hf.data.option_names import flag, has_option
 from freeal_hf.data.text_tables import Columns
 from freeal_hf.errors import InputError, offline_hint
 
@@ -97,9 +98,9 @@ def chosen_split(splits: "DatasetDict", split: str | None) -> "Dataset":
     """
     name = split or (next(iter(splits)) if len(splits) == 1 else None)
     if name not in splits:
+        option = f" or {flag('split')} train" if has_option("split") else ""
         raise InputError(
-            f"The dataset has the splits {', '.join(map(repr, splits))}; choose one, such as data['train'] or "
-            "--split train."
+            f"The dataset has the splits {', '.join(map(repr, splits))}; choose one, such as data['train']{option}."
         )
     return splits[name]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from freeal_hf.data.formats import SUFFIXES, is_hidden, table_suffix
+from freeal_hf.data.option_names import flag, has_option
 from freeal_hf.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def chosen_files(
         chosen = splits.get(split or ("train" if len(splits) > 1 else next(iter(splits))), [])
     if not chosen:
         there = f"the splits {', '.join(splits)}" if splits else "no splits"
-        raise InputError(f"{source!r} has {there}; choose one with --split, or give the path of a file.")
+        option = f"choose one with {flag('split')}, or " if has_option("split") else ""
+        raise InputError(f"{source!r} has {there}; {option}give the path of a file.")
     if len(chosen) < len(tables):
         left_out = [name for name in tables if name not in chosen]
         level = logging.WARNING if split is None else logging.INFO

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from freeal_hf.config import QUOTINGS
 from freeal_hf.data.formats import open_bytes
+from freeal_hf.data.option_names import flag
 from freeal_hf.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
         raise LayoutError(
             path,
             " has zero bytes: it is not a text, or it is UTF-16 without a byte order mark.",
-            {"encoding": f"Save it as UTF-8, or give its encoding (for example --encoding {likely})."},
+            {"encoding": f"Save it as UTF-8, or give its encoding (for example {flag('encoding')} {likely})."},
         )
     if _is_utf8(path):
         return TextFile(path, "utf-8-sig")
@@ -149,10 +150,10 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
         raise _undecodable(path, "utf-8")
     logger.warning(
         "%s is not UTF-8 and is read as Windows-1252 (cp1252), for example %r. If this is wrong, save it as UTF-8 or "
-        "give its encoding (--encoding for the data, --human-encoding for human labels, --test-encoding for test "
-        "data).",
+        "give its encoding (%s).",
         path,
         word,
+        flag("encoding"),
     )
     return TextFile(path, "cp1252")
 
@@ -193,8 +194,8 @@ def _undecodable(path: Path, encoding: str) -> InputError:
         start = content.read(4)
     if name == "utf-8" and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         problem = " is not utf-8: it begins with the byte order mark of utf-16."
-        return LayoutError(path, problem, {"encoding": "Give --encoding utf-16."})
-    remedies = {"encoding": "Save it as UTF-8, or give its encoding (for example --encoding cp1252)."}
+        return LayoutError(path, problem, {"encoding": f"Give {flag('encoding')} utf-16."})
+    remedies = {"encoding": f"Save it as UTF-8, or give its encoding (for example {flag('encoding')} cp1252)."}
     if name.lower().startswith(("utf-16", "utf_16", "utf-32", "utf_32")):
         return LayoutError(path, f" is not {name}.", remedies)
     with open_bytes(path) as content:
@@ -203,7 +204,7 @@ def _undecodable(path: Path, encoding: str) -> InputError:
                 line.decode(name)
             except UnicodeDecodeError as error:
                 around = line[max(0, error.start - 10) : error.start + 10].decode("cp1252", "replace")
-                example = f"--encoding cp1252 reads {around.strip()!r} there"
+                example = f"{flag('encoding')} cp1252 reads {around.strip()!r} there"
                 return LayoutError(
                     path,
                     f" is not {name}: byte {line[error.start]:#04x} in line {number} cannot be decoded.",
@@ -326,4 +327,6 @@ def delimiter_hint(header: Sequence[str], delimiter: str | None) -> str:
         `str`: The hint.
     """
     other = next((mark for mark in (";", "\t", "|", ",") if len(header) == 1 and mark in header[0]), None)
-    return "" if other in (None, delimiter) else f" It looks separated by {other!r}: try --delimiter {other!r}."
+    return (
+        "" if other in (None, delimiter) else f" It looks separated by {other!r}: try {flag('delimiter')} {other!r}."
+    )

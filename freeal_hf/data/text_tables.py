@@ -11,6 +11,7 @@ from typing import Any
 from freeal_hf.data.counting import counted
 from freeal_hf.data.formats import DELIMITERS, JSON_LINES
 from freeal_hf.data.layouts import CellLayout, LayoutError, TextFile, cell_layout, delimiter_hint
+from freeal_hf.data.option_names import flag
 from freeal_hf.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -106,17 +107,18 @@ def _csv_records(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterat
                 path,
                 f", {where}: not a table separated by {layout.delimiter!r}: the row has "
                 f"{counted(len(record), 'cell')} and the header {width}.",
-                _TOO_MANY
+                _too_many()
                 if layout.quoting != "none"
                 else {"": "Without quoting, cells cannot contain the separator."},
             )
         yield record
 
 
-_TOO_MANY = {
-    "": "Quote cells that contain the separator or a line break.",
-    "delimiter": "If each line is one text, give a --delimiter that does not occur in them.",
-}
+def _too_many() -> dict[str, str]:
+    return {
+        "": "Quote cells that contain the separator or a line break.",
+        "delimiter": f"If each line is one text, give a {flag('delimiter')} that does not occur in them.",
+    }
 
 
 def _split_lines(lines: Iterable[str], path: Path, layout: CellLayout) -> Iterator[tuple[int, int, list[str]]]:
@@ -150,7 +152,7 @@ def _split_quoted(lines: Iterable[str], path: Path, layout: CellLayout) -> Itera
                 path,
                 f", line {line}: not a table separated by {layout.delimiter!r}: {reason}.",
                 {
-                    "quoting": "If quotes are part of the texts, give --quoting none.",
+                    "quoting": f"If quotes are part of the texts, give {flag('quoting')} none.",
                     "": "Otherwise quote cells that contain the separator or a line break, and double quotes inside "
                     "of them.",
                     "delimiter": delimiter_hint([of_record[0].strip()] if first == 1 else [], None).strip(),
@@ -165,8 +167,8 @@ def _split_quoted(lines: Iterable[str], path: Path, layout: CellLayout) -> Itera
                 f", {where}: a quote joins text that could also be "
                 f"{'several rows' if len(of_record) > 1 else 'two cells'}: {of_record[0].strip()[:80]!r}.",
                 {
-                    "quoting": "If quotes are part of the texts, give --quoting none.",
-                    "quoting csv": "If they mark cells, give --quoting csv.",
+                    "quoting": f"If quotes are part of the texts, give {flag('quoting')} none.",
+                    "quoting csv": f"If they mark cells, give {flag('quoting')} csv.",
                 },
             )
         yield first, reader.line_num, record

@@ -17,13 +17,16 @@ class PushToHubCallback(LoopCallback):
     """Pushes dataset and student to the Hub after each round.
 
     The Hub is checked before an annotator is asked. A push that fails does not end the run: it is tried again after
-    the next round and at the end of the run. `FreeAL` adds this callback if `FreeALConfig.push_to_hub` is set.
+    the next round and at the end of the run.
 
     Args:
-        config (`HubConfig`, *optional*): What is pushed, and how.
-        model_id (`str`, *optional*): Model repository; by default named after the run's folder.
-        private (`bool`, *optional*, defaults to `True`): Whether new repositories are private.
-        token (`str`, *optional*): Access token; by default the machine's.
+        config (`HubConfig`, *optional*): The settings of the push. Defaults to those of the run.
+        model_id (`str`, *optional*): The model repository. Defaults to `FreeALConfig.hub_model_id`, and without it to
+            the name of the run's folder.
+        private (`bool`, *optional*): Whether new repositories are private. Defaults to
+            `FreeALConfig.hub_private_repo`, and without it to `True`.
+        token (`str`, *optional*): The access token. Defaults to `FreeALConfig.hub_token`, and without it to that of
+            the machine.
 
     Raises:
         HubError: If the check or the push at the end of the run fails.
@@ -35,22 +38,29 @@ class PushToHubCallback(LoopCallback):
         ```
     """
 
+    pushes_to_hub = True
+
     def __init__(
         self,
         config: HubConfig | None = None,
         *,
         model_id: str | None = None,
-        private: bool = True,
+        private: bool | None = None,
         token: str | None = None,
     ) -> None:
-        self._config, self._model_id, self._private, self._token = config or HubConfig(), model_id, private, token
+        self._config, self._model_id, self._private, self._token = config, model_id, private, token
         self._target: HubTarget | None = None
         self._is_pushed = False
 
     def on_run_begin(self, run: RunState) -> None:
         """Checks that the token may write to both repositories; creates them if they do not exist."""
+        private = run.args.hub_private_repo if self._private is None else self._private
         self._target = prepare_push(
-            RunFolder(run.output_dir), self._config, model_id=self._model_id, private=self._private, token=self._token
+            RunFolder(run.output_dir),
+            self._config or run.hub,
+            model_id=self._model_id or run.args.hub_model_id,
+            private=private is not False,
+            token=self._token or run.args.hub_token,
         )
         self._is_pushed = False
 

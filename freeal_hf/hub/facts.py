@@ -4,34 +4,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.annotators.registry import reads_prompts
 from freeal_hf.cards import CardFacts, Score
-from freeal_hf.config import NOTED, OPTIONS, metadata_of, nested
-from freeal_hf.hub.files import label_columns, public_config, read_config, split_files
+from freeal_hf.config import AnnotatorConfig, RunConfig, metadata_of
+from freeal_hf.hub.files import label_columns, public_config, split_files
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.labels.counts import describe_counts
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting import figures
 from freeal_hf.reporting.report import summary_rows
-from freeal_hf.tasks import Task, task_from_dict
+from freeal_hf.tasks import Task
 
 _SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")
-_READ_PROMPTS = (
-    "InferenceEndpointsAnnotator",
-    "LocalAnnotator",
-    "TGIAnnotator",
-    "TextGenerationAnnotator",  # the former name of TGIAnnotator, in the folders of former runs
-)
-_ASKED = ("endpoint:", "tgi:", "local:")
 
 
 def round_facts(
     folder: RunFolder, number: int, task: Task, dataset_id: str, model_id: str, columns: Sequence[str]
-) -> tuple[CardFacts, dict[str, Any]]:
+) -> tuple[CardFacts, RunConfig]:
     """Collects the content of the cards of a round, and its public configuration.
 
     Args:
@@ -43,7 +35,7 @@ def round_facts(
         columns (`Sequence[str]`): The columns of the user that are pushed.
 
     Returns:
-        `tuple[CardFacts, dict[str, Any]]`: The content of the cards, and the configuration.
+        `tuple[CardFacts, RunConfig]`: The content of the cards, and the configuration.
     """
     kind = kind_of(task)
     labels_path = folder.round(number).labels_path
@@ -54,20 +46,19 @@ def round_facts(
     config = public_config(folder, dataset_id, has_gold="gold" in columns)
     splits = {split: _num_rows(path) for split, path in split_files(folder, number).items()}
     counts = kind.label_counts(labels)
-    annotator = config.get("annotator", "embedding")
-    base_model = config.get("student")
+    annotators, base_model = config.annotators, config.student.student
     facts = CardFacts(
         name=dataset_id.split("/")[-1],
         task=task,
         dataset_id=dataset_id,
         model_id=model_id,
         round=number,
-        annotator=_annotator_name(annotator) + _refined_by(config),
-        annotator_prompt=_prompt(task) if _is_asked(annotator) else None,
+        annotator=_annotator_names(annotators),
+        annotator_prompt=_prompt(task) if _read_prompts(annotators.annotator) else None,
         base_model=base_model,
         base_revision=_revision(base_model) if base_model else None,
-        arguments=_training_arguments(config),
-        scores=_scores(kind.card_scores, last, config, dataset_id),
+        arguments=_training_arguments(config.training),
+        scores=_scores(kind.card_scores, last, config.loop.setting, dataset_id),
         rounds=summary_rows(records),
         pictures={caption: f"figures/{name}.png" for name, caption in _pictures(number, records).items()},
         facts={**kind.card_facts(last), **_measured(records)},
@@ -81,11 +72,11 @@ def round_facts(
     return facts, config
 
 
-def _config_text(config: Mapping[str, Any]) -> str:
-    missing = [name for name in ("annotator", "student") if not isinstance(config.get(name), str)]
+def _config_text(config: RunConfig) -> str:
+    given = {"annotator": config.annotators.annotator, "student": config.student.student}
+    missing = [name for name, value in given.items() if not isinstance(value, str)]
     notes = [f"# The {name} was only on the machine of the run: give one here or with --{name}." for name in missing]
-    values = {key: value for key, value in config.items() if key not in missing}
-    return "\n".join([*notes, yaml.safe_dump(nested(values), sort_keys=False, allow_unicode=True).rstrip()])
+    return "\n".join([*notes, config.without(lambda name, _: name in missing).to_text().rstrip()])
 
 
 def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Path]:
@@ -103,7 +94,7 @@ def draw_figures(folder: RunFolder, number: int, staging: Path) -> dict[str, Pat
     files = {f"figures/{name}.png": staging / f"{name}.png" for name in _pictures(number, records)}
     if all(path.exists() for path in files.values()):
         return files
-    labels, kind = label_columns(folder.round(number).labels_path, _SHOWN), kind_of(task_of(folder))
+    labels, kind = label_columns(folder.round(number).labels_path, _SHOWN), kind_of(folder.task())
     drawn = {
         "quality": figures.quality_per_round(records, kind.measure),
         "losses": figures.loss_histogram(labels),
@@ -126,22 +117,24 @@ def _pictures(number: int, records: Sequence[Mapping[str, Any]]) -> dict[str, st
     return {**captions, "changes": "Changes of final labels"} if number > 0 and len(records) > 1 else captions
 
 
-def _annotator_name(annotator: Any) -> str:
+def _annotator_names(annotators: AnnotatorConfig) -> str:
+    """Returns the names of the annotators, and of those that replace them in later rounds."""
+    refiner = annotators.refine_annotator
+    return _annotator_name(annotators.annotator) + (
+        f"; noisy texts again by {_annotator_name(refiner)}" if refiner else ""
+    )
+
+
+def _annotator_name(annotator: str | Mapping[str, Any] | None) -> str:
     if isinstance(annotator, Mapping):
         return " ".join(str(value) for value in annotator.values())
-    return {"column:annotator_label": "labels in a column of the data"}.get(annotator, str(annotator))
+    return "labels in a column of the data" if annotator == "column:annotator_label" else annotator or "embedding"
 
 
-def _refined_by(config: Mapping[str, Any]) -> str:
-    refiner = config.get("refine_annotator")
-    return f"; noisy texts again by {_annotator_name(refiner)}" if refiner else ""
-
-
-def _is_asked(annotator: Any) -> bool:
-    """Returns whether the annotator is a language model that reads the prompt of this package."""
-    if isinstance(annotator, Mapping):
-        return annotator.get("class") in _READ_PROMPTS
-    return str(annotator).startswith(_ASKED)
+def _read_prompts(annotator: str | Mapping[str, Any] | None) -> bool:
+    """Returns whether one of the annotators is a language model that reads the prompt of this package."""
+    named = annotator.get("class", "") if isinstance(annotator, Mapping) else annotator or ""
+    return any(map(reads_prompts, named.split(" + ")))
 
 
 def _prompt(task: Task) -> str:
@@ -161,15 +154,12 @@ def _revision(model: str) -> str | None:
     return Path(cached).parent.name if isinstance(cached, str) else None
 
 
-def _training_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    others = {*OPTIONS, *NOTED}
-    return {key: value for key, value in config.items() if key not in others and not metadata_of(key).get("resumable")}
+def _training_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in training.items() if not metadata_of(name).get("resumable")}
 
 
-def _scores(
-    names: Sequence[str], record: Mapping[str, Any], config: Mapping[str, Any], dataset_id: str
-) -> list[Score]:
-    inductive = config.get("setting") == "inductive"
+def _scores(names: Sequence[str], record: Mapping[str, Any], setting: str, dataset_id: str) -> list[Score]:
+    inductive = setting == "inductive"
     split = "test" if inductive else "train"
     where = "held-out texts" if inductive else "the labelled texts themselves (transductive)"
     scores = {name: record.get(f"student_{name}") for name in names}
@@ -223,8 +213,3 @@ def _num_rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(path).num_rows)
-
-
-def task_of(folder: RunFolder) -> Task:
-    """Returns the task of the run in a folder."""
-    return task_from_dict(read_config(folder)["task"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from freeal_hf.config import metadata_of
+from freeal_hf.config import AnnotatorConfig, DataConfig, RunConfig, metadata_of
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop import folder as run_folder
@@ -86,7 +86,7 @@ def own_columns(folder: RunFolder, number: int, asked: Sequence[str]) -> list[st
         asked (`Sequence[str]`): The columns that the user named. The name of the gold column means `gold`.
     """
     columns = [name for name in asked if name != "gold"]
-    if not {"gold", read_config(folder).get("gold_column")} & set(asked):
+    if not {"gold", folder.config().data.gold_column} & set(asked):
         return columns
     # All splits of a dataset have the same columns.
     everywhere = all("gold" in _columns(path) for path in split_files(folder, number).values())
@@ -114,7 +114,7 @@ def student_files(folder: RunFolder, number: int, staging: Path) -> dict[str, Pa
     return files
 
 
-def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict[str, Any]:
+def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> RunConfig:
     """Returns the public configuration of a run: the pushed dataset replaces local files, without paths and keys.
 
     Args:
@@ -122,36 +122,26 @@ def public_config(folder: RunFolder, dataset_id: str, *, has_gold: bool) -> dict
         dataset_id (`str`): The Hub id of the dataset.
         has_gold (`bool`): Whether gold labels are pushed.
     """
-    config = read_config(folder)
-    named = {
-        key: value
-        for key, value in config.items()
-        if not (metadata_of(key).get("local") or metadata_of(key).get("private") or is_local(value))
-    }
-    public: dict[str, Any] = {
-        **named,
-        "data": dataset_id,
-        "id_column": "id",
-        **({"gold_column": "gold"} if has_gold else {}),
-    }
-    annotator = config.get("annotator")
-    if isinstance(annotator, str):
-        is_column = annotator.startswith("column:")
-        several = " + ".join(_without_key(spec) for spec in annotator.split(" + "))
-        public["annotator"] = "column:annotator_label" if is_column else several
-    elif isinstance(annotator, Mapping):
-        public["annotator"] = _plain(annotator)
-    refiner = public.pop("refine_annotator", None)
-    if isinstance(refiner, str) and not refiner.startswith("column:"):  # columns are not pushed
-        public["refine_annotator"] = _without_key(refiner)
-    if "annotator_options" in config:
-        public["annotator_options"] = _plain(config["annotator_options"])
+    config = folder.config()
+    annotators = config.annotators
+    public = config.without(lambda name, value: bool(metadata_of(name).get("local")) or is_local(value))
+    public.data = DataConfig(dataset_id, id_column="id", gold_column="gold" if has_gold else None)
+    refiner = annotators.refine_annotator
+    is_public = isinstance(refiner, str) and not refiner.startswith("column:")  # columns are not pushed
+    public.annotators = AnnotatorConfig(
+        _public_annotator(annotators.annotator),
+        _without_key(str(refiner)) if is_public else None,
+        _plain(annotators.annotator_options),
+    )
     return public
 
 
-def read_config(folder: RunFolder) -> dict[str, Any]:
-    """Returns the options in `config.yaml` of a run, by name."""
-    return folder.config()
+def _public_annotator(annotator: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
+    if isinstance(annotator, Mapping):
+        return _plain(annotator)
+    if annotator is None or annotator.startswith("column:"):
+        return annotator and "column:annotator_label"
+    return " + ".join(_without_key(spec) for spec in annotator.split(" + "))
 
 
 def is_local(value: Any) -> bool:

@@ -7,13 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from freeal_hf.data.files import copy_into, explained_disk_errors, read_json, write_atomically, write_json
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.errors import HubError, RunError
 from freeal_hf.hub.client import calling, connect
-from freeal_hf.hub.files import STUDENT_FILES, read_config, row_batches
+from freeal_hf.hub.files import STUDENT_FILES, row_batches
 from freeal_hf.hub.push import HUB_STATE, MANIFEST, TRAINING_ARGUMENTS
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
@@ -21,7 +19,7 @@ from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.results import publish
 from freeal_hf.loop.rounds import Round
-from freeal_hf.tasks import Demonstration, task_from_dict
+from freeal_hf.tasks import Demonstration
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -86,8 +84,8 @@ def input_of(folder: RunFolder) -> "Dataset":
         folder (`RunFolder`): The folder that `pull_run` returned.
     """
     texts = read_labels(folder / run_folder.INPUT)
-    if read_config(folder).get("annotator") == _COLUMN:
-        cell = kind_of(task_from_dict(read_config(folder)["task"])).cell
+    if folder.config().annotators.annotator == _COLUMN:
+        cell = kind_of(folder.task()).cell
         texts = texts.add_column(
             "annotator_label", list(map(cell, read_labels(folder / run_folder.LABELS)["annotator_label"]))
         )
@@ -129,8 +127,8 @@ def _download(repo_id: str, kind: str, revision: str, place: Path, token: str | 
 
 def _lay_out(folder: RunFolder, data: Path, student: Path, manifest: Mapping[str, Any]) -> None:
     number = int(manifest["round"])
-    config = yaml.safe_load((data / run_folder.CONFIG).read_text(encoding="utf-8"))
-    task = task_from_dict(config["task"])
+    config = RunFolder(data).config()
+    task = RunFolder(data).task()
     records = read_json(data / run_folder.METRICS)
     for record in records[:-1]:
         folder.round(record["round"]).write_metrics(record)
@@ -145,8 +143,7 @@ def _lay_out(folder: RunFolder, data: Path, student: Path, manifest: Mapping[str
         _join(data, "test", last.test_labels_path)
     last.write_demonstrations(_pool(data), task)
     shutil.copytree(student, last.student_path, ignore=shutil.ignore_patterns(*_NOT_STUDENT))
-    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / run_folder.CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(folder / run_folder.CONFIG, config.to_yaml)
     last.write_metrics(records[-1])
     publish(folder, task, number + 1)
     known = {f"{kind} {key}": digest for key, digest in manifest["rounds"].items() for kind in ("dataset", "model")}

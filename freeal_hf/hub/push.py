@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 import freeal_hf
 from freeal_hf.cards import dataset_card, merge, student_card
-from freeal_hf.config import HubConfig, nested
+from freeal_hf.config import HubConfig
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.errors import HubChanged, HubError
 from freeal_hf.hub.client import calling, connect
-from freeal_hf.hub.facts import draw_figures, round_facts, task_of
+from freeal_hf.hub.facts import draw_figures, round_facts
 from freeal_hf.hub.files import dataset_files, own_columns, student_files
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.folder import RunFolder
@@ -247,12 +245,11 @@ def _commit_round(api: "HfApi", repo: _Repo, rounds: Mapping[str, str], work: _R
 
 def _files(repo: _Repo, work: _Round, staging: Path, readme: str | None) -> dict[str, Path]:
     folder, number, target = work.folder, work.number, work.target
-    task, columns = task_of(folder), own_columns(folder, number, target.config.push_columns)
+    task, columns = folder.task(), own_columns(folder, number, target.config.push_columns)
     facts, config = round_facts(folder, number, task, target.dataset_id, target.model_id, columns)
     if repo.kind == "dataset":
         files = dataset_files(folder, number, task, columns, staging)
-        text = yaml.safe_dump(nested(config), sort_keys=False, allow_unicode=True)
-        (staging / run_folder.CONFIG).write_text(text, encoding="utf-8")
+        config.to_yaml(staging / run_folder.CONFIG)
         files[run_folder.CONFIG] = staging / run_folder.CONFIG
         card = merge(readme, dataset_card(facts))
     else:

@@ -133,8 +133,8 @@ def _ask(
 
     def ask(batch: CorpusRequests, start: int) -> None:
         some = samples_for(entry.annotator, context.task, batch, context.loop.samples)
-        if context.fill_cache is not None:
-            context.fill_cache(
+        if context.engine is not None:
+            context.engine(
                 entry.annotator,
                 context.task,
                 some,
@@ -163,7 +163,7 @@ def _ask(
                     raise first.error()
 
     # The workers of a cluster send thousands of requests before an answer is checked, so a sample is annotated first.
-    ahead = ENOUGH if context.fill_cache is not None and number == 0 else total
+    ahead = ENOUGH if context.engine is not None and number == 0 else total
     ask(requests[:ahead], 0)
     if requests[ahead:]:
         ask(requests[ahead:], ahead)

@@ -13,6 +13,7 @@ from freeal_hf.config import LoopConfig, each_annotator
 from freeal_hf.data.texts import extra_name
 from freeal_hf.errors import InputError
 from freeal_hf.loop.callbacks import CallbackHandler
+from freeal_hf.loop.engines import Engine
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class AnnotationContext:
         seed (`int`): The seed of every random choice.
         callbacks (`CallbackHandler`): Receives the progress.
         disable_tqdm (`bool`): Whether to hide the progress bars.
-        fill_cache (`Callable`, *optional*): Annotates with an engine and writes the answers to the cache, see
-            `freeal_hf.ray.annotation.fill_cache`. By default, this process annotates.
+        engine (`Engine`, *optional*): Annotates and writes the answers to the cache. By default, this process
+            annotates.
     """
 
     task: Task
@@ -62,7 +63,7 @@ class AnnotationContext:
     seed: int
     callbacks: CallbackHandler
     disable_tqdm: bool
-    fill_cache: Callable[..., None] | None = None
+    engine: Engine | None = None
 
 
 def build_annotators(
@@ -128,22 +129,30 @@ def build_annotators(
     return tuple(annotators)
 
 
-def check_samples(annotators: Sequence[RunAnnotator], samples: int) -> None:
-    """Refuses several samples for each text if no annotator is a language model, because they would be the same.
+def checked_budget(loop: LoopConfig, annotators: Sequence[RunAnnotator]) -> Budget:
+    """Returns the budget of a run whose annotators it can limit.
 
     Args:
+        loop (`LoopConfig`): The settings of the loop.
         annotators (`Sequence[RunAnnotator]`): All annotators of the run.
-        samples (`int`): The number of answers of a language model about each text.
+
+    Returns:
+        `Budget`: The limits.
 
     Raises:
-        InputError: If `samples` is greater than one and no annotator is a language model.
+        InputError: If a cost is limited and the price of an annotator is unknown, or if several samples are asked for
+            and no annotator is a language model: all answers would be the same.
     """
-    if samples > 1 and not any(entry.annotator.reads_prompts for entry in annotators):
+    if loop.samples > 1 and not any(entry.annotator.reads_prompts for entry in annotators):
         names = " + ".join(dict.fromkeys(type(entry.annotator).__name__ for entry in annotators))
         raise InputError(
-            f"samples is {samples}, but {names} is not a language model and gives the same answer each time. Leave "
-            "--samples out, or use a language model as annotator (endpoint:MODEL, tgi:URL or local:MODEL)."
+            f"samples is {loop.samples}, but {names} is not a language model and gives the same answer each time. "
+            "Leave --samples out, or use a language model as annotator (endpoint:MODEL, tgi:URL or local:MODEL)."
         )
+    budget = Budget(max_cost=loop.max_cost, max_tokens=loop.max_tokens)
+    for entry in annotators:
+        budget.check_price(entry.price)
+    return budget
 
 
 def _check_kinds(annotators: Sequence[RunAnnotator], task: Task) -> None:

@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from freeal_hf.config import HubConfig
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task
+
+if TYPE_CHECKING:
+    from freeal_hf.training.config import FreeALConfig
 
 
 @dataclass(frozen=True)
@@ -17,11 +21,15 @@ class RunState:
         task (`Task`): What is labelled.
         output_dir (`Path`): The run's folder.
         num_rounds (`int`): The maximum number of rounds.
+        args (`FreeALConfig`): The training arguments.
+        hub (`HubConfig`): The settings of the push.
     """
 
     task: Task
     output_dir: Path
     num_rounds: int
+    args: "FreeALConfig"
+    hub: HubConfig
 
 
 class LoopCallback:
@@ -40,6 +48,9 @@ class LoopCallback:
         >>> task = TextClassification(["positive", "negative"])
         >>> loop = FreeAL(task, "embedding", callbacks=[PrintAgreement()])
     """
+
+    pushes_to_hub: ClassVar[bool] = False
+    """Whether the callback pushes the run to the Hub, as `FreeALConfig.push_to_hub` asks for."""
 
     def on_run_begin(self, run: RunState) -> None:
         """Called when the run's folder is ready, before the first call of an annotator.
@@ -123,17 +134,18 @@ class CallbackHandler:
             getattr(callback, event)(self.run, *args)
 
 
-def checked_callbacks(callbacks: Sequence[LoopCallback]) -> list[LoopCallback]:
+def checked_callbacks(callbacks: Sequence[LoopCallback], *, push_to_hub: bool = False) -> list[LoopCallback]:
     """Checks that all callbacks of a user are callbacks.
 
     Args:
         callbacks (`Sequence[LoopCallback]`): The callbacks of a user.
+        push_to_hub (`bool`, *optional*, defaults to `False`): Whether one of them must push to the Hub.
 
     Returns:
         `list[LoopCallback]`: The callbacks.
 
     Raises:
-        InputError: If one is not an instance of a subclass of `LoopCallback`.
+        InputError: If one is not an instance of a subclass of `LoopCallback`, or none pushes to the Hub.
     """
     for callback in callbacks:
         if not isinstance(callback, LoopCallback):
@@ -142,4 +154,9 @@ def checked_callbacks(callbacks: Sequence[LoopCallback]) -> list[LoopCallback]:
                 f"A callback is {shown}, which is not an instance of freeal_hf.LoopCallback. Derive its class from "
                 "freeal_hf.LoopCallback, and give an instance: callbacks=[MyCallback()]."
             )
+    if push_to_hub and not any(callback.pushes_to_hub for callback in callbacks):
+        raise InputError(
+            "push_to_hub is set, but no callback pushes. Add callbacks=[freeal_hf.PushToHubCallback()], or leave "
+            "push_to_hub out."
+        )
     return list(callbacks)

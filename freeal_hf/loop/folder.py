@@ -1,6 +1,6 @@
 """The folder of a run: its layout, its lock, and the check that it belongs to this run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from freeal_hf.config import default_of, flat, metadata_of, nested
+from freeal_hf.config import RunConfig, metadata_of
+from freeal_hf.data.configured import task_of
 from freeal_hf.data.files import explained_disk_errors, remove, write_atomically
 from freeal_hf.errors import RunError
 from freeal_hf.loop.rounds import LABELS, METRICS, STUDENT, Round
+from freeal_hf.tasks import Task
 
 CONFIG, CACHE, LABELS_CSV, REPORT = "config.yaml", "cache.sqlite", "labels.csv", "report.html"
 INPUT, PROGRESS = "input.parquet", "progress.jsonl"
@@ -49,20 +51,27 @@ class RunFolder:
         """Reads the record of a round; `None` if the round is not complete."""
         return self.round(number).read_metrics()
 
-    def config(self) -> dict[str, Any]:
-        """Reads the values of `config.yaml` by name. Returns an empty dictionary if there is no such file."""
-        path = self / CONFIG
-        return flat(yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    def config(self, **options: Any) -> RunConfig:
+        """Reads `config.yaml`. Returns the default configuration if there is no such file.
+
+        Args:
+            **options: Values by name of the option, which replace those of the file.
+        """
+        is_stored = (self / CONFIG).is_file()
+        return RunConfig.from_yaml(self / CONFIG, **options) if is_stored else RunConfig.from_options(options)
+
+    def task(self) -> Task:
+        """Reads the task of the run."""
+        return task_of(self.config().task)
 
     @contextmanager
-    def open(self, config: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
+    def open(self, config: RunConfig, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
         """Locks the folder for a run with this configuration, until the context ends.
 
         The run continues in a folder of the same run. A folder of another run, or with other files, is refused.
 
         Args:
-            config (`Mapping[str, Any]`):
-                All options that are needed to repeat the run, by name, as values that YAML can store.
+            config (`RunConfig`): All that is needed to repeat the run. Its values can be stored in YAML.
             resume (`bool`): Whether to continue in this folder if the configuration differs. Finished rounds are kept.
             overwrite (`bool`): Whether to delete the rounds and results in the folder. Paid answers are kept.
 
@@ -86,13 +95,12 @@ class RunFolder:
             try:
                 if overwrite:
                     self._clear()
-                text = yaml.safe_dump(nested(config), sort_keys=False, allow_unicode=True)
-                write_atomically(self / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
+                write_atomically(self / CONFIG, config.to_yaml)
                 yield
             finally:
                 lock.release()
 
-    def _refuse_foreign(self, config: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+    def _refuse_foreign(self, config: RunConfig, resume: bool, overwrite: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"The output folder {str(self.path)!r} is a file; choose another --output-dir.")
         if overwrite or not self.path.is_dir():
@@ -103,19 +111,15 @@ class RunFolder:
             if foreign and not resume and not set(foreign) <= {CACHE}:
                 raise RunError(f"{str(self.path)!r} contains {foreign[0]!r} but no run of freeal-hf; {remedy}.")
             return
-        stored = self.config()
         # Through YAML and back, so that tuples and lists compare equal.
-        wanted = yaml.safe_load(yaml.safe_dump(dict(config)))
-        before, now = (
-            {key: options.get(key, default_of(key)) for key in {**stored, **wanted}} for options in (stored, wanted)
-        )
-        differing = [key for key in before if before[key] != now[key]]
-        differing = [key for key in differing if not metadata_of(key).get("resumable")]
-        if differing and not resume:
-            raise RunError(
-                f"{str(self.path)!r} contains another run: {differing[0]} was {_short(before[differing[0]])} and is "
-                f"now {_short(now[differing[0]])}; {remedy}."
-            )
+        now = RunConfig.from_dict(yaml.safe_load(config.to_text()))
+        differences = self.config().differences(now)
+        for name, (before, after) in differences.items():
+            if not resume and not metadata_of(name).get("resumable"):
+                raise RunError(
+                    f"{str(self.path)!r} contains another run: {name} was {_short(before)} and is now "
+                    f"{_short(after)}; {remedy}."
+                )
 
     def _clear(self) -> None:
         for entry in self.path.iterdir():

@@ -1,25 +1,26 @@
 """Reads and checks the data, the test data, the human labels and the folder of a run before its first call."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.config import DataConfig, LoopConfig, each_annotator
+from freeal_hf.config import LoopConfig
 from freeal_hf.data.counting import counted
 from freeal_hf.data.files import write_atomically
 from freeal_hf.data.labels_csv import keep_columns
 from freeal_hf.data.row_ids import with_stored_ids
-from freeal_hf.data.tables import RawTable, raw_table
+from freeal_hf.data.tables import RawTable
 from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError, RunError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.corpus import Corpus
-from freeal_hf.kinds.human_labels import read_human_labels
 from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.audit_stop import audit_answers, check_audit, note_answers
 from freeal_hf.loop.folder import RunFolder
+from freeal_hf.loop.inputs import InputReader
+from freeal_hf.loop.settings import Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,65 +53,31 @@ class RunData:
     repeated: Sequence[str]
 
 
-def read_rows(data: Any, kind: _Kind, text_columns: Sequence[str], annotators: Sequence[Any] = ()) -> "Dataset":
-    """Reads data, unless it is a result of `read_data`.
-
-    Args:
-        data: The result of `read_data`, or anything it reads.
-        kind (`TaskKind`): The kind of the task.
-        text_columns (`Sequence[str]`): Columns of the text.
-        annotators (`Sequence[Annotator | str]`, *optional*): Annotators whose columns are read too.
-
-    Returns:
-        `Dataset`: One row for each row of the data.
-    """
-    from freeal_hf.annotators.registry import columns_of
-
-    if {"id", "text", "note"} <= set(_names(data)):
-        return data
-    columns = columns_of([one for one in annotators if isinstance(one, str)])
-    return kind.read_rows(data, text_columns=text_columns, **_own_columns(data), extra_columns=columns)
-
-
 def prepare(
+    inputs: InputReader,
     dataset: Any,
     test_dataset: Any,
-    human_labels: Any,
-    *,
-    kind: _Kind,
+    given: Sequence[Any],
+    settings: Settings,
     folder: RunFolder,
-    loop: LoopConfig,
-    student: str,
-    text_columns: Sequence[str],
-    annotators: Sequence[Any],
-    source: DataConfig,
-    columns: RawTable | None,
-    allow_new_texts: bool,
     overwrite: bool,
 ) -> RunData:
     """Reads and checks the input of a run. It writes nothing.
 
     Args:
-        dataset, test_dataset, human_labels, columns, allow_new_texts, overwrite: As in `FreeAL.run`.
-        kind (`TaskKind`): The kind of the task.
+        inputs (`InputReader`): Reads the input.
+        dataset, test_dataset, overwrite: As in `FreeAL.run`.
+        given (`Sequence[HumanLabel]` or `Sequence[HumanEntities]`): The human labels of this run.
+        settings (`Settings`): The settings of the run.
         folder (`RunFolder`): The run's folder.
-        loop (`LoopConfig`): The settings of the loop.
-        student (`str`): The encoder that the student starts from.
-        text_columns (`Sequence[str]`): Columns of the text.
-        annotators (`Sequence[Annotator | str]`): All annotators.
-        source (`DataConfig`): The source of the data.
 
     Raises:
         InputError: If the input cannot be used.
     """
-    given = read_human_labels(human_labels, kind.task, text_columns=text_columns, allow_new_texts=allow_new_texts)
-    rows, used = read_rows(dataset, kind, text_columns, annotators), asdict(source)
-    if rows is not dataset:
-        columns, used = columns or raw_table(dataset), _own_columns(dataset)
-    # The test data is only scored and does not need the annotators' columns.
-    test = None if test_dataset is None else read_rows(test_dataset, kind, text_columns)
+    kind, loop = inputs.kind, settings.loop
+    rows, test = inputs.rows(dataset), inputs.test_rows(test_dataset)
     if not overwrite:
-        rows = with_stored_ids(rows, folder.config().get("data_fingerprint"))
+        rows = with_stored_ids(rows, folder.config().data_fingerprint)
     texts = kind.collect(rows)
     check_audit(kind, loop)
     audited = [] if overwrite else audit_answers(folder, kind.task, loop)
@@ -122,10 +89,11 @@ def prepare(
             len(given) + len(audited),
             found.not_matched,
         )
-    _check(texts, test, kind, loop, student)
+    _check(texts, test, kind, loop, settings.student)
+    columns, repeated = inputs.columns(dataset)
     names = [] if columns is None else columns.names
-    repeated = [name for name in ("id", "gold") if used.get(f"{name}_column") == name and name in names]
-    return RunData(rows, test, texts, given, audited, columns, [*repeated, *kind.kept_columns(names, text_columns)])
+    kept = kind.kept_columns(names, inputs.text_columns)
+    return RunData(rows, test, texts, given, audited, columns, [*repeated, *kept])
 
 
 def enter(data: RunData, kind: _Kind, folder: RunFolder, num_rounds: int) -> Corpus:
@@ -170,41 +138,9 @@ def known_human_labels(folder: RunFolder, num_rounds: int) -> list[Any]:
     return []
 
 
-def data_config(source: DataConfig | Mapping[str, Any] | None) -> DataConfig:
-    """Returns the source of the data as a `DataConfig`.
-
-    Raises:
-        InputError: If there is no such field.
-    """
-    if isinstance(source, DataConfig):
-        return source
-    unknown = sorted(set(source or {}) - {item.name for item in fields(DataConfig)})
-    if unknown:
-        raise InputError(f"source has no field {unknown[0]!r}; its fields are those of DataConfig.")
-    return DataConfig(**(source or {}))
-
-
-def all_annotators(*named: Any) -> list[Any]:
-    """Returns all annotators of a run."""
-    return [one for some in named for one in each_annotator(some)]
-
-
 def _are_new(data: RunData, kind: _Kind, known: Sequence[Any]) -> bool:
     """Returns whether there are human labels, not from the audit, that a run has not used."""
     return kind.with_human_labels(data.texts, data.dataset, data.human_labels, known).human_labels != list(known)
-
-
-def _names(data: Any) -> Sequence[str]:
-    from datasets import Dataset
-
-    return data.column_names if isinstance(data, Dataset) else ()
-
-
-def _own_columns(data: Any) -> dict[str, str | None]:
-    """Returns the columns named `gold` and `id` of data that was not read with `read_data`."""
-    names = _names(data)
-    has_gold = "gold" in names or "gold" in getattr(data, "columns", ())
-    return {"gold_column": "gold" if has_gold else None, "id_column": "id" if "id" in names else None}
 
 
 def _check(corpus: Corpus, test: "Dataset | None", kind: _Kind, loop: LoopConfig, student: str) -> None:

@@ -7,13 +7,12 @@ from typing import Any, overload
 
 import numpy as np
 
-from freeal_hf.annotators.base import AnnotationRequest, Annotator, GenerationRequest, TextGenerator
+from freeal_hf.annotators.base import AnnotationRequest, TextGenerator
 from freeal_hf.annotators.budget import Ledger
-from freeal_hf.annotators.samples import samples_for
 from freeal_hf.annotators.sharing import cluster_queries
-from freeal_hf.annotators.usability import CHECKED, ENOUGH, check_answers
+from freeal_hf.annotators.usability import ENOUGH, check_answers
 from freeal_hf.config import LoopConfig
-from freeal_hf.demonstrations import generate_demonstrations, generation_requests, nearest_demonstrations
+from freeal_hf.demonstrations import generate_demonstrations, nearest_demonstrations
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Selection
@@ -87,54 +86,6 @@ def round_requests(
     return CorpusRequests(corpus, indices, shots)
 
 
-def expected_requests(
-    corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
-) -> Sequence[AnnotationRequest]:
-    """Returns the annotation requests of round 0, to estimate its cost before the first call.
-
-    If the annotator generates demonstrations, their texts are not known yet. Texts of the corpus stand for them, for
-    the requests that check each of them, and for the requests without demonstrations that are sent before.
-
-    Args:
-        corpus (`Corpus`): The texts.
-        task (`Task`): What is labelled.
-        annotator (`Annotator`): The annotator.
-        loop (`LoopConfig`): The numbers of generated and shown demonstrations, and of samples for each text.
-        seed (`int`): Seed of the choice of the texts.
-
-    Returns:
-        `Sequence[AnnotationRequest]`: The requests.
-    """
-    per_label = min(_shots_per_label(loop, task), loop.generated_per_label)
-    generates = isinstance(annotator, TextGenerator) and per_label > 0
-    labels = [label for label in task.shot_labels for _ in range(per_label if generates else 0)]
-    chosen = np.random.default_rng(seed).choice(len(corpus.texts), size=len(labels))
-    stand_in = kind_of(task).stand_in
-    shots = tuple(stand_in(corpus, int(i), label) for i, label in zip(chosen, labels, strict=True))
-    checked = CHECKED + len(task.shot_labels) * loop.generated_per_label if generates else 0
-    count = len(corpus.texts)
-    plain = min(checked, count)
-    indices = np.concatenate([np.arange(plain), np.arange(count)])
-    requests = CorpusRequests(corpus, indices, [()] * plain + [shots] * count)
-    return samples_for(annotator, task, requests, loop.samples, once=plain)
-
-
-def expected_generation(
-    corpus: Corpus, task: Task, annotator: Annotator, loop: LoopConfig, *, seed: int
-) -> list[GenerationRequest]:
-    """Returns the requests of round 0 that generate demonstrations, to estimate its cost before the first call.
-
-    Args:
-        corpus, task, annotator, loop, seed: As in `expected_requests`.
-
-    Returns:
-        `list[GenerationRequest]`: The requests; empty if the annotator does not generate demonstrations.
-    """
-    if not (isinstance(annotator, TextGenerator) and loop.shots and loop.generated_per_label):
-        return []
-    return generation_requests(task, corpus.texts, per_label=loop.generated_per_label, seed=seed)
-
-
 def _first_demonstrations(
     corpus: Corpus, indices: np.ndarray, context: AnnotationContext, ledger: Ledger
 ) -> list[Demonstration]:
@@ -142,7 +93,7 @@ def _first_demonstrations(
 
     All texts share them, because there are no embeddings of a student yet, and a server can cache the common prefix.
     """
-    per_label, wanted = _shots_per_label(context.loop, context.task), context.loop.generated_per_label
+    per_label, wanted = shots_per_label(context.loop, context.task), context.loop.generated_per_label
     order = np.random.default_rng(context.seed).permutation(len(corpus.texts)).tolist()
     given = corpus.human_demonstrations()
     shots = [given[i] for i in order if i in given]
@@ -166,7 +117,7 @@ def _first_of_each_label(shots: Iterable[Demonstration], context: AnnotationCont
     by_label: dict[int, list[Demonstration]] = {label: [] for label in context.task.shot_labels}
     for shot in shots:
         by_label[shot.label].append(shot)
-    per_label = _shots_per_label(context.loop, context.task)
+    per_label = shots_per_label(context.loop, context.task)
     return [shot for same_label in by_label.values() for shot in same_label[:per_label]]
 
 
@@ -198,7 +149,7 @@ def _retrieve(
     labels = np.array([shot.label for shot in pool], dtype=int)
     queries = cluster_queries(selection.embeddings[indices], context.loop.texts_per_list, seed=context.seed)
     found = nearest_demonstrations(
-        queries, selection.embeddings[rows], labels, per_label=_shots_per_label(context.loop, context.task)
+        queries, selection.embeddings[rows], labels, per_label=shots_per_label(context.loop, context.task)
     )
     return [
         tuple(pool[j] for j in nearest if rows[j] != i)  # no text is its own demonstration
@@ -206,5 +157,5 @@ def _retrieve(
     ]
 
 
-def _shots_per_label(loop: LoopConfig, task: Task) -> int:
+def shots_per_label(loop: LoopConfig, task: Task) -> int:
     return max(1, round(loop.shots / len(task.shot_labels))) if loop.shots else 0

@@ -15,7 +15,7 @@ from freeal_hf.loop import folder as run_folder
 from freeal_hf.loop.callbacks import LoopCallback, RunState
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.reporting.report import summary, write_report
-from freeal_hf.tasks import Task, task_from_dict
+from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -119,5 +119,5 @@ def load_result(output_dir: str | Path) -> RunResult:
         student=folder / run_folder.STUDENT,
         rounds=read_json(folder / run_folder.METRICS),
         output_dir=folder.path,
-        task=task_from_dict(folder.config()["task"]),
+        task=folder.task(),
     )

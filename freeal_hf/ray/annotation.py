@@ -28,7 +28,8 @@ from freeal_hf.annotators.work import annotation_work
 from freeal_hf.config import EngineConfig
 from freeal_hf.data.files import remove, write_atomically
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, InputError, TransientError
-from freeal_hf.ray.cluster import cluster, over_shards
+from freeal_hf.loop.engines import Engine
+from freeal_hf.ray.cluster import check_ray, cluster, over_shards
 from freeal_hf.tasks import Demonstration, Task
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,19 @@ _REQUESTS, _ANSWERS = ".parquet", ".sqlite"
 _LOOK_UP = 1000  # requests looked up in the cache at once
 _CLAIM_TOKENS = 4096  # claimed from the budget at once, so that not each call needs its own claim
 _SLOTS_SECONDS = 0.5  # the calls of this time are reserved at once
+
+
+def ray_engine(config: EngineConfig) -> Engine:
+    """Returns the engine `ray`, which is registered under the entry point group `freeal_hf.engines`.
+
+    Args:
+        config (`EngineConfig`): The cluster and the number of workers.
+
+    Raises:
+        InputError: If Ray is not installed.
+    """
+    check_ray()
+    return partial(fill_cache, config=config)
 
 
 def fill_cache(

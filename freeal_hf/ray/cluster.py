@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ from freeal_hf.config import EngineConfig
 from freeal_hf.errors import InputError
 
 _OBJECT_STORE_BYTES = 200_000_000  # it contains names of shards, and no texts
+
+
+def check_ray() -> None:
+    """Refuses to continue if Ray is not installed.
+
+    Raises:
+        InputError: If it is not installed.
+    """
+    if find_spec("ray") is None:
+        raise InputError("The engine ray needs Ray: pip install 'freeal-hf[ray]'.")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ _COLUMN_FIELDS = (
 _GROUPS_BY_STRATEGY = hasattr(TrainingArguments, "train_sampling_strategy")
 
 
-@dataclass
+@dataclass(repr=False)  # that of TrainingArguments hides tokens
 class FreeALConfig(TrainingArguments):
     """Arguments of [`FreeALTrainer`]: all of [`~transformers.TrainingArguments`] and those below.
 

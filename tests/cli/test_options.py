@@ -4,8 +4,8 @@ import pytest
 
 from freeal_hf.annotators.registry import columns_of, split_specs
 from freeal_hf.cli.main import main
-from freeal_hf.cli.options import reading, task_of
 from freeal_hf.config import ReadingConfig, TaskConfig
+from freeal_hf.data.configured import reading, task_of
 
 QUESTION = "What did you like, and why?"
 
@@ -35,8 +35,7 @@ def test_a_column_that_exists_is_taken_before_a_name_is_split_at_commas(given, e
 
 
 def test_columns_that_a_run_recorded_are_taken_as_they_are():
-    config = ReadingConfig("no such.csv", [QUESTION])
-    assert reading(config, is_read=False)["text_columns"] == [QUESTION]
+    assert reading(ReadingConfig(None, [QUESTION]))["text_columns"] == [QUESTION]
 
 
 def test_names_without_commas_need_no_look_at_the_data():

@@ -116,7 +116,7 @@ def test_a_students_configuration_loses_its_paths_and_its_pickle_stays(folder, s
 )
 def test_the_public_configuration_holds_no_key_no_path_and_no_column_name(folder, key, value, public):
     (folder / "config.yaml").write_text(yaml.safe_dump({key: value}))
-    assert public_config(folder, "ada/reviews", has_gold=False).get(key) == public
+    assert public_config(folder, "ada/reviews", has_gold=False).options().get(key) == public
 
 
 def test_only_the_columns_that_are_needed_are_read(folder):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
-from freeal_hf.config import flat
+from freeal_hf.config import RunConfig
 from tests.conftest import CONTRACT
 from tests.hub.conftest import DATASET, MODEL, ROOT, hub_environment, second_round
 from tests.servers.hub import TOKEN
@@ -121,7 +121,7 @@ def test_the_pushed_configuration_runs_on_the_pushed_texts(freeal_hf, hub, run_d
     config = yaml.safe_load(hub.read(*DATASET, "config.yaml"))
     assert config["data"]["data"] == DATASET[1]
     assert config["task"]["labels"] == {"fruit": "something to eat", "tool": "something to work with"}
-    assert not {"output_dir", "gold_column", "push_to_hub", "student"} & set(flat(config))
+    assert not {"output_dir", "gold_column", "push_to_hub", "student"} & set(RunConfig.from_dict(config).options())
 
 
 def test_the_cards_say_what_the_run_measured(freeal_hf, hub, run_dir):

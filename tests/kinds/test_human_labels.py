@@ -279,7 +279,7 @@ def test_the_command_line_reports_matches_and_takes_new_texts_only_with_an_optio
     with caplog.at_level("INFO"):
         assert main([*command, "--allow-new-texts"]) == 0
     assert "Human labels: 1 of 2 match a text of the data; 1 do not" in caplog.text
-    assert RunFolder(tmp_path / "run").config()["allow_new_texts"] is True
+    assert RunFolder(tmp_path / "run").config().data.allow_new_texts is True
 
 
 def as_former(result):

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from freeal_hf import FreeAL, FreeALConfig
+from freeal_hf import FreeAL, FreeALConfig, HubConfig
 from freeal_hf.loop.callbacks import RunState
 from freeal_hf.loop.progress import ProgressFile, read_progress
 from freeal_hf.training.diagnostics import loss_histogram
@@ -40,7 +40,7 @@ def test_every_selection_is_written_with_the_losses_of_clean_and_noisy_samples(e
 
 @pytest.fixture
 def watched(task, tmp_path):
-    return RunState(task, tmp_path, num_rounds=1)
+    return RunState(task, tmp_path, 1, FreeALConfig(output_dir=str(tmp_path)), HubConfig())
 
 
 def test_an_incomplete_last_line_is_left_out(watched, tmp_path):

@@ -38,7 +38,7 @@ def stored(request, tmp_path, monkeypatch):
 
 
 def test_both_forms_hold_the_same_options():
-    flat, nested = (RunFolder(STORED / form).config() for form in FORMS)
+    flat, nested = (RunFolder(STORED / form).config().options() for form in FORMS)
     same = set(flat) & set(nested) - {"data_fingerprint"}
     assert {"data", "text_columns", "task", "annotator", "student", "num_rounds", "learning_rate"} <= same
     assert {name: flat[name] for name in same} == {name: nested[name] for name in same}

@@ -286,15 +286,16 @@ def test_claims_of_all_shards_together_stay_below_the_limit():
 
 def test_a_missing_extra_is_one_clear_sentence():
     code = (
-        "import sys; sys.modules['ray'] = None; from freeal_hf import EngineConfig, errors\n"
-        "try: EngineConfig('ray')\nexcept errors.InputError as error: print(error)"
+        "import sys; sys.modules['ray'] = None; from freeal_hf import FreeAL, TextClassification, errors\n"
+        "try: FreeAL(TextClassification(['a', 'b']), 'embedding', engine='ray')\n"
+        "except errors.InputError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "The engine ray needs Ray: pip install 'freeal-hf[ray]'.\n"
 
 
 def test_unusable_settings_are_refused():
-    for setting in ({"engine": "spark"}, {"ray_workers": 0}, {"ray_shard_size": 0}, {"ray_calls_per_minute": 0.0}):
+    for setting in ({"ray_workers": 0}, {"ray_shard_size": 0}, {"ray_calls_per_minute": 0.0}):
         with pytest.raises(InputError, match=next(iter(setting))):
             EngineConfig(**setting)
 
