@@ -82,10 +82,17 @@ NESTED = {
 }
 
 
-def test_a_configuration_is_written_in_sections_with_the_complete_loop():
+def test_the_configuration_of_a_run_is_written_in_sections_with_the_complete_loop():
     written = RunConfig.from_options(FLAT).to_dict()
     assert {**written, "loop": {"shots": written["loop"]["shots"]}} == NESTED
     assert written["loop"]["num_rounds"] == LoopConfig().num_rounds
+
+
+def test_the_configuration_of_a_user_is_written_without_defaults():
+    assert RunConfig.from_options({"shots": 4, "data": "a.csv"}).to_dict() == {
+        "data": {"data": "a.csv"},
+        "loop": {"shots": 4},
+    }
 
 
 @pytest.mark.parametrize("values", [FLAT, NESTED, {**NESTED, "student": "roberta-base"}])

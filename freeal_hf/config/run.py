@@ -155,14 +155,16 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of a configuration file: options that differ from their defaults, by section.
 
-        Private options are left out. The section `loop` is complete, so that a run keeps its values if a later version
-        has other defaults. `task` is not a section: its options are beside the sections, because `task` can be a
-        mapping, as in the file that `--task` names.
+        Private options are left out. The section `loop` of a run (with `freeal_hf`) is complete, so that a later
+        version with other defaults continues it with the same values. `task` is not a section: its options are beside
+        the sections, because `task` can be a mapping, as in the file that `--task` names.
         """
-        loop = {name: value for name, value in vars(self.loop).items() if value is not None}
+        sections = self._changed()
+        if self.freeal_hf is not None:
+            sections["loop"] = {name: value for name, value in vars(self.loop).items() if value is not None}
         parts = {
             part: {name: value for name, value in options.items() if not metadata_of(name).get("private")}
-            for part, options in {**self._changed(), "loop": loop}.items()
+            for part, options in sections.items()
         }
         return {**self._noted(), **parts.pop("task"), **{part: options for part, options in parts.items() if options}}
 

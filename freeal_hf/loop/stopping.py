@@ -1,5 +1,6 @@
 """Rules that end the loop when it has converged. They use the metrics of the rounds, but no gold."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,6 +10,8 @@ from freeal_hf.tasks import NO_LABEL
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 
 class StoppingRule(Protocol):
@@ -64,6 +67,8 @@ class NoGain:
     Args:
         figure (`str`): A key of the records.
         at_least (`float`, *optional*, defaults to 0.002): The minimum increase for another round.
+        remedy (`str`, *optional*, defaults to `""`): What makes the metric known. If the metric of a round is unknown,
+            the rule cannot end the loop, and a warning says so.
 
     Example:
 
@@ -73,20 +78,27 @@ class NoGain:
 
     figure: str
     at_least: float = 0.002
+    remedy: str = ""
 
     def __call__(self, rounds: Sequence[Mapping[str, Any]]) -> str | None:
         """See `StoppingRule`."""
+        name, number = self.figure.replace("_", " "), rounds[-1]["round"]
+        if rounds[-1][self.figure] is None:
+            said = "The %s of round %d is unknown, so that the stopping rule cannot end the loop after it. %s"
+            logger.warning(said, name, number, self.remedy)
+            return None
         values = [record[self.figure] for record in rounds[-2:]]
         if len(values) < 2 or None in values or values[1] - values[0] >= self.at_least:
             return None
-        name = self.figure.replace("_", " ")
-        return f"the {name} went from {values[0]:.1%} to {values[1]:.1%} in round {rounds[-1]['round']}"
+        return f"the {name} went from {values[0]:.1%} to {values[1]:.1%} in round {number}"
 
 
 RULES: dict[str, StoppingRule] = {
     "label_changes": LabelChanges(),
     "agreement": NoGain("agreement"),
-    "estimated_accuracy": NoGain("estimated_label_accuracy"),
+    "estimated_accuracy": NoGain(
+        "estimated_label_accuracy", remedy="It is known with human labels of a random sample (--audit N)."
+    ),
 }
 """The rules by their name in `LoopConfig.stop_on`."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from freeal_hf.config import metadata_of
+
 PREFIX = "FREEAL_SPACE_"
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -33,6 +35,9 @@ class Settings:
         trusted_addresses (`list[str]`): Private addresses `HOST:PORT` that are allowed.
         students (`dict[str, str]`): The encoders to choose from: displayed name to Hub id or folder.
         training (`dict`): Training options of all runs, by their name in `FreeALConfig`.
+
+    Raises:
+        ValueError: If an option of `training` is private, such as a token: the file for the process of a run has none.
     """
 
     data_dir: str = ""
@@ -55,6 +60,13 @@ class Settings:
         }
     )
     training: dict[str, float | int | str | bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if private := sorted(name for name in self.training if metadata_of(name).get("private")):
+            raise ValueError(
+                f"{PREFIX}TRAINING has {private[0]!r}, which is private and is never written to the file for the "
+                "process of a run. Leave it out."
+            )
 
     @property
     def folder(self) -> Path:

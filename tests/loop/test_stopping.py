@@ -30,6 +30,13 @@ def test_an_unknown_metric_does_not_end_the_loop():
     assert NoGain("agreement")(rounds("agreement", 0.8, None)) is None
 
 
+def test_the_warning_for_an_unknown_accuracy_names_the_remedy(caplog):
+    records = rounds("estimated_label_accuracy", 0.8, None)
+    assert stopping_rule("estimated_accuracy")(records) is None
+    assert "estimated label accuracy of round 1 is unknown" in caplog.text
+    assert "--audit N" in caplog.text
+
+
 def test_the_reason_has_the_values_of_the_metric():
     assert NoGain("agreement")(rounds("agreement", 0.8, 0.75)) == "the agreement went from 80.0% to 75.0% in round 1"
 

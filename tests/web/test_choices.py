@@ -5,7 +5,7 @@ import yaml
 
 from freeal_hf.config import RunConfig
 from freeal_hf.web.choices import OWN_URL, Choice, confirm_answers, write_request
-from freeal_hf.web.settings import Settings
+from freeal_hf.web.settings import Settings, read_settings
 from freeal_hf.web.store import Run
 
 TASK = {"type": "text-classification", "description": "", "labels": {"fruit": "", "tool": ""}}
@@ -42,3 +42,9 @@ def test_confirming_answers_changes_one_option(run, settings):
     before = RunConfig.from_yaml(run.request).options()
     confirm_answers(run)
     assert RunConfig.from_yaml(run.request).options() == {**before, "allow_doubtful_answers": True}
+
+
+@pytest.mark.parametrize("name", ["hub_token", "push_to_hub_token"])
+def test_a_private_training_option_of_the_operator_is_refused(name):
+    with pytest.raises(ValueError, match=f"FREEAL_SPACE_TRAINING has '{name}', which is private"):
+        read_settings({"FREEAL_SPACE_TRAINING": f'{{"learning_rate": 0.001, "{name}": "hf_x"}}'})
