@@ -91,7 +91,7 @@ def layout(config: ReadingConfig) -> dict[str, Any]:
     return {**given, **({"delimiter": _delimiter(config.delimiter)} if config.delimiter else {})}
 
 
-def test_reading(config: DataConfig) -> dict[str, Any]:
+def reading_of_test_data(config: DataConfig) -> dict[str, Any]:
     """Returns the keyword arguments of `read_data` for the test data, which have their own layout and split.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from freeal_hf.annotators.registry import columns_of
 from freeal_hf.config import DataConfig
-from freeal_hf.data.configured import data_source, human_reading, layout, reading, test_reading
+from freeal_hf.data.configured import data_source, human_reading, layout, reading, reading_of_test_data
 from freeal_hf.data.option_names import options_of
 from freeal_hf.data.tables import RawTable, raw_table
 from freeal_hf.kinds.base import TaskKind
@@ -128,7 +128,7 @@ class InputReader:
         config = self.config
         if not config.test_data:
             return None
-        options = {**reading(config), "gold_column": config.gold_column, **test_reading(config)}
+        options = {**reading(config), "gold_column": config.gold_column, **reading_of_test_data(config)}
         with options_of("test"):
             return self.kind.read_rows(config.test_data, **options)
 
