@@ -3,9 +3,9 @@
     git worktree add --detach /tmp/before 83f8c80
     python benchmarks/loop_cost.py --data ../shared/data --before /tmp/before --after . --runs 5
 
-Both label the same texts of trec with labels from a column, of which 20 % are flipped, in two rounds with a short training. The
-runs of both take turns, so that changes of the machine's speed affect both. The same Python runs both. With `--profile` one more
-run of each prints the functions that take most of the time.
+Both label the same texts of trec with labels from a column, of which 20 % are flipped, in two rounds with a short
+training. The runs of both take turns, so that changes of the machine's speed affect both. The same Python runs both.
+With `--profile` one more run of each prints the functions that take most of the time.
 """
 
 import argparse
@@ -89,7 +89,8 @@ def main() -> None:
             spread = f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
             print(f"| {name} | {spread} | {statistics.median(memory):.0f} |")
         ratios = [after[0] / before[0] for before, after in zip(measured["before"], measured["after"], strict=True)]
-        print(f"\nafter / before, CPU seconds: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
+        spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        print(f"\nCPU seconds, after divided by before: {spread}")
         if options.profile:
             import pstats
 

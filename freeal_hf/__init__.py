@@ -16,7 +16,7 @@ _PUBLIC = {
     "AnnotatorConfig": "freeal_hf.config",
     "AnnotatorError": "freeal_hf.errors",
     "AnswerCache": "freeal_hf.annotators.cache",
-    "AuditQuestion": "freeal_hf.kinds.base",
+    "AuditQuestion": "freeal_hf.kinds.labels",
     "AuditResult": "freeal_hf.loop.audit",
     "BALD": "freeal_hf.select.uncertainty",
     "BackTranslation": "freeal_hf.training.augmentation",
@@ -33,7 +33,7 @@ _PUBLIC = {
     "Completion": "freeal_hf.annotators.question",
     "ContrastiveActiveLearning": "freeal_hf.select.diversity",
     "CoreSet": "freeal_hf.select.diversity",
-    "Crossed": "freeal_hf.kinds.base",
+    "Crossed": "freeal_hf.kinds.labels",
     "DataConfig": "freeal_hf.config",
     "Demonstration": "freeal_hf.tasks",
     "DiscriminativeActiveLearning": "freeal_hf.select.diversity",
@@ -72,7 +72,7 @@ _PUBLIC = {
     "LoopConfig": "freeal_hf.config",
     "MarkedSpan": "freeal_hf.data.human_labels",
     "MaskedSubstitution": "freeal_hf.training.augmentation",
-    "Measure": "freeal_hf.kinds.base",
+    "Measure": "freeal_hf.kinds.labels",
     "Mixtures": "freeal_hf.training.objectives.base",
     "MultiLabelClassification": "freeal_hf.tasks",
     "Objective": "freeal_hf.training.objectives.base",
@@ -200,11 +200,11 @@ if TYPE_CHECKING:
     from freeal_hf.hub.push import HubTarget as HubTarget
     from freeal_hf.hub.push import prepare_push as prepare_push
     from freeal_hf.hub.push import push_rounds as push_rounds
-    from freeal_hf.kinds.base import AuditQuestion as AuditQuestion
-    from freeal_hf.kinds.base import Crossed as Crossed
-    from freeal_hf.kinds.base import Measure as Measure
     from freeal_hf.kinds.base import TaskKind as TaskKind
     from freeal_hf.kinds.human_labels import read_human_labels as read_human_labels
+    from freeal_hf.kinds.labels import AuditQuestion as AuditQuestion
+    from freeal_hf.kinds.labels import Crossed as Crossed
+    from freeal_hf.kinds.labels import Measure as Measure
     from freeal_hf.kinds.registry import kind_of as kind_of
     from freeal_hf.labels.agreement import AltTest as AltTest
     from freeal_hf.loop.audit import AuditResult as AuditResult

@@ -12,7 +12,7 @@ from freeal_hf.loop.folder import AUDIT_CSV, LABELS, METRICS, REPORT, RunFolder
 from freeal_hf.tasks import NONE_OF_THEM
 
 if TYPE_CHECKING:
-    from freeal_hf.kinds.base import AuditQuestion
+    from freeal_hf.kinds.labels import AuditQuestion
     from freeal_hf.labels.audit import Interval
     from freeal_hf.loop.audit_figures import AuditResult
 

@@ -1,9 +1,7 @@
 """`TaskKind`: the differences between kinds of task, so that one loop runs all of them."""
 
-from abc import ABC, abstractmethod
-from collections import Counter
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -13,9 +11,10 @@ from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HumanTable
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.answers import Answers
+from freeal_hf.kinds.labels import KindLabels
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
-from freeal_hf.tasks import NO_LABEL, Demonstration, Task
+from freeal_hf.tasks import Demonstration, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,57 +24,7 @@ CorpusT = TypeVar("CorpusT")
 AnswersT = TypeVar("AnswersT", bound=Answers)
 
 
-@dataclass(frozen=True)
-class AuditQuestion:
-    """The question of an audit about a text.
-
-    Args:
-        answers (`Task`): The task of the answers.
-        are_human_labels (`bool`): Whether an answer is also a human label for a further round.
-        right (`str`): A description of confirmed texts, in the plural.
-        several (`bool`): Whether an answer can have any number of labels.
-    """
-
-    answers: Task
-    are_human_labels: bool
-    right: str
-    several: bool = False
-
-
-@dataclass(frozen=True)
-class Measure:
-    """The score of labels.
-
-    A round's record has it as `annotator_KEY`, `student_KEY` and `label_KEY`.
-
-    Args:
-        key (`str`): The name of the score in a round's record.
-        name (`str`): The name of the score in pictures.
-        final (`str`): The name of the score of the final labels in a report.
-    """
-
-    key: str
-    name: str
-    final: str
-
-
-@dataclass(frozen=True)
-class Crossed:
-    """A table of counts that compares two label columns.
-
-    Args:
-        counts (`np.ndarray` of shape `(rows, columns)`): The counts.
-        rows (`Sequence[str]`), columns (`Sequence[str]`): The names of its rows and columns.
-        titles (`tuple[str, str]`): What the rows and the columns are.
-    """
-
-    counts: np.ndarray
-    rows: Sequence[str]
-    columns: Sequence[str]
-    titles: tuple[str, str]
-
-
-class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
+class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
     """Base class of the operations of a run on the rows, answers and labels of one kind of task.
 
     `kind_of` returns the subclass for a task. A corpus or answers of one kind can only be used with the same kind. The
@@ -185,42 +134,6 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
 
         Raises:
             InputError: If the kind of task is not supported.
-        """
-
-    # ---- Labels ----
-
-    @property
-    @abstractmethod
-    def classes(self) -> list[str]:
-        """Names of the ids in the label columns of a round's dataset, which are the student's classes."""
-
-    @abstractmethod
-    def is_missing(self, label: Any) -> bool:
-        """Returns whether the value of a label column means that there is no label."""
-
-    @abstractmethod
-    def flat(self, column: Sequence[Any]) -> np.ndarray:
-        """Returns the ids in a label column as one array, -1 for none, in the same order for all label columns."""
-
-    @abstractmethod
-    def cell(self, label: Any) -> str:
-        """Returns the value of a label column in the format that `ColumnAnnotator` reads; empty for none."""
-
-    @abstractmethod
-    def shown(self, label: Any, row: Mapping[str, Any]) -> str:
-        """Returns a label of a row as text.
-
-        Args:
-            label: The value of one of the row's label columns.
-            row (`Mapping`): The row of a round's dataset.
-        """
-
-    @abstractmethod
-    def label_counts(self, labels: "Dataset") -> Counter[str]:
-        """Counts the final labels.
-
-        Args:
-            labels (`Dataset`): A round's dataset. Only its column `label` is used.
         """
 
     # ---- Answers of annotators ----
@@ -391,88 +304,3 @@ class TaskKind(ABC, Generic[TaskT, CorpusT, AnswersT]):
         Raises:
             InputError: If the student cannot be loaded, or an option is not for this kind of task.
         """
-
-    # ---- Reports, cards and audits ----
-
-    measure: ClassVar[Measure]
-    """The score in pictures and reports."""
-
-    card_scores: ClassVar[tuple[str, ...]]
-    """Scores of the student in the evaluation results of its card, by their names on the Hub."""
-
-    extra_figures: ClassVar[tuple[str, ...]] = ()
-    """Further metrics of this kind in the table of the rounds on the Hub."""
-
-    def crossed(self, first: Sequence[Any], second: Sequence[Any], titles: tuple[str, str]) -> Crossed:
-        """Compares two label columns, for a figure.
-
-        Args:
-            first (`Sequence`), second (`Sequence`): The label columns, with the same rows.
-            titles (`tuple[str, str]`): Their names.
-
-        Returns:
-            `Crossed`: By default how often each label of the first has each label of the second.
-        """
-        one, other = self.flat(first), self.flat(second)
-        both = (one != NO_LABEL) & (other != NO_LABEL)
-        counts = np.zeros((len(self.classes), len(self.classes)), dtype=int)
-        np.add.at(counts, (one[both], other[both]), 1)
-        return Crossed(counts, self.classes, self.classes, titles)
-
-    def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
-        """Returns further rows of the table of facts on a card, as names and values.
-
-        Args:
-            record (`Mapping`): The record of the last round.
-        """
-        return {}
-
-    @abstractmethod
-    def card_estimate(self, record: Mapping[str, Any]) -> str:
-        """Describes the accuracy of the labels of a round, for a card.
-
-        Args:
-            record (`Mapping`): The round's record.
-        """
-
-    @abstractmethod
-    def demonstration_table(self, pool: Sequence[Demonstration]) -> dict[str, tuple[list[Any], Any]]:
-        """Returns the columns of a demonstration pool on the Hub: values and feature by name."""
-
-    @property
-    @abstractmethod
-    def audit(self) -> "AuditQuestion":
-        """The question of an audit about a text."""
-
-    @abstractmethod
-    def audited_labels(self, labels: "Dataset") -> np.ndarray:
-        """Returns the ids from which an audit makes its strata, one for each row; -1 if the row has no label."""
-
-    @abstractmethod
-    def right_answer(self, label: Any) -> Any:
-        """Returns the answer with which a person confirms a value of a label column: an id of `audit.answers`, or
-        several ids as a tuple."""
-
-    def answer_cell(self, answer: Any) -> str:
-        """Returns an answer of a person as the cell of a sheet."""
-        return self.audit.answers.label_names[answer]
-
-    def decisions(self, labels: Sequence[Any]) -> np.ndarray:
-        """Returns the decisions that values of a label column make, if the answers of an audit are human labels.
-
-        Args:
-            labels (`Sequence`): The `n` values.
-
-        Returns:
-            `np.ndarray` of shape `(n, d)`: By default one decision, the label id, -1 for none.
-        """
-        return np.array(labels, dtype=int)[:, None]
-
-    @property
-    def decided(self) -> list[tuple[int, int]]:
-        """The decision that gives each label, and its value in this decision."""
-        return [(0, label) for label in range(self.audit.answers.num_labels)]
-
-    @abstractmethod
-    def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """Returns further cells of a row in the audit's sheet, except for `id`, `text` and `label`."""

@@ -15,10 +15,11 @@ from freeal_hf.data.sentences import SPANS, TOKENS, named_in, read_sentences, sp
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.base import AuditQuestion, Measure, TaskKind
+from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
 from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types
 from freeal_hf.kinds.human_entities import SPAN_COLUMNS, TAG_COLUMNS, read_human_entities, with_human_labels
+from freeal_hf.kinds.labels import AuditQuestion, Measure
 from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags

@@ -15,10 +15,11 @@ from freeal_hf.data.label_sets import ANY_LABEL, LabelSetColumn, joined_cells
 from freeal_hf.data.texts import read_data
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.base import AuditQuestion, Crossed, Measure, TaskKind
+from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.label_set_answers import LabelSetAnswers
 from freeal_hf.kinds.label_set_corpus import LabelSetCorpus, groups_of, rows_of, sets_of, shown_labels
 from freeal_hf.kinds.label_set_rows import label_set_rows
+from freeal_hf.kinds.labels import AuditQuestion, Crossed, Measure
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, with_human_labels
 from freeal_hf.labels.doubts import label_set_doubt

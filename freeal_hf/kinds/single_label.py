@@ -14,9 +14,10 @@ from freeal_hf.data.texts import class_label, read_data
 from freeal_hf.data.ties import likeliest
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.kinds import label_rows
-from freeal_hf.kinds.base import AuditQuestion, Measure, TaskKind
+from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.label_answers import LabelAnswers
+from freeal_hf.kinds.labels import AuditQuestion, Measure
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, with_human_labels
 from freeal_hf.labels.class_shares import read_class_shares

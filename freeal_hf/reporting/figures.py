@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.kinds.base import Crossed, Measure, TaskKind
+from freeal_hf.kinds.base import TaskKind
+from freeal_hf.kinds.labels import Crossed, Measure
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from freeal_hf.kinds.base import Measure
+from freeal_hf.kinds.labels import Measure
 from freeal_hf.loop.rounds import Round
 from freeal_hf.tasks import Task
 

@@ -11,7 +11,7 @@ from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TextClassification
 from freeal_hf.annotators.prompts.registry import PROMPTS
 from freeal_hf.annotators.prompts.single_label import SingleLabelPrompts
 from freeal_hf.cli.main import main
-from freeal_hf.kinds.base import Measure
+from freeal_hf.kinds.labels import Measure
 from freeal_hf.kinds.registry import KINDS
 from freeal_hf.kinds.single_label import SingleLabelKind
 from freeal_hf.tasks import TASKS
