@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -168,15 +168,11 @@ def by_cleanlab(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     return found
 
 
-def judged(found: FinalLabels, right: np.ndarray, is_open: np.ndarray) -> dict[str, float] | None:
-    """What the estimate says of the texts without a human label, and the truth."""
+def judged(found: FinalLabels, gold: np.ndarray) -> dict[str, float] | None:
+    """The estimate of all final labels, with the human ones, and the truth."""
     if found.estimate is None:
         return None
-    share = is_open.mean()
-    value, low, high = (
-        1 - (1 - bound) / share for bound in (found.estimate.value, found.estimate.low, found.estimate.high)
-    )
-    return {"value": value, "low": low, "high": high, "truth": float(right[is_open].mean())}
+    return {**asdict(found.estimate), "truth": float(np.mean(found.labels == gold))}
 
 
 def others(case: Case, count: int, before: ModuleType, cache: Path) -> dict[str, Any]:
@@ -195,7 +191,7 @@ def others(case: Case, count: int, before: ModuleType, cache: Path) -> dict[str,
     }
     return {
         "accuracy": accuracies(labels, case.gold, is_open),
-        "estimate": judged(former, former.labels == case.gold, is_open),
+        "estimate": judged(former, case.gold),
     }
 
 
@@ -215,7 +211,7 @@ def ours(case: Case, count: int, cache: Path) -> dict[str, Any]:
         ).labels
     return {
         "accuracy": accuracies(labels, case.gold, is_open),
-        "estimate": judged(found, found.labels == case.gold, is_open),
+        "estimate": judged(found, case.gold),
     }
 
 
@@ -325,7 +321,7 @@ def ours_of_several(case: Votes, count: int, cache: Path) -> dict[str, Any]:
     return {
         "accuracy": accuracies({"ours": found.labels}, gold, is_open),
         "worse": [case.names[worse.annotator] for worse in found.worse],
-        "estimate": judged(found, found.labels == gold, is_open),
+        "estimate": judged(found, gold),
     }
 
 

@@ -202,6 +202,37 @@ def test_a_label_that_is_never_final_has_no_estimate():
     assert [estimate is None for estimate in found.by_label] == [False, False, True]
 
 
+def many_labels(num_labels=50, texts=10):
+    """A few texts of each of many labels, of unequal shares, some of which an annotator takes for a similar one."""
+    rng = np.random.default_rng(0)
+    gold = rng.choice(num_labels, num_labels * texts, p=rng.dirichlet(np.ones(num_labels)))
+    centres = rng.normal(size=(num_labels, 64))
+    embeddings = centres[gold] + 1.5 * rng.normal(size=(len(gold), 64))
+    similar = np.argsort(-(centres @ centres.T), axis=1)[:, 1]
+    is_taken = (rng.random(num_labels) < 0.4)[gold] & (rng.random(len(gold)) < 0.6)
+    labels = np.where(is_taken, similar[gold], gold)
+    labels = np.where(rng.random(len(gold)) < 0.1, rng.integers(0, num_labels, len(gold)), labels)
+    student = held_out_probabilities(embeddings, labels, num_labels)
+    shares = (np.bincount(gold, minlength=num_labels) + 1) / (len(gold) + num_labels)
+    return gold, labels, student, embeddings, shares
+
+
+@pytest.mark.parametrize("knows_shares", [False, True])
+@pytest.mark.parametrize("count", [0, 60])
+def test_many_labels_with_few_texts_do_not_make_the_final_labels_worse(count, knows_shares):
+    gold, labels, student, embeddings, shares = many_labels()
+    human = np.where(np.arange(len(gold)) < count, gold, -1)
+    found = final_labels(
+        labels,
+        np.full(len(gold), np.nan),
+        student,
+        embeddings,
+        human=human,
+        class_shares=shares if knows_shares else None,
+    )
+    assert np.mean(found.labels[count:] == gold[count:]) >= np.mean(labels[count:] == gold[count:])
+
+
 CONFIDENCES = st.one_of(
     st.just(float("nan")), st.sampled_from([0.0, 0.05, 0.5, 1.0]), st.floats(0, 1, allow_subnormal=False)
 )
