@@ -9,7 +9,7 @@ from freeal_hf.tasks import NO_LABEL
 
 # The smallest agreement beyond chance for a range without human labels, and the distance of its bounds from the
 # agreement.
-_STRONG, _BELOW, _ABOVE = 0.75, 0.2, 0.05
+_STRONG, _BELOW, _ABOVE = 0.8, 0.2, 0.05
 _NO_LIMIT = 10**9
 
 RESTS_ON_PEOPLE = (
