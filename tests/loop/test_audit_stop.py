@@ -6,7 +6,7 @@ import logging
 import pytest
 from datasets import Dataset
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TokenClassification
+from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig, TokenClassification
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from freeal_hf.loop.audit import score_audit
@@ -220,3 +220,21 @@ def test_the_command_prints_what_to_do_and_exits_with_0(corpus, student_folder, 
     assert main(command) == 0
     assert "stopped for an audit" not in capsys.readouterr().out
     assert json.loads((tmp_path / "end.json").read_text())["state"] == "finished"
+
+
+class Guesses(KeywordAnnotator):
+    """Errs on three of four texts."""
+
+    @staticmethod
+    def _answer(text):
+        label = KeywordAnnotator._answer(text).label
+        return Annotation(1 - label if sum(map(ord, text)) % 4 else label)
+
+
+def test_the_answers_show_which_of_several_annotators_is_worse(run, answer, caplog):
+    annotators = [KeywordAnnotator(), Guesses()]
+    run(audit=40, num_rounds=1, annotator=annotators)
+    answer()
+    record = run(audit=40, num_rounds=1, annotator=annotators).rounds[-1]
+    assert [(worse["annotator"], worse["best"]) for worse in record["worse_annotators"]] == [(2, 1)]
+    assert "annotator 2 of the run labels" in caplog.text
