@@ -9,7 +9,7 @@ from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.annotators.registry import reads_prompts
 from freeal_hf.cards import CardFacts, Score
 from freeal_hf.config import AnnotatorConfig, RunConfig, metadata_of
-from freeal_hf.hub.files import label_columns, public_config, split_files
+from freeal_hf.hub.files import column_names, label_columns, public_config, split_files
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.labels.counts import describe_counts
@@ -42,7 +42,7 @@ def round_facts(
     labels = label_columns(labels_path, _SHOWN)
     records = [record for i in range(number + 1) if (record := folder.metrics(i)) is not None]
     last = records[-1]
-    all_columns = _names(labels_path)
+    all_columns = column_names(labels_path)
     config = public_config(folder, dataset_id, has_gold="gold" in columns)
     splits = {split: _num_rows(path) for split, path in split_files(folder, number).items()}
     counts = kind.label_counts(labels)
@@ -201,12 +201,6 @@ def _audited(kind: TaskKind[Any, Any, Any], record: Mapping[str, Any]) -> str:
             f"the alt-test the annotator can{'' if test['passed'] else 'not'} replace one of them."
         )
     return f"{said} "
-
-
-def _names(path: Path) -> list[str]:
-    import pyarrow.parquet as pq
-
-    return list(pq.read_schema(path).names)
 
 
 def _num_rows(path: Path) -> int:

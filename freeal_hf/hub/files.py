@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
+from freeal_hf.annotators.http_errors import public_url
 from freeal_hf.config import AnnotatorConfig, DataConfig, RunConfig, metadata_of
 from freeal_hf.data.files import read_json, write_json
 from freeal_hf.kinds.registry import kind_of
@@ -59,11 +59,11 @@ def dataset_files(
     kept = set(columns)
     files: dict[str, Path] = {}
     for split, path in split_files(folder, number).items():
-        names = [name for name in _columns(path) if name != "gold" or "gold" in kept]
+        names = [name for name in column_names(path) if name != "gold" or "gold" in kept]
         files |= _shards(path, split, names, staging)
     files |= _tables(folder, number, task, staging)
     source = folder / run_folder.INPUT
-    own = [name for name in _columns(source) if name in _INPUT_COLUMNS | kept]
+    own = [name for name in column_names(source) if name in _INPUT_COLUMNS | kept]
     target = staging / "input.parquet"
     _copy_rows(source, own, [target])
     files["state/input.parquet"] = target
@@ -89,7 +89,7 @@ def own_columns(folder: RunFolder, number: int, asked: Sequence[str]) -> list[st
     if not {"gold", folder.config().data.gold_column} & set(asked):
         return columns
     # All splits of a dataset have the same columns.
-    everywhere = all("gold" in _columns(path) for path in split_files(folder, number).values())
+    everywhere = all("gold" in column_names(path) for path in split_files(folder, number).values())
     return [*columns, "gold"] if everywhere else columns
 
 
@@ -162,7 +162,7 @@ def label_columns(path: Path, names: Sequence[str]) -> Any:
     import pyarrow.parquet as pq
     from datasets import Dataset, Features
 
-    present = [name for name in names if name in _columns(path)]
+    present = [name for name in names if name in column_names(path)]
     features = Features.from_arrow_schema(pq.read_schema(path))
     table = pq.read_table(path, columns=present)
     schema = Features({name: features[name] for name in present}).arrow_schema
@@ -177,14 +177,11 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
 def _without_key(spec: str) -> str:
     """Removes user, password and query, which can contain a key, from a specification or address."""
     kind, _, address = spec.partition("http")
-    if not address:
-        return kind
-    parts = urlsplit(f"http{address}")
-    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-    return kind + urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return f"{kind}{public_url(f'http{address}')}" if address else kind
 
 
-def _columns(path: Path) -> list[str]:
+def column_names(path: Path) -> list[str]:
+    """Returns the names of the columns of a Parquet file."""
     import pyarrow.parquet as pq
 
     return list(pq.read_schema(path).names)
@@ -199,6 +196,7 @@ def _shards(source: Path, split: str, names: Sequence[str], staging: Path) -> di
 
 def _copy_rows(source: Path, names: Sequence[str], targets: Sequence[Path]) -> None:
     """Copies columns of a Parquet file in batches of rows to files with about the same number of rows."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets import Features
 
@@ -213,7 +211,9 @@ def _copy_rows(source: Path, names: Sequence[str], targets: Sequence[Path]) -> N
                 left = rows
                 while left > 0 and (batch := rest if rest is not None else next(batches, None)) is not None:
                     rest = batch.slice(left) if batch.num_rows > left else None
-                    _write(writer, batch.slice(0, left), schema)
+                    part = batch.slice(0, left)
+                    columns = [part.column(name) for name in names]
+                    writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
                     left -= min(left, batch.num_rows)
 
 
@@ -227,12 +227,6 @@ def row_batches(file: "pq.ParquetFile", names: Sequence[str]) -> Iterator["pa.Re
     # Row groups are read one by one, because `iter_batches` otherwise reads the whole file ahead.
     for group in range(file.num_row_groups):
         yield from file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=list(names))
-
-
-def _write(writer: Any, batch: "pa.RecordBatch", schema: "pa.Schema") -> None:
-    import pyarrow as pa
-
-    writer.write_batch(pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema))
 
 
 def _tables(folder: RunFolder, number: int, task: Task, staging: Path) -> dict[str, Path]:

@@ -264,11 +264,14 @@ def _files(repo: _Repo, work: _Round, staging: Path, readme: str | None) -> dict
 def _look(api: "HfApi", kind: str, repo_id: str) -> _Repo:
     refs = calling(repo_id, api.list_repo_refs, repo_id, repo_type=kind)
     head = next(branch.target_commit for branch in refs.branches if branch.name == "main")
-    blobs = _blobs(api, kind, repo_id, head)
-    tags = {tag.name: tag.target_commit for tag in refs.tags}
-    repo = _Repo(kind, repo_id, head, tags, blobs, None)
+    return _look_at(api, kind, repo_id, head, {tag.name: tag.target_commit for tag in refs.tags})
+
+
+def _look_at(api: "HfApi", kind: str, repo_id: str, revision: str, tags: Mapping[str, str]) -> _Repo:
+    """Returns a repository with its content at a revision as its head."""
+    repo = _Repo(kind, repo_id, revision, tags, _blobs(api, kind, repo_id, revision), None)
     manifest = _read(api, repo, MANIFEST)
-    return _Repo(kind, repo_id, head, tags, blobs, json.loads(manifest) if manifest else None)
+    return replace(repo, manifest=json.loads(manifest)) if manifest else repo
 
 
 def _blobs(api: "HfApi", kind: str, repo_id: str, revision: str) -> dict[str, str]:
@@ -304,7 +307,7 @@ def _refuse_foreign(repo: _Repo, target: HubTarget) -> None:
         return
     remedy = (
         f"Choose another --hub-{'model' if repo.kind == 'model' else 'dataset'}-id, or pass --hub-exist-ok to push on "
-        "top of it (its history stays)."
+        "top of it (its history is kept)."
     )
     if repo.manifest is not None:
         raise HubError(
@@ -314,7 +317,7 @@ def _refuse_foreign(repo: _Repo, target: HubTarget) -> None:
     foreign = sorted(set(repo.blobs) - _NEW_REPO)
     if foreign:
         raise HubError(
-            f"{repo.place} holds {foreign[0]!r}, which freeal-hf did not make; nothing was pushed. {remedy}"
+            f"{repo.place} contains {foreign[0]!r}, which freeal-hf did not make; nothing was pushed. {remedy}"
         )
 
 
@@ -323,7 +326,7 @@ def _refuse_changes(api: "HfApi", repo: _Repo, pushed: Mapping[str, str], work: 
     number = work.number
     if work.target.config.hub_exist_ok or repo.manifest is None:
         return
-    remedy = "Nothing was overwritten. Pull what is there, or pass --hub-exist-ok to push on top of it."
+    remedy = "Nothing was overwritten. Pull the repository, or pass --hub-exist-ok to push on top of it."
     known = _state(work.folder).get("rounds", {}).get(f"{repo.kind} {number}")
     if str(number) in pushed and pushed[str(number)] != known:
         raise HubError(f"{repo.place} has another round {number} of this run, from another machine. {remedy}")
@@ -333,15 +336,15 @@ def _refuse_changes(api: "HfApi", repo: _Repo, pushed: Mapping[str, str], work: 
     before = _blobs(api, repo.kind, repo.id, str(made_at))
     changed = [path for path in repo.manifest["files"] if path != _CARD and before.get(path) != repo.blobs.get(path)]
     if changed:
-        raise HubError(f"{repo.place}: somebody changed {changed[0]!r} since the round before. {remedy}")
+        raise HubError(f"{repo.place}: {changed[0]!r} was changed by others since the previous round. {remedy}")
 
 
 def _tag(api: "HfApi", repo: _Repo, number: int) -> None:
     name = f"round-{number}"
     tagged = repo.tags.get(name)
-    if tagged is not None and (tagged == repo.head or _manifest_round(api, repo, tagged) == repo.manifest):
-        return
     if tagged is not None:
+        if tagged == repo.head or _look_at(api, repo.kind, repo.id, tagged, {}).manifest == repo.manifest:
+            return
         # The tag of a round that a spent budget had ended early, or of another run, is kept under another name.
         calling(
             repo.id,
@@ -354,12 +357,6 @@ def _tag(api: "HfApi", repo: _Repo, number: int) -> None:
         )
         calling(repo.id, api.delete_tag, repo.id, tag=name, repo_type=repo.kind)
     calling(repo.id, api.create_tag, repo.id, tag=name, revision=repo.head, repo_type=repo.kind, exist_ok=True)
-
-
-def _manifest_round(api: "HfApi", repo: _Repo, revision: str) -> Any:
-    at_tag = _Repo(repo.kind, repo.id, revision, repo.tags, _blobs(api, repo.kind, repo.id, revision), None)
-    manifest = _read(api, at_tag, MANIFEST)
-    return json.loads(manifest) if manifest else None
 
 
 def _collect(api: "HfApi", target: HubTarget) -> list[str]:

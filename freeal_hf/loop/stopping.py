@@ -141,9 +141,14 @@ def convergence_figures(labels: "Dataset", previous: "Dataset | None") -> dict[s
         compare).
     """
     by_annotator, by_student = labels["annotator_label"][:], labels["student_label"][:]
-    same = [a == s for a, s in zip(by_annotator, by_student, strict=True) if a not in (NO_LABEL, None)]
+    same = [a == s for a, s in zip(by_annotator, by_student, strict=True) if _is_answer(a)]
     changed = [] if previous is None else [a != b for a, b in zip(labels["label"], previous["label"], strict=True)]
     return {"agreement": _share(same), "changed_labels": _share(changed)}
+
+
+def _is_answer(label: int | list[int] | None) -> bool:
+    """Whether there is a label. Each word of a sentence without an answer has the tag -1."""
+    return NO_LABEL not in label if isinstance(label, list) else label not in (NO_LABEL, None)
 
 
 def _share(found: Sequence[bool]) -> float | None:

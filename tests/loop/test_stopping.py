@@ -45,6 +45,16 @@ def test_agreement_counts_the_texts_that_the_annotator_labelled():
     assert convergence_figures(labels([0] * 4, [0, 1, 1, -1], [0, 1, 0, 0]), None)["agreement"] == pytest.approx(2 / 3)
 
 
+def test_agreement_leaves_out_sentences_without_an_answer_of_the_annotator():
+    by_annotator, by_student = [[1, 0], [-1, -1], [0, 3]], [[1, 0], [0, 0], [0, 0]]
+    assert convergence_figures(labels(by_student, by_annotator, by_student), None)["agreement"] == 0.5
+
+
+def test_agreement_of_sets_of_labels_includes_empty_sets():
+    by_annotator, by_student = [[], [1], None], [[], [0], [1]]
+    assert convergence_figures(labels(by_student, by_annotator, by_student), None)["agreement"] == 0.5
+
+
 def test_changed_labels_are_compared_with_the_previous_round():
     one, other = labels([0, 1, 1, 0], [0] * 4, [0] * 4), labels([0, 1, 0, 0], [0] * 4, [0] * 4)
     assert convergence_figures(one, None)["changed_labels"] is None
