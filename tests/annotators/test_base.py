@@ -127,7 +127,7 @@ def test_a_text_with_other_demonstrations_is_another_request(cache: AnswerCache)
     assert annotator.asked["a"] == 2
 
 
-def test_requests_are_read_no_further_than_a_window_ahead() -> None:
+def test_requests_are_read_at_most_a_window_ahead() -> None:
     read = 0
 
     def endless() -> Iterator[AnnotationRequest]:
@@ -142,7 +142,7 @@ def test_requests_are_read_no_further_than_a_window_ahead() -> None:
     assert read <= 4 * LengthAnnotator.concurrency
 
 
-def test_batches_have_the_size_the_annotator_wants() -> None:
+def test_batches_have_the_batch_size_of_the_annotator() -> None:
     annotator = LengthAnnotator()
     annotator.batch_size = 8
     annotator.concurrency = 1
@@ -159,7 +159,7 @@ def test_texts_with_the_same_demonstrations_are_sent_together() -> None:
     assert [batch[0] for batch in annotator.batches] == ["0", "2", "1", "3"]
 
 
-def test_calls_under_way_grow_to_what_the_annotator_allows_and_not_beyond() -> None:
+def test_simultaneous_calls_increase_to_the_limit_of_the_annotator() -> None:
     class Patient(LengthAnnotator):
         concurrency = 40
 
@@ -176,7 +176,7 @@ def test_calls_under_way_grow_to_what_the_annotator_allows_and_not_beyond() -> N
     assert annotator.most_under_way == 40
 
 
-def test_it_works_where_an_event_loop_is_running() -> None:
+def test_it_works_if_an_event_loop_is_already_running() -> None:
     async def notebook() -> list[int]:
         return labels(run(annotation_work(LengthAnnotator(), TASK), requests_for("a")))
 
@@ -184,7 +184,7 @@ def test_it_works_where_an_event_loop_is_running() -> None:
 
 
 @pytest.mark.parametrize("limit", ["concurrency", "batch_size"])
-def test_an_annotator_that_takes_no_request_at_all_is_refused(limit: str) -> None:
+def test_an_annotator_with_an_invalid_batch_size_or_concurrency_is_refused(limit: str) -> None:
     annotator = LengthAnnotator()
     setattr(annotator, limit, 0)
     with pytest.raises(InputError, match=f"{limit} is 0"):
@@ -192,13 +192,13 @@ def test_an_annotator_that_takes_no_request_at_all_is_refused(limit: str) -> Non
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.5, 87.0, float("nan"), float("inf")])
-def test_a_confidence_that_is_no_probability_is_refused(confidence: float) -> None:
+def test_a_confidence_that_is_not_a_probability_is_refused(confidence: float) -> None:
     with pytest.raises(AnnotatorError, match="must be a probability between 0 and 1"):
         Annotation(1, confidence=confidence)
 
 
 @pytest.mark.parametrize("label", [-2, len(TASK.label_names)])
-def test_a_label_id_that_the_task_has_not_ends_the_run(label: int) -> None:
+def test_an_unknown_label_id_ends_the_run(label: int) -> None:
     class Wrong(LengthAnnotator):
         async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
             return [Annotation(label) for _ in requests]
@@ -207,7 +207,7 @@ def test_a_label_id_that_the_task_has_not_ends_the_run(label: int) -> None:
         labels(run(annotation_work(Wrong(), TASK), requests_for("a")))
 
 
-def test_progress_is_told_of_every_text() -> None:
+def test_progress_is_reported_for_every_text() -> None:
     told: list[int] = []
     list(run(annotation_work(LengthAnnotator(), TASK), requests_for("a", "a", "b"), progress=told.append))
     assert sum(told) == 3
@@ -216,7 +216,7 @@ def test_progress_is_told_of_every_text() -> None:
 # ---- Failures ----
 
 
-def test_a_call_that_fails_once_is_made_again_and_counted() -> None:
+def test_a_failed_call_is_repeated_and_counted() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         if number == 1:
             raise TransientError("server error", "500")
@@ -227,7 +227,7 @@ def test_a_call_that_fails_once_is_made_again_and_counted() -> None:
     assert (ledger.calls, ledger.retries) == (1, 1)
 
 
-def test_a_text_that_is_refused_ends_without_label_and_stops_no_other() -> None:
+def test_a_refused_text_gets_no_label_and_does_not_stop_the_others() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         if text == "bad":
             raise RefusedError("content filter", "400")
@@ -240,7 +240,7 @@ def test_a_text_that_is_refused_ends_without_label_and_stops_no_other() -> None:
     assert annotator.asked["bad"] == 1
 
 
-def test_a_bad_text_does_not_take_its_batch_along() -> None:
+def test_a_refused_text_does_not_affect_the_others_of_its_batch() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         if text == "bad":
             raise RefusedError("content filter", "400")
@@ -251,7 +251,7 @@ def test_a_bad_text_does_not_take_its_batch_along() -> None:
     assert labels(run(annotation_work(annotator, TASK), requests_for("a", "bad", "bb"))) == [1, NO_LABEL, 0]
 
 
-def test_a_text_that_keeps_failing_is_asked_no_more_than_max_attempts() -> None:
+def test_a_failing_text_is_sent_at_most_max_attempts_times() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         if text == "bad":
             raise TransientError("timeout", "no answer")
@@ -263,14 +263,14 @@ def test_a_text_that_keeps_failing_is_asked_no_more_than_max_attempts() -> None:
     assert annotator.asked["bad"] == 3
 
 
-def test_an_unusable_answer_is_asked_for_once_more() -> None:
+def test_a_request_with_an_unusable_answer_is_sent_once_more() -> None:
     annotator = LengthAnnotator(lambda text, number: unusable() if number == 1 else None)
     ledger = Ledger()
     assert labels(run(annotation_work(annotator, TASK), requests_for("a"), ledger=ledger)) == [1]
     assert (ledger.calls, ledger.prompt_tokens) == (1, 20)
 
 
-def test_an_answer_that_stays_unusable_is_no_label_with_its_reason() -> None:
+def test_a_text_with_unusable_answers_has_no_label_and_a_reason() -> None:
     annotator = LengthAnnotator(lambda text, number: unusable())
     [(_, annotation)] = run(annotation_work(annotator, TASK), requests_for("a"))
     assert (annotation.label, annotation.reason, annotator.asked["a"]) == (NO_LABEL, "not a label", 2)
@@ -280,7 +280,7 @@ def unusable() -> Annotation:
     return Annotation(NO_LABEL, reason="not a label", prompt_tokens=10, completion_tokens=2)
 
 
-def test_a_server_that_never_answers_ends_the_run_with_its_words() -> None:
+def test_a_server_that_never_answers_ends_the_run_with_its_message() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         raise TransientError("connection failed", "http://localhost:1 cannot be reached")
 
@@ -288,7 +288,7 @@ def test_a_server_that_never_answers_ends_the_run_with_its_words() -> None:
         list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(50), max_attempts=2))
 
 
-def test_a_server_that_refuses_everything_ends_the_run_instead_of_labelling_nothing() -> None:
+def test_a_server_that_refuses_everything_ends_the_run() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         raise RefusedError("request refused", "unknown field")
 
@@ -296,7 +296,7 @@ def test_a_server_that_refuses_everything_ends_the_run_instead_of_labelling_noth
         list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(50)))
 
 
-def test_a_server_that_dies_on_the_way_ends_the_run_and_keeps_the_answers(cache: AnswerCache) -> None:
+def test_a_server_that_stops_during_a_run_ends_it_and_the_answers_are_kept(cache: AnswerCache) -> None:
     annotator = LengthAnnotator()
 
     def trouble(text: str, number: int) -> Annotation | None:
@@ -320,7 +320,7 @@ def test_a_wrong_key_ends_the_run_at_once() -> None:
     assert sum(annotator.asked.values()) <= 2 * annotator.concurrency
 
 
-def test_a_bug_in_an_annotator_is_shown_as_it_is() -> None:
+def test_an_unexpected_error_of_an_annotator_is_raised_unchanged() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         raise KeyError("a bug")
 
@@ -328,7 +328,7 @@ def test_a_bug_in_an_annotator_is_shown_as_it_is() -> None:
         list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(5)))
 
 
-def test_an_annotator_that_cancels_itself_does_not_hang_the_run() -> None:
+def test_an_annotator_that_cancels_its_own_call_does_not_block_the_run() -> None:
     def trouble(text: str, number: int) -> Annotation | None:
         raise asyncio.CancelledError
 
@@ -336,7 +336,7 @@ def test_an_annotator_that_cancels_itself_does_not_hang_the_run() -> None:
         list(run(annotation_work(LengthAnnotator(trouble), TASK), numbered(5)))
 
 
-def test_an_annotator_that_gives_too_few_answers_is_told_so() -> None:
+def test_too_few_answers_of_an_annotator_are_an_error() -> None:
     class Forgetful(LengthAnnotator):
         async def annotate(self, task: TextClassification, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
             return []
@@ -345,7 +345,7 @@ def test_an_annotator_that_gives_too_few_answers_is_told_so() -> None:
         list(run(annotation_work(Forgetful(), TASK), requests_for("a")))
 
 
-def test_a_call_longer_than_the_annotators_timeout_is_cut_off() -> None:
+def test_a_call_that_takes_longer_than_the_timeout_is_cancelled() -> None:
     class Slow(LengthAnnotator):
         timeout = 0.02
 
@@ -358,7 +358,7 @@ def test_a_call_longer_than_the_annotators_timeout_is_cut_off() -> None:
     assert results[1].reason == "timeout"
 
 
-def test_the_caller_may_stop_early_and_the_calls_under_way_are_kept(cache: AnswerCache) -> None:
+def test_answers_of_active_calls_are_kept_if_the_caller_stops_early(cache: AnswerCache) -> None:
     annotator = LengthAnnotator()
     results = run(annotation_work(annotator, TASK), numbered(1000), cache=cache)
     next(results)
@@ -369,14 +369,14 @@ def test_the_caller_may_stop_early_and_the_calls_under_way_are_kept(cache: Answe
 # ---- Cache and ledger ----
 
 
-def test_an_answer_in_the_cache_is_not_asked_for_again(cache: AnswerCache) -> None:
+def test_a_cached_request_is_not_sent_again(cache: AnswerCache) -> None:
     first = dict(run(annotation_work(LengthAnnotator(), TASK), numbered(50), cache=cache))
     annotator = LengthAnnotator()
     assert dict(run(annotation_work(annotator, TASK), numbered(50), cache=cache)) == first
     assert not annotator.asked
 
 
-def test_probabilities_come_back_from_the_cache_as_they_were(cache: AnswerCache) -> None:
+def test_probabilities_are_restored_from_the_cache(cache: AnswerCache) -> None:
     soft = Annotation(1, confidence=0.75, probabilities=(0.25, 0.75))
     for _ in range(2):
         [(_, annotation)] = run(
@@ -400,7 +400,7 @@ def test_an_unusable_answer_that_was_paid_for_is_cached(cache: AnswerCache) -> N
     assert (annotation.reason, annotator.asked) == ("not a label", Counter())
 
 
-def test_an_annotator_has_no_fingerprints_unless_it_gives_them() -> None:
+def test_an_annotator_has_no_fingerprints_by_default() -> None:
     class Able(Plain, TextGenerator, TextChooser):
         async def generate(self, task: Any, request: Any) -> Generation:
             return Generation(())
@@ -429,7 +429,7 @@ def test_an_annotator_is_a_subclass_that_implements_annotate() -> None:
     ],
     ids=["annotation", "generation", "choice", "loop", "refine annotator"],
 )
-def test_an_object_that_is_no_annotator_is_refused_with_the_class_to_derive_from(use: Callable[[Any], object]) -> None:
+def test_an_object_that_is_not_an_annotator_is_refused_with_the_base_class(use: Callable[[Any], object]) -> None:
     class Duck:
         async def annotate(self, task: Any, requests: Any) -> list[Annotation]:
             raise AssertionError
@@ -441,18 +441,18 @@ def test_an_object_that_is_no_annotator_is_refused_with_the_class_to_derive_from
 
 
 @pytest.mark.parametrize(("base", "method"), [(TextGenerator, "generate"), (TextChooser, "choose")])
-def test_an_annotator_that_writes_or_chooses_implements_the_method_for_it(base: type, method: str) -> None:
+def test_generators_and_choosers_must_implement_their_method(base: type, method: str) -> None:
     with pytest.raises(TypeError, match=method):
         type("Incomplete", (Plain, base), {})()
 
 
-def test_an_annotator_is_described_without_what_is_not_known() -> None:
+def test_unknown_values_are_left_out_of_the_description() -> None:
     annotator = Plain()
     annotator.name = "my-model"
     assert annotator.describe() == {"class": "Plain", "model": "my-model"}
 
 
-def test_an_annotator_without_fingerprint_is_asked_each_time(cache: AnswerCache) -> None:
+def test_answers_without_a_fingerprint_are_not_cached(cache: AnswerCache) -> None:
     assert labels(run(annotation_work(Plain(), TASK), requests_for("a", "a"), cache=cache)) == [1, 1]
     assert len(cache) == 0
 
@@ -464,7 +464,7 @@ def test_the_ledger_counts_calls_cached_answers_and_tokens() -> None:
     assert ledger.cost == pytest.approx(60e-6)
 
 
-def test_a_resumed_rounds_ledger_equals_that_of_an_undisturbed_one(cache: AnswerCache) -> None:
+def test_the_ledger_of_a_resumed_round_equals_that_of_an_uninterrupted_one(cache: AnswerCache) -> None:
     before = run(annotation_work(LengthAnnotator(), TASK), numbered(40), cache=cache, ledger=Ledger(owner="round-0"))
     next(before)
     before.close()
@@ -473,14 +473,14 @@ def test_a_resumed_rounds_ledger_equals_that_of_an_undisturbed_one(cache: Answer
     assert (resumed.calls, resumed.cached, resumed.tokens) == (40, 3, 480)
 
 
-def test_what_another_owner_paid_for_costs_nothing(cache: AnswerCache) -> None:
+def test_answers_that_another_owner_paid_for_cost_nothing(cache: AnswerCache) -> None:
     list(run(annotation_work(LengthAnnotator(), TASK), numbered(5), cache=cache, ledger=Ledger(owner="round-0")))
     ledger = Ledger(owner="round-1")
     list(run(annotation_work(LengthAnnotator(), TASK), numbered(5), cache=cache, ledger=ledger))
     assert (ledger.calls, ledger.cached, ledger.tokens) == (0, 5, 0)
 
 
-def test_a_disk_that_fills_up_ends_the_run_with_the_remedy(cache: AnswerCache) -> None:
+def test_a_full_disk_ends_the_run_with_the_remedy(cache: AnswerCache) -> None:
     cache._connection.execute("PRAGMA max_page_count = 20")
     annotator = LengthAnnotator(lambda *_: Annotation(0, answer="x" * 3000))
     with pytest.raises(RunError, match=r"full.*free space"):
@@ -491,7 +491,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_the_remedy(cache: AnswerCache) -
 
 
 @pytest.mark.parametrize("budget", [Budget(max_tokens=600), Budget(max_cost=0.0006)], ids=["tokens", "dollars"])
-def test_a_budget_ends_the_run_below_its_limit_and_near_it(budget: Budget, cache: AnswerCache) -> None:
+def test_a_budget_ends_the_run_shortly_before_its_limit(budget: Budget, cache: AnswerCache) -> None:
     ledger = Ledger(price=Price(1.0, 1.0))
     answered = []
     with pytest.raises(BudgetExceeded, match="the same command with a higher limit"):
@@ -511,14 +511,14 @@ def test_one_budget_limits_the_ledgers_of_all_rounds_together() -> None:
     assert 500 < first.tokens + second.tokens <= 600
 
 
-def test_what_an_earlier_process_spent_counts() -> None:
+def test_the_costs_of_an_earlier_process_are_counted() -> None:
     budget, ledger = Budget(max_tokens=600, spent_tokens=500), Ledger()
     with pytest.raises(BudgetExceeded):
         list(run(annotation_work(LengthAnnotator(), TASK), numbered(30), ledger=ledger, budget=budget))
     assert ledger.tokens <= 100
 
 
-def test_a_run_that_hit_its_budget_goes_on_with_a_higher_one(cache: AnswerCache) -> None:
+def test_a_run_that_spent_its_budget_continues_with_a_higher_one(cache: AnswerCache) -> None:
     annotator = LengthAnnotator()
     with pytest.raises(BudgetExceeded):
         list(run(annotation_work(annotator, TASK), numbered(50), cache=cache, budget=Budget(max_tokens=300)))
@@ -547,7 +547,7 @@ def test_a_budget_counts_the_paid_answers_of_texts_that_come_later(cache: Answer
     assert (ledger.tokens, ledger.cached) == (12 * ledger.calls, 0)
 
 
-def test_an_exhausted_budget_still_gives_out_what_is_cached(cache: AnswerCache) -> None:
+def test_cached_answers_are_returned_although_the_budget_is_spent(cache: AnswerCache) -> None:
     list(run(annotation_work(LengthAnnotator(), TASK), numbered(50), cache=cache))
     mixed = [*requests_for("new one"), *numbered(50)]
     results = run(annotation_work(LengthAnnotator(), TASK), mixed, cache=cache, budget=Budget(max_tokens=1))
@@ -566,7 +566,7 @@ def test_a_budget_in_dollars_without_a_price_is_refused_before_the_first_call() 
 
 
 @pytest.mark.parametrize("limit", [{"max_cost": 0.0}, {"max_tokens": -1}])
-def test_a_budget_of_nothing_is_refused(limit: dict[str, Any]) -> None:
+def test_a_budget_of_zero_is_refused(limit: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(limit))):
         Budget(**limit)
 
@@ -608,7 +608,7 @@ def test_an_annotator_is_closed_when_the_run_fails() -> None:
     assert annotator.seen[-1] == "close"
 
 
-def test_an_annotator_that_has_everything_cached_is_not_entered(cache: AnswerCache) -> None:
+def test_an_annotator_whose_answers_are_all_cached_is_not_entered(cache: AnswerCache) -> None:
     list(run(annotation_work(LengthAnnotator(), TASK), requests_for("a"), cache=cache))
     annotator = Sleeper()
     list(run(annotation_work(annotator, TASK), requests_for("a"), cache=cache))
@@ -643,7 +643,7 @@ class Writer(LengthAnnotator, TextGenerator):
         return Generation(tuple(f"{request.seed}-{i}" for i in range(request.num_texts)), 100, 50)
 
 
-def test_texts_are_written_for_each_request_in_their_order() -> None:
+def test_texts_are_written_for_each_request_in_order() -> None:
     written = in_order(
         run(
             generation_work(Writer(), TASK), [GenerationRequest(0, (), 2, seed=1), GenerationRequest(0, (), 1, seed=2)]
@@ -661,7 +661,7 @@ def test_a_label_that_is_refused_gets_no_texts() -> None:
     )
 
 
-def test_written_texts_are_paid_for_once(cache: AnswerCache) -> None:
+def test_written_texts_are_cached(cache: AnswerCache) -> None:
     writer, ledger = Writer(), Ledger(owner="round-0")
     for _ in range(2):
         [written] = in_order(

@@ -32,7 +32,7 @@ def test_an_unknown_request_has_no_answer(tmp_path: Path) -> None:
         assert cache.read([KEY]) == {}
 
 
-def test_the_first_answer_to_a_request_stays(tmp_path: Path) -> None:
+def test_an_existing_answer_is_not_replaced(tmp_path: Path) -> None:
     with AnswerCache(tmp_path / "c.sqlite") as cache:
         cache.write({KEY: {"label": 1}})
         cache.write({KEY: {"label": 2}})
@@ -67,7 +67,7 @@ def test_two_caches_on_one_file_see_and_keep_each_others_answers(tmp_path: Path)
         assert len(one) == len(two) == 400
 
 
-def test_connections_that_make_the_file_at_the_same_moment_all_get_in(tmp_path: Path) -> None:
+def test_connections_that_create_the_file_at_the_same_time_all_succeed(tmp_path: Path) -> None:
     together = threading.Barrier(8)
 
     def open_and_write(path: Path, number: int) -> int:
@@ -82,14 +82,14 @@ def test_connections_that_make_the_file_at_the_same_moment_all_get_in(tmp_path: 
             assert max(pool.map(partial(open_and_write, path), range(8))) == 8
 
 
-def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("Dear diary, " * 200)
     with pytest.raises(RunError, match=r"notes.txt.*not an answer cache"):
         AnswerCache(path)
 
 
-def test_a_damaged_cache_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_damaged_cache_is_refused_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     with AnswerCache(path) as cache:
         cache.write({request_key(str(i)): {"text": "x" * 500} for i in range(200)})
@@ -100,7 +100,7 @@ def test_a_damaged_cache_is_refused_with_the_way_out(tmp_path: Path) -> None:
         AnswerCache(path)
 
 
-def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_the_database_of_another_program_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "firefox.sqlite"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE bookmarks (url TEXT)")
@@ -110,7 +110,7 @@ def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Pat
     assert path.read_bytes() == before
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="missing"):
         AnswerCache(tmp_path / "missing" / "c.sqlite")
 
@@ -132,7 +132,7 @@ except RunError as error:
 """
 
 
-def test_a_disk_that_fills_up_loses_no_answer_that_was_written(tmp_path: Path) -> None:
+def test_a_full_disk_does_not_lose_written_answers(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     run = subprocess.run([sys.executable, "-c", _FILL_THE_DISK, str(path)], capture_output=True, text=True, check=True)
     written, message = run.stdout.split(" ", 1)
@@ -153,7 +153,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(path)], check=True)
 
 
-def test_the_answers_in_hand_when_the_disk_fills_up_are_saved_from_the_reserve(small_disk: Path) -> None:
+def test_answers_that_arrive_when_the_disk_is_full_are_written_to_the_reserve(small_disk: Path) -> None:
     written = 0
     with AnswerCache(small_disk / "c.sqlite") as cache:
         with pytest.raises(RunError, match="free space"):
@@ -184,7 +184,7 @@ values = st.text() | st.integers() | st.lists(st.text())
 
 
 @given(st.dictionaries(st.text(), values))
-def test_the_order_of_fields_does_not_change_a_requests_key(fields: dict[str, object]) -> None:
+def test_the_order_of_fields_does_not_change_the_key(fields: dict[str, object]) -> None:
     turned = dict(reversed(fields.items()))
     assert request_key(canonical_json(fields)) == request_key(canonical_json(turned))
 

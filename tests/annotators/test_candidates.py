@@ -27,11 +27,11 @@ def named(text):
         ("12 % , of the", []),
     ],
 )
-def test_candidates_are_runs_of_content_words_and_names_as_a_whole(text, found):
+def test_candidates_are_sequences_of_content_words_and_whole_names(text, found):
     assert named(text) == found
 
 
-def test_a_type_stands_for_its_name_its_phrases_and_what_demonstrations_name():
+def test_the_phrases_of_a_type_are_its_name_its_description_and_demonstrated_entities():
     shot = Demonstration("Oslo", 1, entities=(("Oslo", "city"),))
     assert type_phrases(TASK, (shot,)) == [["drug", "a chemical", "aspirin"], ["city", "a place", "Rome", "Oslo"]]
 
@@ -43,7 +43,7 @@ def embed(texts):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_what_is_nearest_to_a_type_is_found_and_what_overlaps_it_is_not():
+def test_the_nearest_of_overlapping_candidates_is_found():
     words = ["we", "gave", "aspirin", "lead", "in", "Rome"]
     assert find_entities(words, TASK, type_phrases(TASK), embed) == (
         Span(2, 3, "drug"),
@@ -52,7 +52,7 @@ def test_what_is_nearest_to_a_type_is_found_and_what_overlaps_it_is_not():
     )
 
 
-def test_what_is_as_near_to_ordinary_words_is_not_found():
+def test_a_candidate_that_is_as_near_to_ordinary_words_is_not_found():
     assert find_entities(["gave", "numbers"], TASK, type_phrases(TASK), embed) == ()
     assert find_entities(["of", "the"], TASK, type_phrases(TASK), embed) == ()
     assert embed(ORDINARY).shape == (len(ORDINARY), 3)

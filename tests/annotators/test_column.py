@@ -19,7 +19,7 @@ def annotated(task: TextClassification, value: str, sample: str | None = "1") ->
 
 
 @pytest.mark.parametrize("value", ["shipping", "Shipping ", " SHIPPING\n"])
-def test_a_value_that_names_a_label_has_it(value: str, task: TextClassification) -> None:
+def test_a_label_name_in_the_column_is_read(value: str, task: TextClassification) -> None:
     assert annotated(task, value).label == 1
 
 
@@ -35,13 +35,13 @@ def test_a_value_that_names_a_label_has_it(value: str, task: TextClassification)
         ("non-shipping", "column 'gpt_label': not a label"),
     ],
 )
-def test_a_value_that_names_none_is_no_label_and_says_why(value: str, reason: str, task: TextClassification) -> None:
+def test_a_value_that_is_not_a_label_has_a_reason(value: str, reason: str, task: TextClassification) -> None:
     annotation = annotated(task, value)
     assert (annotation.label, annotation.reason) == (NO_LABEL, reason)
 
 
 @pytest.mark.parametrize("sample", ["2", None])
-def test_a_sample_without_a_value_is_no_label(sample: str | None, task: TextClassification) -> None:
+def test_a_sample_without_a_value_has_no_label(sample: str | None, task: TextClassification) -> None:
     assert annotated(task, "shipping", sample).label == NO_LABEL
 
 
@@ -61,7 +61,7 @@ def tagged(value: str) -> Annotation:
 
 
 @pytest.mark.parametrize("value", ['["B-PER", "O"]', "['B-PER', 'O']"])
-def test_tags_of_words_are_entities(value: str) -> None:
+def test_tags_of_words_are_read_as_entities(value: str) -> None:
     assert tagged(value).spans == (Span(0, 1, "PER"),)
 
 

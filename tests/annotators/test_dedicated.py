@@ -39,7 +39,7 @@ def endpoint(**options: float) -> DedicatedEndpoint:
     ("state", "actions"),
     [("paused", ["resume", "pause"]), ("scaledToZero", ["request", "scale-to-zero"])],
 )
-def test_a_sleeping_endpoint_is_woken_and_put_to_sleep_as_it_was_found(
+def test_a_stopped_endpoint_is_started_and_stopped_in_the_same_way(
     state: str, actions: list[str], manage: Callable[..., ManagementServer], start: Callable[..., ChatServer]
 ) -> None:
     server = manage(state, start().url)
@@ -50,7 +50,7 @@ def test_a_sleeping_endpoint_is_woken_and_put_to_sleep_as_it_was_found(
 
 
 @pytest.mark.parametrize("state", ["running", "initializing"])
-def test_an_endpoint_that_others_woke_is_left_running(
+def test_an_endpoint_that_was_already_running_is_not_stopped(
     state: str, manage: Callable[..., ManagementServer], start: Callable[..., ChatServer]
 ) -> None:
     server = manage(state, start().url)
@@ -60,7 +60,7 @@ def test_an_endpoint_that_others_woke_is_left_running(
     assert (server.actions, server.state) == ([], "running")
 
 
-def test_nested_sessions_wake_it_once_and_let_it_sleep_at_the_end(
+def test_nested_sessions_start_and_stop_the_endpoint_once(
     manage: Callable[..., ManagementServer], start: Callable[..., ChatServer]
 ) -> None:
     server = manage("paused", start().url)
@@ -72,7 +72,7 @@ def test_nested_sessions_wake_it_once_and_let_it_sleep_at_the_end(
     assert server.actions == ["resume", "pause"]
 
 
-def test_an_endpoint_that_fails_to_start_is_put_to_sleep_and_its_logs_are_named(
+def test_an_endpoint_that_fails_to_start_is_stopped_and_its_logs_are_shown(
     manage: Callable[..., ManagementServer],
 ) -> None:
     server = manage("paused", becomes="failed")
@@ -81,14 +81,14 @@ def test_an_endpoint_that_fails_to_start_is_put_to_sleep_and_its_logs_are_named(
     assert server.actions == ["resume", "pause"]
 
 
-def test_an_endpoint_that_never_comes_up_is_given_up_and_put_to_sleep(manage: Callable[..., ManagementServer]) -> None:
+def test_an_endpoint_that_does_not_start_in_time_is_stopped(manage: Callable[..., ManagementServer]) -> None:
     server = manage("paused", looks=10**6)
     with pytest.raises(AnnotatorError, match="still initializing"):
         endpoint(wait_seconds=0.05).open()
     assert server.actions == ["resume", "pause"]
 
 
-def test_an_endpoint_that_cannot_be_put_to_sleep_is_reported_as_running_and_paid_for(
+def test_an_endpoint_that_cannot_be_stopped_is_reported_as_running(
     manage: Callable[..., ManagementServer], start: Callable[..., ChatServer]
 ) -> None:
     manage("paused", start().url, refuses=("pause",))
@@ -98,7 +98,7 @@ def test_an_endpoint_that_cannot_be_put_to_sleep_is_reported_as_running_and_paid
         dedicated.close()
 
 
-def test_an_endpoint_that_does_not_exist_is_named(manage: Callable[..., ManagementServer]) -> None:
+def test_an_endpoint_that_does_not_exist_is_reported(manage: Callable[..., ManagementServer]) -> None:
     manage("paused")
     with pytest.raises(AnnotatorError, match="no-such-endpoint"):
         DedicatedEndpoint("no-such-endpoint", NAMESPACE, "hf_test").open()
@@ -119,7 +119,7 @@ def test_an_annotator_named_after_an_endpoint_labels_through_it(
     assert server.actions == ["resume", "pause"]
 
 
-def test_the_endpoint_is_put_to_sleep_when_the_run_fails(
+def test_the_endpoint_is_stopped_if_the_run_fails(
     task: TextClassification, manage: Callable[..., ManagementServer], start: Callable[..., ChatServer]
 ) -> None:
     server = manage("paused", start(token="another").url, looks=0)
@@ -129,7 +129,7 @@ def test_the_endpoint_is_put_to_sleep_when_the_run_fails(
     assert server.actions == ["resume", "pause"]
 
 
-def test_a_session_keeps_the_endpoint_awake_between_runs(
+def test_a_session_keeps_the_endpoint_running_between_runs(
     task: TextClassification, manage: Callable[..., ManagementServer], start: Callable[..., ChatServer]
 ) -> None:
     server = manage("paused", start().url, looks=0)

@@ -29,7 +29,7 @@ def test_an_estimate_makes_no_call(task: TextClassification) -> None:
 
 
 @pytest.mark.parametrize("probe", [0, 40])
-def test_what_a_run_takes_lies_in_the_interval_that_was_estimated(
+def test_the_costs_of_a_run_are_within_the_estimated_interval(
     probe: int, task: TextClassification, start: Callable[..., ChatServer]
 ) -> None:
     annotator, price = InferenceEndpointsAnnotator(start().url), Price(1.0, 2.0)
@@ -49,7 +49,7 @@ def test_a_probe_narrows_the_interval(task: TextClassification, start: Callable[
     assert narrow.high - narrow.low < (wide.high - wide.low) / 2
 
 
-def test_a_probe_is_paid_once_and_booked(
+def test_the_calls_of_a_probe_are_cached_and_recorded(
     task: TextClassification, start: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     server, ledger = start(), Ledger(owner="round-0")
@@ -76,12 +76,12 @@ def test_cached_answers_are_left_out(
     assert calls.low < 200 < calls.high
 
 
-def test_no_texts_take_nothing(task: TextClassification) -> None:
+def test_the_estimate_for_no_texts_is_zero(task: TextClassification) -> None:
     estimate = estimate_annotation(InferenceEndpointsAnnotator("m", base_url=UNREACHABLE), task, [], probe=5)
     assert estimate.prompt_tokens.high == 0
 
 
-def test_an_annotator_without_prompts_takes_no_tokens(task: TextClassification) -> None:
+def test_an_annotator_without_prompts_needs_no_tokens(task: TextClassification) -> None:
     estimate = estimate_annotation(ColumnAnnotator({}, "c"), task, REQUESTS)
     assert estimate.prompt_tokens == Interval(0, 0, 0)
 
@@ -96,7 +96,7 @@ def test_an_estimate_is_shown_as_a_table(task: TextClassification) -> None:
     assert "list prices of 2025-06" in shown
 
 
-def test_the_users_price_is_shown_without_a_date(task: TextClassification) -> None:
+def test_a_price_of_the_user_is_shown_without_a_date(task: TextClassification) -> None:
     annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
     assert "list prices" not in str(estimate_annotation(annotator, task, REQUESTS, price=Price(1.0, 2.5)))
 
@@ -108,7 +108,7 @@ def test_a_known_model_has_its_list_price() -> None:
     assert price_of(InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)) == PRICES["gpt-4o-mini"]
 
 
-def test_the_users_price_goes_before_the_list(tmp_path: Path) -> None:
+def test_a_price_of_the_user_is_preferred_to_the_list_price(tmp_path: Path) -> None:
     (tmp_path / "prices.yaml").write_text("gpt-4o-mini: {prompt: 1, completion: 2.5}\n")
     annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
     assert price_of(annotator, load_prices(tmp_path / "prices.yaml")) == Price(1.0, 2.5)
@@ -128,6 +128,6 @@ def test_a_price_table_that_cannot_be_read_is_refused_with_an_example(content: s
         load_prices(tmp_path / "prices.yaml")
 
 
-def test_a_price_table_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_price_table_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.yaml"):
         load_prices(tmp_path / "nowhere.yaml")

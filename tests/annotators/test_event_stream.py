@@ -16,11 +16,11 @@ def chunk(finish_reason=None, **delta):
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
 
 
-def test_json_is_read_as_it_is():
+def test_json_is_returned_unchanged():
     assert completion_in(b'{"choices": []}') == {"choices": []}
 
 
-def test_the_chunks_add_up_to_a_completion():
+def test_chunks_are_joined_to_a_completion():
     opening, usage = {"choices": [], "prompt_filter_results": []}, {"choices": [], "usage": {"prompt_tokens": 7}}
     completion = completion_in(stream(opening, chunk(content='{"la'), chunk("stop", content='bel": "A"}'), usage))
     (choice,) = completion["choices"]
@@ -38,17 +38,17 @@ def test_reasoning_and_log_probabilities_are_kept():
     assert choice["logprobs"] == {"content": [token]}
 
 
-def test_a_stream_that_does_not_say_that_it_is_over_counts_as_cut_off():
+def test_a_stream_without_a_finish_reason_is_cut_off():
     (choice,) = completion_in(stream(chunk(content="A"), end=""))["choices"]
     assert choice["finish_reason"] == "length"
 
 
 @pytest.mark.parametrize("payload", [{"error": {"message": "no"}}, {"choices": [{"message": {"content": "A"}}]}])
-def test_an_error_or_a_whole_completion_in_one_event_is_that(payload):
+def test_an_error_or_a_complete_completion_in_one_event_is_returned(payload):
     assert completion_in(stream(payload)) == payload
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"data:\n\n", b'data: {"choices": [{"del'])
-def test_anything_else_is_no_json(body):
+def test_any_other_body_is_not_json(body):
     with pytest.raises(json.JSONDecodeError):
         completion_in(body)

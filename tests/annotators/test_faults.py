@@ -104,7 +104,7 @@ def read_labels(lines: Iterator[str]) -> dict[int, int]:
     return {int(index): int(label) for index, label in (line.split() for line in lines if line[0].isdigit())}
 
 
-def test_killed_three_times_and_resumed_pays_no_more_than_what_was_in_flight(
+def test_a_run_that_is_killed_three_times_only_repeats_active_calls(
     start: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     count, cache = 1200, tmp_path / "cache.sqlite"
@@ -140,7 +140,7 @@ def test_two_processes_that_share_a_cache_both_end_with_every_label(
 
 
 @pytest.mark.parametrize("behaviour", [{"token": TOKEN}, {"token": "another"}], ids=["right key", "wrong key"])
-def test_the_key_is_in_no_artefact_of_a_run(
+def test_the_key_is_in_no_file_of_a_run(
     behaviour: dict[str, Any], start: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     server = start(**behaviour)

@@ -91,7 +91,7 @@ def test_a_server_that_begins_to_refuse_during_a_run_loses_no_text(
 
 
 @pytest.mark.parametrize("feature", FEATURES)
-def test_what_was_left_out_is_told_once_in_the_servers_own_words(
+def test_an_unsupported_feature_is_reported_once_with_the_message_of_the_server(
     feature: str, task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = start(rejected=(feature,), free_text='{"label": "B"}')
@@ -109,7 +109,7 @@ def test_several_refused_features_are_all_left_out(task: TextClassification, sta
     assert last_body(server)["max_completion_tokens"] == 64
 
 
-def test_instructions_without_a_system_role_open_the_first_message(task: TextClassification, start: Start) -> None:
+def test_without_a_system_role_instructions_begin_the_first_message(task: TextClassification, start: Start) -> None:
     server = start(rejected=("system",))
     annotate(InferenceEndpointsAnnotator(server.url), task)
     messages = last_body(server)["messages"]
@@ -117,7 +117,7 @@ def test_instructions_without_a_system_role_open_the_first_message(task: TextCla
     assert "billing" in messages[0]["content"] and SHOTS[0].text in messages[0]["content"]
 
 
-def test_what_a_server_refuses_does_not_change_the_fingerprint(task: TextClassification, start: Start) -> None:
+def test_refused_features_do_not_change_the_fingerprint(task: TextClassification, start: Start) -> None:
     server = start(rejected=("system", "seed"))
     annotator, request = InferenceEndpointsAnnotator(server.url), AnnotationRequest("a parcel")
     before = json.dumps(annotator.fingerprint(task, request))
@@ -126,7 +126,7 @@ def test_what_a_server_refuses_does_not_change_the_fingerprint(task: TextClassif
 
 
 @pytest.mark.parametrize("enforced", ["json_object", "tgi", "structured_outputs", "regex"])
-def test_a_lower_step_takes_the_place_of_a_constraint_that_is_refused_during_a_run(
+def test_a_constraint_that_is_refused_during_a_run_is_replaced_by_a_weaker_one(
     enforced: str, task: TextClassification, start: Start
 ) -> None:
     server = start(constraints=("json_schema", enforced), free_text="I cannot say.")
@@ -136,7 +136,7 @@ def test_a_lower_step_takes_the_place_of_a_constraint_that_is_refused_during_a_r
     assert right(annotate(annotator, task, TEXTS[2:]), TEXTS[2:])
 
 
-def test_a_schema_that_is_refused_for_written_texts_only_still_holds_labels(
+def test_a_schema_that_is_refused_for_written_texts_is_still_used_for_labels(
     task: TextClassification, start: Start
 ) -> None:
     server = start()
@@ -162,7 +162,7 @@ def test_texts_are_written_and_chosen_without_a_refused_feature(
     assert len(written.texts) == 3 and len(choice.numbers) == 2
 
 
-def test_a_fault_that_passes_costs_no_feature(
+def test_a_temporary_fault_removes_no_feature(
     task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = start()
@@ -173,7 +173,7 @@ def test_a_fault_that_passes_costs_no_feature(
     assert uses(last_body(server)) == set(FEATURES) and not warnings(caplog)
 
 
-def test_a_text_that_is_refused_in_every_form_costs_no_feature(
+def test_a_text_that_is_refused_in_every_form_removes_no_feature(
     task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = start()
@@ -187,14 +187,14 @@ def test_a_text_that_is_refused_in_every_form_costs_no_feature(
     assert uses(last_body(server)) == set(FEATURES) and not warnings(caplog)
 
 
-def test_a_field_that_the_user_gave_is_named_and_not_left_out(task: TextClassification, start: Start) -> None:
+def test_a_refused_field_of_the_user_is_reported_and_not_left_out(task: TextClassification, start: Start) -> None:
     server = start(rejected=("top_k",))
     annotator = InferenceEndpointsAnnotator(server.url, extra_body={"min_p": 0.1, "top_k": 5})
     with pytest.raises(AnnotatorError, match=r"'top_k' of your extra_body.*unknown field top_k"):
         annotate(annotator, task)
 
 
-def test_calls_that_only_try_a_feature_are_paid_for(task: TextClassification, start: Start) -> None:
+def test_calls_that_test_a_feature_are_recorded(task: TextClassification, start: Start) -> None:
     server, ledger = start(free_text='{"label": "B"}'), Ledger()
     annotator = InferenceEndpointsAnnotator(server.url)
     annotate(annotator, task, TEXTS[:1], ledger=ledger)
@@ -204,7 +204,7 @@ def test_calls_that_only_try_a_feature_are_paid_for(task: TextClassification, st
     assert (ledger.prompt_tokens, ledger.completion_tokens) == server.stats.billed
 
 
-def test_the_key_is_not_in_the_servers_words(
+def test_the_key_is_redacted_in_messages_of_the_server(
     task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "sk-very-secret-0123456789"

@@ -70,7 +70,7 @@ OPENINGS = [form.partition("{}")[0] for form in WRAPPED if not form.startswith((
 
 
 @given(st.sampled_from(OPENINGS), st.sampled_from(THOUGHTS))
-def test_reasoning_that_breaks_off_is_a_cut_off_answer(opening: str, thought: str) -> None:
+def test_incomplete_reasoning_is_a_cut_off_answer(opening: str, thought: str) -> None:
     assert final_answer(opening + thought) == ("", True)
     assert parse_answer(opening + thought, TASK) == (NO_LABEL, "cut-off answer")
 
@@ -102,7 +102,7 @@ def test_an_unknown_form_of_reasoning_has_no_label(said: str) -> None:
 
 
 @given(st.dictionaries(st.text(), st.sampled_from(["<think>x</think>", "</think>", "[THINK]", "assistantfinal", "a"])))
-def test_json_is_left_as_it_is(fields: dict[str, str]) -> None:
+def test_json_is_not_changed(fields: dict[str, str]) -> None:
     said = json.dumps(fields)
     assert final_answer(said).text == said
 
@@ -162,7 +162,7 @@ ANSWER = '{"label": "spam"}'
         {"content": [{"type": "tool_use", "name": "label", "input": {"label": "spam"}}]},
     ],
 )
-def test_the_answer_is_found_where_a_server_puts_it(message: dict[str, Any]) -> None:
+def test_the_answer_is_found_in_each_field_that_servers_use(message: dict[str, Any]) -> None:
     assert label_in(message) == SPAM
 
 
@@ -182,7 +182,7 @@ def test_reasoning_and_unknown_content_have_no_label(message: dict[str, Any]) ->
     assert label_in(message) == NO_LABEL
 
 
-def test_reasoning_that_the_limit_of_tokens_cut_is_a_cut_off_answer() -> None:
+def test_reasoning_that_ends_at_the_token_limit_is_a_cut_off_answer() -> None:
     said = said_in({"content": "", "reasoning_content": ANSWER}, is_cut_off=True)
     assert parse_answer(said.text, TASK) == (NO_LABEL, "cut-off answer")
 
@@ -199,5 +199,5 @@ def test_reasoning_is_not_read_as_a_list_of_texts() -> None:
         {"content": [{"type": "refusal", "refusal": "I cannot help with that."}]},
     ],
 )
-def test_a_refusal_is_told_from_an_answer(message: dict[str, Any]) -> None:
+def test_a_refusal_is_distinguished_from_an_answer(message: dict[str, Any]) -> None:
     assert said_in(message, is_cut_off=False) == ("I cannot help with that.", True)

@@ -49,7 +49,7 @@ def key_of(fingerprint: object) -> str:
     ],
     ids=["label", "label by name", "label of a server", "entities", "texts", "sentences", "choice"],
 )
-def test_the_key_of_a_request_to_an_endpoint_stays(fingerprint: Callable[[], object], key: str) -> None:
+def test_the_key_of_a_request_to_an_endpoint_does_not_change(fingerprint: Callable[[], object], key: str) -> None:
     assert key_of(fingerprint()) == key
 
 
@@ -62,7 +62,7 @@ def test_the_key_of_a_request_to_an_endpoint_stays(fingerprint: Callable[[], obj
     ],
     ids=["label", "texts", "choice"],
 )
-def test_the_key_of_a_request_to_text_generation_inference_stays(fingerprint: Callable, key: str) -> None:
+def test_the_key_of_a_request_to_text_generation_inference_does_not_change(fingerprint: Callable, key: str) -> None:
     pytest.importorskip("text_generation")
     from freeal_hf.annotators.tgi import TGIAnnotator
 
@@ -77,7 +77,7 @@ def test_the_key_of_a_request_to_text_generation_inference_stays(fingerprint: Ca
     ],
     ids=["label", "entities"],
 )
-def test_the_key_of_a_request_to_the_embedding_annotator_stays(fingerprint: Callable, key: str) -> None:
+def test_the_key_of_a_request_to_the_embedding_annotator_does_not_change(fingerprint: Callable, key: str) -> None:
     assert key_of(fingerprint(EmbeddingAnnotator())) == key
 
 
@@ -90,6 +90,6 @@ def test_the_key_of_a_request_to_the_embedding_annotator_stays(fingerprint: Call
     ],
     ids=["label", "texts", "choice"],
 )
-def test_the_key_of_a_request_to_a_local_model_stays_but_for_its_weights(fingerprint: Callable, key: str) -> None:
+def test_the_key_of_a_request_to_a_local_model_only_depends_on_its_weights(fingerprint: Callable, key: str) -> None:
     asked = fingerprint(LocalAnnotator(chat_model(), chat_tokenizer()))
     assert key_of({name: value for name, value in asked.items() if name not in ("weights", "model")}) == key

@@ -42,7 +42,7 @@ def test_a_refusal_says_what_was_wrong_with_the_text(said: str, reason: str) -> 
 
 
 @pytest.mark.parametrize(("status", "overloaded"), [(429, True), (503, True), (529, True), (500, False), (502, False)])
-def test_what_may_pass_is_tried_again_and_overload_is_known(status: int, overloaded: bool) -> None:
+def test_temporary_errors_are_transient_and_an_overload_is_marked(status: int, overloaded: bool) -> None:
     error = explained(ServerError(status), "http://host", None)
     assert isinstance(error, TransientError)
     assert error.overloaded == overloaded
@@ -51,7 +51,7 @@ def test_what_may_pass_is_tried_again_and_overload_is_known(status: int, overloa
 @pytest.mark.parametrize(
     ("status", "said"), [(401, ""), (402, ""), (403, ""), (404, ""), (429, "insufficient_quota: check your billing")]
 )
-def test_what_no_retry_can_fix_ends_the_run(status: int, said: str) -> None:
+def test_permanent_errors_end_the_run(status: int, said: str) -> None:
     assert isinstance(explained(ServerError(status, said), "http://host", None), AnnotatorError)
 
 
@@ -70,7 +70,7 @@ def test_a_key_that_the_server_repeats_is_redacted(status: int) -> None:
     assert "sk-secret" not in str(explained(ServerError(status, "no such key: sk-secret"), "http://host", "sk-secret"))
 
 
-def test_a_long_page_of_html_is_not_shown_whole() -> None:
+def test_a_long_html_page_is_shortened() -> None:
     assert len(str(explained(ServerError(500, "<p>" * 10_000), "http://host", None))) < 500
 
 
@@ -82,11 +82,11 @@ def test_a_long_page_of_html_is_not_shown_whole() -> None:
         ("org/model", "org/model"),
     ],
 )
-def test_an_address_is_shown_without_what_may_be_a_key(url: str, shown: str) -> None:
+def test_an_address_is_shown_without_keys(url: str, shown: str) -> None:
     assert public_url(url) == shown
 
 
-def test_offline_mode_is_named_as_the_cause() -> None:
+def test_offline_mode_is_reported_as_the_cause() -> None:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     assert issubclass(OfflineModeIsEnabled, HTTP_ERRORS)
@@ -119,7 +119,7 @@ COMPLETION = {"choices": [{"message": {"content": "A"}}]}
     ],
     ids=str,
 )
-def test_an_error_object_with_status_200_means_what_its_words_mean(
+def test_an_error_object_with_status_200_is_classified_by_its_message(
     payload: Any, kind: type[Exception], words: str
 ) -> None:
     error = error_object(payload, "http://host", None)
@@ -128,7 +128,7 @@ def test_an_error_object_with_status_200_means_what_its_words_mean(
 
 
 @pytest.mark.parametrize("payload", [COMPLETION, COMPLETION | {"error": None}, {}, [], None, "text"], ids=str)
-def test_a_completion_is_no_error_object(payload: Any) -> None:
+def test_a_completion_is_not_an_error_object(payload: Any) -> None:
     assert error_object(payload, "http://host", None) is None
 
 
@@ -138,7 +138,7 @@ def test_a_key_in_an_error_object_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("key", ["hf_abcdefghijklmnopqrst", "sk-proj-0123456789abcdef"])
-def test_what_looks_like_another_key_is_not_shown(key: str) -> None:
+def test_texts_that_look_like_keys_are_redacted(key: str) -> None:
     assert key not in str(explained(ServerError(400, f"the upstream key {key} expired"), "http://host", None))
 
 
@@ -209,7 +209,7 @@ def test_a_reset_in_an_error_object_is_waited_for() -> None:
         (429, "Daily limit reached"),
     ],
 )
-def test_an_exhausted_quota_ends_the_run_with_the_servers_words(status: int, said: str) -> None:
+def test_a_used_up_quota_ends_the_run_with_the_message_of_the_server(status: int, said: str) -> None:
     error = explained(ServerError(status, said), "http://host", None)
     assert isinstance(error, AnnotatorError)
     assert "quota" in str(error) and ("anything" in str(error) or status == 429)

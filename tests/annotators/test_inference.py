@@ -60,7 +60,7 @@ def test_the_first_constraint_that_the_server_enforces_is_used(
     assert {"response_format", "structured_outputs", "guided_choice", "regex"} & set(body) == {field}
 
 
-def test_the_schema_reaches_the_server_as_openai_writes_it(task: TextClassification, start: Start) -> None:
+def test_the_schema_is_sent_in_the_format_of_openai(task: TextClassification, start: Start) -> None:
     server = start()
     annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     response_format = bulk(server)[0]["response_format"]
@@ -71,14 +71,16 @@ def test_the_schema_reaches_the_server_as_openai_writes_it(task: TextClassificat
 @pytest.mark.parametrize(
     "refused", [(), ("json_schema", "json_object", "structured_outputs", "guided_choice", "regex")]
 )
-def test_a_server_without_any_constraint_is_understood_all_the_same(
+def test_answers_of_a_server_without_constraints_are_parsed(
     refused: tuple[str, ...], task: TextClassification, start: Start
 ) -> None:
     server = start(constraints=(), rejected=refused, free_text="Sure! It is shipping.")
     assert annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")[0].label == 1
 
 
-def test_the_ladder_is_told(task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_tested_constraints_are_logged(
+    task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     server = start(constraints=("structured_outputs",), rejected=("json_object",))
     with caplog.at_level(logging.INFO, logger="freeal_hf"):
         annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
@@ -89,7 +91,7 @@ def test_the_ladder_is_told(task: TextClassification, start: Start, caplog: pyte
     assert said[3] == "Constraint choice: enforced."
 
 
-def test_the_canary_is_sent_once_for_an_annotator(task: TextClassification, start: Start) -> None:
+def test_the_features_are_tested_once_for_each_annotator(task: TextClassification, start: Start) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url)
     annotate(annotator, task, "a parcel")
@@ -98,7 +100,7 @@ def test_the_canary_is_sent_once_for_an_annotator(task: TextClassification, star
     assert len(server.stats.bodies) == before + 1
 
 
-def test_an_answer_outside_the_labels_is_no_label(task: TextClassification, start: Start) -> None:
+def test_an_answer_that_is_not_a_label_has_no_label(task: TextClassification, start: Start) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url)
     annotate(annotator, task, "warm up the canary")
@@ -111,7 +113,7 @@ def test_an_answer_outside_the_labels_is_no_label(task: TextClassification, star
 # ---- Probabilities ----
 
 
-def test_every_label_has_a_probability_from_the_tokens(task: TextClassification, start: Start) -> None:
+def test_the_probability_of_every_label_is_computed_from_the_tokens(task: TextClassification, start: Start) -> None:
     server = start(oracle=lambda text, n: 2, confidence=0.8)
     [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     assert annotation.probabilities == pytest.approx((0.05 / 0.9, 0.05 / 0.9, 0.8 / 0.9))
@@ -119,7 +121,7 @@ def test_every_label_has_a_probability_from_the_tokens(task: TextClassification,
 
 
 @pytest.mark.parametrize("behaviour", [{"logprobs": False}, {"rejected": ("logprobs",)}], ids=["ignored", "refused"])
-def test_a_server_without_log_probabilities_gives_labels_without(
+def test_labels_have_no_probability_without_log_probabilities(
     behaviour: dict[str, Any], task: TextClassification, start: Start
 ) -> None:
     server = start(**behaviour)
@@ -147,7 +149,7 @@ def tokens(choice: dict[str, Any]) -> list[dict[str, Any]]:
     ],
     ids=["list", "as of completions", "not a number", "without text", "without alternatives"],
 )
-def test_log_probabilities_in_another_shape_count_as_none(
+def test_log_probabilities_in_another_format_are_ignored(
     change: Callable[[dict[str, Any]], object], task: TextClassification, start: Start
 ) -> None:
     server = start(spoil=of_first_choice(change))
@@ -155,7 +157,7 @@ def test_log_probabilities_in_another_shape_count_as_none(
     assert (annotation.label, annotation.confidence) == (by_hash("a parcel", 3), None)
 
 
-def test_an_alternative_of_no_probability_may_be_null(task: TextClassification, start: Start) -> None:
+def test_a_log_probability_can_be_null(task: TextClassification, start: Start) -> None:
     impossible = {"token": "Z", "logprob": None}
     server = start(
         spoil=of_first_choice(
@@ -203,7 +205,7 @@ def test_reasoning_in_the_content_changes_neither_label_nor_confidence(task: Tex
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_an_answer_in_the_field_of_reasoning_is_used(field: str, task: TextClassification, start: Start) -> None:
+def test_an_answer_in_a_reasoning_field_is_used(field: str, task: TextClassification, start: Start) -> None:
     def move(choice: dict[str, Any]) -> None:
         choice["message"] = {"role": "assistant", "content": None, field: choice["message"]["content"]}
 
@@ -224,9 +226,7 @@ def test_a_refusal_is_a_filtered_answer(task: TextClassification, start: Start) 
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "12", "completion_tokens": None}], ids=str)
-def test_a_count_of_tokens_that_makes_no_sense_is_estimated(
-    usage: object, task: TextClassification, start: Start
-) -> None:
+def test_an_invalid_token_count_is_estimated(usage: object, task: TextClassification, start: Start) -> None:
     server = start(spoil=lambda completion: completion.update(usage=usage))
     [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     assert annotation.prompt_tokens > 50
@@ -241,14 +241,14 @@ def test_a_count_of_tokens_that_makes_no_sense_is_estimated(
     ],
     ids=["no choice", "nothing", "no message"],
 )
-def test_an_answer_that_is_no_chat_completion_ends_the_run_with_what_was_wrong(
+def test_an_answer_that_is_not_a_chat_completion_ends_the_run_with_the_problem(
     change: Callable[[dict[str, Any]], object], task: TextClassification, start: Start
 ) -> None:
     with pytest.raises(AnnotatorError, match="not a chat completion"):
         annotate(InferenceEndpointsAnnotator(start(spoil=change).url), task, "a parcel")
 
 
-def test_labels_are_answered_by_name_when_no_probabilities_are_wanted(task: TextClassification, start: Start) -> None:
+def test_labels_are_answered_by_name_without_probabilities(task: TextClassification, start: Start) -> None:
     server = start(oracle=lambda text, n: 1)
     [annotation] = annotate(InferenceEndpointsAnnotator(server.url, probabilities=False), task, "a parcel")
     assert (annotation.label, annotation.answer) == (1, '{"label": "shipping"}')
@@ -258,27 +258,27 @@ def test_labels_are_answered_by_name_when_no_probabilities_are_wanted(task: Text
 # ---- Request ----
 
 
-def test_the_ledger_holds_what_the_server_bills_the_canary_included(task: TextClassification, start: Start) -> None:
+def test_the_ledger_includes_the_tokens_of_feature_tests(task: TextClassification, start: Start) -> None:
     server, ledger = start(), Ledger()
     list(run(annotation_work(InferenceEndpointsAnnotator(server.url), task), [AnnotationRequest("x")], ledger=ledger))
     assert ledger.calls == server.stats.answered.total() > 1
     assert (ledger.prompt_tokens, ledger.completion_tokens) == server.stats.billed
 
 
-def test_tokens_are_estimated_where_the_server_does_not_count_them(task: TextClassification, start: Start) -> None:
+def test_tokens_are_estimated_if_the_server_does_not_count_them(task: TextClassification, start: Start) -> None:
     server = start(usage=False)
     [annotation] = annotate(InferenceEndpointsAnnotator(server.url), task, "x")
     assert annotation.completion_tokens == 3
     assert annotation.prompt_tokens > 50
 
 
-def test_a_model_is_named_as_the_user_names_it(task: TextClassification, start: Start) -> None:
+def test_the_model_name_of_the_user_is_sent(task: TextClassification, start: Start) -> None:
     server = start()
     annotate(InferenceEndpointsAnnotator(MODEL, base_url=f"{server.url}/v1"), task, "a parcel")
     assert bulk(server)[0]["model"] == MODEL
 
 
-def test_a_model_that_is_not_named_is_asked_of_the_server(task: TextClassification, start: Start) -> None:
+def test_without_a_model_name_the_server_is_asked_for_its_model(task: TextClassification, start: Start) -> None:
     server = start()
     annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     assert bulk(server)[0]["model"] == MODEL
@@ -294,7 +294,7 @@ def test_a_model_that_is_not_named_is_asked_of_the_server(task: TextClassificati
     ],
     ids=str,
 )
-def test_of_several_models_one_that_answers_is_used_and_named(
+def test_the_first_of_several_models_that_answers_is_used_and_logged(
     listed: tuple[str, ...], answering: str, task: TextClassification, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = start(listed=listed, models=(answering,))
@@ -304,7 +304,7 @@ def test_of_several_models_one_that_answers_is_used_and_named(
     assert f"{answering!r} answers" in caplog.text and f"endpoint:MODEL@{server.url}" in caplog.text
 
 
-def test_a_server_none_of_whose_models_answers_is_reported_with_their_names(
+def test_a_server_without_an_answering_model_is_reported_with_its_models(
     task: TextClassification, start: Start
 ) -> None:
     server = start(listed=("one", "two"), models=())
@@ -319,13 +319,13 @@ def test_at_most_a_few_of_many_models_are_tried(task: TextClassification, start:
     assert len(server.stats.bodies) <= 10
 
 
-def test_the_models_that_are_tried_are_paid_for(task: TextClassification, start: Start) -> None:
+def test_calls_that_test_models_are_recorded(task: TextClassification, start: Start) -> None:
     server, ledger = start(listed=("one", MODEL)), Ledger()
     list(run(annotation_work(InferenceEndpointsAnnotator(server.url), task), [AnnotationRequest("x")], ledger=ledger))
     assert ledger.calls == server.stats.answered.total()
 
 
-def test_answers_of_one_of_several_models_are_kept_under_its_name(task: TextClassification, start: Start) -> None:
+def test_answers_are_cached_under_the_name_of_the_chosen_model(task: TextClassification, start: Start) -> None:
     server, request = start(listed=("one", "two"), models=("one", "two")), AnnotationRequest("x")
     fingerprints = []
     for models in (("one", "two"), ("two",)):
@@ -336,20 +336,20 @@ def test_answers_of_one_of_several_models_are_kept_under_its_name(task: TextClas
     assert fingerprints[0] != fingerprints[1]
 
 
-def test_further_fields_are_sent_along(task: TextClassification, start: Start) -> None:
+def test_further_fields_are_sent(task: TextClassification, start: Start) -> None:
     server = start()
     annotate(InferenceEndpointsAnnotator(server.url, extra_body={"reasoning_effort": "low"}), task, "a parcel")
     assert bulk(server)[0]["reasoning_effort"] == "low"
 
 
-def test_a_field_that_the_server_does_not_know_can_be_left_out(task: TextClassification, start: Start) -> None:
+def test_a_field_can_be_removed_from_requests(task: TextClassification, start: Start) -> None:
     server = start(rejected=("max_tokens", "temperature"))
     options = {"max_tokens": None, "temperature": None, "max_completion_tokens": 99}
     annotate(InferenceEndpointsAnnotator(server.url, extra_body=options), task, "a parcel")
     assert bulk(server)[0]["max_completion_tokens"] == 99
 
 
-def test_an_over_long_text_is_cut_and_marked(task: TextClassification, start: Start) -> None:
+def test_a_text_that_is_too_long_is_cut_and_marked(task: TextClassification, start: Start) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url, max_text_length=100)
     long, short = annotate(annotator, task, "A sentence. " * 50, "A sentence.")
@@ -381,7 +381,7 @@ def test_a_text_too_long_for_the_context_is_cut_until_it_fits(task: TextClassifi
     ],
     ids=str,
 )
-def test_whatever_changes_the_request_changes_its_fingerprint(changed: dict[str, Any]) -> None:
+def test_every_change_of_the_request_changes_its_fingerprint(changed: dict[str, Any]) -> None:
     def fingerprint(
         text: str = "a",
         demonstrations: tuple[Demonstration, ...] = (),
@@ -398,7 +398,7 @@ def test_whatever_changes_the_request_changes_its_fingerprint(changed: dict[str,
     assert fingerprint(**changed) != fingerprint()
 
 
-def test_a_samples_id_does_not_change_the_fingerprint(task: TextClassification) -> None:
+def test_the_id_of_a_sample_does_not_change_the_fingerprint(task: TextClassification) -> None:
     annotator = InferenceEndpointsAnnotator("http://127.0.0.1:1")
     one, two = (annotator.fingerprint(task, AnnotationRequest("a", id=sample)) for sample in ("1", "2"))
     assert one == two
@@ -407,7 +407,7 @@ def test_a_samples_id_does_not_change_the_fingerprint(task: TextClassification) 
 # ---- Keys ----
 
 
-def test_the_key_comes_from_the_environment_variable_that_the_user_names(
+def test_the_key_is_read_from_the_environment_variable(
     task: TextClassification, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", TOKEN)
@@ -416,7 +416,7 @@ def test_the_key_comes_from_the_environment_variable_that_the_user_names(
     assert annotation.label != NO_LABEL
 
 
-def test_an_environment_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_environment_variable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
     with pytest.raises(AnnotatorError, match="MY_KEY"):
         InferenceEndpointsAnnotator("http://127.0.0.1:1", api_key_env="MY_KEY")
@@ -431,7 +431,7 @@ def test_the_saved_hugging_face_token_is_not_sent_to_other_servers(
     assert "hf_saved" not in str(server.stats.headers)
 
 
-def test_the_key_is_in_nothing_that_is_written_down(task: TextClassification) -> None:
+def test_the_key_is_in_no_written_file(task: TextClassification) -> None:
     annotator = InferenceEndpointsAnnotator("http://127.0.0.1:1", token=TOKEN)
     assert TOKEN not in str(annotator.fingerprint(task, AnnotationRequest("a")))
     assert TOKEN not in str(annotator.generation_fingerprint(task, GenerationRequest(0, (), 1)))
@@ -439,14 +439,14 @@ def test_the_key_is_in_nothing_that_is_written_down(task: TextClassification) ->
 
 
 @pytest.mark.parametrize("address", [f"http://user:{TOKEN}@127.0.0.1:1", f"http://127.0.0.1:1/v1?api_key={TOKEN}"])
-def test_an_address_that_holds_a_key_is_refused_without_showing_it(address: str) -> None:
+def test_an_address_with_a_key_is_refused_without_showing_it(address: str) -> None:
     with pytest.raises(InputError, match="api_key_env") as error:
         InferenceEndpointsAnnotator(address)
     assert TOKEN not in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["sk-schlüssel", "two\nlines", "two words"], ids=ascii)
-def test_a_key_that_no_server_takes_is_refused_without_showing_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_key_is_refused_without_showing_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", key)
     with pytest.raises(AnnotatorError, match="MY_KEY") as error:
         InferenceEndpointsAnnotator("http://127.0.0.1:1", api_key_env="MY_KEY")
@@ -454,7 +454,7 @@ def test_a_key_that_no_server_takes_is_refused_without_showing_it(key: str, monk
 
 
 @pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999", "http://[::1", "http://a host"])
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="not the address of a server"):
         InferenceEndpointsAnnotator("model", base_url=address)
 
@@ -464,14 +464,14 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     [{"concurrency": 0}, {"concurrency": "many"}, {"timeout": -1}, {"max_text_length": 0}, {"temperature": "hot"}],
     ids=str,
 )
-def test_a_limit_that_lets_nothing_through_is_named(options: dict[str, Any]) -> None:
+def test_an_invalid_limit_is_reported(options: dict[str, Any]) -> None:
     [name] = options
     with pytest.raises(InputError, match=name):
         InferenceEndpointsAnnotator("http://127.0.0.1:1", **options)
 
 
 @pytest.mark.parametrize("options", [{"provider": "together"}, {"token": "t", "api_key_env": "K"}], ids=str)
-def test_arguments_that_contradict_each_other_are_refused(options: dict[str, str]) -> None:
+def test_contradictory_arguments_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(InputError):
         InferenceEndpointsAnnotator("http://127.0.0.1:1", **options)
 
@@ -492,13 +492,13 @@ def test_an_unknown_model_is_explained(task: TextClassification, start: Start) -
         annotate(InferenceEndpointsAnnotator("other/model", base_url=start().url), task, "a parcel")
 
 
-def test_an_unreachable_server_is_named(task: TextClassification) -> None:
+def test_an_unreachable_server_is_reported(task: TextClassification) -> None:
     with pytest.raises(AnnotatorError, match=r"http://127\.0\.0\.1:9 cannot be reached.*check the address"):
         annotate(InferenceEndpointsAnnotator("m", base_url="http://127.0.0.1:9"), task, "a parcel")
 
 
 @pytest.mark.parametrize("fault", ["429", "503", "500", "reset", "broken"])
-def test_a_server_that_fails_for_ever_ends_the_run_with_its_address(
+def test_a_server_that_always_fails_ends_the_run_with_its_address(
     fault: str, task: TextClassification, start: Start
 ) -> None:
     server = start(always=fault)
@@ -506,7 +506,7 @@ def test_a_server_that_fails_for_ever_ends_the_run_with_its_address(
         annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
 
 
-def test_a_server_that_turns_every_call_away_later_ends_the_run(task: TextClassification, start: Start) -> None:
+def test_a_server_that_refuses_all_later_calls_ends_the_run(task: TextClassification, start: Start) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url)
     annotate(annotator, task, "a parcel")
@@ -519,7 +519,7 @@ def test_a_server_that_turns_every_call_away_later_ends_the_run(task: TextClassi
     ("fault", "reason"),
     [("400", "request refused"), ("filter", "content filter"), ("empty", "empty answer"), ("cut", "cut-off answer")],
 )
-def test_a_text_that_gets_no_label_says_why(fault: str, reason: str, task: TextClassification, start: Start) -> None:
+def test_a_text_without_a_label_has_a_reason(fault: str, reason: str, task: TextClassification, start: Start) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url)
     annotate(annotator, task, "warm up the canary")
@@ -528,7 +528,7 @@ def test_a_text_that_gets_no_label_says_why(fault: str, reason: str, task: TextC
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "reset", "broken", "empty", "cut", "outside", "hang"])
-def test_a_fault_that_passes_costs_no_label(fault: str, task: TextClassification, start: Start) -> None:
+def test_a_temporary_fault_loses_no_label(fault: str, task: TextClassification, start: Start) -> None:
     server = start(retry_after="0.05")
     annotator = InferenceEndpointsAnnotator(server.url, timeout=1.0 if fault == "hang" else 60.0)
     annotate(annotator, task, "warm up the canary")
@@ -539,7 +539,7 @@ def test_a_fault_that_passes_costs_no_label(fault: str, task: TextClassification
     assert sum(results[i].label == by_hash(text, 3) for i, text in enumerate(texts)) >= 18
 
 
-def test_retry_after_is_waited_for(task: TextClassification, start: Start) -> None:
+def test_retry_after_is_respected(task: TextClassification, start: Start) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url)
     annotate(annotator, task, "warm up the canary")
@@ -550,15 +550,13 @@ def test_retry_after_is_waited_for(task: TextClassification, start: Start) -> No
     assert ledger.seconds > 0.2
 
 
-def test_an_error_object_with_status_200_is_shown_in_the_servers_words(task: TextClassification, start: Start) -> None:
+def test_an_error_object_with_status_200_is_shown_with_its_message(task: TextClassification, start: Start) -> None:
     server = start(spoil=error_object("You need more credits.", 402))
     with pytest.raises(AnnotatorError, match=r"quota.*You need more credits\."):
         annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
 
 
-def test_what_was_answered_before_the_quota_ended_is_kept(
-    task: TextClassification, start: Start, tmp_path: Path
-) -> None:
+def test_answers_before_the_quota_is_used_up_are_kept(task: TextClassification, start: Start, tmp_path: Path) -> None:
     server = start()
     annotator = InferenceEndpointsAnnotator(server.url, concurrency=1)
     texts = [AnnotationRequest(f"parcel {i}") for i in range(20)]
@@ -574,7 +572,7 @@ def test_what_was_answered_before_the_quota_ended_is_kept(
         assert len(cache) > 5
 
 
-def test_a_rate_limit_with_status_200_is_waited_for(task: TextClassification, start: Start) -> None:
+def test_a_rate_limit_with_status_200_is_respected(task: TextClassification, start: Start) -> None:
     server = start()
     annotator, ledger = InferenceEndpointsAnnotator(server.url, concurrency=2), Ledger()
     annotate(annotator, task, "warm up the canary")
@@ -600,7 +598,7 @@ def error_object(message: str, code: int) -> Callable[[dict[str, Any]], None]:
     return spoil
 
 
-def test_calls_under_way_settle_below_what_the_server_takes(task: TextClassification, start: Start) -> None:
+def test_simultaneous_calls_stay_below_the_limit_of_the_server(task: TextClassification, start: Start) -> None:
     server = start(max_parallel=6, latency=0.01)
     annotator = InferenceEndpointsAnnotator(server.url, concurrency=64)
     requests = [AnnotationRequest(str(i)) for i in range(300)]
@@ -609,16 +607,14 @@ def test_calls_under_way_settle_below_what_the_server_takes(task: TextClassifica
     assert sum(server.stats.asked.values()) < 450
 
 
-def test_a_reasoning_model_that_is_given_too_few_tokens_ends_the_run(task: TextClassification, start: Start) -> None:
+def test_a_reasoning_model_with_too_few_tokens_ends_the_run(task: TextClassification, start: Start) -> None:
     server = start(always="cut", free_text="<think>Hm, let me see. The text says" * 2)
     with pytest.raises(AnnotatorError, match="max_tokens=64"):
         annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")
     assert len(server.stats.bodies) == 1
 
 
-def test_reasoning_in_a_field_of_its_own_that_is_cut_ends_the_run_like_that(
-    task: TextClassification, start: Start
-) -> None:
+def test_cut_off_reasoning_in_its_own_field_ends_the_run(task: TextClassification, start: Start) -> None:
     server = start(
         always="cut",
         spoil=of_first_choice(lambda choice: choice.update(message={"content": "", "reasoning": "Hm, let me see"})),
@@ -631,7 +627,7 @@ def test_reasoning_in_a_field_of_its_own_that_is_cut_ends_the_run_like_that(
 # ---- Writing ----
 
 
-def test_it_writes_texts_for_a_label(task: TextClassification, start: Start) -> None:
+def test_texts_are_written_for_a_label(task: TextClassification, start: Start) -> None:
     server, ledger = start(), Ledger()
     annotator = InferenceEndpointsAnnotator(server.url)
     [written] = in_order(
@@ -641,7 +637,7 @@ def test_it_writes_texts_for_a_label(task: TextClassification, start: Start) -> 
     assert ledger.calls == server.stats.answered.total()
 
 
-def test_writing_asks_for_a_list_of_texts_and_varies_with_the_seed(task: TextClassification, start: Start) -> None:
+def test_requests_for_texts_have_a_list_schema_and_differ_by_seed(task: TextClassification, start: Start) -> None:
     server = start()
     requests = [GenerationRequest(1, ("hello",), 3, seed=seed) for seed in (1, 2)]
     in_order(run(generation_work(InferenceEndpointsAnnotator(server.url), task), requests))

@@ -78,11 +78,11 @@ def test_an_answer_that_begins_another_is_scored_with_its_end():
     assert_equals_each_alone(chat_model(), PROMPTS_OF_MANY_LENGTHS, [beginning, beginning + tokens(2, seed=4)])
 
 
-def test_any_of_several_tokens_may_end_an_answer():
+def test_several_tokens_can_end_an_answer():
     assert_equals_each_alone(chat_model(), PROMPTS_OF_MANY_LENGTHS, ANSWERS_OF_MANY_LENGTHS, ends=(END, OTHER_END))
 
 
-def test_all_answers_of_one_token_together_are_no_more_than_certain():
+def test_probabilities_of_all_one_token_answers_sum_to_at_most_one():
     answers = [[token] for token in range(VOCABULARY) if token != END]
     total = answer_log_likelihoods(chat_model(), [tokens(10, seed=5)], answers, [END]).exp().sum()
     assert total <= 1
@@ -95,6 +95,6 @@ def test_half_precision_is_scored_in_single_precision():
     assert scores.dtype == torch.float32
 
 
-def test_a_model_without_a_cache_to_go_on_from_is_named():
+def test_a_model_without_a_usable_cache_is_refused():
     with pytest.raises(AnnotatorError, match="MambaForCausalLM keeps no cache"):
         answer_log_likelihoods(chat_model("mamba"), [tokens(3, seed=6)], [tokens(1, seed=7)], [END])

@@ -47,7 +47,7 @@ def test_a_provider_that_implements_complete_labels_and_writes() -> None:
     assert provider.connected == ["connect", "disconnect"] * 2
 
 
-def test_the_calls_that_find_out_what_the_model_takes_are_in_the_ledger() -> None:
+def test_the_calls_that_test_features_are_in_the_ledger() -> None:
     provider, ledger = Provider(), Ledger()
     list(run(annotation_work(provider, TASK), [AnnotationRequest("lovely")], ledger=ledger))
     assert ledger.calls == len(provider.asked) > 1
@@ -66,7 +66,7 @@ def test_answers_of_a_provider_are_cached_by_its_model(tmp_path: Any) -> None:
     assert other.asked
 
 
-def test_a_provider_is_disconnected_when_the_first_call_fails() -> None:
+def test_a_provider_is_disconnected_if_the_first_call_fails() -> None:
     class Broken(Provider):
         async def complete(self, question: Question, form: Form) -> Completion:
             raise InputError("no such thing")

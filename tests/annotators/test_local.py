@@ -107,7 +107,7 @@ def test_the_label_is_the_most_probable_one(annotator):
         assert annotation.confidence == annotation.probabilities[annotation.label] == max(annotation.probabilities)
 
 
-def test_a_text_gets_the_same_answer_in_every_batch(annotator):
+def test_the_answer_to_a_text_does_not_depend_on_the_batch(annotator):
     alone = [annotate(annotator, REVIEW_TASK, [AnnotationRequest(text)])[0] for text in TEXTS]
     assert annotate(annotator, REVIEW_TASK, [AnnotationRequest(text) for text in TEXTS]) == alone
 
@@ -118,7 +118,7 @@ def test_the_driver_gets_a_label_for_every_text(annotator):
     assert [answers[i].is_labelled for i in range(len(texts))] == [True] * len(texts)
 
 
-def test_a_call_that_is_cancelled_stops_in_the_middle_of_the_model():
+def test_a_cancelled_call_stops_before_the_next_module():
     model = deepcopy(chat_model())
     reached_the_end = []
     is_cancelled = threading.Event()
@@ -147,7 +147,7 @@ def test_a_call_that_is_cancelled_stops_in_the_middle_of_the_model():
 @given(
     st.lists(st.sampled_from(["<|im_end|>", "<|im_start|>", "<|pad|>", "<|im_", "end|>", "<", "|", "\\", '"', " hi"]))
 )
-def test_no_text_holds_a_control_token(pieces):
+def test_no_text_contains_a_control_token(pieces):
     annotator = LocalAnnotator(chat_model(), chat_tokenizer())
     request = AnnotationRequest("".join(pieces), (Demonstration("".join(pieces), 0),))
     assert control_tokens(annotator, request) == control_tokens(annotator, replace(request, text="film"))
@@ -158,7 +158,7 @@ def control_tokens(annotator, request):
     return [token for token in annotator.prompt(REVIEW_TASK, request).ids if token in special]
 
 
-def test_special_tokens_of_any_shape_are_inert_in_a_text():
+def test_special_tokens_of_any_form_are_escaped_in_a_text():
     tokenizer = chat_tokenizer.__wrapped__()
     tokenizer.add_tokens(["[gMASK]", "]~b]", "▁end▁"], special_tokens=True)
     annotator = LocalAnnotator(chat_model(), tokenizer)
@@ -192,7 +192,7 @@ def test_a_text_that_is_too_long_uses_most_of_the_room(small_annotator):
     assert 0.85 * small_annotator.context < len(prompt.ids) < small_annotator.context
 
 
-def test_the_farthest_demonstrations_give_way_when_they_take_more_than_half_of_the_context():
+def test_the_farthest_demonstrations_are_left_out_if_they_need_more_than_half_of_the_context():
     annotator = LocalAnnotator(chat_model(context=700), chat_tokenizer(context=700))
     shots = tuple(Demonstration(f"Film number {i}. {LONG_TEXT[:120]}", 0) for i in range(10))
     prompt = prompt_text(annotator, AnnotationRequest("Never dull.", shots))
@@ -222,18 +222,18 @@ def test_texts_are_chosen_for_a_person_to_label(writer):
     assert in_order(run(choice_work(writer, REVIEW_TASK), [CHOOSE_REVIEWS]))[0].numbers == CHOSEN_REVIEWS
 
 
-def test_candidates_that_do_not_fit_the_context_give_no_choice(small_annotator):
+def test_candidates_that_do_not_fit_into_the_context_are_refused(small_annotator):
     request = replace(CHOOSE_REVIEWS, candidates=tuple((i, "A warm and funny film. " * 9) for i in range(99)))
     assert in_order(run(choice_work(small_annotator, REVIEW_TASK), [request]))[0].reason == "text too long"
 
 
-def test_writing_leaves_the_global_random_state_alone(writer):
+def test_writing_does_not_change_the_global_random_state(writer):
     state = torch.get_rng_state()
     in_order(run(generation_work(writer, REVIEW_TASK), [WRITE_REVIEWS]))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_examples_for_which_there_is_no_room_are_left_out(annotator):
+def test_examples_that_do_not_fit_are_left_out(annotator):
     request = replace(WRITE_REVIEWS, examples=("Never dull.", LONG_TEXT, LONG_TEXT))
     few = asyncio.run(annotator.generate(REVIEW_TASK, WRITE_REVIEWS))
     assert asyncio.run(annotator.generate(REVIEW_TASK, request)).prompt_tokens >= few.prompt_tokens
@@ -255,13 +255,13 @@ def test_a_model_is_loaded_by_its_folder(tmp_path, annotator):
     assert annotate(loaded, REVIEW_TASK, requests) == annotate(annotator, REVIEW_TASK, requests)
 
 
-def test_half_precision_is_taken_as_transformers_takes_it(tmp_path, annotator):
+def test_half_precision_is_accepted_as_in_transformers(tmp_path, annotator):
     annotator.model.save_pretrained(tmp_path)
     annotator.tokenizer.save_pretrained(tmp_path)
     assert LocalAnnotator(str(tmp_path), device_map="cpu", dtype="bfloat16").model.dtype == torch.bfloat16
 
 
-def test_a_template_without_a_system_role_gets_the_task_in_the_first_message():
+def test_without_a_system_role_the_task_is_in_the_first_message():
     tokenizer = chat_tokenizer.__wrapped__()
     refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     tokenizer.chat_template = refusal + tokenizer.chat_template
@@ -277,7 +277,7 @@ def test_a_model_without_a_chat_template_is_refused():
         LocalAnnotator(chat_model(), tokenizer)
 
 
-def test_a_folder_that_holds_no_model_is_named(tmp_path):
+def test_a_folder_without_a_model_is_reported(tmp_path):
     with pytest.raises(AnnotatorError, match=re.escape(str(tmp_path))):
         LocalAnnotator(str(tmp_path))
 
@@ -290,7 +290,7 @@ def test_a_loaded_model_needs_its_tokenizer():
 # The key of the answer cache
 
 
-def test_the_fingerprint_tells_models_apart_by_their_weights():
+def test_the_fingerprint_depends_on_the_weights():
     request = AnnotationRequest("Never dull.")
     one, other = (LocalAnnotator(chat_model(seed=seed), chat_tokenizer()) for seed in (0, 1))
     assert one.fingerprint(REVIEW_TASK, request) != other.fingerprint(REVIEW_TASK, request)
@@ -305,12 +305,12 @@ def test_the_fingerprint_of_the_same_model_and_request_is_the_same(tmp_path, ann
     )
 
 
-def test_the_fingerprint_tells_demonstrations_apart(annotator):
+def test_the_fingerprint_depends_on_the_demonstrations(annotator):
     without, with_shots = AnnotationRequest("Never dull."), AnnotationRequest("Never dull.", SHOTS)
     assert annotator.fingerprint(REVIEW_TASK, without) != annotator.fingerprint(REVIEW_TASK, with_shots)
 
 
-def test_the_generation_fingerprint_tells_seeds_apart(annotator):
+def test_the_generation_fingerprint_depends_on_the_seed(annotator):
     assert annotator.generation_fingerprint(REVIEW_TASK, WRITE_REVIEWS) != annotator.generation_fingerprint(
         REVIEW_TASK, replace(WRITE_REVIEWS, seed=1)
     )

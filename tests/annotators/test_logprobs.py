@@ -22,7 +22,7 @@ SPLITS = {
 
 
 @pytest.mark.parametrize("pieces", SPLITS.values(), ids=SPLITS)
-def test_the_token_that_holds_the_letter_decides(pieces: list[str]) -> None:
+def test_the_token_with_the_letter_is_used(pieces: list[str]) -> None:
     tokens = [
         TokenLogprobs(p, math.log(0.6), {p: math.log(0.6), p.replace("A", "B"): math.log(0.2)})
         if "A" in p
@@ -32,7 +32,7 @@ def test_the_token_that_holds_the_letter_decides(pieces: list[str]) -> None:
     assert code_probabilities(tokens, ["A", "B"]) == pytest.approx((0.75, 0.25))
 
 
-def test_a_bare_letter_is_an_answer_too() -> None:
+def test_a_letter_without_json_is_an_answer() -> None:
     assert code_probabilities([token("B", A=0.1, B=0.9)], ["A", "B"]) == pytest.approx((0.1, 0.9))
 
 
@@ -56,13 +56,13 @@ def test_an_answer_without_a_letter_has_no_probabilities(tokens: list[TokenLogpr
 
 @pytest.mark.parametrize("forced", [math.log(0.0006), -20.0, -9999.0, -math.inf, math.nan])
 @pytest.mark.parametrize("listed", [True, False])
-def test_a_letter_that_only_a_grammar_made_the_model_say_has_no_probability(forced: float, listed: bool) -> None:
+def test_a_letter_that_only_a_grammar_forced_has_no_probability(forced: float, listed: bool) -> None:
     # The log-probabilities are from before the mask: the model wanted to say something else.
     alternatives = {"A": forced, "Sure": math.log(0.9)} if listed else {"A": forced}
     assert code_probabilities([TokenLogprobs("A", forced, alternatives)], ["A", "B"]) is None
 
 
-def test_an_alternative_that_is_not_a_number_counts_as_nothing() -> None:
+def test_an_alternative_that_is_not_a_number_is_ignored() -> None:
     tokens = [TokenLogprobs("A", math.log(0.8), {"A": math.log(0.8), "B": math.nan})]
     assert code_probabilities(tokens, ["A", "B"]) == (1.0, 0.0)
 
@@ -86,7 +86,7 @@ def test_the_probability_of_a_name_is_the_product_over_its_tokens() -> None:
     assert name_probability(tokens, "positive", NAMES) == pytest.approx(0.4)
 
 
-def test_a_name_that_only_a_grammar_made_the_model_say_has_no_probability() -> None:
+def test_a_name_that_only_a_grammar_forced_has_no_probability() -> None:
     first = named(("pos", {"pos": 0.001, "Sure": 0.9, "neg": 0.01}), ("itive", {"itive": 1.0}))
     later = named(("pos", {"pos": 0.9}), ("itive", {"itive": 0.001, "sible": 0.9}))
     assert name_probability(first, "positive", NAMES) is None
@@ -98,7 +98,7 @@ def test_the_name_is_not_taken_from_the_name_of_the_field() -> None:
     assert name_probability(tokens, "be", ["be", "do"]) == pytest.approx(0.7)
 
 
-def test_a_name_that_was_not_said_has_no_probability() -> None:
+def test_a_name_that_is_not_in_the_answer_has_no_probability() -> None:
     assert name_probability([token("negative")], "positive", NAMES) is None
 
 

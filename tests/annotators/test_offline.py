@@ -10,7 +10,7 @@ from freeal_hf.training.student import check_loads
 
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"])
 @pytest.mark.parametrize(("value", "is_named"), [("1", True), ("true", True), ("0", False), ("", False)])
-def test_a_variable_that_is_set_is_named(name, value, is_named, monkeypatch):
+def test_an_offline_variable_that_is_set_is_reported(name, value, is_named, monkeypatch):
     for other in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, value)
@@ -27,7 +27,7 @@ def test_a_variable_that_is_set_is_named(name, value, is_named, monkeypatch):
     ],
     ids=["data", "student", "local", "embedding"],
 )
-def test_what_cannot_be_loaded_in_offline_mode_says_so(load, monkeypatch):
+def test_errors_of_loading_mention_offline_mode(load, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(FreeALError, match="HF_HUB_OFFLINE=1"):
         load()

@@ -31,7 +31,7 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("freeal_hf.annotators.pacing._FIRST_BACKOFF", 0.0)
 
 
-def test_a_passing_failure_is_tried_again() -> None:
+def test_a_temporary_failure_is_repeated() -> None:
     assert ask_until([TransientError("server error", "500"), "yes"]) == ("yes", 2)
 
 
@@ -41,22 +41,22 @@ def test_the_last_failure_is_raised_when_the_attempts_are_used_up() -> None:
         ask_until([*failures, "too late"], max_attempts=3)
 
 
-def test_an_attempt_that_takes_too_long_is_tried_again() -> None:
+def test_an_attempt_that_times_out_is_repeated() -> None:
     assert ask_until([30.0, "yes"], timeout=0.05) == ("yes", 2)
 
 
 @pytest.mark.parametrize("error", [RefusedError("request refused", "400"), AnnotatorError("wrong key")])
-def test_what_cannot_succeed_is_not_tried_again(error: Exception) -> None:
+def test_a_permanent_failure_is_not_repeated(error: Exception) -> None:
     with pytest.raises(type(error)):
         ask_until([error, "never asked"])
 
 
-def test_a_server_that_asks_to_come_back_tomorrow_ends_the_run() -> None:
+def test_a_server_that_asks_to_wait_too_long_ends_the_run() -> None:
     with pytest.raises(AnnotatorError, match="86400 s"):
         ask_until([TransientError("rate limited", "429", retry_after=86400, overloaded=True), "yes"])
 
 
-def test_retry_after_holds_every_call_back() -> None:
+def test_retry_after_delays_all_calls() -> None:
     async def run() -> float:
         pace = Pace(4)
         pace.slow_down(time.monotonic(), retry_after=0.2)
@@ -85,7 +85,7 @@ def test_the_pace_halves_on_overload_and_then_grows_by_one_a_round_trip() -> Non
     assert pace.limit == pytest.approx(17, abs=0.1)
 
 
-def test_calls_that_were_under_way_at_a_cut_do_not_cut_again() -> None:
+def test_calls_that_began_before_a_cut_do_not_cut_again() -> None:
     pace = Pace(8)
     started = time.monotonic()
     for _ in range(5):
@@ -119,7 +119,7 @@ def test_waiting_calls_go_in_the_order_of_their_texts() -> None:
     assert asyncio.run(run()) == [1, 2, 3]
 
 
-def test_a_cancelled_wait_gives_its_place_back() -> None:
+def test_a_cancelled_wait_frees_its_place() -> None:
     async def run() -> None:
         pace = Pace(1)
         await pace.acquire(0)

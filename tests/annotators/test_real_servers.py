@@ -97,23 +97,23 @@ def label(annotator: InferenceEndpointsAnnotator) -> list[Annotation]:
     return [answers[i] for i in range(len(TEXTS))]
 
 
-def test_llama_cpp_python_holds_a_random_model_to_the_labels(llama: str) -> None:
+def test_llama_cpp_python_constrains_a_random_model_to_the_labels(llama: str) -> None:
     annotator = InferenceEndpointsAnnotator(llama, concurrency=1)
     assert all(answer.is_labelled for answer in label(annotator))
     assert annotator._features.form.constraint == "json_object"
 
 
-def test_llama_cpp_python_holds_a_random_model_to_a_list_of_texts(llama: str) -> None:
+def test_llama_cpp_python_constrains_a_random_model_to_a_list_of_texts(llama: str) -> None:
     annotator = InferenceEndpointsAnnotator(llama, concurrency=1, generation_max_tokens=600)
     [written] = in_order(run(generation_work(annotator, TASK), [GenerationRequest(1, ("hello",), 3)], max_attempts=2))
     assert written.completion_tokens > 0
 
 
-def test_the_proxy_of_litellm_is_read_by_parsing(litellm: str) -> None:
+def test_answers_of_the_litellm_proxy_are_parsed(litellm: str) -> None:
     annotator = InferenceEndpointsAnnotator("chat-model", base_url=litellm)
     assert [answer.label for answer in label(annotator)] == [1, 1, 1]
 
 
-def test_of_the_models_of_litellm_one_that_chats_is_chosen(litellm: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_chat_model_of_litellm_is_chosen(litellm: str, caplog: pytest.LogCaptureFixture) -> None:
     assert [answer.label for answer in label(InferenceEndpointsAnnotator(litellm))] == [1, 1, 1]
     assert "'chat-model' answers" in caplog.text

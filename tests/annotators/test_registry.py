@@ -38,13 +38,13 @@ def test_options_reach_the_annotator() -> None:
     assert annotator.concurrency == 3
 
 
-def test_an_option_that_the_annotator_does_not_have_is_named() -> None:
+def test_an_unknown_option_is_reported() -> None:
     with pytest.raises(InputError, match=r"no option 'colour'; its options are .*concurrency"):
         build_annotator("endpoint:org/name", options={"colour": "red"})
 
 
 @pytest.mark.parametrize("option", [{"extra_body": "top_k"}, {"api_key_env": 7}, {"model": "m"}], ids=str)
-def test_an_option_with_a_value_that_cannot_be_used_is_named(option: dict[str, object]) -> None:
+def test_an_option_with_an_invalid_value_is_reported(option: dict[str, object]) -> None:
     [name] = option
     with pytest.raises(InputError, match=name):
         build_annotator("endpoint:org/name", options=option)
@@ -57,7 +57,7 @@ def test_a_column_is_read_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("spec", ["", "gpt-4", "endpoint", "endpoint:", "tgi:", "local:", "column:", "openai:gpt-4"])
-def test_an_unknown_specification_is_answered_with_the_forms(spec: str) -> None:
+def test_the_error_for_an_unknown_specification_lists_the_forms(spec: str) -> None:
     with pytest.raises(InputError, match=r"embedding[\s\S]*endpoint:[\s\S]*tgi:[\s\S]*local:[\s\S]*column:"):
         build_annotator(spec, column=lambda name: {})
 
@@ -124,7 +124,7 @@ def test_an_annotator_of_another_package_needs_no_value_if_it_has_a_default(inst
         build_annotator("constant", options={"colour": "red"})
 
 
-def test_annotators_of_other_packages_are_listed_where_a_name_is_unknown(installed: Callable[[str], None]) -> None:
+def test_the_error_for_an_unknown_name_lists_annotators_of_other_packages(installed: Callable[[str], None]) -> None:
     installed("constant = shop_labels:Constant")
     with pytest.raises(InputError, match=r"'constnat'[\s\S]*endpoint:MODEL[\s\S]*constant or constant:VALUE"):
         build_annotator("constnat")
@@ -139,12 +139,12 @@ def test_annotators_of_other_packages_are_listed_where_a_name_is_unknown(install
     ],
     ids=["no annotator", "no such class", "no such module"],
 )
-def test_a_broken_entry_point_is_named(installed: Callable[[str], None], point: str, said: str) -> None:
+def test_a_broken_entry_point_is_reported(installed: Callable[[str], None], point: str, said: str) -> None:
     installed(point)
     with pytest.raises(AnnotatorError, match=said):
         build_annotator("duck:x")
 
 
-def test_no_other_package_replaces_an_annotator_of_this_one(installed: Callable[[str], None]) -> None:
+def test_other_packages_cannot_replace_an_annotator_of_this_package(installed: Callable[[str], None]) -> None:
     installed("endpoint = shop_labels:Constant")
     assert isinstance(build_annotator("endpoint:org/name"), InferenceEndpointsAnnotator)

@@ -98,7 +98,7 @@ def test_all_samples_of_a_text_follow_each_other_and_the_first_is_the_request_it
     assert samples[-1] == samples[5]
 
 
-def test_requests_at_the_start_can_be_put_once() -> None:
+def test_requests_at_the_start_can_be_left_unrepeated() -> None:
     samples = Samples(REQUESTS, 3, 3, once=1)
     assert [(request.id, request.sample) for request in samples] == [
         ("0", 0), ("1", 0), ("1", 1), ("1", 2), ("2", 0), ("2", 1), ("2", 2)
@@ -116,7 +116,7 @@ def test_each_instruction_is_given_with_each_order_of_the_labels() -> None:
     assert [request.order for request in samples[6:8]] == [request.order for request in samples[8:10]]
 
 
-def test_an_instruction_stands_in_place_of_the_description(task: TextClassification) -> None:
+def test_an_instruction_replaces_the_description(task: TextClassification) -> None:
     plain, other = (
         annotation_messages(task, AnnotationRequest("a text", instruction=instruction))
         for instruction in ("", "Which desk of the shop is it for?")
@@ -125,7 +125,7 @@ def test_an_instruction_stands_in_place_of_the_description(task: TextClassificat
     assert other[1:] == plain[1:]
 
 
-def test_an_instruction_stands_in_place_of_the_description_of_an_entity_task() -> None:
+def test_an_instruction_replaces_the_description_of_an_entity_task() -> None:
     task = TokenClassification({"fruit": "to eat", "tool": "to work with"}, "What is named?")
     annotator = InferenceEndpointsAnnotator("org/name")
     requests = [AnnotationRequest("a saw", words=("a", "saw"), instruction=some) for some in ("", "Find the things.")]
@@ -133,7 +133,7 @@ def test_an_instruction_stands_in_place_of_the_description_of_an_entity_task() -
     assert other == plain.replace("What is named?", "Find the things.")
 
 
-def test_each_sample_is_a_request_of_its_own_to_a_language_model(task: TextClassification) -> None:
+def test_each_sample_has_its_own_fingerprint(task: TextClassification) -> None:
     annotator = InferenceEndpointsAnnotator("org/name")
     prints = [json.dumps(annotator.fingerprint(task, sample_request(REQUESTS[0], i, 3))) for i in range(20)]
     assert len(set(prints)) == 20
@@ -188,15 +188,15 @@ def test_the_shares_do_not_depend_on_the_order_of_the_answers(labels: list[int],
 
 
 @pytest.mark.parametrize("labels", [[2, 0], [2, 0, 0, 2], [2, 1, 0]])
-def test_of_labels_with_equal_shares_the_first_that_was_answered_is_taken(labels: list[int]) -> None:
+def test_the_first_answered_of_labels_with_equal_shares_is_used(labels: list[int]) -> None:
     assert combined_labels(said(labels), 3).label == 2
 
 
-def test_a_single_answer_stays_as_it_is() -> None:
+def test_a_single_answer_is_not_changed() -> None:
     assert combined_labels(said([1]), 3) == Annotation(1)
 
 
-def test_where_answers_have_probabilities_these_are_averaged() -> None:
+def test_probabilities_of_answers_are_averaged() -> None:
     answers = [
         Annotation(0, confidence=0.6, probabilities=(0.6, 0.4)),
         Annotation(1, confidence=0.9, probabilities=(0.1, 0.9)),
@@ -208,7 +208,7 @@ def test_where_answers_have_probabilities_these_are_averaged() -> None:
     assert found.probabilities == pytest.approx([0.4, 0.6])
 
 
-def test_an_answer_with_a_confidence_alone_gives_the_rest_to_the_other_labels() -> None:
+def test_without_probabilities_the_rest_of_a_confidence_is_divided_among_the_other_labels() -> None:
     found = combined_labels([Annotation(0, confidence=0.8), Annotation(1)], 3)
     assert found.probabilities == pytest.approx([0.4, 0.55, 0.05])
 
@@ -219,20 +219,20 @@ def test_a_label_that_no_answer_gave_can_have_the_largest_share() -> None:
     assert combined_labels(answers, 3).label == 2
 
 
-def test_of_equal_labels_that_no_answer_gave_none_is_taken_because_of_its_id() -> None:
+def test_no_label_is_chosen_because_of_its_id() -> None:
     rows = [(0.4, 0.35, 0.25, 0.0), (0.0, 0.35, 0.25, 0.4), (0.0, 0.05, 0.25, 0.0)]
     answers = [Annotation(-1, reason="several labels", probabilities=row) for row in rows]
     found = combined_labels(answers, 4)
     assert (found.label, found.reason) == (NO_LABEL, "several labels")
 
 
-def test_all_tokens_are_counted_and_a_cut_is_kept() -> None:
+def test_tokens_are_summed_and_a_cut_is_kept() -> None:
     answers = [Annotation(1, prompt_tokens=10, completion_tokens=2), Annotation(0, prompt_tokens=7, is_cut=True)]
     found = combined_labels(answers, 2)
     assert (found.prompt_tokens, found.completion_tokens, found.is_cut) == (17, 2, True)
 
 
-def test_entities_stay_that_more_than_half_of_the_answers_name() -> None:
+def test_entities_in_more_than_half_of_the_answers_are_kept() -> None:
     plum, saw, pear = Span(0, 1, "fruit"), Span(2, 3, "tool"), Span(4, 5, "fruit")
     answers = [
         Annotation(0, spans=(plum, saw)),
@@ -252,19 +252,19 @@ def test_without_a_usable_list_of_entities_there_is_no_answer() -> None:
 
 
 @given(st.permutations(range(12)))
-def test_a_text_is_done_when_all_its_answers_are_there_whatever_their_order(order: list[int]) -> None:
+def test_a_text_is_complete_when_all_its_answers_have_arrived_in_any_order(order: list[int]) -> None:
     answers = ((index, Annotation(index % 3)) for index in order)
     seen = list(combined(answers, 3, lambda some: Annotation(0, answer=str([answer.label for answer in some]))))
     assert sorted(place for place, _ in seen) == [0, 1, 2, 3]
     assert {answer.answer for _, answer in seen} == {"[0, 1, 2]"}
 
 
-def test_one_answer_for_each_text_is_passed_on() -> None:
+def test_single_answers_are_passed_on() -> None:
     answers = [(1, Annotation(1)), (0, Annotation(0))]
     assert list(combined(iter(answers), 1, lambda some: pytest.fail("nothing to combine"))) == answers
 
 
-def test_answers_that_a_budget_bought_are_used_also_where_some_are_missing() -> None:
+def test_answers_before_the_end_of_the_budget_are_used() -> None:
     def answers() -> Iterator[tuple[int, Annotation]]:
         yield from [(1, Annotation(1)), (2, Annotation(0)), (0, Annotation(1)), (4, Annotation(0))]
         raise BudgetExceeded("spent")
@@ -293,7 +293,7 @@ def test_a_model_that_reads_the_text_is_certain_in_every_order(
 
 
 @pytest.mark.parametrize("probabilities", [True, False])
-def test_a_model_that_always_takes_the_first_label_is_found_to_know_nothing(
+def test_a_model_that_always_chooses_the_first_label_gets_no_confidence(
     probabilities: bool, task: TextClassification, start: Callable[..., ChatServer]
 ) -> None:
     server = start(by_name=lambda text, names: 0, confidence=1 - 1e-9)
@@ -316,7 +316,7 @@ def test_without_log_probabilities_the_confidence_is_the_share_of_the_answers(
         assert answer.confidence == pytest.approx(2 / 3)
 
 
-def test_the_samples_after_the_first_have_a_temperature_and_seeds_of_their_own(
+def test_samples_after_the_first_have_their_own_temperature_and_seeds(
     task: TextClassification, start: Callable[..., ChatServer]
 ) -> None:
     server = start()
@@ -325,7 +325,7 @@ def test_the_samples_after_the_first_have_a_temperature_and_seeds_of_their_own(
     assert sorted((body["temperature"], body["seed"]) for body in asked) == [(0.0, 7), (0.7, 8), (0.7, 9)]
 
 
-def test_without_a_temperature_for_samples_that_of_the_labels_holds(
+def test_without_a_sample_temperature_the_label_temperature_is_used(
     task: TextClassification, start: Callable[..., ChatServer]
 ) -> None:
     server = start()
@@ -333,7 +333,7 @@ def test_without_a_temperature_for_samples_that_of_the_labels_holds(
     assert {body["temperature"] for body in server.stats.bodies if "Text:" in body["messages"][-1]["content"]} == {0.3}
 
 
-def test_more_samples_ask_only_for_those_that_are_missing(
+def test_more_samples_only_send_missing_requests(
     task: TextClassification, start: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     server = start()
@@ -377,7 +377,7 @@ def test_a_model_in_this_process_averages_its_probabilities_over_the_orders() ->
     )
 
 
-def test_of_entities_those_stay_that_most_samples_name(start: Callable[..., ChatServer]) -> None:
+def test_entities_in_most_samples_are_kept(start: Callable[..., ChatServer]) -> None:
     task = TokenClassification({"fruit": "to eat", "tool": "to work with"})
     answers = iter([["plum", "saw"], ["plum"], ["saw", "plum"], ["plum"]])
     types = {"plum": "fruit", "saw": "tool"}

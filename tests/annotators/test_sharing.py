@@ -13,12 +13,12 @@ def test_texts_of_a_cluster_have_one_query() -> None:
     assert len(np.unique(queries, axis=0)) <= 6
 
 
-def test_one_text_a_list_gives_each_text_its_own_direction() -> None:
+def test_with_one_text_per_list_each_text_keeps_its_embedding() -> None:
     queries = cluster_queries(EMBEDDINGS, 1)
     np.testing.assert_allclose(queries, EMBEDDINGS / np.linalg.norm(EMBEDDINGS, axis=1, keepdims=True), rtol=1e-5)
 
 
-def test_well_separated_texts_are_shared_as_they_lie() -> None:
+def test_well_separated_clusters_are_found() -> None:
     centres = np.repeat(np.eye(8)[:3], 20, axis=0)
     queries = cluster_queries(centres + 0.01 * EMBEDDINGS, 20)
     assert (np.argmax(queries, axis=1) == np.argmax(centres, axis=1)).all()
@@ -29,10 +29,10 @@ def test_the_same_seed_gives_the_same_lists() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_corpus_of_hardly_any_text_is_no_error(count: int) -> None:
+def test_a_very_small_corpus_is_accepted(count: int) -> None:
     assert cluster_queries(EMBEDDINGS[:count].reshape(count, 8), 10).shape == (count, 8)
 
 
-def test_less_than_one_text_a_list_is_refused() -> None:
+def test_less_than_one_text_per_list_is_refused() -> None:
     with pytest.raises(ValueError, match="texts_per_list"):
         cluster_queries(EMBEDDINGS, 0)

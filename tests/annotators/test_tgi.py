@@ -71,7 +71,7 @@ def test_texts_get_the_labels_that_the_model_gives(start):
     assert [answer.label for answer in label(start(review_model()), REVIEWS)] == list(REVIEWS.values())
 
 
-def test_a_model_that_says_anything_is_held_to_the_labels(start):
+def test_the_grammar_constrains_answers_to_the_labels(start):
     assert all(answer.is_labelled for answer in label(start(), ["film", "plot", "end", "<|im_end|>"]))
 
 
@@ -85,17 +85,17 @@ def test_tokens_are_counted_as_the_server_counts_them(start):
     assert label(server, ["film"])[0].prompt_tokens == len(server.prompts[-1])
 
 
-def test_a_server_without_grammars_is_read_by_parsing(start):
+def test_answers_of_a_server_without_grammars_are_parsed(start):
     answers = label(start(review_model(), supports_grammar=False), REVIEWS)
     assert [answer.label for answer in answers] == list(REVIEWS.values())
 
 
-def test_a_server_that_ignores_grammars_is_read_by_parsing(start):
+def test_answers_of_a_server_that_ignores_grammars_are_parsed(start):
     answer = label(start(enforces_grammar=False), ["film"], max_tokens=8)[0]
     assert answer.is_labelled or answer.reason in ("not a label", "cut-off answer", "several labels", "empty answer")
 
 
-def test_a_server_without_alternatives_of_tokens_labels_without_probabilities(start):
+def test_labels_have_no_probability_without_alternatives_of_tokens(start):
     answer = label(start(review_model(), max_top_n_tokens=0), ["Never dull."])[0]
     assert (answer.label, answer.probabilities) == (0, None)
 
@@ -112,7 +112,7 @@ def test_a_feature_that_is_refused_during_a_run_is_left_out(start, change, caplo
     assert sum("The server refuses" in said for said in caplog.messages) == 1
 
 
-def test_the_ledger_holds_the_canarys_calls_too(start):
+def test_the_ledger_includes_the_feature_tests(start):
     server, ledger = start(), Ledger()
     list(run(annotation_work(TGIAnnotator(server.url), REVIEW_TASK), [FILM], ledger=ledger))
     assert ledger.calls == len(server.prompts) > 1
@@ -142,13 +142,13 @@ def test_the_model_reads_the_chat_in_its_own_template(start):
     )
 
 
-def test_the_template_is_learnt_once_for_all_texts(start):
+def test_the_template_is_read_once_for_all_texts(start):
     server = start()
     label(server, [f"film {i}" for i in range(20)])
     assert server.calls["/chat_tokenize"] <= server.calls["/tokenize"] <= 2 < 20 <= server.calls["/generate"]
 
 
-def test_a_token_that_begins_every_prompt_is_read_once(start):
+def test_a_token_that_begins_every_prompt_is_sent_once(start):
     tokenizer = chat_tokenizer.__wrapped__()
     tokenizer.bos_token = "<|im_start|>"
     begin = processors.TemplateProcessing(single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)])
@@ -159,7 +159,7 @@ def test_a_token_that_begins_every_prompt_is_read_once(start):
     assert server.prompts[-1].count(tokenizer.bos_token_id) == 1
 
 
-def test_a_template_without_a_system_role_gets_the_task_in_the_first_message(start):
+def test_without_a_system_role_the_task_is_in_the_first_message(start):
     tokenizer = chat_tokenizer.__wrapped__()
     refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     tokenizer.chat_template = refusal + tokenizer.chat_template
@@ -175,7 +175,7 @@ def test_a_model_without_a_chat_template_is_refused(start):
         label(start(tokenizer=tokenizer), ["film"])
 
 
-def test_no_text_holds_a_control_token(start):
+def test_no_text_contains_a_control_token(start):
     server = start()
     special = chat_tokenizer().all_special_ids
     counts = set()
@@ -195,19 +195,19 @@ def test_a_text_that_is_too_long_for_the_server_is_cut_and_marked(start):
 
 
 @pytest.mark.parametrize("status", [424, 429, 500, 502, 503, 504])
-def test_a_failure_that_may_pass_is_tried_again(start, status):
+def test_a_temporary_failure_is_repeated(start, status):
     server = start()
     server.failures.append((status, {"Retry-After": "0"}))
     assert label(server, ["film"])[0].is_labelled
 
 
-def test_an_overloaded_server_is_given_the_time_that_it_asks_for(start):
+def test_the_requested_wait_of_an_overloaded_server_is_respected(start):
     with pytest.raises(TransientError) as caught:
         answer_once(start(), failures=[(429, {"Retry-After": "7"})])
     assert (caught.value.retry_after, caught.value.overloaded) == (7, True)
 
 
-def test_a_text_that_the_server_refuses_stops_no_other(start):
+def test_a_refused_text_does_not_stop_the_others(start):
     server = start()
     annotator = TGIAnnotator(server.url)
     long_text = AnnotationRequest("a" * 100_000)
@@ -232,7 +232,7 @@ def test_the_right_key_is_accepted_from_the_environment(start, monkeypatch):
     assert label(start(token=KEY), ["film"], api_key_env="MY_TGI_KEY")[0].is_labelled
 
 
-def test_an_environment_variable_that_is_not_set_is_named(start, monkeypatch):
+def test_a_missing_environment_variable_is_reported(start, monkeypatch):
     monkeypatch.delenv("MY_TGI_KEY", raising=False)
     with pytest.raises(AnnotatorError, match="MY_TGI_KEY"):
         TGIAnnotator(start().url, api_key_env="MY_TGI_KEY")
@@ -245,23 +245,23 @@ def test_a_server_of_another_kind_ends_the_run(start):
         label(server, ["film"])
 
 
-def test_a_server_that_is_not_there_ends_the_run(start):
+def test_an_unreachable_server_ends_the_run(start):
     with pytest.raises(AnnotatorError, match="cannot be reached"):
         list(run(annotation_work(TGIAnnotator("http://127.0.0.1:9"), REVIEW_TASK), [AnnotationRequest("film")]))
 
 
-def test_an_address_that_holds_a_key_is_refused_without_showing_it():
+def test_an_address_with_a_key_is_refused_without_showing_it():
     with pytest.raises(InputError, match="api_key_env") as caught:
         TGIAnnotator(f"http://user:{KEY}@127.0.0.1:8080")
     assert KEY not in str(caught.value)
 
 
-def test_an_address_that_is_no_url_is_refused():
+def test_an_address_that_is_not_a_url_is_refused():
     with pytest.raises(InputError, match="not the address of a server"):
         TGIAnnotator("127.0.0.1:8080")
 
 
-def test_a_missing_extra_is_named(monkeypatch):
+def test_a_missing_extra_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "text_generation", None)
     monkeypatch.delitem(sys.modules, "freeal_hf.annotators.tgi_client", raising=False)
     with pytest.raises(AnnotatorError, match=r"pip install 'freeal-hf\[tgi\]'"):
@@ -271,7 +271,7 @@ def test_a_missing_extra_is_named(monkeypatch):
 # The answer cache
 
 
-def test_a_second_run_asks_nothing_again(start, tmp_path):
+def test_a_second_run_makes_no_call(start, tmp_path):
     server = start()
     requests = [AnnotationRequest("film"), AnnotationRequest("plot")]
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
@@ -282,14 +282,14 @@ def test_a_second_run_asks_nothing_again(start, tmp_path):
     assert not any("film" in body["inputs"] or "plot" in body["inputs"] for body in server.bodies[len(asked) :])
 
 
-def test_the_fingerprint_names_the_model_that_is_served(start):
+def test_the_fingerprint_has_the_served_model(start):
     annotator = TGIAnnotator(start().url)
     annotator.open()
     fingerprint = annotator.fingerprint(REVIEW_TASK, AnnotationRequest("film"))
     assert (fingerprint["model"], fingerprint["commit"]) == (MODEL_INFO["model_id"], MODEL_INFO["model_sha"])
 
 
-def test_the_fingerprint_holds_no_key(start):
+def test_the_fingerprint_contains_no_key(start):
     annotator = TGIAnnotator(start().url, token=KEY)
     assert KEY not in str(annotator.fingerprint(REVIEW_TASK, AnnotationRequest("film")))
 

@@ -85,17 +85,17 @@ def test_texts_get_the_labels_that_the_model_gives(annotator):
     assert [answer.label for answer in label(annotator, REVIEWS)] == list(REVIEWS.values())
 
 
-def test_a_text_that_the_model_cannot_answer_ends_with_a_reason(annotator):
+def test_a_text_without_a_usable_answer_has_a_reason(annotator):
     for answer in label(annotator, ["the", "<|im_end|>", "}" * 300]):
         assert answer.is_labelled != (answer.reason is not None)
 
 
-def test_a_constraint_that_the_server_ignores_is_not_relied_on(annotator):
+def test_a_constraint_that_the_server_ignores_is_not_used(annotator):
     label(annotator, ["Never dull."])
     assert annotator._features.form.constraint == "none"
 
 
-def test_no_confidence_is_claimed_without_log_probabilities(annotator):
+def test_there_is_no_confidence_without_log_probabilities(annotator):
     assert label(annotator, ["Never dull."])[0].confidence is None
 
 

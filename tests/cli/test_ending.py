@@ -65,7 +65,7 @@ def wait_until(is_so, process):
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_stops_a_run_which_goes_on_later_and_asks_nothing_twice(start, server, tmp_path, number, exit_code):
+def test_a_run_stopped_by_a_signal_continues_later_without_repeated_calls(start, server, tmp_path, number, exit_code):
     server.behaviour.latency = 0.3
     process = start("--annotator-option", "concurrency=4")
     wait_until(lambda: sum(server.stats.answered.values()) > 40, process)
@@ -112,7 +112,7 @@ def test_a_killed_run_leaves_no_record(start, server, tmp_path):
     assert read_end(tmp_path / "end.json") is None
 
 
-def test_a_refused_run_records_what_the_user_reads(words, tmp_path, capsys):
+def test_a_refused_run_records_its_message(words, tmp_path, capsys):
     assert main([*words, "--annotator", "column:nowhere"]) == 1
     end = read_end(tmp_path / "end.json")
     assert end.state == FAILED
@@ -121,7 +121,7 @@ def test_a_refused_run_records_what_the_user_reads(words, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_spent_budget_is_told_apart_from_a_finished_run(start, tmp_path):
+def test_a_spent_budget_is_distinguished_from_a_finished_run(start, tmp_path):
     process = start("--max-tokens", "12000")
     printed = process.communicate(timeout=200)[1].decode()
     assert process.returncode == 0, printed
@@ -140,7 +140,7 @@ def test_an_unexpected_error_is_recorded_without_its_text(tmp_path):
     assert "hf_secret" not in end.message
 
 
-def test_the_error_of_a_run_is_raised_although_its_end_cannot_be_written(tmp_path):
+def test_the_error_of_a_run_is_raised_even_if_its_end_cannot_be_written(tmp_path):
     def fail():
         raise InputError("this is wrong")
 

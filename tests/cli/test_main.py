@@ -43,7 +43,7 @@ def finished(data, student_folder, tmp_path_factory):
     return folder
 
 
-def test_run_writes_the_contract_and_prints_the_table(data, student_folder, tmp_path, capsys):
+def test_run_writes_all_files_and_prints_the_table(data, student_folder, tmp_path, capsys):
     assert main(arguments(data, student_folder, tmp_path / "run", "--gold-column", "gold", "--num-rounds", "1")) == 0
     printed = capsys.readouterr().out
     assert "final label" in printed
@@ -59,13 +59,13 @@ def test_training_fields_are_options(finished):
     assert config["training"]["learning_rate"] == 2e-3
 
 
-def test_the_written_configuration_runs_again_to_the_same_labels(finished, tmp_path):
+def test_the_written_configuration_gives_the_same_labels(finished, tmp_path):
     again = tmp_path / "again"
     assert main(["run", str(finished / "config.yaml"), "--output-dir", str(again)]) == 0
     assert (again / "labels.csv").read_text() == (finished / "labels.csv").read_text()
 
 
-def test_options_win_over_the_configuration_file(finished, tmp_path):
+def test_options_override_the_configuration_file(finished, tmp_path):
     other = tmp_path / "other"
     assert main(["run", str(finished / "config.yaml"), "--output-dir", str(other), "--num-rounds", "1"]) == 0
     assert len(json.loads((other / "metrics.json").read_text())) == 1
@@ -86,7 +86,7 @@ def test_options_win_over_the_configuration_file(finished, tmp_path):
         (["--output-dir", "/proc/run"], "output folder '/proc/run' cannot be created"),
     ],
 )
-def test_bad_options_end_with_one_clear_line(more, message, data, student_folder, tmp_path, capsys):
+def test_invalid_options_end_with_one_line(more, message, data, student_folder, tmp_path, capsys):
     assert main(arguments(data, student_folder, tmp_path / "run", *more)) == 1
     error = capsys.readouterr().err
     assert error.startswith("freeal-hf: error: ")
@@ -106,7 +106,7 @@ def test_bad_options_end_with_one_clear_line(more, message, data, student_folder
     ],
     ids=lambda value: value[1] if isinstance(value, list) else "",
 )
-def test_a_mistyped_option_is_answered_with_the_nearest_and_no_long_list(words, message, data, capsys):
+def test_the_error_for_a_mistyped_option_suggests_the_nearest_one(words, message, data, capsys):
     more = ["--data", str(data), "--labels", "fruit,tool"] if words[0] == "run" else []
     with pytest.raises(SystemExit):
         main([words[0], *more, *words[1:]])
@@ -121,14 +121,14 @@ def test_a_column_annotator_reads_its_column_from_a_file_in_python_too(data, stu
     assert loop.estimate(data).texts == 80
 
 
-def test_an_unknown_key_of_a_configuration_file_is_named(data, tmp_path, capsys):
+def test_an_unknown_key_of_a_configuration_file_is_reported(data, tmp_path, capsys):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({"data": str(data), "labels": ["fruit", "tool"], "learning_speed": 1}))
     assert main(["run", str(path)]) == 1
     assert "no option 'learning_speed'" in capsys.readouterr().err
 
 
-def test_a_missing_label_list_is_named(data, capsys):
+def test_a_missing_label_list_is_reported(data, capsys):
     assert main(["run", "--data", str(data)]) == 1
     assert "--labels" in capsys.readouterr().err
 
@@ -144,7 +144,7 @@ def test_help_fits_a_terminal(command):
     assert len(done.stdout.splitlines()) <= 140
 
 
-def test_a_full_disk_ends_with_the_remedy_and_the_run_goes_on_afterwards(data, student_folder, tmp_path):
+def test_a_full_disk_is_reported_with_the_remedy_and_the_run_continues_afterwards(data, student_folder, tmp_path):
     """A limit of the file size simulates a full disk."""
     command = [sys.executable, "-m", "freeal_hf", *arguments(data, student_folder, tmp_path / "run")]
     limited = ["sh", "-c", 'ulimit -f 20; exec "$0" "$@"', *command]
@@ -155,7 +155,7 @@ def test_a_full_disk_ends_with_the_remedy_and_the_run_goes_on_afterwards(data, s
     assert main(command[3:]) == 0
 
 
-def test_a_label_map_is_applied_to_every_column_and_kept_in_the_configuration(data, student_folder, tmp_path):
+def test_a_label_map_is_applied_to_every_column_and_stored_in_the_configuration(data, student_folder, tmp_path):
     label_map = tmp_path / "map.csv"
     label_map.write_text("value,label\nfruit,apple\ntool,saw\n", encoding="utf-8")
     run = tmp_path / "run"

@@ -55,12 +55,12 @@ def test_every_command_is_listed():
 
 
 @pytest.mark.parametrize("name", REPEATABLE)
-def test_an_option_that_could_be_repeated_still_can_be(name):
+def test_repeatable_options_can_still_be_repeated(name):
     options, _ = _parser().parse_known_args(["run", f"--{name}", "a=1", f"--{name}", "b=2"])
     assert getattr(options, name.replace("-", "_")) == ["a=1", "b=2"]
 
 
-def test_only_options_that_were_given_count():
+def test_only_given_options_have_a_value():
     options, _ = _parser().parse_known_args(["run", "--shots", "4"])
     assert vars(options) == {"command": "run", "shots": 4}
 

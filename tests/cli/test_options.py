@@ -30,19 +30,19 @@ def data(tmp_path):
         ('label,a "b"', ["label", 'a "b"']),
     ],
 )
-def test_a_column_that_exists_is_taken_before_a_name_is_split_at_commas(given, expected, data):
+def test_an_existing_column_with_commas_is_not_split(given, expected, data):
     assert reading(ReadingConfig(str(data), given))["text_columns"] == expected
 
 
-def test_columns_that_a_run_recorded_are_taken_as_they_are():
+def test_recorded_columns_are_not_split():
     assert reading(ReadingConfig(None, [QUESTION]))["text_columns"] == [QUESTION]
 
 
-def test_names_without_commas_need_no_look_at_the_data():
+def test_names_without_commas_do_not_open_the_data():
     assert reading(ReadingConfig("no such.csv", "text"))["text_columns"] == ["text"]
 
 
-def test_a_column_annotator_may_have_a_name_with_commas():
+def test_a_column_annotator_can_have_a_name_with_commas():
     assert split_specs(f'embedding + column:label,"{QUESTION}"') == ["embedding", "column:label", f"column:{QUESTION}"]
     assert columns_of([f'column:"{QUESTION}"']) == [QUESTION]
 
@@ -69,7 +69,7 @@ def test_the_layout_options_of_the_corpus_are_not_those_of_the_test_data(tmp_pat
 @pytest.mark.parametrize(
     ("option", "kind"), [(("--test-data",), "test"), (("--human-labels",), "human"), (("--examples",), "human")]
 )
-def test_an_error_about_another_file_names_the_option_of_this_file(option, kind, tmp_path, capsys):
+def test_an_error_about_another_file_names_its_own_option(option, kind, tmp_path, capsys):
     data, other = tmp_path / "data.csv", tmp_path / "other.csv"
     data.write_text("text,label\nприем,good\nобед,bad\n", encoding="utf-8")
     other.write_bytes("text,label\nприем,good\nобед,bad\n".encode("cp1251"))
@@ -79,7 +79,7 @@ def test_an_error_about_another_file_names_the_option_of_this_file(option, kind,
     assert run(data, *options, f"--{kind}-encoding", "cp1251") == 0
 
 
-def test_quotes_of_test_data_have_an_option_of_their_own(tmp_path, capsys):
+def test_test_data_have_their_own_quoting_option(tmp_path, capsys):
     data, other = tmp_path / "data.csv", tmp_path / "other.tsv"
     data.write_text("text,label\nsoup,good\nmeal,bad\n")
     other.write_text('label\ttext\ngood\t"soup\nbad\tmeal"\n')
@@ -89,12 +89,12 @@ def test_quotes_of_test_data_have_an_option_of_their_own(tmp_path, capsys):
     assert run(data, *options, "--test-quoting", "none") == 0
 
 
-def test_the_test_data_are_not_the_data(data, capsys):
+def test_test_data_that_equal_the_data_are_refused(data, capsys):
     assert run(data, "--text-columns", QUESTION, "--test-data", data) == 1
     assert "--test-split" in capsys.readouterr().err
 
 
-def test_the_split_of_the_test_data_may_be_another(tmp_path):
+def test_test_data_can_be_another_split(tmp_path):
     for name in ("train", "test"):
         (tmp_path / f"{name}.csv").write_text("text,label\nsoup,good\nmeal,bad\n")
     options = ("--gold-column", "label", "--test-data", tmp_path)

@@ -28,7 +28,7 @@ def test_random_texts_need_no_task_and_no_model(data, tmp_path):
     assert {(row["label"], row["strategy"]) for row in rows} == {("", "random")}
 
 
-def test_a_language_model_chooses_and_its_answers_are_kept(data, tmp_path, capsys, monkeypatch):
+def test_the_choice_of_a_language_model_is_cached(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # it forbids loopback too
     more = ["--budget", "5", "--labels", "fruit,tool", "--texts-per-prompt", "20"]
     with serve(ChatServer(Behaviour())) as server:
@@ -39,7 +39,7 @@ def test_a_language_model_chooses_and_its_answers_are_kept(data, tmp_path, capsy
     assert "3 calls, 0 from the cache" in capsys.readouterr().out  # two are the canary's
 
 
-def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folder, tmp_path, capsys):
+def test_completed_labels_are_used_for_the_next_choice(data, corpus, student_folder, tmp_path, capsys):
     first = tmp_path / "first.csv"
     gold = dict(zip(corpus["text"], corpus["gold"], strict=True))
     rows = select(data, first, "--budget", "12", "--strategy", "kmeans", "--student", str(student_folder))[1]
@@ -70,14 +70,14 @@ def test_labels_that_came_back_start_the_next_choice(data, corpus, student_folde
         (["--budget", "5", "--labels", "a,b", "--labelled", "nowhere.csv", "--strategy", "random"], "no data file"),
     ],
 )
-def test_bad_options_end_with_one_clear_line_and_no_file(more, message, data, tmp_path, capsys):
+def test_invalid_options_end_with_one_line_and_no_file(more, message, data, tmp_path, capsys):
     assert select(data, tmp_path / "chosen.csv", *more) == (1, None)
     error = capsys.readouterr().err
     assert message in error
     assert "freeal-hf: error: " in error
 
 
-def test_a_file_that_may_hold_labels_is_not_overwritten(data, tmp_path, capsys):
+def test_a_file_that_can_have_labels_is_not_overwritten(data, tmp_path, capsys):
     output = tmp_path / "chosen.csv"
     output.write_text("id,text,label\n1,a,fruit\n")
     assert select(data, output, "--budget", "5", "--strategy", "random")[0] == 1

@@ -51,7 +51,7 @@ def entities_dir(finished_entities, tmp_path) -> Path:
     return shutil.copytree(finished_entities, tmp_path / "reviews", ignore=shutil.ignore_patterns("training"))
 
 
-def test_a_stranger_loads_tags_and_spans_and_finds_entities(freeal_hf, hub, entities_dir, tmp_path):
+def test_anyone_can_load_tags_and_spans_and_find_entities(freeal_hf, hub, entities_dir, tmp_path):
     done = freeal_hf("push", entities_dir)
     assert done.code == 0, done.err
     done = subprocess.run(
@@ -77,7 +77,7 @@ def test_a_stranger_loads_tags_and_spans_and_finds_entities(freeal_hf, hub, enti
         assert all(entity["text"] in shot["text"] for entity in shot["entities"])
 
 
-def test_the_cards_say_what_is_found_and_how_well_by_type(freeal_hf, hub, entities_dir):
+def test_the_cards_have_the_entity_types_and_their_scores(freeal_hf, hub, entities_dir):
     freeal_hf("push", entities_dir)
     record = json.loads((entities_dir / "round-1" / "metrics.json").read_text())
     dataset = DatasetCard(hub.read(*DATASET, "README.md").decode())
@@ -98,7 +98,7 @@ def test_the_cards_say_what_is_found_and_how_well_by_type(freeal_hf, hub, entiti
     assert f"| fruit | something to eat | {count} |" in dataset.text
 
 
-def test_a_run_goes_on_from_the_hub_alone_as_if_undisturbed(freeal_hf, hub, entities_dir, student_folder, tmp_path):
+def test_a_run_continues_from_the_hub_with_the_same_results(freeal_hf, hub, entities_dir, student_folder, tmp_path):
     (entities_dir / "round-1").rename(tmp_path / "round-1")
     assert freeal_hf("push", entities_dir).code == 0
     elsewhere = tmp_path / "elsewhere"
@@ -124,7 +124,7 @@ def test_a_round_is_pulled_by_its_tag(freeal_hf, entities_dir, tmp_path):
         assert (tmp_path / "old" / "round-0" / name).read_bytes() == (entities_dir / "round-0" / name).read_bytes()
 
 
-def test_a_stranger_reproduces_the_run_from_its_pushed_configuration(
+def test_anyone_can_reproduce_the_run_from_its_pushed_configuration(
     freeal_hf, hub, entities_dir, student_folder, tmp_path
 ):
     (entities_dir / "round-1").rename(tmp_path / "round-1")

@@ -37,7 +37,7 @@ def staging(tmp_path):
     return staging
 
 
-def test_large_data_is_cut_into_shards_that_hold_every_row_in_order(folder, task, staging, monkeypatch):
+def test_large_data_is_split_into_shards_with_every_row_in_order(folder, task, staging, monkeypatch):
     monkeypatch.setattr(hub_files, "SHARD_BYTES", (folder.path / "round-0" / "labels.parquet").stat().st_size // 3)
     files = dataset_files(folder, 0, task, [], staging)
     names = sorted(name for name in files if name.startswith("data/"))
@@ -55,7 +55,7 @@ def test_shards_keep_the_label_names(folder, task, staging):
 @pytest.mark.parametrize(
     ("asked", "gold", "mine"), [([], False, False), (["gold"], True, False), (["mine"], False, True)]
 )
-def test_only_columns_that_were_asked_for_go(folder, task, staging, asked, gold, mine):
+def test_only_requested_columns_are_pushed(folder, task, staging, asked, gold, mine):
     files = dataset_files(folder, 0, task, asked, staging)
     assert ("gold" in pq.read_schema(files["data/train-00000-of-00001.parquet"]).names) == gold
     assert ("mine" in pq.read_schema(files["state/input.parquet"]).names) == mine
@@ -64,18 +64,18 @@ def test_only_columns_that_were_asked_for_go(folder, task, staging, asked, gold,
 @pytest.mark.parametrize(
     ("asked", "taken"), [(["gold"], ["gold"]), (["sentiment", "mine"], ["sentiment", "mine", "gold"])]
 )
-def test_the_gold_column_goes_by_either_name(folder, asked, taken):
+def test_the_gold_column_can_be_requested_by_either_name(folder, asked, taken):
     (folder / "config.yaml").write_text("gold_column: sentiment\n")
     assert own_columns(folder, 0, asked) == taken
 
 
-def test_gold_stays_where_only_one_split_has_it(folder):
+def test_gold_is_not_pushed_if_only_one_split_has_it(folder):
     (folder / "config.yaml").write_text("{}")
     Dataset.from_dict({"id": ["1"], "text": ["a"]}).to_parquet(folder.round(0).test_labels_path)
     assert own_columns(folder, 0, ["gold"]) == []
 
 
-def test_the_tables_have_the_same_types_whatever_the_values(folder, task, staging):
+def test_the_types_of_the_tables_do_not_depend_on_the_values(folder, task, staging):
     files = dataset_files(folder, 0, task, [], staging)
     rounds = Features.from_arrow_schema(pq.read_schema(files["rounds/train-00000-of-00001.parquet"]))
     assert rounds["label_accuracy"] == rounds["cost"] == Value("float64")
@@ -84,7 +84,7 @@ def test_the_tables_have_the_same_types_whatever_the_values(folder, task, stagin
     assert shots["label"].names == ["fruit", "tool"]
 
 
-def test_a_students_configuration_loses_its_paths_and_its_pickle_stays(folder, staging):
+def test_the_configuration_of_a_student_has_no_paths_and_its_pickle_is_not_pushed(folder, staging):
     student = folder.round(0).student_path
     student.mkdir()
     (student / "config.json").write_text(json.dumps({"_name_or_path": "/home/ada/models/x", "hidden_size": 3}))
@@ -114,7 +114,7 @@ def test_a_students_configuration_loses_its_paths_and_its_pickle_stays(folder, s
         ("shots", 4, 4),
     ],
 )
-def test_the_public_configuration_holds_no_key_no_path_and_no_column_name(folder, key, value, public):
+def test_the_public_configuration_has_no_key_no_path_and_no_column_name(folder, key, value, public):
     (folder / "config.yaml").write_text(yaml.safe_dump({key: value}))
     assert public_config(folder, "ada/reviews", has_gold=False).options().get(key) == public
 

@@ -48,7 +48,7 @@ def test_each_round_is_one_commit_and_one_tag_in_each_private_repository(freeal_
         assert repo.private
 
 
-def test_a_stranger_loads_every_round_in_a_fresh_process(freeal_hf, hub, run_dir, tmp_path):
+def test_anyone_can_load_every_round_in_a_new_process(freeal_hf, hub, run_dir, tmp_path):
     assert freeal_hf("push", run_dir).code == 0
     done = subprocess.run(
         [sys.executable, "-c", STRANGER],
@@ -77,7 +77,7 @@ def test_a_repeated_push_changes_nothing(freeal_hf, hub, run_dir):
     assert {key: list(repo.commits) for key, repo in hub.repos.items()} == before
 
 
-def test_the_model_repository_holds_safetensors_and_no_pickle(freeal_hf, hub, run_dir):
+def test_the_model_repository_has_safetensors_and_no_pickle(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     repo = hub.repos[MODEL]
     names = set(repo.commits[repo.head])
@@ -87,7 +87,7 @@ def test_the_model_repository_holds_safetensors_and_no_pickle(freeal_hf, hub, ru
     assert json.loads(hub.read(*MODEL, "training_arguments.json"))["learning_rate"] == 2e-3
 
 
-def test_gold_stays_at_home_unless_asked_for(freeal_hf, hub, run_dir):
+def test_gold_is_only_pushed_on_request(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     assert not [path for path, names in _columns(hub, DATASET).items() if "gold" in names]
     freeal_hf("push", run_dir, "--push-columns", "gold")
@@ -99,7 +99,7 @@ def test_gold_stays_at_home_unless_asked_for(freeal_hf, hub, run_dir):
     }
 
 
-def test_what_a_tag_named_before_keeps_a_name(freeal_hf, hub, run_dir):
+def test_the_commit_of_a_replaced_tag_keeps_a_tag(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     before = dict(hub.repos[DATASET].tags)
     freeal_hf("push", run_dir, "--push-columns", "gold")
@@ -108,7 +108,7 @@ def test_what_a_tag_named_before_keeps_a_name(freeal_hf, hub, run_dir):
     assert set(before.values()) <= set(tags.values())
 
 
-def test_no_uploaded_byte_holds_the_token_or_a_local_path(freeal_hf, hub, run_dir):
+def test_no_uploaded_file_contains_the_token_or_a_local_path(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     secrets = [TOKEN.encode(), str(run_dir).encode(), str(ROOT).encode(), b"/tmp/", b"/root/", b"/home/"]
     for content in hub.uploaded():
@@ -124,7 +124,7 @@ def test_the_pushed_configuration_runs_on_the_pushed_texts(freeal_hf, hub, run_d
     assert not {"output_dir", "gold_column", "push_to_hub", "student"} & set(RunConfig.from_dict(config).options())
 
 
-def test_the_cards_say_what_the_run_measured(freeal_hf, hub, run_dir):
+def test_the_cards_have_the_metrics_of_the_run(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     record = json.loads((run_dir / "round-1" / "metrics.json").read_text())
     dataset = DatasetCard(hub.read(*DATASET, "README.md").decode())
@@ -137,7 +137,7 @@ def test_the_cards_say_what_the_run_measured(freeal_hf, hub, run_dir):
     assert model.data.datasets == [DATASET[1]]
 
 
-def test_the_pictures_of_the_cards_are_there(freeal_hf, hub, run_dir):
+def test_the_figures_of_the_cards_are_pushed(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     for kind, name in (DATASET, MODEL):
         text = hub.read(kind, name, "README.md").decode()
@@ -146,7 +146,7 @@ def test_the_pictures_of_the_cards_are_there(freeal_hf, hub, run_dir):
             assert hub.read(kind, name, f"figures/{picture}.png").startswith(b"\x89PNG")
 
 
-def test_the_owners_words_and_metadata_survive_the_next_round(freeal_hf, hub, first_round):
+def test_text_and_metadata_of_the_owner_are_kept_in_the_next_round(freeal_hf, hub, first_round):
     freeal_hf("push", first_round)
     card = hub.read(*DATASET, "README.md").decode()
     edited = (
@@ -165,7 +165,7 @@ def test_the_owners_words_and_metadata_survive_the_next_round(freeal_hf, hub, fi
     assert "mine" in now.data.tags
 
 
-def test_a_collection_ties_data_set_student_and_space_together(freeal_hf, hub, run_dir):
+def test_a_collection_contains_dataset_student_and_space(freeal_hf, hub, run_dir):
     asked = ("push", run_dir, "--hub-collection", "Fruit", "--hub-space-id", "ada/demo")
     assert freeal_hf(*asked).code == 0
     assert freeal_hf(*asked).code == 0
@@ -176,7 +176,7 @@ def test_a_collection_ties_data_set_student_and_space_together(freeal_hf, hub, r
     assert len(collection["items"]) == 3
 
 
-def test_names_and_visibility_are_the_users_to_choose(freeal_hf, hub, run_dir):
+def test_names_and_visibility_can_be_chosen(freeal_hf, hub, run_dir):
     done = freeal_hf("push", run_dir, "--hub-dataset-id", "lab/d", "--hub-model-id", "m", "--hub-public")
     assert done.code == 0, done.err
     assert set(hub.repos) == {("dataset", "lab/d"), ("model", "ada/m")}

@@ -36,7 +36,7 @@ def is_complete(hub):
 
 
 @pytest.mark.parametrize("way", [429, 500, "reset"])
-def test_a_push_survives_a_failure_of_each_step(freeal_hf, hub, run_dir, way):
+def test_a_push_continues_after_a_failure_of_each_step(freeal_hf, hub, run_dir, way):
     for step in STEPS:
         hub.fail(step, way)
     done = freeal_hf("push", run_dir)
@@ -46,7 +46,7 @@ def test_a_push_survives_a_failure_of_each_step(freeal_hf, hub, run_dir, way):
 
 
 @pytest.mark.parametrize("step", ["create", "commit", "tag"])
-def test_an_answer_that_is_lost_is_not_done_twice(freeal_hf, hub, run_dir, step):
+def test_a_commit_whose_response_is_lost_is_not_repeated(freeal_hf, hub, run_dir, step):
     hub.fail(step, "lost", "lost")
     done = freeal_hf("push", run_dir)
     assert done.code == 0, done.err
@@ -54,7 +54,7 @@ def test_an_answer_that_is_lost_is_not_done_twice(freeal_hf, hub, run_dir, step)
 
 
 @pytest.mark.parametrize(("step", "status"), [("put", 400), ("commit", 503), ("tag", 429)])
-def test_a_push_that_fails_for_good_says_so_and_can_be_repeated(freeal_hf, hub, run_dir, step, status):
+def test_a_push_that_fails_is_reported_and_can_be_repeated(freeal_hf, hub, run_dir, step, status):
     hub.fail(step, *[status] * 30)
     failed = freeal_hf("push", run_dir)
     assert failed.code == 1
@@ -65,7 +65,7 @@ def test_a_push_that_fails_for_good_says_so_and_can_be_repeated(freeal_hf, hub, 
 
 
 @pytest.mark.parametrize("moment", ["refs ada/reviews-student", "preupload ada/reviews-student", "tag"])
-def test_a_push_that_is_killed_is_finished_by_the_next(freeal_hf, hub, run_dir, tmp_path, moment):
+def test_a_killed_push_is_completed_by_the_next_one(freeal_hf, hub, run_dir, tmp_path, moment):
     # The first preupload of the student is the check; the second comes after the dataset's round.
     process = subprocess.Popen(
         [sys.executable, "-m", "freeal_hf", "push", str(run_dir)],
@@ -82,7 +82,7 @@ def test_a_push_that_is_killed_is_finished_by_the_next(freeal_hf, hub, run_dir, 
     assert is_complete(hub)
 
 
-def test_a_card_edited_during_the_push_keeps_the_edit(freeal_hf, hub, first_round):
+def test_an_edit_of_the_card_during_the_push_is_kept(freeal_hf, hub, first_round):
     freeal_hf("push", first_round)
     card = hub.read(*DATASET, "README.md")
     hub.before[f"commit {DATASET[1]}"] = lambda: hub.write(*DATASET, "README.md", card + b"\nMine.\n") and None
@@ -93,7 +93,7 @@ def test_a_card_edited_during_the_push_keeps_the_edit(freeal_hf, hub, first_roun
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
-def test_labels_that_somebody_corrected_are_not_overwritten(freeal_hf, hub, first_round, when):
+def test_labels_that_others_corrected_are_not_overwritten(freeal_hf, hub, first_round, when):
     freeal_hf("push", first_round)
     path = "data/train-00000-of-00001.parquet"
 
@@ -113,7 +113,7 @@ def test_labels_that_somebody_corrected_are_not_overwritten(freeal_hf, hub, firs
     assert titles(hub, DATASET)[-1] == "Round 1"
 
 
-def test_files_that_the_owner_added_stay(freeal_hf, hub, first_round):
+def test_files_that_the_owner_added_are_kept(freeal_hf, hub, first_round):
     freeal_hf("push", first_round)
     hub.write(*DATASET, "LICENSE", b"MIT")
     second_round(first_round)
@@ -121,7 +121,7 @@ def test_files_that_the_owner_added_stay(freeal_hf, hub, first_round):
     assert hub.read(*DATASET, "LICENSE") == b"MIT"
 
 
-def test_a_repository_that_is_not_ours_is_refused_unless_told(freeal_hf, hub, run_dir):
+def test_a_repository_with_other_content_is_refused_without_the_option(freeal_hf, hub, run_dir):
     hub.create(*DATASET)
     hub.write(*DATASET, "data/precious.csv", b"a,b")
     hub.write(*DATASET, "README.md", b"---\nlicense: mit\n---\nMy data.\n")
@@ -135,7 +135,7 @@ def test_a_repository_that_is_not_ours_is_refused_unless_told(freeal_hf, hub, ru
     assert b"My data." in hub.read(*DATASET, "README.md")
 
 
-def test_the_repository_of_another_run_is_refused_with_a_way_on(freeal_hf, hub, run_dir):
+def test_the_repository_of_another_run_is_refused_with_the_remedy(freeal_hf, hub, run_dir):
     freeal_hf("push", run_dir)
     (run_dir / "hub.json").unlink()
     refused = freeal_hf("push", run_dir)
@@ -144,7 +144,7 @@ def test_the_repository_of_another_run_is_refused_with_a_way_on(freeal_hf, hub, 
     assert is_complete(hub)
 
 
-def test_a_token_that_may_only_read_is_refused_before_anything_is_asked(freeal_hf, hub, run_dir):
+def test_a_token_without_write_access_is_refused_before_any_call_of_an_annotator(freeal_hf, hub, run_dir):
     refused = freeal_hf("push", run_dir, token=READ_TOKEN)
     assert refused.code == 1
     assert "has no write access to ada/reviews-freeal (403)" in refused.err
@@ -152,7 +152,7 @@ def test_a_token_that_may_only_read_is_refused_before_anything_is_asked(freeal_h
     assert [request for request in hub.requests if not request.startswith("GET")] == ["POST /api/repos/create"]
 
 
-def test_a_token_that_may_only_read_an_existing_repository_is_refused(freeal_hf, hub, run_dir):
+def test_a_token_without_write_access_to_an_existing_repository_is_refused(freeal_hf, hub, run_dir):
     hub.create(*DATASET)
     refused = freeal_hf("push", run_dir, token=READ_TOKEN)
     assert refused.code == 1
@@ -168,14 +168,14 @@ def test_a_wrong_token_is_refused_without_being_shown(freeal_hf, hub, run_dir):
     assert wrong not in refused.err
 
 
-def test_a_machine_without_a_token_is_told_how_to_log_in(freeal_hf, hub, run_dir):
+def test_a_missing_token_is_reported_with_the_remedy(freeal_hf, hub, run_dir):
     refused = freeal_hf("push", run_dir, token="")
     assert refused.code == 1
     assert "hf auth login" in refused.err
     assert hub.requests == []
 
 
-def test_a_folder_that_is_no_run_is_refused(freeal_hf, tmp_path):
+def test_a_folder_that_is_not_a_run_is_refused(freeal_hf, tmp_path):
     refused = freeal_hf("push", tmp_path)
     assert refused.code == 1
     assert "not the folder of a run" in refused.err

@@ -47,7 +47,7 @@ def run_words(corpus, student_folder, tmp_path):
     return words
 
 
-def test_a_run_pushes_every_round_as_it_ends(freeal_hf, hub, run_words, tmp_path):
+def test_a_run_pushes_every_round_when_it_ends(freeal_hf, hub, run_words, tmp_path):
     done = freeal_hf(*run_words("reviews", "--push-to-hub", "--push-columns", "gold"))
     assert done.code == 0, done.err
     for repo in (DATASET, MODEL):
@@ -69,28 +69,28 @@ loop.run(f"{folder}/corpus.csv")
 """
 
 
-def test_the_callback_pushes_a_run_that_was_not_told_to_push(hub, run_words, student_folder, tmp_path):
+def test_the_callback_pushes_a_run_without_the_option(hub, run_words, student_folder, tmp_path):
     run_words("reviews")  # writes the data
     command = [sys.executable, "-c", PUSHED_FROM_PYTHON, str(tmp_path), str(student_folder)]
     subprocess.run(command, env=hub_environment(hub, tmp_path / "home"), cwd=ROOT, check=True)
     assert list(hub.repos[DATASET].tags) == list(hub.repos[MODEL].tags) == ["round-0"]
 
 
-def test_a_finished_run_is_pushed_when_the_push_is_asked_for_later(freeal_hf, hub, run_words):
+def test_a_finished_run_can_be_pushed_later(freeal_hf, hub, run_words):
     assert freeal_hf(*run_words("reviews", "--num-rounds", 1)).code == 0
     done = freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub"))
     assert done.code == 0, done.err
     assert list(hub.repos[DATASET].tags) == list(hub.repos[MODEL].tags) == ["round-0"]
 
 
-def test_the_hub_is_checked_before_anything_is_asked(freeal_hf, run_words, tmp_path):
+def test_the_hub_is_checked_before_any_call_of_an_annotator(freeal_hf, run_words, tmp_path):
     refused = freeal_hf(*run_words("reviews", "--push-to-hub"), token=READ_TOKEN)
     assert refused.code == 1
     assert "has no write access to ada/reviews-freeal" in refused.err
     assert not (tmp_path / "reviews" / "cache.sqlite").exists()
 
 
-def test_a_run_whose_pushes_fail_is_complete_on_disk_and_says_how_to_repeat(freeal_hf, hub, run_words, tmp_path):
+def test_a_run_whose_pushes_fail_is_complete_on_disk_and_reports_the_remedy(freeal_hf, hub, run_words, tmp_path):
     hub.fail("commit", *[503] * 100)
     folder = tmp_path / "reviews"
     failed = freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub"))
@@ -103,7 +103,7 @@ def test_a_run_whose_pushes_fail_is_complete_on_disk_and_says_how_to_repeat(free
     assert list(hub.repos[MODEL].tags) == ["round-0"]
 
 
-def test_a_run_goes_on_from_the_hub_alone_as_if_undisturbed(freeal_hf, hub, run_words, student_folder, tmp_path):
+def test_a_run_continues_from_the_hub_with_the_same_results(freeal_hf, hub, run_words, student_folder, tmp_path):
     undisturbed = freeal_hf(*run_words("alone"))
     assert undisturbed.code == 0, undisturbed.err
     assert freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub")).code == 0
@@ -141,9 +141,7 @@ def test_a_round_that_a_former_version_pushed_is_pulled_with_its_answers(freeal_
     assert pulled.read_answers(kind)[0].labels.tolist() == answers.labels.tolist()
 
 
-def test_a_run_that_goes_on_from_the_hub_still_knows_how_its_texts_were_joined(
-    freeal_hf, hub, run_words, student_folder, tmp_path
-):
+def test_a_run_continued_from_the_hub_knows_its_text_columns(freeal_hf, hub, run_words, student_folder, tmp_path):
     first = freeal_hf(*run_words("reviews", "--text-columns", "text,place", "--num-rounds", 1, "--push-to-hub"))
     assert first.code == 0, first.err
     elsewhere = tmp_path / "elsewhere"
@@ -153,7 +151,9 @@ def test_a_run_that_goes_on_from_the_hub_still_knows_how_its_texts_were_joined(
     assert json.loads((elsewhere / "student" / "config.json").read_text())["text_columns"] == ["text", "place"]
 
 
-def test_the_first_machine_may_not_push_over_the_second(freeal_hf, hub, first_round, student_folder, tmp_path):
+def test_the_first_machine_cannot_overwrite_the_second(
+    freeal_hf, hub, first_round, student_folder, tmp_path
+):
     freeal_hf("push", first_round)
     pulled = tmp_path / "second"
     assert freeal_hf("pull", DATASET[1], "--output-dir", pulled).code == 0
@@ -165,7 +165,7 @@ def test_the_first_machine_may_not_push_over_the_second(freeal_hf, hub, first_ro
     assert "another round 1 of this run" in refused.err
 
 
-def test_a_finished_run_that_is_resumed_says_how_to_add_a_round(freeal_hf, run_dir, student_folder, tmp_path):
+def test_a_resumed_finished_run_reports_how_to_add_a_round(freeal_hf, run_dir, student_folder, tmp_path):
     freeal_hf("push", run_dir)
     done = freeal_hf(
         *("run", "--resume-from", DATASET[1], "--student", student_folder, "--annotator", "embedding"),
@@ -175,7 +175,7 @@ def test_a_finished_run_that_is_resumed_says_how_to_add_a_round(freeal_hf, run_d
     assert "--num-rounds 3 adds one" in done.err
 
 
-def test_the_same_command_goes_on_in_the_folder_that_it_pulled(freeal_hf, hub, run_dir, student_folder, tmp_path):
+def test_the_same_command_continues_in_the_pulled_folder(freeal_hf, hub, run_dir, student_folder, tmp_path):
     freeal_hf("push", run_dir)
     again = ("run", "--resume-from", DATASET[1], "--student", student_folder, "--annotator", "embedding")
     assert freeal_hf("pull", DATASET[1], "--output-dir", tmp_path / "again").code == 0
@@ -185,7 +185,7 @@ def test_the_same_command_goes_on_in_the_folder_that_it_pulled(freeal_hf, hub, r
     assert hub.requests == []
 
 
-def test_a_stranger_reproduces_the_run_from_its_pushed_configuration(
+def test_anyone_can_reproduce_the_run_from_its_pushed_configuration(
     freeal_hf, hub, run_words, student_folder, tmp_path
 ):
     assert freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub")).code == 0
@@ -197,7 +197,7 @@ def test_a_stranger_reproduces_the_run_from_its_pushed_configuration(
     assert read_labels(tmp_path / "stranger" / "labels.parquet").to_dict() == expected.to_dict()
 
 
-def test_resuming_needs_what_was_on_the_first_machine_only(freeal_hf, run_dir, tmp_path):
+def test_resuming_requires_options_that_were_local_to_the_first_machine(freeal_hf, run_dir, tmp_path):
     freeal_hf("push", run_dir)
     refused = freeal_hf("run", "--resume-from", DATASET[1], "--output-dir", tmp_path / "again")
     assert refused.code == 1
@@ -224,7 +224,7 @@ def test_pulling_into_a_folder_with_files_is_refused(freeal_hf, run_dir, tmp_pat
     assert "is not empty" in refused.err
 
 
-def test_pulling_what_freeal_hf_did_not_make_is_refused(freeal_hf, hub, tmp_path):
+def test_pulling_a_repository_not_made_by_freeal_hf_is_refused(freeal_hf, hub, tmp_path):
     hub.create(*DATASET)
     refused = freeal_hf("pull", DATASET[1], "--output-dir", tmp_path / "new")
     assert refused.code == 1
@@ -232,14 +232,14 @@ def test_pulling_what_freeal_hf_did_not_make_is_refused(freeal_hf, hub, tmp_path
     assert not (tmp_path / "new").exists()
 
 
-def test_pulling_an_unknown_round_names_it(freeal_hf, run_dir, tmp_path):
+def test_pulling_an_unknown_round_is_refused(freeal_hf, run_dir, tmp_path):
     freeal_hf("push", run_dir)
     refused = freeal_hf("pull", DATASET[1], "--revision", "round-7", "--output-dir", tmp_path / "new")
     assert refused.code == 1
     assert "round-7" in refused.err
 
 
-def test_people_find_no_trace_of_a_column_they_did_not_push(freeal_hf, hub, run_words):
+def test_no_trace_of_an_unpushed_column_is_pushed(freeal_hf, hub, run_words):
     assert freeal_hf(*run_words("reviews", "--num-rounds", 1, "--push-to-hub")).code == 0
     config = yaml.safe_load(hub.read(*DATASET, "config.yaml"))
     assert config["annotators"]["annotator"] == "column:annotator_label"

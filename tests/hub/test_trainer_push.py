@@ -30,7 +30,7 @@ trainer.push_to_hub()
 """
 
 
-def test_push_to_hub_writes_the_students_card(hub, corpus, student_folder, tmp_path):
+def test_push_to_hub_writes_the_card_of_the_student(hub, corpus, student_folder, tmp_path):
     corpus.to_parquet(tmp_path / "corpus.parquet")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(student_folder), str(tmp_path / "corpus.parquet"), str(tmp_path / "mine")],

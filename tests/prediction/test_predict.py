@@ -44,7 +44,7 @@ def predict(student, data, *more):
     return code, list(csv.DictReader(output.open())) if output.exists() else None
 
 
-def test_every_text_gets_its_likeliest_label(student, data):
+def test_every_text_gets_its_most_probable_label(student, data):
     code, rows = predict(student, data)
     assert code == 0
     assert [row["text"] for row in rows] == TEXTS
@@ -71,7 +71,7 @@ def test_a_text_that_is_longer_than_the_student_reads_is_cut(student, data):
     assert predict(student, data)[1][0]["label"]
 
 
-def test_top_k_gives_the_k_likeliest_labels_in_order(student, data):
+def test_top_k_gives_the_k_most_probable_labels_in_order(student, data):
     for row in predict(student, data, "--top-k", "3")[1]:
         confidences = [float(row[name]) for name in ("confidence", "confidence_2", "confidence_3")]
         assert confidences == sorted(confidences, reverse=True)
@@ -85,7 +85,7 @@ def test_probabilities_of_all_labels_sum_to_one(student, data):
         assert max(found, key=found.get) == row["label"]
 
 
-def test_embeddings_are_those_that_the_student_gave_while_it_was_trained(student_folder, corpus, tmp_path):
+def test_embeddings_are_the_same_as_during_training(student_folder, corpus, tmp_path):
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
     FreeAL(TASK, KeywordAnnotator(), str(student_folder), args, LoopConfig(num_rounds=1)).run(corpus)
     data = tmp_path / "run" / "input.parquet"
@@ -109,7 +109,7 @@ def test_the_batch_size_does_not_change_the_labels(student, data):
         (["--output", "DATA"], "is the file of the texts"),
     ],
 )
-def test_bad_options_end_with_one_clear_line_and_no_file(more, message, student, data, capsys):
+def test_invalid_options_end_with_one_line_and_no_file(more, message, student, data, capsys):
     code, rows = predict(student, data, *[str(data) if word == "DATA" else word for word in more])
     assert (code, rows) == (1, None)
     assert message in capsys.readouterr().err
@@ -127,7 +127,7 @@ def test_columns_are_joined_by_name_with_empty_ones_left_out(student, data):
     assert [row["text"] for row in rows] == ["title: my apple, body: on the table", "body: the saw"]
 
 
-def test_a_student_remembers_the_columns_that_it_learnt_from(student_folder, corpus, task, tmp_path):
+def test_a_student_knows_its_training_columns(student_folder, corpus, task, tmp_path):
     rows = [{"kind": "", "what": row["text"]} for row in corpus]
     path = tmp_path / "data.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))

@@ -124,7 +124,7 @@ def test_the_labels_are_those_of_a_single_process(ray_cluster, server, tmp_path)
     assert not list((tmp_path / "run" / "shards").iterdir())
 
 
-def test_a_killed_worker_costs_what_was_under_way_and_nothing_else(ray_cluster, server, tmp_path):
+def test_a_killed_worker_only_loses_its_active_calls(ray_cluster, server, tmp_path):
     server.behaviour = replace(server.behaviour, latency=0.05)
     killer = kill_once(lambda: answered(server) > 30, annotating_workers)
     labels, _ = annotate(server.url, tmp_path / "run", COUNT)
@@ -134,7 +134,7 @@ def test_a_killed_worker_costs_what_was_under_way_and_nothing_else(ray_cluster, 
     assert COUNT <= answered(server) <= COUNT + CONCURRENCY
 
 
-def test_a_killed_driver_goes_on_where_it_was(server, tmp_path):
+def test_a_killed_driver_continues_where_it_stopped(server, tmp_path):
     server.behaviour = replace(server.behaviour, latency=0.1)
     environment = {**os.environ, "HF_HUB_OFFLINE": "0", "NO_KEY": "none"}
     command = [sys.executable, "-m", "tests.ray_run", server.url, str(tmp_path / "run"), str(COUNT)]
@@ -151,14 +151,14 @@ def test_a_killed_driver_goes_on_where_it_was(server, tmp_path):
     assert COUNT <= answered(server) <= COUNT + 4 * CONCURRENCY
 
 
-def test_an_error_ends_a_run_with_a_cluster_of_its_own(tmp_path):
+def test_an_error_ends_a_run_and_its_own_cluster(tmp_path):
     command = [sys.executable, "-m", "tests.ray_run", "http://127.0.0.1:9/v1", str(tmp_path / "run"), "50"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "0", "NO_KEY": "none"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert "AnnotatorError" in done.stderr.strip().splitlines()[-1]
 
 
-def test_the_budget_holds_for_all_workers_together_and_a_larger_one_goes_on(ray_cluster, server, tmp_path):
+def test_the_budget_limits_all_workers_together_and_a_larger_one_continues(ray_cluster, server, tmp_path):
     with pytest.raises(BudgetExceeded):
         annotate(server.url, tmp_path / "run", COUNT, budget=Budget(max_tokens=12_000))
     with closing(sqlite3.connect(tmp_path / "run" / "cache.sqlite")) as cache:
@@ -201,9 +201,7 @@ def test_the_whole_loop_gives_the_labels_and_ids_of_one_process(ray_cluster, cor
     assert found["ray asked"] == found["local asked"]
 
 
-def test_a_model_that_chats_is_found_out_before_the_workers_ask_for_the_whole_corpus(
-    ray_cluster, student_folder, tmp_path
-):
+def test_unusable_answers_end_the_run_before_the_workers_annotate_the_corpus(ray_cluster, student_folder, tmp_path):
     texts = [f"text number {i}" for i in range(COUNT)]
     chat = Behaviour(constraints=(), free_text="I would rather talk.")
     args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
@@ -248,7 +246,7 @@ def test_entities_and_their_demonstrations_reach_the_workers(ray_cluster, tmp_pa
     assert {answers[i].spans for i in range(20)} == {(Span(1, 2, "fruit"),)}
 
 
-def test_an_annotator_whose_answers_cannot_be_kept_is_refused(tmp_path):
+def test_an_annotator_without_fingerprints_is_refused(tmp_path):
     with AnswerCache(tmp_path / "cache.sqlite") as cache, pytest.raises(InputError, match="fingerprint"):
         fill_cache(
             WithoutFingerprint(),
@@ -264,7 +262,7 @@ def test_an_annotator_whose_answers_cannot_be_kept_is_refused(tmp_path):
         )
 
 
-def test_calls_of_all_workers_are_spaced_by_one_rate():
+def test_calls_of_all_workers_share_one_rate_limit():
     account = Account(Budget(), None, calls_per_minute=600)
     times = []
     for _ in range(3):
@@ -284,7 +282,7 @@ def test_claims_of_all_shards_together_stay_below_the_limit():
     assert account.claim("b", 500_000, 0)
 
 
-def test_a_missing_extra_is_one_clear_sentence():
+def test_a_missing_extra_is_reported_in_one_sentence():
     code = (
         "import sys; sys.modules['ray'] = None; from freeal_hf import FreeAL, TextClassification, errors\n"
         "try: FreeAL(TextClassification(['a', 'b']), 'embedding', engine='ray')\n"
@@ -294,7 +292,7 @@ def test_a_missing_extra_is_one_clear_sentence():
     assert done.stdout == "The engine ray needs Ray: pip install 'freeal-hf[ray]'.\n"
 
 
-def test_unusable_settings_are_refused():
+def test_invalid_settings_are_refused():
     for setting in ({"ray_workers": 0}, {"ray_shard_size": 0}, {"ray_calls_per_minute": 0.0}):
         with pytest.raises(InputError, match=next(iter(setting))):
             EngineConfig(**setting)
@@ -336,7 +334,7 @@ def test_predictions_are_those_of_a_single_process_and_finished_shards_are_not_l
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_shard_of_predictions_that_is_there_counts(ray_cluster, classifier, tmp_path):
+def test_an_existing_shard_of_predictions_is_used(ray_cluster, classifier, tmp_path):
     header = ["id", "text", "label", "confidence", "note"]
     rows = [TextRow(str(i), f"text number {i}", None) for i in range(4)]
 
@@ -385,7 +383,7 @@ def test_entities_are_predicted_as_by_a_single_process(ray_cluster, student_fold
     assert found["ray"] == found["local"]
 
 
-def test_a_shard_gives_every_field_of_a_request_back(tmp_path):
+def test_a_shard_preserves_every_field_of_a_request(tmp_path):
     shots = (Demonstration("a plum", 0, id="1"), Demonstration("my saw", -1, entities=(("saw", "tool"),)))
     requests = [AnnotationRequest("a text"), AnnotationRequest("a pear", shots, "7", ("a", "pear"), 3, (1, 0), "why")]
     [(path, count)] = list(_write_shards(requests, tmp_path, 10))

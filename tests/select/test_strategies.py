@@ -52,7 +52,7 @@ def chosen(strategy, pool, budget, seed=0):
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("budget", [1, 7, 54])
-def test_every_strategy_meets_the_budget_by_itself(kind, budget, caplog):
+def test_every_strategy_chooses_exactly_the_budget(kind, budget, caplog):
     pool = random_pool()
     found = chosen(kind(), pool, budget)
     assert len(set(found)) == budget
@@ -65,45 +65,45 @@ def test_the_same_seed_gives_the_same_choice(kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_every_strategy_cites_its_source_or_is_chance(kind):
+def test_every_strategy_except_random_cites_its_source(kind):
     assert kind is RandomSampling or "Source: " in kind.__doc__
 
 
 @pytest.mark.parametrize("kind", [EmbeddingKMeans, CoreSet])
-def test_without_labels_diverse_strategies_take_one_text_of_each_cluster(kind):
+def test_without_labels_diverse_strategies_choose_one_text_of_each_cluster(kind):
     found = chosen(kind(), clusters([-1] * 20), 4)
     assert {index // 5 for index in found} == {0, 1, 2, 3}
 
 
-def test_core_set_leaves_a_cluster_that_is_labelled_for_the_last():
+def test_core_set_chooses_a_labelled_cluster_last():
     found = chosen(CoreSet(), clusters([0] * 4 + [-1] * 16), 3)
     assert {index // 5 for index in found} == {1, 2, 3}
 
 
-def test_discriminative_takes_first_what_is_least_like_the_labelled_texts():
+def test_discriminative_first_chooses_the_text_least_similar_to_labelled_ones():
     found = chosen(DiscriminativeActiveLearning(), clusters([0] * 4 + [-1] * 16), 1)
     assert found[0] // 5 == 2
 
 
-def test_least_confidence_looks_at_the_likeliest_label():
+def test_least_confidence_uses_the_most_probable_label():
     assert chosen(LeastConfidence(), pool_of([[0.9, 0.1, 0], [0.5, 0.5, 0], [0.4, 0.3, 0.3]]), 3) == [2, 1, 0]
 
 
-def test_breaking_ties_looks_at_the_two_likeliest_labels():
+def test_breaking_ties_uses_the_two_most_probable_labels():
     assert chosen(BreakingTies(), pool_of([[0.9, 0.1, 0], [0.5, 0.5, 0], [0.4, 0.3, 0.3]]), 3) == [1, 2, 0]
 
 
-def test_entropy_looks_at_all_labels():
+def test_entropy_uses_all_labels():
     assert chosen(PredictionEntropy(), pool_of([[0.5, 0.5, 0], [0.6, 0.2, 0.2]]), 2) == [1, 0]
 
 
-def test_bald_prefers_passes_that_are_sure_and_disagree_to_passes_that_doubt():
+def test_bald_prefers_certain_passes_that_disagree_to_uncertain_passes():
     passes = np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])
     pool = Pool(["disputed", "doubted"], np.array([-1, -1]), dropout_probabilities=passes)
     assert chosen(BALD(), pool, 1) == [0]
 
 
-def test_contrastive_takes_the_text_that_is_judged_otherwise_than_its_labelled_neighbour():
+def test_contrastive_chooses_the_text_whose_prediction_differs_from_its_labelled_neighbours():
     pool = Pool(
         ["labelled", "alike and judged alike", "alike and judged otherwise"],
         np.array([0, -1, -1]),
@@ -113,19 +113,19 @@ def test_contrastive_takes_the_text_that_is_judged_otherwise_than_its_labelled_n
     assert chosen(ContrastiveActiveLearning(), pool, 1) == [2]
 
 
-def test_contrastive_without_labels_says_what_it_needs():
+def test_contrastive_without_labels_is_refused_with_the_remedy():
     pool = random_pool(labelled=0)
     with pytest.raises(InputError, match="--labelled"):
         chosen(ContrastiveActiveLearning(), pool, 1)
 
 
-def test_an_uncertain_strategy_without_labels_says_what_to_do(student_folder):
+def test_an_uncertainty_strategy_without_labels_is_refused_with_the_remedy(student_folder):
     pool = Pool(["a", "b"], np.array([-1, -1]))
     with pytest.raises(InputError, match="give some with --labelled"):
         described_pool(pool, PredictionEntropy(), None, student=str(student_folder))
 
 
-def test_an_encoder_that_cannot_be_loaded_is_named():
+def test_an_encoder_that_cannot_be_loaded_is_reported():
     pool = Pool(["a", "b"], np.array([-1, -1]))
     with pytest.raises(InputError, match="'nowhere/none' cannot be loaded as an encoder"):
         described_pool(pool, CoreSet(), None, student="nowhere/none")
@@ -146,7 +146,7 @@ def test_a_student_describes_all_texts(corpus, task, student_folder):
     assert pool.dropout_probabilities.std(axis=0).max() > 0
 
 
-def test_every_class_has_its_name_on_the_command_line():
+def test_every_strategy_has_a_name_on_the_command_line():
     from freeal_hf.select.llm import LLMSelection
 
     classes = {
