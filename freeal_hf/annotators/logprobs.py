@@ -119,15 +119,23 @@ def name_probability(tokens: Sequence[TokenLogprobs], name: str, names: Sequence
 def flag_probabilities(tokens: Sequence[TokenLogprobs], names: Sequence[str]) -> tuple[float, ...] | None:
     """Computes the probability that each label applies, from an answer with a truth value for each label.
 
-    The token where the value begins decides: the mass of its alternatives for `true`, divided by that for both values.
+    The token in which the value begins is used: the probability of its alternatives for `true`, divided by the sum for
+    both values.
 
     Args:
-        tokens (`Sequence[TokenLogprobs]`): The whole answer, in order.
+        tokens (`Sequence[TokenLogprobs]`): The tokens of the answer, in order.
         names (`Sequence[str]`): The names of the labels, in the order of the ids.
 
     Returns:
-        `tuple[float, ...]` of one probability a label, or `None` if a label has no value in the answer, or if both
-        values together have less than `LEAST_MASS`.
+        `tuple[float, ...]` or `None`: The probability of each label; `None` if a label has no value in the answer, or
+        the probabilities of both values sum to less than `LEAST_MASS`.
+
+    Example:
+
+        >>> value = TokenLogprobs("true", math.log(0.6), {"true": math.log(0.6), "false": math.log(0.2)})
+        >>> tokens = [TokenLogprobs('{"toxic": ', 0.0, {}), value, TokenLogprobs("}", 0.0, {})]
+        >>> [round(probability, 2) for probability in flag_probabilities(tokens, ["toxic"])]
+        [0.75]
     """
     answer, found = "".join(token.text for token in tokens), []
     for name in names:

@@ -44,7 +44,7 @@ class Question:
     """A question to a server, independent of the form of the request.
 
     Args:
-        kind (`str`): What is asked for: `"label"`, `"entities"`, `"texts"`, `"ids"` or `"canary"`.
+        kind (`str`): The kind of answer: `"label"`, `"labels"`, `"entities"`, `"texts"`, `"ids"` or `"canary"`.
         messages (`Sequence[Mapping[str, str]]`): The chat.
         constrain (`Callable`): Returns the fields that constrain the answer for a step of `LADDER`.
         top_logprobs (`int`): Number of log-probabilities of each token that can be used.

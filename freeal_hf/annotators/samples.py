@@ -246,17 +246,17 @@ def combined_spans(answers: Sequence[Annotation]) -> Annotation:
 
 
 def combined_label_sets(answers: Sequence[Annotation], num_labels: int) -> Annotation:
-    """The labels that more than half of the repeated answers about a text give, and how often each label is given.
+    """Combines repeated answers about a text to the labels that more than half of them contain.
 
-    An answer with probabilities counts for each label by its probability. Answers that could not be used do not count.
-    A single answer is returned as it is, because its shares say nothing.
+    An answer with probabilities counts for each label by its probability. Unusable answers are not counted. A single
+    answer is returned unchanged.
 
     Args:
         answers (`Sequence[Annotation]`): The answers, in the order of their samples.
         num_labels (`int`): Number of labels of the task.
 
     Returns:
-        `Annotation`: With `probabilities`, the share of each label.
+        `Annotation`: Its `probabilities` are the share of each label.
 
     Example:
 

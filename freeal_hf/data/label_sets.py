@@ -14,7 +14,7 @@ from freeal_hf.tasks import NO_ANSWER, NONE_OF_THEM, MultiLabelClassification
 logger = logging.getLogger(__name__)
 
 ANY_LABEL = "*"
-"""What stands for the name of each label in the name of a column: `gold_*` for `gold_toxic`, `gold_threat`, ..."""
+"""The placeholder of label names in a column name: `gold_*` means `gold_toxic`, `gold_threat`, ..."""
 
 _TRUE, _FALSE = frozenset(("true", "1", "1.0", "yes", "x")), frozenset(("false", "0", "0.0", "no", ""))
 
@@ -86,10 +86,10 @@ class LabelSetColumn(LabelColumn):
 
 
 def columns_for(name: str, labels: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Returns the columns that a name stands for.
+    """Returns the columns that a name with a placeholder means.
 
     Args:
-        name (`str`): The name of a column. `*` in it stands for the name of each label, unless there is a column of
+        name (`str`): The name of a column. `*` is replaced by the name of each label, unless there is a column with
             this name.
         labels (`Sequence[str]`): The names of the labels.
         names (`Sequence[str]`): The columns of the table.

@@ -53,7 +53,7 @@ def read_data(
         text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`): The column of the text. Several columns
             are joined as `name: value, name: value`, without empty values.
         gold_column (`str`, *optional*): The column of the true labels, as label names. They are only used for scores.
-            `*` in the name stands for the name of each label: `gold_*` are columns of truth values.
+            `*` in the name is replaced by the name of each label: `gold_*` are columns of truth values.
         id_column (`str`, *optional*): The column of unique ids. By default an id is made from the text, so that it
             stays the same if rows are moved, added or removed.
         augmented_column (`str`, *optional*): The column with a paraphrase of each text. Defaults to `augmented_text`

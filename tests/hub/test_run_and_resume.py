@@ -151,9 +151,7 @@ def test_a_run_continued_from_the_hub_knows_its_text_columns(freeal_hf, hub, run
     assert json.loads((elsewhere / "student" / "config.json").read_text())["text_columns"] == ["text", "place"]
 
 
-def test_the_first_machine_cannot_overwrite_the_second(
-    freeal_hf, hub, first_round, student_folder, tmp_path
-):
+def test_the_first_machine_cannot_overwrite_the_second(freeal_hf, hub, first_round, student_folder, tmp_path):
     freeal_hf("push", first_round)
     pulled = tmp_path / "second"
     assert freeal_hf("pull", DATASET[1], "--output-dir", pulled).code == 0

@@ -147,14 +147,14 @@ class TaskPrompts(ABC, Generic[TaskT]):
 
     @abstractmethod
     def check_column(self, answers: Mapping[str, str], name: str) -> None:
-        """Warns of values of a column that are no label, and refuses a column that holds something else.
+        """Warns of values of a column that are not labels, and refuses a column without labels.
 
         Args:
             answers (`Mapping[str, str]`): Value of the column by sample id.
             name (`str`): Name of the column.
 
         Raises:
-            InputError: If the column is empty or does not hold labels of the task.
+            InputError: If the column is empty or does not contain labels of the task.
         """
 
     @abstractmethod

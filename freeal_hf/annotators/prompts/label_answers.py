@@ -53,7 +53,7 @@ _CONFIDENCE = re.compile(
     r"(?:\s+(?:confidence|probability|confident|sure|certain))?[)\]]?(?=[\s.,!]|\Z)",
     re.IGNORECASE,
 )
-# An explanation may follow the JSON object that was asked for, if it names no label and denies nothing.
+# An explanation can follow the requested JSON object, if it names no label and denies nothing.
 _EXPLANATION = re.compile(
     r"[\s`]*\n[\s*_#`]*(?:explanation|reason|reasoning|rationale|justification|erklärung|begründung|explication"
     r"|explicación|spiegazione)[*_\s]*:",
@@ -103,8 +103,8 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: 
 
     An answer has a label if it names one label and nothing in it can deny that:
 
-    - the JSON object that was asked for, if no other field contradicts the label (`"negated": true`, `"valid": false`,
-      another label, a confidence below chance);
+    - the requested JSON object, if no other field contradicts the label (`"negated": true`, `"valid": false`, another
+      label, a confidence below chance);
     - the name or the letter of a label, also in quotes, in bold, with a full stop, with a line number ("1. spam") or
       with a confidence ("spam (98%)");
     - a sentence that has one label and otherwise only words of a short list: "Sure! Here is the label: sports", "The
@@ -114,10 +114,10 @@ def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: 
     "hardly sports", "kein sports". A lost label costs less than an inverted one.
 
     Args:
-        answer (`str`, *optional*): What the model said, with its reasoning.
+        answer (`str`, *optional*): The answer of the model, with its reasoning.
         task (`Task`): The task.
-        coded (`bool`, *optional*, defaults to `False`): Whether labels were asked for as letters.
-        order (`tuple[int, ...]`, *optional*): Ids of the labels in the order in which they had their letters.
+        coded (`bool`, *optional*, defaults to `False`): Whether labels were requested as letters.
+        order (`tuple[int, ...]`, *optional*): Label ids in the order in which the labels were shown.
 
     Example:
 

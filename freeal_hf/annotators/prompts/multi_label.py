@@ -33,7 +33,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, MultiLabelClassification
 
 _NEUTRAL = "a text about something else"
-_MARGIN = 0.05  # how much nearer a text must be to a label's description than to the neutral text
+_MARGIN = 0.05  # by which a text must be nearer to the description of a label than to the neutral text
 
 
 class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
@@ -89,8 +89,10 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         )
 
     def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
-        """The texts with the label that they were written for, to which the annotator, asked again, gives exactly the
-        labels that it wrote them with."""
+        """Returns the texts that have their requested label and to which the annotator gives all their written labels.
+
+        Texts to which it gives other labels are left out.
+        """
         shots = [
             shot
             for shot in candidates
@@ -101,7 +103,7 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
 
     def check_column(self, answers: Mapping[str, str], name: str) -> None:
         if "" not in self.task.label_map and all(map(is_no_answer, answers.values())):
-            raise InputError(f"Column {name!r} is empty; name another one, or fill it in.")
+            raise InputError(f"Column {name!r} is empty; fill it in, or give another column.")
         labels = LabelSetColumn(self.task, f"Column {name!r}")
         labels.ids(answers.values())
         labels.check()
@@ -125,8 +127,11 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         }
 
     def nearest(self, requests: Sequence[AnnotationRequest], embed: Embed, temperature: float) -> list[Annotation]:
-        """Gives a text each label whose description and demonstrations are nearer to it than the neutral text and the
-        demonstrations without the label. This is weak: no similarity says by itself that a label applies."""
+        """Labels each text with the labels that are nearer to it than the neutral text.
+
+        A label is compared by its description and its demonstrations, and also with the demonstrations without this
+        label. The method is weak, because a similarity does not show that a label applies.
+        """
         labels = [*label_texts(self.task), self._neutral]
         shown = {shot.text for request in requests for shot in request.demonstrations}
         embed([*labels, *(request.text for request in requests), *sorted(shown)])
