@@ -121,7 +121,7 @@ def main() -> None:
                 path = Path(temporary) / f"{name}.prof"
                 run(checkout, words(name, options.runs), path)
                 print(f"\n{name}")
-                pstats.Stats(str(path)).sort_stats("cumulative").print_stats(60)
+                pstats.Stats(str(path)).sort_stats("cumulative").print_stats("freeal_hf", 60)
 
 
 if __name__ == "__main__":
