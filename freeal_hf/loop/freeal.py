@@ -11,15 +11,7 @@ from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import session
 from freeal_hf.annotators.estimate import Estimate
 from freeal_hf.annotators.servers import check_options
-from freeal_hf.config import (
-    DEFAULT_OUTPUT_DIR,
-    DataConfig,
-    EngineConfig,
-    HubConfig,
-    LoopConfig,
-    RunConfig,
-    each_annotator,
-)
+from freeal_hf.config import DataConfig, EngineConfig, HubConfig, LoopConfig, RunConfig, each_annotator
 from freeal_hf.data.row_ids import fingerprint
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.kinds.registry import kind_of
@@ -49,7 +41,7 @@ class FreeAL:
     """Labels a corpus and trains a student by the FreeAL loop (Xiao et al., EMNLP 2023, arXiv 2311.15614).
 
     Args:
-        task (`TextClassification` or `TokenClassification`): What is labelled.
+        task (`Task`): What is labelled.
         annotator (`Annotator` or `str`, or several of them):
             An annotator, or its name as on the command line (`"embedding"`, ...). The answers of several are fused.
         refine_annotator (the same, *optional*):
@@ -94,7 +86,7 @@ class FreeAL:
         callbacks: Sequence[LoopCallback] = (),
         data: DataConfig | None = None,
     ) -> None:
-        from freeal_hf.training.config import FreeALConfig
+        from freeal_hf.training.arguments import configured_arguments
 
         named = each_annotator(annotator, refine_annotator)
         for one in named:
@@ -105,7 +97,7 @@ class FreeAL:
             task=task,
             annotator=annotator,
             student=student,
-            args=args or FreeALConfig(output_dir=DEFAULT_OUTPUT_DIR),
+            args=args or configured_arguments({}),
             loop=loop or LoopConfig(),
             refine_annotator=refine_annotator,
             annotator_options=dict(annotator_options or {}),
@@ -160,9 +152,8 @@ class FreeAL:
                 once, as do the test texts and human labels. A column `gold` is only used for scores.
             test_dataset (*optional*): Texts with `gold` for the inductive setting. The loop does not use them.
             human_labels (*optional*):
-                The result of `read_human_labels`, or anything it reads. Human labels are always clean, are never
-                overwritten, and can be demonstrations. The run keeps them; newer ones for the same texts replace
-                them.
+                The result of `read_human_labels`, or anything it reads. They are always clean, are never overwritten,
+                and can be demonstrations. The run keeps them; newer ones for the same texts replace them.
             allow_new_texts (`bool`):
                 Whether `human_labels` may be about texts that are not in the data. Such examples are shown to the
                 annotator and train the student.
