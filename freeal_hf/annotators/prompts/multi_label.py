@@ -33,7 +33,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, MultiLabelClassification
 
 _NEUTRAL = "a text about something else"
-_MARGIN = 0.05  # by which a text must be nearer to the description of a label than to the neutral text
+_MARGIN = 0.1  # how much nearer a text must be to a label than to the neutral text; a compromise of two corpora
 
 
 class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
