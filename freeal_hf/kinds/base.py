@@ -161,7 +161,8 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
                 annotators, whose answers replace them.
 
         Returns:
-            `np.ndarray` of shape `(n, annotators)`, *optional*: Label ids, -1 for none.
+            `np.ndarray` of shape `(n, annotators)`, *optional*: Label ids, -1 for none; `None` if the fused answers
+            say all. If a text can have several labels, the shape is `(n, annotators, num_labels)`.
         """
 
     @abstractmethod

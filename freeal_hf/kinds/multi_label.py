@@ -129,10 +129,10 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         return LabelSetAnswers(labels, np.full(labels.shape, np.nan), reasons)
 
     def votes(self, answers: LabelSetAnswers, num_annotators: int) -> np.ndarray | None:
-        votes = np.stack([part.labels for part in answers.parts], axis=1)
-        refined = (votes[:, num_annotators:] != NO_LABEL).any(axis=(1, 2))
-        votes[:, :num_annotators][refined] = NO_LABEL
-        return votes
+        """Returns the answers of all annotators, also of those of round 0 that a refine annotator has replaced: the
+        first answers add much to the second ones (benchmarks/README.md)."""
+        votes = [part.labels for part in answers.parts if not part.is_missing.all()]
+        return np.stack(votes, axis=1) if len(votes) > 1 else None
 
     def found_labels(self, corpus: LabelSetCorpus, answers: LabelSetAnswers) -> np.ndarray:
         return np.nonzero(self._taught(corpus, answers) == 1)[1]

@@ -56,6 +56,8 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return with_human_labels(corpus, dataset, given, known)
 
     def votes(self, answers: LabelAnswers, num_annotators: int) -> np.ndarray | None:
+        if max(num_annotators, len(answers.parts) - num_annotators) < 2:
+            return None  # each text has one annotator
         votes = np.column_stack([part.labels for part in answers.parts])
         refined = (votes[:, num_annotators:] != NO_LABEL).any(axis=1)
         votes[:, :num_annotators][refined] = NO_LABEL

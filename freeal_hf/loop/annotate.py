@@ -198,9 +198,7 @@ def combine(parts: list[Any], context: AnnotationContext, human: Any) -> Any:
 
 
 def votes_of(answers: Any, context: AnnotationContext) -> np.ndarray | None:
-    """Returns the answers of each annotator (see `TaskKind.votes`), or `None` if each text has one annotator."""
-    if max(len(context.annotators), len(context.refine_annotators)) < 2:
-        return None
+    """Returns the answers of each annotator that the final labels use, see `TaskKind.votes`."""
     return kind_of(context.task).votes(answers, len(context.annotators))
 
 

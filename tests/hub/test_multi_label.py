@@ -58,9 +58,7 @@ def test_a_user_loads_lists_of_labels_and_a_student_with_thresholds(freeal_hf, h
     done = freeal_hf("push", run_dir)
     assert done.code == 0, done.err
     environment = hub_environment(hub, tmp_path / "empty")
-    done = subprocess.run(
-        [sys.executable, "-c", USER], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", USER], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     for column in ("label", "annotator_label", "student_label"):

@@ -109,6 +109,15 @@ def test_several_annotators_are_fused_for_each_label(task):  # noqa: F811
     assert not fused.is_missing.any()
 
 
+def test_the_final_labels_use_the_answers_that_a_refine_annotator_has_replaced(task):  # noqa: F811
+    first, second = LabelSetAnswers.none(2, 2), LabelSetAnswers.none(2, 2)
+    first.labels[:] = [[1, 0], [0, 0]]
+    whole = LabelSetAnswers(first.labels, first.confidences, [None, None], [first, second])
+    assert kind_of(task).votes(whole, 1) is None  # the refine annotator has not answered yet
+    second.labels[0] = [1, 1]
+    assert kind_of(task).votes(whole, 1).tolist() == [[[1, 0], [1, 1]], [[0, 0], [-1, -1]]]
+
+
 def test_the_threshold_of_rare_calibrated_labels_is_below_one_half():
     rare = np.concatenate([np.full((5, 1), 0.45), np.full((95, 1), 0.01)])
     assert 0.01 < best_threshold(rare) < 0.45
