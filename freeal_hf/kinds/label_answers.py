@@ -13,10 +13,75 @@ from freeal_hf.tasks import NO_LABEL
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from typing_extensions import Self
 
 
 @dataclass
-class LabelAnswers(Answers):
+class ArrayAnswers(Answers):
+    """Base class of answers whose labels are an array with an entry or a row for each distinct text.
+
+    Args:
+        labels (`np.ndarray`): The answers, -1 for none. The first dimension has the texts.
+        confidences (`np.ndarray` of the same shape): The annotator's confidences, NaN for none.
+        reasons (`list[str | None]`): Why there is no answer.
+        parts (`list[ArrayAnswers]`): The answers of each annotator if there are several.
+    """
+
+    labels: np.ndarray
+    confidences: np.ndarray
+    reasons: list[str | None]
+    parts: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, count: int, *shape: int) -> "Self":
+        """Returns the answers for `count` texts that are not annotated yet, of this shape for each text."""
+        return cls(np.full((count, *shape), NO_LABEL), np.full((count, *shape), np.nan), [None] * count)
+
+    def empty(self) -> "Self":
+        return self.none(*self.labels.shape)
+
+    def extended_to(self, count: int) -> "Self":
+        more = self.none(count - len(self.labels), *self.labels.shape[1:])
+        return type(self)(
+            np.concatenate([self.labels, more.labels]),
+            np.concatenate([self.confidences, more.confidences]),
+            [*self.reasons, *more.reasons],
+            [part.extended_to(count) for part in self.parts],
+        )
+
+    def refined_by(self, other: "Self") -> "Self":
+        has = other.labels != NO_LABEL
+        return type(self)(
+            np.where(has, other.labels, self.labels),
+            np.where(has, other.confidences, self.confidences),
+            [None if is_new else reason for is_new, reason in zip(~other.is_missing, self.reasons, strict=True)],
+        )
+
+    def copied(self) -> "Self":
+        """Returns a copy without `parts`."""
+        return type(self)(self.labels.copy(), self.confidences.copy(), list(self.reasons))
+
+    def fused(self, labels: np.ndarray) -> "Self":
+        """Returns fused answers with these labels, without confidences, and with the reasons of these answers.
+
+        The fused probabilities are not used as confidences: correlated errors of annotators make them too high.
+        """
+        found = type(self)(labels, np.full(labels.shape, np.nan), self.reasons)
+        pairs = zip(found.is_missing, self.reasons, strict=True)
+        found.reasons = [reason if is_missing else None for is_missing, reason in pairs]
+        return found
+
+    @property
+    def sources(self) -> np.ndarray:
+        """The number of the annotator of each answer, the last one that has answered, shape `(n,)`."""
+        found = np.zeros(len(self.labels), dtype=int)
+        for number, part in enumerate(self.parts):
+            found[~part.is_missing] = number
+        return found
+
+
+@dataclass
+class LabelAnswers(ArrayAnswers):
     """The current answers of one annotator, or of several fused, with an entry for each distinct text.
 
     Args:
@@ -26,24 +91,6 @@ class LabelAnswers(Answers):
         parts (`list[LabelAnswers]`): The answers of each annotator if there are several.
     """
 
-    labels: np.ndarray
-    confidences: np.ndarray
-    reasons: list[str | None]
-    parts: list["LabelAnswers"] = field(default_factory=list)
-
-    @classmethod
-    def none(cls, count: int) -> "LabelAnswers":
-        return cls(np.full(count, NO_LABEL), np.full(count, np.nan), [None] * count)
-
-    def extended_to(self, count: int) -> "LabelAnswers":
-        more = LabelAnswers.none(count - len(self.labels))
-        return LabelAnswers(
-            np.concatenate([self.labels, more.labels]),
-            np.concatenate([self.confidences, more.confidences]),
-            [*self.reasons, *more.reasons],
-            [part.extended_to(count) for part in self.parts],
-        )
-
     def take(self, index: int, answer: Annotation) -> None:
         if answer.is_labelled:
             self.labels[index] = answer.label
@@ -51,14 +98,6 @@ class LabelAnswers(Answers):
             self.reasons[index] = None
         elif self.labels[index] == NO_LABEL:
             self.reasons[index] = with_answer(answer.reason, answer.answer)
-
-    def refined_by(self, other: "LabelAnswers") -> "LabelAnswers":
-        has = other.labels != NO_LABEL
-        return LabelAnswers(
-            np.where(has, other.labels, self.labels),
-            np.where(has, other.confidences, self.confidences),
-            [None if found else reason for found, reason in zip(has, self.reasons, strict=True)],
-        )
 
     @property
     def is_missing(self) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The answers of annotators in a task with any number of labels for each text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from freeal_hf.annotators.base import Annotation
 from freeal_hf.annotators.pacing import with_answer
 from freeal_hf.errors import AnnotatorError
-from freeal_hf.kinds.answers import Answers
+from freeal_hf.kinds.label_answers import ArrayAnswers
 from freeal_hf.tasks import NO_LABEL
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class LabelSetAnswers(Answers):
+class LabelSetAnswers(ArrayAnswers):
     """The current answers of one annotator, or of several fused, with an entry for each distinct text.
 
     Args:
@@ -29,33 +29,7 @@ class LabelSetAnswers(Answers):
         parts (`list[LabelSetAnswers]`): The answers of each annotator if there are several.
     """
 
-    labels: np.ndarray
-    confidences: np.ndarray
-    reasons: list[str | None]
-    parts: list["LabelSetAnswers"] = field(default_factory=list)
-
-    @classmethod
-    def none(cls, count: int, num_labels: int = 0) -> "LabelSetAnswers":
-        """Returns the answers for `count` texts that are not annotated yet."""
-        shape = (count, num_labels)
-        return cls(np.full(shape, NO_LABEL), np.full(shape, np.nan), [None] * count)
-
-    def empty(self) -> "LabelSetAnswers":
-        """Returns missing answers for the same texts."""
-        return LabelSetAnswers.none(*self.labels.shape)
-
-    def extended_to(self, count: int) -> "LabelSetAnswers":
-        """Returns the same answers for more texts. The new texts have no answer."""
-        more = LabelSetAnswers.none(count - len(self.labels), self.labels.shape[1])
-        return LabelSetAnswers(
-            np.concatenate([self.labels, more.labels]),
-            np.concatenate([self.confidences, more.confidences]),
-            [*self.reasons, *more.reasons],
-            [part.extended_to(count) for part in self.parts],
-        )
-
     def take(self, index: int, answer: Annotation) -> None:
-        """Enters an answer. An answer without labels does not replace one of an earlier round."""
         if answer.is_labelled:
             if answer.labels is None:
                 raise AnnotatorError(
@@ -72,27 +46,9 @@ class LabelSetAnswers(Answers):
         elif self.labels[index, 0] == NO_LABEL:
             self.reasons[index] = with_answer(answer.reason, answer.answer)
 
-    def refined_by(self, other: "LabelSetAnswers") -> "LabelSetAnswers":
-        """Returns the same answers, replaced by those of another annotator for the texts that it has labelled."""
-        has = ~other.is_missing
-        return LabelSetAnswers(
-            np.where(has[:, None], other.labels, self.labels),
-            np.where(has[:, None], other.confidences, self.confidences),
-            [None if found else reason for found, reason in zip(has, self.reasons, strict=True)],
-        )
-
     @property
     def is_missing(self) -> np.ndarray:
-        """Whether a text has no answer, shape `(n,)`."""
         return self.labels[:, 0] == NO_LABEL
-
-    @property
-    def sources(self) -> np.ndarray:
-        """The number of the annotator of each answer, which is the last one with an answer to the text; `(n,)`."""
-        found = np.zeros(len(self.labels), dtype=int)
-        for number, part in enumerate(self.parts):
-            found[~part.is_missing] = number
-        return found
 
     def _columns(self) -> dict[str, "pa.Array"]:
         import pyarrow as pa

@@ -1,7 +1,7 @@
 """The kind of task with any number of labels for each text."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.config import LoopConfig
-from freeal_hf.data.arrow import dataset_of, spooled
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable
 from freeal_hf.data.label_sets import ANY_LABEL, LabelSetColumn, joined_cells
 from freeal_hf.data.texts import read_data
@@ -21,7 +20,7 @@ from freeal_hf.kinds.label_set_corpus import LabelSetCorpus, groups_of, rows_of,
 from freeal_hf.kinds.label_set_rows import label_set_rows
 from freeal_hf.kinds.labels import AuditQuestion, Crossed, Measure
 from freeal_hf.kinds.rounds import Selection, pool_table
-from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, with_human_labels
+from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
 from freeal_hf.labels.doubts import label_set_doubt
 from freeal_hf.labels.label_set_estimate import estimate_in_words, label_set_figures
 from freeal_hf.labels.label_set_metrics import FIGURES, score_label_sets
@@ -117,16 +116,14 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         """Fuses the answers of several annotators label by label, each weighted by its estimated confusion matrix of
         that label. Annotators that are worse than the best one on human labels of a label are not used for it."""
         if len(group) == 1:
-            return LabelSetAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
+            return group[0].copied()
         labels = np.column_stack(
             [
                 fused_answers(np.column_stack([part.labels[:, i] for part in group]), human[:, i], 2)
                 for i in range(self.task.num_labels)
             ]
         )
-        answered = labels[:, 0] != NO_LABEL
-        reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
-        return LabelSetAnswers(labels, np.full(labels.shape, np.nan), reasons)
+        return group[0].fused(labels)
 
     def votes(self, answers: LabelSetAnswers, num_annotators: int) -> np.ndarray | None:
         """Returns the answers of all annotators, also of those of round 0 that a refine annotator has replaced: the
@@ -149,27 +146,9 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
     def training_set(self, corpus: LabelSetCorpus, answers: LabelSetAnswers) -> "Dataset":
         """Returns the training set: `id`, `text`, `labels` (1.0 or 0.0 for each label, -1.0 if there is no answer),
         `is_trusted` and, if there is one, `augmented_text`."""
-        import pyarrow as pa
-        from datasets import Features, List, Value
+        from datasets import List, Value
 
-        strings = {"id": corpus.ids, "text": corpus.texts}
-        if corpus.augmented is not None:
-            strings["augmented_text"] = corpus.augmented
-        features = {
-            **dict.fromkeys(strings, Value("string")),
-            "labels": List(Value("float32")),
-            "is_trusted": Value("bool"),
-        }
-        schema, taught = Features(features).arrow_schema, self._taught(corpus, answers).astype(float)
-
-        def pieces() -> Iterator[pa.Table]:
-            done = 0
-            for piece in zip(*(column.pieces() for column in strings.values()), strict=True):
-                rows = slice(done, done := done + len(piece[0]))
-                labels = pa.array(taught[rows].tolist(), schema.field("labels").type)
-                yield pa.table([*piece, labels, corpus.is_human[rows]], schema=schema)
-
-        return dataset_of(spooled(pieces()))
+        return training_set(corpus, self._taught(corpus, answers).astype(float), "labels", List(Value("float32")))
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
         taught, by_hand = np.array(dataset["labels"][:], dtype=int), np.array(dataset["is_trusted"][:])

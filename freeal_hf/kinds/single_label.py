@@ -1,14 +1,13 @@
 """The kind of task with one label for each text."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freeal_hf.config import LoopConfig
-from freeal_hf.data.arrow import dataset_of, spooled
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable
 from freeal_hf.data.texts import class_label, read_data
 from freeal_hf.data.ties import likeliest
@@ -19,7 +18,7 @@ from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.label_answers import LabelAnswers
 from freeal_hf.kinds.labels import AuditQuestion, Measure
 from freeal_hf.kinds.rounds import Selection, pool_table
-from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, with_human_labels
+from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
 from freeal_hf.labels.class_shares import read_class_shares
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
@@ -143,12 +142,9 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             human (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
         """
         if len(group) == 1:
-            return LabelAnswers(group[0].labels.copy(), group[0].confidences.copy(), list(group[0].reasons))
-        labels = fused_answers(np.column_stack([part.labels for part in group]), human, self.task.num_labels)
-        answered = labels != NO_LABEL
-        reasons = [None if found else part for found, part in zip(answered, group[0].reasons, strict=True)]
-        # The fused probabilities are not used as confidences: correlated errors of annotators make them too high.
-        return LabelAnswers(labels, np.full(len(labels), np.nan), reasons)
+            return group[0].copied()
+        votes = np.column_stack([part.labels for part in group])
+        return group[0].fused(fused_answers(votes, human, self.task.num_labels))
 
     def losses(self, corpus: Corpus, selection: Selection) -> np.ndarray:
         return np.nan_to_num(selection.losses, nan=np.inf)
@@ -162,26 +158,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
     def training_set(self, corpus: Corpus, answers: LabelAnswers) -> "Dataset":
         """Returns the training set: `id`, `text`, `label`, `is_trusted` and, if there is one, `augmented_text`."""
-        import pyarrow as pa
-        from datasets import Features, Value
-
-        strings = {"id": corpus.ids, "text": corpus.texts}
-        if corpus.augmented is not None:
-            strings["augmented_text"] = corpus.augmented
-        features = {
-            **dict.fromkeys(strings, Value("string")),
-            "label": class_label(self.task),
-            "is_trusted": Value("bool"),
-        }
-        schema, labels = Features(features).arrow_schema, self.text_labels(corpus, answers)
-
-        def pieces() -> Iterator[pa.Table]:
-            done = 0
-            for piece in zip(*(column.pieces() for column in strings.values()), strict=True):
-                rows = slice(done, done := done + len(piece[0]))
-                yield pa.table([*piece, labels[rows], corpus.is_human[rows]], schema=schema)
-
-        return dataset_of(spooled(pieces()))
+        return training_set(corpus, self.text_labels(corpus, answers), "label", class_label(self.task))
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
         labels = np.array(dataset["label"][:])
@@ -233,7 +210,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             inclusion=corpus.inclusion,
             held_out=selection.held_out,
             class_shares=class_shares,
-            sources=_sources(answers),
+            sources=answers.sources,
             seed=seed,
         )
         rows = label_rows.label_rows(
@@ -261,11 +238,3 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
         probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
         return label_rows.test_rows(test, self.task, probabilities, number)
-
-
-def _sources(answers: LabelAnswers) -> np.ndarray:
-    """Returns the number of the annotator of each answer, which is the last one with an answer to the text."""
-    found = np.zeros(len(answers.labels), dtype=int)
-    for number, part in enumerate(answers.parts):
-        found[part.labels != NO_LABEL] = number
-    return found

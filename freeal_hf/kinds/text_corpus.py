@@ -2,13 +2,13 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from freeal_hf.data.arrow import PIECE, StringColumn, table_of
+from freeal_hf.data.arrow import PIECE, StringColumn, dataset_of, spooled, table_of
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable, quoted
 from freeal_hf.data.joins import rows_of_texts
 from freeal_hf.data.label_columns import LabelColumn
@@ -63,6 +63,36 @@ def _first_of_equal(texts: "pa.ChunkedArray", notes: "pa.ChunkedArray") -> np.nd
 def text_digest(text: str) -> bytes:
     """Returns 16 bytes that represent a text, so that many texts can be compared in little memory."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def training_set(corpus: Corpus, labels: np.ndarray, name: str, feature: Any) -> "Dataset":
+    """Returns the training set of texts with labels.
+
+    Args:
+        corpus (`Corpus`): The texts.
+        labels (`np.ndarray` of shape `(n,)` or `(n, num_labels)`): What the student learns.
+        name (`str`), feature (`Any`): The column of these labels.
+
+    Returns:
+        `Dataset`: The columns `id`, `text`, `augmented_text` (if there is one), the labels, and `is_trusted`.
+    """
+    import pyarrow as pa
+    from datasets import Features, Value
+
+    strings = {"id": corpus.ids, "text": corpus.texts}
+    if corpus.augmented is not None:
+        strings["augmented_text"] = corpus.augmented
+    features = {**dict.fromkeys(strings, Value("string")), name: feature, "is_trusted": Value("bool")}
+    schema = Features(features).arrow_schema
+
+    def pieces() -> Iterator[pa.Table]:
+        done = 0
+        for piece in zip(*(column.pieces() for column in strings.values()), strict=True):
+            rows = slice(done, done := done + len(piece[0]))
+            values = labels[rows] if labels.ndim == 1 else pa.array(list(labels[rows]), schema.field(name).type)
+            yield pa.table([*piece, values, corpus.is_human[rows]], schema=schema)
+
+    return dataset_of(spooled(pieces()))
 
 
 def read_human_labels(

@@ -1,4 +1,4 @@
-"""`TaskView`: everything that the page shows differently for each kind of task."""
+"""`TaskView`: what the page shows differently for each kind of task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """What the step Task says.
+    """The texts of the step Task.
 
     Args:
         name (`str`): The name of the kind of task.
-        question (`str`), placeholder (`str`): The label and an example of the description.
-        help (`str`): How labels are described.
-        table (`str`), headers (`list[str]`): The table of the labels.
-        label (`str`): What a row of the table is.
-        example_mark (`str`): What separates the meaning of a label from its examples.
+        question (`str`), placeholder (`str`): The label of the field for the description, and an example of it.
+        help (`str`): Explains how to describe labels.
+        table (`str`), headers (`list[str]`): The label and the columns of the table of labels.
+        label (`str`): The word for a row of the table.
+        example_mark (`str`): Separates the meaning of a label from its examples.
         too_few (`str`): The error for too few rows.
     """
 
@@ -41,13 +41,13 @@ class TaskTexts:
 
 @dataclass(frozen=True)
 class ResultTexts:
-    """What the step Results says.
+    """The texts of the step Results.
 
     Args:
         final (`str`): The heading of the final labels.
-        series (`str`): The name of their scores in a picture.
-        about_losses (`str`): How the losses are read.
-        colour (`str`): What the colours of the map mean.
+        series (`str`): The name of their scores in a figure.
+        about_losses (`str`): Explains the figure of the losses.
+        colour (`str`): The meaning of the colours of the map.
     """
 
     final: str
@@ -63,8 +63,8 @@ class Trial:
     Args:
         text (`str`), button (`str`): The element ids of the text and of the button.
         api_name (`str`): The name of the function.
-        about (`str`): What the function does.
-        other (`str`): The error for a run whose student is tried by another function.
+        about (`str`): A description of the function.
+        other (`str`): The error for a run whose student needs another function.
     """
 
     text: str
@@ -94,10 +94,10 @@ class TaskView(ABC):
     """Whether the true labels are tags of words."""
 
     refuses_words: ClassVar[str] = ""
-    """Why data with lists of words cannot be used; empty if they can."""
+    """The error for data with lists of words; empty if the task can use them."""
 
     unit: ClassVar[str] = "texts"
-    """What has a loss."""
+    """The samples that have a loss."""
 
     has_texts: ClassVar[bool] = False
     """Whether the tab Texts shows what was found in each text."""
@@ -106,7 +106,7 @@ class TaskView(ABC):
     """A warning about the embedding annotator."""
 
     annotated_per_second: ClassVar[float | None] = None
-    """How many texts the embedding annotator labels in a second on one core; `None` if the time is negligible."""
+    """The number of texts that the embedding annotator labels in a second on one core; `None` if it takes no time."""
 
     map_column: ClassVar[str] = "label"
     """The column of the frame that colours the map."""
@@ -144,7 +144,7 @@ class TaskView(ABC):
         """Returns how often each label is final."""
 
     counted: ClassVar[str] = "texts"
-    """What `counts` counts."""
+    """The unit of `counts`."""
 
     def scores(self, rounds: Sequence[Mapping[str, Any]]) -> str:
         """Returns tables of further scores as HTML."""
@@ -191,9 +191,9 @@ class TaskView(ABC):
     def answer(self) -> Any:
         """Returns a component that shows a prediction."""
 
-    @abstractmethod
     def empty_answer(self, names: Sequence[str]) -> dict[str, Any]:
         """Returns an empty prediction for labels of these names, as arguments of `gr.update`."""
+        return {"value": None}
 
     @abstractmethod
     def predict(self, student: Path, text: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.multi_label import MultiLabelKind
 from freeal_hf.tasks import NONE_OF_THEM, MultiLabelClassification
 from freeal_hf.web import reading, shown
-from freeal_hf.web.views.base import ResultTexts, TaskTexts, TaskView, Trial
-from freeal_hf.web.views.labels import student_of
+from freeal_hf.web.views.base import TaskView, Trial
+from freeal_hf.web.views.labels import LabelView, student_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,20 +29,14 @@ class LabelSetView(TaskView):
 
     kind = MultiLabelKind
     task_type = MultiLabelClassification
-    task = TaskTexts(
+    task = replace(
+        LabelView.task,
         name="Any number of labels per text",
-        question="What should be decided about a text?",
         placeholder="Which problems does the customer report?",
-        help="Describe each label as for a person, because the annotator reads the description. Examples help. A text "
-        "can have several labels, or none.",
-        table="Labels, one in each row",
-        headers=["label", "what it means", "an example"],
-        label="label",
-        example_mark=" For example: ",
-        too_few="Enter at least two labels, one in each row of the table.",
+        help=f"{LabelView.task.help} A text can have several labels, or none.",
     )
-    results = ResultTexts(
-        final="Final labels",
+    results = replace(
+        LabelView.results,
         series="final labels",
         about_losses=(
             "The student learns labels that agree with the others earlier than wrong ones. Each label of a text has "
@@ -57,15 +52,12 @@ class LabelSetView(TaskView):
         about="Predicts the probability of each label of a text with the trained student.",
         other="The student of this run gives a text any number of labels: use find_labels.",
     )
-    refuses_words = (
-        "Your data have lists of words, in which entities can be found. For labels of texts, choose a column of texts "
-        "in the step Data."
-    )
+    refuses_words = LabelView.refuses_words
     unit = "labels of texts"
     counted = "texts"
     weak = (
-        "The embedding annotator is weak if a text can have any number of labels, because no similarity says by "
-        "itself that a label applies. Use a chat model for good results."
+        "The embedding annotator is weak if a text can have any number of labels, because a similarity does not show "
+        "whether a label applies. Use a chat model for good results."
     )
     map_column = "main_label"
 
@@ -157,9 +149,6 @@ class LabelSetView(TaskView):
 
     def answer(self) -> gr.Label:
         return gr.Label(label="Probability of each label", elem_id="try-labels-answer")
-
-    def empty_answer(self, names: Sequence[str]) -> dict[str, Any]:
-        return {"value": None}
 
     def predict(self, student: Path, text: str) -> dict[str, float]:
         classifier = student_of(student)

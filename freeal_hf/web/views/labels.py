@@ -55,8 +55,8 @@ class LabelView(TaskView):
     )
 
     refuses_words = (
-        "Your data have lists of words, in which entities can be found. For one label per text, choose a column of "
-        "texts in the step Data."
+        "Your data have lists of words, in which entities can be found. For labels of texts, choose a column of texts "
+        "in the step Data."
     )
 
     def example(self) -> TextClassification:
@@ -107,9 +107,6 @@ class LabelView(TaskView):
 
     def answer(self) -> gr.Label:
         return gr.Label(label="Prediction", num_top_classes=6, elem_id="try-answer")
-
-    def empty_answer(self, names: Sequence[str]) -> dict[str, Any]:
-        return {"value": None}
 
     def predict(self, student: Path, text: str) -> dict[str, float]:
         classifier = student_of(student)
