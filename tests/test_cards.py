@@ -1,4 +1,4 @@
-"""Cards say what was measured, and leave the owner's part alone."""
+"""Cards have the measured values, and keep the text of the owner."""
 
 from dataclasses import replace
 

@@ -19,7 +19,7 @@ from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
 from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types
 from freeal_hf.kinds.human_entities import SPAN_COLUMNS, TAG_COLUMNS, read_human_entities, with_human_labels
-from freeal_hf.kinds.labels import AuditQuestion, Measure
+from freeal_hf.kinds.labels import AuditQuestion, Measure, f1_facts
 from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
@@ -124,11 +124,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return Demonstration(corpus.texts[index], label, entities=entities)
 
     def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
-        return {
-            f"F1 of {name} by {said}, against gold": "none in gold and labels" if f1 is None else f"{100 * f1:.1f} %"
-            for who, said in (("student", "the student"), ("label", "the final labels"))
-            for name, f1 in (record.get(f"{who}_f1_by_type") or {}).items()
-        }
+        return f1_facts(record, "f1_by_type")
 
     def card_estimate(self, record: Mapping[str, Any]) -> str:
         said = (

@@ -64,6 +64,20 @@ class Crossed:
     titles: tuple[str, str]
 
 
+def f1_facts(record: Mapping[str, Any], figure: str) -> dict[str, str]:
+    """Returns the F1 of each label against gold as rows of the table of facts on a card, as names and values.
+
+    Args:
+        record (`Mapping`): The record of the last round.
+        figure (`str`): The metric in the record, after `student_` and `label_`.
+    """
+    return {
+        f"F1 of {name} by {source}, against gold": "none in gold and labels" if f1 is None else f"{100 * f1:.1f} %"
+        for who, source in (("student", "the student"), ("label", "the final labels"))
+        for name, f1 in (record.get(f"{who}_{figure}") or {}).items()
+    }
+
+
 class KindLabels(ABC):
     """Base class of the labels of one kind of task, and of what reports, cards and audits show of them.
 

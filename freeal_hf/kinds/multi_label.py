@@ -18,7 +18,7 @@ from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.label_set_answers import LabelSetAnswers
 from freeal_hf.kinds.label_set_corpus import LabelSetCorpus, groups_of, rows_of, sets_of, shown_labels
 from freeal_hf.kinds.label_set_rows import label_set_rows
-from freeal_hf.kinds.labels import AuditQuestion, Crossed, Measure
+from freeal_hf.kinds.labels import AuditQuestion, Crossed, Measure, f1_facts
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
 from freeal_hf.labels.doubts import label_set_doubt
@@ -81,8 +81,8 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
     def check_can_select(self, *, has_labels: bool) -> None:
         if has_labels:
             raise InputError(
-                "`select` cannot use labelled texts of a task with any number of labels yet. Leave --labelled out, "
-                "and choose with --strategy llm, kmeans, coreset or random."
+                "`freeal-hf select` cannot use labelled texts of a task with any number of labels. Leave --labelled "
+                "out, and use --strategy llm, kmeans, coreset or random."
             )
 
     # ---- Labels ----
@@ -269,7 +269,7 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
 
         if options.top_k != 1:
             raise InputError(
-                "--top-k is for students that give each text one label. This one gives any number of labels: use "
+                f"The student {str(student)!r} gives a text any number of labels, and cannot use --top-k. Use "
                 "--probabilities."
             )
         classifier = Classifier(student, batch_size=options.batch_size)
@@ -295,11 +295,7 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         return Crossed(counts, self.task.label_names, columns, ("label", "who gives it"))
 
     def card_facts(self, record: Mapping[str, Any]) -> dict[str, str]:
-        return {
-            f"F1 of {name} by {said}, against gold": "none in gold and labels" if f1 is None else f"{100 * f1:.1f} %"
-            for who, said in (("student", "the student"), ("label", "the final labels"))
-            for name, f1 in (record.get(f"{who}_f1_by_label") or {}).items()
-        }
+        return f1_facts(record, "f1_by_label")
 
     def card_estimate(self, record: Mapping[str, Any]) -> str:
         said = estimate_in_words(record)

@@ -1,4 +1,4 @@
-"""Sentences whose entities people marked."""
+"""Sentences with human entities."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""What else uses the labels of a task with any number of them: files, shards, report, cards, the page, an LLM."""
+"""Files, shards, report, cards, web app and LLM annotators with any number of labels for each text."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A kind of task is added from outside: no other module asks which kind a task is of."""
+"""An external kind of task can be added, because only the modules of the kinds test the kind of a task."""
 
 import ast
 import csv

@@ -1,4 +1,4 @@
-"""How well confidences match the share of right predictions."""
+"""The calibration error: the distance of confidences from the share of right predictions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How often a student goes through its texts: more often if there are few of them, unless the user says how often."""
+"""The number of training epochs: more for few texts, unless the user gives it."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""Runs that ask a language model several times about each text."""
+"""Runs with several samples of a language model for each text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An annotator that says nothing usable ends the run soon, and says what is wrong; a spent budget does so, too."""
+"""An annotator without usable answers ends the run early, with the reason. So does a spent budget."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A Space as a visitor meets it: started by the command line, driven by a browser and by gradio_client."""
+"""The web app as a visitor uses it: started by the command line, driven by a browser and by gradio_client."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A person corrects what annotator and student dispute, and a further round hears it."""
+"""A person corrects labels on which annotator and student differ, and a further round uses them."""
 
 import pyarrow.parquet as pq
 import pytest

@@ -1,4 +1,4 @@
-"""A visitor's own endpoint: called with the visitor's key, stopped, taken up again; texts and answers are hostile."""
+"""The visitor's own endpoint: calls with the visitor's key, stopped and continued runs, hostile texts and answers."""
 
 import csv
 import io

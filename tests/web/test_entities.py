@@ -1,4 +1,4 @@
-"""Entities in the Space: words and tags in, highlighted entities, scores and a student that finds them out."""
+"""Entity tasks in the web app: words and tags as data, highlighted entities, scores, and the student."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Logging in with Hugging Face, as on a Space; and what happens when the login runs out."""
+"""The login with Hugging Face, as on a Space, and an expired login."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""Every step in light, dark and on a phone; pictures of it go into `.screenshots/`, to be looked at."""
+"""Every step in light, dark and on a phone. Screenshots are written to `.screenshots/`."""
 
 import pytest
 

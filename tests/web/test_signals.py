@@ -1,4 +1,4 @@
-"""Signals end the server, its runs and their children; what was running goes on after the next start."""
+"""Signals end the server, its runs and their children, and the runs continue after the next start."""
 
 import signal
 import time

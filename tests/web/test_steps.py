@@ -1,4 +1,4 @@
-"""Steps that a run has reached stay open, also after the page is loaded again; starting over asks first."""
+"""Steps that a run has reached stay open, also after a reload. Starting over needs a confirmation."""
 
 import pytest
 
