@@ -31,7 +31,8 @@ NAMES = {
         no-explanation output picks-per-prompt prices quoting recap seed split strategy student task text-columns
         texts-per-prompt""",
     "demo": "output-dir",
-    "audit": "n new second-annotator seed terminal",
+    "audit": "entities n new second-annotator seed terminal",
+    "convert": "output output-format source-format",
     "push": "hub-collection hub-dataset-id hub-exist-ok hub-model-id hub-public hub-space-id push-columns",
     "pull": "output-dir revision",
     "space": "port public",

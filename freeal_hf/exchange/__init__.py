@@ -1,0 +1,1 @@
+"""Sentences with entities in the formats of other tools."""
