@@ -20,8 +20,8 @@ from labels import Recorded, table
 from freeal_hf.data.ties import likeliest
 from freeal_hf.labels.agreement import cohen_kappa
 from freeal_hf.labels.audit import (
+    AuditSample,
     Interval,
-    Sample,
     design_of,
     draw,
     label_shares,
@@ -100,7 +100,7 @@ def audits(part: Labelled, n: int, answered: int, seeds: int) -> dict[str, Tally
     everyone = cohen_kappa(part.annotator, gold)
     for seed in range(seeds):
         rows = draw(design, seed=seed)[:answered]
-        sample = Sample(rows, design.strata[rows], design.sizes, design.allocation)
+        sample = AuditSample(rows, design.strata[rows], design.sizes, design.allocation)
         simple = np.random.default_rng(seed).choice(len(gold), answered, replace=False)
         share = float(right[simple].mean())
         tallies["accuracy"].add(population_share(sample, right[rows], proxies), right.mean())

@@ -16,8 +16,10 @@ _PUBLIC = {
     "AnnotatorConfig": "freeal_hf.config",
     "AnnotatorError": "freeal_hf.errors",
     "AnswerCache": "freeal_hf.annotators.cache",
+    "AuditPart": "freeal_hf.kinds.labels",
     "AuditQuestion": "freeal_hf.kinds.labels",
     "AuditResult": "freeal_hf.loop.audit",
+    "AuditSample": "freeal_hf.labels.audit",
     "BALD": "freeal_hf.select.uncertainty",
     "BackTranslation": "freeal_hf.training.augmentation",
     "Batch": "freeal_hf.training.objectives.base",
@@ -42,6 +44,7 @@ _PUBLIC = {
     "EmbeddingKMeans": "freeal_hf.select.diversity",
     "Engine": "freeal_hf.loop.engines",
     "EngineConfig": "freeal_hf.config",
+    "EntityAudit": "freeal_hf.labels.entity_audit",
     "EntityTagger": "freeal_hf.prediction.tagger",
     "Estimate": "freeal_hf.annotators.estimate",
     "Evidence": "freeal_hf.training.objectives.base",
@@ -62,6 +65,7 @@ _PUBLIC = {
     "InferenceEndpointsAnnotator": "freeal_hf.annotators.inference",
     "InputError": "freeal_hf.errors",
     "Interval": "freeal_hf.annotators.estimate",
+    "JudgedEntities": "freeal_hf.labels.entity_audit",
     "LLMAnnotator": "freeal_hf.annotators.llm",
     "LLMSelection": "freeal_hf.select.llm",
     "LabelAudit": "freeal_hf.loop.audit",
@@ -202,11 +206,15 @@ if TYPE_CHECKING:
     from freeal_hf.hub.push import push_rounds as push_rounds
     from freeal_hf.kinds.base import TaskKind as TaskKind
     from freeal_hf.kinds.human_labels import read_human_labels as read_human_labels
+    from freeal_hf.kinds.labels import AuditPart as AuditPart
     from freeal_hf.kinds.labels import AuditQuestion as AuditQuestion
     from freeal_hf.kinds.labels import Crossed as Crossed
     from freeal_hf.kinds.labels import Measure as Measure
     from freeal_hf.kinds.registry import kind_of as kind_of
     from freeal_hf.labels.agreement import AltTest as AltTest
+    from freeal_hf.labels.audit import AuditSample as AuditSample
+    from freeal_hf.labels.entity_audit import EntityAudit as EntityAudit
+    from freeal_hf.labels.entity_audit import JudgedEntities as JudgedEntities
     from freeal_hf.loop.audit import AuditResult as AuditResult
     from freeal_hf.loop.audit import LabelAudit as LabelAudit
     from freeal_hf.loop.audit import PeopleAudit as PeopleAudit

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.cli.command import Command
 from freeal_hf.config import option, section
 from freeal_hf.errors import InputError
-from freeal_hf.loop.folder import AUDIT_CSV, LABELS, METRICS, REPORT, RunFolder
+from freeal_hf.loop.folder import AUDIT_CSV, AUDIT_ENTITIES_CSV, LABELS, METRICS, REPORT, RunFolder
 from freeal_hf.tasks import NONE_OF_THEM
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ class AuditOptions:
 
     run_dir: str = option(positional=True, help="OUTPUT_DIR of freeal-hf run", metavar="RUN_DIR")
     n: int = option(100, help="number of texts to draw", metavar="N")
+    entities: int = option(
+        0,
+        help="entity tasks: number of single entities to draw beside the texts, into audit_entities.csv",
+        metavar="N",
+    )
     seed: int = option(0, help="random seed", metavar="X")
     terminal: bool = option(False, action="store_true", help="answer in the terminal, not in the file")
     new: bool = option(False, action="store_true", help="draw a new sample; old answers are kept in audit-1.csv")
@@ -46,14 +51,17 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
     task, sheet = folder.task(), folder / AUDIT_CSV
     question = kind_of(task).audit
     names = question.answers.label_names
-    if options.second_annotator is not None and not question.are_human_labels:
+    if options.second_annotator is not None and not question.are_labels:
         raise InputError(
             "--second-annotator needs a task with labels of texts; here the answers judge the run's labels."
         )
     if options.new or not has_audit(folder):
-        draw_audit(folder, task, options.n, seed=options.seed)
+        draw_audit(folder, task, options.n, entities=options.entities, seed=options.seed)
         several = f"; several as a;b, {NONE_OF_THEM} for none of them" if question.several else ""
-        print(f"Fill in the column `label` of {sheet} ({', '.join(names)}{several}), then run this command again.")
+        more = f" and of {folder / AUDIT_ENTITIES_CSV}" if options.entities else ""
+        print(
+            f"Fill in the column `label` of {sheet}{more} ({', '.join(names)}{several}), then run this command again."
+        )
     if options.terminal:
         _ask(folder, question)
     result = score_audit(folder, task, options.second_annotator)
@@ -64,8 +72,7 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
     note_audit(folder, task, result)
     print(described(result, question, names))
     print(f"The result is in {folder / METRICS} and {folder / REPORT}.")
-    if question.are_human_labels:
-        print("A further round uses the answers as human labels: run with one round more, and with --audit.")
+    print("A further round uses the answers as human labels: run with one round more, and with --audit.")
 
 
 def described(result: "AuditResult", question: "AuditQuestion", names: Sequence[str]) -> str:
@@ -94,6 +101,11 @@ def described(result: "AuditResult", question: "AuditQuestion", names: Sequence[
         lines.append(f"The annotator alone is right in {_percent(found.annotator)}.")
         if found.kappa is not None:
             lines.append(f"Cohen's kappa of annotator and person is {_number(found.kappa)}.")
+    if (entities := result.entities) is not None:
+        lines.append(
+            f"Entity F1 is {_percent(entities.f1)}, precision {_percent(entities.precision)}, recall "
+            f"{_percent(entities.recall)}, from {entities.sentences} sentences and {entities.entities} entities alone."
+        )
     if (people := result.people) is not None:
         kappa = "" if people.kappa is None else f", Cohen's kappa {_number(people.kappa)}"
         test = people.alt_test
@@ -126,7 +138,7 @@ def _ask(folder: RunFolder, question: "AuditQuestion") -> None:
     if question.several:
         choices = f"{choices}  0 none of them   (several: 1,3)"
     for done, row in enumerate(missing, start=1):
-        more = "".join(f"\n    {cell}" for name, cell in row.items() if name not in ("id", "text", "label"))
+        more = "".join(f"\n    {cell}" for name, cell in row.items() if cell and name not in ("id", "text", "label"))
         print(f"\n[{done} of {len(missing)}] {row['text']}{more}\n{choices}   Enter: skip   q: stop")
         answer = _answer(names, several=question.several)
         if answer is None:

@@ -15,14 +15,17 @@ from freeal_hf.data.sentences import SPANS, TOKENS, named_in, read_sentences, sp
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.errors import InputError
+from freeal_hf.kinds import entity_audit
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
 from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types
 from freeal_hf.kinds.human_entities import SPAN_COLUMNS, TAG_COLUMNS, read_human_entities, with_human_labels
-from freeal_hf.kinds.labels import AuditQuestion, Measure, f1_facts
+from freeal_hf.kinds.labels import AuditPart, AuditQuestion, Measure, f1_facts
 from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
+from freeal_hf.labels.audit import AuditSample
 from freeal_hf.labels.doubts import entity_doubt
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
+from freeal_hf.labels.entity_audit import EntityAudit, JudgedEntities
 from freeal_hf.labels.entity_voting import rank_annotators
 from freeal_hf.labels.metrics import score_entities
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
@@ -31,6 +34,8 @@ from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification, TokenCl
 if TYPE_CHECKING:
     from datasets import Dataset
 
+
+_MOST_STRATA = 4
 
 VERDICTS = TextClassification(["right", "wrong"], "Does the text have exactly these entities?")
 """The answers to the question of an audit about a sentence."""
@@ -128,7 +133,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
     def card_estimate(self, record: Mapping[str, Any]) -> str:
         said = (
-            "There is no estimate of entity F1 without gold. `label_confidence` is the mean probability of the tags "
+            f"{_audited(record)} `label_confidence` is the mean probability of the tags "
             "of a sentence, most of which are O. It can be used to sort sentences, but is not calibrated."
         )
         if record["label_f1"] is None:
@@ -148,20 +153,48 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
     @property
     def audit(self) -> AuditQuestion:
-        return AuditQuestion(VERDICTS, are_human_labels=False, right="sentences have exactly the right entities")
+        return AuditQuestion(VERDICTS, are_labels=False, right="sentences have exactly the right entities")
 
     def audited_labels(self, labels: "Dataset") -> np.ndarray:
-        def has_entities(tags: Sequence[int]) -> int:
-            return NO_LABEL if not tags or NO_LABEL in tags else int(any(tags))
+        """Returns the number of entities of each row, at most `_MOST_STRATA`, so that strata have similar rows."""
+        is_start = np.array([tag.startswith("B-") for tag in self.task.tags])
 
-        return np.array([has_entities(tags) for tags in labels["label"]])
+        def count(tags: Sequence[int]) -> int:
+            return NO_LABEL if self.is_missing(tags) else min(_MOST_STRATA, int(is_start[list(tags)].sum()))
+
+        return np.array([count(tags) for tags in labels["label"]])
 
     def right_answer(self, label: Any) -> int:
-        return 0  # "right", whether the sentence has entities or none
+        return 0  # "right", whatever the number of entities
 
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
-        named = (f"{row['text'][span['start'] : span['end']]} ({span['type']})" for span in row[SPANS])
-        return {"entities": "; ".join(named) or "none"}
+        tags = tag_names(row["label"], self.task.tags)
+        return {"entities": entity_audit.written(row, tags), entity_audit.CORRECTED: ""}
+
+    def audit_truth(
+        self,
+        answers: Mapping[str, int],
+        cells: Mapping[str, Mapping[str, str]],
+        rows: Mapping[str, Mapping[str, Any]],
+        origin: str,
+    ) -> list[HumanEntities]:
+        right = {id_: answer == self.right_answer(None) for id_, answer in answers.items()}
+        return entity_audit.read_corrections(right, cells, rows, self.task, origin)
+
+    def audit_parts(self, labels: "Dataset", rows: Sequence[int]) -> list[AuditPart]:
+        return entity_audit.parts_of(labels, rows)
+
+    def audit_entities(
+        self,
+        labels: "Dataset",
+        texts: Sequence[int],
+        human: Sequence[int],
+        sample: AuditSample,
+        ids: Sequence[str],
+        truth: Sequence[HumanEntities],
+        judged: JudgedEntities | None,
+    ) -> EntityAudit | None:
+        return entity_audit.estimate(labels, texts, human, sample, ids, truth, judged, self.task.tags)
 
     def no_answers(self, corpus: Sentences) -> EntityAnswers:
         return EntityAnswers.none(len(corpus.texts))
@@ -360,6 +393,17 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         none = np.zeros((len(corpus.texts), 0))
         selection = Selection(np.full(count, np.nan), np.zeros(count, dtype=bool), probabilities, none, none)
         return self.label_rows(test, corpus, self.no_answers(corpus), selection, number, seed=0, votes=None)[0]
+
+
+def _audited(record: Mapping[str, Any]) -> str:
+    """Describes what is known of entity F1 without gold."""
+    if (found := record.get("audited_entities")) is None:
+        return "There is no estimate of entity F1 without gold or an audit."
+    f1 = "{:.0f} % ({:.0f} to {:.0f} %)".format(*(100 * found["f1"][key] for key in ("value", "low", "high")))
+    return (
+        f"An audit estimates entity F1 of the final entities as {f1}: a person marked the entities of "
+        f"{found['sentences']} random sentences, and judged {found['entities']} random entities."
+    )
 
 
 def _ranking(answers: EntityAnswers) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from freeal_hf.labels.audit import AuditSample
+from freeal_hf.labels.entity_audit import EntityAudit, JudgedEntities
 from freeal_hf.tasks import NO_LABEL, Demonstration, Task
 
 if TYPE_CHECKING:
@@ -20,15 +22,31 @@ class AuditQuestion:
 
     Args:
         answers (`Task`): The task of the answers.
-        are_human_labels (`bool`): Whether an answer is also a human label for a further round.
+        are_labels (`bool`): Whether the answers are labels of texts. Otherwise, they judge the labels of the run.
         right (`str`): A description of confirmed texts, in the plural.
         several (`bool`): Whether an answer can have any number of labels.
     """
 
     answers: Task
-    are_human_labels: bool
+    are_labels: bool
     right: str
     several: bool = False
+
+
+class AuditPart(NamedTuple):
+    """A part of the labels of a text that a person can judge alone, such as an entity.
+
+    Args:
+        id (`str`): The id of the part.
+        cells (`dict[str, str]`): The cells that show it.
+        support (`int`): Who found it. Parts with the same support are drawn in proportion to their number.
+        confidence (`float`): Confidence of the label of the text; NaN if there is none.
+    """
+
+    id: str
+    cells: dict[str, str]
+    support: int
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -200,6 +218,57 @@ class KindLabels(ABC):
     def decided(self) -> list[tuple[int, int]]:
         """The decision that gives each label, and its value in this decision."""
         return [(0, label) for label in range(self.audit.answers.num_labels)]
+
+    def audit_truth(
+        self,
+        answers: Mapping[str, int],
+        cells: Mapping[str, Mapping[str, str]],
+        rows: Mapping[str, Mapping[str, Any]],
+        origin: str,
+    ) -> list[Any]:
+        """Returns the human labels that the answers of an audit are, in the order of the answers, if they are not the
+        labels of the task themselves (`AuditQuestion.are_labels`).
+
+        Args:
+            answers (`Mapping[str, int]`): The answers by id of the text, as ids of `audit.answers`.
+            cells (`Mapping[str, Mapping[str, str]]`): The cells of the sheet by id.
+            rows (`Mapping[str, Mapping[str, Any]]`): The audited rows by id.
+            origin (`str`): The name of the sheet, for errors.
+
+        Returns:
+            `list[HumanAnswer]`: Empty if answers are no human labels of this kind of task.
+
+        Raises:
+            InputError: If an answer cannot be read.
+        """
+        return []
+
+    def audit_parts(self, labels: "Dataset", rows: Sequence[int]) -> list[AuditPart]:
+        """Returns the parts of the labels of some rows that a person can judge alone; empty if there are none."""
+        return []
+
+    def audit_entities(
+        self,
+        labels: "Dataset",
+        texts: Sequence[int],
+        human: Sequence[int],
+        sample: AuditSample,
+        ids: Sequence[str],
+        truth: Sequence[Any],
+        judged: JudgedEntities | None,
+    ) -> EntityAudit | None:
+        """Estimates F1 of entities from an audit; `None` if the kind of task has no entities.
+
+        Args:
+            labels (`Dataset`): The audited dataset.
+            texts (`Sequence[int]`): Its distinct rows without an earlier human label.
+            human (`Sequence[int]`): Its distinct rows with one.
+            sample (`AuditSample`): The answered texts.
+            ids (`Sequence[str]`): Their ids.
+            truth (`Sequence[HumanAnswer]`): The result of `audit_truth`.
+            judged (`JudgedEntities`, *optional*): The answers about the result of `audit_parts`.
+        """
+        return None
 
     @abstractmethod
     def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:

@@ -315,7 +315,7 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
     @property
     def audit(self) -> AuditQuestion:
         right = "texts have exactly the right final labels"
-        return AuditQuestion(self.task, are_human_labels=True, right=right, several=True)
+        return AuditQuestion(self.task, are_labels=True, right=right, several=True)
 
     def audited_labels(self, labels: "Dataset") -> np.ndarray:
         """Returns the rarest label of each text, or the number of labels for none of them; -1 for no label."""

@@ -119,7 +119,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
     @property
     def audit(self) -> AuditQuestion:
-        return AuditQuestion(self.task, are_human_labels=True, right="final labels are right")
+        return AuditQuestion(self.task, are_labels=True, right="final labels are right")
 
     def audited_labels(self, labels: "Dataset") -> np.ndarray:
         return np.array(labels["label"][:])

@@ -15,8 +15,8 @@ Z = 1.96
 """Normal quantile of all intervals, which are of 95 %."""
 
 _PER_STRATUM = 2
-_COMPLETE = 0.9
-_PSEUDO = 4.0  # pseudo-answers, half of them right, as Agresti and Coull add
+COMPLETE = 0.9
+PSEUDO = 4.0  # pseudo-answers, half of them right, as Agresti and Coull add
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Sample:
+class AuditSample:
     """The answered texts of an audit.
 
     Args:
@@ -143,7 +143,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     return max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale))
 
 
-def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> Interval:
+def population_share(sample: AuditSample, holds: np.ndarray, proxies: np.ndarray) -> Interval:
     """Estimates the share of all texts with a property from the answers.
 
     If nearly all answers are given, the estimate is the stratified mean. Strata with fewer than two answers are joined
@@ -158,13 +158,13 @@ def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> 
     Source: Cochran, Sampling Techniques (1977), equation 5.1 (mean) and theorem 5.3 (variance).
 
     Args:
-        sample (`Sample`): The answered texts.
+        sample (`AuditSample`): The answered texts.
         holds (`np.ndarray` of shape `(n,)`): Whether each of them has the property.
         proxies (`np.ndarray` of shape `(N, d)`): The predictions of the model for all texts; see `powered_share`.
     """
-    if len(sample.rows) < _COMPLETE * sample.allocation.sum() or len(sample.rows) < _PER_STRATUM:
+    if len(sample.rows) < COMPLETE * sample.allocation.sum() or len(sample.rows) < _PER_STRATUM:
         return powered_share(holds, sample.weights, proxies[sample.rows], proxies.mean(axis=0), len(proxies))
-    groups = _joined(np.bincount(sample.strata, minlength=len(sample.sizes)))
+    groups = joined_strata(np.bincount(sample.strata, minlength=len(sample.sizes)))
     group, n, population = groups[sample.strata], len(holds), int(sample.sizes.sum())
     weights, answers = np.bincount(groups, sample.sizes) / population, np.bincount(group)
     means = np.bincount(group, holds) / answers
@@ -172,7 +172,7 @@ def population_share(sample: Sample, holds: np.ndarray, proxies: np.ndarray) -> 
     squares = np.bincount(group, (holds - means[group]) ** 2)
     # The variance of the mean times n: the variance of one answer of an equivalent simple sample.
     within = float(n * (weights**2 / answers * squares / (answers - 1)).sum())
-    kept = n / (n + _PSEUDO)
+    kept = n / (n + PSEUDO)
     simple = _shrunk_variance(share, kept)
     effect = (kept * within + simple - kept * share * (1 - share)) / simple
     effect *= float(stdtrit(n - len(answers), ndtr(Z)) / Z) ** 2
@@ -202,7 +202,7 @@ def powered_share(
     """
     weights = weights / weights.sum()
     n = 1 / float((weights**2).sum())  # the effective number of answers (Kish)
-    mean, kept = float(weights @ holds), n / (n + _PSEUDO)
+    mean, kept = float(weights @ holds), n / (n + PSEUDO)
     centred = proxies - weights @ proxies
     covariance = kept * centred.T @ (weights * (holds - mean))
     tuned = np.linalg.pinv(kept * (centred.T * weights) @ centred) @ covariance
@@ -215,12 +215,12 @@ def powered_share(
 
 
 def label_shares(
-    sample: Sample, truth: np.ndarray, labels: np.ndarray, confidences: np.ndarray, num_labels: int
+    sample: AuditSample, truth: np.ndarray, labels: np.ndarray, confidences: np.ndarray, num_labels: int
 ) -> list[Interval]:
     """Estimates the share of each true label among all texts. The estimates sum to one.
 
     Args:
-        sample (`Sample`): The answered texts.
+        sample (`AuditSample`): The answered texts.
         truth (`np.ndarray` of shape `(n,)`): The person's label ids.
         labels (`np.ndarray` of shape `(N,)`), confidences (`np.ndarray` of shape `(N,)`): The final labels.
         num_labels (`int`): Number of labels.
@@ -235,12 +235,12 @@ def label_shares(
 
 
 def precisions(
-    sample: Sample, right: np.ndarray, labels: np.ndarray, proxies: np.ndarray, num_labels: int
+    sample: AuditSample, right: np.ndarray, labels: np.ndarray, proxies: np.ndarray, num_labels: int
 ) -> list[Interval | None]:
     """Estimates the precision of each final label; `None` if no text with this label was answered.
 
     Args:
-        sample (`Sample`): The answered texts.
+        sample (`AuditSample`): The answered texts.
         right (`np.ndarray` of shape `(n,)`): Whether their final labels are right.
         labels (`np.ndarray` of shape `(N,)`): Final label ids of all texts.
         proxies (`np.ndarray` of shape `(N, d)`): The predictions of the model for all texts; see `powered_share`.
@@ -260,11 +260,11 @@ def precisions(
     return found
 
 
-def recalls(sample: Sample, truth: np.ndarray, labels: np.ndarray, num_labels: int) -> list[Interval | None]:
+def recalls(sample: AuditSample, truth: np.ndarray, labels: np.ndarray, num_labels: int) -> list[Interval | None]:
     """Estimates the recall of each label: the share of the texts with this true label that have it as final label.
 
     Args:
-        sample (`Sample`): The answered texts.
+        sample (`AuditSample`): The answered texts.
         truth (`np.ndarray` of shape `(n,)`): The person's label ids.
         labels (`np.ndarray` of shape `(N,)`): Final label ids of all texts.
         num_labels (`int`): Number of labels.
@@ -337,7 +337,7 @@ def confusion(answers: np.ndarray, truth: np.ndarray, num_labels: int) -> np.nda
     return counts
 
 
-def _joined(answers: np.ndarray) -> np.ndarray:
+def joined_strata(answers: np.ndarray) -> np.ndarray:
     """Returns the group of each stratum. Each group has at least two answers if there are at least two in total."""
     groups, group, seen = np.empty(len(answers), dtype=int), 0, 0
     for stratum, count in enumerate(answers):

@@ -20,7 +20,7 @@ from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.kinds.text_corpus import text_digest
 from freeal_hf.labels.agreement import agreement, alt_test, cohen_kappa
 from freeal_hf.labels.audit import (
-    Sample,
+    AuditSample,
     confusion,
     design_of,
     draw,
@@ -41,7 +41,8 @@ from freeal_hf.loop.audit_figures import (
     audit_figures,
     estimates,
 )
-from freeal_hf.loop.audit_sheet import keep_answers, read_answers, write_sheet
+from freeal_hf.loop.audit_parts import draw_parts, read_parts
+from freeal_hf.loop.audit_sheet import keep_answers, read_answers, read_sheet, write_sheet
 from freeal_hf.loop.folder import AUDIT_CSV, AUDIT_PLAN, RunFolder
 from freeal_hf.loop.results import publish_figures
 from freeal_hf.tasks import NO_LABEL, Task
@@ -88,13 +89,16 @@ def has_audit(folder: RunFolder) -> bool:
     return (folder / AUDIT_PLAN).is_file() and (folder / AUDIT_CSV).is_file()
 
 
-def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: int | None = None) -> Path:
+def draw_audit(
+    folder: RunFolder, task: Task, n: int, *, entities: int = 0, seed: int = 0, number: int | None = None
+) -> Path:
     """Draws texts for a person to label, and writes them to `audit.csv` with `id`, `text` and an empty `label`.
 
     Each text without a human label can be drawn, all with nearly the same probability. `audit.json` has this
     probability for each stratum (see `design_of`), and the stratum of each drawn text. Equal texts are drawn once.
     The labels of the run are not shown, so that they do not influence the person. Sentences of an entity task are
-    shown with their `entities`, and the answer is `right` or `wrong` for all of them together.
+    shown with their `entities`. The answer is `right` or `wrong` for all of them together, with the right entities in
+    the column `corrected`. Single entities can be drawn too, into a sheet of their own (`audit_entities.csv`).
 
     An existing sheet with answers is kept as `audit-1.csv` (or the next number).
 
@@ -102,6 +106,7 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
         folder (`RunFolder`): The run's folder.
         task (`Task`): What is labelled.
         n (`int`): The number of texts.
+        entities (`int`): The number of single entities, in an entity task.
         seed (`int`): Seed of the draw.
         number (`int`, *optional*): The round whose labels are checked, by default the last complete one.
 
@@ -109,7 +114,7 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
         `Path`: The file to fill in.
 
     Raises:
-        InputError: If `n` is below one, or a person gave all labels of the run.
+        InputError: If `n` is below one, a person gave all labels of the run, or there are no entities to draw.
     """
     if n < 1:
         raise InputError(f"The number of texts of an audit is {n}; draw at least one text.")
@@ -127,9 +132,11 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
     strata = design.strata[drawn].tolist()
     if (kept := keep_answers(folder)) is not None:
         logger.info("The answers of an earlier audit are in %s.", kept)
+    single = {"entities": draw_parts(folder, kind, labels, texts.rows.tolist(), entities, seed)} if entities else {}
     write_json(
         folder / AUDIT_PLAN,
         {
+            **single,
             "round": number,
             "labels": _digest(labels),
             "certain": len(texts.human_rows),
@@ -148,24 +155,38 @@ def draw_audit(folder: RunFolder, task: Task, n: int, *, seed: int = 0, number: 
     return folder / AUDIT_CSV
 
 
-def audited_human_labels(folder: RunFolder, task: Task) -> list[HumanLabel]:
-    """Reads the answers of an audit as human labels, with the probability with which each text was drawn.
+def audited_human_labels(folder: RunFolder, task: Task) -> list[Any]:
+    """Reads the answers of an audit as human labels. A label has the probability with which its text was drawn.
 
     Args:
         folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
-        task (`Task`): A task with labels of texts.
+        task (`Task`): A task whose audit gives human labels.
+
+    Returns:
+        `list[HumanAnswer]`: The human labels. Sentences with wrong entities and without a correction are left out.
 
     Raises:
-        InputError: If an answer is not a label, or its text was not drawn.
+        InputError: If an answer is not a label, its text was not drawn, or a correction cannot be read.
     """
     plan = read_json(folder / AUDIT_PLAN)
+    answers = read_answers(folder / AUDIT_CSV, plan, task)
+    if not kind_of(task).audit.are_labels:
+        return _truth(folder, task, _audited_labels(folder, plan), answers)
     probability = _allocation(plan) / np.array(plan["strata"])
     return [
         HumanLabel(
             label, id=id_, origin=str(folder / AUDIT_CSV), probability=float(probability[plan["texts"][id_][0]])
         )
-        for id_, label in read_answers(folder / AUDIT_CSV, plan, task).items()
+        for id_, label in answers.items()
     ]
+
+
+def _truth(folder: RunFolder, task: Task, labels: "Dataset", answers: Mapping[str, int]) -> list[Any]:
+    """Returns the human labels that the answers are."""
+    row_of = rows_of_ids(answers.keys(), labels["id"])
+    cells = {row["id"]: row for row in read_sheet(folder)}
+    rows = {id_: labels[row] for id_, row in row_of.items()}
+    return kind_of(task).audit_truth(answers, cells, rows, str(folder / AUDIT_CSV))
 
 
 def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None) -> AuditResult | None:
@@ -192,7 +213,7 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
     texts = _Texts(labels, kind)
     row_of = rows_of_ids(answers.keys(), labels["id"])
     rows = texts.first_row[[row_of[id_] for id_ in answers]]
-    sample = Sample(
+    sample = AuditSample(
         rows=np.searchsorted(texts.rows, rows),
         strata=np.array([plan["texts"][id_][0] for id_ in answers]),
         sizes=np.array(plan["strata"]),
@@ -202,14 +223,30 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
     count, certain = len(texts.rows), plan["certain"]
     found = with_certain(population_share(sample, right, proxies_of(texts.confidences, texts.agrees)), count, certain)
     people, about_labels = None, None
-    if kind.audit.are_human_labels:
+    about_entities = kind.audit_entities(
+        labels,
+        texts.rows.tolist(),
+        texts.human_rows.tolist(),
+        sample,
+        list(answers),
+        _truth(folder, task, labels, answers),
+        read_parts(folder, plan),
+    )
+    if kind.audit.are_labels:
         about_labels = _about_labels(texts, sample, rows, kind.decisions(list(answers.values())))
         if second is not None:
             annotator = labels["annotator_label"][:]
             said = {id_: _answer_of(annotator[row], kind) for id_, row in zip(answers, rows, strict=True)}
             people = _about_people(said, answers, read_answers(second, plan, task), str(second))
     return AuditResult(
-        found.value, found.low, found.high, len(answers), len(plan["texts"]), labels=about_labels, people=people
+        found.value,
+        found.low,
+        found.high,
+        len(answers),
+        len(plan["texts"]),
+        labels=about_labels,
+        people=people,
+        entities=about_entities,
     )
 
 
@@ -260,7 +297,7 @@ def _answer_of(label: Any, kind: TaskKind[Any, Any, Any]) -> Any:
     return NO_LABEL if kind.is_missing(label) else kind.right_answer(label)
 
 
-def _about_labels(texts: _Texts, sample: Sample, rows: np.ndarray, truth: np.ndarray) -> LabelAudit:
+def _about_labels(texts: _Texts, sample: AuditSample, rows: np.ndarray, truth: np.ndarray) -> LabelAudit:
     kind = texts.kind
     annotator = kind.decisions(texts.labels["annotator_label"][:])[rows]
     final = kind.decisions(texts.labels["label"][:])
@@ -286,13 +323,13 @@ def _about_labels(texts: _Texts, sample: Sample, rows: np.ndarray, truth: np.nda
 
 
 def _about_decision(
-    texts: _Texts, sample: Sample, truth: np.ndarray, final: np.ndarray, by_people: np.ndarray, num_values: int
+    texts: _Texts, sample: AuditSample, truth: np.ndarray, final: np.ndarray, by_people: np.ndarray, num_values: int
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Returns share, precision and recall of each value of a decision.
 
     Args:
         texts (`_Texts`): The texts.
-        sample (`Sample`): The answered texts.
+        sample (`AuditSample`): The answered texts.
         truth (`np.ndarray` of shape `(n,)`): The answers.
         final (`np.ndarray` of shape `(N,)`): The final values of the texts without a human label.
         by_people (`np.ndarray` of shape `(h,)`): The final values of the texts with a human label.

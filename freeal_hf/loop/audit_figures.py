@@ -6,6 +6,7 @@ from typing import Any
 
 from freeal_hf.labels.agreement import AltTest
 from freeal_hf.labels.audit import Interval
+from freeal_hf.labels.entity_audit import EntityAudit
 
 MODEL_ESTIMATE = "model_estimate"
 """The key under which a record keeps the round's own estimates if those of an audit replace them."""
@@ -71,6 +72,7 @@ class AuditResult:
         drawn (`int`): The number of texts that were drawn.
         labels (`LabelAudit`, *optional*): The other estimates, if the answers are labels.
         people (`PeopleAudit`, *optional*): The comparison with a second person, if there is one.
+        entities (`EntityAudit`, *optional*): F1, precision and recall of entities, in an entity task.
     """
 
     accuracy: float
@@ -80,6 +82,7 @@ class AuditResult:
     drawn: int
     labels: LabelAudit | None = None
     people: PeopleAudit | None = None
+    entities: EntityAudit | None = None
 
 
 def audit_figures(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
@@ -105,6 +108,8 @@ def audit_figures(result: AuditResult, names: Sequence[str]) -> dict[str, Any]:
                 for name, share, precision, recall in parts
             },
         }
+    if (entities := result.entities) is not None:
+        figures["audited_entities"] = asdict(entities)
     if (people := result.people) is not None:
         figures |= {
             "people_texts": people.texts,

@@ -1,34 +1,14 @@
 """A run that stops after its first round for a person to label a random sample, and continues with the answers."""
 
 import logging
-from typing import Any
 
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import HumanLabel
-from freeal_hf.errors import InputError
-from freeal_hf.kinds.base import TaskKind
 from freeal_hf.loop.audit import audited_human_labels, draw_audit, has_audit, record_audit, score_audit
 from freeal_hf.loop.folder import AUDIT_CSV, RunFolder
 from freeal_hf.tasks import Task
 
 logger = logging.getLogger(__name__)
-
-
-def check_audit(kind: TaskKind[Any, Any, Any], loop: LoopConfig) -> None:
-    """Refuses to stop for an audit if its answers are not labels.
-
-    Args:
-        kind (`TaskKind`): The kind of the task.
-        loop (`LoopConfig`): The settings of the loop.
-
-    Raises:
-        InputError: If the run stops for an audit and its answers are not labels.
-    """
-    if loop.audit and not kind.audit.are_human_labels:
-        raise InputError(
-            f"A run can only stop for an audit (--audit {loop.audit}) if its answers are labels of texts. Leave "
-            "--audit out, and check the labels of the finished run with freeal-hf audit OUTPUT_DIR."
-        )
 
 
 def audit_answers(folder: RunFolder, task: Task, loop: LoopConfig) -> list[HumanLabel]:

@@ -17,7 +17,7 @@ from freeal_hf.tasks import Task
 
 CONFIG, CACHE, LABELS_CSV, REPORT = "config.yaml", "cache.sqlite", "labels.csv", "report.html"
 INPUT, PROGRESS = "input.parquet", "progress.jsonl"
-AUDIT_CSV, AUDIT_PLAN = "audit.csv", "audit.json"
+AUDIT_CSV, AUDIT_ENTITIES_CSV, AUDIT_PLAN = "audit.csv", "audit_entities.csv", "audit.json"
 """The sheet of an audit that a person fills in, and the draw of its texts."""
 COLUMNS = "columns.parquet"
 """The user's columns, unchanged, for `labels.csv`. They are never uploaded."""

@@ -17,7 +17,7 @@ from freeal_hf.errors import InputError, RunError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.loop import folder as run_folder
-from freeal_hf.loop.audit_stop import audit_answers, check_audit, note_answers
+from freeal_hf.loop.audit_stop import audit_answers, note_answers
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.inputs import InputReader
 from freeal_hf.loop.settings import Settings
@@ -79,7 +79,6 @@ def prepare(
     if not overwrite:
         rows = with_stored_ids(rows, folder.config().data_fingerprint)
     texts = kind.collect(rows)
-    check_audit(kind, loop)
     audited = [] if overwrite else audit_answers(folder, kind.task, loop)
     found = kind.with_human_labels(texts, rows, [*given, *audited]).human_rows
     if given:

@@ -134,6 +134,7 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
         own={**records[-1], **records[-1].get("model_estimate", {})},
         counts=_label_counts(labels, kind, records[-1]),
         **_audit(labels, kind, records[-1]),
+        entity_lines=_entity_lines(records[-1]),
         pictures=[figures.as_svg(picture) for picture in pictures],
         disputed=_disputed(labels, kind),
     )
@@ -166,6 +167,24 @@ def _audit(labels: "Dataset", kind: TaskKind[Any, Any, Any], record: Mapping[str
         "kappa": kappa and "{value:.2f} ({low:.2f} to {high:.2f})".format(**kappa),
         "people": _estimate(record.get("people_agreement")),
     }
+
+
+def _entity_lines(record: Mapping[str, Any]) -> list[str]:
+    """What the report says of audited entities, and of several annotators of entities."""
+    lines = []
+    if (found := record.get("audited_entities")) is not None:
+        f1, precision, recall = (_estimate(found[name]) for name in ("f1", "precision", "recall"))
+        lines.append(
+            f"Audited entities: F1 {f1}, precision {precision}, recall {recall} (intervals of 95 %). A person marked "
+            f"{found['sentences']:,} random sentences and judged {found['entities']:,} random entities."
+        )
+    if ranking := record.get("annotator_ranking"):
+        ranked = ", ".join(f"annotator {one['annotator']} ({100 * one['f1_with_others']:.0f} %)" for one in ranking)
+        lines.append(
+            f"Ranking of the annotators by their F1 against the other ones: {ranked}. This is no accuracy: annotators "
+            "that make the same errors rank high."
+        )
+    return lines
 
 
 def _estimate(estimate: Mapping[str, float] | None) -> str:

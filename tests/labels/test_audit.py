@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freeal_hf.labels.audit import (
+    AuditSample,
     Design,
-    Sample,
     confusion,
     design_of,
     draw,
@@ -40,7 +40,7 @@ class Corpus:
         design = design_of(self.labels, self.confidences, self.agrees, n)
         for seed in range(draws):
             rows = draw(design, seed=seed)[:answered]
-            yield Sample(rows, design.strata[rows], design.sizes, design.allocation)
+            yield AuditSample(rows, design.strata[rows], design.sizes, design.allocation)
 
 
 CORPORA = {
@@ -194,7 +194,7 @@ def test_an_estimate_always_lies_within_its_bounds_and_these_within_zero_and_one
     labels = np.zeros(count)
     design = design_of(labels, np.resize(confidences, count), np.resize(agrees, count), len(answers))
     rows = draw(design)
-    one = Sample(rows, design.strata[rows], design.sizes, design.allocation)
+    one = AuditSample(rows, design.strata[rows], design.sizes, design.allocation)
     proxies = proxies_of(np.resize(confidences, count), np.resize(agrees, count))
     for found in (
         population_share(one, holds, proxies),
@@ -220,7 +220,7 @@ def test_texts_with_human_labels_count_as_right():
 def _ten_of_hundred():
     design = design_of(np.zeros(100), np.full(100, 0.5), np.ones(100), 10)
     rows = draw(design)
-    one = Sample(rows, design.strata[rows], design.sizes, design.allocation)
+    one = AuditSample(rows, design.strata[rows], design.sizes, design.allocation)
     return one, np.arange(10) < 7, np.zeros((100, 1))
 
 

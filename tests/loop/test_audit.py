@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Sequence, Value
+from datasets import ClassLabel, Dataset, Value
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 
-from freeal_hf import TextClassification, TokenClassification
+from freeal_hf import TextClassification
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from freeal_hf.loop.audit import audited_human_labels, draw_audit, keep_audited_labels, score_audit
@@ -350,70 +350,6 @@ def test_a_new_draw_keeps_the_earlier_answers(folder):
 def test_a_folder_without_labels_is_refused(tmp_path, capsys):
     assert main(["audit", str(tmp_path)]) == 1
     assert "not a run with labels" in capsys.readouterr().err
-
-
-@pytest.fixture
-def entity_folder(tmp_path):
-    """A run of 40 sentences, half of them with an entity, and one without words."""
-    tags = ["O", "B-fruit", "I-fruit"]
-    names = [[0, 1] if i % 2 else [0, 0] for i in range(40)]
-    rows = Dataset.from_dict(
-        {
-            "id": [f"id{i}" for i in range(41)],
-            "text": [f"an apple{i}" for i in range(40)] + [""],
-            "label": [*names, []],
-            "spans": [[{"start": 3, "end": 8, "type": "fruit"}] if row[1] else [] for row in names] + [[]],
-            "label_confidence": [0.5 + i / 100 for i in range(40)] + [None],
-            "annotator_label": [*names, []],
-            "student_label": [*names, []],
-            "loss": [0.1] * 40 + [None],
-            "is_clean": [True] * 41,
-            "note": [None] * 40 + ["the text is empty"],
-        }
-    )
-    for column in ("label", "annotator_label", "student_label"):
-        rows = rows.cast_column(column, Sequence(ClassLabel(names=tags)))
-    finish(tmp_path, rows, {"estimated_label_accuracy": None, "label_f1": None})
-    (tmp_path / "config.yaml").write_text("task: {type: token-classification, labels: [fruit]}")
-    return RunFolder(tmp_path)
-
-
-def test_sentences_are_audited_as_right_or_wrong_with_all_their_entities(entity_folder, capsys):
-    command = ["audit", str(entity_folder.path), "--n", "40"]
-    assert main(command) == 0
-    assert "(right, wrong)" in capsys.readouterr().out
-    rows = read_sheet(entity_folder)
-    assert len(rows) == 40
-    assert {row["entities"] for row in rows} == {"apple (fruit)", "none"}
-    wrong = [row["id"] for row in rows if row["entities"] == "none"][:10]
-    write_sheet(entity_folder, [{**row, "label": "wrong" if row["id"] in wrong else "right"} for row in rows])
-    assert main(command) == 0
-    said = capsys.readouterr().out
-    assert "75.0 % of the sentences have exactly the right entities" in said
-    assert "--human-labels" not in said
-    assert entity_folder.metrics(0)["audited_label_accuracy"] == pytest.approx(0.75)
-    assert "of the sentences have exactly the right entities, audited" in (entity_folder / "report.html").read_text()
-
-
-def test_a_second_sheet_is_refused_for_entities(entity_folder, tmp_path, capsys):
-    assert main(["audit", str(entity_folder.path), "--second-annotator", str(tmp_path / "second.csv")]) == 1
-    assert "labels of texts" in capsys.readouterr().err
-
-
-def test_an_invalid_answer_about_a_sentence_is_refused(entity_folder, capsys):
-    draw_audit(entity_folder, TokenClassification(["fruit"]), 5)
-    write_sheet(entity_folder, [{**row, "label": "fruit"} for row in read_sheet(entity_folder)])
-    assert main(["audit", str(entity_folder.path)]) == 1
-    assert "'right', 'wrong'" in capsys.readouterr().err
-
-
-def test_entities_are_shown_in_the_terminal(entity_folder, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("1\n" * 4))
-    assert main(["audit", str(entity_folder.path), "--n", "4", "--terminal"]) == 0
-    said = capsys.readouterr().out
-    assert "apple (fruit)" in said
-    assert "100.0 % of the sentences" in said
-    assert "from 4 of 4 answers" in said
 
 
 def test_the_answers_are_human_labels_with_their_inclusion_probability(folder):

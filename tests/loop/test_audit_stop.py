@@ -4,9 +4,8 @@ import json
 import logging
 
 import pytest
-from datasets import Dataset
 
-from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig, TokenClassification
+from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from freeal_hf.loop.audit import score_audit
@@ -190,13 +189,6 @@ def test_gold_does_not_reach_the_draw(run, folder, task, corpus, student_folder,
     loop = LoopConfig(audit=20, pool_size=0, generated_per_label=0)
     FreeAL(task, KeywordAnnotator(), str(student_folder), args, loop).run(shuffled)
     assert {row["text"] for row in read_sheet(RunFolder(tmp_path / "other"))} == drawn
-
-
-def test_an_audit_of_an_entity_task_is_refused_during_a_run(student_folder, tmp_path):
-    args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK)
-    freeal = FreeAL(TokenClassification(["fruit"]), "embedding", str(student_folder), args, LoopConfig(audit=5))
-    with pytest.raises(InputError, match="if its answers are labels of texts"):
-        freeal.run(Dataset.from_dict({"text": ["an apple", "a drill"]}))
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "ten"])
