@@ -85,3 +85,14 @@ def test_an_error_about_human_labels_names_no_option_that_does_not_exist(tmp_pat
     error = capsys.readouterr().err
     assert "give the path of a file" in error
     assert "split" not in error.partition("has the splits")[2]
+
+
+@pytest.mark.parametrize(("of_file", "given"), [("colour=red", "concurrency=3"), ("concurrency=3", "colour=red")])
+def test_annotator_options_of_the_command_line_are_added_to_those_of_the_file(of_file, given, data, tmp_path, capsys):
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"data: {data}\ntext_columns: label\nlabels: good,bad\nannotator: endpoint:org/model\n"
+        f"annotator_option: [{of_file}]\n"
+    )
+    assert main(["run", str(config), "--annotator-option", given, "--estimate"]) == 1
+    assert "no option 'colour'" in capsys.readouterr().err
