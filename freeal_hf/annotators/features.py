@@ -92,10 +92,14 @@ class Features:
             constraint = await self._first_enforced(canary)
         except TransientError as error:
             raise AnnotatorError(
-                f"The annotator did not answer its first call after {_FIRST_ATTEMPTS} attempts: {error}"
+                f"The annotator did not answer its first call after {_FIRST_ATTEMPTS} attempts: "
+                f"{str(error).rstrip('.')}. Check that the server is running, then start the same command again."
             ) from error
         except RefusedError as refusal:
-            raise AnnotatorError(f"The server refuses a plain question: {refusal}") from refusal
+            raise AnnotatorError(
+                f"The server refuses a plain question: {str(refusal).rstrip('.')}. Check the model and the options of "
+                "the annotator."
+            ) from refusal
         self.form = replace(self.form, top_logprobs=top_logprobs, constraint=constraint)
         self._canary = canary
         logger.info(

@@ -110,12 +110,12 @@ class LocalAnnotator(TextGenerator, TextChooser):
         seed: int = 0,
     ) -> None:
         if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}.")
+            raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
         if isinstance(model, str):
             options = {"device_map": device_map, "dtype": dtype, "quantization_config": quantization_config}
             model, tokenizer = _loaded(model, tokenizer, revision, options)
         elif tokenizer is None:
-            raise InputError("LocalAnnotator(model, tokenizer): a loaded model needs its tokenizer.")
+            raise InputError("A loaded model needs its tokenizer; give it: LocalAnnotator(model, tokenizer).")
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.batch_size = batch_size
@@ -313,8 +313,8 @@ def _loaded(
         return AutoModelForCausalLM.from_pretrained(name, revision=revision, **options), tokenizer
     except (OSError, ValueError, ImportError) as error:
         raise AnnotatorError(
-            f"The model {name!r} cannot be loaded as a causal language model ({type(error).__name__}: {error})."
-            f"{offline_hint()}"
+            f"The model {name!r} cannot be loaded as a causal language model ({type(error).__name__}: {error}). Give "
+            f"the Hub id or the folder of a chat model.{offline_hint()}"
         ) from error
 
 

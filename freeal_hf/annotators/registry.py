@@ -93,7 +93,9 @@ def build_annotator(
         raise
     except (TypeError, ValueError) as error:
         given = ", ".join(options or {}) or "none"
-        raise InputError(f"Annotator {spec!r} cannot be created with these options ({given}): {error}.") from error
+        raise InputError(
+            f"Annotator {spec!r} cannot be created with these options ({given}): {error}. Correct --annotator-option."
+        ) from error
 
 
 def annotator_names() -> dict[str, EntryPoint]:

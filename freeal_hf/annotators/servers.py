@@ -41,7 +41,7 @@ def given_key(token: str | None, api_key_env: str | None) -> str | None:
     if api_key_env is None:
         return token
     if token is not None:
-        raise InputError("Give either token or api_key_env, not both.")
+        raise InputError("token and api_key_env are both given; leave one of them out.")
     key = os.environ.get(api_key_env, "").strip()
     if not key:
         raise AnnotatorError(f"The environment variable {api_key_env!r} is not set; set it to the key of the server.")

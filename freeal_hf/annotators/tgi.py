@@ -91,7 +91,10 @@ class TGIAnnotator(LLMAnnotator):
             async with self._client:
                 self._model = await self._client.info()
         except TransientError as error:
-            raise AnnotatorError(f"The server does not give the name of its model: {error}") from error
+            raise AnnotatorError(
+                f"The server does not return the name of its model: {str(error).rstrip('.')}. Check that it is a "
+                "running text-generation-inference server."
+            ) from error
 
     async def connect(self) -> None:
         """Opens the client."""

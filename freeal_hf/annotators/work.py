@@ -109,13 +109,9 @@ def generation_work(annotator: TextGenerator, task: Task) -> Work[GenerationRequ
         InputError: As `annotation_work`.
     """
     check_annotator(annotator, TextGenerator)
-
-    async def write(requests: Sequence[GenerationRequest]) -> list[Generation]:
-        return [await annotator.generate(task, request) for request in requests]
-
     return Work(
         annotator=annotator,
-        call=write,
+        call=partial(_one_by_one, partial(annotator.generate, task)),
         fingerprint=partial(annotator.generation_fingerprint, task),
         restore=_restored_generation,
         unanswered=lambda _: Generation(()),
@@ -137,13 +133,9 @@ def choice_work(annotator: TextChooser, task: Task) -> Work[ChoiceRequest, Choic
         InputError: As `annotation_work`.
     """
     check_annotator(annotator, TextChooser)
-
-    async def choose(requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        return [await annotator.choose(task, request) for request in requests]
-
     return Work(
         annotator=annotator,
-        call=choose,
+        call=partial(_one_by_one, partial(annotator.choose, task)),
         fingerprint=partial(annotator.choice_fingerprint, task),
         restore=lambda values: Choice(**{**values, "numbers": tuple(values["numbers"])}),
         unanswered=lambda reason: Choice((), reason=reason),
@@ -152,6 +144,10 @@ def choice_work(annotator: TextChooser, task: Task) -> Work[ChoiceRequest, Choic
         concurrency=1,
         timeout=annotator.generation_timeout or annotator.timeout,
     )
+
+
+async def _one_by_one(answer: Callable[[Request], Awaitable[Answer]], requests: Sequence[Request]) -> list[Answer]:
+    return [await answer(request) for request in requests]
 
 
 async def _checked_answers(annotator: Annotator, task: Task, some: Sequence[AnnotationRequest]) -> list[Annotation]:

@@ -163,7 +163,8 @@ class Worker(Generic[Request, Answer]):
     def _forget(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if task.cancelled() and not self._end.is_set():  # the annotator cancelled it, so that no answer would come
-            self._fail(AnnotatorError(f"{type(self.work.annotator).__name__} cancelled one of its own calls."))
+            name = type(self.work.annotator).__name__
+            self._fail(AnnotatorError(f"{name} cancelled one of its own calls; its `annotate` must return or raise."))
 
     async def _answer(self, jobs: Sequence[Job[Request]], order: int) -> None:
         try:
@@ -265,7 +266,12 @@ class Worker(Generic[Request, Answer]):
     def _give_up(self, jobs: Sequence[Job[Request]], error: TransientError | RefusedError) -> None:
         self._failed_in_a_row += len(jobs)
         if not self._has_answered and (isinstance(error, TransientError) or self._failed_in_a_row >= _GIVE_UP_AFTER):
-            self._fail(AnnotatorError(f"The annotator has not answered a single request: {error}."))
+            self._fail(
+                AnnotatorError(
+                    f"The annotator has not answered a single request: {str(error).rstrip('.')}. Check the annotator "
+                    "and its options, then start the same command again."
+                )
+            )
         elif isinstance(error, TransientError) and self._failed_in_a_row >= _GIVE_UP_AFTER:
             self._fail(
                 AnnotatorError(

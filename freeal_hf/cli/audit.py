@@ -67,7 +67,7 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
     result = score_audit(folder, task, options.second_annotator)
     if result is None:
         if options.second_annotator is not None:
-            raise InputError(f"{str(sheet)!r} has no answers yet, so there is nothing to compare with.")
+            raise InputError(f"{str(sheet)!r} has no answers yet; fill in its column `label` first.")
         return
     note_audit(folder, task, result)
     print(described(result, question, names))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.options import output_beside, quiet_libraries
+from freeal_hf.cli.options import output_beside, quiet_libraries, writing
 from freeal_hf.config import ReadingConfig, option, section
 from freeal_hf.data.configured import data_source, layout, reading
 from freeal_hf.errors import InputError
@@ -75,7 +75,7 @@ def _augment(given: dict[str, Any], _: Sequence[str]) -> None:
     usable = [row for row, note in enumerate(data["note"]) if is_usable(note)]
     texts = data.select(usable)["text"][:]
     journal = output.with_name(f".{output.name}.views.jsonl")
-    try:
+    with writing(output, "views"):
         output.parent.mkdir(parents=True, exist_ok=True)
         with tqdm(total=len(set(texts)), desc="augmenting", disable=None) as bar:
             found = augment_texts(
@@ -97,8 +97,6 @@ def _augment(given: dict[str, Any], _: Sequence[str]) -> None:
 
         write_atomically(output, write)
         journal.unlink()
-    except OSError as error:
-        raise InputError(f"The views cannot be written to {str(output)!r}: {error.strerror}.") from error
     print(f"{found}: {output}")
 
 

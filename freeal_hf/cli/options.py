@@ -1,5 +1,7 @@
-"""What several commands do before they begin."""
+"""The parts that several commands share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from freeal_hf.config import ReadingConfig
@@ -7,7 +9,7 @@ from freeal_hf.errors import InputError
 
 
 def output_beside(config: ReadingConfig, output: str) -> Path:
-    """The path of `--output`, which may not be the file of the data.
+    """Returns the path of `--output`, which must not be the file of the data.
 
     Args:
         config (`ReadingConfig`): The data.
@@ -15,11 +17,35 @@ def output_beside(config: ReadingConfig, output: str) -> Path:
 
     Raises:
         InputError: If both are the same file.
+
+    Example:
+
+        >>> output_beside(ReadingConfig(data="texts.csv"), "labelled.csv").name
+        'labelled.csv'
     """
     path = Path(output)
     if Path(str(config.data)).is_file() and path.exists() and path.samefile(str(config.data)):
-        raise InputError(f"--output {output!r} is the file of the texts and would be overwritten; give another.")
+        raise InputError(f"--output {output!r} is the file of the texts and would be overwritten; give another file.")
     return path
+
+
+@contextmanager
+def writing(output: Path, what: str) -> Iterator[None]:
+    """Raises an error with a remedy if the file of a command cannot be written in a block.
+
+    Args:
+        output (`Path`): The file.
+        what (`str`): Its content, for the error.
+
+    Raises:
+        InputError: If the block raises an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"The {what} cannot be written to {str(output)!r}: {error.strerror}. Free space, or give another --output."
+        ) from error
 
 
 def quiet_libraries() -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.options import output_beside, quiet_libraries
+from freeal_hf.cli.options import output_beside, quiet_libraries, writing
 from freeal_hf.config import EngineConfig, ReadingConfig, WorkersConfig, option, section
 from freeal_hf.data.configured import data_source, reading
 from freeal_hf.data.counting import counted
-from freeal_hf.errors import InputError
 
 
 @dataclass
@@ -35,15 +34,13 @@ def _predict(given: dict[str, Any], _: Sequence[str]) -> None:
     written = section(PredictionOptions, vars(options))
     predictor = kind_of_student(model).predictor(model, written)
     rows = predictor.read(source, **reading(data, predictor.text_columns))
-    try:
+    with writing(output, "predictions"):
         if engine.engine == "ray":
             from freeal_hf.ray.prediction import write_predictions_on_ray
 
             labelled, count = write_predictions_on_ray(output, model, written, predictor.header, rows, engine)
         else:
             labelled, count = write_predictions(output, predictor, rows)
-    except OSError as error:
-        raise InputError(f"The predictions cannot be written to {str(output)!r}: {error.strerror}.") from error
     print(f"{labelled} of {counted(count, 'text')} labelled: {output}")
 
 

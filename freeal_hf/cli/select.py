@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.options import quiet_libraries
+from freeal_hf.cli.options import quiet_libraries, writing
 from freeal_hf.config import (
     BudgetConfig,
     HumanReadingConfig,
@@ -111,10 +111,8 @@ def _select(given: dict[str, Any], _: Sequence[str]) -> None:
         [ids[item.index], pool.texts[item.index], "", "random" if item.is_filler else options.strategy]
         for item in chosen
     ]
-    try:
+    with writing(output, "choice"):
         write_atomically(output, lambda partial: _write(partial, rows))
-    except OSError as error:
-        raise InputError(f"The choice cannot be written to {str(output)!r}: {error.strerror}.") from error
     print(f"{len(chosen)} of {counted(len(pool.unlabelled), 'text')} chosen: {output}")
     print("Fill in the column label, and use the file as --human-labels of freeal-hf run.")
 
@@ -218,7 +216,7 @@ def _guidelines(path: str | None) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise InputError(f"The guidelines {path!r} cannot be read: {error.strerror}.") from error
+        raise InputError(f"The guidelines {path!r} cannot be read: {error.strerror}; give a text file.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The guidelines {path!r} are not UTF-8 text; save them as UTF-8.") from error
 

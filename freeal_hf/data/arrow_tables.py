@@ -58,7 +58,7 @@ def _refusing_parquet(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as a Parquet file: {error}") from error
+        raise InputError(f"{path} cannot be read as a Parquet file: {error}. Write the file again.") from error
 
 
 def open_saved(source: str, split: str | None) -> OpenTable:
@@ -79,7 +79,9 @@ def open_saved(source: str, split: str | None) -> OpenTable:
     try:
         saved = load_from_disk(source)
     except Exception as error:  # datasets raises many types of errors
-        raise InputError(f"{source!r} was written by save_to_disk and cannot be read: {error}") from error
+        raise InputError(
+            f"{source!r} was written by save_to_disk and cannot be read: {error}. Write the folder again."
+        ) from error
     return open_dataset(chosen_split(saved, split) if isinstance(saved, DatasetDict) else saved, source)
 
 
@@ -259,6 +261,7 @@ def _named(value: Any, names: Sequence[str]) -> Any:
         return value
     if value >= len(names):
         raise InputError(
-            f"A column of label ids contains {value}, but there are only names for {counted(len(names), 'label')}."
+            f"A column of label ids contains {value}, but there are only names for {counted(len(names), 'label')}; "
+            "correct the ids or the ClassLabel feature."
         )
     return None if value < 0 else names[int(value)]

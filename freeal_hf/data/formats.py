@@ -39,7 +39,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None and path.suffix.lower() in _COMPRESSED:  # raised by bz2 and pyarrow
             raise InputError(f"{path} cannot be decompressed: {error}. Is it complete?") from error
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror or error}; check its permissions.") from error
 
 
 def _decompressed(path: Path) -> Any:

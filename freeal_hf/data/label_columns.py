@@ -164,7 +164,9 @@ def load_label_map(path: str | Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"The label map {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The label map {str(path)!r} cannot be read: {error.strerror}; give a YAML, JSON or CSV file."
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"The label map {str(path)!r} is not UTF-8 text; save it as UTF-8.") from error
     if path.suffix.lower() in (".csv", ".tsv"):
@@ -172,7 +174,10 @@ def load_label_map(path: str | Path) -> dict[str, str]:
     try:
         found = yaml.load(text, Loader=yaml.BaseLoader)  # keeps scalars as they are written: no, 1.0, true
     except yaml.YAMLError as error:
-        raise InputError(f"The label map {str(path)!r} is not valid YAML or JSON: {error}") from error
+        raise InputError(
+            f"The label map {str(path)!r} is not valid YAML or JSON: {error}. Write a line `value: label` for each "
+            "value."
+        ) from error
     if not isinstance(found, Mapping) or not all(isinstance(one, str) for pair in found.items() for one in pair):
         raise InputError(f"The label map {str(path)!r} must have a line `value: label` for each value.")
     return dict(found)
@@ -189,5 +194,5 @@ def _csv_map(text: str, path: Path) -> dict[str, str]:
         if len(row) != 2:
             raise InputError(f"The label map {str(path)!r} must have two columns, value and label; a row is {row!r}.")
         if found.setdefault(row[0], row[1]) != row[1]:
-            raise InputError(f"The label map {str(path)!r} gives the value {row[0]!r} two labels.")
+            raise InputError(f"The label map {str(path)!r} gives the value {row[0]!r} two labels; keep one of them.")
     return found

@@ -83,7 +83,7 @@ def unique_ids(ids: "pa.ChunkedArray", id_column: str | None, origin: str) -> "p
             f"{origin}: id {repeated!r} is in {counts.max()} rows of column {id_column!r}; ids must be unique."
         )
     if (empty := pc.index(ids, "").as_py()) >= 0:
-        raise InputError(f"{origin}: row {empty + 1} has no id in column {id_column!r}.")
+        raise InputError(f"{origin}: row {empty + 1} has no id in column {id_column!r}; give each row one.")
     return ids
 
 

@@ -95,7 +95,10 @@ def read_sentences(
         rows = _in_texts(rows, table[text_columns[0]], origin, text_columns[0])
     texts, words, starts, notes = (list(column) for column in zip(*rows, strict=True))
     if not any(map(is_usable, notes)):
-        raise InputError(f"{origin} has no usable text in {column!r}: in the first of its rows {notes[0]}.")
+        raise InputError(
+            f"{origin} has no usable text in {column!r}: in the first of its rows {notes[0]}. Choose the column of "
+            f"the texts (there are: {', '.join(map(repr, opened.names))})."
+        )
 
     def tags_of_rows(name: str) -> list[list[Any] | None]:
         return [read_list(cell, f"{origin}, row {row}, {name!r}") for row, cell in enumerate(table[name], start=1)]
@@ -116,7 +119,10 @@ def read_sentences(
         if task is None:
             raise InputError(f"The gold column {gold_column!r} can only be read with a task: pass task=.")
         if not has_words:
-            raise InputError(f"{origin}: gold tags in {gold_column!r} need the words that they belong to (`tokens`).")
+            raise InputError(
+                f"{origin}: gold tags in {gold_column!r} need the words that they belong to; give them in a column "
+                "`tokens`."
+            )
         columns["gold"] = [
             read_tags(tags, len(words[row]), task, f"{origin}, row {row + 1}, {gold_column!r}")
             for row, tags in enumerate(tags_of_rows(gold_column))
@@ -297,7 +303,7 @@ def _given(value: Any, origin: str, row: int) -> Row:
     if found is None or any(word is None for word in found):
         raise InputError(f"{origin}, row {row}: 'tokens' has a missing value; a word must be a string.")
     if any(isinstance(word, (list, dict)) for word in found):
-        raise InputError(f"{origin}, row {row}: 'tokens' is {value!r}, not a list of words.")
+        raise InputError(f"{origin}, row {row}: 'tokens' is {value!r}; it must be a list of words.")
     words = [str(word) for word in found]
     text, starts = join_words(words)
     return text, words, starts, None if text.strip() else "the sentence has no words"

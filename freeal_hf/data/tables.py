@@ -180,7 +180,7 @@ def _open_folder(source: str, split: str | None, layout: _Layout) -> OpenTable:
         files, root = fsspec.core.url_to_fs(source)
         found = files.glob(root) if _is_pattern(source) else files.find(root)
     except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{source!r} cannot be read: {error}") from error
+        raise InputError(f"{source!r} cannot be read: {error}. Check the address and your permissions.") from error
     is_local = isinstance(files, LocalFileSystem)
     if found == [root]:
         chosen = found
@@ -249,5 +249,5 @@ def _fetched(files: Any, name: str) -> Iterator[Path]:
         try:
             files.get(name, str(path))
         except OSError as error:
-            raise InputError(f"{name!r} cannot be read: {error}") from error
+            raise InputError(f"{name!r} cannot be read: {error}. Check your permissions, and try again.") from error
         yield path

@@ -317,9 +317,11 @@ def _parsed(document: str, path: Path, line: int) -> Any:
     try:
         return json.loads(document.removeprefix("\ufeff"), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {line + error.lineno - 1}: not valid JSON: {error.msg}.") from error
+        raise InputError(
+            f"{path}, line {line + error.lineno - 1}: not valid JSON: {error.msg}. Correct this line."
+        ) from error
     except (ValueError, RecursionError) as error:  # thousands of digits in a number, or thousands of brackets
-        raise InputError(f"{path}, line {line}: this JSON cannot be read: {error}.") from error
+        raise InputError(f"{path}, line {line}: this JSON cannot be read: {error}. Correct this line.") from error
 
 
 def _not_objects(path: Path) -> InputError:

@@ -262,7 +262,7 @@ def join_columns(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
 
 def _check_text_columns(columns: Sequence[str]) -> None:
     if isinstance(columns, str) or not columns:
-        raise InputError(f"text_columns must be a non-empty list of column names, not {columns!r}.")
+        raise InputError(f"text_columns is {columns!r}; it must be a list of column names that is not empty.")
 
 
 def _as_it_was(table: Table, opened: OpenTable) -> Table:

@@ -177,7 +177,7 @@ def push_rounds(folder: RunFolder, target: HubTarget) -> list[str]:
                 _push_round(api, kind, repo_id, work)
         number += 1
     if number == 0:
-        raise HubError(f"{str(folder.path)!r} has no finished round to push.")
+        raise HubError(f"{str(folder.path)!r} has no finished round to push; finish the run first.")
     pages = [f"{constants.ENDPOINT}/datasets/{target.dataset_id}", f"{constants.ENDPOINT}/{target.model_id}"]
     return [*pages, *_collect(api, target)]
 
@@ -192,7 +192,10 @@ def _push_round(api: "HfApi", kind: str, repo_id: str, work: _Round) -> None:
             break
         _refuse_changes(api, repo, pushed, work)
         if not work.folder.round(number).labels_path.is_file():
-            raise HubError(f"Round {number} must be pushed again, but {str(work.folder.path)!r} only has its metrics.")
+            raise HubError(
+                f"Round {number} must be pushed again, but {str(work.folder.path)!r} only has its metrics; push from "
+                "the folder in which the round was run."
+            )
         try:
             rounds = {key: digest for key, digest in pushed.items() if int(key) < number}
             _commit_round(api, repo, {**rounds, str(number): work.digest}, work)
