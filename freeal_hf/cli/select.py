@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 from freeal_hf.cli.command import Command
@@ -36,19 +37,21 @@ if TYPE_CHECKING:
 
 Recap = Literal["none", "texts", "ids"]
 
-STRATEGIES = (
-    "llm",
-    "random",
-    "kmeans",
-    "coreset",
-    "entropy",
-    "least-confidence",
-    "margin",
-    "bald",
-    "contrastive",
-    "discriminative",
-)
-"""The strategies by their names on the command line."""
+_WITHOUT_PROMPTS = {
+    "random": "diversity:RandomSampling",
+    "kmeans": "diversity:EmbeddingKMeans",
+    "coreset": "diversity:CoreSet",
+    "entropy": "uncertainty:PredictionEntropy",
+    "least-confidence": "uncertainty:LeastConfidence",
+    "margin": "uncertainty:BreakingTies",
+    "bald": "uncertainty:BALD",
+    "contrastive": "diversity:ContrastiveActiveLearning",
+    "discriminative": "diversity:DiscriminativeActiveLearning",
+}
+"""The strategies without a language model. They are imported when they are used, because they need scikit-learn."""
+
+STRATEGIES = ("llm", *_WITHOUT_PROMPTS)
+"""The names of the strategies on the command line."""
 
 
 @dataclass
@@ -155,20 +158,7 @@ def _strategy(given: Mapping[str, Any], task: Task | None, output: Path, stack: 
     if name == "llm":
         assert task is not None
         return _llm(given, task, output, stack)
-    from freeal_hf.select import diversity, uncertainty
-
-    simple: dict[str, type] = {
-        "random": diversity.RandomSampling,
-        "kmeans": diversity.EmbeddingKMeans,
-        "coreset": diversity.CoreSet,
-        "entropy": uncertainty.PredictionEntropy,
-        "least-confidence": uncertainty.LeastConfidence,
-        "margin": uncertainty.BreakingTies,
-        "bald": uncertainty.BALD,
-        "contrastive": diversity.ContrastiveActiveLearning,
-        "discriminative": diversity.DiscriminativeActiveLearning,
-    }
-    strategy: Strategy = simple[name]()
+    strategy: Strategy = resolve_name(f"freeal_hf.select.{_WITHOUT_PROMPTS[name]}")()
     return strategy
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from freeal_hf.data.counting import counted
 from freeal_hf.data.spreadsheets import harmless
@@ -118,24 +119,59 @@ class Classifier:
         return self._predict(texts, with_embeddings=True)
 
     def _predict(self, texts: Sequence[str], *, with_embeddings: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Computes probabilities and embeddings. Without `with_embeddings` these have a width of 0."""
-        import torch
+        logits, embeddings = forward(
+            self._model, self._tokenizer, texts, self.batch_size, with_embeddings=with_embeddings
+        )
+        probabilities = expit(logits) if self.has_label_sets else softmax(logits, axis=-1)
+        return probabilities.astype(float), embeddings
 
-        found = np.zeros((len(texts), len(self.label_names)))
-        width = self._model.config.hidden_size if with_embeddings else 0
-        embeddings = np.zeros((len(texts), width), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for start in range(0, len(texts), self.batch_size):
-            rows = by_length[start : start + self.batch_size]
-            inputs = self._tokenizer([texts[i] for i in rows], truncation=True, padding=True, return_tensors="pt")
-            with torch.inference_mode():
-                outputs = self._model(**inputs.to(self._model.device), output_hidden_states=with_embeddings)
-            logits = outputs.logits.float()
-            found[rows] = (logits.sigmoid() if self.has_label_sets else logits.softmax(-1)).cpu().numpy()
-            if with_embeddings:
-                states, mask = outputs.hidden_states[-1].float(), inputs["attention_mask"].unsqueeze(-1)
-                embeddings[rows] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
-        return found, embeddings
+
+def forward(
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    batch_size: int,
+    *,
+    with_embeddings: bool,
+    max_length: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the logits and embeddings of texts. Texts of similar length are in the same batch.
+
+    Args:
+        model (`PreTrainedModel`): A sequence classifier, or an encoder without a head.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        texts (`Sequence[str]`): The texts.
+        batch_size (`int`): The number of texts in a forward pass.
+        with_embeddings (`bool`): Whether to compute embeddings.
+        max_length (`int`, *optional*): The number of tokens after which texts are truncated. Defaults to that of the
+            tokenizer.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: The logits, shape `[texts, labels]`, and the embeddings, shape `[texts, hidden
+        size]`: the mean of the last hidden state over the tokens of a text. `labels` is 0 without a head, and `hidden
+        size` is 0 without `with_embeddings`.
+    """
+    import torch
+
+    width = model.config.hidden_size if with_embeddings else 0
+    embeddings = np.zeros((len(texts), width), dtype=np.float32)
+    logits = np.zeros((len(texts), 0), dtype=np.float32)
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for start in range(0, len(texts), batch_size):
+        rows = by_length[start : start + batch_size]
+        inputs = tokenizer(
+            [texts[i] for i in rows], truncation=True, max_length=max_length, padding=True, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            outputs = model(**inputs.to(model.device), output_hidden_states=with_embeddings)
+        if "logits" in outputs:
+            if not start:
+                logits = np.zeros((len(texts), outputs.logits.shape[-1]), dtype=np.float32)
+            logits[rows] = outputs.logits.float().cpu().numpy()
+        if with_embeddings:
+            states, mask = outputs.hidden_states[-1].float(), inputs["attention_mask"].unsqueeze(-1)
+            embeddings[rows] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+    return logits, embeddings
 
 
 @dataclass(frozen=True)

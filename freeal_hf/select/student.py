@@ -1,14 +1,16 @@
 """Adds the embeddings and predictions that a strategy needs to a pool, with a student or an untrained encoder."""
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from freeal_hf.embedded import resolve_model
 from freeal_hf.errors import InputError
+from freeal_hf.prediction.classifier import forward
 from freeal_hf.select.pool import Pool, Strategy
 from freeal_hf.tasks import Task
 
@@ -64,12 +66,15 @@ def described_pool(
     else:
         model, tokenizer = _loaded(student)
     model.eval()
-    embeddings, probabilities = _described(model, tokenizer, pool.texts, batch_size, max_length)
-    found: dict[str, Any] = {"embeddings": embeddings, "probabilities": probabilities}
+    described = partial(forward, model, tokenizer, pool.texts, batch_size, max_length=max_length)
+    logits, embeddings = described(with_embeddings=True)
+    found: dict[str, Any] = {"embeddings": embeddings}
+    if "probabilities" in needs:
+        found["probabilities"] = softmax(logits, axis=-1)
     if "dropout_probabilities" in needs:
         _switch_dropout_on(model, seed)
-        passes = (_described(model, tokenizer, pool.texts, batch_size, max_length)[1] for _ in range(_DROPOUT_PASSES))
-        found["dropout_probabilities"] = np.array(list(passes))
+        passes = [described(with_embeddings=False)[0] for _ in range(_DROPOUT_PASSES)]
+        found["dropout_probabilities"] = softmax(np.array(passes), axis=-1)
     return replace(pool, **{name: value for name, value in found.items() if name in needs})
 
 
@@ -127,29 +132,3 @@ def _no_encoder(student: str, error: Exception) -> InputError:
         f"{student!r} cannot be loaded as an encoder; give a folder or a Hub id. transformers says: "
         f"{str(error).splitlines()[0]}"
     )
-
-
-def _described(
-    model: Any, tokenizer: Any, texts: Sequence[str], batch_size: int, max_length: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Computes embeddings, shape `[n, hidden size]`, and probabilities, shape `[n, labels]`, if there is a head."""
-    import torch
-
-    embeddings: list[Any] = [None] * len(texts)
-    probabilities: list[Any] = [None] * len(texts)
-    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for start in range(0, len(texts), batch_size):
-        rows = by_length[start : start + batch_size]
-        inputs = tokenizer(
-            [texts[i] for i in rows], truncation=True, max_length=max_length, padding=True, return_tensors="pt"
-        ).to(model.device)
-        with torch.inference_mode():
-            output = model(**inputs, output_hidden_states=True)
-        mask = inputs["attention_mask"].unsqueeze(-1)
-        means = (output.hidden_states[-1] * mask).sum(1) / mask.sum(1)
-        logits = getattr(output, "logits", None)
-        for i, row in enumerate(rows):
-            embeddings[row] = means[i].float().cpu().numpy()
-            if logits is not None:
-                probabilities[row] = logits[i].float().softmax(-1).cpu().numpy()
-    return np.stack(embeddings), np.stack(probabilities) if probabilities[0] is not None else None

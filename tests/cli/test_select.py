@@ -58,7 +58,7 @@ def test_completed_labels_are_used_for_the_next_choice(data, corpus, student_fol
     ("more", "message"),
     [
         (["--budget", "0", "--strategy", "random"], "budget is 0"),
-        (["--budget", "999", "--strategy", "random"], "only 80 different texts"),
+        (["--budget", "999", "--strategy", "random"], "only has 80 different texts"),
         (["--budget", "5", "--strategy", "margin"], "trained on labelled texts"),
         (["--budget", "5", "--labels", "a,b"], "give one with --annotator"),
         (["--budget", "5"], "There are no labels"),
