@@ -42,7 +42,7 @@ def test_every_command_that_is_shown_is_understood(page):
 def test_every_option_of_an_annotator_that_is_shown_exists():
     for words in commands(ROOT / "docs" / "annotators.md"):
         options, _ = cli._parser().parse_known_args(words)
-        classes = [CLASSES[annotator.partition(":")[0]] for annotator in options.annotator]
+        classes = [CLASSES[annotator.partition(":")[0]] for annotator in getattr(options, "annotator", [])]
         given = [option.partition("=")[0] for option in getattr(options, "annotator_option", [])]
         assert all(set(given) <= set(inspect.signature(known).parameters) for known in classes)
 
