@@ -65,6 +65,8 @@ def label_set_rows(
     return text_rows(dataset, corpus, columns, answers.reasons, number)
 
 
-def _lists(rows: np.ndarray) -> list[list[float] | None]:
-    """Returns the rows of a matrix as lists; `None` for a row with NaN."""
-    return [None if np.isnan(row).any() else row.tolist() for row in rows]
+def _lists(rows: np.ndarray) -> list[list[float | None] | None]:
+    """Returns the rows of a matrix as lists, with `None` for NaN; `None` for a row that has only NaN."""
+    return [
+        None if np.isnan(row).all() else [None if np.isnan(value) else value for value in row.tolist()] for row in rows
+    ]

@@ -29,7 +29,7 @@ class FinalLabelSets:
         labels (`np.ndarray` of shape `(n, num_labels)`): 1 for each label that applies, 0 for the others, and -1 in
             the whole row if there is no final answer.
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The probability that each label applies; NaN in a row
-            without an answer, or if it is unknown.
+            without an answer, and for a label whose answers look independent of the texts.
         by_label (`list[FinalLabels]`): The result for each label.
         threshold (`float`): The probability above which a label is final, without human labels 0.5.
     """
@@ -41,9 +41,13 @@ class FinalLabelSets:
 
     @property
     def confidences(self) -> np.ndarray:
-        """The probability that all labels of a text are right, as if they were independent; shape `(n,)`."""
+        """The probability that all labels of a text are right, as if they were independent; shape `(n,)`.
+
+        Labels with an unknown probability do not count. NaN if there is no answer, or if all are unknown.
+        """
         given = np.where(self.labels == _YES, self.probabilities, 1 - self.probabilities)
-        return np.where(self.labels[:, 0] == NO_LABEL, np.nan, given.prod(axis=1))
+        is_unknown = (self.labels[:, 0] == NO_LABEL) | np.isnan(given).all(axis=1)
+        return np.where(is_unknown, np.nan, np.nanprod(given, axis=1))
 
     @property
     def student_has_learnt(self) -> bool:
@@ -121,7 +125,7 @@ def final_label_sets(
     if any(found.pool is not None for found in by_label):
         decided &= True if human is None else human[:, 0] == NO_LABEL
         threshold = best_threshold(yes[decided])
-        final[decided] = yes[decided] > threshold
+        final[decided] = np.where(np.isfinite(yes), yes > threshold, final)[decided]
     final[decided] = limited(final[decided], yes[decided], max_labels)
     return FinalLabelSets(final, yes, by_label, threshold)
 

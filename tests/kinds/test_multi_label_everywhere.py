@@ -23,7 +23,7 @@ from freeal_hf.cli.main import main
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.kinds.label_set_answers import LabelSetAnswers
 from freeal_hf.kinds.rounds import read_pool, write_pool
-from freeal_hf.labels.label_sets import at_half, best_threshold, final_label_sets, limited
+from freeal_hf.labels.label_sets import FinalLabelSets, at_half, best_threshold, final_label_sets, limited
 from freeal_hf.reporting import figures
 from tests.kinds.test_multi_label import MULTI_TRAINING, NAMES, make_rows, run, task, truth_of  # noqa: F401 - fixtures
 from tests.servers.chat import Behaviour, ChatServer, serve
@@ -121,6 +121,12 @@ def test_the_final_labels_use_the_answers_that_a_refine_annotator_has_replaced(t
 def test_the_threshold_of_rare_calibrated_labels_is_below_one_half():
     rare = np.concatenate([np.full((5, 1), 0.45), np.full((95, 1), 0.01)])
     assert 0.01 < best_threshold(rare) < 0.45
+
+
+def test_an_unknown_probability_of_one_label_does_not_hide_the_others():
+    labels, unknown = np.array([[1, 0], [0, 1]]), np.array([[0.9, np.nan], [0.2, np.nan]])
+    assert FinalLabelSets(labels, unknown, []).confidences.tolist() == [0.9, 0.8]
+    assert np.isnan(FinalLabelSets(labels, np.full((2, 2), np.nan), []).confidences).all()
 
 
 def test_thresholds_move_probabilities_and_the_most_probable_labels_are_kept():
