@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from freeal_hf.labels.accuracy import RESTS_ON_PEOPLE, UNKNOWN_ALONE, UNKNOWN_SAMPLE, Estimate
 from freeal_hf.labels.audit import wilson
-from freeal_hf.labels.fusion import RESTS_ON_PEOPLE, UNKNOWN_ALONE, UNKNOWN_SAMPLE, Estimate
 from freeal_hf.labels.label_sets import FinalLabelSets, limited
 from freeal_hf.labels.pool import FEWEST
 from freeal_hf.tasks import NO_LABEL, MultiLabelClassification

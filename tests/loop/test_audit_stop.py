@@ -223,10 +223,11 @@ class Guesses(KeywordAnnotator):
         return Annotation(1 - label if sum(map(ord, text)) % 4 else label)
 
 
-def test_the_answers_show_which_of_several_annotators_is_worse(run, answer, caplog):
+def test_the_answers_show_which_of_several_annotators_is_worse(run, folder, answer, caplog):
     annotators = [KeywordAnnotator(), Guesses()]
     run(audit=40, num_rounds=1, annotator=annotators)
     answer()
     record = run(audit=40, num_rounds=1, annotator=annotators).rounds[-1]
     assert [(worse["annotator"], worse["best"]) for worse in record["worse_annotators"]] == [(2, 1)]
     assert "annotator 2 of the run labels" in caplog.text
+    assert "Annotator 2 is not used" in (folder / "report.html").read_text(encoding="utf-8")
