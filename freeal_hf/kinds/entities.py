@@ -181,8 +181,9 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         right = {id_: answer == self.right_answer(None) for id_, answer in answers.items()}
         return entity_audit.read_corrections(right, cells, rows, self.task, origin)
 
-    def audit_parts(self, labels: "Dataset", rows: Sequence[int]) -> list[AuditPart]:
-        return entity_audit.parts_of(labels, rows)
+    def audit_parts(self, labels: "Dataset", rows: Sequence[int], answers: EntityAnswers | None) -> list[AuditPart]:
+        annotators = [] if answers is None else [part.spans for part in answers.parts]
+        return entity_audit.parts_of(labels, rows, annotators)
 
     def audit_entities(
         self,

@@ -15,6 +15,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.labels import AuditPart
 from freeal_hf.labels.audit import AuditSample
 from freeal_hf.labels.entity_audit import EntityAudit, JudgedEntities, SentenceCounts, audit_entities
+from freeal_hf.labels.entity_voting import Entities
 from freeal_hf.tasks import TokenClassification
 
 if TYPE_CHECKING:
@@ -111,16 +112,22 @@ def read_corrections(
     return found
 
 
-def parts_of(labels: "Dataset", rows: Sequence[int]) -> list[AuditPart]:
+def parts_of(labels: "Dataset", rows: Sequence[int], annotators: Sequence[Entities]) -> list[AuditPart]:
     """Returns the final entities of some rows, which a person can judge alone.
 
-    Entities that annotator and student both found, that one of them found, and that none of them found in this form
-    are in different strata.
+    Entities with another number of votes of the annotators are in other strata, and so are those that annotator and
+    student both found, that one of them found, and that none of them found in this form.
 
     Args:
         labels (`Dataset`): The dataset of a round.
         rows (`Sequence[int]`): The rows.
+        annotators (`Sequence[Entities]`): The entities of each of several annotators by distinct sentence, in the
+            order of their first rows.
     """
+    index: dict[tuple[str, ...], int] = {}
+    for words, given in zip(labels[TOKENS], labels["annotator_label"], strict=True):
+        if given:  # a row without a sentence has no list of tags
+            index.setdefault(tuple(words), len(index))
     tags = labels.features["label"].feature.names
     found = []
     for row in rows:
@@ -131,7 +138,8 @@ def parts_of(labels: "Dataset", rows: Sequence[int]) -> list[AuditPart]:
             start, end, text = place["start"], place["end"], cells["text"]
             before, after = text[max(0, start - _MARKED) : start], text[end : end + _MARKED]
             shown = {"text": f"{before}[[{text[start:end]}]]{after}", "entity": f"{text[start:end]} ({span.type})"}
-            support = sum(2**i for i, other in enumerate(others) if span in other)
+            votes = sum(span in (said[index[tuple(cells[TOKENS])]] or ()) for said in annotators)
+            support = 4 * votes + sum(2**i for i, other in enumerate(others) if span in other)
             confidence = cells["label_confidence"]
             found.append(
                 AuditPart(f"{cells['id']}#{number}", shown, support, np.nan if confidence is None else confidence)

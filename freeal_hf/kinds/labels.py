@@ -243,8 +243,14 @@ class KindLabels(ABC):
         """
         return []
 
-    def audit_parts(self, labels: "Dataset", rows: Sequence[int]) -> list[AuditPart]:
-        """Returns the parts of the labels of some rows that a person can judge alone; empty if there are none."""
+    def audit_parts(self, labels: "Dataset", rows: Sequence[int], answers: Any) -> list[AuditPart]:
+        """Returns the parts of the labels of some rows that a person can judge alone; empty if there are none.
+
+        Args:
+            labels (`Dataset`): The dataset of a round.
+            rows (`Sequence[int]`): The rows.
+            answers (`Answers`, *optional*): The answers of the annotators after this round.
+        """
         return []
 
     def audit_entities(

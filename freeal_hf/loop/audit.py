@@ -132,7 +132,7 @@ def draw_audit(
     strata = design.strata[drawn].tolist()
     if (kept := keep_answers(folder)) is not None:
         logger.info("The answers of an earlier audit are in %s.", kept)
-    single = {"entities": draw_parts(folder, kind, labels, texts.rows.tolist(), entities, seed)} if entities else {}
+    single = {"entities": draw_parts(folder, kind, number, texts.rows.tolist(), entities, seed)} if entities else {}
     write_json(
         folder / AUDIT_PLAN,
         {

@@ -14,21 +14,21 @@ from freeal_hf.loop.folder import AUDIT_ENTITIES_CSV, RunFolder
 from freeal_hf.tasks import TextClassification
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 VERDICTS = TextClassification(["right", "wrong"], "Are the words of this entity and its type right?")
 
 
 def draw_parts(
-    folder: RunFolder, kind: TaskKind[Any, Any, Any], labels: "Dataset", rows: Sequence[int], n: int, seed: int
+    folder: RunFolder, kind: TaskKind[Any, Any, Any], number: int, rows: Sequence[int], n: int, seed: int
 ) -> dict[str, Any]:
     """Draws entities for a person to judge, and writes them to `audit_entities.csv`.
 
     Args:
         folder (`RunFolder`): The run's folder.
         kind (`TaskKind`): The kind of the task.
-        labels (`Dataset`): The audited dataset.
-        rows (`Sequence[int]`): Its distinct rows without a human label.
+        number (`int`): The audited round.
+        rows (`Sequence[int]`): The distinct rows of its dataset without a human label.
         n (`int`): The number of entities.
         seed (`int`): Seed of the draw.
 
@@ -38,7 +38,9 @@ def draw_parts(
     Raises:
         InputError: If the labels have no entities.
     """
-    parts = kind.audit_parts(labels, rows)
+    audited = folder.round(number)
+    answers = audited.read_answers(kind)[0] if audited.is_annotated else None
+    parts = kind.audit_parts(audited.read_labels(), rows, answers)
     if not parts:
         raise InputError(f"The labels in {str(folder.path)!r} have no entities to judge; leave --entities out.")
     support = np.array([part.support for part in parts])

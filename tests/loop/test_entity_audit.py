@@ -10,7 +10,7 @@ from freeal_hf import FreeAL, FreeALConfig, LoopConfig, TokenClassification
 from freeal_hf.cli.main import main
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import InputError
-from freeal_hf.kinds.entity_audit import read_written, written
+from freeal_hf.kinds.entity_audit import parts_of, read_written, written
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.audit import audited_human_labels, draw_audit, score_audit
 from freeal_hf.loop.audit_sheet import read_sheet, write_sheet
@@ -133,6 +133,20 @@ def test_single_entities_are_judged_in_a_sheet_of_their_own(entity_folder, capsy
     assert found["precision"]["low"] < 0.75
     assert main([*command, "--new"]) == 0
     assert (entity_folder / "audit_entities-1.csv").is_file()
+
+
+def test_entities_with_more_votes_are_in_other_strata(entity_folder):
+    labels = entity_folder.round(0).read_labels()
+    apple = [Span(1, 2, "fruit")]
+    voted = [
+        [apple] * 40,
+        [apple if i < 20 else [] for i in range(40)],
+        [apple if i < 10 else None for i in range(40)],
+    ]
+    parts = parts_of(labels, range(40), voted)
+    assert [(part.id, part.support // 4) for part in parts] == [
+        (f"id{i}#1", 3 if i < 10 else 2 if i < 20 else 1) for i in range(1, 40, 2)
+    ]
 
 
 def test_answers_are_human_labels_with_all_entities_of_the_sentence(entity_folder):
