@@ -1,7 +1,7 @@
 """The part of an audit in which a person judges single entities, in a sheet of its own."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from freeal_hf.labels.entity_audit import JudgedEntities
 from freeal_hf.loop.audit_sheet import answered, keep_answers, write_sheet
 from freeal_hf.loop.folder import AUDIT_ENTITIES_CSV, RunFolder
 from freeal_hf.tasks import TextClassification
-
-if TYPE_CHECKING:
-    pass
 
 VERDICTS = TextClassification(["right", "wrong"], "Are the words of this entity and its type right?")
 
