@@ -22,7 +22,7 @@ class RunConfig:
 
     Args:
         data (`DataConfig`): The data and how it is read.
-        task (`TaskConfig`): What is labelled.
+        task (`TaskConfig`): The task.
         annotators (`AnnotatorConfig`): The annotators.
         student (`StudentConfig`): The model that the student starts from.
         training (`dict[str, Any]`): The arguments of `FreeALConfig` that differ from their defaults.

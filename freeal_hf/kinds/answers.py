@@ -23,7 +23,7 @@ class Answers(ABC):
     Each kind of task has its own dataclass with these attributes and those of its answers.
 
     Attributes:
-        reasons (`list[str | None]`): Why a text has no answer.
+        reasons (`list[str | None]`): The reasons of missing answers.
         parts (`list[Answers]`): The answers of each annotator if there are several.
     """
 

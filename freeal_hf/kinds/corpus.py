@@ -92,7 +92,7 @@ class Matches(Generic[AnswerT]):
         added (`list[HumanAnswer]`): Answers about texts that are not in the data. Their texts follow those of the
             corpus, in this order.
         row_of (`Mapping[str, int]`): The row of each id that an answer names.
-        rows (`HumanRows`): How many of the new answers are about texts of the data.
+        rows (`HumanRows`): The numbers of new answers about texts of the data and about other texts.
     """
 
     known: list[tuple[AnswerT, list[int]]]

@@ -22,7 +22,7 @@ class EntityAnswers(Answers):
 
     Args:
         spans (`list[list[Span] | None]`): The entities, `None` if there is no answer.
-        reasons (`list[str | None]`): Why there is no answer.
+        reasons (`list[str | None]`): The reasons of missing answers.
         dropped (`np.ndarray` of shape `(n,)`): The number of entities of each answer that are not in the sentence.
         parts (`list[EntityAnswers]`): The answers of each annotator if there are several.
     """

@@ -23,7 +23,7 @@ class ArrayAnswers(Answers):
     Args:
         labels (`np.ndarray`): The answers, -1 for none. The first dimension has the texts.
         confidences (`np.ndarray` of the same shape): The annotator's confidences, NaN for none.
-        reasons (`list[str | None]`): Why there is no answer.
+        reasons (`list[str | None]`): The reasons of missing answers.
         parts (`list[ArrayAnswers]`): The answers of each annotator if there are several.
     """
 
@@ -87,7 +87,7 @@ class LabelAnswers(ArrayAnswers):
     Args:
         labels (`np.ndarray` of shape `(n,)`): Label ids, -1 for none.
         confidences (`np.ndarray` of shape `(n,)`): The annotator's confidences, NaN for none.
-        reasons (`list[str | None]`): Why there is no label.
+        reasons (`list[str | None]`): The reasons of missing labels.
         parts (`list[LabelAnswers]`): The answers of each annotator if there are several.
     """
 

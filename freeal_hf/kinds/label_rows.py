@@ -34,7 +34,7 @@ def text_rows(
         corpus (`Corpus`): Its distinct texts.
         columns (`Mapping[str, tuple[Any, Sequence]]`): The feature of each column, and its value for each distinct
             text. `gold` has the feature of `label`.
-        reasons (`Sequence[str | None]`): Why a text has no answer.
+        reasons (`Sequence[str | None]`): The reasons of missing answers.
         number (`int`): The round.
 
     Returns:

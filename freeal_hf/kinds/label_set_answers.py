@@ -25,7 +25,7 @@ class LabelSetAnswers(ArrayAnswers):
             the whole row if there is no answer. An answer that none of the labels applies is a row of zeros.
         confidences (`np.ndarray` of shape `(n, num_labels)`): The annotator's confidence in each of these values, NaN
             for none.
-        reasons (`list[str | None]`): Why there is no answer.
+        reasons (`list[str | None]`): The reasons of missing answers.
         parts (`list[LabelSetAnswers]`): The answers of each annotator if there are several.
     """
 

@@ -34,7 +34,7 @@ def label_set_rows(
     Args:
         dataset (`Dataset`): The input.
         corpus (`LabelSetCorpus`): Its distinct texts.
-        task (`MultiLabelClassification`): What is labelled.
+        task (`MultiLabelClassification`): The task.
         answers (`LabelSetAnswers`): The annotators' answers.
         selection (`Selection`): The student's selection.
         student (`np.ndarray` of shape `(n, num_labels)`): The sets of labels of the student.

@@ -73,7 +73,7 @@ class Crossed:
     Args:
         counts (`np.ndarray` of shape `(rows, columns)`): The counts.
         rows (`Sequence[str]`), columns (`Sequence[str]`): The names of its rows and columns.
-        titles (`tuple[str, str]`): What the rows and the columns are.
+        titles (`tuple[str, str]`): The titles of its rows and columns.
     """
 
     counts: np.ndarray

@@ -70,7 +70,7 @@ def training_set(corpus: Corpus, labels: np.ndarray, name: str, feature: Any) ->
 
     Args:
         corpus (`Corpus`): The texts.
-        labels (`np.ndarray` of shape `(n,)` or `(n, num_labels)`): What the student learns.
+        labels (`np.ndarray` of shape `(n,)` or `(n, num_labels)`): The labels that the student learns.
         name (`str`), feature (`Any`): The column of these labels.
 
     Returns:
@@ -103,7 +103,7 @@ def read_human_labels(
     Args:
         table (`HumanTable`): The table of human labels.
         task (`Task`): The task of the labels.
-        label_column (`type`, *optional*, defaults to `LabelColumn`): What reads the column.
+        label_column (`type`, *optional*, defaults to `LabelColumn`): The class that reads the column.
 
     Raises:
         InputError: If a column is missing, a value is not a label, or a label has no text.

@@ -69,7 +69,7 @@ def label_set_figures(
         final (`FinalLabelSets`): The final sets.
         human (`np.ndarray` of shape `(n, num_labels)`): Human labels, -1 for none.
         inclusion (`np.ndarray` of shape `(n,)`, *optional*): As in `checked_sets`.
-        task (`MultiLabelClassification`): What is labelled.
+        task (`MultiLabelClassification`): The task.
 
     Returns:
         `dict`: The metrics of `estimate_figures`: `estimated_label_accuracy` is the share of texts with exactly the

@@ -40,7 +40,7 @@ class AnnotationContext:
     """The annotators of a run and their settings, which the annotation of each round uses.
 
     Args:
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         loop (`LoopConfig`): The settings of the loop.
         annotators (`tuple[RunAnnotator, ...]`): The annotators; the answers of several are fused.
         refine_annotators (`tuple[RunAnnotator, ...]`):
@@ -79,7 +79,7 @@ def build_annotators(
 
     Args:
         named (`Annotator` or `str`, several of them, or `None`): Annotators, or their names.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         dataset (`Dataset`): The data with the column of `column:`.
         options (`Mapping`): Arguments of an annotator given by name.
         prices (`str`, *optional*): File with the user's prices by model.

@@ -104,7 +104,7 @@ def draw_audit(
 
     Args:
         folder (`RunFolder`): The run's folder.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         n (`int`): The number of texts.
         entities (`int`): The number of single entities, in an entity task.
         seed (`int`): Seed of the draw.
@@ -196,7 +196,7 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
 
     Args:
         folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         second (`str` or `Path`, *optional*): A copy of the sheet that a second person filled in.
 
     Returns:
@@ -255,7 +255,7 @@ def note_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
 
     Args:
         folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         result (`AuditResult`): The result of `score_audit`.
 
     Raises:
@@ -274,7 +274,7 @@ def record_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
 
     Args:
         folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         result (`AuditResult`): The result of `score_audit`.
 
     Raises:

@@ -54,7 +54,7 @@ def read_answers(path: str | Path, plan: Mapping[str, Any], task: Task) -> dict[
     Args:
         path (`str` or `Path`): `audit.csv`, or a copy that another person filled in.
         plan (`Mapping`): The content of `audit.json`.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
 
     Returns:
         `dict[str, int]`: The answer for each id of a text, in the order of the draw.

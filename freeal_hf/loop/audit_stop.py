@@ -16,7 +16,7 @@ def audit_answers(folder: RunFolder, task: Task, loop: LoopConfig) -> list[Human
 
     Args:
         folder (`RunFolder`): The run's folder.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         loop (`LoopConfig`): The settings of the loop.
 
     Returns:
@@ -45,7 +45,7 @@ def note_answers(folder: RunFolder, task: Task) -> None:
 
     Args:
         folder (`RunFolder`): The run's folder, with answers in the sheet.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
     """
     result = score_audit(folder, task)
     assert result is not None  # there are answers
@@ -57,7 +57,7 @@ def stops_for_audit(folder: RunFolder, task: Task, loop: LoopConfig, number: int
 
     Args:
         folder (`RunFolder`): The run's folder.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         loop (`LoopConfig`): The settings of the loop.
         number (`int`): The complete round.
         seed (`int`): Seed of the draw.

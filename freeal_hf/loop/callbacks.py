@@ -18,7 +18,7 @@ class RunState:
     """The run that calls a callback.
 
     Args:
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         output_dir (`Path`): The run's folder.
         num_rounds (`int`): The maximum number of rounds.
         args (`FreeALConfig`): The training arguments.

@@ -40,7 +40,7 @@ class Engine(Protocol):
 
         Args:
             annotator (`Annotator`): The annotator.
-            task (`Task`): What is labelled.
+            task (`Task`): The task.
             requests (`Sequence[AnnotationRequest]`): The texts.
             cache (`AnswerCache`): The cache of the run. Answers are written with `ledger.owner` as their owner.
             ledger (`Ledger`): The ledger of the round. Costs without a request are added to it.

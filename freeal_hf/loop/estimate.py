@@ -30,7 +30,7 @@ def estimate_first_round(
     Args:
         entry (`RunAnnotator`): The annotator.
         dataset (`Dataset`): The data.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         loop (`LoopConfig`): The numbers of generated and shown demonstrations, and of samples for each text.
         seed (`int`): Seed of the choice of the texts.
         is_first (`bool`): Whether it is the first annotator of the run. The others generate no demonstrations.

@@ -41,7 +41,7 @@ class FreeAL:
     """Labels a corpus and trains a student by the FreeAL loop (Xiao et al., EMNLP 2023, arXiv 2311.15614).
 
     Args:
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         annotator (`Annotator` or `str`, or several of them):
             An annotator, or its name as on the command line (`"embedding"`, ...). The answers of several are fused.
         refine_annotator (the same, *optional*):
@@ -125,7 +125,7 @@ class FreeAL:
 
         Example:
 
-            result = FreeAL.from_config(RunConfig.from_yaml("config.yaml")).run()
+            >>> result = FreeAL.from_config(RunConfig.from_yaml("config.yaml")).run()  # doctest: +SKIP
         """
         return cls(**vars(Settings.from_config(config)), callbacks=callbacks)
 

@@ -30,7 +30,7 @@ class RunResult:
         student (`Path`): Folder of the last student, a plain transformers model.
         rounds (`list[dict]`): The metrics of each round.
         output_dir (`Path`): The run's folder.
-        task (`Task`): What was labelled.
+        task (`Task`): The task.
         audit_sheet (`Path`, *optional*):
             The sheet to fill in before the run is started again; `None` if the run did not stop for an audit.
     """
@@ -75,7 +75,7 @@ def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
 
     Args:
         folder (`RunFolder`): The run's folder, with at least one finished round.
-        task (`Task`): What was labelled.
+        task (`Task`): The task.
         num_rounds (`int`): The number of rounds of the run.
     """
     by_round = [folder.metrics(number) for number in range(num_rounds)]
@@ -94,7 +94,7 @@ def publish_figures(folder: RunFolder, task: Task, records: Sequence[Mapping[str
 
     Args:
         folder (`RunFolder`): The run's folder.
-        task (`Task`): What was labelled.
+        task (`Task`): The task.
         records (`Sequence[Mapping]`): The metrics of each finished round.
     """
     write_json(folder / run_folder.METRICS, records)

@@ -38,7 +38,7 @@ class StudentTraining:
     """Trains the student of each round.
 
     Args:
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         student (`str`): Hub id or folder of the encoder that each student starts from.
         args (`FreeALConfig`): The training arguments.
         loop (`LoopConfig`): The settings of the loop.

@@ -73,7 +73,7 @@ def fill_cache(
 
     Args:
         annotator (`Annotator`): The annotator.
-        task (`Task`): What is labelled.
+        task (`Task`): The task.
         requests (`Sequence[AnnotationRequest]`): The texts.
         cache (`AnswerCache`): The run's cache.
         ledger (`Ledger`): The ledger of the round. Costs without a request (canaries) are added to it.

@@ -123,7 +123,7 @@ class TaskView(ABC):
 
         Args:
             dataset (`Dataset`): A round's dataset.
-            corrections (`Mapping[str, str]`): What `read_answer` returned, by the id of the text.
+            corrections (`Mapping[str, str]`): The results of `read_answer` by the id of the text.
 
         Returns:
             `DataFrame`: At least `id`, `text`, `label`, `annotator_label`, `student_label` and `correction` in words,
@@ -136,7 +136,7 @@ class TaskView(ABC):
 
         Args:
             last (`Mapping`): The record of the last round.
-            labels (`DataFrame`): What `frame` returned.
+            labels (`DataFrame`): The result of `frame`.
         """
 
     @abstractmethod
