@@ -108,7 +108,6 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
                 other.
         """
 
-    @abstractmethod
     def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
         """Returns the columns of the output, except for `id` and `gold`, that equal the user's column of that name.
 
@@ -116,6 +115,7 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
             names (`Sequence[str]`): The columns of the user's data.
             text_columns (`Sequence[str]`): The columns of the text.
         """
+        return ["text"] if list(text_columns) == ["text"] and "text" in names else []
 
     def has_other_words(self, stored: Path, dataset: "Dataset") -> bool:
         """Returns whether the rows of a stored input had other words, so that their answers cannot be used.
@@ -169,10 +169,10 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
     def found_labels(self, corpus: CorpusT, answers: AnswersT) -> np.ndarray:
         """Returns the ids of all labels of annotators and people."""
 
-    @abstractmethod
     def text_labels(self, corpus: CorpusT, answers: AnswersT) -> np.ndarray | None:
         """Returns the label id of each text before training, -1 for none, shape `(n,)`; `None` if texts can have
         several labels."""
+        return None
 
     # ---- Training ----
 

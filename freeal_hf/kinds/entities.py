@@ -81,9 +81,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         return score_entities(labels)
 
     def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
-        if TOKENS in names:
-            return [TOKENS]
-        return ["text"] if list(text_columns) == ["text"] and "text" in names else []
+        return [TOKENS] if TOKENS in names else super().kept_columns(names, text_columns)
 
     def has_other_words(self, stored: Path, dataset: "Dataset") -> bool:
         before = read_labels(stored)
@@ -95,9 +93,6 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
             "mark, give a column of texts and a --strategy that needs no labels (kmeans, coreset, random), and leave "
             "--labelled out."
         )
-
-    def text_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray | None:
-        return None
 
     @property
     def classes(self) -> list[str]:

@@ -75,9 +75,6 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
     ) -> LabelSetCorpus:
         return with_human_labels(corpus, dataset, given, known)
 
-    def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
-        return ["text"] if list(text_columns) == ["text"] and "text" in names else []
-
     def check_can_select(self, *, has_labels: bool) -> None:
         if has_labels:
             raise InputError(
@@ -133,9 +130,6 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
 
     def found_labels(self, corpus: LabelSetCorpus, answers: LabelSetAnswers) -> np.ndarray:
         return np.nonzero(self._taught(corpus, answers) == 1)[1]
-
-    def text_labels(self, corpus: LabelSetCorpus, answers: LabelSetAnswers) -> np.ndarray | None:
-        return None
 
     def _taught(self, corpus: LabelSetCorpus, answers: LabelSetAnswers) -> np.ndarray:
         """Returns what the student learns: human labels, otherwise those of the annotator; -1 for none."""
@@ -336,6 +330,3 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
     @property
     def decided(self) -> list[tuple[int, int]]:
         return [(label, 1) for label in range(self.task.num_labels)]
-
-    def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
-        return {}

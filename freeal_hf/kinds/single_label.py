@@ -65,9 +65,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
     def score(self, labels: "Dataset") -> dict[str, Any]:
         return score_round(labels)
 
-    def kept_columns(self, names: Sequence[str], text_columns: Sequence[str]) -> list[str]:
-        return ["text"] if list(text_columns) == ["text"] and "text" in names else []
-
     def text_labels(self, corpus: Corpus, answers: LabelAnswers) -> np.ndarray:
         return np.where(corpus.is_human, corpus.human, answers.labels)
 
@@ -126,9 +123,6 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
     def right_answer(self, label: Any) -> int:
         return int(label)
-
-    def audit_cells(self, row: Mapping[str, Any]) -> dict[str, str]:
-        return {}
 
     def no_answers(self, corpus: Corpus) -> LabelAnswers:
         return LabelAnswers.none(len(corpus.texts))
