@@ -4,6 +4,9 @@ import pytest
 
 from freeal_hf.annotators.registry import columns_of, split_specs
 from freeal_hf.cli.main import main
+from freeal_hf.config import TaskConfig
+from freeal_hf.data.configured import task_of
+from freeal_hf.errors import InputError
 
 QUESTION = "What did you like, and why?"
 
@@ -96,3 +99,12 @@ def test_annotator_options_of_the_command_line_are_added_to_those_of_the_file(of
     )
     assert main(["run", str(config), "--annotator-option", given, "--estimate"]) == 1
     assert "no option 'colour'" in capsys.readouterr().err
+
+
+def test_multi_label_is_for_labels_and_a_separator_is_for_tasks_with_several_labels():
+    task = task_of(TaskConfig(labels="a,b", multi_label=True, label_separator=" / "))
+    assert (task.type, task.labels_of("a / b")) == ("multi-label-classification", (0, 1))
+    with pytest.raises(InputError, match="--multi-label is for --labels"):
+        task_of(TaskConfig(task={"labels": ["a", "b"]}, multi_label=True))
+    with pytest.raises(InputError, match="has no field 'label_separator'"):
+        task_of(TaskConfig(labels="a,b", label_separator=";"))
