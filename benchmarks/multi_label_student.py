@@ -192,8 +192,8 @@ def main() -> None:
 def report(lines: list[str]) -> str:
     """Means over seeds in percent, in Markdown."""
     records = [{**json.loads(line)["cell"], **json.loads(line)["scores"]} for line in lines]
-    shown = [f"{part}_{score}" for part in ("train", "test") for score in ("f1_micro", "f1_macro", "exact_match")]
-    shown += ["test_f1_micro_at_half", "test_f1_macro_at_half", "test_brier"]
+    shown = [f"{part}_{score}" for part in ("train", "test") for score in ("micro_f1", "macro_f1", "exact_match")]
+    shown += ["test_micro_f1_at_half", "test_macro_f1_at_half", "test_brier"]
     groups = pd.DataFrame(records).groupby(["noise", "rows", "epochs", "method"], sort=False)
     table = 100 * groups[shown].mean()
     table["seeds"] = groups["seed"].nunique()

@@ -12,7 +12,15 @@ from freeal_hf.config import changed_arguments
 from freeal_hf.tasks import NO_LABEL, Task
 from freeal_hf.training.selection import Selection
 
-_METRICS = {"eval_accuracy": "accuracy", "eval_f1": "f1", "eval_precision": "precision", "eval_recall": "recall"}
+_METRICS = {
+    "eval_accuracy": "accuracy",
+    "eval_f1": "f1",
+    "eval_precision": "precision",
+    "eval_recall": "recall",
+    "eval_micro_f1": "micro_f1",
+    "eval_macro_f1": "macro_f1",
+    "eval_exact_match": "exact_match",
+}
 _NOT_SHOWN = ("output_dir", "hub_", "push_", "report_to", "disable_tqdm", "save_", "logging_", "eval_")
 
 

@@ -67,6 +67,11 @@ class FreeALTrainer(Trainer):
     If the training set has a column `tokens` in place of `text`, a token classifier is trained. Each word is then a
     sample, and a sentence that is longer than `max_length` is read in overlapping windows.
 
+    If each text has a list of labels, it can have any number of them, and the student has
+    `problem_type="multi_label_classification"`. Each pair of a text and a label is then a sample with the classes 0
+    and 1, and the losses are binary cross-entropies. After the training, `model.config.thresholds` has the probability
+    that each label must exceed.
+
     Args:
         model (`str`, `Path` or `PreTrainedModel`, *optional*): A sequence or token classifier, or the Hub id or folder
             of an encoder, to which a classification head is added.
@@ -75,10 +80,11 @@ class FreeALTrainer(Trainer):
         data_collator (`Callable`, *optional*): As in [`~transformers.Trainer`]. It gets rows with `input_ids`,
             `attention_mask` and `labels`; second views are further rows.
         train_dataset (`Dataset`, *optional*): A dataset with the columns `text` (or `input_ids`) and `label`, a noisy
-            class number (`None`, -1 or -100 for no label), or with the columns `tokens` (a list of words) and `label`
-            (one for each word). Optional columns are `augmented_text` (a second view, such as a back-translation),
-            `id`, and `is_trusted` (true if the label is always clean, such as a human label). Other columns are
-            ignored. [`FreeALConfig`] has arguments for other column names.
+            class number (`None`, -1 or -100 for no label), with the columns `tokens` (a list of words) and `label`
+            (one for each word), or with the columns `text` and `labels` (a list with 1 or 0 for each class, or a list
+            of class numbers if the column is a `Sequence(ClassLabel)`). Optional columns are `augmented_text` (a
+            second view, such as a back-translation), `id`, and `is_trusted` (true if the label is always clean, such
+            as a human label). Other columns are ignored. [`FreeALConfig`] has arguments for other column names.
         eval_dataset (`Dataset`, `IterableDataset` or `dict`, *optional*): A dataset with the columns `text` (or
             `input_ids`, or `tokens`) and `label`, or several by name.
         processing_class (`PreTrainedTokenizerBase`, *optional*): The tokenizer. If `model` is a name, it defaults to
@@ -362,7 +368,7 @@ class FreeALTrainer(Trainer):
             temperature = fit_temperature(probabilities[held_out], self._samples.labels[held_out])
             if fold_temperature(student, temperature):
                 probabilities = at_temperature(probabilities, temperature)
-        predictions = self._kind.conclude(student.config, self._samples, probabilities, held_out)
+        predictions = self._kind.conclude(student.config, probabilities)
         self.selection = self.targets.selection(predictions, probabilities, embeddings)
 
     def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

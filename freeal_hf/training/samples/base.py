@@ -167,16 +167,12 @@ class SampleKind(ABC):
         """
         return index
 
-    def conclude(
-        self, config: Any, samples: TrainingSet, probabilities: Floats, is_held_out: NDArray[np.bool_]
-    ) -> Any:
+    def conclude(self, config: Any, probabilities: Floats) -> Integers:
         """Returns the predictions of the trained student, and completes its configuration.
 
         Args:
             config (`PreTrainedConfig`): The configuration of the student.
-            samples (`TrainingSet`): The training set.
             probabilities (`NDArray` of shape `[n, classes]`): The probabilities of the trained student.
-            is_held_out (`NDArray` of shape `[n]`): Whether the student has not learned the label of the sample.
 
         Returns:
             `NDArray` of shape `[n]`: The predicted class of each sample.

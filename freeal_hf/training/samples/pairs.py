@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import Task, TextClassification
+from freeal_hf.tasks import MultiLabelClassification
 from freeal_hf.training.data import EVAL_COLUMNS, IGNORED, NO_LABEL, TRAIN_COLUMNS, ids_of, is_trusted_of, tokenize
 from freeal_hf.training.samples.base import Floats, Integers, SampleKind, TrainingSet
 from freeal_hf.training.selection import Selection, SelectionRules, select_clean_groups
@@ -43,9 +43,9 @@ class PairSamples(SampleKind):
         return 2
 
     @property
-    def task(self) -> Task:
+    def task(self) -> MultiLabelClassification:
         """See [`SampleKind.task`]."""
-        return TextClassification(self.label_names)
+        return MultiLabelClassification(self.label_names)
 
     # ---- Data ----
 
@@ -95,13 +95,10 @@ class PairSamples(SampleKind):
         count = len(self.label_names)
         return index[:, None] * count + torch.arange(count, device=index.device)
 
-    def conclude(
-        self, config: Any, samples: TrainingSet, probabilities: Floats, is_held_out: NDArray[np.bool_]
-    ) -> Integers:
+    def conclude(self, config: Any, probabilities: Floats) -> Integers:
         """See [`SampleKind.conclude`]. The thresholds of the labels become a part of the configuration."""
         yes = self._by_text(probabilities[:, 1])
-        labels = np.where(is_held_out, samples.labels, NO_LABEL)
-        config.thresholds = choose_thresholds(yes, self._by_text(labels))
+        config.thresholds = choose_thresholds(yes)
         return decided(yes, thresholds_of(config)).astype(np.int64).reshape(-1)
 
     # ---- Selection ----
