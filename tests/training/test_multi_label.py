@@ -321,3 +321,9 @@ def test_a_list_of_another_length_is_refused() -> None:
 def test_a_class_number_that_is_no_label_is_refused() -> None:
     with pytest.raises(ValueError, match=r"row 7 has 3 in `labels`: the class numbers .* between 0 and 2"):
         label_ids_read([3], 7, "labels", num_labels=3, no_label=-1)
+
+
+def test_the_card_says_that_a_text_can_have_any_number_of_labels(tokenizer: Tokenizer, configure: Configure) -> None:
+    trainer = trained(make_labelled_texts(8), configure(num_train_epochs=1), tokenizer)
+    trainer.create_model_card()
+    assert "any number of labels" in Path(str(trainer.args.output_dir), "README.md").read_text()
