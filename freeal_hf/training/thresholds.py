@@ -59,8 +59,8 @@ def choose_thresholds(probabilities: NDArray[np.floating]) -> list[float]:
 
     Example:
 
-        >>> choose_thresholds(np.array([[0.1, 0.1], [0.2, 0.1], [0.35, 0.1], [0.9, 0.9]]))
-        [0.34, 0.5]
+        >>> choose_thresholds(np.array([[0.1, 0.1], [0.2, 0.1], [0.45, 0.1], [0.9, 0.9]]))
+        [0.44, 0.5]
     """
     return [_best_threshold(column.astype(np.float64)) for column in probabilities.T]
 
