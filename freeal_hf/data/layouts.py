@@ -136,7 +136,7 @@ def text_file(path: Path, encoding: str | None) -> TextFile:
         if start.startswith(mark):
             logger.info("%s: read as %s because of its byte order mark.", path, name.upper())
             return TextFile(path, name)
-    if b"\0" in start:
+    if b"\0" in start and not start.startswith(codecs.BOM_UTF8):
         likely = "utf-16-le" if start[1:2] == bytes(1) else "utf-16-be"
         raise LayoutError(
             path,

@@ -55,6 +55,11 @@ class Corpus:
     inclusion: np.ndarray | None = None
 
     @property
+    def num_texts(self) -> int:
+        """The number of distinct usable texts of the data. Texts that only human labels have come after them."""
+        return int(self.index_of_row.max(initial=-1)) + 1
+
+    @property
     def is_human(self) -> np.ndarray:
         """Whether a text has a human label, shape `[n]`."""
         return self.human != NO_LABEL

@@ -41,8 +41,7 @@ def count_rows(
         - `human_labels`: `matched` texts of the input with a human label, and `new_texts` that human labels added
         - `dropped_entities`: entities of the annotator that do not occur in their sentence (0 for other tasks)
     """
-    index = corpus.index_of_row
-    num_texts = int(index.max(initial=-1)) + 1
+    index, num_texts = corpus.index_of_row, corpus.num_texts
     has_answer = corpus.is_human | ~answers.is_missing
     labelled = (index >= 0) & has_answer[index]
     unusable, unanswered = np.flatnonzero(index < 0), np.flatnonzero((index >= 0) & ~labelled)

@@ -21,6 +21,9 @@ from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.rounds import Round
 from freeal_hf.tasks import Demonstration, Task
 
+# The most texts with a human label that are annotated: more of them cost more and show little more.
+_MOST_COMPARED = 200
+
 
 @dataclass(frozen=True, eq=False)
 class CorpusRequests(Sequence[AnnotationRequest]):
@@ -68,10 +71,12 @@ def round_requests(
     """
     if number == 0:
         # The order is random, so that the first answers, or those of a small budget, are a sample of all texts.
-        indices = np.random.default_rng(context.seed).permutation(np.flatnonzero(~corpus.is_human))
+        indices = np.random.default_rng(context.seed).permutation(_first_texts(corpus, context.seed))
         first = _first_demonstrations(corpus, indices, context, ledger)
         run.round(0).write_generated(first, context.task)
-        return CorpusRequests(corpus, indices, [tuple(first)] * len(indices))
+        shared = tuple(first)
+        own = {shot.id: tuple(other for other in first if other is not shot) for shot in first if shot.id is not None}
+        return CorpusRequests(corpus, indices, [own.get(corpus.ids[i], shared) for i in indices.tolist()])
     previous = run.round(number - 1)
     selection, has_learnt = previous.read_selection(), previous.student_has_learnt
     indices = _texts_to_refine(known, selection, corpus, context, has_learnt=has_learnt)
@@ -84,6 +89,20 @@ def round_requests(
         given = [*corpus.human_demonstrations().values(), *run.round(0).read_generated(context.task)]
         shots = [tuple(_first_of_each_label(dict.fromkeys(given), context))] * len(indices)
     return CorpusRequests(corpus, indices, shots)
+
+
+def _first_texts(corpus: Corpus, seed: int) -> np.ndarray:
+    """Returns the texts that round 0 annotates: those without a human label, and a sample of those with one.
+
+    The answers for texts with a human label show the errors of the annotator. Texts that are only examples have none,
+    because a person chose them.
+    """
+    compared = np.flatnonzero(corpus.is_human[: corpus.num_texts])
+    if len(compared) > _MOST_COMPARED:
+        compared = np.random.default_rng([seed, 1]).choice(compared, _MOST_COMPARED, replace=False)
+    is_annotated = ~corpus.is_human
+    is_annotated[compared] = True
+    return np.flatnonzero(is_annotated)
 
 
 def _first_demonstrations(

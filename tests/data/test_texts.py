@@ -73,6 +73,10 @@ def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path):
     assert read_data(write_csv(tmp_path / "x.csv", "text\nhello\n", "utf-8-sig"))["text"][:] == ["hello"]
 
 
+def test_zero_bytes_behind_a_byte_order_mark_of_utf_8_do_not_mean_utf_16(tmp_path):
+    assert read_data(write_csv(tmp_path / "x.csv", "text\na\0b\n", "utf-8-sig"))["text"][:] == ["a\0b"]
+
+
 @pytest.mark.parametrize(
     ("value", "note"),
     [(None, "missing"), ("", "empty"), (" \n", "empty")],

@@ -1,6 +1,7 @@
 import json
 import re
 import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -52,14 +53,41 @@ def test_a_human_label_is_final_clean_and_marked(run, corpus, said):
         assert (row["is_clean"], row["label_confidence"], row["note"]) == (True, 1.0, "labelled by a person")
 
 
-def test_texts_with_a_human_label_are_not_annotated(run, corpus, said, annotator):
-    run(corpus, said, num_rounds=2, refine="all")
-    assert not {request.text for request in annotator.asked} & set(said["text"])
+def test_texts_with_a_human_label_are_annotated_once_to_show_the_errors_of_the_annotator(run, corpus, said, annotator):
+    result = run(corpus, said, num_rounds=2, refine="all")
+    asked = Counter(request.text for request in annotator.asked)
+    assert [asked[text] for text in said["text"]] == [1] * len(said)
+    names = result.dataset.features["annotator_label"].names
+    gold = dict(zip(corpus["text"], corpus["gold"], strict=True))
+    answers = {row["text"]: names[row["annotator_label"]] for row in rows_of(result, said["text"])}
+    assert answers == {text: gold[text] for text in said["text"]}
+
+
+def test_no_text_with_a_human_label_is_its_own_demonstration(run, corpus, said, annotator):
+    run(corpus, said)
+    for request in annotator.asked:
+        assert request.text not in {shot.text for shot in request.demonstrations}
+
+
+def test_at_most_200_texts_with_a_human_label_are_annotated(run, task, annotator, student_folder, tmp_path):
+    texts = [f"an apple or a pear, number {i}" for i in range(230)]
+    data = read_data(Dataset.from_dict({"text": texts}))
+    run(data, Dataset.from_dict({"text": texts[:210], "label": ["fruit"] * 210}), allow_doubtful_answers=True)
+    asked = {request.text for request in annotator.asked}
+    assert len(asked & set(texts[:210])) == 200
+    assert set(texts[210:]) <= asked
+
+
+def test_examples_that_are_not_in_the_data_are_not_annotated(run, corpus, annotator):
+    example = Dataset.from_dict({"text": ["a quince in a basket"], "label": ["fruit"]})
+    run(corpus, example, allow_new_texts=True)
+    assert "a quince in a basket" not in {request.text for request in annotator.asked}
 
 
 def test_human_labels_are_the_demonstrations_of_round_0(run, corpus, said, annotator, task):
     run(corpus, said)
-    shown = {(shot.text, task.label_names[shot.label]) for shot in annotator.asked[0].demonstrations}
+    other = next(request for request in annotator.asked if request.text not in said["text"])
+    shown = {(shot.text, task.label_names[shot.label]) for shot in other.demonstrations}
     assert shown == set(zip(said["text"], said["label"], strict=True))
 
 
