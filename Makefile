@@ -45,9 +45,9 @@ $(TGI_VENV)/.installed: pyproject.toml setup.cfg constraints.txt
 
 # Annotators and training, and the tests of the loop that depend on transformers most.
 TGI_CORE := tests/annotators tests/training tests/test_package.py $(addprefix tests/loop/test_freeal.py::, \
-	test_a_run_leaves_every_file_of_the_contract \
-	test_a_finished_run_started_again_asks_nothing \
-	test_the_student_answers_in_a_plain_pipeline)
+	test_a_run_writes_all_documented_files \
+	test_a_finished_run_makes_no_calls_when_started_again \
+	test_the_student_works_in_a_transformers_pipeline)
 
 test-tgi: $(TGI_VENV)/.installed ## run the suite's core with transformers 4.57 and the text-generation client
 	OMP_NUM_THREADS=1 $(TGI_VENV)/bin/python -m pytest $(IN_PARALLEL) $(TGI_CORE)

@@ -86,6 +86,16 @@ def test_every_package_of_the_source_is_in_the_wheel():
     assert packages <= set(listed)
 
 
+def test_every_test_that_the_makefile_names_exists():
+    root = Path(freeal_hf.__file__).parents[1]
+    files = re.findall(r"(tests/\S+\.py)::,([^)]*)\)", (root / "Makefile").read_text())
+    assert files
+    for file, names in files:
+        defined = set(re.findall(r"^def (test_\w+)", (root / file).read_text(), re.MULTILINE))
+        named = set(re.findall(r"test_\w+", names))
+        assert named and named <= defined
+
+
 def test_the_card_templates_travel_with_the_package():
     from importlib.resources import files
 
