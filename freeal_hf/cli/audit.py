@@ -62,6 +62,8 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
         print(
             f"Fill in the column `label` of {sheet}{more} ({', '.join(names)}{several}), then run this command again."
         )
+        if not options.terminal and options.second_annotator is None:
+            return  # the new file has no answers
     if options.terminal:
         _ask(folder, question)
     result = score_audit(folder, task, options.second_annotator)

@@ -169,6 +169,12 @@ def test_the_command_draws_a_sheet_and_scores_its_answers(folder, capsys, monkey
     assert "from 3 of 10 answers" in printed
 
 
+def test_a_new_sheet_is_not_reported_as_empty(folder, capsys, caplog):
+    assert main(["audit", str(folder.path), "--n", "5"]) == 0
+    assert not caplog.records
+    assert "WARNING" not in capsys.readouterr().err
+
+
 def test_the_result_of_an_audit_is_in_the_metrics_and_the_report(folder, capsys):
     assert main(["audit", str(folder.path), "--n", "50"]) == 0
     assert "audited_label_accuracy" not in (folder / "metrics.json").read_text()
