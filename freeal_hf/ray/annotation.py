@@ -72,16 +72,9 @@ def fill_cache(
     texts for which the budget was too small, are not in the cache.
 
     Args:
-        annotator (`Annotator`): The annotator.
-        task (`Task`): The task.
-        requests (`Sequence[AnnotationRequest]`): The texts.
-        cache (`AnswerCache`): The run's cache.
-        ledger (`Ledger`): The ledger of the round. Costs without a request (canaries) are added to it.
-        budget (`Budget`): The limits of the run.
+        annotator, task, requests, cache, ledger, budget, make_annotator, progress: As in [`Engine`].
         folder (`Path`): The folder of the shards, on a disk that all nodes share.
         config (`EngineConfig`): The cluster and the number of workers.
-        make_annotator (`Callable`): Makes the same annotator in a worker.
-        progress (`Callable`): Called with the number of requests whose answers are in the cache.
 
     Raises:
         InputError: If the annotator has no fingerprint for its requests, so that its answers cannot be cached.
