@@ -121,7 +121,7 @@ def ours(data: Path, rows: int, two_views: bool = False) -> dict[str, float]:
     trainer.train()
     return {
         "epoch": clock.epochs[EPOCHS - 1],
-        "selection": seconds_of(trainer._select),
+        "selection": seconds_of(trainer.targets.select),
         "scoring": seconds_of(trainer._score_training_set),
     }
 
