@@ -1,5 +1,6 @@
 """Scores of sets of labels as an `evaluate.Metric` class of this package, which loads without a network."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import evaluate
 import numpy as np
 
 from freeal_hf.data.human_labels import has_human_label
+from freeal_hf.training.multi_label import multi_label_scores
 
 FIGURES = ("micro_f1", "macro_f1", "exact_match", "precision", "recall")
 """The scores of annotator, student and final labels in the record of a round."""
@@ -42,11 +44,9 @@ class LabelSetScores(evaluate.Metric):
         found, true = np.array(predictions) == 1, np.array(references) == 1
         right, named, given = (found & true).sum(axis=0), found.sum(axis=0), true.sum(axis=0)
         by_label = [_ratio(2 * r, n + g) for r, n, g in zip(right, named, given, strict=True)]
-        known = [f1 for f1 in by_label if f1 is not None]
+        scores = multi_label_scores(found, true.astype(int))
         return {
-            "micro_f1": _ratio(2 * right.sum(), named.sum() + given.sum()),
-            "macro_f1": float(np.mean(known)) if known else None,
-            "exact_match": float((found == true).all(axis=1).mean()),
+            **{name: None if math.isnan(score) else score for name, score in scores.items()},
             "precision": _ratio(right.sum(), named.sum()),
             "recall": _ratio(right.sum(), given.sum()),
             "f1": by_label,

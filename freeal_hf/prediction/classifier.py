@@ -14,6 +14,7 @@ from freeal_hf.data.spreadsheets import harmless
 from freeal_hf.data.texts import TextRow, is_usable, stream_texts
 from freeal_hf.errors import InputError
 from freeal_hf.prediction.predictor import Predictor
+from freeal_hf.training.thresholds import thresholds_of
 
 
 def load_student(model: str | Path, batch_size: int, *, labels_words: bool) -> tuple[Any, Any]:
@@ -80,8 +81,7 @@ class Classifier:
     @property
     def thresholds(self) -> np.ndarray:
         """The probability above which each label is predicted, if a text can have any number of labels; `[labels]`."""
-        found = self._model.config.to_dict().get("thresholds")
-        return np.array([0.5] * len(self.label_names) if found is None else found)
+        return thresholds_of(self._model.config)
 
     @property
     def max_labels(self) -> int | None:
