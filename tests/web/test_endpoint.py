@@ -94,10 +94,10 @@ def test_only_a_run_with_doubtful_answers_can_be_confirmed(hostile_run, visitor)
 def test_a_text_is_not_rendered_as_html(hostile_run, open_page, hostile_texts):
     page = open_page()
     page.get_by_role("radio", name="File").check()
-    # An upload into the component before it is shown would be lost.
-    page.get_by_text("CSV, TSV, JSON, JSON lines or Parquet").first.wait_for()
-    page.wait_for_load_state("networkidle")
-    page.set_input_files("input[type=file]", str(hostile_texts))
+    # A click waits until the component reacts. A file that is set before that is lost.
+    with page.expect_file_chooser() as chosen:
+        page.get_by_role("button", name="Click to Upload").click()
+    chosen.value.set_files(hostile_texts)
     page.get_by_text("hostile.csv").first.wait_for()
     page.click("#read")
     page.wait_for_selector("#use-data")
