@@ -299,7 +299,7 @@ def predict(trainer: Trainer, corpus: Corpus, words: Tags) -> Tags:
     names, order = bio_tags(corpus.types), np.argsort([len(row) for row in words], kind="stable")
     blank = corpus.dataset([words[i] for i in order], [["O"] * len(words[i]) for i in order])
     tokenizer = AutoTokenizer.from_pretrained(STUDENT)
-    windows, sentences = tokenize_words(blank, tokenizer, 128, EVAL_COLUMNS, num_classes=0)
+    windows, sentences = tokenize_words(blank, tokenizer, 128, EVAL_COLUMNS, num_classes=len(names))
     output = trainer.predict(windows)
     tags: Tags = [[] for _ in words]
     for window, sentence in enumerate(sentences):

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from freeal_hf.annotators.prompts.base import Embed
-from freeal_hf.data.spans import Span
+from freeal_hf.data.spans import Span, without_overlaps
 from freeal_hf.data.ties import likeliest
 from freeal_hf.data.words import is_unspaced
 from freeal_hf.tasks import NO_LABEL, Demonstration, TokenClassification
@@ -130,10 +130,7 @@ def find_entities(
     )
     # Rounded because the last digits depend on the other texts in the batch.
     nearest, kinds = nearest.round(4), likeliest(scores.round(4))
-    taken: list[Span] = []
-    for i in np.argsort(-nearest, kind="stable"):
-        start, end = places[i]
-        is_free = all(end <= span.start or span.end <= start for span in taken)
-        if kinds[i] != NO_LABEL and is_free and nearest[i] > _NEAREST and nearest[i] - ordinary[i] > _MARGIN:
-            taken.append(Span(start, end, task.label_names[kinds[i]]))
-    return tuple(sorted(taken))
+    are_near = (kinds != NO_LABEL) & (nearest > _NEAREST) & (nearest - ordinary > _MARGIN)
+    order = np.argsort(-nearest, kind="stable")
+    named = (Span(places[i][0], places[i][1], task.label_names[kinds[i]]) for i in order[are_near[order]])
+    return tuple(without_overlaps(named))

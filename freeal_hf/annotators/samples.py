@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, overload
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
+from freeal_hf.data.spans import without_overlaps
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.tasks import NO_LABEL, Task
 
@@ -224,7 +225,9 @@ def combined_labels(answers: Sequence[Annotation], num_labels: int) -> Annotatio
 
 
 def combined_spans(answers: Sequence[Annotation]) -> Annotation:
-    """Combines repeated answers about a text to the entities (words and type) that more than half of them contain.
+    """Combines repeated answers about a text to the entities (words and type) that at least half of them contain.
+
+    Of overlapping entities, the one in the most answers is kept, then the longest.
 
     Args:
         answers (`Sequence[Annotation]`): The answers, in the order of their samples. Unusable answers are not counted.
@@ -240,8 +243,9 @@ def combined_spans(answers: Sequence[Annotation]) -> Annotation:
     if not said:
         return in_total(answers[0], answers)
     votes = Counter(span for spans in said for span in spans)
-    kept = tuple(sorted(span for span, number in votes.items() if 2 * number > len(said)))
-    found = Annotation(0, spans=kept, num_dropped=sum(answer.num_dropped for answer in answers))
+    named = [span for span, number in votes.items() if 2 * number >= len(said)]
+    kept = without_overlaps(sorted(named, key=lambda span: (-votes[span], span.start - span.end, span)))
+    found = Annotation(0, spans=tuple(kept), num_dropped=sum(answer.num_dropped for answer in answers))
     return in_total(found, answers)
 
 

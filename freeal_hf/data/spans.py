@@ -70,6 +70,27 @@ def tags_of(spans: Iterable[Span], length: int) -> list[str]:
     return tags
 
 
+def without_overlaps(spans: Iterable[Span]) -> list[Span]:
+    """Leaves out entities that overlap an earlier one.
+
+    Args:
+        spans (`Iterable[Span]`): The entities, in the order of their priority.
+
+    Returns:
+        `list[Span]`: The entities that are left, in the order of the text.
+
+    Example:
+
+        >>> without_overlaps([Span(1, 3, "person"), Span(0, 2, "place"), Span(0, 1, "place")])
+        [Span(start=0, end=1, type='place'), Span(start=1, end=3, type='person')]
+    """
+    kept: list[Span] = []
+    for span in spans:
+        if all(span.end <= other.start or other.end <= span.start for other in kept):
+            kept.append(span)
+    return sorted(kept)
+
+
 def invalid_position(tags: Sequence[str]) -> int | None:
     """Returns the position of the first `I-` that does not continue an entity of its type.
 

@@ -226,6 +226,17 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
 
     # ---- Final labels ----
 
+    def selection_for(self, corpus: CorpusT, answers: AnswersT, before: AnswersT, selection: Selection) -> Selection:
+        """Returns the selection for answers that were fused again after the training.
+
+        Args:
+            corpus: The texts.
+            answers: The fused answers.
+            before: The fused answers that the student was trained on.
+            selection (`Selection`): The student's selection.
+        """
+        return selection
+
     def class_shares(self, given: "str | Mapping[str, float] | None") -> np.ndarray | None:
         """Reads the shares of the labels that the user knows.
 

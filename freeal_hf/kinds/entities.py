@@ -200,6 +200,17 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         num_words = corpus.num_words[: len(selection.embeddings)]
         return np.maximum.reduceat(np.nan_to_num(selection.losses, nan=np.inf), np.cumsum([0, *num_words[:-1]]))
 
+    def selection_for(
+        self, corpus: Sentences, answers: EntityAnswers, before: EntityAnswers, selection: Selection
+    ) -> Selection:
+        """Returns the selection for answers that were fused again. Changed tags are clean.
+
+        They only change if the sentences that a person marked clearly show that other annotators are right, and the
+        student, which has not seen them, cannot judge them.
+        """
+        tags, trained = (_tag_ids(one.spans, corpus.num_words, self.task) for one in (answers, before))
+        return replace(selection, is_clean=selection.is_clean | (tags != trained))
+
     def found_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray:
         """Returns the ids of the types of the entities of annotator and people, one for each entity."""
         found = corpus.training_spans(answers.spans)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from freeal_hf.data.spans import Span, spans_of, tags_of
+from freeal_hf.data.spans import Span, spans_of, tags_of, without_overlaps
 from freeal_hf.data.ties import likeliest
 from freeal_hf.tasks import NO_LABEL, OUTSIDE
 
@@ -108,12 +108,9 @@ def _decide(
         wanted = [number[tag] for tag in tags_of([span], length)[span.start : span.end]]
         return float(log_mean[range(span.start, span.end), wanted].mean())
 
-    taken: list[Span] = []
     scores = {span: score(span) for span in (*named, *guessed)}
+    outside = {span: float(log_mean[span.start : span.end, number[OUTSIDE]].mean()) for span in scores}
+    wanted = [span for span in scores if scores[span] > outside[span]]
     # If candidates have equal scores, the annotator's is first.
-    for span in sorted(scores, key=lambda span: (-scores[span], span not in named, span)):
-        outside = float(log_mean[span.start : span.end, number[OUTSIDE]].mean())
-        is_free = all(span.end <= other.start or other.end <= span.start for other in taken)
-        if is_free and scores[span] > outside:
-            taken.append(span)
-    return [number[tag] for tag in tags_of(taken, length)]
+    ordered = sorted(wanted, key=lambda span: (-scores[span], span not in named, span))
+    return [number[tag] for tag in tags_of(without_overlaps(ordered), length)]

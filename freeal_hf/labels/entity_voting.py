@@ -1,7 +1,7 @@
 """Fuses the entities that several annotators found, and ranks the annotators.
 
-Errors of language models are correlated. Models that assume independent errors, such as that of Dawid and Skene, fuse
-entities worse than counting does, so votes are counted. Weights are only learned from sentences that a person marked.
+Errors of language models are correlated. Models that assume independent errors, such as that of Dawid and Skene, drop
+entities that most annotators name, so votes are counted. Such a model can only add entities that fewer ones name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +20,7 @@ _FOLDS = 5
 # Differences between annotators are penalized more than the number of votes, so that few sentences are enough.
 _DIFFERENCE_SCALE = 0.3
 _STANDARD_ERRORS = 2.0
+_BEST_F1 = 0.99  # no annotator is perfect
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class _Candidates:
 def fuse_entity_votes(said: Sequence[Entities], known: Entities = ()) -> list[list[Span] | None]:
     """Fuses the entities of several annotators by votes.
 
-    An entity is kept if at least half of the annotators with an answer name its words and its type. Of overlapping
-    entities, the one with the most votes is kept, then the one of the annotators that agree best with the others, then
-    the longest.
+    An entity is kept if at least half of the annotators with an answer name its words and its type, or if the
+    agreement of three annotators or more shows that it is probably right (see `_are_likely`). This keeps the entities
+    of one good annotator beside two weak ones. Of overlapping entities, the one with the most votes is kept, then the
+    one of the annotators that agree best with the others, then the longest.
 
     If a person marked at least ten of the sentences, the probability of each entity is estimated from its votes by a
     logistic regression on these sentences, and the entities above half of the expected optimal F1 are kept. This is
@@ -71,7 +73,7 @@ def fuse_entity_votes(said: Sequence[Entities], known: Entities = ()) -> list[li
     found = _candidates(said)
     marked = [i for i, spans in enumerate(known) if spans is not None and any(part[i] is not None for part in said)]
     order = np.lexsort((-_weights(said, found), -found.support))
-    chosen = _without_overlaps(found, order, found.support >= 0.5 - 1e-9)
+    chosen = _without_overlaps(found, order, (found.support >= 0.5 - 1e-9) | _are_likely(said, found))
     if len(said) > 1 and len(marked) >= _FEWEST_SENTENCES:
         learned = _learned(found, known, marked)
         if learned is not None and _improves(found, known, marked, chosen):
@@ -152,6 +154,49 @@ def _weights(said: Sequence[Entities], found: _Candidates) -> NDArray[np.float64
     return np.asarray((found.votes @ agreement).round(6) + 1e-9 * lengths)
 
 
+def _are_likely(said: Sequence[Entities], found: _Candidates) -> NDArray[np.bool_]:
+    """Returns the candidates that are probably right by the agreement of the annotators; shape `(n,)`.
+
+    If the errors of annotators are independent, the F1 between two of them is about the product of their own ones, so
+    that the F1 of each follows from all pairs (Parisi et al., PNAS 2014, arXiv 1303.3257). It gives the number of true
+    entities that exactly some annotators name. This number, divided by that of the candidates that exactly these
+    annotators name, is the probability of each of them. Those above half of the expected optimal F1 are right. If
+    errors are correlated, annotators seem better than they are. Then few entities that only one of them names seem
+    right, and almost nothing is added to the votes.
+
+    Args:
+        said (`Sequence[Entities]`): The entities by annotator and sentence.
+        found (`_Candidates`): The candidates. Those of a sentence without an answer of each annotator are not likely.
+    """
+    complete = [i for i in range(len(said[0]) if said else 0) if all(part[i] is not None for part in said)]
+    shown = np.isin(found.sentences, complete)
+    parts = [[part[i] for i in complete] for part in said]
+    agreement = np.array([[_f1(one, other) or 0.0 for other in parts] for one in parts])
+    if len(said) < 3 or not shown.any() or not (agreement > 0).all():
+        return np.zeros(len(shown), dtype=bool)
+    sums = np.log(agreement).sum(axis=1)  # the diagonal adds log 1
+    own = np.exp((sums - sums.sum() / (2 * len(said) - 2)) / (len(said) - 2)).clip(max=_BEST_F1)
+    named = found.votes[shown]
+    count = named.sum() / len(said)  # of true entities, if annotators name too many as often as too few
+    _, pattern, sizes = np.unique(named, axis=0, return_inverse=True, return_counts=True)
+    expected = count * np.where(named, own, 1 - own).prod(axis=1)
+    probabilities = (expected / sizes[pattern.ravel()]).clip(max=1.0)
+    likely = np.zeros(len(shown), dtype=bool)
+    likely[shown] = probabilities >= _best_threshold(probabilities, count)
+    return likely
+
+
+def _best_threshold(probabilities: NDArray[np.float64], num_true: float) -> float:
+    """Returns half of the optimal expected F1.
+
+    Args:
+        probabilities (`np.ndarray` of shape `(n,)`): The probability of each candidate.
+        num_true (`float`): The expected number of true entities.
+    """
+    best = np.sort(probabilities)[::-1]
+    return float((2 * np.cumsum(best) / (1 + np.arange(len(best)) + num_true)).max() / 2)
+
+
 def _without_overlaps(found: _Candidates, order: NDArray[np.int_], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Chooses the wanted candidates in an order, if they do not overlap a chosen one; shape `(n,)`."""
     chosen = np.zeros(len(wanted), dtype=bool)
@@ -176,11 +221,10 @@ def _learned(found: _Candidates, known: Entities, marked: Sequence[int]) -> NDAr
     features = np.hstack([found.votes.shape[1] * support, _DIFFERENCE_SCALE * (found.votes - support)])
     probabilities = LogisticRegression(max_iter=1000).fit(features[shown], true).predict_proba(features)[:, 1]
     missed = sum(len(set(known[i] or ())) for i in marked) - int(true.sum())
-    best = np.sort(probabilities)[::-1]
-    expected = 2 * np.cumsum(best) / (1 + np.arange(len(best)) + best.sum() + missed * len(known) / len(marked))
+    threshold = _best_threshold(probabilities, probabilities.sum() + missed * len(known) / len(marked))
     lengths = np.array([span.end - span.start for span in found.spans])
     order = np.lexsort((-lengths, -probabilities.round(9)))
-    return _without_overlaps(found, order, probabilities >= expected.max() / 2)
+    return _without_overlaps(found, order, probabilities >= threshold)
 
 
 def _improves(found: _Candidates, known: Entities, marked: Sequence[int], usual: NDArray[np.bool_]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Selection
-from freeal_hf.loop.annotate import annotate, votes_of
+from freeal_hf.loop.annotate import annotate, combine, votes_of
 from freeal_hf.loop.annotators import AnnotationContext
 from freeal_hf.loop.audit import keep_audited_labels
 from freeal_hf.loop.audit_figures import ESTIMATES, MODEL_ESTIMATE
@@ -113,6 +113,8 @@ class Rounds:
     def _conclude_again(self, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
         """Makes the labels of a complete round again, with human labels that were given later.
 
+        They also weigh several annotators anew. The student is not trained again.
+
         Args:
             number (`int`): The round.
             record (`Mapping[str, Any]`): Its record.
@@ -123,8 +125,12 @@ class Rounds:
         logger.info("The labels of round %d are made again with the answers of the audit.", number)
         round_ = self.folder.round(number)
         keep_audited_labels(self.folder)
-        answers, _ = round_.read_answers(kind_of(self.context.task))
-        figures = self._conclude(number, answers, round_.read_selection())
+        kind = kind_of(self.context.task)
+        answers, selection = round_.read_answers(kind)[0], round_.read_selection()
+        if answers.parts:
+            before, answers = answers, combine(answers.parts, self.context, self.corpus.human_answers)
+            selection = kind.selection_for(self.corpus, answers, before, selection)
+        figures = self._conclude(number, answers, selection)
         kept = {name: value for name, value in record.items() if name not in (MODEL_ESTIMATE, *ESTIMATES)}
         round_.write_metrics({**kept, **figures})
         # This is written last, so that a run that is killed before repeats all of it.

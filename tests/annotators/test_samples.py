@@ -232,7 +232,7 @@ def test_tokens_are_summed_and_a_cut_is_kept() -> None:
     assert (found.prompt_tokens, found.completion_tokens, found.is_cut) == (17, 2, True)
 
 
-def test_entities_in_more_than_half_of_the_answers_are_kept() -> None:
+def test_entities_in_at_least_half_of_the_answers_are_kept() -> None:
     plum, saw, pear = Span(0, 1, "fruit"), Span(2, 3, "tool"), Span(4, 5, "fruit")
     answers = [
         Annotation(0, spans=(plum, saw)),
@@ -241,6 +241,14 @@ def test_entities_in_more_than_half_of_the_answers_are_kept() -> None:
         Annotation(NO_LABEL, reason="empty answer"),
     ]
     assert combined_spans(answers).spans == (plum, saw)
+    assert combined_spans(answers[1:]).spans == (plum, saw, pear)
+
+
+def test_of_overlapping_entities_the_one_in_most_answers_is_kept_and_then_the_longest() -> None:
+    plum, plum_tart = Span(0, 1, "fruit"), Span(0, 2, "fruit")
+    said = [Annotation(0, spans=(span,)) for span in (plum, plum_tart)]
+    assert combined_spans(said).spans == (plum_tart,)
+    assert combined_spans([*said, said[0]]).spans == (plum,)
 
 
 def test_without_a_usable_list_of_entities_there_is_no_answer() -> None:
@@ -379,7 +387,7 @@ def test_a_model_in_this_process_averages_its_probabilities_over_the_orders() ->
 
 def test_entities_in_most_samples_are_kept(start: Callable[..., ChatServer]) -> None:
     task = TokenClassification({"fruit": "to eat", "tool": "to work with"})
-    answers = iter([["plum", "saw"], ["plum"], ["saw", "plum"], ["plum"]])
+    answers = iter([["plum", "saw"], ["plum"], ["plum"], ["plum"]])
     types = {"plum": "fruit", "saw": "tool"}
     server = start(entities=lambda text: [{"text": word, "type": types[word]} for word in next(answers)])
     request = AnnotationRequest("a plum and a saw", words=("a", "plum", "and", "a", "saw"))

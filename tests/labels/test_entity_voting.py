@@ -74,6 +74,34 @@ def test_marked_sentences_show_that_one_annotator_is_better_than_the_others_toge
     assert f1(learned[30:], TRUTH[30:]) > f1(counted[30:], TRUTH[30:]) + 0.1
 
 
+def test_the_entities_of_one_good_annotator_beside_two_weak_ones_are_kept():
+    truth = [[Span(a, a + 1, "fruit") for a in range(i % 4)] for i in range(200)]
+    good, *weak = (
+        [
+            [span for span in spans if rng.random() < share]
+            + [Span(a, a + 2, "tool") for a in rng.integers(4, 60, 2) if rng.random() > share]
+            for spans in truth
+        ]
+        for rng, share in zip(map(np.random.default_rng, range(3)), (0.9, 0.35, 0.35), strict=True)
+    )
+    assert f1(fuse_entity_votes([good, *weak]), truth) >= f1(good, truth) - 0.02
+    twins = fuse_entity_votes([weak[0], weak[0], good])  # two equal annotators outvote the good one
+    assert f1(twins, truth) >= f1(weak[0], truth) - 0.02
+
+
+def test_agreement_adds_nothing_to_the_votes_of_annotators_with_the_same_errors():
+    rng = np.random.default_rng(0)
+    shared = [[Span(a, a + 1, "fruit") for a in range(3)] for _ in range(100)]  # whether they are right is not known
+
+    def named(spans):
+        own = [Span(int(a), int(a) + 1, "tool") for a in rng.integers(4, 60, 1)]
+        return [*(span for span in spans if rng.random() < 0.8), *(own if rng.random() < 0.6 else [])]
+
+    said = [[named(spans) for spans in shared] for _ in range(3)]
+    fused = fuse_entity_votes(said)
+    assert all(sum(span in part[i] for part in said) >= 2 for i, spans in enumerate(fused) for span in spans)
+
+
 def test_marked_sentences_change_nothing_if_they_show_nothing():
     said = [noisy(TRUTH, 0.7, 0.1, seed) for seed in range(3)]
     known = [spans if i < 30 else None for i, spans in enumerate(TRUTH)]

@@ -224,3 +224,39 @@ def test_a_run_stops_for_an_audit_and_learns_from_its_sentences(student_folder, 
     assert audited <= {row["id"] for row in labelled}
     assert all(set(row["label"]) == {0} for row in labelled)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())[0]["audited_entities"]["f1"]["value"] == 0.0
+
+
+def test_an_audit_of_the_last_round_changes_how_much_each_annotator_counts(student_folder, tmp_path):
+    sentences = entities.make_sentences()
+    wrong = [["O" if tag != "O" else "B-tool" for tag in tags] for tags in sentences["gold"]]
+    args = FreeALConfig(
+        output_dir=str(tmp_path / "run"),
+        report_to="none",
+        **{**QUICK_TRAINING, "num_train_epochs": 2, "warm_up_epochs": 1},
+    )
+    data = kind_of(entities.TASK).read_rows(
+        sentences.add_column("wrong", wrong), gold_column="gold", extra_columns=["noisy", "wrong"]
+    )
+
+    def run():
+        loop = LoopConfig(num_rounds=1, audit=20)
+        return FreeAL(entities.TASK, ["column:noisy", "column:wrong"], str(student_folder), args, loop).run(data)
+
+    before = run().dataset
+    folder = RunFolder(tmp_path / "run")
+    gold = {row["id"]: row["gold"] for row in data}
+    rows = read_sheet(folder)
+    words = dict(zip(data["id"], data["tokens"], strict=True))
+
+    def corrected(row):
+        found = [(word, tag) for word, tag in zip(words[row["id"]], gold[row["id"]], strict=True) if tag]
+        return "; ".join(f"{word} ({entities.TYPES[word]})" for word, _ in found) or "none"
+
+    write_sheet(folder, [{**row, "label": "wrong", "corrected": corrected(row)} for row in rows])
+    after = run().dataset
+    audited = {row["id"] for row in rows}
+    changed = [
+        (old["annotator_label"], new) for old, new in zip(before, after, strict=True) if new["id"] not in audited
+    ]
+    assert any(old != new["annotator_label"] for old, new in changed)
+    assert all(new["annotator_label"] == new["label"] for _, new in changed)
