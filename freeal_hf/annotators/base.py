@@ -46,8 +46,10 @@ class Annotator(ABC):
         kinds (`frozenset[str]`): The types of tasks that it can label (`Task.type`). For an entity task
             (`"token-classification"`), its annotations have `spans`.
         is_free (`bool`): Whether its answers cost nothing, whatever a price table says.
+        discount (`float`): Share of the price that is not charged, for the estimate; see [`Annotation`].
         reads_prompts (`bool`): Whether it is a language model that reads the prompts of this package.
-        price (`Price`, *optional*): Price of its tokens. By default, the price table is searched for `name`.
+        price (`Price`, *optional*): Price of its tokens. By default, the price table is searched for `name`, and then
+            `published_price` is called.
         concurrency (`int`): Maximum number of simultaneous calls.
         batch_size (`int`): Requests per call of `annotate`.
         timeout (`float`, *optional*): Time limit for one call of `annotate`, in seconds.
@@ -78,6 +80,7 @@ class Annotator(ABC):
     provider: str | None = None
     kinds: frozenset[str] = frozenset({TextClassification.type})
     is_free: bool = False
+    discount: float = 0.0
     reads_prompts: bool = False
     price: Price | None = None
     concurrency: int = 8
@@ -127,6 +130,10 @@ class Annotator(ABC):
             `max_tokens` is present, the budget uses it as the upper limit for the answer. With `None` the answer is
             not cached.
         """
+        return None
+
+    def published_price(self) -> Price | None:
+        """Looks up the price of its tokens at its provider. It is used if the user gives none."""
         return None
 
     def take_own_calls(self) -> Sequence[PaidAnswer]:

@@ -12,7 +12,8 @@ class Price:
     Args:
         prompt (`float`): Price of input tokens.
         completion (`float`): Price of output tokens.
-        as_of (`str`, *optional*): Month of the price list; `None` for a price that the user gave.
+        cached (`float`, *optional*): Price of input tokens that the server reads from its prompt cache; by default
+            `prompt`.
 
     Raises:
         InputError: If a price is negative.
@@ -25,15 +26,16 @@ class Price:
 
     prompt: float
     completion: float
-    as_of: str | None = None
+    cached: float | None = None
 
     def __post_init__(self) -> None:
-        if not (self.prompt >= 0 and self.completion >= 0):
+        if not (self.prompt >= 0 and self.completion >= 0 and (self.cached is None or self.cached >= 0)):
             raise InputError(f"{self} is negative; give zero or more dollars per million tokens.")
 
-    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """Returns the price of a number of input and output tokens in dollars."""
-        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+    def of(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0) -> float:
+        """Returns the price in dollars of input tokens, some of them from the prompt cache, and output tokens."""
+        saved = 0.0 if self.cached is None else cached_tokens * (self.prompt - self.cached)
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion - saved) / 1e6
 
 
 @dataclass
@@ -54,6 +56,8 @@ class Ledger:
         retries (`int`): Calls that were repeated after a failure or an unusable answer.
         prompt_tokens (`int`): Input tokens of `calls`.
         completion_tokens (`int`): Output tokens of `calls`.
+        cached_tokens (`int`): Input tokens of `calls` that the server read from its prompt cache.
+        discounts (`float`): Dollars that are not charged for `calls`, because they were sent in a batch.
         seconds (`float`): Time of this process in the driver.
 
     Example:
@@ -71,6 +75,8 @@ class Ledger:
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    discounts: float = 0.0
     seconds: float = 0.0
     _paid: set[bytes] = field(default_factory=set, repr=False, compare=False)
     _ahead: set[bytes] = field(default_factory=set, repr=False, compare=False)
@@ -85,7 +91,7 @@ class Ledger:
         """The cost in dollars; `None` if tokens were used and their price is not known."""
         if self.price is None:
             return 0.0 if self.tokens == 0 else None
-        return self.price.of(self.prompt_tokens, self.completion_tokens)
+        return self.price.of(self.prompt_tokens, self.completion_tokens, self.cached_tokens) - self.discounts
 
     def has(self, key: bytes) -> bool:
         """Whether `calls` includes the answer to this request."""
@@ -97,13 +103,24 @@ class Ledger:
         self._ahead.discard(key)
         return found
 
-    def record(self, key: bytes | None, prompt_tokens: int, completion_tokens: int, *, ahead: bool = False) -> None:
+    def record(
+        self,
+        key: bytes | None,
+        prompt_tokens: int,
+        completion_tokens: int,
+        *,
+        cached_tokens: int = 0,
+        discount: float = 0.0,
+        ahead: bool = False,
+    ) -> None:
         """Records an answer that was paid for. A second answer to the same request adds tokens, but no call.
 
         Args:
             key (`bytes`, *optional*): The request's key in the cache.
             prompt_tokens (`int`): Input tokens.
             completion_tokens (`int`): Output tokens.
+            cached_tokens (`int`): Input tokens that the server read from its prompt cache.
+            discount (`float`): Share of the price that is not charged.
             ahead (`bool`): Whether the answer is in the cache and has not been read yet.
         """
         if ahead and key is not None:
@@ -113,6 +130,9 @@ class Ledger:
             self._paid.add(key)
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
+        self.cached_tokens += cached_tokens
+        if discount and self.price is not None:
+            self.discounts += discount * self.price.of(prompt_tokens, completion_tokens, cached_tokens)
 
 
 @dataclass

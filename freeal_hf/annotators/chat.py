@@ -96,7 +96,15 @@ def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Compl
         tokens=_tokens(choice.get("logprobs")),
         prompt_tokens=_count(usage.get("prompt_tokens"), *(message["content"] for message in messages)),
         completion_tokens=_count(usage.get("completion_tokens"), text),
+        cached_tokens=_cached(usage),
     )
+
+
+def _cached(usage: Mapping[str, Any]) -> int:
+    """Returns the number of input tokens that were read from the prompt cache; 0 if the server does not report it."""
+    details = usage.get("prompt_tokens_details")
+    told = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("prompt_cache_hit_tokens")
+    return told if isinstance(told, int) and told > 0 else 0
 
 
 def _count(told: object, *texts: str) -> int:

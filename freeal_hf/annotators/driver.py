@@ -10,6 +10,7 @@ from typing import Any
 from freeal_hf.annotators.base import Annotator
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache, canonical_json, request_key
+from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.work import Answer, Request, Work
 from freeal_hf.annotators.worker import Job, Worker
 from freeal_hf.errors import BudgetExceeded
@@ -168,7 +169,7 @@ def _from_cache(
             continue
         answer = work.restore(known[job.key].answer)
         if known[job.key].owner == ledger.owner and not ledger.has(job.key):
-            ledger.record(job.key, answer.prompt_tokens, answer.completion_tokens)
+            ledger.record(job.key, **usage_of([answer]))
         elif not ledger.was_recorded_ahead(job.key):
             ledger.cached += 1
         yield job, answer
@@ -183,7 +184,7 @@ def _record_ahead(
         for key, found in cache.read([job.key for job in jobs if job.key is not None]).items():
             if found.owner == ledger.owner and not ledger.has(key):
                 answer = work.restore(found.answer)
-                ledger.record(key, answer.prompt_tokens, answer.completion_tokens, ahead=True)
+                ledger.record(key, **usage_of([answer]), ahead=True)
 
 
 def together(requests: Iterable[Request], group: Callable[[Request], Hashable]) -> Iterator[tuple[int, Request]]:

@@ -56,7 +56,6 @@ class Estimate:
         seconds (`Interval`): Time in seconds.
         is_measured (`bool`): Whether tokens and time are estimated from calls that were made, or from the length of
             the requests.
-        prices_as_of (`str`, *optional*): Month of the list prices in `cost`; `None` if the user gave the price.
         writing_calls (`int`): Number of calls that write demonstrations.
         writing_tokens (`Interval`, *optional*): Input and output tokens of these calls.
     """
@@ -68,14 +67,12 @@ class Estimate:
     cost: Interval | None
     seconds: Interval
     is_measured: bool
-    prices_as_of: str | None = None
     writing_calls: int = 0
     writing_tokens: Interval | None = None
 
     def __str__(self) -> str:
-        cost = _shown(self.cost, lambda dollars: f"${dollars:,.2f}") if self.cost else "not known (no price)"
-        if self.prices_as_of:
-            cost += f", by list prices of {self.prices_as_of} (give other prices with --prices FILE)"
+        unknown = "not known; give the price of the model with --prices FILE"
+        cost = _shown(self.cost, lambda dollars: f"${dollars:,.2f}") if self.cost else unknown
         writing = []
         if self.writing_tokens is not None and self.writing_calls:
             tokens = _shown(self.writing_tokens, _count)
@@ -177,10 +174,9 @@ def estimate_annotation(
         calls=calls,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        cost=Interval(*map(price.of, prompt, completion)) if price else None,
+        cost=Interval(*map(price.of, prompt, completion)).times(1 - annotator.discount) if price else None,
         seconds=seconds,
         is_measured=bool(probe and sample),
-        prices_as_of=price.as_of if price else None,
         writing_calls=len(writing),
         writing_tokens=_sum(*written) if written else None,
     )

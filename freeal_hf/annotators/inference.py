@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 from huggingface_hub.utils import get_session
 
+from freeal_hf.annotators.budget import Price
 from freeal_hf.annotators.chat import ChatClient, complete
 from freeal_hf.annotators.dedicated import DedicatedEndpoint
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, public_url
 from freeal_hf.annotators.llm import LLMAnnotator
+from freeal_hf.annotators.prices import hub_price
 from freeal_hf.annotators.question import Completion, Form, Question
 from freeal_hf.annotators.servers import check_address, check_limits, chosen_model, given_key, run_in_thread
 from freeal_hf.annotators.templates import without_system_role
@@ -110,6 +112,11 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         """Pauses the dedicated endpoint again, if this annotator started it."""
         if self._endpoint is not None:
             self._endpoint.close()
+
+    def published_price(self) -> Price | None:
+        """Looks up the price of a model of the inference providers."""
+        is_provided = self.model is not None and self.base_url is None and self._endpoint is None
+        return hub_price(str(self.model), self.provider) if is_provided else None
 
     async def connect(self) -> None:
         """Opens the client, when the model of the server is known."""

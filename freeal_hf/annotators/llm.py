@@ -24,6 +24,7 @@ from freeal_hf.annotators.prompts.base import Limits
 from freeal_hf.annotators.prompts.labels import Message, choice_messages, choice_schema, parse_numbers
 from freeal_hf.annotators.prompts.registry import PROMPTS, prompts_of
 from freeal_hf.annotators.question import Completion, Form, Question
+from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.servers import check_limits, check_temperatures
 from freeal_hf.tasks import Task
 
@@ -257,5 +258,5 @@ def read_choice(completion: Completion) -> Choice:
         (4, 17)
     """
     numbers = parse_numbers(completion.text)
-    tokens = completion.prompt_tokens, completion.completion_tokens
-    return Choice(numbers, None if numbers else "no ids", *tokens, answer=completion.text)
+    reason = None if numbers else "no ids"
+    return Choice(numbers, reason, answer=completion.text, **usage_of([completion]))

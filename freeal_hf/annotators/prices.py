@@ -1,38 +1,31 @@
 """Prices of the tokens of models."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+from huggingface_hub import constants
+from huggingface_hub.utils import get_session
 
 from freeal_hf.annotators.budget import Price
+from freeal_hf.annotators.http_errors import HTTP_ERRORS
 from freeal_hf.errors import InputError
 
 if TYPE_CHECKING:
     from freeal_hf.annotators.base import Annotator
 
-PRICES_AS_OF = "2025-06"
+logger = logging.getLogger(__name__)
 
-_LIST = {
-    "gpt-3.5-turbo": (0.50, 1.50),
-    "gpt-4o": (2.50, 10.00),
-    "gpt-4o-mini": (0.15, 0.60),
-    "gpt-4.1": (2.00, 8.00),
-    "gpt-4.1-mini": (0.40, 1.60),
-    "gpt-4.1-nano": (0.10, 0.40),
-    "claude-3-5-haiku-latest": (0.80, 4.00),
-    "claude-sonnet-4-0": (3.00, 15.00),
-}
-
-PRICES: Mapping[str, Price] = {model: Price(*dollars, as_of=PRICES_AS_OF) for model, dollars in _LIST.items()}
-"""List prices of their vendors as of `PRICES_AS_OF`, not checked since, by the model's name in a request. Models of
-the Hugging Face inference providers are not included, because each provider has its own price. A table of the user is
-preferred."""
+_LOOK_UP_SECONDS = 10.0
+_UNREADABLE: tuple[type[Exception], ...] = (*HTTP_ERRORS, ValueError, KeyError, TypeError, AttributeError)
 
 
 def load_prices(path: str | Path) -> dict[str, Price]:
     """Reads a price table: YAML or JSON with `MODEL: {prompt: DOLLARS, completion: DOLLARS}`, per million tokens.
+
+    A third price, `cached`, is that of input tokens which the server reads from its prompt cache.
 
     Args:
         path (`str` or `Path`): The file.
@@ -59,9 +52,7 @@ def load_prices(path: str | Path) -> dict[str, Price]:
         )
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {
-            str(model): Price(float(price["prompt"]), float(price["completion"])) for model, price in table.items()
-        }
+        return {str(model): _price(entry) for model, entry in table.items()}
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"The price table {str(path)!r} cannot be read ({type(error).__name__}: {error}). Write one line for each "
@@ -69,13 +60,48 @@ def load_prices(path: str | Path) -> dict[str, Price]:
         ) from error
 
 
+def _price(entry: Mapping[str, str | float]) -> Price:
+    cached = float(entry["cached"]) if "cached" in entry else None
+    return Price(float(entry["prompt"]), float(entry["completion"]), cached)
+
+
+def hub_price(model: str, provider: str | None = None) -> Price | None:
+    """Looks up the price of a model of the Hugging Face inference providers in the list of their router.
+
+    Args:
+        model (`str`): Id of the model, also with a provider (`"org/name:provider"`).
+        provider (`str`, *optional*): The provider. By default the router chooses one, and the result has the highest
+            price of all of them, because a budget must not be exceeded.
+
+    Returns:
+        `Price` or `None`: The price; `None` if the router cannot be reached or has no price for the model.
+    """
+    model, _, suffix = model.partition(":")
+    provider = suffix or provider
+    try:
+        address = constants.INFERENCE_PROXY_TEMPLATE.format(provider="v1/models")
+        response = get_session().get(address, timeout=_LOOK_UP_SECONDS)
+        response.raise_for_status()
+        listed = [entry for entry in response.json()["data"] if entry["id"] == model]
+        prices = [
+            (float(offer["pricing"]["input"]), float(offer["pricing"]["output"]))
+            for entry in listed
+            for offer in entry["providers"]
+            if offer.get("pricing") and (provider in (None, "auto") or offer["provider"] == provider)
+        ]
+    except _UNREADABLE as error:
+        logger.info("The prices of the inference providers cannot be read (%s).", type(error).__name__)
+        return None
+    return Price(*map(max, zip(*prices, strict=True))) if prices else None
+
+
 def price_of(annotator: "Annotator", table: Mapping[str, Price] | None = None) -> Price | None:
     """Returns the price of the tokens of an annotator.
 
     Args:
-        annotator (`Annotator`): The annotator. Its price is zero if it is free, its attribute `price`, or the price of
-            its `name` in a table.
-        table (`Mapping[str, Price]`, *optional*): The prices of the user, which are preferred to `PRICES`.
+        annotator (`Annotator`): The annotator. Its price is zero if it is free, its attribute `price`, the price of
+            its `name` in a table, or the price that its provider publishes.
+        table (`Mapping[str, Price]`, *optional*): The prices of the user.
 
     Returns:
         `Price` or `None`: The price; `None` if it is not known.
@@ -84,8 +110,8 @@ def price_of(annotator: "Annotator", table: Mapping[str, Price] | None = None) -
 
         >>> from freeal_hf.annotators.column import ColumnAnnotator
         >>> price_of(ColumnAnnotator({}, "guess"))
-        Price(prompt=0.0, completion=0.0, as_of=None)
+        Price(prompt=0.0, completion=0.0, cached=None)
     """
     if annotator.is_free:
         return Price(0.0, 0.0)
-    return annotator.price or {**PRICES, **(table or {})}.get(str(annotator.name))
+    return annotator.price or (table or {}).get(str(annotator.name)) or annotator.published_price()

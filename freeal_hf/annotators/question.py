@@ -74,6 +74,8 @@ class Completion(NamedTuple):
         tokens (`tuple[TokenLogprobs, ...]`): Log-probabilities of its tokens; empty if there are none.
         prompt_tokens (`int`): Number of input tokens.
         completion_tokens (`int`): Number of output tokens.
+        cached_tokens (`int`): Number of input tokens that the server read from its prompt cache.
+        discount (`float`): Share of the price of the tokens that is not charged, 0.5 for a batch.
 
     Example:
 
@@ -87,3 +89,5 @@ class Completion(NamedTuple):
     tokens: tuple[TokenLogprobs, ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    discount: float = 0.0

@@ -1,7 +1,8 @@
 """Requests to an annotator and its answers: labels, new texts, or a choice of texts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from freeal_hf.data.spans import Span
 from freeal_hf.errors import AnnotatorError
@@ -11,13 +12,37 @@ _ROUNDING = 1e-4  # maximum error of a sum of probabilities of low precision
 
 
 class PaidAnswer(Protocol):
-    """An answer with the number of tokens that it used."""
+    """An answer, the tokens that it used, and the discount on their price."""
 
     @property
     def prompt_tokens(self) -> int: ...
 
     @property
     def completion_tokens(self) -> int: ...
+
+    @property
+    def cached_tokens(self) -> int: ...
+
+    @property
+    def discount(self) -> float: ...
+
+
+def usage_of(answers: Sequence[PaidAnswer]) -> dict[str, Any]:
+    """Returns the tokens of some answers together, as arguments of an annotation or of `Ledger.record`.
+
+    The discount is the smallest of the answers, so that the cost is never underestimated.
+
+    Example:
+
+        >>> usage_of([Annotation(1, prompt_tokens=90, cached_tokens=64), Annotation(1, prompt_tokens=10)])
+        {'prompt_tokens': 100, 'completion_tokens': 0, 'cached_tokens': 64, 'discount': 0.0}
+    """
+    return {
+        "prompt_tokens": sum(answer.prompt_tokens for answer in answers),
+        "completion_tokens": sum(answer.completion_tokens for answer in answers),
+        "cached_tokens": sum(answer.cached_tokens for answer in answers),
+        "discount": min((answer.discount for answer in answers), default=0.0),
+    }
 
 
 @dataclass(frozen=True)
@@ -72,6 +97,8 @@ class Annotation:
         labels (`tuple[int, ...]`, *optional*): In a task with any number of labels, the ids of the labels, `()` for
             none of them; `None` if there is no answer. If there is an answer, `label` is 0, and `probabilities` are
             those that each label applies.
+        cached_tokens (`int`): Number of input tokens that the server read from its prompt cache.
+        discount (`float`): Share of the price of the tokens that is not charged, 0.5 for a batch.
 
     Raises:
         AnnotatorError: If `label` is below -1, if `labels` has an id below 0, or if `confidence` is not a probability.
@@ -93,6 +120,8 @@ class Annotation:
     spans: tuple[Span, ...] | None = None
     num_dropped: int = 0
     labels: tuple[int, ...] | None = None
+    cached_tokens: int = 0
+    discount: float = 0.0
 
     def __post_init__(self) -> None:
         if self.label < NO_LABEL:
@@ -145,6 +174,7 @@ class Generation:
         completion_tokens (`int`): Number of output tokens.
         entities (`tuple`): In an entity task, the entities of each text and their types, as the model gave them.
         labels (`tuple`): In a task with any number of labels, the label ids of each text, as the model gave them.
+        cached_tokens (`int`), discount (`float`): As in [`Annotation`].
 
     Example:
 
@@ -157,6 +187,8 @@ class Generation:
     completion_tokens: int = 0
     entities: tuple[tuple[tuple[str, str], ...], ...] = ()
     labels: tuple[tuple[int, ...], ...] = ()
+    cached_tokens: int = 0
+    discount: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -199,6 +231,7 @@ class Choice:
         prompt_tokens (`int`): Number of input tokens.
         completion_tokens (`int`): Number of output tokens.
         answer (`str`, *optional*): The unchanged output of the model.
+        cached_tokens (`int`), discount (`float`): As in [`Annotation`].
 
     Example:
 
@@ -211,3 +244,5 @@ class Choice:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     answer: str | None = None
+    cached_tokens: int = 0
+    discount: float = 0.0

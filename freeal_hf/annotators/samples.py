@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, overload
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
+from freeal_hf.annotators.requests import usage_of
 from freeal_hf.data.spans import without_overlaps
 from freeal_hf.errors import BudgetExceeded
 from freeal_hf.tasks import NO_LABEL, Task
@@ -285,12 +286,7 @@ def combined_label_sets(answers: Sequence[Annotation], num_labels: int) -> Annot
 
 def in_total(annotation: Annotation, answers: Sequence[Annotation]) -> Annotation:
     """Returns an annotation with the tokens of all answers. It is marked as cut if one of the texts was cut."""
-    return replace(
-        annotation,
-        prompt_tokens=sum(answer.prompt_tokens for answer in answers),
-        completion_tokens=sum(answer.completion_tokens for answer in answers),
-        is_cut=any(answer.is_cut for answer in answers),
-    )
+    return replace(annotation, is_cut=any(answer.is_cut for answer in answers), **usage_of(answers))
 
 
 def _combined(some: dict[int, Annotation], combine: Combine) -> Annotation:

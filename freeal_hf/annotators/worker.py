@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.pacing import Pace, ask
+from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.work import Answer, Request, Work
 from freeal_hf.errors import AnnotatorError, BudgetExceeded, RefusedError, RunError, TransientError
 
@@ -137,7 +138,7 @@ class Worker(Generic[Request, Answer]):
 
     def _book_own_calls(self) -> None:
         for answer in self.work.annotator.take_own_calls():
-            self.ledger.record(None, answer.prompt_tokens, answer.completion_tokens)
+            self.ledger.record(None, **usage_of([answer]))
 
     def _begin_end(self) -> None:
         self._end.set()
@@ -201,8 +202,7 @@ class Worker(Generic[Request, Answer]):
         for i, answer in zip(unusable, again, strict=True):
             answers[i] = replace(
                 answer,  # type: ignore[type-var]
-                prompt_tokens=answer.prompt_tokens + answers[i].prompt_tokens,
-                completion_tokens=answer.completion_tokens + answers[i].completion_tokens,
+                **usage_of([answer, answers[i]]),
             )
         return answers
 
@@ -230,7 +230,7 @@ class Worker(Generic[Request, Answer]):
         self._has_answered = True
         self._failed_in_a_row = 0
         for job, answer in zip(jobs, answers, strict=True):
-            self.ledger.record(job.key, answer.prompt_tokens, answer.completion_tokens)
+            self.ledger.record(job.key, **usage_of([answer]))
             if self.budget is not None:
                 self.budget.learn(job.characters, answer.prompt_tokens, answer.completion_tokens)
         return answers

@@ -82,7 +82,7 @@ class BudgetConfig:
     prices: str | None = option(
         help="YAML file with prices of models for a million tokens",
         metavar="FILE",
-        none="a few list prices",
+        none="prices of the Hub",
         local=True,
         resumable=True,
     )

@@ -94,6 +94,7 @@ def annotate(
         "annotator_calls": sum(ledger.calls for ledger in ledgers),
         "prompt_tokens": sum(ledger.prompt_tokens for ledger in ledgers),
         "completion_tokens": sum(ledger.completion_tokens for ledger in ledgers),
+        "cached_tokens": sum(ledger.cached_tokens for ledger in ledgers),
         "cost": None if None in spent else sum(filter(None, spent)),
         "seconds": time.monotonic() - start,
         "budget_spent": budget_spent,

@@ -302,7 +302,9 @@ def _missing(
         known = cache.read(list(by_key))
         for key, found in known.items():
             if found.owner == spent.owner:
-                spent.record(key, found.answer.get("prompt_tokens", 0), found.answer.get("completion_tokens", 0))
+                usage = {name: found.answer.get(name, 0) for name in ("cached_tokens", "discount")}
+                tokens = found.answer.get("prompt_tokens", 0), found.answer.get("completion_tokens", 0)
+                spent.record(key, *tokens, **usage)
         yield from (request for key, request in by_key.items() if key not in known)
 
 

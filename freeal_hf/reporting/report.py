@@ -43,6 +43,7 @@ _COLUMNS = {
     "clean_accuracy": "clean right",
     "annotator_calls": "calls",
     "tokens": "tokens",
+    "cached": "prompt cache",
     "cost": "cost",
     "seconds": "seconds",
 }
@@ -51,7 +52,8 @@ _COLUMNS = {
 def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Returns the table of the rounds as text.
 
-    Columns without any value are left out. The column of the estimated accuracy is always there.
+    Columns without any value are left out. The column of the estimated accuracy is always there. "prompt cache" is
+    the share of the input tokens that the server read from its prompt cache.
 
     Args:
         records (`Sequence[Mapping[str, Any]]`): The metrics of each round.
@@ -59,7 +61,14 @@ def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     Returns:
         `list[list[str]]`: The header and a row for each round.
     """
-    rows = [{**record, "tokens": record["prompt_tokens"] + record["completion_tokens"]} for record in records]
+    rows = [
+        {
+            **record,
+            "tokens": record["prompt_tokens"] + record["completion_tokens"],
+            "cached": record.get("cached_tokens", 0) / max(1, record["prompt_tokens"]) or None,
+        }
+        for record in records
+    ]
     shown = [key for key in _COLUMNS if key == _ESTIMATE or any(row.get(key) is not None for row in rows)]
     return [[_COLUMNS[key] for key in shown], *([_cell(key, _shown(key, row)) for key in shown] for row in rows)]
 

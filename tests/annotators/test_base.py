@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -462,6 +463,30 @@ def test_the_ledger_counts_calls_cached_answers_and_tokens() -> None:
     list(run(annotation_work(LengthAnnotator(), TASK), requests_for("a", "bb", "a"), ledger=ledger))
     assert (ledger.calls, ledger.cached, ledger.prompt_tokens, ledger.completion_tokens) == (2, 1, 20, 4)
     assert ledger.cost == pytest.approx(60e-6)
+
+
+def test_tokens_from_the_prompt_cache_of_the_server_have_their_own_price() -> None:
+    ledger = Ledger(price=Price(prompt=1.0, completion=10.0, cached=0.1))
+    ledger.record(b"a", prompt_tokens=1000, completion_tokens=0, cached_tokens=900)
+    assert ledger.cost == pytest.approx((100 * 1.0 + 900 * 0.1) / 1e6)
+
+
+def test_the_discount_of_a_call_is_not_charged() -> None:
+    ledger = Ledger(price=Price(prompt=1.0, completion=10.0))
+    ledger.record(b"in a batch", prompt_tokens=1000, completion_tokens=10, discount=0.5)
+    ledger.record(b"directly", prompt_tokens=1000, completion_tokens=10)
+    assert ledger.cost == pytest.approx(1.5 * 1100 / 1e6)
+
+
+def test_an_answer_from_the_cache_keeps_its_discount(cache: AnswerCache) -> None:
+    class HalfPrice(LengthAnnotator):
+        async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
+            return [replace(answer, discount=0.5) for answer in await super().annotate(task, requests)]
+
+    ledgers = [Ledger(owner="round-0", price=Price(prompt=1.0, completion=10.0)) for _ in range(2)]
+    for ledger in ledgers:
+        list(run(annotation_work(HalfPrice(), TASK), numbered(3), cache=cache, ledger=ledger))
+    assert ledgers[0].cost == ledgers[1].cost == pytest.approx(0.5 * 3 * 30e-6)
 
 
 def test_the_ledger_of_a_resumed_round_equals_that_of_an_uninterrupted_one(cache: AnswerCache) -> None:

@@ -1,9 +1,11 @@
 """Estimates before a run, prices, and how near they come."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.budget import Ledger, Price
@@ -12,10 +14,11 @@ from freeal_hf.annotators.column import ColumnAnnotator
 from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.estimate import Interval, estimate_annotation
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
-from freeal_hf.annotators.prices import PRICES, load_prices, price_of
+from freeal_hf.annotators.prices import hub_price, load_prices, price_of
 from freeal_hf.annotators.work import annotation_work
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification
+from tests.servers.background import running
 from tests.servers.chat import ChatServer
 
 REQUESTS = [AnnotationRequest("Where is my parcel? " * (1 + i % 7) + str(i)) for i in range(400)]
@@ -88,34 +91,85 @@ def test_an_annotator_without_prompts_needs_no_tokens(task: TextClassification) 
 
 def test_an_estimate_is_shown_as_a_table(task: TextClassification) -> None:
     annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
-    shown = str(estimate_annotation(annotator, task, REQUESTS, price=price_of(annotator)))
+    shown = str(estimate_annotation(annotator, task, REQUESTS, price=Price(1.0, 2.5)))
     assert [line.split("  ")[0] for line in shown.splitlines()] == [
         "texts", "calls", "prompt tokens", "completion tokens", "cost", "time", "from"
     ]  # fmt: skip
     assert "$" in shown
-    assert "list prices of 2025-06" in shown
 
 
-def test_a_price_of_the_user_is_shown_without_a_date(task: TextClassification) -> None:
+def test_without_a_price_the_estimate_is_in_tokens_and_says_so(task: TextClassification) -> None:
     annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
-    assert "list prices" not in str(estimate_annotation(annotator, task, REQUESTS, price=Price(1.0, 2.5)))
+    shown = str(estimate_annotation(annotator, task, REQUESTS, price=price_of(annotator)))
+    assert "not known; give the price of the model with --prices FILE" in shown
+    assert "$" not in shown
 
 
 # ---- Prices ----
 
 
-def test_a_known_model_has_its_list_price() -> None:
-    assert price_of(InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)) == PRICES["gpt-4o-mini"]
+@pytest.fixture
+def router(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[object], None]]:
+    """The router of the inference providers on loopback; the argument is its list of models."""
+    with ExitStack() as stack:
+
+        def serve(models: object) -> None:
+            async def listed(_: web.Request) -> web.Response:
+                return web.json_response({"data": models})
+
+            app = web.Application()
+            app.router.add_get("/v1/models", listed)
+            url = stack.enter_context(running(app))
+            monkeypatch.setattr("huggingface_hub.constants.INFERENCE_PROXY_TEMPLATE", url + "/{provider}")
+
+        yield serve
 
 
-def test_a_price_of_the_user_is_preferred_to_the_list_price(tmp_path: Path) -> None:
-    (tmp_path / "prices.yaml").write_text("gpt-4o-mini: {prompt: 1, completion: 2.5}\n")
-    annotator = InferenceEndpointsAnnotator("gpt-4o-mini", base_url=UNREACHABLE)
-    assert price_of(annotator, load_prices(tmp_path / "prices.yaml")) == Price(1.0, 2.5)
+MODELS = [
+    {
+        "id": "org/name",
+        "providers": [
+            {"provider": "cheap", "pricing": {"input": 0.1, "output": 0.4}},
+            {"provider": "fast", "pricing": {"input": 0.5, "output": 0.3}},
+            {"provider": "silent"},
+        ],
+    }
+]
 
 
-def test_an_unknown_model_has_no_price() -> None:
-    assert price_of(InferenceEndpointsAnnotator("org/unheard-of")) is None
+@pytest.mark.parametrize(
+    ("model", "provider", "price"),
+    [
+        ("org/name", "cheap", Price(0.1, 0.4)),
+        ("org/name:fast", None, Price(0.5, 0.3)),
+        ("org/name", None, Price(0.5, 0.4)),
+        ("org/name", "silent", None),
+        ("org/unheard-of", None, None),
+    ],
+)
+def test_the_price_of_an_inference_provider_is_read_from_the_hub(
+    model: str, provider: str | None, price: Price | None, router: Callable[[object], None]
+) -> None:
+    router(MODELS)
+    assert price_of(InferenceEndpointsAnnotator(model, provider=provider)) == price
+
+
+@pytest.mark.parametrize("models", [None, "x", [{}], [{"id": "org/name", "providers": 3}]], ids=str)
+def test_a_list_of_prices_that_cannot_be_read_gives_no_price(models: object, router: Callable[[object], None]) -> None:
+    router(models)
+    assert hub_price("org/name") is None
+
+
+def test_a_price_of_the_user_is_preferred_to_that_of_the_hub(tmp_path: Path, router: Callable[[object], None]) -> None:
+    router(MODELS)
+    (tmp_path / "prices.yaml").write_text("org/name: {prompt: 1, completion: 2.5, cached: 0.1}\n")
+    annotator = InferenceEndpointsAnnotator("org/name")
+    assert price_of(annotator, load_prices(tmp_path / "prices.yaml")) == Price(1.0, 2.5, cached=0.1)
+
+
+def test_the_model_of_another_server_has_no_price_of_the_hub(router: Callable[[object], None]) -> None:
+    router(MODELS)
+    assert price_of(InferenceEndpointsAnnotator("org/name", base_url=UNREACHABLE)) is None
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,23 @@ def test_a_refusal_is_a_filtered_answer(task: TextClassification, start: Start) 
     assert (annotation.label, annotation.reason) == (NO_LABEL, "content filter")
 
 
+@pytest.mark.parametrize(
+    ("usage", "cached"),
+    [
+        ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": 64}}, 64),
+        ({"prompt_tokens": 90, "prompt_cache_hit_tokens": 32}, 32),
+        ({"prompt_tokens": 90, "prompt_tokens_details": None}, 0),
+        ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": "x"}}, 0),
+    ],
+    ids=["openai", "deepseek", "null", "no number"],
+)
+def test_the_tokens_from_the_prompt_cache_of_the_server_are_counted(
+    usage: dict[str, Any], cached: int, task: TextClassification, start: Start
+) -> None:
+    server = start(spoil=lambda completion: completion.update(usage=usage))
+    assert annotate(InferenceEndpointsAnnotator(server.url), task, "a parcel")[0].cached_tokens == cached
+
+
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "12", "completion_tokens": None}], ids=str)
 def test_an_invalid_token_count_is_estimated(usage: object, task: TextClassification, start: Start) -> None:
     server = start(spoil=lambda completion: completion.update(usage=usage))

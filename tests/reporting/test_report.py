@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.reporting.report import summary, summary_table
+from freeal_hf.reporting.report import summary, summary_rows, summary_table
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
 HOSTILE = "apple <script>alert(1)</script> <img src=x onerror=alert(2)> {{ 7*7 }}"
@@ -67,3 +67,9 @@ def test_the_repr_of_a_result_has_folder_labels_and_rounds(result, corpus):
     assert f"tool {counts[1]}" in first
     assert table == summary(result.rounds)
     assert table.startswith(summary_table(result.rounds))
+
+
+def test_the_share_of_tokens_from_the_prompt_cache_is_shown_if_there_are_any():
+    used = {"round": 0, "prompt_tokens": 100, "completion_tokens": 5, "cached_tokens": 62}
+    assert dict(zip(*summary_rows([used]), strict=True))["prompt cache"] == "62.0 %"
+    assert "prompt cache" not in summary_rows([{**used, "cached_tokens": 0}])[0]

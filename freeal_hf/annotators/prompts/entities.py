@@ -17,6 +17,7 @@ from freeal_hf.annotators.prompts.grounding import ground
 from freeal_hf.annotators.prompts.label_answers import denies
 from freeal_hf.annotators.prompts.labels import Message, chat, examples_message, in_order, message, object_schema
 from freeal_hf.annotators.question import Completion
+from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.samples import combined_spans
 from freeal_hf.data.label_columns import is_no_answer
 from freeal_hf.data.sentences import named_in, read_list
@@ -59,16 +60,15 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         constrain = partial(schema_fields, name="entities", schema=entity_schema(self.task))
         bounds = passages(request.words)
         spans: list[Span] = []
-        answers, num_dropped, prompt_tokens, completion_tokens = [], 0, 0, 0
+        completions: list[Completion] = []
+        num_dropped = 0
         reason: Reason | None = None
         for start, end in bounds:
             words = request.words[start:end]
             text = request.text if len(bounds) == 1 else _passage(request, start, end)
             messages = entity_messages(self.task, replace(request, text=text))
             completion = await complete("entities", limits.max_list_tokens, messages, constrain, 0)
-            answers.append(completion.text)
-            prompt_tokens += completion.prompt_tokens
-            completion_tokens += completion.completion_tokens
+            completions.append(completion)
             named = parse_entities(completion.text, self.task)
             if named.reason is not None:
                 reason = "cut-off answer" if completion.is_cut_off else named.reason
@@ -80,11 +80,10 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         return Annotation(
             NO_LABEL if reason else 0,
             reason=reason,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            answer="\n".join(answers),
+            answer="\n".join(completion.text for completion in completions),
             spans=None if reason else tuple(spans),
             num_dropped=num_dropped,
+            **usage_of(completions),
         )
 
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
@@ -97,9 +96,8 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         sentences = parse_sentences(completion.text, self.task)[: request.num_texts]
         return Generation(
             tuple(text for text, _ in sentences),
-            completion.prompt_tokens,
-            completion.completion_tokens,
             entities=tuple(named for _, named in sentences),
+            **usage_of([completion]),
         )
 
     def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:

@@ -26,6 +26,7 @@ from freeal_hf.annotators.prompts.label_sets import (
 )
 from freeal_hf.annotators.prompts.labels import Message, cut_text, in_order, label_texts
 from freeal_hf.annotators.question import Completion
+from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.samples import combined_label_sets
 from freeal_hf.data.label_columns import is_no_answer
 from freeal_hf.data.label_sets import LabelSetColumn
@@ -83,9 +84,8 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         texts = self._written(completion.text)[: request.num_texts]
         return Generation(
             tuple(text for text, _ in texts),
-            completion.prompt_tokens,
-            completion.completion_tokens,
             labels=tuple(labels for _, labels in texts),
+            **usage_of([completion]),
         )
 
     def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
@@ -180,10 +180,9 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
             NO_LABEL if labels is None else 0,
             probabilities=probabilities,
             reason=reason,
-            prompt_tokens=completion.prompt_tokens,
-            completion_tokens=completion.completion_tokens,
             answer=completion.text,
             labels=labels,
+            **usage_of([completion]),
         )
 
     def _written(self, answer: str | None) -> list[tuple[str, tuple[int, ...]]]:

@@ -27,6 +27,7 @@ from freeal_hf.annotators.prompts.labels import (
     parse_texts,
 )
 from freeal_hf.annotators.question import Completion
+from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.samples import combined_labels
 from freeal_hf.data.label_columns import LabelColumn, is_no_answer
 from freeal_hf.errors import InputError
@@ -72,7 +73,7 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
 
     def written(self, completion: Completion, request: GenerationRequest) -> Generation:
         texts = parse_texts(completion.text)[: request.num_texts]
-        return Generation(texts, completion.prompt_tokens, completion.completion_tokens)
+        return Generation(texts, **usage_of([completion]))
 
     def confirmed(self, candidates: Sequence[Demonstration], annotate: Annotate) -> list[Demonstration]:
         answers = dict(annotate([AnnotationRequest(candidate.text) for candidate in candidates]))
@@ -150,7 +151,6 @@ def _read(completion: Completion, task: Task, coded: bool, order: tuple[int, ...
         confidence=confidence,
         probabilities=probabilities,
         reason=reason,
-        prompt_tokens=completion.prompt_tokens,
-        completion_tokens=completion.completion_tokens,
         answer=completion.text,
+        **usage_of([completion]),
     )
