@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from freeal_hf.annotators.budget import Price
+from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.requests import (
     Annotation,
     AnnotationRequest,
@@ -52,6 +53,8 @@ class Annotator(ABC):
             `published_price` is called.
         concurrency (`int`): Maximum number of simultaneous calls.
         batch_size (`int`): Requests per call of `annotate`.
+        sends_batches (`bool`): Whether it collects calls into batches, which take hours. `concurrency` calls are then
+            made at once from the start, and without a time limit.
         timeout (`float`, *optional*): Time limit for one call of `annotate`, in seconds.
         generation_timeout (`float`, *optional*): The same for `generate` and `choose`; by default `timeout`.
 
@@ -85,6 +88,7 @@ class Annotator(ABC):
     price: Price | None = None
     concurrency: int = 8
     batch_size: int = 1
+    sends_batches: bool = False
     timeout: float | None = None
     generation_timeout: float | None = None
 
@@ -152,6 +156,9 @@ class Annotator(ABC):
             "provider": self.provider,
         }
         return {name: value for name, value in known.items() if value is not None}
+
+    def use_cache(self, cache: AnswerCache | None) -> None:  # noqa: B027 - optional
+        """Called before the first call, with the answer cache of the run, in which batches are found again."""
 
     def open(self) -> None:  # noqa: B027 - optional
         """Called before the first call of a run, outside the event loop, for example to start a server.

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -19,6 +20,11 @@ CREATE TABLE IF NOT EXISTS answers (
     key BLOB PRIMARY KEY, owner TEXT NOT NULL, answer TEXT NOT NULL, created REAL NOT NULL
 ) WITHOUT ROWID
 """
+_BATCHES = """
+CREATE TABLE IF NOT EXISTS batches (
+    name TEXT PRIMARY KEY, server TEXT NOT NULL, id TEXT, created REAL NOT NULL, keys TEXT NOT NULL
+) WITHOUT ROWID
+"""
 _MOST_VARIABLES = 500  # in a statement; SQLite before 3.32 allows 999
 _BUSY_SECONDS = 60.0
 _RESERVE_BYTES = 4 * 2**20
@@ -29,6 +35,25 @@ class CachedAnswer(NamedTuple):
 
     owner: str
     answer: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PendingBatch:
+    """A batch of requests that a provider answers later.
+
+    Args:
+        name (`str`): A name that no other batch has.
+        server (`str`): The API and its address, without a key.
+        id (`str`, *optional*): The id that the provider gave; `None` as long as it is not known.
+        created (`float`): Seconds since 1970.
+        keys (`tuple[str, ...]`): What identifies its requests.
+    """
+
+    name: str
+    server: str
+    id: str | None
+    created: float
+    keys: tuple[str, ...]
 
 
 def request_key(request: str) -> bytes:
@@ -131,6 +156,27 @@ class AnswerCache:
                 self._insert(rows)
                 raise
 
+    def pending_batches(self, server: str) -> list[PendingBatch]:
+        """Returns the batches of a server that are not forgotten, the oldest first."""
+        with self._lock, self._explained():
+            rows = self._connection.execute(
+                "SELECT name, server, id, created, keys FROM batches WHERE server = ? ORDER BY created", (server,)
+            ).fetchall()
+        return [PendingBatch(name, of, id, created, tuple(json.loads(keys))) for name, of, id, created, keys in rows]
+
+    def write_batch(self, batch: PendingBatch) -> None:
+        """Writes a batch to disk, or its id if it is there. It is also kept after a power failure."""
+        row = (batch.name, batch.server, batch.id, batch.created, json.dumps(batch.keys))
+        with self._lock, self._explained():
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, ?)", row)
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def forget_batch(self, batch: PendingBatch) -> None:
+        """Removes a batch, whose results were all read or which was never submitted."""
+        with self._lock, self._explained():
+            self._connection.execute("DELETE FROM batches WHERE name = ?", (batch.name,))
+
     def take_over(self, path: str | Path) -> None:
         """Copies all answers of another cache file with their owners in one transaction.
 
@@ -177,6 +223,7 @@ class AnswerCache:
         with self._transaction("BEGIN IMMEDIATE"):
             run(f"PRAGMA application_id={_APPLICATION_ID}")
             run(_SCHEMA)
+            run(_BATCHES)
         if run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check failed")
         with self._reserve.open("wb") as reserve:

@@ -65,7 +65,7 @@ async def complete(
         payload = output.get(_OURS, output)
         if (failure := error_object(payload, str(client.model), client.token)) is not None:
             raise failure
-        answer = _answer(payload, messages)
+        answer = completion_of(payload, messages)
         if len(client.token or "") < _SHORTEST_KEY:
             return answer
         # Some gateways answer with status 200 and an error as plain text, which contains the key.
@@ -77,11 +77,24 @@ async def complete(
         begins = f"begins with {start!r}" if start else "is empty"
         detail = f"the server's answer is not a chat completion: its body is not JSON and {begins}"
         raise TransientError("broken response", detail) from error
-    except (UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (UnicodeDecodeError, TypeError, AttributeError) as error:
         detail = f"the server's answer is not a chat completion ({type(error).__name__}: {error})"
         raise TransientError("broken response", detail) from error
     except ValueError as error:  # raised by huggingface_hub: no token, unknown provider
         raise AnnotatorError(f"huggingface_hub cannot make the call: {error}{offline_hint()}") from error
+
+
+def completion_of(completion: Mapping[str, Any], messages: Sequence[Message]) -> Completion:
+    """Reads the body of a response.
+
+    Raises:
+        TransientError: If it is not a chat completion.
+    """
+    try:
+        return _answer(completion, messages)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        detail = f"the server's answer is not a chat completion ({type(error).__name__}: {error})"
+        raise TransientError("broken response", detail) from error
 
 
 def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Completion:

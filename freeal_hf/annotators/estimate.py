@@ -19,6 +19,7 @@ from freeal_hf.tasks import Task
 _BYTES_PER_TOKEN = (5.0, 4.0, 2.5)
 _TOKENS_PER_MESSAGE = 5  # added by a chat template
 _SECONDS_PER_CALL = (0.2, 1.0, 5.0)
+_SECONDS_PER_BATCH = (60.0, 3600.0, 24 * 3600.0)
 _SECONDS_PER_WRITING = (2.0, 10.0, 60.0)
 _TOKENS_AROUND_TEXT = 4  # quotes and commas of a list
 _Z = 1.96  # of a 95 % interval
@@ -161,7 +162,8 @@ def estimate_annotation(
         seconds = Interval(each * min(1.0, len(answers) / concurrency), each, each)
     else:
         prompt, completion = _from_lengths(shown, prompts_of(task).usual_answer_tokens)
-        seconds = Interval(*(each / concurrency for each in _SECONDS_PER_CALL))
+        each_lot = _SECONDS_PER_BATCH if annotator.sends_batches else _SECONDS_PER_CALL
+        seconds = Interval(*(each / concurrency for each in each_lot))
     prompt, completion, seconds = (_product(calls, each) for each in (prompt, completion, seconds))
     written: tuple[Interval, Interval] | None = None
     if writing and isinstance(annotator, TextGenerator):

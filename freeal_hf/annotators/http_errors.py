@@ -19,6 +19,7 @@ _TOO_LONG = re.compile(r"context.{0,20}(?:length|window|size)|too (?:long|large)
 _FILTERED = re.compile(r"content.?(?:filter|policy|management)|moderation|safety", re.I)
 _NO_CREDIT = re.compile(r"insufficient[ _](?:quota|credit|balance|funds)|payment required", re.I)
 # If a server gives a time to wait, the limit is temporary.
+_LOW_CREDIT = re.compile(r"credit balance is too low", re.I)  # Anthropic, with status 400
 _NO_QUOTA = re.compile(
     r"(?:exceeded|used up|exhausted)\W+(?:\w+\W+){0,5}?(?:quota|monthly|credits?)|billing|quota exceeded|"
     r"\bcredits?\b|per[ -]?day|\bdaily\b|per[ -]?month|\bmonthly\b",
@@ -127,7 +128,7 @@ def _meaning(status: int, place: str, shown: str, said: str, wait: float | None)
         )
     is_limit = status == 429 or (status >= 500 and _RATE_LIMIT.search(said))
     no_quota = is_limit and (_NO_CREDIT.search(said) or (wait is None and _NO_QUOTA.search(said)))
-    if status == 402 or no_quota:
+    if status == 402 or no_quota or _LOW_CREDIT.search(said):
         return AnnotatorError(
             f"{place} says that the quota is used up ({status}): {shown} All answers are kept. Add credit, or start "
             "the same command again when the quota is renewed."

@@ -9,13 +9,17 @@ from urllib.parse import urlsplit
 
 from huggingface_hub.utils import get_session
 
+from freeal_hf.annotators.batches import DISCOUNT, Batches, collect, identity
 from freeal_hf.annotators.budget import Price
-from freeal_hf.annotators.chat import ChatClient, complete
+from freeal_hf.annotators.cache import AnswerCache
+from freeal_hf.annotators.chat import ChatClient, complete, completion_of
 from freeal_hf.annotators.dedicated import DedicatedEndpoint
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, public_url
 from freeal_hf.annotators.llm import LLMAnnotator
+from freeal_hf.annotators.openai_batches import OpenAIBatches
 from freeal_hf.annotators.prices import hub_price
 from freeal_hf.annotators.question import Completion, Form, Question
+from freeal_hf.annotators.rest import JsonApi
 from freeal_hf.annotators.servers import check_address, check_limits, chosen_model, given_key, run_in_thread
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError, TransientError
@@ -48,6 +52,8 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         api_key_env (`str`, *optional*): The name of the environment variable with the key for `base_url`.
         extra_body (`Mapping`, *optional*): Further fields of each request. `None` removes a field: `{"max_tokens":
             None, "max_completion_tokens": 4000, "temperature": None}` is for reasoning models of OpenAI.
+        batch_requests (`int`, *optional*, defaults to 0): If it is above 0, the requests to `base_url` are sent by its
+            batch API, in batches of at most this number; see `freeal_hf.annotators.batches`.
         probabilities (`bool`, *optional*, defaults to `True`): See [`LLMAnnotator`], as for the other arguments.
 
     Raises:
@@ -70,6 +76,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
     api_key_env: InitVar[str | None] = None
     probabilities: bool = True
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    batch_requests: int = 0
     name: str | None = field(init=False)
     form: Form = field(init=False)
 
@@ -94,6 +101,13 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         self._asks_for_model = (self.base_url is not None and self.model is None) or self._endpoint is not None
         self._chosen_model: str | None = None  # one of several models of the server
         self._client: ChatClient | None = None
+        self._api: JsonApi | None = None
+        self._batches: Batches | None = None
+        if self.batch_requests:
+            if self.base_url is None:
+                raise InputError("A batch needs the address of a server with a batch API: batch:endpoint:MODEL@URL.")
+            self._api = JsonApi(_root(self.base_url), {"Authorization": f"Bearer {self._key}"}, self._key)
+            self._batches = collect(self, OpenAIBatches(self._api), self.batch_requests)
 
     @classmethod
     def from_spec(cls, value: str, options: Mapping[str, Any]) -> "InferenceEndpointsAnnotator":
@@ -113,6 +127,11 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         if self._endpoint is not None:
             self._endpoint.close()
 
+    def use_cache(self, cache: AnswerCache | None) -> None:
+        """See `Annotator`."""
+        if self._batches is not None:
+            self._batches.cache = cache
+
     def published_price(self) -> Price | None:
         """Looks up the price of a model of the inference providers."""
         is_provided = self.model is not None and self.base_url is None and self._endpoint is None
@@ -123,9 +142,15 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         if self._asks_for_model:
             await self._choose_model()
         self._client = self._new_client()
+        if self._batches is not None and self._api is not None:
+            self._batches.open()
+            await self._api.__aenter__()
 
     async def disconnect(self) -> None:
         """Closes the client."""
+        if self._batches is not None and self._api is not None:
+            await self._batches.close()
+            await self._api.__aexit__(None, None, None)
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -139,7 +164,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         )
 
     async def complete(self, question: Question, form: Form) -> Completion:
-        """See `LLMAnnotator`. Makes one call of the chat client."""
+        """See `LLMAnnotator`. Makes one call of the chat client, or waits for the answer in a batch."""
         if self._client is None:
             raise AnnotatorError("Enter the annotator first: `async with annotator: await annotator.annotate(...)`.")
         messages = question.messages
@@ -148,17 +173,20 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         extra = {name: self.extra_body[name] for name in form.extra} | dict(question.constrain(form.constraint))
         if form.length_field == "max_completion_tokens":
             extra.setdefault("max_completion_tokens", question.max_tokens)
-        return await complete(
-            self._client,
-            messages,
-            model=self._served_model,
-            extra=extra,
-            max_tokens=question.max_tokens if form.length_field == "max_tokens" else None,
-            temperature=question.temperature if form.temperature else None,
-            seed=question.seed if form.seed else None,
-            logprobs=True if form.top_logprobs else None,
-            top_logprobs=form.top_logprobs or None,
-        )
+        sampling = {
+            "max_tokens": question.max_tokens if form.length_field == "max_tokens" else None,
+            "temperature": question.temperature if form.temperature else None,
+            "seed": question.seed if form.seed else None,
+            "logprobs": True if form.top_logprobs else None,
+            "top_logprobs": form.top_logprobs or None,
+        }
+        if self._batches is not None and question.kind != "canary":
+            fields = {"model": self._served_model, "messages": list(messages), **sampling, **extra}
+            body = {name: value for name, value in fields.items() if value is not None}
+            answered = await self._batches.answer(identity(self, question), body)
+            if answered is not None:
+                return completion_of(answered, messages)._replace(discount=DISCOUNT)
+        return await complete(self._client, messages, model=self._served_model, extra=extra, **sampling)
 
     async def _choose_model(self) -> None:
         """Asks the server for the name of its model, if only its address is given."""
@@ -191,9 +219,8 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         """Returns the models of the server; empty if it does not list them."""
         assert self.base_url is not None
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        address = self.base_url.partition("/chat/completions")[0].removesuffix("/").removesuffix("/v1") + "/v1/models"
         try:
-            response = get_session().get(address, headers=headers, timeout=30)
+            response = get_session().get(f"{_root(self.base_url)}/v1/models", headers=headers, timeout=30)
             return list(dict.fromkeys(str(model["id"]) for model in response.json()["data"]))
         except _NO_MODELS_LIST as error:
             logger.info("The server does not list its models (%s); requests have no model name.", type(error).__name__)
@@ -218,6 +245,11 @@ def _key(url: str | None, token: str | None, api_key_env: str | None) -> str | N
     if key is not None or url is None or _is_hugging_face(url):
         return key
     return _NO_KEY  # otherwise huggingface_hub would send the saved Hugging Face token to that server
+
+
+def _root(url: str) -> str:
+    """Returns the address of a server without the path of its API."""
+    return url.partition("/chat/completions")[0].removesuffix("/").removesuffix("/v1")
 
 
 def _is_hugging_face(url: str) -> bool:

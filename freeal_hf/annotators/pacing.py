@@ -61,11 +61,12 @@ class Pace:
 
     Args:
         maximum (`int`): Maximum number of simultaneous calls.
+        starts_full (`bool`): Whether the first calls are already as many.
     """
 
-    def __init__(self, maximum: int) -> None:
+    def __init__(self, maximum: int, *, starts_full: bool = False) -> None:
         self.maximum = maximum
-        self.limit = min(_FIRST_LIMIT, float(maximum))
+        self.limit = float(maximum) if starts_full else min(_FIRST_LIMIT, float(maximum))
         self._threshold = float(maximum)
         self._active = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []

@@ -14,6 +14,8 @@ embedding                   sentence embeddings, no LLM and no network (embeddin
 endpoint:MODEL              a chat model of the Hugging Face inference providers, such as endpoint:org/name
 endpoint:NAME               a dedicated Inference Endpoint, by its name
 endpoint:URL                an OpenAI-compatible server (endpoint:MODEL@URL to name the model there)
+anthropic:MODEL             a model of Anthropic
+batch:SPEC                  endpoint:MODEL@URL or anthropic:MODEL in batches, at half the price
 tgi:URL                     a text-generation-inference server
 local:MODEL                 a causal language model in this process
 column:NAME                 labels in a column of the data (column:A,"B, C": of several)
@@ -26,10 +28,15 @@ GROUP = "freeal_hf.annotators"
 _BUILT_IN = {
     "embedding": "freeal_hf.annotators.embedding:EmbeddingAnnotator",
     "endpoint": "freeal_hf.annotators.inference:InferenceEndpointsAnnotator",
+    "anthropic": "freeal_hf.annotators.anthropic:AnthropicAnnotator",
     "tgi": "freeal_hf.annotators.tgi:TGIAnnotator",
     "local": "freeal_hf.annotators.local:LocalAnnotator",
     "column": "freeal_hf.annotators.column:ColumnAnnotator",
 }
+
+
+_BATCH = "batch:"
+_BATCH_REQUESTS = 50_000  # the maximum of OpenAI; Anthropic allows twice as many
 
 
 def split_specs(spec: str) -> list[str]:
@@ -86,9 +93,12 @@ def build_annotator(
         >>> annotator.name, annotator.concurrency
         ('org/name', 4)
     """
-    name, _, value = spec.strip().partition(":")
+    own, spec = dict(options or {}), spec.strip()
+    if spec.startswith(_BATCH):
+        spec, own = spec.removeprefix(_BATCH), {"batch_requests": _BATCH_REQUESTS, **own}
+    name, _, value = spec.partition(":")
     try:
-        return _build(name, value.strip(), column, dict(options or {}))
+        return _build(name, value.strip(), column, own)
     except FreeALError:
         raise
     except (TypeError, ValueError) as error:
@@ -124,7 +134,7 @@ def reads_prompts(named: str) -> bool:
         >>> reads_prompts("endpoint:org/name"), reads_prompts("InferenceEndpointsAnnotator"), reads_prompts("column:a")
         (True, True, False)
     """
-    name = named.partition(":")[0]
+    name = named.removeprefix(_BATCH).partition(":")[0]
     points = [point for point in annotator_names().values() if name == point.name or named == point.attr]
     return any(_loaded(point).reads_prompts for point in points)
 
@@ -166,6 +176,8 @@ def _loaded(point: EntryPoint) -> type[Annotator]:
 
 def _check_options(kind: type[Annotator], parameters: Iterable[inspect.Parameter], options: Iterable[str]) -> None:
     known = [parameter.name for parameter in parameters]
+    if "batch_requests" in options and "batch_requests" not in known:
+        raise InputError(f"{kind.__name__} has no batch API; leave `batch:` out.")
     unknown = [name for name in options if name not in known]
     if unknown:
         has = f"its options are {', '.join(known)}" if known else "it takes none"

@@ -94,7 +94,7 @@ def annotation_work(annotator: Annotator, task: Task) -> Work[AnnotationRequest,
         group=lambda request: request.demonstrations,
         concurrency=annotator.concurrency,
         batch_size=annotator.batch_size,
-        timeout=annotator.timeout,
+        timeout=None if annotator.sends_batches else annotator.timeout,
     )
 
 
@@ -118,7 +118,7 @@ def generation_work(annotator: TextGenerator, task: Task) -> Work[GenerationRequ
         is_unusable=lambda answer: not answer.texts,
         group=lambda request: request.label,
         concurrency=annotator.concurrency,
-        timeout=annotator.generation_timeout or annotator.timeout,
+        timeout=None if annotator.sends_batches else annotator.generation_timeout or annotator.timeout,
     )
 
 
@@ -142,7 +142,7 @@ def choice_work(annotator: TextChooser, task: Task) -> Work[ChoiceRequest, Choic
         is_unusable=lambda answer: not answer.numbers,
         group=lambda request: request.guidelines,
         concurrency=1,
-        timeout=annotator.generation_timeout or annotator.timeout,
+        timeout=None if annotator.sends_batches else annotator.generation_timeout or annotator.timeout,
     )
 
 

@@ -80,7 +80,7 @@ class Worker(Generic[Request, Answer]):
         self.budget = budget
         self.max_attempts = max_attempts
         self._loop = asyncio.new_event_loop()
-        self._pace = Pace(work.concurrency)
+        self._pace = Pace(work.concurrency, starts_full=work.annotator.sends_batches)
         self._thread = threading.Thread(target=self._run, name="freeal-annotation", daemon=True)
         self._ready: Future[None] = Future()
         self._end = asyncio.Event()
@@ -125,6 +125,7 @@ class Worker(Generic[Request, Answer]):
 
     async def _main(self) -> None:
         try:
+            self.work.annotator.use_cache(self.cache)
             async with self.work.annotator:
                 self._book_own_calls()
                 self._ready.set_result(None)

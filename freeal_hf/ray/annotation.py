@@ -85,6 +85,8 @@ def fill_cache(
             f"{type(annotator).__name__} cannot be used on a cluster: its answers cannot be cached, because it "
             "has no method `fingerprint`. Leave --engine ray out."
         )
+    if annotator.sends_batches:
+        raise InputError("Batches are answered by their provider, not by a cluster. Leave --engine ray out.")
     budget.watch(ledger)
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.glob(f"*{_ANSWERS}")):
