@@ -16,6 +16,7 @@ _PUBLIC = {
     "AnnotatorConfig": "freeal_hf.config",
     "AnnotatorError": "freeal_hf.errors",
     "AnswerCache": "freeal_hf.annotators.cache",
+    "AnthropicAnnotator": "freeal_hf.annotators.anthropic",
     "AuditPart": "freeal_hf.kinds.labels",
     "AuditQuestion": "freeal_hf.kinds.labels",
     "AuditResult": "freeal_hf.loop.audit",
@@ -81,6 +82,7 @@ _PUBLIC = {
     "MultiLabelClassification": "freeal_hf.tasks",
     "Objective": "freeal_hf.training.objectives.base",
     "PaidAnswer": "freeal_hf.annotators.requests",
+    "PendingBatch": "freeal_hf.annotators.cache",
     "PeopleAudit": "freeal_hf.loop.audit",
     "Pool": "freeal_hf.select.pool",
     "PredictionEntropy": "freeal_hf.select.uncertainty",
@@ -117,6 +119,7 @@ _PUBLIC = {
     "TokenDropout": "freeal_hf.training.augmentation",
     "TokenLogprobs": "freeal_hf.annotators.logprobs",
     "TransientError": "freeal_hf.errors",
+    "ZeroShotAnnotator": "freeal_hf.annotators.zero_shot",
     "build_annotator": "freeal_hf.annotators.registry",
     "draw_audit": "freeal_hf.loop.audit",
     "kind_of": "freeal_hf.kinds.registry",
@@ -140,6 +143,7 @@ _PUBLIC = {
 _RENAMED = {"TextGenerationAnnotator": "TGIAnnotator"}
 
 if TYPE_CHECKING:
+    from freeal_hf.annotators.anthropic import AnthropicAnnotator as AnthropicAnnotator
     from freeal_hf.annotators.base import Annotator as Annotator
     from freeal_hf.annotators.base import TextChooser as TextChooser
     from freeal_hf.annotators.base import TextGenerator as TextGenerator
@@ -148,6 +152,7 @@ if TYPE_CHECKING:
     from freeal_hf.annotators.budget import Price as Price
     from freeal_hf.annotators.cache import AnswerCache as AnswerCache
     from freeal_hf.annotators.cache import CachedAnswer as CachedAnswer
+    from freeal_hf.annotators.cache import PendingBatch as PendingBatch
     from freeal_hf.annotators.column import ColumnAnnotator as ColumnAnnotator
     from freeal_hf.annotators.embedding import EmbeddingAnnotator as EmbeddingAnnotator
     from freeal_hf.annotators.estimate import Estimate as Estimate
@@ -170,6 +175,7 @@ if TYPE_CHECKING:
     from freeal_hf.annotators.requests import GenerationRequest as GenerationRequest
     from freeal_hf.annotators.requests import PaidAnswer as PaidAnswer
     from freeal_hf.annotators.tgi import TGIAnnotator as TGIAnnotator
+    from freeal_hf.annotators.zero_shot import ZeroShotAnnotator as ZeroShotAnnotator
     from freeal_hf.config import AnnotatorConfig as AnnotatorConfig
     from freeal_hf.config import BudgetConfig as BudgetConfig
     from freeal_hf.config import DataConfig as DataConfig

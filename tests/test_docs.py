@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from freeal_hf.annotators.anthropic import AnthropicAnnotator
 from freeal_hf.annotators.base import AnnotationRequest
 from freeal_hf.annotators.driver import run
 from freeal_hf.annotators.inference import InferenceEndpointsAnnotator
 from freeal_hf.annotators.local import LocalAnnotator
 from freeal_hf.annotators.tgi import TGIAnnotator
 from freeal_hf.annotators.work import annotation_work
+from freeal_hf.annotators.zero_shot import ZeroShotAnnotator
 from freeal_hf.cli import main as cli
 from freeal_hf.cli.training import parse_training
 from tests.servers.chat import Behaviour, ChatServer, serve
@@ -21,7 +23,13 @@ from tests.servers.chat import Behaviour, ChatServer, serve
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ANNOTATORS = (ROOT / "docs" / "annotators.md").read_text()
-CLASSES = {"endpoint": InferenceEndpointsAnnotator, "tgi": TGIAnnotator, "local": LocalAnnotator}
+CLASSES = {
+    "anthropic": AnthropicAnnotator,
+    "endpoint": InferenceEndpointsAnnotator,
+    "local": LocalAnnotator,
+    "tgi": TGIAnnotator,
+    "zero-shot": ZeroShotAnnotator,
+}
 
 
 def commands(page):
@@ -42,7 +50,8 @@ def test_every_command_that_is_shown_is_understood(page):
 def test_every_option_of_an_annotator_that_is_shown_exists():
     for words in commands(ROOT / "docs" / "annotators.md"):
         options, _ = cli._parser().parse_known_args(words)
-        classes = [CLASSES[annotator.partition(":")[0]] for annotator in getattr(options, "annotator", [])]
+        specs = [spec.removeprefix("batch:") for spec in getattr(options, "annotator", [])]
+        classes = [CLASSES[spec.partition(":")[0]] for spec in specs]
         given = [option.partition("=")[0] for option in getattr(options, "annotator_option", [])]
         assert all(set(given) <= set(inspect.signature(known).parameters) for known in classes)
 

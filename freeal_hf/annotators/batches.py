@@ -35,6 +35,7 @@ POLL_SECONDS = (5.0, 60.0)
 """The first and the longest time between two questions about the state of a batch."""
 
 _MOST_FAILURES = 10  # of questions about a batch, one after the other
+_MOST_READS = 3  # of results that are incomplete
 _KEPT_SECONDS = 29 * 24 * 3600.0  # for which providers keep the results
 _KEY_LENGTH = 32
 _MALFORMED = (KeyError, IndexError, TypeError, AttributeError, ValueError)
@@ -287,7 +288,11 @@ class _Batch:
         if id is None:
             return {}
         await self._wait(id)
-        found = await _persistently(lambda: self._service.results(id), f"The results of batch {id}")
+        found: dict[str, Result] = {}
+        for _ in range(_MOST_READS):  # a response that was cut between two lines looks complete
+            found |= await _persistently(lambda: self._service.results(id), f"The results of batch {id}")
+            if len(found) >= len(self.pending.keys):
+                break
         prefix = f"{self.pending.name}-"
         return {one.removeprefix(prefix): result for one, result in found.items()}
 

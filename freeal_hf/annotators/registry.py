@@ -17,6 +17,7 @@ endpoint:URL                an OpenAI-compatible server (endpoint:MODEL@URL to n
 anthropic:MODEL             a model of Anthropic
 batch:SPEC                  endpoint:MODEL@URL or anthropic:MODEL in batches, at half the price
 tgi:URL                     a text-generation-inference server
+zero-shot:MODEL             an encoder for zero-shot classification (NLI, GLiClass), no LLM
 local:MODEL                 a causal language model in this process
 column:NAME                 labels in a column of the data (column:A,"B, C": of several)
 SPEC + SPEC                 several annotators, fused"""
@@ -30,6 +31,7 @@ _BUILT_IN = {
     "endpoint": "freeal_hf.annotators.inference:InferenceEndpointsAnnotator",
     "anthropic": "freeal_hf.annotators.anthropic:AnthropicAnnotator",
     "tgi": "freeal_hf.annotators.tgi:TGIAnnotator",
+    "zero-shot": "freeal_hf.annotators.zero_shot:ZeroShotAnnotator",
     "local": "freeal_hf.annotators.local:LocalAnnotator",
     "column": "freeal_hf.annotators.column:ColumnAnnotator",
 }
@@ -134,9 +136,30 @@ def reads_prompts(named: str) -> bool:
         >>> reads_prompts("endpoint:org/name"), reads_prompts("InferenceEndpointsAnnotator"), reads_prompts("column:a")
         (True, True, False)
     """
+    return any(kind.reads_prompts for kind in _classes_of(named))
+
+
+def is_free(named: str) -> bool:
+    """Returns whether the answers of an annotator cost nothing.
+
+    Args:
+        named (`str`): A specification, or the name of a class.
+
+    Returns:
+        `bool`: `False` if no annotator is registered for it.
+
+    Example:
+
+        >>> is_free("column:a"), is_free("endpoint:org/name")
+        (True, False)
+    """
+    return any(kind.is_free for kind in _classes_of(named))
+
+
+def _classes_of(named: str) -> list[type[Annotator]]:
     name = named.removeprefix(_BATCH).partition(":")[0]
-    points = [point for point in annotator_names().values() if name == point.name or named == point.attr]
-    return any(_loaded(point).reads_prompts for point in points)
+    points = annotator_names().values()
+    return [_loaded(point) for point in points if name == point.name or named == point.attr]
 
 
 def _build(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from freeal_hf.loop.callbacks import LoopCallback
 
-_FREE_ANNOTATORS = ("embedding", "column:", "local:")
 _DEMO_MESSAGE = "hi, my blender came with a cracked lid, can you send a new one?"
 
 
@@ -80,7 +79,7 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
         data_source(config.data)
     config.annotators.annotator_options |= of_annotator
     quiet_libraries()
-    from freeal_hf.annotators.registry import split_specs
+    from freeal_hf.annotators.registry import is_free, split_specs
     from freeal_hf.loop.freeal import FreeAL
     from freeal_hf.reporting.report import summary
 
@@ -91,7 +90,7 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
         return End(FINISHED)
     specs = split_specs(str(config.annotators.annotator or "embedding"))
     for which, spec in enumerate(specs):
-        if how.estimate or not spec.startswith(_FREE_ANNOTATORS):
+        if how.estimate or not is_free(spec):
             of = f" of {spec}" if len(specs) > 1 else ""
             print(f"Round 0{of} will take about:\n{loop.estimate(dataset, which)}\n")
     if how.estimate:

@@ -44,7 +44,7 @@ class AnnotatorConfig:
     """
 
     annotator: str | Mapping[str, Any] | None = option(
-        help="embedding (default), endpoint:MODEL|NAME|URL, tgi:URL, local:MODEL, column:A,B; repeatable",
+        help="embedding (default), endpoint:MODEL|NAME|URL, anthropic:, batch:, tgi:, local:, zero-shot:, column:A,B",
         metavar="SPEC",
         action="append",
     )

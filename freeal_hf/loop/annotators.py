@@ -94,7 +94,7 @@ def build_annotators(
     from datasets import ClassLabel
 
     from freeal_hf.annotators.prompts.registry import prompts_of
-    from freeal_hf.annotators.registry import build_annotator, split_specs
+    from freeal_hf.annotators.registry import build_annotator, is_free, reads_prompts, split_specs
     from freeal_hf.data.cells import cell_text
 
     def column(name: str) -> dict[str, str]:
@@ -118,7 +118,7 @@ def build_annotators(
     for spec in specs:
         if isinstance(spec, str):
             # If there are several annotators, the options of a model are not passed to annotators without a model.
-            is_unused = (len(specs) > 1 or not is_alone) and spec.startswith(("column:", "embedding"))
+            is_unused = (len(specs) > 1 or not is_alone) and is_free(spec) and not reads_prompts(spec)
             own = {} if is_unused else dict(options)
             annotator = build_annotator(spec, column=column, options=own)
             make: Callable[[], Annotator] = partial(build_annotator, spec, options=own)

@@ -179,9 +179,10 @@ def test_requests_that_expire_or_have_no_result_are_sent_again(
 def test_a_fault_of_the_batch_api_loses_nothing_and_pays_nothing_twice(
     routes: dict[str, str], fault: str, provider: Provider, task: TextClassification, cache: AnswerCache
 ) -> None:
-    provider.fail(routes, fault, fault)
+    provider.fail(routes, fault)
     assert labels(annotate(provider.annotator(), task, cache)) == LABELS
-    assert provider.server.calls[routes[provider.protocol]] >= 2
+    assert provider.behaviour.faults == {routes[provider.protocol]: []}
+    assert provider.sizes == [COUNT]
     assert set(provider.server.paid.values()) == {1}
 
 

@@ -76,7 +76,7 @@ class AnthropicServer(BatchingServer):
             return _error(400, "invalid_request_error", "output_config.format: not supported by this model")
         if "tools" in body and "tool" not in self.messages.schemas:
             return _error(400, "invalid_request_error", "tools: not supported by this model")
-        answer, is_tool = self._answer(body)
+        answer, is_tool = self._said(body)
         text = text_of(_text(body["messages"][-1]["content"]))
         self.stats.answered[text] += 1
         content: list[dict[str, Any]] = [{"type": "text", "text": json.dumps(answer) if answer else "Yellow."}]
@@ -95,7 +95,7 @@ class AnthropicServer(BatchingServer):
         }
         return self.sent(request, json.dumps(message), always)
 
-    def _answer(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    def _said(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         if "tools" in body:
             schema, is_tool = body["tools"][0]["input_schema"], True
         else:

@@ -84,6 +84,9 @@ class TaskPrompts(ABC, Generic[TaskT]):
     usual_answer_tokens: ClassVar[int]
     """Usual number of tokens of a language model's answer about one text."""
 
+    has_one_label: ClassVar[bool] = False
+    """Whether a text has exactly one label, so that the probabilities of the labels have a sum of 1."""
+
     def __init__(self, task: TaskT) -> None:
         self.task = task
 
@@ -185,3 +188,14 @@ class TaskPrompts(ABC, Generic[TaskT]):
             embed (`Embed`): Embeds texts, and remembers them. It is fastest on many texts at once.
             temperature (`float`): Temperature of the softmax over cosine similarities.
         """
+
+    # ---- Encoders for zero-shot classification ----
+
+    def scored(self, scores: np.ndarray, *, are_calibrated: bool) -> list[Annotation]:
+        """Labels texts by the scores of an encoder. Texts of an entity task have no such scores.
+
+        Args:
+            scores (`np.ndarray` of shape `(texts, labels)`): The probability of each label.
+            are_calibrated (`bool`): Whether the scores are reported as probabilities, or only used for the labels.
+        """
+        raise NotImplementedError

@@ -163,6 +163,18 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         found = tuple(sorted(label for label in ranked[:most] if probabilities[label] > 0.5))
         return Annotation(0, probabilities=probabilities, labels=found)
 
+    def scored(self, scores: np.ndarray, *, are_calibrated: bool) -> list[Annotation]:
+        """Gives each text the labels with a score above one half."""
+        rows = [tuple(round(float(score), 5) for score in row) for row in scores]
+        return [
+            Annotation(
+                0,
+                probabilities=row if are_calibrated else None,
+                labels=tuple(label for label, score in enumerate(row) if score > 0.5),
+            )
+            for row in rows
+        ]
+
     def _messages(self, request: AnnotationRequest, limits: Limits, length: int) -> list[Message]:
         text, _ = cut_text(request.text, length)
         return label_set_messages(self.task, replace(request, text=text), as_flags=limits.coded)

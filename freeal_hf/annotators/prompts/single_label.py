@@ -38,6 +38,7 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
     """The prompts for one label from a list for each text."""
 
     usual_answer_tokens = 8  # {"label": "..."}
+    has_one_label = True
 
     def messages(self, request: AnnotationRequest) -> list[Message]:
         return annotation_messages(self.task, request)
@@ -110,6 +111,11 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
         described = embed(labels)
         return [_nearest(request, described, embed, temperature) for request in requests]
 
+    def scored(self, scores: np.ndarray, *, are_calibrated: bool) -> list[Annotation]:
+        """Gives each text the label with the highest score."""
+        found = [_best(row / row.sum()) for row in scores]
+        return found if are_calibrated else [replace(one, confidence=None, probabilities=None) for one in found]
+
 
 def _nearest(request: AnnotationRequest, described: np.ndarray, embed: Embed, temperature: float) -> Annotation:
     [text] = embed([request.text])
@@ -119,7 +125,10 @@ def _nearest(request: AnnotationRequest, described: np.ndarray, embed: Embed, te
         if shots:
             scores[label] = (scores[label] + float(np.mean(embed(shots) @ text))) / 2
     logits = (scores - scores.max()) / temperature
-    probabilities = np.exp(logits) / np.exp(logits).sum()
+    return _best(np.exp(logits) / np.exp(logits).sum())
+
+
+def _best(probabilities: np.ndarray) -> Annotation:
     # Rounded because the last digits depend on the other texts in the batch.
     rounded = tuple(round(float(p), 5) for p in probabilities)
     best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
