@@ -16,6 +16,7 @@ from freeal_hf.errors import DoubtfulAnswersError, FreeALError
 FINISHED, FAILED, STOPPED, BUDGET_SPENT = "finished", "failed", "stopped", "budget spent"
 DOUBTFUL = "doubtful answers"
 AUDIT = "waiting for an audit"
+TRIED = "tried"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ONE_REQUEST = 1.0  # several signals within this number of seconds count as one
@@ -69,7 +70,7 @@ class End:
     """How a run ended.
 
     Args:
-        state (`str`): `FINISHED`, `FAILED`, `STOPPED`, `BUDGET_SPENT`, `DOUBTFUL` or `AUDIT`.
+        state (`str`): `FINISHED`, `FAILED`, `STOPPED`, `BUDGET_SPENT`, `DOUBTFUL`, `AUDIT` or `TRIED`.
         message (`str`): The problem and the remedy, or only the problem for `DOUBTFUL`; empty if there is none.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.command import Command
-from freeal_hf.cli.ending import AUDIT, BUDGET_SPENT, FINISHED, End, record_end
+from freeal_hf.cli.ending import AUDIT, BUDGET_SPENT, FINISHED, TRIED, End, record_end
 from freeal_hf.cli.hub import resumed
 from freeal_hf.cli.options import quiet_libraries
 from freeal_hf.cli.training import TrainingHelp, parse_training
@@ -45,10 +45,8 @@ class RunOptions:
     estimate: bool = option(False, action="store_true", help="print an estimate for round 0, and end")
     resume: bool = option(False, action="store_true", help="continue in the folder, even if options have changed")
     overwrite: bool = option(False, action="store_true", help="start the run again, and keep only paid answers")
-    end_file: str | None = option(
-        help="JSON file for the end of the run: its state and a message; a killed process does not write it",
-        metavar="PATH",
-    )
+    try_texts: int = option(0, help="label N random texts, print them, and end", metavar="N")
+    end_file: str | None = option(help="JSON file for the state in which the run ends", metavar="PATH")
 
 
 @dataclass
@@ -81,9 +79,11 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
     quiet_libraries()
     from freeal_hf.annotators.registry import is_free, split_specs
     from freeal_hf.loop.freeal import FreeAL
+    from freeal_hf.loop.trial import Trial, TrialOver
     from freeal_hf.reporting.report import summary
 
-    loop = FreeAL.from_config(config, callbacks=_push_callbacks(config))
+    trial = [Trial(how.try_texts)] if how.try_texts else []
+    loop = FreeAL.from_config(config, callbacks=[*_push_callbacks(config), *trial])
     if not loop.is_main:
         if not how.estimate:
             loop.assist()
@@ -96,7 +96,11 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
     if how.estimate:
         return End(FINISHED)
     resume = how.resume or repo is not None
-    result = loop.run(dataset, test, resume=resume, overwrite=how.overwrite)
+    try:
+        result = loop.run(dataset, test, resume=resume, overwrite=how.overwrite)
+    except TrialOver as over:
+        print(f"\n{over}")
+        return End(TRIED, str(over))
     print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
     if result.audit_sheet is not None:
         print(

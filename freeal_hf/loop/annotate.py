@@ -159,6 +159,7 @@ def _ask(
         with closing(results):
             for done, (position, answer) in enumerate(bar, start=start + 1):
                 answers.take(int(batch.indices[position]), answer)
+                context.callbacks.call("on_answer", number, batch[position], answer)
                 step(done, total)
                 # Later rounds can begin with difficult texts, and have the labels of the previous round.
                 if number == 0 and first.are_hopeless:

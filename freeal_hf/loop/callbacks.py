@@ -10,6 +10,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
+    from freeal_hf.annotators.base import Annotation, AnnotationRequest
     from freeal_hf.training.config import FreeALConfig
 
 
@@ -59,6 +60,16 @@ class LoopCallback:
             run (`RunState`): The run.
         """
 
+    def on_answer(self, run: RunState, round: int, request: "AnnotationRequest", answer: "Annotation") -> None:
+        """Called for each answer of an annotator in a round, before `on_annotation_progress`.
+
+        Args:
+            run (`RunState`): The run.
+            round (`int`): The round.
+            request (`AnnotationRequest`): The text, with its demonstrations.
+            answer (`Annotation`): The answer, which may have no label. `prompts_of(run.task).in_words` shows it.
+        """
+
     def on_annotation_progress(self, run: RunState, round: int, done: int, total: int) -> None:
         """Called before the first answer of an annotator in a round and after each one.
 
@@ -106,7 +117,13 @@ class LoopCallback:
 
 
 Event = Literal[
-    "on_run_begin", "on_annotation_progress", "on_train_step", "on_selection", "on_round_end", "on_run_end"
+    "on_run_begin",
+    "on_answer",
+    "on_annotation_progress",
+    "on_train_step",
+    "on_selection",
+    "on_round_end",
+    "on_run_end",
 ]
 """The methods of `LoopCallback`."""
 

@@ -13,7 +13,21 @@ from starlette.responses import PlainTextResponse
 
 from freeal_hf.cli.ending import Stop, stopping_on_signals
 from freeal_hf.web import shown
-from freeal_hf.web.page import DATA, HAS_LOGIN, QUIET, REMEMBER, RESULTS, RUN, STEPS, TASK, Backend, Page, Update
+from freeal_hf.web.example import open_example
+from freeal_hf.web.page import (
+    DATA,
+    HAS_LOGIN,
+    QUIET,
+    REMEMBER,
+    RESULTS,
+    RUN,
+    STEPS,
+    TASK,
+    Backend,
+    Page,
+    Update,
+    showing_errors,
+)
 from freeal_hf.web.runner import Runner, files_folder
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.steps.data import build as build_data
@@ -23,9 +37,10 @@ from freeal_hf.web.steps.task import build as build_task
 from freeal_hf.web.store import FINISHED, Run, Store, UnknownRunError
 from freeal_hf.web.theme import CSS, THEME
 
-_HEADLINE = """<div class="headline"><h1>FreeAL: label texts and train a small classifier</h1>
-<p>An annotator labels your texts. A small student is trained on the labels and finds doubtful ones, and the annotator
-labels these texts again. You can download the labels and the student.</p></div>"""
+_HEADLINE = """<div class="headline"><h1>FreeAL: label texts and train a small model</h1>
+<p>A language model labels your texts. A small model learns the labels and finds the doubtful ones, which are labelled
+again. You get your table with a label for each text, an estimate of how many labels are right, and the small
+model.</p></div>"""
 # The address contains the id of a run, so it is not sent to other sites.
 _HEAD = '<meta name="referrer" content="no-referrer">'
 
@@ -46,20 +61,29 @@ def build(backend: Backend) -> gr.Blocks:
             if HAS_LOGIN:
                 with gr.Column(scale=1, min_width=200):
                     gr.LoginButton(size="md")
-        with gr.Accordion("Hugging Face token, for inference providers and pushes", open=False, visible=not HAS_LOGIN):
-            token = gr.Textbox(
-                label="Your token",
-                type="password",
-                placeholder="hf_…",
-                info="Kept in memory only, while your run or a push needs it. This field is emptied after use.",
-            )
         run_id = gr.Textbox("", visible=False)
         timer = gr.Timer(1.5, active=False)
-        _add_start_over(backend, run_id)
-        # Not a Walkthrough: it closes all steps after the current one.
-        with gr.Tabs(selected=DATA, overflow_behavior="wrap", elem_id="steps") as steps:
+        with gr.Row(elem_id="landing") as landing:
+            example = gr.Button("Try the example", variant="primary", size="lg", elem_id="try-example")
+            own = gr.Button("Label my texts", size="lg", elem_id="label-texts")
+        with gr.Column(visible=False) as working:
+            with gr.Accordion(
+                "Hugging Face token, for inference providers and pushes", open=False, visible=not HAS_LOGIN
+            ):
+                token = gr.Textbox(
+                    label="Your token",
+                    type="password",
+                    placeholder="hf_…",
+                    info="Kept in memory only, while your run or a push needs it. This field is emptied after use.",
+                )
+            _add_start_over(backend, run_id)
+            # Not a Walkthrough: it closes all steps after the current one.
+            steps = gr.Tabs(selected=DATA, overflow_behavior="wrap", elem_id="steps")
+        with steps:
             tabs = {step: gr.Tab(name, id=step, interactive=step == DATA) for step, name in STEPS.items()}
-            page = Page(steps, [tabs[TASK], tabs[RUN], tabs[RESULTS]], run_id, token, timer)
+            page = Page(
+                steps, [tabs[TASK], tabs[RUN], tabs[RESULTS]], run_id, token, timer, landing=landing, working=working
+            )
             with tabs[DATA]:
                 data = build_data(backend, page)
             with tabs[TASK]:
@@ -92,9 +116,25 @@ def build(backend: Backend) -> gr.Blocks:
             except UnknownRunError:
                 gr.Warning("This run does not exist any more. Start a new one.")
                 found = None
-            return {run_id: found.id if found else "", **page.go_to(_step_of(found)), **page.open_tabs(found)}
+            # A fast visitor may already have left the first page.
+            return {run_id: ""} if found is None else shown_run(found)
 
-        loaded = page_blocks.load(open_run, None, [run_id, steps, *page.tabs], **QUIET)
+        def shown_run(found: Run) -> Update:
+            opened = {**page.go_to(_step_of(found)), **page.open_tabs(found)}
+            return {run_id: found.id, **page.leave_landing(), **opened}
+
+        opened = [run_id, landing, working, steps, *page.tabs]
+        loaded = page_blocks.load(open_run, None, opened, **QUIET)
+        own.click(page.leave_landing, None, [landing, working], **QUIET)
+
+        @showing_errors
+        def open_finished_example() -> Update:
+            """Opens a finished run of the example, which can be changed like any other run."""
+            return shown_run(open_example(backend.store, backend.settings))
+
+        example_opened = example.click(open_finished_example, None, opened, api_name="open_example")
+        for fill, fields in ((data.fill, data.fields), (task.fill, task.fields)):
+            example_opened.success(fill, run_id, fields, **QUIET)
         for fill, inputs, outputs in (
             (data.fill, [run_id], data.fields),
             (task.fill, [run_id], task.fields),

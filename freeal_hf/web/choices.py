@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from freeal_hf.annotators.base import AnnotationRequest
-from freeal_hf.annotators.estimate import estimate_annotation
 from freeal_hf.annotators.prices import price_of
 from freeal_hf.annotators.registry import build_annotator
-from freeal_hf.config import RunConfig
+from freeal_hf.config import LoopConfig, RunConfig
+from freeal_hf.data.files import remove
 from freeal_hf.errors import InputError
+from freeal_hf.loop.folder import CACHE
 from freeal_hf.tasks import Task, task_from_dict
 from freeal_hf.web.guard import ForbiddenAddressError, check_url
-from freeal_hf.web.settings import Settings
+from freeal_hf.web.settings import MINILM, Settings
 from freeal_hf.web.store import Run
+from freeal_hf.web.timing import REFINED_SHARE, Plan, duration, plan_of
 from freeal_hf.web.views.registry import view_of
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
 EMBEDDED, PROVIDER, OWN_URL = "Embedded", "Inference provider", "Own endpoint"
 
 _KEY_VARIABLE = "FREEAL_ENDPOINT_KEY"
-_EPOCHS = 6
-_STARTING_SECONDS = 15
-# Measured with all-MiniLM-L6-v2 on two CPU cores and texts of 20 words.
-_TEXTS_PER_SECOND = 80
+_SLOWNESS = 4.0  # the time of a training step of DistilRoBERTa, divided by that of all-MiniLM-L6-v2
 
 
 @dataclass(frozen=True)
@@ -120,49 +118,50 @@ def _gold_column(run: Run, task: Task) -> str | None:
     return None if is_unused else run.data.get("gold_column")
 
 
-def estimate(run: Run, choice: Choice) -> list[tuple[str, str]]:
+def estimate(run: Run, choice: Choice, settings: Settings) -> tuple[list[tuple[str, str]], Plan]:
     """Estimates the calls, tokens, cost and time of a run. The annotator is not called.
 
     Args:
         run (`Run`): The run, with its task.
         choice (`Choice`): The choices in the step Run.
+        settings (`Settings`): The training options of the operator.
 
     Returns:
-        `list[tuple[str, str]]`: The names and values to show.
+        `tuple[list[tuple[str, str]], Plan]`: The names and values to show, and the expected work.
     """
     from freeal_hf.kinds.registry import kind_of
+    from freeal_hf.loop.annotators import RunAnnotator
+    from freeal_hf.loop.estimate import estimate_first_round
 
     task = task_from_dict(run.task)
     rows_read = read_texts(run, task)
-    texts = kind_of(task).collect(rows_read)
-    count = len(texts.ids)
-    later = "" if choice.rounds == 1 else f" in the first round, at most {count:,} in each later round"
-    training = count * _EPOCHS * choice.rounds / _TEXTS_PER_SECOND
-    rows = [("Texts", f"{len(rows_read):,} ({count:,} different)"), ("Calls", f"{count:,}{later}")]
+    texts = kind_of(task).collect(rows_read).texts
+    count, later = len(texts), choice.rounds - 1
+    rows = [("Texts", f"{len(rows_read):,} ({count:,} different)")]
     if choice.annotator == EMBEDDED:
-        rows += [("Cost", "none: the annotator runs on this machine")]
+        rows.append(("Cost", "none: the model runs on this machine"))
         speed = view_of(run.task).annotated_per_second
-        seconds = choice.rounds * count / speed if speed else 0.0
+        seconds = 1 / speed if speed else 0.0
     else:
         annotator = build_annotator(choice.specification, options={"token": "none"})
-        found = estimate_annotation(
-            annotator,
-            task,
-            [AnnotationRequest(text, words=texts.words_of(i)) for i, text in enumerate(texts.texts)],
-            price=price_of(annotator),
-        )
-        tokens = f"about {found.prompt_tokens.expected:,.0f} input and {found.completion_tokens.expected:,.0f} output"
-        most = choice.rounds * (found.prompt_tokens.high + found.completion_tokens.high)
-        rows.append(("Tokens", f"{tokens} in the first round; at most {most:,.0f} in all, plus demonstrations"))
+        entry = RunAnnotator(annotator, price_of(annotator), lambda: annotator)
+        found = estimate_first_round(entry, rows_read, task, LoopConfig(), 0, is_first=True)
+        # A later round labels the doubtful texts again: all of them at most.
+        expected, most = 1 + later * REFINED_SHARE, 1 + later
+        calls, tokens = found.calls, found.prompt_tokens.expected + found.completion_tokens.expected
+        highest = found.prompt_tokens.high + found.completion_tokens.high
+        rows.append(("Calls", f"about {calls.expected * expected:,.0f}, at most {calls.high * most:,.0f}"))
+        rows.append(("Tokens", f"about {tokens * expected:,.0f}, at most {highest * most:,.0f}"))
         if found.cost:
-            rows.append(("Cost", f"about ${found.cost.expected:,.2f}, up to ${found.cost.high:,.2f} a round"))
+            cost = found.cost
+            rows.append(("Cost", f"about ${cost.expected * expected:,.2f}, at most ${cost.high * most:,.2f}"))
         else:
             rows.append(("Cost", "the price of your provider or server for these tokens, paid from your account"))
-        seconds = found.seconds.expected * choice.rounds
-    rows.append(
-        ("Time", f"about {_minutes(_STARTING_SECONDS + seconds + training)} after the start, more on a busy Space")
-    )
-    return rows
+        seconds = found.seconds.expected / count
+    slowness = 1.0 if settings.students[choice.student] == MINILM else _SLOWNESS
+    plan = plan_of(texts, choice.rounds, settings.training, seconds_per_text=seconds, slowness=slowness)
+    rows.append(("Time", f"about {duration(plan.seconds)}, and more on a busy Space"))
+    return rows, plan
 
 
 def write_request(run: Run, choice: Choice, settings: Settings) -> None:
@@ -183,6 +182,13 @@ def write_request(run: Run, choice: Choice, settings: Settings) -> None:
     if choice.annotator == OWN_URL:
         values["annotator_options"] = {"api_key_env": _KEY_VARIABLE}
     RunConfig.from_options(values).to_yaml(run.request)
+
+
+def forget_trial(run: Run) -> None:
+    """Deletes what a trial has written, except for the paid answers."""
+    for path in run.output.glob("*"):
+        if path.name != CACHE:
+            remove(path)
 
 
 def confirm_answers(run: Run) -> None:
@@ -206,7 +212,3 @@ def secrets_of(choice: Choice, token: str | None, key: str) -> Mapping[str, str]
         # Never the Hugging Face token: it would be sent to that server.
         return {_KEY_VARIABLE: (key or "").strip() or "none"}
     return {}
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -80,6 +80,7 @@ class Page:
         run_id (`gr.Textbox`): The id of the run on the page.
         token (`gr.Textbox`): The token that a visitor entered, if there is no login.
         timer (`gr.Timer`): A timer that is active during a run.
+        landing (`gr.Column`), working (`gr.Column`): What the page shows before and after the first choice.
     """
 
     steps: gr.Tabs
@@ -87,12 +88,18 @@ class Page:
     run_id: gr.Textbox
     token: gr.Textbox
     timer: gr.Timer
+    landing: gr.Column
+    working: gr.Column
 
     def open_tabs(self, run: Run | None) -> Update:
         """Opens the steps that a run has reached and closes the others."""
         has_texts = run is not None and run.texts.is_file()
         reached = (has_texts, has_texts and bool(run and run.task), run is not None and run.has_results)
         return {tab: gr.update(interactive=is_open) for tab, is_open in zip(self.tabs, reached, strict=True)}
+
+    def leave_landing(self) -> Update:
+        """Shows the steps in place of the first page."""
+        return {self.landing: gr.update(visible=False), self.working: gr.update(visible=True)}
 
     def go_to(self, step: int) -> Update:
         """Opens a step."""

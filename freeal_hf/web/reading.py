@@ -270,15 +270,25 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
 def write_texts(
     table: Table, text_columns: Sequence[str], gold_column: str | None, path: Path, settings: Settings
 ) -> None:
-    """Writes the chosen columns for the run, as JSON lines. Long texts are truncated."""
-    names = [*text_columns, *([gold_column] if gold_column else [])]
+    """Writes the table for the run, as JSON lines. Long texts are truncated.
+
+    The other columns are in the downloaded table. No annotator reads them.
+    """
+    used = {*text_columns, *([gold_column] if gold_column else [])}
     with path.open("w", encoding="utf-8") as file:
-        for row in zip(*(table.columns[name] for name in names), strict=True):
-            values = {
-                name: value[: settings.max_characters] if isinstance(value, str) else value
-                for name, value in zip(names, row, strict=True)
-            }
+        for row in zip(*table.columns.values(), strict=True):
+            values = dict(zip(table.columns, row, strict=True))
+            for name, value in values.items():
+                if name not in used:
+                    values[name] = as_cell(value)
+                elif isinstance(value, str):
+                    values[name] = value[: settings.max_characters]
             file.write(json.dumps(values, ensure_ascii=True, default=str) + "\n")
+
+
+def as_cell(value: Any) -> str | None:
+    """Returns a value of a column that the run does not use as text."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def gold_values(table: Table, column: str) -> list[str]:

@@ -5,17 +5,19 @@ import io
 import threading
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freeal_hf.cards import student_card
 from freeal_hf.data.files import read_json, write_atomically
 from freeal_hf.data.human_labels import has_human_label
 from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import InputError
+from freeal_hf.hub.facts import round_facts
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.loop.folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT
+from freeal_hf.loop.folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT, RunFolder
 from freeal_hf.tasks import task_from_dict
 from freeal_hf.web.store import FINISHED, Run
 from freeal_hf.web.views.registry import view_of
@@ -23,8 +25,8 @@ from freeal_hf.web.views.registry import view_of
 if TYPE_CHECKING:
     import pandas as pd
 
-PARQUET, CSV, REPORT_PAGE, STUDENT_ZIP = "Parquet", "CSV", "Report", "Student"
-DOWNLOADS = (PARQUET, CSV, REPORT_PAGE, STUDENT_ZIP)
+TABLE, STUDENT_ZIP, REPORT_PAGE, CSV, PARQUET = "Table", "Student", "Report", "CSV", "Parquet"
+DOWNLOADS = (TABLE, STUDENT_ZIP, REPORT_PAGE, CSV, PARQUET)
 
 _CORRECTING = threading.Lock()  # so that simultaneous corrections are all kept
 
@@ -138,10 +140,44 @@ def export(run: Run, kind: str) -> Path:
         cell = kind_of(task_from_dict(run.task)).cell
         write_csv(path, read_labels(run.output / LABELS), run.output / COLUMNS, cell=cell)
         return path
+    if kind == TABLE:
+        return _own_table(run)
+    if not has_student(run):
+        raise InputError(
+            "The example comes without its small model. Press Start over and label the example's messages to train it."
+        )
     path = run.folder / "student.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted((run.output / STUDENT).rglob("*")):
             # training_args.bin is a pickle with paths of this machine.
             if file.is_file() and file.suffix != ".bin":
                 archive.write(file, Path("student") / file.relative_to(run.output / STUDENT))
+        archive.writestr("student/README.md", _readme(run))
     return path
+
+
+def has_student(run: Run) -> bool:
+    """Returns whether the run has its trained student. The shipped example has none."""
+    return (run.output / STUDENT).is_dir()
+
+
+def _own_table(run: Run) -> Path:
+    """Writes the visitor's table with the columns `label` and `confidence`, which include corrections."""
+    from datasets import Dataset
+
+    rows = load_results(run).labels
+    corrected = rows["correction"].astype(bool)
+    labels = rows["label"].where(~corrected, rows["correction"])
+    confidences = rows["label_confidence"].where(~corrected, 1.0).round(4)
+    path = run.folder / "labelled.csv"
+    found = Dataset.from_dict({"label": labels.tolist(), "confidence": confidences.tolist()})
+    write_csv(path, found, run.output / COLUMNS, cell=str)
+    return path
+
+
+def _readme(run: Run) -> str:
+    """Returns the README of the student, as on the Hub."""
+    folder = RunFolder(run.output)
+    number = read_json(run.output / METRICS)[-1]["round"]
+    facts, _ = round_facts(folder, number, task_from_dict(run.task), "", STUDENT, ())
+    return str(student_card(replace(facts, name=STUDENT, dataset_id=None, pictures={}, scores=())))

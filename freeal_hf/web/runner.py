@@ -16,15 +16,20 @@ from typing import Any
 
 import psutil
 
-from freeal_hf.cli.ending import BUDGET_SPENT, read_end
+from freeal_hf.cli.ending import BUDGET_SPENT, TRIED, read_end
 from freeal_hf.cli.ending import DOUBTFUL as DOUBTFUL_ANSWERS
 from freeal_hf.data.counting import counted
 from freeal_hf.data.files import remove
 from freeal_hf.web.settings import Settings
-from freeal_hf.web.store import DOUBTFUL, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
+from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 
 _INTERRUPTED = "The run was interrupted. Press Continue to resume it."
 _RESTARTED = "The Space was restarted. Enter your token or key again, and press Continue to resume the run."
+
+_TRIED = (
+    "These are the labels of the first texts. If they look right, press Label all texts: these answers are used "
+    "again. Otherwise go back to 2 Task, describe the labels better, and try again."
+)
 
 _LOGGER = logging.getLogger(__name__)
 _LOOK_EVERY = 0.5  # seconds
@@ -168,6 +173,9 @@ class Runner:
         if end is not None and end.state in (FINISHED, BUDGET_SPENT):
             state, message = FINISHED, end.message
             _drop_checkpoints(run)
+        elif run.is_trial and end is not None and end.state in (TRIED, FAILED, DOUBTFUL_ANSWERS):
+            # The visitor can change labels and choices.
+            state, message = DRAFT, _TRIED if end.state == TRIED else end.message
         elif end is not None and end.state == FAILED:
             state, message = FAILED, end.message
         elif end is not None and end.state == DOUBTFUL_ANSWERS:

@@ -4,10 +4,12 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from freeal_hf.loop.progress import ANNOTATING
+from freeal_hf.loop.progress import ANNOTATING, TRAINING
 from freeal_hf.web.settings import Settings
+from freeal_hf.web.timing import Phase
+from freeal_hf.web.verdict import Verdict
 
-_PHASES = {ANNOTATING: "Annotating", "training": "Training the student"}
+_PHASES = {ANNOTATING: "The language model labels texts", TRAINING: "The small model learns"}
 
 
 def note(message: str, kind: str = "info") -> str:
@@ -55,6 +57,12 @@ def _cell(cell: str | list[str]) -> str:
     return " ".join(f'<span class="word">{html.escape(word)}</span>' for word in cell)
 
 
+def verdict(found: Verdict) -> str:
+    """Returns the result of a run in one sentence, with its basis and an alarm."""
+    said = f'<p class="headline-result">{html.escape(found.headline)}</p>{paragraph(found.basis)}'
+    return note(found.alarm, "problem") + f'<div class="verdict">{said}</div>'
+
+
 def figures(values: Sequence[tuple[str, str]]) -> str:
     """Returns tiles with the most important numbers."""
     tiles = "".join(
@@ -75,21 +83,35 @@ def limits(settings: Settings) -> str:
     )
 
 
-def progress(events: Sequence[Mapping[str, Any]], num_rounds: int) -> str:
+def progress(phases: Sequence[Phase]) -> str:
     """Returns a progress bar for each phase of each round."""
-    latest = {(event["round"], event["phase"]): event for event in events if "done" in event}
     bars = []
-    for number in range(max([num_rounds, *(r + 1 for r, _ in latest)])):
-        for phase, name in _PHASES.items():
-            event = latest.get((number, phase))
-            done, total = (event["done"], event["total"]) if event else (0, 0)
-            share = 100 * done // total if total else (100 if event else 0)
-            unit = "texts" if phase == ANNOTATING else "steps"
-            said = f"{done:,} of {total:,} {unit}" if event else "to come"
-            bars.append(
-                f'<div class="phase"><span class="what">Round {number} · {name}</span>'
-                f'<span class="bar" role="progressbar" aria-label="Round {number}, {name}" aria-valuemin="0" '
-                f'aria-valuemax="100" aria-valuenow="{share}"><i style="width:{share}%"></i></span>'
-                f'<span class="said">{said}</span></div>'
-            )
+    for phase in phases:
+        name = f"{_PHASES[phase.name]}{f', round {phase.round + 1}' if phase.round else ''}"
+        unit = "texts" if phase.name == ANNOTATING else "steps"
+        share = 100 * phase.done // phase.total if phase.total else 100 if phase.has_begun else 0
+        said = f"{phase.done:,} of {phase.total:,} {unit}" if phase.total else f"no {unit}"
+        if not phase.has_begun:
+            said = "to come"
+        bars.append(
+            f'<div class="phase"><span class="what">{name}</span>'
+            f'<span class="bar" role="progressbar" aria-label="{name}" aria-valuemin="0" '
+            f'aria-valuemax="100" aria-valuenow="{share}"><i style="width:{share}%"></i></span>'
+            f'<span class="said">{said}</span></div>'
+        )
     return f'<div class="phases">{"".join(bars)}</div>'
+
+
+def labelled(events: Sequence[Mapping[str, Any]]) -> str:
+    """Returns a table of the texts of a running run that have a label, the newest first."""
+    rows = [row for event in events for row in event.get("labelled", ())]
+    if not rows:
+        return ""
+    cells = [[text, label, percent(confidence)] for text, label, confidence in reversed(rows)]
+    title = f"The first {len(rows):,} labelled texts" if len(rows) > 1 else "The first labelled text"
+    return heading(title) + preview(["text", "label", "confidence"], cells, "live")
+
+
+def percent(share: float | None) -> str:
+    """Returns a share as percentage, and `unknown` for none."""
+    return "unknown" if share is None or share != share else f"{share:.0%}"

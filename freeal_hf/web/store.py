@@ -95,6 +95,11 @@ class Run:
         return self.folder / "human_labels.csv"
 
     @property
+    def is_trial(self) -> bool:
+        """Whether the process of the run only labels some texts, to try the choices."""
+        return bool(self.choice.get("trial"))
+
+    @property
     def has_results(self) -> bool:
         """Whether a round is finished."""
         return (self.output / "metrics.json").is_file()

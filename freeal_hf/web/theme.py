@@ -40,6 +40,8 @@ CSS = """
 .label-wrap > span:first-child { text-align: left; }
 /* Later steps are grey, but readable. */
 #steps > .tab-wrapper button { font-weight: 600; }
+.tab-wrapper button.selected { color: var(--primary-700) !important; }
+.dark .tab-wrapper button.selected { color: var(--primary-400) !important; }
 #steps > .tab-wrapper button:disabled { color: var(--body-text-color-subdued) !important; opacity: 1 !important;
   font-weight: 400; }
 /* Errors are shown in a message above. An overlay on the form would prevent people from fixing them. */
@@ -70,6 +72,13 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .tab-wrapper, .tabitem > *, #labels, #disputed { contain: inline-size; }
 #labels, #disputed, .preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
 #labels *, #disputed * { font-family: var(--font) !important; }
+.verdict .headline-result { font-size: 1.5rem; font-weight: 650; line-height: 1.3; margin: 0.4em 0 0; }
+.verdict p { margin: 0.3em 0 0; max-width: 60em; }
+#landing button { min-height: 64px; }
+.preview.live { max-height: 420px; overflow-y: auto; }
+.preview.live td:first-child { width: 60%; }
+/* The tabs of the results stay in view while one reads. */
+#result-tabs > .tab-wrapper { position: sticky; top: 0; z-index: 20; background: var(--body-background-fill); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(140px, 22%), 1fr)); gap: 10px;
   margin: 4px 0; }
 .tile { background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary);
@@ -77,7 +86,7 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .tile .value { font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; }
 .tile .name { color: var(--body-text-color-subdued); font-size: 0.85rem; }
 .phases { display: grid; gap: 8px; }
-.phase { display: grid; grid-template-columns: 16em 1fr 11em; gap: 12px; align-items: center; }
+.phase { display: grid; grid-template-columns: 19em 1fr 9em; gap: 12px; align-items: center; }
 .phase .bar { background: var(--neutral-200); border-radius: 6px; height: 12px; overflow: hidden; display: block; }
 .dark .phase .bar { background: var(--neutral-700); }
 .phase .bar i { display: block; height: 100%; background: var(--primary-600); transition: width 0.4s; }

@@ -8,7 +8,7 @@ from typing import Any
 from freeal_hf.data.sentences import TOKENS, read_sentences
 from freeal_hf.errors import InputError
 from freeal_hf.tasks import TokenClassification
-from freeal_hf.web.reading import Table
+from freeal_hf.web.reading import Table, as_cell
 from freeal_hf.web.settings import Settings
 
 GOLD = "gold"
@@ -66,10 +66,14 @@ def find_problems(table: Table, column: str, settings: Settings) -> list[str]:
 def write(table: Table, column: str, gold_column: str | None, path: Path, settings: Settings) -> None:
     """Writes words and tags for the run, as JSON lines. Long texts are truncated after a word."""
     tags = table.columns[gold_column] if gold_column else [None] * table.num_rows
+    others = {
+        name: values for name, values in table.columns.items() if name not in (column, gold_column, TOKENS, GOLD)
+    }
     with path.open("w", encoding="utf-8") as file:
-        for words, gold in zip(table.columns[column], tags, strict=True):
+        for number, (words, gold) in enumerate(zip(table.columns[column], tags, strict=True)):
             kept = _within(words or [], settings.max_characters)
-            row = {TOKENS: words and list(map(str, words[:kept]))}
+            row: dict[str, Any] = {name: as_cell(values[number]) for name, values in others.items()}
+            row[TOKENS] = words and list(map(str, words[:kept]))
             if gold_column:
                 row[GOLD] = gold and gold[:kept]
             file.write(json.dumps(row, ensure_ascii=True) + "\n")

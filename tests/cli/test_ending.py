@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from freeal_hf.cli.ending import BUDGET_SPENT, FAILED, FINISHED, STOPPED, End, read_end, record_end
+from freeal_hf.cli.ending import BUDGET_SPENT, FAILED, FINISHED, STOPPED, TRIED, End, read_end, record_end
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from tests.conftest import FRUIT, QUICK_TRAINING
@@ -126,6 +126,24 @@ def test_a_spent_budget_is_distinguished_from_a_finished_run(start, tmp_path):
     printed = process.communicate(timeout=200)[1].decode()
     assert process.returncode == 0, printed
     assert read_end(tmp_path / "end.json").state == BUDGET_SPENT
+
+
+def test_a_trial_labels_some_texts_which_are_not_paid_for_again(words, server, tmp_path):
+    def run(*more):
+        command = [sys.executable, "-m", "freeal_hf", *words, "--annotator", f"endpoint:{server.url}", *more]
+        environment = {**os.environ, "HF_HUB_OFFLINE": "0"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    lines = [line.split("\t") for line in run("--try-texts", "5").splitlines() if "\t" in line]
+    assert read_end(tmp_path / "end.json").state == TRIED
+    assert len(lines) >= 5
+    assert all(label == ("fruit" if any(word in text for word in FRUIT) else "tool") for label, text in lines)
+    bodies = [json.dumps(body, sort_keys=True) for body in server.stats.bodies]
+    assert sum(server.stats.answered.values()) < 80
+    run()
+    assert read_end(tmp_path / "end.json") == End(FINISHED)
+    later = [json.dumps(body, sort_keys=True) for body in server.stats.bodies[len(bodies) :]]
+    assert len(set(later) & set(bodies)) <= 2  # the canary's questions to the server
 
 
 def test_an_unexpected_error_is_recorded_without_its_text(tmp_path):

@@ -3,7 +3,17 @@ import json
 import numpy as np
 import pytest
 
-from freeal_hf import FreeAL, FreeALConfig, HubConfig
+from freeal_hf import (
+    FreeAL,
+    FreeALConfig,
+    HubConfig,
+    MultiLabelClassification,
+    TextClassification,
+    TokenClassification,
+)
+from freeal_hf.annotators.base import Annotation, AnnotationRequest
+from freeal_hf.annotators.prompts.registry import prompts_of
+from freeal_hf.data.spans import Span
 from freeal_hf.loop.callbacks import RunState
 from freeal_hf.loop.progress import ProgressFile, read_progress
 from freeal_hf.training.diagnostics import loss_histogram
@@ -38,6 +48,47 @@ def test_every_selection_is_written_with_the_losses_of_clean_and_noisy_samples(e
     assert all(sum(event["clean"]) + sum(event["noisy"]) == len(set(corpus["text"])) for event in epochs)
 
 
+def test_the_first_labelled_texts_of_a_round_are_written_with_label_and_confidence(events, corpus):
+    labelled = [row for event in events if event["round"] == 0 for row in event.get("labelled", [])]
+    assert {text for text, _, _ in labelled} == set(corpus["text"])
+    assert {label for _, label, _ in labelled} == {"fruit", "tool"}
+    assert all(0 <= confidence <= 1 for _, _, confidence in labelled)
+
+
+def test_no_more_than_200_texts_are_written_and_long_ones_are_cut(watched, tmp_path):
+    progress = ProgressFile()
+    for done in range(1, 1001):
+        progress.on_answer(watched, 0, AnnotationRequest("a" * 1000), Annotation(0, confidence=0.5))
+        progress.on_annotation_progress(watched, 0, done, 1000)
+    labelled = [row for event in read_progress(tmp_path / "progress.jsonl") for row in event.get("labelled", [])]
+    assert len(labelled) == 200
+    assert {len(text) for text, _, _ in labelled} == {300}
+
+
+@pytest.mark.parametrize(
+    ("task", "request_", "answer", "shown"),
+    [
+        (TextClassification(["fruit", "tool"]), AnnotationRequest("a plum"), Annotation(0), "fruit"),
+        (
+            MultiLabelClassification(["fruit", "tool"]),
+            AnnotationRequest("a plum and a saw"),
+            Annotation(0, labels=(0, 1)),
+            "fruit, tool",
+        ),
+        (MultiLabelClassification(["fruit", "tool"]), AnnotationRequest("a song"), Annotation(0, labels=()), "none"),
+        (
+            TokenClassification(["person"]),
+            AnnotationRequest("Ada Byron wrote", words=("Ada", "Byron", "wrote")),
+            Annotation(0, spans=(Span(0, 2, "person"),)),
+            "person: Ada Byron",
+        ),
+        (TokenClassification(["person"]), AnnotationRequest("rain", words=("rain",)), Annotation(0, spans=()), "noth"),
+    ],
+)
+def test_an_answer_of_each_kind_is_shown_in_words(task, request_, answer, shown):
+    assert prompts_of(task).in_words(request_, answer).startswith(shown)
+
+
 @pytest.fixture
 def watched(task, tmp_path):
     return RunState(task, tmp_path, 1, FreeALConfig(output_dir=str(tmp_path)), HubConfig())
@@ -48,7 +99,7 @@ def test_an_incomplete_last_line_is_left_out(watched, tmp_path):
     ProgressFile().on_annotation_progress(watched, 0, 0, 3)
     with path.open("a") as file:
         file.write('{"round": 0, "pha')
-    assert read_progress(path) == [{"round": 0, "phase": "annotating", "done": 0, "total": 3}]
+    assert [event["done"] for event in read_progress(path)] == [0]
 
 
 def test_a_line_broken_by_a_kill_loses_only_the_next_event(watched, tmp_path):
@@ -56,7 +107,7 @@ def test_a_line_broken_by_a_kill_loses_only_the_next_event(watched, tmp_path):
     path.write_text('{"round": 0, "pha')
     for done in (0, 3):
         ProgressFile().on_annotation_progress(watched, 0, done, 3)
-    assert read_progress(path) == [{"round": 0, "phase": "annotating", "done": 3, "total": 3}]
+    assert [event["done"] for event in read_progress(path)] == [3]
 
 
 def test_a_phase_of_many_steps_does_not_fill_the_file(watched, tmp_path):

@@ -47,12 +47,17 @@ class RunningSpace:
     process: subprocess.Popen[bytes]
 
 
+def free_port() -> int:
+    """Returns a port that no server uses."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 @contextmanager
 def serving(data_dir: Path, environment: dict[str, str], **settings: Any) -> Iterator[RunningSpace]:
     """Runs `freeal-hf space` until the context ends."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     named = {f"FREEAL_SPACE_{name.upper()}": json.dumps(value) for name, value in settings.items()}
     environment = {**environment, **named, "FREEAL_SPACE_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)}
     log = data_dir.with_suffix(".log").open("a")
@@ -204,15 +209,21 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser, space: RunningSpace) -> Iterator[Callable[..., Any]]:
-    """Opens the Space in its own browser, which shares no cookies or storage."""
+    """Opens the Space in its own browser, which shares no cookies or storage.
+
+    Without a run, the first step is open and has the example; with `landing`, the first page is open.
+    """
     contexts = []
 
-    def open_page(run: str = "", **options: Any) -> Any:
+    def open_page(run: str = "", *, landing: bool = False, **options: Any) -> Any:
         context = browser.new_context(accept_downloads=True, **options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(120_000)
         page.goto(space.url + (f"/?run={run}" if run else ""))
+        if not run and not landing:
+            page.click("#label-texts")
+            page.get_by_label("Example").check()
         return page
 
     yield open_page

@@ -22,7 +22,7 @@ def test_a_correction_in_the_browser_is_final_and_marked_as_human_after_another_
     disputed_run, open_page, space, visitor
 ):
     page = open_page(disputed_run)
-    page.get_by_role("tab", name="Review and correct").click()
+    page.get_by_role("tab", name="Check and correct").click()
     text = page.locator("#review-text textarea").input_value()
     before = labels_of(space, disputed_run)[text]
     other = page.locator("#review-label").get_by_role("radio", checked=False).first

@@ -103,9 +103,9 @@ def test_a_text_is_not_rendered_as_html(hostile_run, open_page, hostile_texts):
     page.wait_for_selector("#use-data")
     page.goto(page.url.partition("?")[0] + f"?run={hostile_run}")
     page.wait_for_selector("#tiles .tile")
-    for name in ("Map", "Review and correct", "Download"):
-        page.get_by_role("tab", name=name).click()
-    page.get_by_role("tab", name="Map").click()
+    for name in ("Check and correct", "Download", "Results"):
+        page.get_by_role("tab", name=name, exact=True).click()
+    page.get_by_role("button", name="Map of the texts").click()
     page.wait_for_selector("#map .main-svg")
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[onerror]").count() == 0

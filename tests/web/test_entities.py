@@ -167,7 +167,7 @@ def test_the_estimate_warns_about_the_embedding_annotator(visitor, describe, sen
 
 def test_the_results_have_entity_scores_of_every_round(tagged, visitor, space):
     answers = visitor("results", tagged)
-    quality, counts, losses = figures(answers)
+    counts, _, quality, losses, *_ = figures(answers)
     assert quality["layout"]["yaxis"]["title"]["text"] == "entity F1"
     assert sum(counts["data"][0]["x"]) > 0
     assert losses["layout"]["yaxis"]["title"]["text"] == "words"
@@ -250,8 +250,8 @@ def asked_run(visitor, describe, chat, sentences, write):
 
 
 def test_without_gold_the_agreement_is_shown(asked_run, visitor):
-    quality, *_ = figures(visitor("results", asked_run))
-    assert {trace["name"] for trace in quality["data"]} == {"annotator and student agree", "clean share"}
+    _, _, quality, *_ = figures(visitor("results", asked_run))
+    assert {trace["name"] for trace in quality["data"]} == {"both models agree", "not doubtful"}
 
 
 def test_an_endpoint_finds_entities_in_raw_texts(asked_run, visitor):
@@ -336,14 +336,15 @@ def test_entities_are_highlighted_in_a_browser_and_nothing_is_rendered(asked_run
     marked = page.locator("#annotator-entities-1 .highlighted", has_text="apple")
     marked.first.wait_for()
     assert "<img" in page.locator("#annotator-entities-1").inner_text()
-    page.get_by_role("tab", name="Map").click()
+    page.get_by_role("tab", name="Results", exact=True).click()
+    page.get_by_role("button", name="Map of the texts").click()
     page.wait_for_selector("#map .main-svg")
     assert page.evaluate("window.hacked") is None
 
 
 def test_a_sentence_is_corrected_in_a_browser(asked_run, open_page, space):
     page = open_page(asked_run)
-    page.get_by_role("tab", name="Review and correct").click()
+    page.get_by_role("tab", name="Check and correct").click()
     text = page.locator("#review-text textarea")
     text.and_(page.locator(":not(:placeholder-shown)")).wait_for()
     said = text.input_value()

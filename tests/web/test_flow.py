@@ -2,30 +2,71 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 
-def test_the_example_becomes_a_labelled_parquet_file_in_a_browser_although_the_page_is_reloaded(open_page, tmp_path):
+def test_texts_are_tried_and_then_labelled_in_a_browser_although_the_page_is_reloaded(open_page, tmp_path):
     page = open_page()
     page.click("#read")
     page.click("#use-data")
     page.click("#use-task")
-    page.click("#start:not([disabled])")
+    page.click("#try-first:not([disabled])")
+    page.get_by_text("These are the labels of the first texts").wait_for()
+    rows = page.locator("#live-labels tbody tr")
+    assert 20 <= rows.count() < 60
+    page.click("#start")
     page.wait_for_selector("#stop")
+    page.locator("#live-labels tbody tr").first.wait_for()
+    page.get_by_text(re.compile(r"Running for \d+ s, about \d+ (s|min) left")).wait_for()
     page.reload()  # the address holds the run
     page.wait_for_selector("#tiles .tile")
+    assert re.search(r"\d+ of 100 labels are right\.", page.inner_text("#verdict"))
     page.get_by_role("tab", name="Download").click()
-    page.click("#prepare")
     with page.expect_download() as download:
-        page.click("#download a")
-    download.value.save_as(tmp_path / "labels.parquet")
-    table = pq.read_table(tmp_path / "labels.parquet")
-    assert table.num_rows == 60
-    assert {"text", "label", "label_confidence", "is_clean"} <= set(table.column_names)
+        page.click("#get-Table")
+    download.value.save_as(tmp_path / "labelled.csv")
+    table = pd.read_csv(tmp_path / "labelled.csv")
+    assert list(table.columns) == ["text", "gold", "label", "confidence"]
+    assert len(table) == 60
+    assert table["label"].notna().all()
+
+
+def test_the_example_opens_at_once_as_a_finished_run_with_which_a_visitor_can_work(open_page, visitor):
+    page = open_page(landing=True)
+    page.click("#try-example")
+    page.locator("#verdict").get_by_text("of 100 labels are").first.wait_for()
+    page.click("#check-first")
+    page.get_by_role("tab", name="Check and correct", selected=True).wait_for()
+    run = page.evaluate("new URL(location).searchParams.get('run')")
+    assert visitor.status(run)["state"] == "finished"
+    table = pd.read_csv(visitor("download", run, "Table"))
+    assert len(table) == 747
+    with pytest.raises(Exception, match="without its small model"):
+        visitor("try_student", run, "where is my parcel?")
+
+
+def test_the_own_table_comes_with_all_its_columns_and_with_corrections(visitor, corpus, tmp_path):
+    path = tmp_path / "own.csv"
+    own = corpus.select(range(30)).add_column("code", [f"00{i}" for i in range(30)])
+    own.to_csv(str(path), index=False)
+    run = visitor.prepare(path)
+    visitor.start(run)
+    assert visitor.wait(run)["state"] == "finished"
+    before = pd.read_csv(visitor("download", run, "Table"), dtype=str)
+    text_id = pq.read_table(visitor("download", run, "Parquet"))["id"][0].as_py()
+    right = "tool" if before["label"][0] == "fruit" else "fruit"
+    visitor("correct", run, text_id, right)
+    after = pd.read_csv(visitor("download", run, "Table"), dtype=str)
+    assert list(after.columns) == ["text", "gold", "code", "label", "confidence"]
+    assert list(after["code"]) == own["code"]
+    assert (after["label"][0], after["confidence"][0]) == (right, "1.0")
+    assert after[1:].equals(before[1:])
 
 
 def test_a_program_gets_what_the_page_shows(finished, visitor):
@@ -36,7 +77,7 @@ def test_a_program_gets_what_the_page_shows(finished, visitor):
 def test_the_student_comes_as_a_zip_without_pickles(finished, visitor):
     content = Path(visitor("download", finished, "Student")).read_bytes()
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
-    assert {"student/config.json", "student/model.safetensors"} <= set(names)
+    assert {"student/config.json", "student/model.safetensors", "student/README.md"} <= set(names)
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
 
 

@@ -1,15 +1,18 @@
 """Datasets from the Hub, pushes to it, and the Space on it, always with the token of the visitor."""
 
+import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.resources import files
 
+import httpx
 import pytest
 import yaml
 
 import freeal_hf
 from tests.servers.hub import READ_TOKEN, TOKEN, regular
-from tests.web.conftest import ROOT, SECRET
+from tests.web.conftest import ROOT, SECRET, free_port
 
 
 def test_a_file_of_a_hub_data_set_is_read(visitor, hub, texts):
@@ -90,6 +93,66 @@ def test_a_deployed_space_is_pinned_to_this_version_and_holds_no_secret(command,
     assert requirements.strip() == f"freeal-hf[space,demo]=={freeal_hf.__version__}"
     space = hub.repos["space", "ada/pinned"]
     assert not [path for path, blob in space.commits[space.head].items() if SECRET.encode() in (blob.content or b"")]
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    """A wheel of freeal-hf with requirements, but without its modules."""
+    path = tmp_path / "freeal_hf-9.9-py3-none-any.whl"
+    about = [
+        "Metadata-Version: 2.4",
+        "Name: freeal-hf",
+        "Version: 9.9",
+        "Provides-Extra: space",
+        "Provides-Extra: test",
+        "Requires-Dist: torch>=2.4",
+        'Requires-Dist: plotly>=6; extra == "space"',
+        'Requires-Dist: pytest; extra == "test"',
+    ]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("freeal_hf-9.9.dist-info/METADATA", "\n".join(about) + "\n")
+    return path
+
+
+def test_a_space_can_be_deployed_before_a_release_from_a_wheel(command, hub, wheel):
+    hub.create("space", "ada/wheel").commit("old", {"freeal_hf-9.8-py3-none-any.whl": regular(b"old")})
+    done = command("deploy", "ada/wheel", "--package", str(wheel))
+    assert done.returncode == 0, done.stderr
+    assert hub.read("space", "ada/wheel", "requirements.txt").decode().split() == ["torch>=2.4", "plotly>=6"]
+    assert hub.read("space", "ada/wheel", wheel.name) == wheel.read_bytes()
+    space = hub.repos["space", "ada/wheel"]
+    assert "freeal_hf-9.8-py3-none-any.whl" not in space.commits[space.head]
+
+
+def test_a_space_can_be_deployed_before_a_release_from_a_git_address(command, hub):
+    command("deploy", "ada/git", "--package", "git+https://github.com/ada/freeal-hf")
+    requirements = hub.read("space", "ada/git", "requirements.txt").decode()
+    assert requirements == "freeal-hf[space,demo] @ git+https://github.com/ada/freeal-hf\n"
+
+
+def test_a_missing_wheel_is_refused_before_the_space_is_made(command, hub):
+    done = command("deploy", "ada/missing", "--package", "dist/freeal_hf-9.9-py3-none-any.whl")
+    assert done.returncode == 1
+    assert "is not a wheel of freeal-hf" in done.stderr
+    assert ("space", "ada/missing") not in hub.repos
+
+
+def test_the_folder_of_the_space_starts_alone(environment, tmp_path):
+    shutil.copytree(ROOT / "space", tmp_path / "space")
+    settings = {"GRADIO_SERVER_PORT": str(free_port()), "FREEAL_SPACE_DATA_DIR": str(tmp_path / "data")}
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        env={**environment, **settings, "PYTHONUNBUFFERED": "1"},
+        cwd=tmp_path / "space",
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = next(line for line in process.stdout if "http://127.0.0.1" in line).split()[-1]
+        assert "FreeAL" in httpx.get(address).text
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_the_space_names_hardware_and_login_in_its_header():

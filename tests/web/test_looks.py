@@ -1,4 +1,4 @@
-"""Every step in light, dark and on a phone. Screenshots are written to `.screenshots/`."""
+"""Every step in light, dark and on a phone, checked by axe-core. Screenshots are written to `.screenshots/`."""
 
 import pytest
 
@@ -6,55 +6,73 @@ from tests.web.conftest import ROOT
 
 PICTURES = ROOT / ".screenshots"
 SCREENS = {
-    "light": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
+    "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
 }
-TABS = ("Trusted labels", "Map", "Review and correct", "Try the student", "Download")
+TABS = ("Check and correct", "Try the small model", "Download")
+FOLDED = ("Each round, calls and costs", "What the small model finds easy and hard", "Map of the texts")
 
 
 @pytest.fixture(params=SCREENS)
 def screen(request, open_page):
-    """Opens a page on one of the screens; `keep` takes a picture and says how far the page is too wide."""
+    """Opens a page on one of the screens; `keep` takes a picture and returns the problems of the page."""
+    from axe_playwright_python.sync_playwright import Axe
 
-    def open_screen(run=""):
-        page = open_page(run, **SCREENS[request.param])
+    axe = Axe()
+
+    def open_screen(run="", **options):
+        page = open_page(run, **SCREENS[request.param], **options)
 
         def keep(name):
             PICTURES.mkdir(exist_ok=True)
             page.wait_for_timeout(500)  # for pictures that are still being drawn
             page.screenshot(path=PICTURES / f"{request.param}-{name}.png", full_page=True)
-            return page.evaluate("document.documentElement.scrollWidth") - page.viewport_size["width"]
+            too_wide = page.evaluate("document.documentElement.scrollWidth") - page.viewport_size["width"]
+            found = [f"{name} is {too_wide} px too wide"] if too_wide > 0 else []
+            return found + [
+                f"{name}: {problem['id']} at {node['target']}: {node['failureSummary']}"
+                for problem in axe.run(page).response["violations"]
+                if problem["impact"] in ("serious", "critical")
+                for node in problem["nodes"]
+            ]
 
         return page, keep
 
     return open_screen
 
 
-def test_the_steps_before_a_run_fit_the_screen(screen):
-    page, keep = screen()
+def test_the_steps_before_a_run_fit_the_screen_and_are_accessible(screen):
+    page, keep = screen(landing=True)
+    page.wait_for_selector("#label-texts")
+    problems = keep("0-landing")
+    page.click("#label-texts")
+    page.get_by_label("Example").check()
     page.click("#read")
     page.wait_for_selector("#use-data")
-    too_wide = [keep("1-data")]
+    problems += keep("1-data")
     page.click("#use-data")
     page.wait_for_selector("#use-task")
-    too_wide.append(keep("2-task"))
+    problems += keep("2-task")
     page.click("#use-task")
     page.wait_for_selector("#start:not([disabled])")
-    too_wide.append(keep("3-run"))
-    assert max(too_wide) <= 0
+    problems += keep("3-run")
+    assert not problems
 
 
-def test_the_results_fit_the_screen(screen, finished):
+def test_the_results_fit_the_screen_and_are_accessible(screen, finished):
     page, keep = screen(finished)
-    page.wait_for_selector("#quality .main-svg")
-    too_wide = [keep("4-results")]
-    for number, name in enumerate(TABS, start=5):
+    page.wait_for_selector("#counts .main-svg")
+    problems = keep("4-results")
+    for name in FOLDED:
+        page.get_by_role("button", name=name).click()
+    page.wait_for_selector("#map .main-svg")
+    problems += keep("5-results-unfolded")
+    assert page.locator("#result-tabs [role=tablist]").first.bounding_box()["y"] >= 0
+    for number, name in enumerate(TABS, start=6):
         choose_tab(page, name)
-        if name == "Map":
-            page.wait_for_selector("#map .main-svg")
-        too_wide.append(keep(f"{number}-{name.lower().replace(' ', '-')}"))
-    assert max(too_wide) <= 0
+        problems += keep(f"{number}-{name.lower().replace(' ', '-')}")
+    assert not problems
 
 
 def choose_tab(page, name):

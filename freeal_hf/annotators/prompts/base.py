@@ -130,6 +130,15 @@ class TaskPrompts(ABC, Generic[TaskT]):
         """
 
     @abstractmethod
+    def in_words(self, request: AnnotationRequest, answer: Annotation) -> str:
+        """Returns an answer as text for a person.
+
+        Args:
+            request (`AnnotationRequest`): The text.
+            answer (`Annotation`): An answer with a label.
+        """
+
+    @abstractmethod
     def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
         """Returns the chat that requests new texts with their label, and the JSON schema of its answer."""
 

@@ -89,6 +89,10 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
         return combined_spans(answers)
 
+    def in_words(self, request: AnnotationRequest, answer: Annotation) -> str:
+        found = [f"{span.type}: {' '.join(request.words[span.start : span.end])}" for span in answer.spans or ()]
+        return "; ".join(found) or "nothing"
+
     def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
         return sentence_messages(self.task, request), sentence_schema(self.task)
 

@@ -77,6 +77,9 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
         return combined_label_sets(answers, self.task.num_labels)
 
+    def in_words(self, request: AnnotationRequest, answer: Annotation) -> str:
+        return ", ".join(self.task.label_names[i] for i in answer.labels or ()) or "none of the labels"
+
     def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
         return writing_messages(self.task, request), writing_schema(self.task)
 

@@ -69,6 +69,9 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
         return combined_labels(answers, self.task.num_labels)
 
+    def in_words(self, request: AnnotationRequest, answer: Annotation) -> str:
+        return self.task.label_names[answer.label]
+
     def writing(self, request: GenerationRequest) -> tuple[list[Message], dict[str, Any]]:
         return generation_messages(self.task, request), generation_schema()
 

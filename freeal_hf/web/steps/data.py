@@ -12,6 +12,7 @@ from freeal_hf.web import hub_data, reading, shown, words
 from freeal_hf.web.page import QUIET, Backend, Page, Part, Update, own_token, showing_errors
 from freeal_hf.web.store import DRAFT, Run
 
+_ABOUT_EXAMPLE = "747 messages to the customer service of a shop, with six labels."
 _NO_GOLD = "none"
 _BEGUN = "This run has started with these data. Press Start over to use other data."
 
@@ -22,22 +23,21 @@ def build(backend: Backend, page: Page) -> Part:
     begun = gr.HTML(shown.note(_BEGUN), visible=False)
     with gr.Column() as bringing:
         gr.HTML(shown.limits(settings))
-        source = gr.Radio(list(reading.SOURCES), value=reading.EXAMPLE, label="Where are your texts?")
-        gr_example = gr.HTML(shown.note("747 messages to the customer service of a shop, with six labels."))
+        source = gr.Radio(list(reading.SOURCES), value=reading.FILE, label="Where are your texts?")
+        gr_example = gr.HTML(shown.note(_ABOUT_EXAMPLE), visible=False)
         file = gr.File(
             label="CSV, TSV, JSON, JSON lines or Parquet",
             file_types=[".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"],
-            visible=False,
             height=140,
         )
-        has_header = gr.Checkbox(value=True, label="First line has the column names", visible=False)
-        quotes = gr.Radio(
-            list(reading.QUOTES),
-            value=reading.DETECTED,
-            label="Quotes in a CSV or TSV file",
-            visible=False,
-            elem_id="quotes",
-        )
+        with gr.Accordion("Options for CSV and TSV files", open=False) as file_options:
+            has_header = gr.Checkbox(value=True, label="First line has the column names")
+            quotes = gr.Radio(
+                list(reading.QUOTES),
+                value=reading.DETECTED,
+                label="Quotes in a CSV or TSV file",
+                elem_id="quotes",
+            )
         lines = gr.Textbox(label="One text on each line", lines=6, max_lines=12, visible=False)
         with gr.Row(visible=False) as hub_row:
             hub_id = gr.Textbox(label="Dataset on the Hub", placeholder="owner/name")
@@ -66,7 +66,7 @@ def build(backend: Backend, page: Page) -> Part:
     def show_source(chosen: str) -> Update:
         return {
             gr_example: gr.update(visible=chosen == reading.EXAMPLE),
-            **dict.fromkeys([file, has_header, quotes], gr.update(visible=chosen == reading.FILE)),
+            **dict.fromkeys([file, file_options], gr.update(visible=chosen == reading.FILE)),
             lines: gr.update(visible=chosen == reading.LINES),
             hub_row: gr.update(visible=chosen == reading.HUB),
             columns: gr.update(visible=False),
@@ -75,7 +75,7 @@ def build(backend: Backend, page: Page) -> Part:
     source.input(  # not `change`, because `fill` also changes it, and then shows the columns
         show_source,
         source,
-        [gr_example, file, has_header, quotes, lines, hub_row, columns],
+        [gr_example, file, file_options, lines, hub_row, columns],
         **QUIET,
     )
 
@@ -187,7 +187,7 @@ def build(backend: Backend, page: Page) -> Part:
         backend.store.update(run_id, data=data)
 
     chosen = use.click(use_data, [page.run_id, text_columns, gold_column], api_name="use_data", preprocess=False)
-    fields = [begun, bringing, source, gr_example, file, has_header, quotes, lines, hub_row]
+    fields = [begun, bringing, source, gr_example, file, file_options, lines, hub_row]
     fields += [columns, text_columns, gold_column, preview, problems, use]
 
     @showing_errors
@@ -195,7 +195,7 @@ def build(backend: Backend, page: Page) -> Part:
         if not run_id:  # the page has its first values, and a fast visitor may already have read data
             return {begun: gr.skip()}
         run = backend.store.read(run_id)
-        brought, is_draft = run.data.get("source", reading.EXAMPLE), run.state == DRAFT
+        brought, is_draft = run.data.get("source", reading.FILE), run.state == DRAFT
         head = {
             begun: gr.update(visible=not is_draft),
             bringing: gr.update(visible=is_draft),

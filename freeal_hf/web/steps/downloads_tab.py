@@ -1,5 +1,6 @@
 """The tab of the results for downloads, the push to the Hub, and deleting the run."""
 
+import functools
 import subprocess
 from pathlib import Path
 
@@ -14,32 +15,47 @@ from freeal_hf.web.steps.run import forget_secrets
 from freeal_hf.web.store import UNDER_WAY, Run
 
 _PUSH_SECONDS = 900
+_MAIN = {
+    reviewing.TABLE: "My table with labels (CSV)",
+    reviewing.STUDENT_ZIP: "The small model (ZIP)",
+    reviewing.REPORT_PAGE: "The report (HTML)",
+}
+_OTHER = {
+    reviewing.CSV: "All columns of the run (CSV)",
+    reviewing.PARQUET: "All columns of the run (Parquet)",
+}
+_ABOUT = (
+    "The table has your columns, then the label and its confidence. Your corrections are included. A cell that a "
+    "spreadsheet would execute begins with an apostrophe. The small model is a transformers model; its README shows "
+    "how to use it."
+)
+# The hidden button has a link to the file as soon as the file is made.
+_SAVE = "() => setTimeout(() => document.querySelector('#download').click(), 100)"
 
 
 def build(backend: Backend, page: Page) -> None:
     """Adds the tab to the page."""
     with gr.Row():
-        kind = gr.Radio(list(reviewing.DOWNLOADS), value=reviewing.PARQUET, label="What to download")
-    prepare = gr.Button("Prepare the file", variant="primary", elem_id="prepare")
-    file = gr.File(label="Your file", interactive=False, visible=False, elem_id="download")
+        buttons = {kind: gr.Button(caption, elem_id=f"get-{kind}") for kind, caption in _MAIN.items()}
+    gr.HTML(shown.paragraph(_ABOUT))
+    with gr.Accordion("Other formats", open=False), gr.Row():
+        buttons |= {kind: gr.Button(caption, elem_id=f"get-{kind}") for kind, caption in _OTHER.items()}
+    file = gr.DownloadButton(visible="hidden", elem_id="download")
 
     @showing_errors
     def download(run_id: str, chosen: str) -> str:
-        """Makes a file of the results: the labels as Parquet or CSV, the report, or the student as a ZIP file."""
+        """Makes a file: Table (your table with labels), Student (the small model), Report, CSV or Parquet."""
         run = backend.store.read(run_id)
         # The copy of Gradio is noted, so that it is deleted with the run.
         offered = save_file_to_cache(reviewing.export(run, chosen), str(files_folder(backend.settings)))
         backend.store.update(run_id, files=sorted({*run.files, Path(offered).parent.name}))
         return offered
 
-    prepare.click(download, [page.run_id, kind], file, api_name="download").success(
-        lambda: gr.update(visible=True), None, file, api_visibility="private"
-    )
-    gr.HTML(
-        "<p>In the CSV file, cells that a spreadsheet would execute begin with an apostrophe. The ZIP file has a "
-        'transformers model: <code>pipeline("text-classification", "student")</code>, or for entities '
-        '<code>pipeline("token-classification", "student", aggregation_strategy="simple")</code>.</p>'
-    )
+    for kind, button in buttons.items():
+        button.click(functools.partial(download, chosen=kind), page.run_id, file, api_visibility="private").success(
+            None, js=_SAVE, api_visibility="private"
+        )
+    gr.api(download, api_name="download")
     with gr.Accordion("Push to the Hub", open=False):
         login = "Log in at the top first." if HAS_LOGIN else "Enter your token at the top first."
         gr.HTML(f"<p>Creates a private dataset and a private model in your account, with your token. {login}</p>")

@@ -9,66 +9,80 @@ from freeal_hf.loop.folder import INPUT, PROGRESS, RunFolder
 from freeal_hf.loop.progress import read_progress
 from freeal_hf.tasks import task_from_dict
 from freeal_hf.web import pictures, reviewing, shown
-from freeal_hf.web.page import Backend, Page, Update, showing_errors
+from freeal_hf.web.page import QUIET, Backend, Page, Update, showing_errors
 from freeal_hf.web.steps import downloads_tab, review_tab, student_tab, texts_tab
 from freeal_hf.web.steps.run import RunStep
+from freeal_hf.web.verdict import first_to_check, verdict_of
 from freeal_hf.web.views.base import TaskView
 from freeal_hf.web.views.registry import view_of
 
+_CHECK = "check"
+_ABOUT_CONFIDENCE = "Each bar counts texts. The labels on the left are doubtful: check them first."
 _ABOUT_MAP = (
-    "Each dot is a text. Texts with similar embeddings are close to each other. The colour is {}. Hollow dots are "
-    "noisy, stars are demonstrations for the annotator. Point at a dot to read the text."
+    "Each mark is a text. Texts that the small model finds similar are close to each other. Colour and shape show {}. "
+    "Hollow marks are doubtful. Large marks are examples that were shown to the language model. Point at a mark to "
+    "read the text."
 )
 
 
 def build(backend: Backend, page: Page, run_step: RunStep) -> None:
     """Adds the step to the page."""
-    empty = gr.HTML(shown.note("No round is finished yet."))
-    with gr.Column(visible=False) as whole:
-        tiles = gr.HTML(elem_id="tiles")
-        with gr.Tabs():
-            with gr.Tab("How good"):
-                gr.HTML("<h3>Rounds</h3>")
+    empty = gr.HTML(shown.note("There are no results yet. They appear when the first round is finished."))
+    with gr.Column(visible=False) as whole, gr.Tabs(elem_id="result-tabs") as tabs:
+        with gr.Tab("Results"):
+            verdict = gr.HTML(elem_id="verdict")
+            check = gr.Button(variant="primary", visible=False, elem_id="check-first")
+            tiles = gr.HTML(elem_id="tiles")
+            gr.HTML(shown.heading("How often each label was given"))
+            label_counts = gr.Plot(show_label=False, elem_id="counts")
+            about_confidences = gr.HTML()
+            confidences = gr.Plot(show_label=False, elem_id="confidences")
+            with gr.Accordion("Each round, calls and costs", open=False):
                 quality = gr.Plot(show_label=False, elem_id="quality")
                 scores = gr.HTML(elem_id="scores")
-                label_counts = gr.Plot(show_label=False, elem_id="counts")
-            # Created hidden, because Gradio cannot hide a visible tab.
-            with gr.Tab("Texts", visible=False) as texts_page:
-                texts = texts_tab.build(backend, page)
-            with gr.Tab("Trusted labels"):
+            with gr.Accordion("What the small model finds easy and hard", open=False):
                 about_losses = gr.HTML()
                 losses = gr.Plot(show_label=False, elem_id="losses")
-            with gr.Tab("Map") as map_tab:
+            with gr.Accordion("Map of the texts", open=False, elem_id="map-part") as map_part:
                 about_map = gr.HTML()
                 text_map = gr.Plot(show_label=False, elem_id="map")
-            with gr.Tab("Review and correct"):
-                review = review_tab.build(backend, page, run_step)
-            with gr.Tab("Try the student"):
-                student = student_tab.build(backend, page)
-            with gr.Tab("Download"):
-                downloads_tab.build(backend, page)
+        # Created hidden, because Gradio cannot hide a visible tab.
+        with gr.Tab("Texts", visible=False) as texts_page:
+            texts = texts_tab.build(backend, page)
+        with gr.Tab("Check and correct", id=_CHECK):
+            review = review_tab.build(backend, page, run_step)
+        with gr.Tab("Try the small model"):
+            student = student_tab.build(backend, page)
+        with gr.Tab("Download"):
+            downloads_tab.build(backend, page)
+
+    check.click(lambda: gr.Tabs(selected=_CHECK), None, tabs, **QUIET)
 
     @showing_errors
     def show(run_id: str) -> Update:
-        """Shows the figures of the finished rounds, and the texts on which annotator and student differ."""
+        """Shows the results of the finished rounds, and the texts that a person should check first."""
         run = backend.store.read(run_id) if run_id else None
         if run is None or not run.has_results:
             return {
                 empty: gr.update(visible=True),
                 whole: gr.update(visible=False),
-                **dict.fromkeys([tiles, scores, about_losses, about_map], ""),
-                **dict.fromkeys([quality, label_counts, losses], None),
+                check: gr.update(visible=False),
+                **dict.fromkeys([verdict, tiles, scores, about_confidences, about_losses, about_map], ""),
+                **dict.fromkeys([quality, confidences, label_counts, losses, text_map], None),
                 **review.fill(None, None),
                 **texts.fill(None),
                 **student.fill(None),
             }
         found = reviewing.load_results(run)
         view, events = view_of(run.task), read_progress(run.output / PROGRESS)
+        said = verdict_of(found.rounds[-1], found.labels, len(reviewing.disputed(found.labels)))
+        caption = first_to_check(said)
         return {
             empty: gr.update(visible=False),
             whole: gr.update(visible=True),
-            tiles: shown.figures(_headline(found, view)) + shown.note(_doubt(found), "warning"),
-            quality: pictures.quality(found.rounds, view.kind.measure, view.results.series),
+            verdict: shown.verdict(said) + shown.note(_doubt(found), "warning"),
+            check: gr.update(value=caption, visible=bool(caption)),
+            tiles: shown.figures([*view.headline(found.labels), ("texts to check first", f"{said.doubtful:,}")]),
             **figures_of(found, view, events),
             texts_page: gr.update(visible=view.has_texts),
             **review.fill(found, run),
@@ -77,16 +91,24 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> None:
         }
 
     def figures_of(found: reviewing.Results, view: TaskView, events: Any) -> Update:
-        """Draws the scores and numbers of labels, the losses, and the map."""
+        """Draws the figures, except for the map, which takes longer."""
+        sure = found.labels["label_confidence"]
+        is_known = bool(sure.notna().any())
         return {
-            scores: view.scores(found.rounds) + shown.heading(view.results.final),
             label_counts: pictures.counts(view.counts(found.labels), found.label_names, view.counted),
-            about_losses: shown.paragraph(view.results.about_losses),
-            losses: pictures.losses(events, view.unit),
+            about_confidences: shown.heading("How sure the labels are")
+            + shown.paragraph(_ABOUT_CONFIDENCE if is_known else "This cannot be known: no label has a confidence."),
+            confidences: gr.update(value=pictures.confidences(sure), visible=is_known),
+            quality: pictures.quality(found.rounds, view.kind.measure, view.results.series),
+            scores: view.scores(found.rounds) + shown.figures(_costs(found)),
+            about_losses: shown.paragraph(f"{view.results.about_losses} The slider changes the epoch."),
+            losses: pictures.losses(events, view.unit, has_slider=True),
             about_map: shown.paragraph(_ABOUT_MAP.format(view.results.colour)),
+            text_map: None,
         }
 
-    figures = [tiles, quality, scores, label_counts, about_losses, losses, about_map]
+    figures = [verdict, check, tiles, label_counts, about_confidences, confidences, quality, scores]
+    figures += [about_losses, losses, about_map, text_map]
     outputs = [empty, whole, *figures, texts_page, *review.fields, *texts.fields, *student.fields]
     run_step.arrived.change(show, page.run_id, outputs, api_name="results", show_progress="hidden")
 
@@ -103,17 +125,14 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> None:
         names = view.map_names(found.label_names)
         return pictures.text_map(found.labels, names, round_, task, ids, by=view.map_column)
 
-    map_tab.select(draw_map, page.run_id, text_map, api_name="draw_map")
+    map_part.expand(draw_map, page.run_id, text_map, api_name="draw_map")
 
 
-def _headline(found: reviewing.Results, view: TaskView) -> list[tuple[str, str]]:
-    last = found.rounds[-1]
-    tiles = view.headline(last, found.labels)
-    tiles.append(("clean share", f"{last['clean_fraction']:.1%}"))
+def _costs(found: reviewing.Results) -> list[tuple[str, str]]:
     calls = sum(record["annotator_calls"] for record in found.rounds)
     costs = [record["cost"] for record in found.rounds]
     tokens = sum(record["prompt_tokens"] + record["completion_tokens"] for record in found.rounds)
-    tiles.append(("calls", f"{calls:,}"))
+    tiles = [("calls", f"{calls:,}")]
     if tokens:
         tiles.append(("tokens", f"{tokens:,}"))
     if all(cost is not None for cost in costs):
@@ -125,6 +144,6 @@ def _doubt(found: reviewing.Results) -> str:
     if found.rounds[-1]["student_has_learnt"]:
         return ""
     return (
-        "The student has not learnt these labels, so it changed no label of the annotator. Use more texts, or "
-        "describe the labels or types more clearly."
+        "The small model has not learnt these labels, so it changed none of them. Use more texts, or describe the "
+        "labels more clearly."
     )

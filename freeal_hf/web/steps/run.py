@@ -16,8 +16,11 @@ from freeal_hf.loop.progress import read_progress
 from freeal_hf.web import choices, pictures, shown
 from freeal_hf.web.page import HAS_LOGIN, QUIET, RESULTS, RUN, Backend, Page, Update, own_token, showing_errors
 from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
+from freeal_hf.web.timing import Plan, duration, phases, seconds_left
 from freeal_hf.web.views.registry import view_of
 
+_TRIED = 20
+_LOSSES = "What the small model finds easy and hard"
 _KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning", DOUBTFUL: "warning"}
 
 
@@ -49,7 +52,7 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
     settings = backend.settings
     kinds = [choices.EMBEDDED, choices.PROVIDER, *([choices.OWN_URL] if settings.own_urls else [])]
     with gr.Column() as choosing:
-        annotator = gr.Radio(kinds, value=choices.EMBEDDED, label="Annotator")
+        annotator = gr.Radio(kinds, value=choices.EMBEDDED, label="Which model labels the texts?")
         about = gr.HTML(_about(choices.EMBEDDED))
         with gr.Row():
             model = gr.Textbox(choices.DEFAULT_MODEL, label="Model", visible=False, min_width=280)
@@ -61,14 +64,21 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
             student = gr.Dropdown(
                 list(settings.students),
                 value=next(iter(settings.students)),
-                label="Student (the model that is trained)",
+                label="Small model, which learns the labels",
                 min_width=280,
             )
             rounds = gr.Slider(
-                1, settings.max_rounds, value=min(2, settings.max_rounds), step=1, label="Rounds", min_width=280
+                1,
+                settings.max_rounds,
+                value=min(2, settings.max_rounds),
+                step=1,
+                label="Rounds: each further one labels the doubtful texts again",
+                min_width=280,
             )
         estimate = gr.HTML(elem_id="estimate")
-        start = gr.Button("Start the run", variant="primary", interactive=False, elem_id="start")
+        with gr.Row():
+            start = gr.Button("Label all texts", variant="primary", interactive=False, elem_id="start")
+            try_first = gr.Button(f"Try {_TRIED} texts first", interactive=False, elem_id="try-first")
     status = gr.HTML(elem_id="status")
     bars = gr.HTML(elem_id="bars")
     key_again = key_field()
@@ -78,6 +88,8 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         use_answers = gr.Button("Use these answers", variant="primary", visible=False, elem_id="use-answers")
         arrived = gr.Textbox("", visible=False)
     results = gr.Button("See the results", variant="primary", visible=False, elem_id="to-results")
+    labelled = gr.HTML(elem_id="live-labels")
+    about_losses = gr.HTML(elem_id="about-live-losses")
     losses = gr.Plot(show_label=False, visible=False, elem_id="live-losses")
 
     chosen = [annotator, model, url, student, rounds]
@@ -85,6 +97,8 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         choosing,
         status,
         bars,
+        labelled,
+        about_losses,
         losses,
         stop,
         go_on,
@@ -113,15 +127,26 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         try:
             choice = choices.check_choice(kind, name, address, pupil, count, settings)
         except InputError as error:  # shown in the estimate only, because the choice may be incomplete
-            return {estimate: shown.note(str(error), "warning"), start: gr.update(interactive=False)}
+            return {estimate: shown.note(str(error), "warning"), **startable(False)}
         weak = view_of(run.task).weak if choice.annotator == choices.EMBEDDED else ""
-        said = shown.table(choices.estimate(run, choice)) + shown.note(weak, "warning")
-        return {estimate: said, start: gr.update(interactive=True)}
+        rows, _ = choices.estimate(run, choice, settings)
+        return {estimate: shown.table(rows) + shown.note(weak, "warning"), **startable(True)}
+
+    def startable(is_complete: bool) -> Update:
+        return dict.fromkeys([start, try_first], gr.update(interactive=is_complete))
 
     def forget_estimate() -> Update:
-        return {estimate: "", start: gr.update(interactive=False)}
+        return {estimate: "", **startable(False)}
 
-    described.success(estimate_run, [page.run_id, *chosen], [estimate, start], **QUIET).success(
+    def forget_trial(run_id: str) -> Update:
+        """Hides the labels of a trial with another description of the task."""
+        choices.forget_trial(backend.store.update(run_id, message=""))
+        return look(run_id)
+
+    estimated = [estimate, start, try_first]
+    described.success(forget_trial, page.run_id, seen, **QUIET).success(
+        estimate_run, [page.run_id, *chosen], estimated, **QUIET
+    ).success(
         lambda run_id: {**page.go_to(RUN), **page.open_tabs(backend.store.read(run_id))},
         page.run_id,
         [page.steps, *page.tabs],
@@ -131,12 +156,12 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         [annotator.change, model.change, url.change, student.change, rounds.change],
         forget_estimate,
         None,
-        [estimate, start],
+        estimated,
         **QUIET,
     ).then(
         estimate_run,
         [page.run_id, *chosen],
-        [estimate, start],
+        estimated,
         api_name="estimate",
         trigger_mode="always_last",
         show_progress="hidden",
@@ -147,8 +172,7 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         if not run_id:
             return {
                 choosing: gr.update(visible=True),
-                status: "",
-                bars: "",
+                **dict.fromkeys([status, bars, labelled, about_losses], ""),
                 **dict.fromkeys([losses, stop, go_on, use_answers, key_again, results], gr.update(visible=False)),
                 arrived: "",
                 page.timer: gr.Timer(active=False),
@@ -159,12 +183,17 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         under_way, has_ended_early = run.state in UNDER_WAY, run.state in (STOPPED, FAILED, DOUBTFUL)
         live = under_way and any("edges" in event for event in events)
         picture = pictures.losses(events, view_of(run.task).unit) if live else None
-        num_rounds = run.choice.get("choice", {}).get("rounds", 0)
+        plan = Plan(**run.choice["plan"]) if "plan" in run.choice and not run.is_trial else None
+        found = phases(events, plan) if plan else []
         newest = "" if under_way or not run.has_results else str(run.output.joinpath(METRICS).stat().st_mtime_ns)
         return {
             choosing: gr.update(visible=run.state == DRAFT),
-            status: _status(backend, run, bool(events)),
-            bars: shown.progress(events, num_rounds) if run.state != DRAFT else "",
+            status: _status(backend, run, bool(events), seconds_left(found, plan) if plan else None),
+            bars: shown.progress(found),
+            labelled: shown.labelled(events) if run.state != FINISHED else "",
+            about_losses: shown.heading(_LOSSES) + shown.paragraph(view_of(run.task).results.about_losses)
+            if live
+            else "",
             losses: gr.update(value=picture, visible=True) if live else gr.update(visible=False),
             stop: gr.update(visible=under_way, interactive=not backend.runner.is_stopping(run.id)),
             go_on: gr.update(visible=run.state in (STOPPED, FAILED)),
@@ -175,6 +204,37 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
             page.timer: gr.Timer(active=under_way),
             **page.open_tabs(run),
         }
+
+    def begin(
+        is_trial: bool,
+        run_id: str,
+        kind: str,
+        name: str,
+        address: str,
+        pupil: str,
+        count: float,
+        secret: str,
+        typed: str,
+        login: gr.OAuthToken | None,
+    ) -> Update:
+        run = _described(backend, run_id)
+        if run.state in UNDER_WAY:
+            return look(run_id)
+        if run.state != DRAFT:
+            raise InputError(
+                "This run has already started. Press Continue, or read the data again to make another run."
+            )
+        choice = choices.check_choice(kind, name, address, pupil, count, settings)
+        secrets = choices.secrets_of(choice, own_token(login, typed), secret)
+        _, plan = choices.estimate(run, choice, settings)
+        choices.write_request(run, choice, settings)
+        choices.forget_trial(run)
+        record: dict[str, Any] = {"choice": choice.__dict__, "plan": plan.__dict__}
+        if is_trial:
+            record |= {"trial": True, "arguments": ["--try-texts", str(_TRIED)]}
+        backend.store.update(run_id, choice=record)
+        backend.runner.start(run_id, secrets)
+        return look(run_id)
 
     @showing_errors
     def start_run(
@@ -189,22 +249,28 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         login: gr.OAuthToken | None,
     ) -> Update:
         """Starts the run, or adds it to the queue."""
-        run = _described(backend, run_id)
-        if run.state in UNDER_WAY:
-            return look(run_id)
-        if run.state != DRAFT:
-            raise InputError(
-                "This run has already started. Press Continue, or read the data again to make another run."
-            )
-        choice = choices.check_choice(kind, name, address, pupil, count, settings)
-        secrets = choices.secrets_of(choice, own_token(login, typed), secret)
-        choices.write_request(run, choice, settings)
-        backend.store.update(run_id, choice={"choice": choice.__dict__})
-        backend.runner.start(run_id, secrets)
-        return look(run_id)
+        return begin(False, run_id, kind, name, address, pupil, count, secret, typed, login)
 
-    started = start.click(start_run, [page.run_id, *chosen, key, page.token], seen, api_name="start")
+    @showing_errors
+    def try_texts(
+        run_id: str,
+        kind: str,
+        name: str,
+        address: str,
+        pupil: str,
+        count: float,
+        secret: str,
+        typed: str,
+        login: gr.OAuthToken | None,
+    ) -> Update:
+        """Labels 20 random texts. They are paid for once: `start` uses their labels again."""
+        return begin(True, run_id, kind, name, address, pupil, count, secret, typed, login)
+
+    inputs = [page.run_id, *chosen, key, page.token]
+    started = start.click(start_run, inputs, seen, api_name="start")
+    tried = try_first.click(try_texts, inputs, seen, api_name="try_texts")
     forget_secrets(started, key, page.token)
+    forget_secrets(tried, page.token)
 
     @showing_errors
     def stop_run(run_id: str) -> Update:
@@ -259,12 +325,9 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         try:
             return estimate_run(run_id, *choice)
         except gr.Error as error:  # shown in the estimate only, because the visitor did not ask for it
-            return {
-                estimate: shown.note(html.unescape(str(error.message)), "problem"),
-                start: gr.update(interactive=False),
-            }
+            return {estimate: shown.note(html.unescape(str(error.message)), "problem"), **startable(False)}
 
-    return RunStep(started, estimate_again, chosen, [estimate, start], look, seen, arrived)
+    return RunStep(started, estimate_again, chosen, estimated, look, seen, arrived)
 
 
 def key_field() -> gr.Textbox:
@@ -306,9 +369,9 @@ def resume(backend: Backend, run: Run, token: str | None, key: str, arguments: S
     backend.runner.start(run.id, secrets)
 
 
-def _status(backend: Backend, run: Run, has_begun: bool) -> str:
+def _status(backend: Backend, run: Run, has_begun: bool, seconds_left: float | None) -> str:
     if run.state == DRAFT:
-        return ""
+        return shown.note(run.message)
     if run.state == WAITING:
         before = backend.runner.position(run)
         said = f"{counted(before, 'run')} before yours" if before else "yours is next"
@@ -316,11 +379,14 @@ def _status(backend: Backend, run: Run, has_begun: bool) -> str:
     if run.state == RUNNING:
         if backend.runner.is_stopping(run.id):
             return shown.note("Stopping …")
-        minutes = (time.time() - run.started) / 60
         beginning = "" if has_begun else "Loading the models. "
+        left = "" if not has_begun or seconds_left is None else f", about {duration(seconds_left)} left"
+        if seconds_left == 0:
+            left = ", nearly finished"
         return shown.note(
-            f"{beginning}Running for {minutes:.0f} of at most {backend.settings.run_minutes:g} minutes. You can close "
-            "this page and return to its address. Anyone who knows the address can see the run, so keep it secret."
+            f"{beginning}Running for {duration(time.time() - run.started)}{left}. The limit is "
+            f"{backend.settings.run_minutes:g} min. You can close this page and return to its address. Anyone who "
+            "knows the address can see the run, so keep it secret."
         )
     message = run.message or "Finished."
     if run.state == DOUBTFUL:

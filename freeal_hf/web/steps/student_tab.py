@@ -7,6 +7,7 @@ import gradio as gr
 
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT
+from freeal_hf.web import reviewing
 from freeal_hf.web.page import Backend, Page, Part, Update, showing_errors
 from freeal_hf.web.store import Run
 from freeal_hf.web.views.base import TaskView
@@ -51,6 +52,10 @@ def _tried(backend: Backend, run_id: str, text: str) -> Run:
     run = backend.store.read(run_id)
     if not run.has_results:
         raise InputError("No round is finished yet.")
+    if not reviewing.has_student(run):
+        raise InputError(
+            "The example comes without its small model. Press Start over and label the example's messages to train it."
+        )
     if not text.strip():
         raise InputError("Enter a text first.")
     return run

@@ -130,14 +130,13 @@ class TaskView(ABC):
             `label_confidence`, `is_clean`, `differs`, `note` and `map_column`.
         """
 
-    @abstractmethod
-    def headline(self, last: Mapping[str, Any], labels: "pd.DataFrame") -> list[tuple[str, str]]:
-        """Returns the most important figures: names and values.
+    def headline(self, labels: "pd.DataFrame") -> list[tuple[str, str]]:
+        """Returns the most important figure: its name and value.
 
         Args:
-            last (`Mapping`): The record of the last round.
             labels (`DataFrame`): The result of `frame`.
         """
+        return [("texts have a label", f"{int(labels['label'].notna().sum()):,}")]
 
     @abstractmethod
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from freeal_hf.data.counting import counted
 from freeal_hf.kinds.entities import EntityKind
 from freeal_hf.tasks import TokenClassification
 from freeal_hf.web import entities, pictures, reading, shown
@@ -41,9 +42,9 @@ class EntityView(TaskView):
         final="Final entities",
         series="final entities",
         about_losses=(
-            "The student learns tags that agree with the others earlier than wrong ones. Words with a small loss are "
-            "clean, words with a large loss are noisy. The annotator labels sentences with a noisy entity again. Most "
-            "words are outside of entities. The slider changes the epoch."
+            "The small model learns right entities sooner than wrong ones. The bars on the left are words that it "
+            "finds easy: they are probably right. Those on the right are doubtful, and their sentences are labelled "
+            "again. Most words are outside of entities."
         ),
         colour="the type of most of its entities",
     )
@@ -72,14 +73,9 @@ class EntityView(TaskView):
     def frame(self, dataset: "Dataset", corrections: Mapping[str, str]) -> "pd.DataFrame":
         return entities.as_frame(dataset, {sample: json.loads(tags) for sample, tags in corrections.items()})
 
-    def headline(self, last: Mapping[str, Any], labels: "pd.DataFrame") -> list[tuple[str, str]]:
-        tiles = [("texts", f"{len(labels):,}"), ("entities found", f"{entities.count_types(labels).total():,}")]
-        if last["label_f1"] is not None:
-            tiles.append(("F1 of the final entities (true tags)", f"{last['label_f1']:.1%}"))
-            tiles.append(("F1 of the student (true tags)", f"{last['student_f1']:.1%}"))
-        if last["agreement"] is not None:
-            tiles.append(("texts on which annotator and student agree", f"{last['agreement']:.1%}"))
-        return tiles
+    def headline(self, labels: "pd.DataFrame") -> list[tuple[str, str]]:
+        found = f"{entities.count_types(labels).total():,}"
+        return [(f"entities found in {counted(len(labels), 'text')}", found)]
 
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
         return entities.count_types(labels)

@@ -39,9 +39,9 @@ class LabelSetView(TaskView):
         LabelView.results,
         series="final labels",
         about_losses=(
-            "The student learns labels that agree with the others earlier than wrong ones. Each label of a text has "
-            "its own loss: labels with a small loss are clean, labels with a large loss are noisy. The annotator "
-            "labels texts with a noisy label again. The slider changes the epoch."
+            "The small model learns right labels sooner than wrong ones. The bars on the left are labels of texts "
+            "that it finds easy: they are probably right. Those on the right are doubtful, and their texts are "
+            "labelled again."
         ),
         colour="the rarest of its final labels",
     )
@@ -85,21 +85,6 @@ class LabelSetView(TaskView):
         annotator, student = frame["annotator_label"], frame["student_label"]
         frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
         return frame
-
-    def headline(self, last: Mapping[str, Any], labels: "pd.DataFrame") -> list[tuple[str, str]]:
-        tiles = [
-            ("texts labelled", f"{int(labels['label'].notna().sum()):,}"),
-            ("texts with none of the labels", f"{int((labels['label'] == _NONE).sum()):,}"),
-        ]
-        if last["estimated_label_accuracy"] is not None:
-            low, high = last["estimated_label_accuracy_range"]
-            tiles.append(("texts with exactly the right labels, estimated", f"{low:.0%} to {high:.0%}"))
-        if last["label_micro_f1"] is not None:
-            tiles.append(("micro F1 of the final labels (true labels)", f"{last['label_micro_f1']:.1%}"))
-            tiles.append(("micro F1 of the student (true labels)", f"{last['student_micro_f1']:.1%}"))
-        if last["agreement"] is not None:
-            tiles.append(("texts on which annotator and student agree", f"{last['agreement']:.1%}"))
-        return tiles
 
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
         return Counter(name for names in labels["names"].dropna() for name in names)

@@ -40,9 +40,8 @@ class LabelView(TaskView):
         final="Final labels",
         series="final label",
         about_losses=(
-            "The student learns labels that agree with the others earlier than wrong ones. Labels with a small loss "
-            "are clean. Labels with a large loss are noisy, and the annotator labels these texts again. The slider "
-            "changes the epoch."
+            "The small model learns right labels sooner than wrong ones. The bars on the left are texts whose label "
+            "it finds easy: these labels are probably right. Those on the right are doubtful, and are labelled again."
         ),
         colour="the final label",
     )
@@ -72,21 +71,6 @@ class LabelView(TaskView):
         annotator, student = frame["annotator_label"], frame["student_label"]
         frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
         return frame
-
-    def headline(self, last: Mapping[str, Any], labels: "pd.DataFrame") -> list[tuple[str, str]]:
-        tiles = [("texts labelled", f"{int(labels['label'].notna().sum()):,}")]
-        if last["estimated_label_accuracy"] is None:
-            tiles.append(("right final labels, estimated", "unknown"))
-        else:
-            low, high = last["estimated_label_accuracy_range"]
-            about = f"right final labels, estimated; about {last['estimated_label_accuracy']:.0%}"
-            tiles.append((about, f"{low:.0%} to {high:.0%}"))
-        if last["label_accuracy"] is not None:
-            tiles.append(("accuracy of the final labels (true labels)", f"{last['label_accuracy']:.1%}"))
-            tiles.append(("accuracy of the student (true labels)", f"{last['student_accuracy']:.1%}"))
-        if last["agreement"] is not None:
-            tiles.append(("annotator and student agree", f"{last['agreement']:.1%}"))
-        return tiles
 
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
         return labels["label"].value_counts()
