@@ -95,7 +95,7 @@ def _needed_by(wheel: Path, named: str) -> list[str]:
     about = next(entry for entry in zipfile.Path(wheel).iterdir() if entry.name.endswith(".dist-info"))
     extras = ["", *Requirement(named).extras]
     needed = []
-    for requirement in map(Requirement, PathDistribution(about).requires or ()):  # type: ignore[arg-type]
+    for requirement in map(Requirement, PathDistribution(about).requires or ()):
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
             requirement.marker = None
             needed.append(str(requirement))

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from freeal_hf.config import RunConfig
-from freeal_hf.loop.folder import CONFIG
+from freeal_hf.loop.folder import CACHE, CONFIG
 from freeal_hf.web import choices, reading
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.store import FINISHED, Run, Store
@@ -22,8 +22,7 @@ from freeal_hf.web.views.registry import view_of
 _FILE = "finished_run.zip"
 _RECORD = "record.json"
 _TABLE = "upload.csv"
-_LEFT_OUT = ("student", "training")
-_ENDINGS_LEFT_OUT = (".lock", ".reserve", "-shm", "-wal")
+_LEFT_OUT = ("student", "training", ".lock")
 
 
 def open_example(store: Store, settings: Settings) -> Run:
@@ -81,7 +80,7 @@ def build_example(path: Path) -> None:
             archive.writestr(_RECORD, json.dumps(record))
             for file in [run.texts, *sorted(run.output.rglob("*"))]:
                 parts = file.relative_to(run.folder).parts
-                if file.is_file() and not set(parts) & set(_LEFT_OUT) and not file.name.endswith(_ENDINGS_LEFT_OUT):
+                if file.is_file() and not set(parts) & set(_LEFT_OUT) and not file.name.startswith(CACHE):
                     archive.write(file, Path(*parts))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _UNKNOWN = "How many labels are right cannot be known yet."
 _CHECKED = "Estimated from labels that a person checked."
 _WITH_TRUE_LABELS = "Compared with the true labels of your data. Without these, the page would say: “{}”"
-_WIDE = 0.25  # a wider range says too little
+_WIDE = 0.3  # a wider range says too little
 _NEARLY_ALL, _ENOUGH_TEXTS = 0.9, 20
 
 
