@@ -12,6 +12,7 @@ import time
 
 from freeal_hf.web.guard import forbid_private_connections
 
+_NICE = 10  # the page answers although a run uses all cores
 _GRACE = 15.0  # seconds between the request to stop and killing the process
 
 
@@ -28,6 +29,7 @@ def stop_without_server(lifeline: int) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(_NICE)
     threading.Thread(target=stop_without_server, args=(int(sys.argv[2]),), daemon=True).start()
     forbid_private_connections(json.loads(sys.argv[1]))
     from freeal_hf.cli.main import main

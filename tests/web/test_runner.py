@@ -16,6 +16,7 @@ from freeal_hf.web.runner import BusyError, Runner
 from freeal_hf.web.settings import Settings, read_settings
 from freeal_hf.web.store import (
     DOUBTFUL,
+    DRAFT,
     FAILED,
     FINISHED,
     RUNNING,
@@ -172,6 +173,30 @@ def test_closing_stops_a_run_and_the_next_server_continues_it(runs):
     looking_after.close()
     assert not psutil.pid_exists(pid)
     assert store.read(run.id).state == RUNNING
+
+
+def test_a_run_leaves_the_processor_to_the_page(runs):
+    store, looking_after = runs(concurrent_runs=1)
+    run = store.create()
+    os.mkfifo(run.request)  # its process waits here for its configuration
+    looking_after.start(run.id, {})
+    process = psutil.Process(store.read(run.id).pid)
+    deadline = time.monotonic() + 60
+    while process.nice() <= os.getpriority(os.PRIO_PROCESS, 0) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert process.nice() > os.getpriority(os.PRIO_PROCESS, 0)
+    looking_after.close()
+
+
+def test_after_a_trial_the_choices_can_be_changed(runs):
+    store, looking_after = runs()
+    run = store.create()
+    run.end.write_text(json.dumps(asdict(End(ending.TRIED, "20 of 747 texts are labelled."))))
+    store.update(run.id, state=RUNNING, pid=2**22 + 1, choice={"trial": True})
+    looking_after.watch()
+    found = store.read(run.id)
+    assert found.state == DRAFT
+    assert "press Label all texts" in found.message
 
 
 def test_after_a_restart_of_the_space_a_run_waits_to_go_on(runs):

@@ -28,7 +28,7 @@ _ABOUT_MAP = (
 def build(backend: Backend, page: Page, run_step: RunStep) -> None:
     """Adds the step to the page."""
     empty = gr.HTML(shown.note("There are no results yet. They appear when the first round is finished."))
-    with gr.Column(visible=False) as whole, gr.Tabs(elem_id="result-tabs") as tabs:
+    with gr.Column(visible=False) as whole, gr.Tabs(overflow_behavior="wrap", elem_id="result-tabs") as tabs:
         with gr.Tab("Results"):
             verdict = gr.HTML(elem_id="verdict")
             check = gr.Button(variant="primary", visible=False, elem_id="check-first")
