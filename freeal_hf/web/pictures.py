@@ -161,6 +161,7 @@ def counts(found: Mapping[str, int], names: Sequence[str], unit: str = "texts") 
         cliponaxis=False,
         showlegend=False,
     )
+    figure.update_xaxes(nticks=4)
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=max(200, 90 + 34 * len(names)))
     return figure

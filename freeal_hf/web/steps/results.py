@@ -17,6 +17,9 @@ from freeal_hf.web.views.base import TaskView
 from freeal_hf.web.views.registry import view_of
 
 _CHECK = "check"
+_EXAMPLE = (
+    "This is a finished example: messages to the customer service of a shop. Start over to label your own texts."
+)
 _ABOUT_CONFIDENCE = "Each bar counts texts. The labels on the left are doubtful: check them first."
 _ABOUT_MAP = (
     "Each mark is a text. Texts that the small model finds similar are close to each other. Colour and shape show {}. "
@@ -80,7 +83,9 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> None:
         return {
             empty: gr.update(visible=False),
             whole: gr.update(visible=True),
-            verdict: shown.verdict(said) + shown.note(_doubt(found), "warning"),
+            verdict: shown.note("" if reviewing.has_student(run) else _EXAMPLE)
+            + shown.verdict(said)
+            + shown.note(_doubt(found), "warning"),
             check: gr.update(value=caption, visible=bool(caption)),
             tiles: shown.figures([*view.headline(found.labels), ("texts to check first", f"{said.doubtful:,}")]),
             **figures_of(found, view, events),
