@@ -93,7 +93,8 @@ class Annotation:
         is_cut (`bool`): Whether the text was cut because it is too long for the model.
         spans (`tuple[Span, ...]`, *optional*): In an entity task, the entities as spans of words; `None` if there is
             no answer. If there is an answer, `label` is 0.
-        num_dropped (`int`): Number of entities of the answer that are not in the text. They are dropped.
+        num_dropped (`int`): Number of entities of the answer that were dropped, because they are not in one piece in
+            the text, overlap a longer entity, or have another type.
         labels (`tuple[int, ...]`, *optional*): In a task with any number of labels, the ids of the labels, `()` for
             none of them; `None` if there is no answer. If there is an answer, `label` is 0, and `probabilities` are
             those that each label applies.

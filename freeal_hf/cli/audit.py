@@ -1,7 +1,7 @@
 """The command `audit`: a person checks a random sample of the labels of a run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from freeal_hf.cli.command import Command
 from freeal_hf.config import option, section
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import AUDIT_CSV, AUDIT_ENTITIES_CSV, LABELS, METRICS, REPORT, RunFolder
-from freeal_hf.tasks import NONE_OF_THEM
+from freeal_hf.tasks import NONE_OF_THEM, Task
 
 if TYPE_CHECKING:
     from freeal_hf.kinds.labels import AuditQuestion
@@ -65,7 +65,7 @@ def _audit(given: dict[str, Any], _: Sequence[str]) -> None:
         if not options.terminal and options.second_annotator is None:
             return  # the new file has no answers
     if options.terminal:
-        _ask(folder, question)
+        _ask_all(folder, task, question)
     result = score_audit(folder, task, options.second_annotator)
     if result is None:
         if options.second_annotator is not None:
@@ -131,22 +131,64 @@ def _number(found: "Interval") -> str:
     return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
-def _ask(folder: RunFolder, question: "AuditQuestion") -> None:
+def _ask_all(folder: RunFolder, task: Task, question: "AuditQuestion") -> None:
+    from freeal_hf.loop.audit import correction_check
+    from freeal_hf.loop.audit_parts import VERDICTS
+
+    check = None if question.correction is None else correction_check(folder, task)
+
+    def correct(row: dict[str, str], answer: str) -> None:
+        if check is not None and question.correction is not None and answer == question.answers.label_names[-1]:
+            row[question.correction] = _correction(row["id"], check)
+
+    is_done = _ask(folder, AUDIT_CSV, question.answers.label_names, correct, several=question.several)
+    if is_done and (folder / AUDIT_ENTITIES_CSV).is_file():
+        _ask(folder, AUDIT_ENTITIES_CSV, VERDICTS.label_names)
+
+
+def _ask(
+    folder: RunFolder,
+    name: str,
+    names: Sequence[str],
+    correct: Callable[[dict[str, str], str], None] | None = None,
+    *,
+    several: bool = False,
+) -> bool:
+    """Asks for the answers that are missing in a sheet, and returns whether the person answered to its end."""
     from freeal_hf.loop.audit_sheet import read_sheet, write_sheet
 
-    names, rows = question.answers.label_names, read_sheet(folder)
+    rows = read_sheet(folder, name)
     missing = [row for row in rows if not row["label"]]
-    choices = "  ".join(f"{i} {name}" for i, name in enumerate(names, start=1))
-    if question.several:
+    choices = "  ".join(f"{i} {label}" for i, label in enumerate(names, start=1))
+    if several:
         choices = f"{choices}  0 none of them   (several: 1,3)"
     for done, row in enumerate(missing, start=1):
-        more = "".join(f"\n    {cell}" for name, cell in row.items() if cell and name not in ("id", "text", "label"))
+        more = "".join(f"\n    {cell}" for key, cell in row.items() if cell and key not in ("id", "text", "label"))
         print(f"\n[{done} of {len(missing)}] {row['text']}{more}\n{choices}   Enter: skip   q: stop")
-        answer = _answer(names, several=question.several)
+        answer = _answer(names, several=several)
         if answer is None:
-            return
+            return False
+        if correct is not None:
+            correct(row, answer)
         row["label"] = answer
-        write_sheet(folder, rows)
+        write_sheet(folder, rows, name)
+    return True
+
+
+def _correction(id_: str, check: Callable[[str, str], None]) -> str:
+    """Reads the right entities of a sentence; an empty string leaves them open."""
+    print("Write all right entities, as 'words (type); words (type)', or 'none'.   Enter: leave them open")
+    while True:
+        try:
+            said = input("entities> ").strip()
+            if said:
+                check(id_, said)
+        except EOFError:
+            return ""
+        except InputError as error:
+            print(error)
+        else:
+            return said
 
 
 def _answer(names: Sequence[str], *, several: bool) -> str | None:

@@ -1,7 +1,7 @@
 """Label Studio's JSON files: tasks with annotations by people and predictions by models."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ def read_label_studio(path: Path) -> tuple[list[Marked], int]:
     A task without annotations, or with cancelled ones only, is not labelled; its predictions are not read. Of several
     annotations of a task, the last one is read.
 
+    Label Studio counts positions in code points. Old versions counted UTF-16 code units, which differ after an emoji
+    (its issues 1008 and 1347). Such positions are recognized by the `text` of the entities.
+
     Args:
         path (`Path`): The file.
 
@@ -39,9 +42,8 @@ def read_label_studio(path: Path) -> tuple[list[Marked], int]:
         where = f"{path}, task {number}"
         values = as_object(task, where)
         data = as_object(values.get("data", values), where)  # JSON-MIN has no `data`
-        item, dropped = marked(
-            text_of(data, where, _text_name(data, where)), _places(values, where), where, id=_id(values)
-        )
+        text = text_of(data, where, _text_name(data, where))
+        item, dropped = marked(text, _places(values, text, where), where, id=_id(values))
         found.append(item)
         num_dropped += dropped
     return found, num_dropped
@@ -94,17 +96,33 @@ def _id(task: Mapping[str, Any]) -> str | None:
     return None if found is None else str(found)
 
 
-def _places(task: Mapping[str, Any], where: str) -> list[Place] | None:
+def _places(task: Mapping[str, Any], text: str, where: str) -> list[Place] | None:
     if "annotations" in task:
         done = [one for one in task["annotations"] if not one.get("was_cancelled")]
         if not done:
             return None
-        regions = [region for region in done[-1].get("result", ()) if region.get("type", _KIND) == _KIND]
-        return [_place(region.get("value"), where) for region in regions]
-    if "data" in task:  # a task that was imported and never labelled
+        values = [region.get("value") for region in done[-1].get("result", ()) if region.get("type", _KIND) == _KIND]
+    elif "data" in task:  # a task that was imported and never labelled
         return None
-    value = task.get(FROM_NAME)  # JSON-MIN leaves the key out if there is no entity
-    return [_place(region, where) for region in value or ()]
+    else:
+        values = task.get(FROM_NAME) or []  # JSON-MIN leaves the key out if there is no entity
+    places = [_place(value, where) for value in values]
+    named = [value.get("text") for value in values]
+    moved = [Place(_code_points(text, place.start), _code_points(text, place.end), place.type) for place in places]
+    return moved if not _are_in(places, text, named) and _are_in(moved, text, named) else places
+
+
+def _are_in(places: Sequence[Place], text: str, named: Sequence[Any]) -> bool:
+    """Returns whether the text has all named entities at their places."""
+    return all(
+        words is None or text[place.start : place.end] == words for place, words in zip(places, named, strict=True)
+    )
+
+
+def _code_points(text: str, position: int) -> int:
+    """Converts a position in UTF-16 code units to one in code points."""
+    before = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, position)]
+    return len(before.decode("utf-16-le", "ignore"))
 
 
 def _place(value: Any, where: str) -> Place:

@@ -39,7 +39,8 @@ def count_rows(
         - `most_frequent_label`: the label that most rows of `labelled` have, with its number of `rows`; `None` for
           none, and if texts can have several labels
         - `human_labels`: `matched` texts of the input with a human label, and `new_texts` that human labels added
-        - `dropped_entities`: entities of the annotator that do not occur in their sentence (0 for other tasks)
+        - `dropped_entities`: entities of the annotator that are not in one piece in their sentence, overlap a longer
+          entity, or have another type (0 for other tasks)
     """
     index, num_texts = corpus.index_of_row, corpus.num_texts
     has_answer = corpus.is_human | ~answers.is_missing

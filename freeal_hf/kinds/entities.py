@@ -148,7 +148,8 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
 
     @property
     def audit(self) -> AuditQuestion:
-        return AuditQuestion(VERDICTS, are_labels=False, right="sentences have exactly the right entities")
+        right = "sentences have exactly the right entities"
+        return AuditQuestion(VERDICTS, are_labels=False, right=right, correction=entity_audit.CORRECTED)
 
     def audited_labels(self, labels: "Dataset") -> np.ndarray:
         """Returns the number of entities of each row, at most `_MOST_STRATA`, so that strata have similar rows."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from freeal_hf.annotators.base import Annotation
 from freeal_hf.annotators.pacing import with_answer
-from freeal_hf.data.spans import Span
+from freeal_hf.data.spans import Span, without_overlaps
 from freeal_hf.kinds.answers import Answers
 from freeal_hf.labels.entity_voting import Entities, fuse_entity_votes
 
@@ -47,8 +47,10 @@ class EntityAnswers(Answers):
 
     def take(self, index: int, answer: Annotation) -> None:
         if answer.spans is not None:
-            self.spans[index], self.reasons[index] = list(answer.spans), None
-            self.dropped[index] = answer.num_dropped
+            # A word can only have one tag, so the longest of overlapping entities is kept.
+            kept = without_overlaps(sorted(answer.spans, key=lambda span: (span.start - span.end, span)))
+            self.spans[index], self.reasons[index] = kept, None
+            self.dropped[index] = answer.num_dropped + len(answer.spans) - len(kept)
         elif self.spans[index] is None:
             self.reasons[index] = with_answer(answer.reason, answer.answer)
 

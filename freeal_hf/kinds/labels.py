@@ -25,12 +25,14 @@ class AuditQuestion:
         are_labels (`bool`): Whether the answers are labels of texts. Otherwise, they judge the labels of the run.
         right (`str`): A description of confirmed texts, in the plural.
         several (`bool`): Whether an answer can have any number of labels.
+        correction (`str`, *optional*): The column in which the right labels of a wrong text are written.
     """
 
     answers: Task
     are_labels: bool
     right: str
     several: bool = False
+    correction: str | None = None
 
 
 class AuditPart(NamedTuple):

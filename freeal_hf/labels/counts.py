@@ -25,7 +25,8 @@ def describe_counts(counts: Mapping[str, Any]) -> str:
         sentences.append(f"{human['new_texts']:,} human labels are about texts that are not in the data.")
     if counts["dropped_entities"]:
         sentences.append(
-            f"{counts['dropped_entities']:,} entities were dropped, because their sentence does not have them."
+            f"{counts['dropped_entities']:,} entities were dropped: their words do not follow each other in the "
+            "sentence, they overlap a longer entity, or the task does not have their type."
         )
     return " ".join(sentences)
 

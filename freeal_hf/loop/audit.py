@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,6 +179,27 @@ def audited_human_labels(folder: RunFolder, task: Task) -> list[Any]:
         )
         for id_, label in answers.items()
     ]
+
+
+def correction_check(folder: RunFolder, task: Task) -> Callable[[str, str], None]:
+    """Returns a function that checks how a person corrected a text with wrong labels.
+
+    Args:
+        folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
+        task (`Task`): A task whose audit has corrections.
+
+    Returns:
+        `Callable[[str, str], None]`: Gets the id of a text and its correction, and raises an `InputError` if the
+        correction cannot be read.
+    """
+    labels, kind = _audited_labels(folder, read_json(folder / AUDIT_PLAN)), kind_of(task)
+    row_of = {id_: row for row, id_ in enumerate(labels["id"])}
+
+    def check(id_: str, said: str) -> None:
+        cells = {id_: {str(kind.audit.correction): said}}
+        kind.audit_truth({id_: NO_LABEL}, cells, {id_: labels[row_of[id_]]}, AUDIT_CSV)
+
+    return check
 
 
 def _truth(folder: RunFolder, task: Task, labels: "Dataset", answers: Mapping[str, int]) -> list[Any]:

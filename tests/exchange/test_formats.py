@@ -150,6 +150,18 @@ def test_a_task_of_label_studio_is_labelled_if_a_person_submitted_it(task, place
     assert (item.text, item.places) == ("Anna left", places)
 
 
+@pytest.mark.parametrize(("start", "end"), [(5, 9), (7, 11)], ids=["code points", "UTF-16"])
+def test_positions_of_any_version_of_label_studio_are_read(start, end, tmp_path):
+    value = {"start": start, "end": end, "text": "Anna", "labels": ["PER"]}
+    task = {
+        "data": {"text": "Hi 🎉🗼Anna and Anna"},
+        "annotations": [{"result": [{"type": "labels", "value": value}]}],
+    }
+    (tmp_path / "data.json").write_text(json.dumps([task]))
+    (item,), _ = FORMATS["label-studio"].read(tmp_path / "data.json")
+    assert item.places == (Place(5, 9, "PER"),)
+
+
 def test_labels_of_a_model_are_predictions_for_label_studio_and_not_accepted_for_prodigy(tmp_path):
     item = Marked("Anna left", (Place(0, 4, "PER"),), is_model=True, confidence=0.7)
     FORMATS["label-studio"].write(tmp_path / "data.json", [item])

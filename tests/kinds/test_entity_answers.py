@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig
+from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
 from freeal_hf.data.spans import Span
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
@@ -26,6 +26,13 @@ def test_the_entities_of_several_annotators_are_fused_by_votes():
     assert found.spans == [[APPLE], None]
     assert found.reasons == [None, "no answer"]
     assert found.dropped.tolist() == [3, 3]
+
+
+def test_of_overlapping_entities_in_an_answer_the_longest_is_kept_and_the_others_are_counted():
+    found = EntityAnswers.none(1)
+    found.take(0, Annotation(0, spans=(APPLE, APPLE_PIE, PIE), num_dropped=1))
+    assert found.spans == [[APPLE_PIE]]
+    assert found.dropped.tolist() == [3]
 
 
 def test_answers_of_a_refine_annotator_replace_the_others():

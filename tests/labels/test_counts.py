@@ -104,7 +104,8 @@ def test_the_description_names_every_count():
     assert describe_counts(COUNTS) == (
         "100 rows read, 90 distinct texts, 80 rows labelled. 20 rows got no label: not a label (12), the text is "
         "empty (8). The student alone labelled 12 of these. Human labels matched 3 texts. 2 human labels are about "
-        "texts that are not in the data. 4 entities were dropped, because their sentence does not have them."
+        "texts that are not in the data. 4 entities were dropped: their words do not "
+        "follow each other in the sentence, they overlap a longer entity, or the task does not have their type."
     )
 
 

@@ -88,6 +88,16 @@ def test_entities_are_shown_in_the_terminal(entity_folder, capsys, monkeypatch):
     assert "from 4 of 4 answers" in said
 
 
+def test_entities_are_corrected_and_judged_in_the_terminal(entity_folder, capsys, monkeypatch):
+    said = ["2", "pear (fruit)", "none", "1", "2", "", "1", "1", "2"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(said)))
+    assert main(["audit", str(entity_folder.path), "--n", "4", "--entities", "2", "--terminal"]) == 0
+    assert "'pear' is not in the sentence" in capsys.readouterr().out
+    rows = [(row["label"], row["corrected"]) for row in read_sheet(entity_folder)]
+    assert rows == [("wrong", "none"), ("right", ""), ("wrong", ""), ("right", "")]
+    assert [row["label"] for row in read_sheet(entity_folder, AUDIT_ENTITIES_CSV)] == ["right", "wrong"]
+
+
 def answer(folder, **corrections):
     """Corrects some sentences by id, and confirms the others."""
     rows = read_sheet(folder)
