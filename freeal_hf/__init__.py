@@ -54,6 +54,7 @@ _PUBLIC = {
     "FreeALConfig": "freeal_hf.training.config",
     "FreeALError": "freeal_hf.errors",
     "FreeALTrainer": "freeal_hf.training.trainer",
+    "GLiNERAnnotator": "freeal_hf.annotators.gliner",
     "Generation": "freeal_hf.annotators.requests",
     "GenerationRequest": "freeal_hf.annotators.requests",
     "HubChanged": "freeal_hf.errors",
@@ -157,6 +158,7 @@ if TYPE_CHECKING:
     from freeal_hf.annotators.embedding import EmbeddingAnnotator as EmbeddingAnnotator
     from freeal_hf.annotators.estimate import Estimate as Estimate
     from freeal_hf.annotators.estimate import Interval as Interval
+    from freeal_hf.annotators.gliner import GLiNERAnnotator as GLiNERAnnotator
     from freeal_hf.annotators.inference import InferenceEndpointsAnnotator as InferenceEndpointsAnnotator
     from freeal_hf.annotators.llm import LLMAnnotator as LLMAnnotator
     from freeal_hf.annotators.local import LocalAnnotator as LocalAnnotator

@@ -116,7 +116,7 @@ class Batches:
         self._most_requests = most_requests
         self._waiting: list[tuple[str, Mapping[str, Any], asyncio.Future[_Batch | None]]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._known: dict[str, list[_Batch]] = {}  # batches of an earlier process, by the keys of their requests
+        self._known: dict[str, list[_Batch]] = {}  # by the keys of their requests whose results were not delivered
         self._batches: list[_Batch] = []
 
     def open(self) -> None:
@@ -132,9 +132,7 @@ class Batches:
             if time.time() - pending.created > _KEPT_SECONDS:
                 self.cache.forget_batch(pending)
                 continue
-            batch = _Batch(self._service, self.cache, pending)
-            for key in pending.keys:
-                self._known.setdefault(key, []).append(batch)
+            self._add(_Batch(self._service, self.cache, pending))
 
     async def close(self) -> None:
         """Stops waiting. Batches whose results were all delivered are forgotten, because the answers are on disk."""
@@ -161,12 +159,12 @@ class Batches:
         """
         key = request_key(canonical_json(identity)).hex()[:_KEY_LENGTH]
         while True:
-            batch = self._known[key].pop(0) if self._known.get(key) else await self._collected(key, body)
+            batch = self._known[key][0] if self._known.get(key) else await self._collected(key, body)
             if batch is None:
                 return None
-            if batch not in self._batches:
-                self._batches.append(batch)
             result = (await batch.results()).get(key)
+            if batch in self._known[key]:
+                self._known[key].remove(batch)
             batch.delivered.add(key)
             if isinstance(result, Exception):
                 raise result
@@ -194,10 +192,15 @@ class Batches:
         for part in self._parts(bodies) if len(bodies) >= SMALLEST_BATCH else ():
             pending = PendingBatch(secrets.token_hex(8), self._service.server, None, time.time(), tuple(part))
             batch = _Batch(self._service, self.cache, pending, part)
-            self._batches.append(batch)
+            self._add(batch)
             batches |= dict.fromkeys(part, batch)
         for key, _, future in waiting:
             future.set_result(batches.get(key))
+
+    def _add(self, batch: "_Batch") -> None:
+        self._batches.append(batch)
+        for key in batch.pending.keys:
+            self._known.setdefault(key, []).append(batch)
 
     def _parts(self, bodies: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Mapping[str, Any]]]:
         """Divides requests into parts that the provider accepts as a batch."""

@@ -18,6 +18,7 @@ anthropic:MODEL             a model of Anthropic
 batch:SPEC                  endpoint:MODEL@URL or anthropic:MODEL in batches, at half the price
 tgi:URL                     a text-generation-inference server
 zero-shot:MODEL             an encoder for zero-shot classification (NLI, GLiClass), no LLM
+gliner:MODEL                a GLiNER model, for entities
 local:MODEL                 a causal language model in this process
 column:NAME                 labels in a column of the data (column:A,"B, C": of several)
 SPEC + SPEC                 several annotators, fused"""
@@ -32,6 +33,7 @@ _BUILT_IN = {
     "anthropic": "freeal_hf.annotators.anthropic:AnthropicAnnotator",
     "tgi": "freeal_hf.annotators.tgi:TGIAnnotator",
     "zero-shot": "freeal_hf.annotators.zero_shot:ZeroShotAnnotator",
+    "gliner": "freeal_hf.annotators.gliner:GLiNERAnnotator",
     "local": "freeal_hf.annotators.local:LocalAnnotator",
     "column": "freeal_hf.annotators.column:ColumnAnnotator",
 }

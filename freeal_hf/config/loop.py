@@ -14,7 +14,8 @@ class LoopConfig(BudgetConfig):
     Args:
         num_rounds (`int`, *optional*, defaults to 2): The number of rounds.
         shots (`int`, *optional*, defaults to 10): The number of demonstrations for a text, at least one of each label.
-        texts_per_list (`int`, *optional*, defaults to 1): The number of similar texts with the same demonstrations.
+        texts_per_list (`int`, *optional*): The number of similar texts with the same demonstrations. By default it is
+            5 if the server read a part of the prompts of earlier rounds from its prompt cache, and otherwise 1.
         samples (`int`, *optional*, defaults to 1): The number of answers of a language model for each text, each with
             the labels in another order. The most frequent label is used, and its share of the answers is the
             confidence. See `freeal_hf.annotators.samples`.
@@ -55,8 +56,8 @@ class LoopConfig(BudgetConfig):
 
     num_rounds: int = option(2, help="number of annotation and training rounds", least=1, resumable=True)
     shots: int = option(10, help="demonstrations for each text, at least one per label", least=0)
-    texts_per_list: int = option(
-        1, help="number of similar texts with the same demonstrations, for the prefix cache of a server", least=1
+    texts_per_list: int | None = option(
+        help="number of similar texts with the same demonstrations", none="5 with a prompt cache, else 1", least=1
     )
     samples: int = option(
         1,

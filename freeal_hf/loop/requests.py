@@ -23,6 +23,8 @@ from freeal_hf.tasks import Demonstration, Task
 
 # The most texts with a human label that are annotated: more of them cost more and show little more.
 _MOST_COMPARED = 200
+# With lists for 5 texts a prompt cache serves four fifths of the tokens (benchmarks/README.md, "Prompts").
+_TEXTS_PER_LIST = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,8 @@ def _retrieve(
     shots |= {i: shot for i, shot in corpus.human_demonstrations().items() if i < len(selection.embeddings)}
     rows, pool = np.array(list(shots), dtype=int), list(shots.values())
     labels = np.array([shot.label for shot in pool], dtype=int)
-    queries = cluster_queries(selection.embeddings[indices], context.loop.texts_per_list, seed=context.seed)
+    texts_per_list = context.loop.texts_per_list or (_TEXTS_PER_LIST if previous.uses_prompt_cache else 1)
+    queries = cluster_queries(selection.embeddings[indices], texts_per_list, seed=context.seed)
     found = nearest_demonstrations(
         queries, selection.embeddings[rows], labels, per_label=shots_per_label(context.loop, context.task)
     )

@@ -99,6 +99,11 @@ class Round:
         """Whether the student has learnt its labels, so that its selection is used. Old records do not say so."""
         return (self.read_metrics() or {}).get("student_has_learnt", True)
 
+    @property
+    def uses_prompt_cache(self) -> bool:
+        """Whether the server of an annotator read a part of the prompts from its prompt cache."""
+        return bool((self.read_metrics() or {}).get("cached_tokens"))
+
     def write_metrics(self, record: Mapping[str, Any]) -> None:
         """Writes the record of the round, which completes it."""
         self.path.mkdir(parents=True, exist_ok=True)

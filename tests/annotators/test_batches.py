@@ -1,5 +1,6 @@
 """Batches of OpenAI's and Anthropic's protocols: half the price, faults, and runs that are killed at each step."""
 
+import asyncio
 import json
 import os
 import signal
@@ -21,7 +22,9 @@ from freeal_hf.annotators.budget import Ledger, Price
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.estimate import estimate_annotation
+from freeal_hf.annotators.openai_batches import OpenAIBatches
 from freeal_hf.annotators.registry import build_annotator
+from freeal_hf.annotators.rest import JsonApi
 from freeal_hf.annotators.work import annotation_work
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import TextClassification
@@ -233,6 +236,26 @@ def test_a_refused_text_has_its_reason(task: TextClassification, cache: AnswerCa
 def test_a_batch_needs_a_cache_that_is_found_again(provider: Provider, task: TextClassification) -> None:
     with pytest.raises(AnnotatorError, match="answer cache"):
         annotate(provider.annotator(), task, None)
+
+
+def test_a_request_that_stopped_waiting_is_found_in_its_batch(cache: AnswerCache) -> None:
+    async def ask(url: str) -> list[Any]:
+        async with JsonApi(url, {}, None) as api:
+            collected = batches.Batches(OpenAIBatches(api), most_requests=10)
+            collected.cache = cache
+            collected.open()
+            bodies = [{"model": MODEL, "messages": [{"role": "user", "content": text}]} for text in ("one", "two")]
+            first = [asyncio.create_task(collected.answer(body, body)) for body in bodies]
+            await asyncio.wait(first, timeout=0.3)
+            for task in first:
+                task.cancel()
+            found = await asyncio.gather(*(collected.answer(body, body) for body in bodies))
+            await collected.close()
+            return found
+
+    with chat.serve(chat.OpenAIServer(batches=BatchBehaviour(delay=0.6))) as server:
+        assert all("choices" in found for found in asyncio.run(ask(server.url)))
+        assert [batch["count"] for batch in server.batches.values()] == [2]
 
 
 def test_finished_batches_are_forgotten(provider: Provider, task: TextClassification, cache: AnswerCache) -> None:

@@ -65,7 +65,7 @@ class EntityPrompts(TaskPrompts[TokenClassification]):
         reason: Reason | None = None
         for start, end in bounds:
             words = request.words[start:end]
-            text = request.text if len(bounds) == 1 else _passage(request, start, end)
+            text = request.text if len(bounds) == 1 else passage_text(request, start, end)
             messages = entity_messages(self.task, replace(request, text=text))
             completion = await complete("entities", limits.max_list_tokens, messages, constrain, 0)
             completions.append(completion)
@@ -275,7 +275,7 @@ def passages(words: Sequence[str]) -> list[tuple[int, int]]:
     return [*bounds, (start, len(words))]
 
 
-def _passage(request: AnnotationRequest, start: int, end: int) -> str:
+def passage_text(request: AnnotationRequest, start: int, end: int) -> str:
     """Returns some words of a text as they are written there."""
     starts = align_words(request.words, request.text)
     if starts is None:  # the words are not those of the text

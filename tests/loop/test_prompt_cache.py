@@ -1,0 +1,56 @@
+"""Runs with servers that make prompts cheaper: by a prompt cache, or by batches."""
+
+import json
+
+import pytest
+
+from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
+from freeal_hf.annotators import batches
+from tests.conftest import QUICK_TRAINING
+from tests.servers import openai_batches
+from tests.servers.chat import MODEL, Behaviour, ChatServer, serve
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture
+def loop(task, student_folder, tmp_path):
+    def loop(annotator, **options):
+        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
+        config = LoopConfig(**{"generated_per_label": 0, **options})
+        return FreeAL(task, annotator, str(student_folder), args, config)
+
+    return loop
+
+
+@pytest.mark.parametrize("cached_tokens", [0, 20])
+def test_texts_share_demonstrations_if_the_server_has_a_prompt_cache(cached_tokens, loop, corpus):
+    def spoil(completion):
+        completion["usage"]["prompt_tokens_details"] = {"cached_tokens": cached_tokens}
+
+    with serve(ChatServer(Behaviour(spoil=spoil))) as server:
+        result = loop(InferenceEndpointsAnnotator(server.url), num_rounds=2, refine="all").run(corpus)
+        chats = [body["messages"] for body in server.stats.bodies if len(body["messages"]) > 2]
+    lists = {json.dumps(chat[:-1]) for chat in chats}
+    assert (result.rounds[0]["cached_tokens"] > 0) == (cached_tokens > 0)
+    assert len(chats) == len(set(corpus["text"]))
+    # A text of the pool has a list of its own, because it is not its own demonstration.
+    assert (len(lists) < 0.7 * len(chats)) == (cached_tokens > 0)
+
+
+def test_a_run_in_batches_costs_half(loop, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(batches, "POLL_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(batches, "SMALLEST_BATCH", 5)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(f"{MODEL}: {{prompt: 1, completion: 1}}")
+    with openai_batches.serve(openai_batches.OpenAIServer()) as server:
+        result = loop(f"batch:endpoint:{MODEL}@{server.url}", num_rounds=1, prices=str(prices)).run(corpus)
+    [record] = result.rounds
+    assert [batch["count"] for batch in server.batches.values()] == [len(set(corpus["text"]))]
+    tokens = record["prompt_tokens"] + record["completion_tokens"]
+    assert record["cost"] == pytest.approx(0.5 * tokens / 1e6, rel=0.1)  # the tests of the server cost the full price
