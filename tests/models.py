@@ -4,10 +4,17 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers.models.auto import CONFIG_MAPPING
 
 from freeal_hf.annotators.base import AnnotationRequest, ChoiceRequest, GenerationRequest
@@ -26,6 +33,7 @@ TOKENIZER_LINES = [
     '{"label": "positive"} {"label": "negative"}',
 ]
 
+SMALL_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 REVIEW_TASK = TextClassification(
     {"positive": "the reviewer liked it", "negative": "the reviewer did not"}, description="Sentiment of a review."
 )
@@ -141,3 +149,15 @@ def review_model() -> PreTrainedModel:
     lessons.append((generation_messages(REVIEW_TASK, WRITE_REVIEWS), written))
     lessons.append((choice_messages(REVIEW_TASK, CHOOSE_REVIEWS), chosen))
     return taught_chat_model(lessons)
+
+
+def save_nli_model(folder: Path) -> Path:
+    """Saves a random NLI model. Its weights are large, so that its scores differ between texts."""
+    tokenizer = chat_tokenizer()
+    torch.manual_seed(0)
+    ids = {"contradiction": 0, "neutral": 1, "entailment": 2}
+    names = {number: name for name, number in ids.items()}
+    config = BertConfig(vocab_size=len(tokenizer), label2id=ids, id2label=names, initializer_range=0.5, **SMALL_BERT)
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

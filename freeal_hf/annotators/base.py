@@ -48,6 +48,8 @@ class Annotator(ABC):
             (`"token-classification"`), its annotations have `spans`.
         is_free (`bool`): Whether its answers cost nothing, whatever a price table says.
         discount (`float`): Share of the price that is not charged, for the estimate; see [`Annotation`].
+        takes_class_shares (`bool`): Whether its constructor has an argument `class_shares`, which a run with
+            `LoopConfig.class_shares` gives it: the share of each label by its name.
         reads_prompts (`bool`): Whether it is a language model that reads the prompts of this package.
         price (`Price`, *optional*): Price of its tokens. By default, the price table is searched for `name`, and then
             `published_price` is called.
@@ -84,6 +86,7 @@ class Annotator(ABC):
     kinds: frozenset[str] = frozenset({TextClassification.type})
     is_free: bool = False
     discount: float = 0.0
+    takes_class_shares: bool = False
     reads_prompts: bool = False
     price: Price | None = None
     concurrency: int = 8

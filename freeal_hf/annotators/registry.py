@@ -158,6 +158,20 @@ def is_free(named: str) -> bool:
     return any(kind.is_free for kind in _classes_of(named))
 
 
+def takes_class_shares(named: str) -> bool:
+    """Returns whether an annotator has an argument for the known shares of the labels.
+
+    Args:
+        named (`str`): A specification, or the name of a class.
+
+    Example:
+
+        >>> takes_class_shares("zero-shot:org/name"), takes_class_shares("column:a")
+        (True, False)
+    """
+    return any(kind.takes_class_shares for kind in _classes_of(named))
+
+
 def _classes_of(named: str) -> list[type[Annotator]]:
     name = named.removeprefix(_BATCH).partition(":")[0]
     points = annotator_names().values()

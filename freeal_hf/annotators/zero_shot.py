@@ -38,7 +38,8 @@ class ZeroShotAnnotator(Annotator):
         model (`str`): An NLI model (a sequence classifier with the class "entailment"), or a GLiClass model (needs
             `freeal-hf[gliclass]`); a model id or a folder.
         class_shares (`Mapping[str, float]`, *optional*): The known share of each label, by its name. In a task with
-            any number of labels, it is the share of texts that have the label.
+            any number of labels, it is the share of texts that have the label. By default it is that of the run
+            (`LoopConfig.class_shares`).
         hypothesis_template (`str`, *optional*, defaults to `"This text is about {}."`): The hypothesis of an NLI
             model, with `{}` in place of the description of a label.
         device (`str`, *optional*): The device, such as `"cuda:1"`. By default a GPU is used if there is one.
@@ -51,6 +52,7 @@ class ZeroShotAnnotator(Annotator):
 
     concurrency = 1
     is_free = True
+    takes_class_shares = True
     kinds = frozenset({TextClassification.type, MultiLabelClassification.type})
 
     def __init__(
@@ -108,9 +110,10 @@ class ZeroShotAnnotator(Annotator):
         given = self.class_shares
         if given is None:
             return None
-        if set(map(str, given)) != set(task.label_names) or not all(0 < float(share) < 1 for share in given.values()):
+        are_shares = all(0 <= float(share) <= 1 for share in given.values())
+        if set(map(str, given)) != set(task.label_names) or not are_shares:
             raise InputError(
-                f"class_shares is {dict(given)!r}; it must have a share between 0 and 1 for each of the labels "
+                f"class_shares is {dict(given)!r}; it must have a share from 0 to 1 for each of the labels "
                 f"{', '.join(map(repr, task.label_names))}."
             )
         return [float(given[name]) for name in task.label_names]

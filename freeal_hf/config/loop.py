@@ -57,7 +57,10 @@ class LoopConfig(BudgetConfig):
     num_rounds: int = option(2, help="number of annotation and training rounds", least=1, resumable=True)
     shots: int = option(10, help="demonstrations for each text, at least one per label", least=0)
     texts_per_list: int | None = option(
-        help="number of similar texts with the same demonstrations", none="5 with a prompt cache, else 1", least=1
+        help="number of similar texts with the same demonstrations",
+        none="5 with a prompt cache, else 1",
+        least=1,
+        resumable=True,
     )
     samples: int = option(
         1,

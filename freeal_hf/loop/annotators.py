@@ -74,6 +74,7 @@ def build_annotators(
     prices: str | None,
     *,
     is_alone: bool,
+    class_shares: Mapping[str, float] | None = None,
 ) -> tuple[RunAnnotator, ...]:
     """Builds the annotators that a run names.
 
@@ -84,6 +85,8 @@ def build_annotators(
         options (`Mapping`): Arguments of an annotator given by name.
         prices (`str`, *optional*): File with the user's prices by model.
         is_alone (`bool`): Whether the run has no other annotators.
+        class_shares (`Mapping[str, float]`, *optional*): The known shares of the labels, for annotators that take
+            them.
 
     Returns:
         `tuple[RunAnnotator, ...]`: The annotators.
@@ -94,7 +97,7 @@ def build_annotators(
     from datasets import ClassLabel
 
     from freeal_hf.annotators.prompts.registry import prompts_of
-    from freeal_hf.annotators.registry import build_annotator, is_free, reads_prompts, split_specs
+    from freeal_hf.annotators.registry import build_annotator, is_free, reads_prompts, split_specs, takes_class_shares
     from freeal_hf.data.cells import cell_text
 
     def column(name: str) -> dict[str, str]:
@@ -120,6 +123,8 @@ def build_annotators(
             # If there are several annotators, the options of a model are not passed to annotators without a model.
             is_unused = (len(specs) > 1 or not is_alone) and is_free(spec) and not reads_prompts(spec)
             own = {} if is_unused else dict(options)
+            if class_shares is not None and takes_class_shares(spec):
+                own.setdefault("class_shares", dict(class_shares))
             annotator = build_annotator(spec, column=column, options=own)
             make: Callable[[], Annotator] = partial(build_annotator, spec, options=own)
         else:

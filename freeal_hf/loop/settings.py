@@ -21,6 +21,7 @@ from freeal_hf.config import (
 from freeal_hf.data.configured import reading, task_of
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.annotators import RunAnnotator, build_annotators
 from freeal_hf.tasks import Task
 
@@ -103,8 +104,10 @@ class Settings:
             InputError: If an annotator or a column does not exist, or an annotator does not support the kind of task.
         """
         options, prices, is_alone = self.annotator_options, self.loop.prices, self.refine_annotator is None
+        given = kind_of(self.task).class_shares(self.loop.class_shares)
+        shares = None if given is None else dict(zip(self.task.label_names, given.tolist(), strict=True))
         first, later = (
-            build_annotators(named, self.task, dataset, options, prices, is_alone=is_alone)
+            build_annotators(named, self.task, dataset, options, prices, is_alone=is_alone, class_shares=shares)
             for named in (self.annotator, self.refine_annotator)
         )
         return first, later

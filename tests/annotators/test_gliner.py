@@ -12,12 +12,11 @@ from freeal_hf.annotators.gliner import GLiNERAnnotator
 from freeal_hf.annotators.registry import build_annotator
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import TokenClassification
-from tests.models import chat_tokenizer
+from tests.models import SMALL_BERT, chat_tokenizer
 
 gliner = pytest.importorskip("gliner")
 TASK = TokenClassification({"person": "who", "written_work": "a book or an article"}, "What is named?")
 WORDS = ("Ada", "Lovelace", "wrote", "a", "note", ".")
-SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("gliner")
     tokenizer = deepcopy(chat_tokenizer())
     tokenizer.save_pretrained(folder)
-    encoder = BertConfig(vocab_size=len(tokenizer), **SIZES)
+    encoder = BertConfig(vocab_size=len(tokenizer), **SMALL_BERT)
     BertModel(encoder).save_pretrained(folder)
     config = gliner.GLiNERConfig(
         model_name=str(folder),

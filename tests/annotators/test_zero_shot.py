@@ -7,33 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, pipeline
+from transformers import BertConfig, pipeline
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest
 from freeal_hf.annotators.registry import build_annotator, is_free, reads_prompts
 from freeal_hf.annotators.zero_shot import ZeroShotAnnotator
 from freeal_hf.errors import AnnotatorError, InputError
 from freeal_hf.tasks import MultiLabelClassification, Task, TextClassification
-from tests.models import chat_tokenizer
+from tests.models import SMALL_BERT, chat_tokenizer, save_nli_model
 
 TASK = TextClassification({"fruit": "a fruit to eat", "tool": "a tool to work with", "other": ""})
 TEXTS = [f"{word} {number}" for word in ("a ripe plum", "my rusty saw", "the old letter") for number in range(4)]
-SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 DESCRIBED = ["a fruit to eat", "a tool to work with", "other"]
 
 
 @pytest.fixture(scope="module")
 def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random NLI model. Its weights are large, so that its scores differ between texts."""
-    folder = tmp_path_factory.mktemp("nli")
-    tokenizer = chat_tokenizer()
-    torch.manual_seed(0)
-    names = {"contradiction": 0, "neutral": 1, "entailment": 2}
-    config = BertConfig(vocab_size=len(tokenizer), label2id=names, id2label={i: n for n, i in names.items()}, **SIZES)
-    config.initializer_range = 0.5
-    BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_nli_model(tmp_path_factory.mktemp("nli"))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +35,7 @@ def gliclass(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.add_tokens(["<<LABEL>>", "<<SEP>>", "<<EXAMPLE>>"], special_tokens=True)
     torch.manual_seed(0)
     config = library.GLiClassModelConfig(
-        encoder_config=BertConfig(vocab_size=len(tokenizer), **SIZES),
+        encoder_config=BertConfig(vocab_size=len(tokenizer), **SMALL_BERT),
         class_token_index=tokenizer.convert_tokens_to_ids("<<LABEL>>"),
         text_token_index=tokenizer.convert_tokens_to_ids("<<SEP>>"),
         encoder_model=str(folder),  # where it looks for an adapter
@@ -114,7 +104,7 @@ def test_a_gliclass_model_is_used_with_its_own_package(gliclass: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("shares", [{"fruit": 1}, {"fruit": 0.5, "tool": 0.5, "other": 0}, {"a": 0.2, "b": 0.8}])
+@pytest.mark.parametrize("shares", [{"fruit": 1}, {"fruit": 0.5, "tool": 1.5, "other": 0}, {"a": 0.2, "b": 0.8}])
 def test_class_shares_of_other_labels_are_refused(shares: dict[str, float], nli: Path) -> None:
     with pytest.raises(InputError, match="each of the labels 'fruit', 'tool', 'other'"):
         annotate(ZeroShotAnnotator(str(nli), class_shares=shares))

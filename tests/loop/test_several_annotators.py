@@ -6,6 +6,7 @@ from freeal_hf.annotators.registry import split_specs
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
 from tests.conftest import FRUIT, QUICK_TRAINING, KeywordAnnotator
+from tests.models import save_nli_model
 
 
 class Errs(Annotator):
@@ -44,6 +45,18 @@ def test_fused_annotators_are_better_than_each_of_them(run, corpus):
     found = run(corpus, [Errs(0, 0.15), Errs(1, 0.2), Errs(2, 0.25)]).rounds[0]
     assert found["annotator_calls"] == 3 * len(set(corpus["text"]))
     assert found["annotator_accuracy"] > 0.88
+
+
+def test_a_zero_shot_encoder_is_one_more_voter_with_the_class_shares_of_the_run(
+    run, corpus, task, student_folder, tmp_path
+):
+    spec, shares = f"zero-shot:{save_nli_model(tmp_path / 'nli')}", {"fruit": 0.7, "tool": 0.3}
+    found = run(corpus, [KeywordAnnotator(), Knows(), spec], class_shares=shares)
+    assert found.rounds[0]["annotator_calls"] == 3 * len(set(corpus["text"]))
+    args = FreeALConfig(output_dir=str(tmp_path / "run"))
+    settings = FreeAL(task, spec, str(student_folder), args, LoopConfig(class_shares=shares)).settings
+    [[entry], _] = settings.annotators(corpus)
+    assert entry.annotator.class_shares == entry.make().class_shares == shares
 
 
 def test_several_annotators_are_used_again_in_the_next_round(run, corpus):
