@@ -70,7 +70,7 @@ quality: $(VENV)/.installed ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 DATA ?= ../shared/data
-BENCHMARKS := loop student student_calibration student_recipe student_speed scale scale_out annotate prompts instance_selection paper labels llm_labels audit ner multi_label_student
+BENCHMARKS := loop student student_recipe student_speed scale scale_out annotate prompts instance_selection paper labels llm_labels audit ner multi_label_student
 
 .PHONY: $(BENCHMARKS:%=bench-%)
 
@@ -83,7 +83,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench-annotate bench-scale bench-scale_out: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
 
-bench-loop bench-student bench-student_calibration bench-student_recipe bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels bench-audit bench-ner bench-multi_label_student: bench-%: $(VENV)/.bench
+bench-loop bench-student bench-student_recipe bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels bench-audit bench-ner bench-multi_label_student: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py --data $(DATA) $(ARGS)
 
 $(LABELS_VENV)/.installed: pyproject.toml setup.cfg constraints.txt

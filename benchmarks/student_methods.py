@@ -37,8 +37,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "class_balance": {"class_balance": 1.0},
     "token_dropout_view": {"second_view": "token_dropout"},
     "agreement": {"agreement_confidence": 0.9},
-    "not_calibrated": {"calibration_share": 0.0},
-    "calibrated_on_20": {"calibration_share": 0.2},
 }
 
 

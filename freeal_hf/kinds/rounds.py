@@ -30,8 +30,9 @@ class Selection:
         first_embeddings (`np.ndarray` of shape `(n, d)`): The embeddings before the training.
         thresholds (`np.ndarray` of shape `(num_labels,)`): The probability above which the student predicts each
             label, in a task with any number of labels; empty in other tasks.
-        held_out (`np.ndarray` of shape `(n, num_labels)`, *optional*):
-            Probabilities of students that have not seen the label of the text; `None` if none were trained.
+        is_human (`np.ndarray` of shape `(n,)`, *optional*):
+            Whether the student was trained on a human label of the text; `None` if an earlier version has written
+            the selection.
     """
 
     losses: np.ndarray
@@ -40,7 +41,7 @@ class Selection:
     embeddings: np.ndarray
     first_embeddings: np.ndarray
     thresholds: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    held_out: np.ndarray | None = None
+    is_human: np.ndarray | None = None
 
     def save(self, path: Path) -> None:
         """Writes the arrays to a file."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from freeal_hf.kinds.label_answers import LabelAnswers
 from freeal_hf.kinds.labels import AuditQuestion, Measure
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
+from freeal_hf.labels.calibration import student_temperature
 from freeal_hf.labels.class_shares import read_class_shares
 from freeal_hf.labels.doubts import answer_doubt
 from freeal_hf.labels.fusion import estimate_figures, final_labels
@@ -27,6 +29,7 @@ from freeal_hf.labels.voting import fused_answers
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
+from freeal_hf.training.temperature import at_temperature
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -202,15 +205,19 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             votes=votes,
             human=corpus.human,
             inclusion=corpus.inclusion,
-            held_out=selection.held_out,
             class_shares=class_shares,
             sources=answers.sources,
             seed=seed,
         )
+        temperature = 1.0
+        if final.student_has_learnt:
+            weights = _weights_of_checks(corpus, selection)
+            temperature = student_temperature(selection.probabilities, final.believed, corpus.human, weights)
+        calibrated = replace(selection, probabilities=at_temperature(selection.probabilities, temperature))
         rows = label_rows.label_rows(
-            dataset, corpus, self.task, answers, selection, final.labels, final.confidences, number
+            dataset, corpus, self.task, answers, calibrated, final.labels, final.confidences, number
         )
-        return rows, estimate_figures(final, self.task)
+        return rows, {**estimate_figures(final, self.task), "student_temperature": temperature}
 
     @classmethod
     def owns_student(cls, config: Any) -> bool:
@@ -232,3 +239,12 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
 
         probabilities = Classifier(student).probabilities(distinct_texts(test).texts)
         return label_rows.test_rows(test, self.task, probabilities, number)
+
+
+def _weights_of_checks(corpus: Corpus, selection: Selection) -> np.ndarray:
+    """Returns the weights of the human labels of a random sample that the student was not trained on."""
+    weights = np.zeros(len(corpus.texts))
+    if corpus.inclusion is not None and selection.is_human is not None:
+        rows = corpus.is_human & ~selection.is_human & ~np.isnan(corpus.inclusion)
+        weights[rows] = 1 / corpus.inclusion[rows]
+    return weights

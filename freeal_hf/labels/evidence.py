@@ -27,19 +27,6 @@ def spread(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> np.ndarray
     return found
 
 
-def smoothed_log(probabilities: np.ndarray, count: int) -> np.ndarray:
-    """Returns the logarithms of held-out predictions, smoothed with one more text of each label.
-
-    A classifier that has seen a label once or never gives it a probability near zero, which is not reliable.
-
-    Args:
-        probabilities (`np.ndarray` of shape `(n, num_labels)`): The predictions.
-        count (`int`): The number of labelled texts that the classifier was trained on.
-    """
-    found: np.ndarray = np.log((probabilities * count + 1) / (count + probabilities.shape[1]))
-    return found
-
-
 def reliability(trust: np.ndarray) -> np.ndarray:
     """Returns the probability that each answer is right, without human labels."""
     found: np.ndarray = expit(logit(_USUAL) + trust)

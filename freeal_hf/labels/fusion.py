@@ -21,13 +21,15 @@ from freeal_hf.labels.accuracy import (
 )
 from freeal_hf.labels.class_shares import most_right, shares_bias
 from freeal_hf.labels.doubts import depends_on_text
-from freeal_hf.labels.evidence import by_answer, by_votes, features_of, reliability, smoothed_log, spread
+from freeal_hf.labels.evidence import by_answer, by_votes, features_of, reliability, spread
 from freeal_hf.labels.pool import FEWEST, Pool, fit_pool
-from freeal_hf.labels.slips import admitted_slips, cautious, without_slips
+from freeal_hf.labels.slips import admitted_slips, at_usual_reliability, cautious, without_slips
 from freeal_hf.labels.trust import calibrated
 from freeal_hf.labels.voting import WorseAnnotator, fuse_votes, fuse_with_probe, worse_annotators
 from freeal_hf.tasks import NO_LABEL, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
+from freeal_hf.training.slips import smoothed_log
+from freeal_hf.training.temperature import at_temperature, temperature_of_mean
 
 _TINY = 1e-12  # added before a logarithm is taken
 
@@ -44,6 +46,9 @@ class FinalLabels:
             texts is found (`depends_on_text`).
         estimate (`Estimate`, *optional*): The accuracy of the labels; `None` if it is unknown.
         by_label (`list[Estimate | None]`): The accuracy of each final label; `None` if it is unknown.
+        believed (`np.ndarray` of shape `(n, num_labels)`):
+            The probabilities of the true labels, from human labels if there are enough, and otherwise from the
+            annotators' answers at a usual reliability.
         student_has_learnt (`bool`): Whether the student was used; see `has_learnt`.
         basis (`str`): The basis of the estimate, or the reason why there is none.
         most_right (`float`, *optional*):
@@ -58,6 +63,7 @@ class FinalLabels:
     confidences: np.ndarray
     estimate: Estimate | None
     by_label: list[Estimate | None]
+    believed: np.ndarray
     student_has_learnt: bool
     basis: str
     most_right: float | None
@@ -145,21 +151,23 @@ def final_labels(
         share = reliability(trust)
         if votes is not None:
             share = fuse_votes(votes, num_labels, known).probabilities[np.arange(n), labels]
-        fused = np.where(labelled[:, None], spread(labels, share, num_labels), unseen)
+        fused = believed = np.where(labelled[:, None], spread(labels, share, num_labels), unseen)
     elif (~open_).sum() >= FEWEST:
         evidence = [by_answer(labels, trust, num_labels)] if votes is None else by_votes(votes, num_labels)
         features = features_of(embeddings, votes, num_labels)
         pool = fit_pool(known, evidence, texts, seen, features, seed=seed)
-        fused = pool.probabilities
+        fused = believed = pool.probabilities
     elif votes is not None:
         fused = fuse_with_probe(votes, guesses, known, embeddings, num_labels, seed)
+        believed = at_usual_reliability(fused, trust)
     else:
         meant = spread(labels, np.ones(n), num_labels)
         if depends:
             answers = np.where(open_, labels, NO_LABEL)
             least = admitted_slips(labels[both], confidences[both], guesses[both])
             meant = without_slips(answers, texts, seen, trust, least)
-        fused = cautious(np.where(labelled[:, None], meant, softmax(seen, axis=1)), seen, trust)
+        believed = at_usual_reliability(np.where(labelled[:, None], meant, softmax(seen, axis=1)), trust)
+        fused = cautious(believed, seen)
     bias = np.zeros(num_labels)
     if class_shares is not None and learnt:
         bias = shares_bias(np.log(fused + _TINY), class_shares)
@@ -193,12 +201,13 @@ def final_labels(
         basis = UNKNOWN_ALONE if estimate is None else RESTS_ON_AGREEMENT
     if estimate is not None and counted.any():
         target = 1 - (1 - estimate.value) * (counted | ~open_).sum() / counted.sum()
-        confidence = _with_mean(fused, target, counted)
+        confidence = at_temperature(fused, temperature_of_mean(fused[counted], target)).max(axis=1)
     return FinalLabels(
         labels=final,
         confidences=np.where(open_, np.where(counted, confidence, np.nan), 1.0),
         estimate=estimate,
         by_label=by_label,
+        believed=believed,
         student_has_learnt=learnt,
         basis=basis,
         most_right=_bound(final, num_labels, class_shares),
@@ -280,15 +289,3 @@ def _sampled(pool: Pool, inclusion: np.ndarray, labelled: np.ndarray) -> np.ndar
 def _moved(probabilities: np.ndarray, bias: np.ndarray) -> np.ndarray:
     found: np.ndarray = softmax(np.log(probabilities + _TINY) + bias, axis=1)
     return found
-
-
-def _with_mean(probabilities: np.ndarray, target: float, counted: np.ndarray) -> np.ndarray:
-    """Returns the largest probability of each row, at the temperature at which the mean of `counted` is `target`."""
-    log = np.log(np.clip(probabilities, 1e-6, None))
-    log -= log.max(axis=1, keepdims=True)
-    coldest, hottest = -6.0, 6.0  # of the logarithm of the temperature
-    for _ in range(40):
-        middle = (coldest + hottest) / 2
-        largest = 1 / np.exp(log / np.exp(middle)).sum(axis=1)
-        coldest, hottest = (middle, hottest) if largest[counted].mean() > target else (coldest, middle)
-    return largest

@@ -1,16 +1,19 @@
 """Finds slips of an annotator without a person: answers that do not depend on the text as its other answers do."""
 
 import numpy as np
-from scipy.special import expit, log_softmax, logsumexp, softmax
+from scipy.special import expit, softmax
 
 from freeal_hf.labels.evidence import reliability
 from freeal_hf.tasks import NO_LABEL
+from freeal_hf.training.slips import (
+    SHARPNESS,
+    SLIPS,
+    log_posteriors,
+    slip_likelihoods,
+    slip_shares,
+    text_likelihoods,
+)
 
-# Values to average over: the exponent of the held-out predictions, and the share of slips.
-_SHARPNESS = np.geomspace(0.35, 4, 10)
-_SLIPS = np.array([0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-_NO_SLIPS = 0.8  # prior probability that there are none
-_LOG_SHARPNESS_SD = 0.5
 _NEGLIGIBLE = 1e-5
 # The weight of the texts beside an answer that is no slip.
 _TEXTS = 0.25
@@ -51,35 +54,19 @@ def without_slips(
     n, num_labels = held_out.shape
     answered = np.flatnonzero(labels != NO_LABEL)
     given = labels[answered]
-    shares = (np.bincount(given, minlength=num_labels) + 1) / (len(given) + num_labels)
-    by_slip = (0.5 * shares + 0.5 / num_labels)[given]
+    by_slip = slip_likelihoods(given, num_labels)
     with np.errstate(divide="ignore"):
-        rates = expit(np.log(_SLIPS / (1 - _SLIPS))[:, None] - trust[answered])
-
-    def meant(sharpness: float, scores: np.ndarray) -> np.ndarray:
-        found: np.ndarray = np.exp(log_softmax(sharpness * scores[answered], axis=1)[np.arange(len(given)), given])
-        return found
-
-    def fits(scores: np.ndarray) -> np.ndarray:
-        """Log posteriors of each sharpness (rows) given each share of slips (columns), not normalised."""
-        follows = np.array([meant(sharpness, scores) for sharpness in _SHARPNESS])
-        likelihoods = [np.log((1 - rate) * follows + rate * by_slip + _TINY).sum(axis=1) for rate in rates]
-        found: np.ndarray = np.column_stack(likelihoods) - 0.5 * (np.log(_SHARPNESS) / _LOG_SHARPNESS_SD)[:, None] ** 2
-        return found
-
-    prior = (1 - _NO_SLIPS) * (1 - _SLIPS) / (1 - _SLIPS[1:]).sum()
-    prior[0] = _NO_SLIPS
-    prior[: np.searchsorted(_SLIPS, least, side="right") - 1] = 0
-    with np.errstate(divide="ignore"):
-        of_slips = softmax(logsumexp(fits(held_out), axis=0) + np.log(prior))
-    weights = softmax(fits(student), axis=0) * of_slips
+        rates = expit(np.log(SLIPS / (1 - SLIPS))[:, None] - trust[answered])
+    of_slips = slip_shares(log_posteriors(text_likelihoods(given, held_out[answered]), by_slip, rates), least)
+    by_text = text_likelihoods(given, student[answered])
+    weights = softmax(log_posteriors(by_text, by_slip, rates), axis=0) * of_slips
 
     found: np.ndarray = np.zeros((n, num_labels))
-    for i, sharpness in enumerate(_SHARPNESS):
-        follows, slip = meant(sharpness, student), np.zeros(len(given))
+    for i, sharpness in enumerate(SHARPNESS):
+        slip = np.zeros(len(given))
         for j, rate in enumerate(rates):
             if weights[i, j] > _NEGLIGIBLE:
-                slip += weights[i, j] * rate * by_slip / ((1 - rate) * follows + rate * by_slip + _TINY)
+                slip += weights[i, j] * rate * by_slip / ((1 - rate) * by_text[i] + rate * by_slip + _TINY)
         share = np.full(n, weights[i].sum())
         share[answered] = slip
         found += share[:, None] * softmax(sharpness * student, axis=1)
@@ -110,9 +97,14 @@ def admitted_slips(labels: np.ndarray, confidences: np.ndarray, guesses: np.ndar
     return 1 - claimed if claimed < np.mean(guesses == labels) else 0.0
 
 
-def cautious(meant: np.ndarray, student: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """Combines the annotator's labels, at their assumed accuracy, with a small weight of the texts."""
+def at_usual_reliability(meant: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of the true labels, if annotators mean them as often as they usually do."""
     right = reliability(trust)[:, None]
     found: np.ndarray = right * meant + (1 - right) * (1 - meant) / (meant.shape[1] - 1)
-    found = softmax(np.log(found + _TINY) + _TEXTS * student, axis=1)
+    return found
+
+
+def cautious(believed: np.ndarray, student: np.ndarray) -> np.ndarray:
+    """Combines the result of `at_usual_reliability` with a small weight of the texts."""
+    found: np.ndarray = softmax(np.log(believed + _TINY) + _TEXTS * student, axis=1)
     return found

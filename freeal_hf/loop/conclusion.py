@@ -63,6 +63,10 @@ def conclude(
             100 * worse["best_accuracy"],
             worse["annotator"],
         )
+    if (temperature := estimate.get("student_temperature")) is not None:
+        from freeal_hf.training.calibration import calibrate_saved
+
+        calibrate_saved(round_.student_path, temperature)
     round_.write_labels(labels)
     if not estimate["student_has_learnt"]:
         logger.warning(

@@ -79,7 +79,8 @@ class StudentTraining:
         embeddings = (found.embeddings.astype(np.float16), first_embeddings.astype(np.float16))
         config: Any = trainer.model.config  # type: ignore[union-attr]
         thresholds = np.array(config.to_dict().get("thresholds") or ())
-        selection = Selection(found.losses, found.is_clean, found.probabilities, *embeddings, thresholds)
+        student = (found.losses, found.is_clean, found.probabilities)
+        selection = Selection(*student, *embeddings, thresholds, corpus.is_human)
         round_.write_selection(selection)
         remove(round_.training_set_path)
         return selection

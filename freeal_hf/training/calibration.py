@@ -1,14 +1,16 @@
 """Calibrates a trained student by a temperature that becomes a part of its weights."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from freeal_hf.data.files import copy_into, write_atomically
 from freeal_hf.training.student import encoder_of
 
 logger = logging.getLogger(__name__)
@@ -19,6 +21,7 @@ _TEMPERATURES = np.exp(np.linspace(-1.6, 1.6, 81))
 # Without evidence, a temperature between 0.6 and 1.6 is as likely (two in three) as all others.
 _LOG_SPREAD = 0.5
 _FLIPS = np.linspace(0, 0.9, 46)
+_STORED = "calibration_temperature"
 
 
 def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -64,15 +67,25 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.inte
     return float(max(_TEMPERATURES, key=fit))
 
 
-def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.floating]:
-    """The probabilities of the same logits divided by a temperature.
+def calibrate_saved(folder: Path, temperature: float) -> None:
+    """Divides the logits of a saved sequence classifier by a temperature. The last temperature counts, not the product
+    with earlier ones: each is stored in the configuration.
 
     Args:
-        probabilities: Rows sum to one, shape `[n, classes]`.
-        temperature: The temperature, above 0.
+        folder (`Path`): The folder of the classifier, which is replaced.
+        temperature (`float`): The temperature, above 0.
     """
-    scaled = np.exp(np.log(np.clip(probabilities, 1e-30, 1)) / temperature)
-    return (scaled / scaled.sum(axis=1, keepdims=True)).astype(probabilities.dtype)
+    model = AutoModelForSequenceClassification.from_pretrained(str(folder))
+    before = model.config.to_dict().get(_STORED, 1.0)
+    if temperature == before or not fold_temperature(model, temperature / before):
+        return
+    setattr(model.config, _STORED, temperature)
+
+    def write(path: Path) -> None:
+        copy_into(folder, path)
+        model.save_pretrained(path)
+
+    write_atomically(folder, write)
 
 
 @torch.no_grad()

@@ -59,8 +59,8 @@ class FreeALConfig(TrainingArguments):
         > Parameters that control small-loss selection
 
         warm_up_epochs (`int`, *optional*):
-            The number of epochs on all labelled samples before the first selection. Defaults to 2; in token
-            classification, where a student learns more slowly, to half of all epochs if that is more.
+            The number of epochs on all labelled samples before the first selection. Defaults to a third of all
+            epochs, and in token classification, where a student learns more slowly, to half of them; at least 2.
         prediction_momentum (`float`, *optional*):
             The weight of earlier epochs in the average of the predictions, from which the losses are computed. By
             default the value of the objective (0.7 for `soft_targets`).
@@ -81,8 +81,9 @@ class FreeALConfig(TrainingArguments):
             The share of the labels of each class that is held out: at most 1,000 labels, and none if they were fewer
             than 20. The student learns these texts as texts without a label. Its predictions for them select the
             temperature by which its logits are divided, which becomes a part of its weights. Labels with `is_trusted`
-            are never held out. By default that of the objective (0.1 for `soft_targets`, 0 for the others); 0 leaves
-            the student as it is. It has no effect on token classification and with a `compute_loss_func`.
+            are never held out. By default 0.1 in multi-label classification with `soft_targets`, and otherwise 0,
+            which leaves the student as it is. `FreeAL` calibrates students of texts with one label without held-out
+            labels. It has no effect on token classification and with a `compute_loss_func`.
 
         > Parameters that control the loss
 
@@ -94,7 +95,8 @@ class FreeALConfig(TrainingArguments):
             Whether the target of a sample is a mixture of its label and the pseudo-label, weighted by the posterior
             probability that the label is clean, or only one of the two.
         label_trust (`float`, *optional*, defaults to 0.5):
-            The share of the label in the soft target of a sample whose posterior is 1.
+            The share of the label in the soft target of a sample whose posterior is 1. Labels are trusted fully if
+            held-out predictions show no labels that are wrong at random.
         guess_temperature (`float`, *optional*, defaults to 0.85):
             The temperature for sharpening pseudo-labels and for the divergence between views.
         guess_correction (`float`, *optional*, defaults to 0.25):
@@ -174,8 +176,7 @@ class FreeALConfig(TrainingArguments):
     warm_up_epochs: int | None = field(
         default=None,
         metadata={
-            "help": "Epochs before the first selection (default: 2; for entities, at least half of all). "
-            "Source: FreeAL."
+            "help": "Epochs before the first selection (default: a third of all; for entities, half). Source: FreeAL."
         },
     )
     prediction_momentum: float | None = field(
@@ -202,7 +203,8 @@ class FreeALConfig(TrainingArguments):
     calibration_share: float | None = field(
         default=None,
         metadata={
-            "help": "Share of the labels held out to calibrate the student (0.1; 0 = none). Source: Guo et al. 2017."
+            "help": "Share of the labels held out to calibrate the student (0; multi-label: 0.1). "
+            "Source: Guo et al. 2017."
         },
     )
     objective: str = field(

@@ -42,6 +42,7 @@ class Targets:
         losses (`NDArray` of shape `[n]`): The cross-entropy of the averaged predictions in nats; NaN before the first
             selection and without a label.
         posterior (`NDArray` of shape `[n]`): The probability that each label is clean.
+        slips (`float`): The probability that some labels are wrong at random; 1 if it is unknown.
         memory (`PredictionMemory`): The predictions of the student, averaged over epochs.
         warm_up_epochs (`int`): The number of epochs before the first selection.
     """
@@ -62,7 +63,10 @@ class Targets:
         self.memory = PredictionMemory(len(samples.labels), num_classes, args.prediction_momentum, args.device)
         self.losses: NDArray[np.float64] = np.full(len(samples.labels), np.nan)
         self.posterior: NDArray[np.floating] = np.zeros(len(samples.labels))
-        share = objective.calibration_share if args.calibration_share is None else args.calibration_share
+        share = args.calibration_share
+        if share is None:
+            share = objective.calibration_share if samples.kind.holds_out_by_default else 0.0
+        self.slips = 1.0
         self.is_held_out = self._held_out(share if holds_out else 0.0)
         self.labels = torch.from_numpy(np.where(self.is_held_out, NO_LABEL, samples.labels)).to(args.device)
         self.is_clean = torch.from_numpy(samples.labels != NO_LABEL).to(args.device)
@@ -94,7 +98,9 @@ class Targets:
         if self.args.process_index == 0:
             probabilities = self.samples.kind.probe(embeddings, self.samples.labels, self.args.seed)
             found += torch.from_numpy(probabilities).to(found)
-        self.memory.begin(reduce(found))
+        found = reduce(found)
+        self.memory.begin(found)
+        self.slips = self.samples.kind.slips(self.samples.labels, found.cpu().numpy())
 
     def select(self) -> dict[str, float]:
         """Selects the clean samples by the averaged predictions, and updates targets and weights.
@@ -148,6 +154,7 @@ class Targets:
             posterior=torch.where(is_hidden, 0.0, posterior),
             is_clean=self.is_taught,
             is_trusted=torch.from_numpy(self.samples.is_trusted).to(device),
+            slips=self.slips,
         )
         self.distributions, self.weights = self.objective.targets(known, args)
 
@@ -186,7 +193,8 @@ class Targets:
             `dict[str, NDArray]`: Arrays by name.
         """
         memory = {name: value.cpu().numpy() for name, value in self.memory.state(reduce).items()}
-        return {"losses": self.losses, "posterior": self.posterior, "is_clean": self.is_clean.cpu().numpy(), **memory}
+        selection = {"losses": self.losses, "posterior": self.posterior, "is_clean": self.is_clean.cpu().numpy()}
+        return {**selection, "slips": np.array(self.slips), **memory}
 
     def load(self, state: dict[str, NDArray[Any]], is_main_process: bool) -> None:
         """Loads a state.
@@ -195,7 +203,7 @@ class Targets:
             state (`dict[str, NDArray]`): The value that `state` returned.
             is_main_process (`bool`): Whether this is the main process.
         """
-        self.losses, self.posterior = state["losses"], state["posterior"]
+        self.losses, self.posterior, self.slips = state["losses"], state["posterior"], float(state.get("slips", 1.0))
         memory = {name: torch.from_numpy(state[name]) for name in ("average", "sums", "counts", "epochs", "estimates")}
         self.memory.load(memory, is_main_process)
         if self.memory.epochs >= self.warm_up_epochs:

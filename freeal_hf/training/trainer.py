@@ -23,7 +23,7 @@ from transformers import (
 from transformers.trainer_utils import TrainOutput
 
 from freeal_hf.errors import InputError
-from freeal_hf.training.calibration import at_temperature, fit_temperature, fold_temperature
+from freeal_hf.training.calibration import fit_temperature, fold_temperature
 from freeal_hf.training.callbacks import TrainingHooks
 from freeal_hf.training.card import write_card
 from freeal_hf.training.checkpoints import checkpoint_to_resume, gathered_weights, load_selection, save_selection
@@ -53,6 +53,7 @@ from freeal_hf.training.student import (
     use_problem_type,
 )
 from freeal_hf.training.targets import Targets
+from freeal_hf.training.temperature import at_temperature
 from freeal_hf.training.token_data import has_words
 from freeal_hf.training.training_set import checked_evaluation_set, checked_training_set
 

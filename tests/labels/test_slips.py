@@ -1,7 +1,7 @@
 import numpy as np
 
-from freeal_hf.labels.evidence import smoothed_log
 from freeal_hf.labels.slips import without_slips
+from freeal_hf.training.slips import smoothed_log
 
 
 def views(gold, right, sure):

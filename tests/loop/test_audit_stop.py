@@ -116,11 +116,11 @@ def test_if_all_rounds_are_complete_only_the_labels_are_made_again(run, folder, 
     first = run(num_rounds=1)
     assert first.audit_sheet is not None
     given = answer()
-    weights = (folder / "round-0" / "student" / "model.safetensors").stat().st_mtime_ns
+    trained = (folder / "round-0" / "selection.npz").stat().st_mtime_ns
     annotator = KeywordAnnotator()
     result = run(num_rounds=1, annotator=annotator)
     assert annotator.asked == []
-    assert (folder / "round-0" / "student" / "model.safetensors").stat().st_mtime_ns == weights
+    assert (folder / "round-0" / "selection.npz").stat().st_mtime_ns == trained
     final = dict(zip(result.dataset["id"], result.dataset["label"], strict=True))
     assert {id_: task.label_names[final[id_]] for id_ in given} == given
     [record] = result.rounds
@@ -231,3 +231,15 @@ def test_the_answers_show_which_of_several_annotators_is_worse(run, folder, answ
     assert [(worse["annotator"], worse["best"]) for worse in record["worse_annotators"]] == [(2, 1)]
     assert "annotator 2 of the run labels" in caplog.text
     assert "Annotator 2 is not used" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_answers_calibrate_the_student(run, answer):
+    from transformers import pipeline
+
+    before = run(num_rounds=1)
+    answer()
+    after = run(num_rounds=1)
+    assert after.rounds[-1]["student_temperature"] != before.rounds[-1]["student_temperature"]
+    rows = after.dataset.select(range(5))
+    found = pipeline("text-classification", model=str(after.student))(rows["text"][:])
+    assert [answer["score"] for answer in found] == pytest.approx(rows["student_confidence"][:], abs=0.01)

@@ -124,11 +124,15 @@ def test_no_text_is_its_own_demonstration(run, corpus, annotator):
     assert all(shot.text != request.text for request in annotator.asked for shot in request.demonstrations)
 
 
-def test_the_student_works_in_a_transformers_pipeline(run, corpus):
+def test_the_student_works_in_a_transformers_pipeline(run, corpus, task):
     from transformers import pipeline
 
-    answer = pipeline("text-classification", model=str(run(corpus).student))("my old apple is near the door")
-    assert answer[0]["label"] in ("fruit", "tool")
+    result = run(corpus)
+    assert result.rounds[-1]["student_temperature"] != 1
+    rows = result.dataset.select(range(5))
+    found = pipeline("text-classification", model=str(result.student))(rows["text"][:])
+    assert [answer["label"] for answer in found] == [task.label_names[label] for label in rows["student_label"]]
+    assert [answer["score"] for answer in found] == pytest.approx(rows["student_confidence"][:], abs=0.01)
 
 
 def test_equal_texts_are_annotated_once_and_all_labelled(run, corpus, annotator):

@@ -1,4 +1,4 @@
-"""The served student's probabilities are divided by a temperature that held-out predictions choose."""
+"""The served student's logits are divided by a temperature, which becomes a part of its weights."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,9 @@ from transformers import (
     pipeline,
 )
 
-from freeal_hf.training.calibration import at_temperature, fit_temperature, fold_temperature
+from freeal_hf.training.calibration import calibrate_saved, fit_temperature, fold_temperature
 from freeal_hf.training.losses import sharpen
+from freeal_hf.training.temperature import at_temperature
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import make_texts, tiny_student
 
@@ -100,7 +101,20 @@ def test_a_pipeline_gives_calibrated_scores(tokenizer, tmp_path):
 def pipeline_of(model, tokenizer, folder):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return scores_of(folder)
+
+
+def scores_of(folder):
     return pipeline("text-classification", model=str(folder), top_k=None)("w1 w2 w30")[0]
+
+
+def test_a_saved_student_has_the_temperature_that_was_set_last(tokenizer, tmp_path):
+    plain = {score["label"]: score["score"] for score in pipeline_of(tiny_student(), tokenizer, tmp_path)}
+    for temperature in (5.0, 0.1, 0.1):
+        calibrate_saved(tmp_path, temperature)
+    found = {score["label"]: score["score"] for score in scores_of(tmp_path)}
+    wanted = softmax(np.log([list(plain.values())]) / 0.1)[0]
+    np.testing.assert_allclose([found[name] for name in plain], wanted, atol=1e-4)
 
 
 class CappedHead(torch.nn.Module):
@@ -192,6 +206,6 @@ def test_held_out_labels_can_be_clean(trained):
     assert found.selection.is_clean[found.targets.is_held_out].any()
 
 
-@pytest.mark.parametrize("objective", ["freeal", "cross_entropy"])
-def test_other_objectives_teach_every_label_by_default(trained, objective):
+@pytest.mark.parametrize("objective", ["soft_targets", "freeal", "cross_entropy"])
+def test_every_label_is_taught_by_default(trained, objective):
     assert not trained(objective=objective).targets.is_held_out.any()

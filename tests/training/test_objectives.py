@@ -6,7 +6,7 @@ import torch
 
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.losses import soft_cross_entropy
-from freeal_hf.training.objectives import OBJECTIVES, Objective, objective_named
+from freeal_hf.training.objectives import OBJECTIVES, Evidence, Objective, SoftTargets, objective_named
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import make_texts, tiny_student
 
@@ -66,6 +66,25 @@ def test_cross_entropy_reads_one_view_and_learns_from_every_label(train):
     labels = torch.tensor(trainer.selection.labels)
     assert torch.equal(trainer.targets.distributions.argmax(-1), labels)
     assert trainer.targets.weights.min() == 1
+
+
+@pytest.mark.parametrize(("slips", "trust"), [(0.0, 1.0), (1.0, 0.4), (0.5, 0.7)])
+def test_labels_are_trusted_as_far_as_none_of_them_is_wrong_at_random(configure, slips, trust):
+    known = Evidence(
+        labels=torch.tensor([0, -1]),
+        guesses=torch.tensor([[0.5, 0.5], [0.5, 0.5]]),
+        posterior=torch.tensor([0.8, 0.0]),
+        is_clean=torch.tensor([True, False]),
+        is_trusted=torch.tensor([False, False]),
+        slips=slips,
+    )
+    targets, _ = SoftTargets().targets(known, configure(label_trust=0.5))
+    torch.testing.assert_close(targets, torch.tensor([[(1 + trust) / 2, (1 - trust) / 2], [0.5, 0.5]]))
+
+
+def test_a_third_of_the_epochs_is_warm_up(train):
+    assert train(num_train_epochs=9, warm_up_epochs=None).targets.warm_up_epochs == 3
+    assert train(num_train_epochs=3, warm_up_epochs=None).targets.warm_up_epochs == 2
 
 
 def test_an_object_and_its_name_train_alike(train):

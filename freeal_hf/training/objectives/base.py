@@ -23,6 +23,8 @@ class Evidence:
         posterior (`Tensor` of shape `[n]`): The probability that the label is clean; 0 without a label.
         is_clean (`Tensor` of shape `[n]`): Whether the label was selected as clean.
         is_trusted (`Tensor` of shape `[n]`): Whether the label is always clean, such as a human label.
+        slips (`float`, *optional*, defaults to 1): The probability that some labels are wrong at random; 1 if it is
+            unknown. Errors that can be learnt from the texts do not count.
     """
 
     labels: Tensor
@@ -30,6 +32,7 @@ class Evidence:
     posterior: Tensor
     is_clean: Tensor
     is_trusted: Tensor
+    slips: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class Objective(ABC):
         reads_second_view (`bool`): Whether the student reads a second view of each text, which doubles the cost of a
             step.
         starts_with_probe (`bool`): Whether the averaged predictions can start with those of a probe.
-        calibration_share (`float`): The default of [`FreeALConfig.calibration_share`]; with 0 all labels are taught.
+        calibration_share (`float`): The default of [`FreeALConfig.calibration_share`] in multi-label classification;
+            with 0 all labels are taught.
 
     Example:
 

@@ -20,6 +20,9 @@ class SoftTargets(FreeALObjective):
     The target of a sample is a mixture of its label and its pseudo-label (the averaged prediction of the student),
     weighted by the posterior that the label is clean. All samples are used for mixup.
 
+    This helps if labels are wrong at random. If held-out predictions show no such labels, the targets are the labels
+    themselves: a pseudo-label cannot correct an error that the student can learn, and it repeats the student's own.
+
     Source: dynamic bootstrapping (Arazo et al., ICML 2019), equation 8; MixMatch (Berthelot et al., NeurIPS 2019).
     """
 
@@ -32,6 +35,7 @@ class SoftTargets(FreeALObjective):
         trust = known.is_clean.float()
         if args.soft_targets:
             trust = torch.where(known.is_trusted, 1.0, args.label_trust * known.posterior)
+            trust = torch.where(known.labels >= 0, known.slips * trust + 1 - known.slips, trust)
         distributions = soft_targets(known.labels, sharpen(known.guesses, args.guess_temperature), trust)
         weights = balanced_weights(distributions, known, args)
         return distributions, weights * torch.where(known.is_clean, 1.0, args.noisy_weight)

@@ -1,5 +1,6 @@
 """`SampleKind`, the base class of what the samples of a training set can be, and `TrainingSet`."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from freeal_hf.tasks import Task
 from freeal_hf.training.data import NO_LABEL
 from freeal_hf.training.probe import held_out_probabilities
 from freeal_hf.training.selection import Selection, SelectionRules, select_clean
+from freeal_hf.training.slips import probability_of_slips
 from freeal_hf.training.token_selection import Words
 
 Floats = NDArray[np.floating]
@@ -70,12 +72,15 @@ class SampleKind(ABC):
         problem_type (`str`, *optional*): The `problem_type` in the configuration of the student.
         starts_with_probe (`bool`): Whether the averaged predictions can start with those of a probe.
         holds_out (`bool`): Whether labels can be held out to calibrate the student.
+        holds_out_by_default (`bool`): Whether they are, if the objective holds labels out by default. The loop
+            calibrates students of texts with one label without held-out labels.
     """
 
     head: ClassVar[Any] = AutoModelForSequenceClassification
     problem_type: ClassVar[str | None] = None
     starts_with_probe: ClassVar[bool] = True
     holds_out: ClassVar[bool] = True
+    holds_out_by_default: ClassVar[bool] = False
 
     def __init__(self, label_names: Sequence[str]) -> None:
         self.label_names = list(label_names)
@@ -187,7 +192,16 @@ class SampleKind(ABC):
         Args:
             epochs (`float`): The number of all epochs.
         """
-        return 2
+        return max(2, math.ceil(epochs / 3))
+
+    def slips(self, labels: Integers, held_out: Floats) -> float:
+        """Returns the probability that some labels are wrong at random; 1 if it is unknown.
+
+        Args:
+            labels (`NDArray` of shape `[n]`): The label of each sample; -1 means none.
+            held_out (`NDArray` of shape `[n, classes]`): The result of `probe`.
+        """
+        return probability_of_slips(labels, held_out)
 
     def groups(self, labels: Integers) -> tuple[Integers, list[str]]:
         """Divides the samples into the groups in which clean labels are selected. By default these are the classes.

@@ -36,6 +36,7 @@ class PairSamples(SampleKind):
     """Each text has any number of labels. The sample `i * labels + k` is the text `i` with the label `k`."""
 
     problem_type = MULTI_LABEL
+    holds_out_by_default = True
 
     @property
     def num_classes(self) -> int:
@@ -125,6 +126,10 @@ class PairSamples(SampleKind):
         found = np.stack([super(PairSamples, self).probe(embeddings, column, seed) for column in columns], axis=1)
         least = 1 / (2 * len(embeddings))
         return np.clip(found, least, 1 - least).reshape(-1, 2)
+
+    def slips(self, labels: Integers, held_out: Floats) -> float:
+        """See [`SampleKind.slips`]. A label that few texts have says too little about its errors."""
+        return 1.0
 
     def select(
         self, samples: TrainingSet, losses: Floats, average: Floats, rules: SelectionRules
