@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from freeal_hf.cli.ending import Stop, stopping_on_signals
 from freeal_hf.web import shown
+from freeal_hf.web.api import build as build_api
 from freeal_hf.web.example import open_example
 from freeal_hf.web.page import (
     DATA,
@@ -92,6 +93,7 @@ def build(backend: Backend) -> gr.Blocks:
                 run = build_run(backend, page, task.done)
             with tabs[RESULTS]:
                 build_results(backend, page, run)
+        build_api(backend)
 
         def tick(run_id: str) -> Update:
             try:
@@ -218,7 +220,7 @@ def serve(settings: Settings) -> None:
     # Not in a thread: datasets looks for classes of transformers, which must be loaded completely.
     import transformers  # noqa: F401
 
-    store = Store(settings.folder / "runs", settings.kept_runs)
+    store = Store(settings.folder / "runs", settings.kept_runs, settings.visitor_runs)
     files_folder(settings).mkdir(mode=0o700, exist_ok=True)
     runner = Runner(store, settings)
     exit_code = 1

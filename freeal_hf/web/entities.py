@@ -1,5 +1,6 @@
 """Results of an entity task without Gradio: texts with their entities, counts and scores."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -7,23 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.annotators.prompts.grounding import Mention, locate, mentions_of
-from freeal_hf.data.sentences import SPANS, TOKENS, spans_in_text, tag_names
+from freeal_hf.data.sentences import SPANS, TOKENS, read_tags, spans_in_text, tag_names
 from freeal_hf.data.spans import spans_of, tags_of
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import NO_LABEL
+from freeal_hf.tasks import NO_LABEL, TokenClassification
 
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-ALL, DIFFERENT = "All texts", "Annotator and student differ"
+ALL, DIFFERENT = "All texts", "Texts on which the models differ"
 PAGE = 5
 """The number of texts on a page."""
 
 NO_ENTITY = "no entity"
 """The label of a text without entities on the map."""
 
-_WHOSE = {"annotator": "annotator", "student": "student", "label": "final"}
+_WHOSE = {"annotator": "language model", "student": "small model", "label": "result"}
 
 
 def as_frame(labels: "Dataset", corrections: Mapping[str, Sequence[str]]) -> "pd.DataFrame":
@@ -35,9 +36,9 @@ def as_frame(labels: "Dataset", corrections: Mapping[str, Sequence[str]]) -> "pd
 
     Returns:
         `DataFrame`: A frame with `id`, `text`, `tokens`, `token_starts`, `spans` and `annotator_spans` (positions in
-        the text), `label`, `annotator_label`, `student_label` and `correction` (entities as text), `tags` (corrected
-        or final), `main_type` (the most frequent type), `label_confidence`, `is_clean`, `differs` and `note`. A
-        missing correction or note is empty.
+        the text), `label`, `annotator_label`, `student_label` and `correction` (entities as text), `final_tags` and
+        `tags` (corrected or final), `main_type` (the most frequent type), `label_confidence`, `is_clean`, `differs`
+        and `note`. A missing correction or note is empty.
     """
     frame = labels.select_columns(["id", "text", "label_confidence", "is_clean", "note"]).to_pandas()
     for column in (TOKENS, "token_starts", SPANS):
@@ -49,7 +50,8 @@ def as_frame(labels: "Dataset", corrections: Mapping[str, Sequence[str]]) -> "pd
         frame[f"{whose}_label"] = _written(frame, frame[f"{whose}_spans"])
     both = zip(labels["annotator_label"], frame["annotator_spans"], frame["student_spans"], strict=True)
     frame["differs"] = [NO_LABEL not in ids and annotator != student for ids, annotator, student in both]
-    final = zip(frame["id"], _tags(labels, "label"), strict=True)
+    frame["final_tags"] = _tags(labels, "label")
+    final = zip(frame["id"], frame["final_tags"], strict=True)
     frame["tags"] = [corrections.get(sample, tags) for sample, tags in final]
     own = zip(frame["id"], _written(frame, _places(frame, frame["tags"])), strict=True)
     frame["correction"] = [said if sample in corrections else "" for sample, said in own]
@@ -77,6 +79,30 @@ def as_lines(row: Any) -> str:
     return "\n".join(
         f"{_one_line(name)}{f' ({number})' if number else ''}: {_one_line(text)}" for text, name, number in mentions
     )
+
+
+def read_answer(said: str, words: Sequence[str], types: Sequence[str]) -> list[str]:
+    """Reads the right entities of a sentence: a JSON list of BIO tags, or lines in the form of `read_lines`.
+
+    Args:
+        said (`str`): The entities.
+        words (`Sequence[str]`): The words of the sentence.
+        types (`Sequence[str]`): The types of entities.
+
+    Returns:
+        `list[str]`: A BIO tag for each word.
+
+    Raises:
+        InputError: If the entities cannot be read.
+    """
+    if not said.startswith('["'):
+        return read_lines(said, words, types)
+    try:
+        tags = json.loads(said)
+    except json.JSONDecodeError as error:
+        raise InputError("This is not a list of tags; write a JSON list with a tag for each word.") from error
+    read_tags(tags, len(words), TokenClassification(types), "The list of tags")
+    return list(tags)
 
 
 def read_lines(said: str, words: Sequence[str], types: Sequence[str]) -> list[str]:
@@ -153,7 +179,7 @@ def scores_by_type(record: Mapping[str, Any]) -> list[list[str]]:
 
 
 SCORES = ["round", "entities", "precision", "recall", "F1"]
-SCORES_BY_TYPE = ["type", *(f"F1 of {said}" for said in ("annotator", "student", "final entities"))]
+SCORES_BY_TYPE = ["type", *(f"F1 of {said}" for said in _WHOSE.values())]
 
 
 def _main_type(spans: Sequence[Mapping[str, Any]]) -> str:

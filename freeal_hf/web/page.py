@@ -3,7 +3,7 @@
 import functools
 import html
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,14 +11,19 @@ import gradio as gr
 from gradio.blocks import Block
 
 from freeal_hf.errors import FreeALError
+from freeal_hf.web.messages import for_visitors
 from freeal_hf.web.runner import BusyError, Runner
 from freeal_hf.web.settings import Settings
+from freeal_hf.web.shown import note
 from freeal_hf.web.store import FullError, Run, Store, UnknownRunError
 
 Update = dict[Block, Any]
 """The result of a step: new values or properties by component. Other components do not change."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+VISITORS_ERRORS = (FreeALError, UnknownRunError, BusyError, FullError)
+"""The errors that a visitor can fix."""
 
 DATA, TASK, RUN, RESULTS = 1, 2, 3, 4
 STEPS = {DATA: "1 Data", TASK: "2 Task", RUN: "3 Run", RESULTS: "4 Results"}
@@ -113,13 +118,43 @@ def showing_errors(handler: F) -> F:
     def shown(*args: Any, **kwargs: Any) -> Any:
         try:
             return handler(*args, **kwargs)
-        except (FreeALError, UnknownRunError, BusyError, FullError) as error:
-            message = html.escape(str(error), quote=False)
-            raise gr.Error(message, duration=20, print_exception=False) from error
+        except VISITORS_ERRORS as error:
+            message = html.escape(for_visitors(str(error)), quote=False)
+            raise gr.Error(message, duration=10, print_exception=False) from error
 
     return shown  # type: ignore[return-value]
+
+
+def showing_errors_in(place: gr.HTML) -> Callable[[Callable[..., Update | None]], Callable[..., Iterator[Update]]]:
+    """Decorator that shows such errors beside the fields that caused them, until the step succeeds.
+
+    Args:
+        place (`gr.HTML`): The component for the message. It must be an output of the event.
+    """
+
+    def decorated(handler: Callable[..., Update | None]) -> Callable[..., Iterator[Update]]:
+        @functools.wraps(handler)
+        def shown(*args: Any, **kwargs: Any) -> Iterator[Update]:
+            try:
+                update = handler(*args, **kwargs) or {}
+            except VISITORS_ERRORS as error:
+                message = for_visitors(str(error))
+                yield {place: note(message, "problem")}
+                # The message is on the page, and the steps after this one must not follow.
+                raise gr.Error(html.escape(message, quote=False), visible=False, print_exception=False) from error
+            yield {place: "", **update}
+
+        return shown
+
+    return decorated
 
 
 def own_token(login: gr.OAuthToken | None, typed: str | None) -> str | None:
     """Returns the token of the visitor, from a valid login or from the field. It is never the token of the Space."""
     return login.token if login is not None else (typed or "").strip() or None
+
+
+def visitor_of(request: gr.Request) -> str:
+    """Returns the address of a visitor, which a Space on the Hub has from its proxy."""
+    forwarded = request.headers.get("x-forwarded-for", "") if os.environ.get("SPACE_ID") else ""
+    return forwarded.partition(",")[0].strip() or (request.client.host if request.client else "")

@@ -23,8 +23,8 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import TextClassification, TokenClassification
 from freeal_hf.web.settings import Settings
 
-EXAMPLE, FILE, LINES, HUB = "Example", "File", "Lines", "Hub dataset"
-SOURCES = (EXAMPLE, FILE, LINES, HUB)
+EXAMPLE, FILE, PASTED, HUB = "Example", "File", "Pasted texts", "Hub dataset"
+SOURCES = (EXAMPLE, FILE, PASTED, HUB)
 
 DETECTED = "are detected"
 QUOTES = {DETECTED: None, "mark cells": "csv", "are part of the texts": "none"}
@@ -263,7 +263,10 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
     if gold_column:
         kinds = len({str(value) for value in table.columns[gold_column] if value not in (None, "")})
         if kinds > settings.max_labels:
-            problems.append(f"The gold column {gold_column!r} has {kinds:,} different values. Is it the right column?")
+            problems.append(
+                f"The column {gold_column!r} has {kinds:,} different labels; the limit is {settings.max_labels}. "
+                "Is it the right column?"
+            )
     return problems
 
 

@@ -19,6 +19,7 @@ from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import read_labels
 from freeal_hf.loop.folder import COLUMNS, LABELS, LABELS_CSV, METRICS, REPORT, STUDENT, RunFolder
 from freeal_hf.tasks import task_from_dict
+from freeal_hf.web import checking
 from freeal_hf.web.store import FINISHED, Run
 from freeal_hf.web.views.registry import view_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 TABLE, STUDENT_ZIP, REPORT_PAGE, CSV, PARQUET = "Table", "Student", "Report", "CSV", "Parquet"
 DOWNLOADS = (TABLE, STUDENT_ZIP, REPORT_PAGE, CSV, PARQUET)
 
+_PROBABLY_RIGHT = 0.5
 _CORRECTING = threading.Lock()  # so that simultaneous corrections are all kept
 
 
@@ -57,6 +59,18 @@ def disputed(labels: "pd.DataFrame") -> "pd.DataFrame":
     return labels[labels["differs"]].sort_values("label_confidence", kind="stable").drop_duplicates("text")
 
 
+def doubtful(labels: "pd.DataFrame") -> "pd.DataFrame":
+    """Returns the rows that a person should check first, by increasing confidence, each text once.
+
+    These are the texts without a label, those on which the models differ, and those whose label is probably wrong.
+    A text that a person has labelled before is not among them.
+    """
+    has_text = labels["text"].fillna("").str.strip().astype(bool)
+    is_sure = labels["label_confidence"] >= _PROBABLY_RIGHT
+    found = labels[has_text & (labels["differs"] | ~is_sure) & ~labels["note"].map(has_human_label)]
+    return found.sort_values("label_confidence", kind="stable", na_position="first").drop_duplicates("text")
+
+
 def read_corrections(run: Run) -> dict[str, str]:
     """Reads the corrections by text id: labels, or tags as JSON in an entity task."""
     if not run.corrections.is_file():
@@ -65,21 +79,32 @@ def read_corrections(run: Run) -> dict[str, str]:
         return {row["id"]: row["label"] for row in csv.DictReader(file)}
 
 
-def correct(run: Run, sample: str, right: str) -> None:
+def correct(run: Run, sample: str, right: str) -> str | None:
     """Saves the correction of a text. It replaces an earlier correction.
 
     Args:
         run (`Run`): A run with results.
         sample (`str`): The id of the text.
-        right (`str`): The right label, or the right entities in the form of `entities.read_lines`.
+        right (`str`): The right label, or the right entities in the form of `entities.read_answer`.
+
+    Returns:
+        `str`, *optional*: The earlier correction.
 
     Raises:
         InputError: If there is no such text or label, or the entities cannot be read. Nothing is saved then.
     """
-    found, row = _look_up(run, sample)
+    found, row = look_up(run, sample)
     said = view_of(run.task).read_answer(right, row, found.label_names)
+    return restore(run, sample, said)
+
+
+def restore(run: Run, sample: str, correction: str | None) -> str | None:
+    """Saves or deletes a correction that was read before, and returns the one that it replaces."""
     with _CORRECTING:
-        _write(run, {**read_corrections(run), sample: said})
+        kept = read_corrections(run)
+        before = kept.pop(sample, None)
+        _write(run, kept if correction is None else {**kept, sample: correction})
+    return before
 
 
 def take_back(run: Run, sample: str) -> None:
@@ -88,26 +113,49 @@ def take_back(run: Run, sample: str) -> None:
     Raises:
         InputError: If there is no correction, or a round uses it.
     """
-    _, row = _look_up(run, sample)
+    _, row = look_up(run, sample)
     if run.state != FINISHED:
         raise InputError("The run is not finished and may use this correction. Continue the run first.")
     if has_human_label(row.note):
         raise InputError("A round has used this correction; correct the text again instead.")
-    with _CORRECTING:
-        kept = read_corrections(run)
-        if kept.pop(sample, None) is None:
-            raise InputError("This text has no correction.")
-        _write(run, kept)
+    if restore(run, sample, None) is None:
+        raise InputError("This text has no correction.")
 
 
-def _look_up(run: Run, sample: str) -> tuple[Results, Any]:
+def check(run: Run, sample: str, right: str) -> checking.Cells:
+    """Saves the answer about a text of the random sample. It replaces a correction of the same text.
+
+    Args:
+        run, sample, right: As in `correct`.
+
+    Returns:
+        `Cells`: The cells before the answer.
+
+    Raises:
+        InputError: As in `correct`, and if the text is not in the sample.
+    """
+    found, row = look_up(run, sample)
+    view = view_of(run.task)
+    said = view.read_answer(right, row, found.label_names)
+    before = checking.answer(run, sample, view.audit_cells(said, row))
+    for twin in found.labels.loc[found.labels["text"] == row.text, "id"]:
+        restore(run, twin, None)
+    return before
+
+
+def look_up(run: Run, sample: str) -> tuple[Results, Any]:
+    """Returns the results of a run, and the row of a text.
+
+    Raises:
+        InputError: If there is no such text.
+    """
     if not run.has_results:
-        raise InputError("No round is finished yet.")
+        raise InputError("There are no results yet.")
     found = load_results(run)
     rows = found.labels[(found.labels["id"] == sample) & found.labels["text"].fillna("").str.strip().astype(bool)]
     if rows.empty:
         raise InputError("Choose a text first.")
-    return found, rows.iloc[0]
+    return found, next(rows.itertuples())
 
 
 def _write(run: Run, corrections: Mapping[str, str]) -> None:

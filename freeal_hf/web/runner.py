@@ -20,6 +20,7 @@ from freeal_hf.cli.ending import BUDGET_SPENT, TRIED, read_end
 from freeal_hf.cli.ending import DOUBTFUL as DOUBTFUL_ANSWERS
 from freeal_hf.data.counting import counted
 from freeal_hf.data.files import remove
+from freeal_hf.web.messages import for_visitors
 from freeal_hf.web.settings import Settings
 from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run, Store
 
@@ -171,15 +172,15 @@ class Runner:
         """Records how a process ended, from its own record and from the reason why it was stopped."""
         end = read_end(run.end)
         if end is not None and end.state in (FINISHED, BUDGET_SPENT):
-            state, message = FINISHED, end.message
+            state, message = FINISHED, for_visitors(end.message)
             _drop_checkpoints(run)
         elif run.is_trial and end is not None and end.state in (TRIED, FAILED, DOUBTFUL_ANSWERS):
             # The visitor can change labels and choices.
             state, message = DRAFT, _TRIED if end.state == TRIED else end.message
         elif end is not None and end.state == FAILED:
-            state, message = FAILED, end.message
+            state, message = FAILED, for_visitors(end.message)
         elif end is not None and end.state == DOUBTFUL_ANSWERS:
-            state, message = DOUBTFUL, end.message
+            state, message = DOUBTFUL, for_visitors(end.message)
         elif stopped:
             state, message = STOPPED, stopped
         elif is_ours:

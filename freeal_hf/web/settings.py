@@ -28,7 +28,9 @@ class Settings:
         max_rounds (`int`): The maximum number of rounds of a run, without rounds for corrections.
         concurrent_runs (`int`): The maximum number of runs at the same time. Others wait.
         waiting_runs (`int`): The maximum number of waiting runs.
-        kept_runs (`int`): The maximum number of runs on disk.
+        kept_runs (`int`): The maximum number of runs on disk. Drafts that were not used for the longest time are
+            deleted for new ones.
+        visitor_runs (`int`): The maximum number of runs of one visitor, in the same way.
         run_minutes (`float`): The time after which a run is stopped.
         keep_hours (`float`): The time without use after which a run is deleted, with all its files.
         own_urls (`bool`): Whether visitors can enter the URL of an endpoint.
@@ -49,6 +51,7 @@ class Settings:
     concurrent_runs: int = 1
     waiting_runs: int = 20
     kept_runs: int = 100
+    visitor_runs: int = 10
     run_minutes: float = 60
     keep_hours: float = 24
     own_urls: bool = False

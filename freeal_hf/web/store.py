@@ -1,5 +1,6 @@
 """Runs on disk. Each has a folder with an unguessable name and a record of its state."""
 
+import hmac
 import json
 import os
 import re
@@ -19,7 +20,8 @@ UNDER_WAY = (WAITING, RUNNING)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{32}")
 _RECORD = "space.json"
-_LEFT_SECONDS = 1800  # a run that was never started can be deleted after this time without use, if space is needed
+_TOO_MANY = "The limit of {} on this Space is reached. Try again later."
+_TOO_MANY_OWN = "You have reached the limit of {} for one visitor. Delete one that you do not need any more."
 
 
 class FullError(RuntimeError):
@@ -48,6 +50,7 @@ class Run:
         task (`dict`): The description in the step Task.
         choice (`dict`): The choices in the step Run.
         files (`list[str]`): Folders of Gradio with its uploads and downloads.
+        visitor (`str`): Who created it, as a hash; empty if this is not known.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Run:
     task: dict[str, Any] = field(default_factory=dict)
     choice: dict[str, Any] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    visitor: str = ""
 
     @property
     def texts(self) -> Path:
@@ -111,35 +115,52 @@ class Store:
     Args:
         folder (`Path`): The folder of the runs, which only this user can read.
         most (`int`, *optional*): The maximum number of runs.
+        most_of_visitor (`int`, *optional*): The maximum number of runs of one visitor.
     """
 
-    def __init__(self, folder: Path, most: int | None = None) -> None:
-        self.folder, self.most = folder, most
+    def __init__(self, folder: Path, most: int | None = None, most_of_visitor: int | None = None) -> None:
+        self.folder, self.most, self.most_of_visitor = folder, most, most_of_visitor
+        self._key = secrets.token_bytes(32)  # addresses of visitors are not stored, and forgotten after a restart
         self._lock = threading.RLock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def create(self) -> Run:
-        """Creates an empty run.
+    def create(self, visitor: str = "") -> Run:
+        """Creates an empty run. It takes a place when it gets data.
 
-        Raises:
-            FullError: If the maximum number of runs is reached.
+        Args:
+            visitor (`str`): The address or name of the visitor. Only a hash of it is stored.
         """
-        if self.most is not None and sum(1 for _ in self.folder.iterdir()) >= self.most:
-            self._make_room(self.most)
         run_id = secrets.token_urlsafe(24)
         folder = self.folder / run_id
         folder.mkdir(mode=0o700)
-        run = Run(run_id, folder, touched=time.time())
+        whose = hmac.digest(self._key, visitor.encode(), "sha256").hex()[:16] if visitor else ""
+        run = Run(run_id, folder, touched=time.time(), visitor=whose)
         self._write(run)
         return run
 
-    def _make_room(self, most: int) -> None:
-        """Deletes the run with the longest time without use among those that were never started."""
-        latest = time.time() - _LEFT_SECONDS
-        left = [run for run in self.all() if run.state == DRAFT and run.touched < latest]
-        if not left:
-            raise FullError(f"The limit of {counted(most, 'run')} on this Space is reached. Try again later.")
-        self.delete(min(left, key=lambda run: run.touched).id)
+    def surplus(self, run: Run) -> list[Run]:
+        """Returns the drafts that have to be deleted for a run, those that were not used for the longest time first.
+
+        Args:
+            run (`Run`): A run that gets data.
+
+        Raises:
+            FullError: If too many runs were started, which are never deleted for others.
+        """
+        kept = [other for other in self.all() if (other.data or other.state != DRAFT) and other.id != run.id]
+        drafts = sorted((other for other in kept if other.state == DRAFT), key=lambda other: other.touched)
+        own = {other.id for other in kept if run.visitor and other.visitor == run.visitor}
+        found: list[Run] = []
+        for ids, most, problem in (
+            (own, self.most_of_visitor, _TOO_MANY_OWN),
+            ({other.id for other in kept}, self.most, _TOO_MANY),
+        ):
+            number = 0 if most is None else len(ids) + 1 - most - len(found)
+            chosen = [draft for draft in drafts if draft.id in ids and draft not in found][: max(0, number)]
+            if len(chosen) < number:
+                raise FullError(problem.format(counted(most or 0, "run")))
+            found += chosen
+        return found
 
     def read(self, run_id: str) -> Run:
         """Returns a run by its id.

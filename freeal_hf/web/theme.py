@@ -69,9 +69,10 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .preview .word { display: inline-block; border: 1px solid var(--border-color-primary); border-radius: 4px;
   padding: 0 4px; margin: 1px 0; }
 /* Otherwise a wide bar of tabs, figure or table would widen the complete page on a phone. */
-.tab-wrapper, .tabitem > *, #labels, #disputed { contain: inline-size; }
-#labels, #disputed, .preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
-#labels *, #disputed * { font-family: var(--font) !important; }
+.tab-wrapper, .tabitem > * { contain: inline-size; }
+.preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
+.label-slot { padding: 8px 12px; }
+.label-slot button { align-self: end; }
 .verdict .headline-result { font-size: 1.5rem; font-weight: 650; line-height: 1.3; margin: 0.4em 0 0; }
 .verdict p { margin: 0.3em 0 0; max-width: 60em; }
 #landing button { min-height: 64px; }
@@ -96,8 +97,6 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 .js-plotly-plot svg g:not(.hovertext) > text { fill: var(--body-text-color-subdued) !important; }
 @media (max-width: 640px) {
   .modebar-container { display: none; }
-  #disputed .table-container { min-width: 800px; }
-  #labels .table-container { min-width: 560px; }
   .phase { grid-template-columns: 1fr; gap: 2px; }
   .preview.scores th, .preview.scores td { padding: 5px 6px; font-size: 0.85rem; white-space: normal;
     overflow-wrap: normal; }

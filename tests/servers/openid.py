@@ -75,7 +75,7 @@ class OpenIDServer:
                 "access_token": self.token,
                 "token_type": "bearer",
                 "expires_in": self.lifetime,
-                "scope": "openid profile write-repos",
+                "scope": "openid profile inference-api contribute-repos",
                 "id_token": signed,
             }
         )

@@ -29,7 +29,6 @@ if not IN_CI:
     pytest.importorskip("gradio_client", reason="the Space's extra is not installed: pip install 'freeal-hf[space]'")
 
 TASK = {"fruit": "something to eat", "tool": "something to work with"}
-LABELS = {"headers": ["label", "what it means", "an example"], "data": [[*pair, ""] for pair in TASK.items()]}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -112,6 +111,7 @@ def limits(student_folder: Path, hub: HubServer, chat: ChatServer) -> dict[str, 
         "max_characters": 400,
         "max_labels": 8,
         "max_rounds": 2,
+        "visitor_runs": 100,
         "students": {"tiny": str(student_folder)},
         "training": {"num_train_epochs": 3, "learning_rate": 2e-3, "per_device_train_batch_size": 8},
         "own_urls": True,
@@ -138,20 +138,21 @@ class Visitor:
 
         self.client = Client(url, verbose=False, download_files=str(folder))
 
-    def __call__(self, name: str, *arguments: Any) -> Any:
-        return self.client.predict(*arguments, api_name=f"/{name}")
+    def __call__(self, name: str, *arguments: Any, **named: Any) -> Any:
+        return self.client.predict(*arguments, api_name=f"/{name}", **named)
 
     def bring(self, file: Path, *, has_header: bool = True) -> str:
         """Uploads a file and gives the id of the new run."""
         from gradio_client import handle_file
 
-        return self("read_data", "", "File", handle_file(str(file)), "", "", "", has_header, "")[0]
+        found = self("read_data", file=handle_file(str(file)), has_header=has_header)
+        return str(found["run"])
 
     def prepare(self, file: Path, gold: str = "none") -> str:
         """Uploads a file of fruit and tools, and describes the task."""
         run = self.bring(file)
         self("use_data", run, ["text"], gold)
-        self("describe_task", run, "What is it about?", LABELS)
+        self("describe_task", run, TASK, "What is it about?")
         return run
 
     def start(self, run: str, annotator: str = "Embedded", url: str = "", *, rounds: int = 1, key: str = "") -> None:

@@ -10,14 +10,13 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from freeal_hf.web import shown
 from tests.entities import TASK, make_sentences
 from tests.servers.hub import TOKEN
+from tests.web.test_looks import choose_tab
 
 ENTITIES = "Named entities in the text"
-TYPES = {
-    "headers": ["type", "what it means", "examples"],
-    "data": [["fruit", "something to eat", "apple, pear, plum"], ["tool", "something to work with", "hammer, saw"]],
-}
+TYPES = [["fruit", "something to eat", "apple, pear, plum"], ["tool", "something to work with", "hammer, saw"]]
 FORMULA = '=HYPERLINK("http://evil.example","apple")'
 MARKUP = '<img src=x onerror="window.hacked=1"> apple **pear**'
 
@@ -37,7 +36,7 @@ def describe(visitor):
     def describe(path, column="tokens", gold="none"):
         run = visitor.bring(path)
         visitor("use_data", run, [column], gold)
-        visitor("describe_task", run, "What is named?", TYPES, ENTITIES)
+        visitor("describe_task", run, TYPES, "What is named?", ENTITIES)
         return run
 
     return describe
@@ -62,10 +61,9 @@ def write(tmp_path_factory):
     return write
 
 
-def read(visitor, path, gold="none", column="tokens"):
-    """What the page shows of a file's columns: preview and problems."""
-    run = visitor.bring(path)
-    return visitor("look_at_columns", run, [column], gold)
+def read(visitor, path):
+    """What is found in a file."""
+    return visitor("read_data", file=handle(path))
 
 
 def metrics(space, run):
@@ -88,11 +86,9 @@ def entities_in(highlighted):
 
 
 def test_a_column_of_words_is_shown_word_by_word(visitor, sentences):
-    run, columns, _, preview, problems = visitor("read_data", "", "File", handle(sentences), "", "", "", True, "")
-    assert run
-    assert columns["value"] == ["tokens"]
-    assert '<span class="word">' in preview
-    assert "40 rows read" in problems
+    found = read(visitor, sentences)
+    assert (found["rows"], found["text_columns"]) == (40, ["tokens"])
+    assert '<span class="word">' in shown.preview(["tokens"], [[found["first_rows"][0]["tokens"]]])
 
 
 @pytest.mark.parametrize(
@@ -107,20 +103,20 @@ def test_a_column_of_words_is_shown_word_by_word(visitor, sentences):
 def test_invalid_words_and_tags_are_reported_before_the_run(visitor, write, row, said):
     path = write({"tokens": ["a", "pear"], "tags": ["O", "B-fruit"]}, row)
     run = visitor.bring(path)
-    assert said in visitor("look_at_columns", run, ["tokens"], "tags")[-1].replace("&#x27;", "'")
     with pytest.raises(Exception, match=said):
         visitor("use_data", run, ["tokens"], "tags")
 
 
 def test_a_column_of_tags_without_an_entity_is_refused(visitor, write):
-    path = write({"tokens": ["a", "pear"], "kind": [0, 3]})
-    assert "has no entity" in read(visitor, path, "kind")[-1]
+    run = visitor.bring(write({"tokens": ["a", "pear"], "kind": [0, 3]}))
+    with pytest.raises(Exception, match="has no entity"):
+        visitor("use_data", run, ["tokens"], "kind")
 
 
 def test_empty_long_and_repeated_sentences_are_reported(visitor, write, space):
     rows = [{"tokens": words, "tags": ["B-fruit"] * len(words)} for words in (["pear"], ["pear"], [], ["plum"] * 200)]
     path = write(*rows)
-    problems = read(visitor, path, "tags")[-1]
+    problems = " ".join(read(visitor, path)["remarks"])
     assert "1 row without words" in problems
     assert "1 text longer than 400 characters" in problems
     assert "1 row with a repeated text" in problems
@@ -137,21 +133,21 @@ def test_words_cannot_get_one_label_per_text(visitor, sentences):
     run = visitor.bring(sentences)
     visitor("use_data", run, ["tokens"], "none")
     with pytest.raises(Exception, match="Your data have lists of words"):
-        visitor("describe_task", run, "", TYPES)
+        visitor("describe_task", run, TYPES)
 
 
 def test_a_task_needs_a_type(visitor, sentences):
     run = visitor.bring(sentences)
     visitor("use_data", run, ["tokens"], "none")
     with pytest.raises(Exception, match="at least one type of entity"):
-        visitor("describe_task", run, "", {**TYPES, "data": [["", "", ""]]}, ENTITIES)
+        visitor("describe_task", run, [["", "", ""]], "", ENTITIES)
 
 
 def test_gold_of_an_unknown_type_is_refused_before_the_run(visitor, sentences):
     run = visitor.bring(sentences)
     visitor("use_data", run, ["tokens"], "gold")
     with pytest.raises(Exception, match="'B-tool' is not a tag of the task"):
-        visitor("describe_task", run, "", {**TYPES, "data": TYPES["data"][:1]}, ENTITIES)
+        visitor("describe_task", run, TYPES[:1], "", ENTITIES)
 
 
 def test_the_estimate_warns_about_the_embedding_annotator(visitor, describe, sentences, chat):
@@ -166,7 +162,7 @@ def test_the_estimate_warns_about_the_embedding_annotator(visitor, describe, sen
 
 
 def test_the_results_have_entity_scores_of_every_round(tagged, visitor, space):
-    answers = visitor("results", tagged)
+    answers = visitor("figures", tagged)
     counts, _, quality, losses, *_ = figures(answers)
     assert quality["layout"]["yaxis"]["title"]["text"] == "entity F1"
     assert sum(counts["data"][0]["x"]) > 0
@@ -250,7 +246,7 @@ def asked_run(visitor, describe, chat, sentences, write):
 
 
 def test_without_gold_the_agreement_is_shown(asked_run, visitor):
-    _, _, quality, *_ = figures(visitor("results", asked_run))
+    _, _, quality, *_ = figures(visitor("figures", asked_run))
     assert {trace["name"] for trace in quality["data"]} == {"both models agree", "not doubtful"}
 
 
@@ -290,8 +286,8 @@ def test_corrected_entities_are_final_clean_and_human_after_another_round(visito
     ids = {row["text"]: row["id"] for row in labels(space, run)}
     visitor("correct", run, ids[twice], "tool: saw\ntool: saw")
     visitor("correct", run, ids[twice], "Fruit (2) : SAW")
-    assert visitor("correct", run, ids[without], "") == "2 corrections saved."
-    visitor("another_round", run, "", "")
+    assert visitor("correct", run, ids[without], "") == {"corrections": 2}
+    visitor("another_round", run)
     assert visitor.wait(run)["state"] == "finished"
     after = {row["text"]: row for row in labels(space, run)}
     assert after[twice]["spans"] == [{"start": 14, "end": 17, "type": "fruit"}]
@@ -342,19 +338,22 @@ def test_entities_are_highlighted_in_a_browser_and_nothing_is_rendered(asked_run
     assert page.evaluate("window.hacked") is None
 
 
-def test_a_sentence_is_corrected_in_a_browser(asked_run, open_page, space):
-    page = open_page(asked_run)
-    page.get_by_role("tab", name="Check and correct").click()
-    text = page.locator("#review-text textarea")
-    text.and_(page.locator(":not(:placeholder-shown)")).wait_for()
-    said = text.input_value()
-    page.fill("#review-entities textarea", f"tool: {said.split()[0]}\n")
-    page.click("#save-correction")
+def test_a_sentence_is_corrected_by_clicks_on_words(asked_run, open_page, space):
+    page = open_page(asked_run, viewport={"width": 390, "height": 844})
+    choose_tab(page, "correct")
+    sample = page.locator(".card").get_attribute("data-sample")
+    page.get_by_role("button", name="tool").click()
+    words = page.locator(".card .word")
+    while marked := page.locator(".card .word:not([data-mark=O])").count():
+        page.locator(".card .word:not([data-mark=O])").nth(marked - 1).click()
+        page.get_by_role("button", name="tool").click()
+    words.first.click()
+    page.get_by_role("button", name="Save").click()
     page.get_by_text("1 correction saved.").wait_for()
-    cells = page.locator("#disputed [role=gridcell], #disputed td").locator("visible=true")
-    cells.get_by_text(f"tool: {said.split()[0]}", exact=True).first.click()
-    page.wait_for_function("document.querySelector('#review-entities textarea').value.startsWith('tool: ')")
-    assert text.input_value() == said
+    [row] = csv.reader((space.data_dir / "runs" / asked_run / "human_labels.csv").read_text().splitlines()[1:])
+    assert row[0] == sample
+    assert json.loads(row[1])[:2] == ["B-tool", "O"]
+    assert page.evaluate("window.hacked") is None
 
 
 def test_the_example_becomes_an_entity_task_by_a_choice(open_page):
@@ -363,10 +362,11 @@ def test_the_example_becomes_an_entity_task_by_a_choice(open_page):
     page.click("#use-data")
     page.get_by_role("radio", name=ENTITIES).check()
     page.get_by_text("Your true labels are not used here").wait_for()
-    proposed = page.locator("#labels [role=gridcell], #labels td").locator("visible=true")
-    proposed.get_by_text("article", exact=True).first.wait_for()
+    name = page.locator("#label-1 textarea").first
+    page.wait_for_function("document.querySelector('#label-1 textarea').value === 'article'")
     page.get_by_role("radio", name="One label per text").check()
-    proposed.get_by_text("return_refund", exact=True).first.wait_for()
+    page.wait_for_function("document.querySelector('#label-1 textarea').value === 'delivery'")
+    assert name.input_value() == "delivery"
 
 
 def handle(path):

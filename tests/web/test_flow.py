@@ -74,6 +74,13 @@ def test_a_program_gets_what_the_page_shows(finished, visitor):
     assert pq.read_table(path).num_rows == 50
 
 
+def test_a_program_gets_the_results_as_json(finished, visitor):
+    found = visitor("results", finished, texts=True)
+    assert (found["state"], len(found["rounds"]), len(found["texts"])) == ("finished", 2, 50)
+    assert sum(found["labels"].values()) == 50
+    assert {one["label"] for one in found["texts"]} == {"fruit", "tool"}
+
+
 def test_the_student_comes_as_a_zip_without_pickles(finished, visitor):
     content = Path(visitor("download", finished, "Student")).read_bytes()
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
@@ -97,7 +104,7 @@ def test_the_map_shows_every_text_once_beside_its_legend(finished, visitor):
 
 
 def test_the_losses_can_be_followed_from_epoch_to_epoch(finished, visitor):
-    figures = [value for value in visitor("results", finished) if isinstance(value, dict) and "plot" in value]
+    figures = [value for value in visitor("figures", finished) if isinstance(value, dict) and "plot" in value]
     sliders = [json.loads(figure["plot"])["layout"].get("sliders") for figure in figures]
     assert [len(slider[0]["steps"]) for slider in sliders if slider] == [4]  # two epochs in each of two rounds
 

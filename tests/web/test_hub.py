@@ -18,22 +18,22 @@ from tests.web.conftest import ROOT, SECRET, free_port
 def test_a_file_of_a_hub_data_set_is_read(visitor, hub, texts):
     repo = hub.create("dataset", "lab/fruit", private=False)
     repo.commit("data", {"data/train.csv": regular(texts.read_bytes()), "test.csv": regular(b"text\nother\n")})
-    run, *_, problems = visitor("read_data", "", "Hub dataset", None, "", "lab/fruit", "", True, "")
-    assert run
-    assert "50 rows read" in problems
+    found = visitor("read_data", dataset="lab/fruit")
+    assert found["run"]
+    assert found["rows"] == 50
 
 
 def test_a_hub_file_over_the_limit_is_not_fetched(visitor, hub):
     hub.create("dataset", "lab/large", private=False).commit("data", {"train.csv": regular(b"x" * (2**20 + 1))})
     with pytest.raises(Exception, match="the limit is 1 MB"):
-        visitor("read_data", "", "Hub dataset", None, "", "lab/large", "", True, "")
+        visitor("read_data", dataset="lab/large")
 
 
 def test_a_private_data_set_is_not_read_with_the_operators_token(visitor, hub):
     hub.create("dataset", "ada/private").commit("data", {"train.csv": regular(b"text\nsecret\n")})
     with pytest.raises(Exception, match=r"40[14]"):
-        visitor("read_data", "", "Hub dataset", None, "", "ada/private", "", True, "")
-    assert "1 row read" in visitor("read_data", "", "Hub dataset", None, "", "ada/private", "", True, TOKEN)[-1]
+        visitor("read_data", dataset="ada/private")
+    assert visitor("read_data", dataset="ada/private", token=TOKEN)["rows"] == 1
 
 
 def test_results_are_pushed_with_the_visitors_token(finished, visitor, hub):

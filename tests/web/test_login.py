@@ -24,7 +24,7 @@ def hosted(provider, environment, limits, space, finished, tmp_path_factory):
     oauth = {
         "OAUTH_CLIENT_ID": "space",
         "OAUTH_CLIENT_SECRET": "a-secret-of-the-space",
-        "OAUTH_SCOPES": "openid profile write-repos",
+        "OAUTH_SCOPES": "openid profile inference-api contribute-repos",
         "OPENID_PROVIDER_URL": provider.url,
     }
     hosted_there = {**environment, **oauth, "SYSTEM": "spaces", "SPACE_ID": "ada/freeal"}

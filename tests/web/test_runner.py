@@ -55,20 +55,52 @@ def test_a_full_queue_refuses_further_runs(runs):
         looking_after.start(store.create().id, {})
 
 
-def test_no_more_runs_are_kept_than_the_disk_has_room_for(tmp_path):
-    store = Store(tmp_path / "runs", most=1)
-    store.create()
-    with pytest.raises(FullError, match="limit of 1 run "):
-        store.create()
+def filled(store, number, visitor="", **changes):
+    """Creates runs with data, which were used one second after the other."""
+    made = [store.create(visitor).id for _ in range(number)]
+    return [store.update(run, **{"data": {"file": "a"}, "touched": 1.0 + i, **changes}) for i, run in enumerate(made)]
 
 
-def test_an_unused_draft_is_deleted_if_space_is_needed(tmp_path):
+def test_a_started_run_is_never_deleted_for_another(tmp_path):
     store = Store(tmp_path / "runs", most=2)
-    left, kept = store.create().id, store.create().id
-    store.update(left, touched=time.time() - 3600)
-    store.update(kept, touched=time.time() - 3600, state=FINISHED)
-    store.create()
-    assert {run.id for run in store.all()} & {left, kept} == {kept}
+    filled(store, 2, state=FINISHED)
+    with pytest.raises(FullError, match="limit of 2 runs on this Space"):
+        store.surplus(store.create())
+
+
+def test_the_draft_that_was_not_used_for_the_longest_time_makes_room(tmp_path):
+    store = Store(tmp_path / "runs", most=3)
+    filled(store, 1, state=FINISHED)
+    drafts = filled(store, 2)
+    assert store.surplus(store.create()) == drafts[:1]
+
+
+def test_a_draft_without_data_takes_no_place(tmp_path):
+    store = Store(tmp_path / "runs", most=2)
+    filled(store, 1)
+    for _ in range(5):
+        store.create()
+    assert store.surplus(store.create()) == []
+
+
+def test_one_visitor_cannot_take_the_places_of_others(tmp_path):
+    store = Store(tmp_path / "runs", most=100, most_of_visitor=3)
+    others = filled(store, 3, "192.0.2.7")
+    own = filled(store, 3, "198.51.100.1", touched=9.0)
+    assert store.surplus(store.create("198.51.100.1"))[0] in own
+    assert store.surplus(store.create("203.0.113.5")) == []
+    for run in own:
+        store.update(run.id, state=FINISHED)
+    with pytest.raises(FullError, match="limit of 3 runs for one visitor"):
+        store.surplus(store.create("198.51.100.1"))
+    assert {run.id for run in others} <= {run.id for run in store.all()}
+
+
+def test_the_address_of_a_visitor_is_not_stored(tmp_path):
+    store = Store(tmp_path / "runs")
+    run = store.create("192.0.2.7")
+    assert run.visitor
+    assert "192.0.2.7" not in (run.folder / "space.json").read_text()
 
 
 def test_the_queue_moves_on_after_a_failure(runs):

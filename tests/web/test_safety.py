@@ -9,8 +9,9 @@ import httpx
 import pytest
 from aiohttp import web
 
+from freeal_hf.web import shown
 from tests.servers.background import running
-from tests.web.conftest import LABELS, ROOT
+from tests.web.conftest import ROOT
 
 
 @pytest.fixture
@@ -29,10 +30,16 @@ def wide_data(tmp_path):
 
 
 def read(visitor, path, run="", *, has_header=True):
-    """What the page says of a file: id, columns, ..., preview, problems."""
+    """What is found in a file."""
     from gradio_client import handle_file
 
-    return visitor("read_data", run, "File", handle_file(str(path)), "", "", "", has_header, "")
+    return visitor("read_data", file=handle_file(str(path)), has_header=has_header, run=run)
+
+
+def remarks(visitor, path):
+    """The id of the run, and the remarks about a file."""
+    answer = read(visitor, path)
+    return answer["run"], " ".join(answer["remarks"])
 
 
 # ---- Limits ----
@@ -55,7 +62,7 @@ def test_fifty_megabytes_are_refused(space):
 
 def test_a_long_text_is_cut_and_the_page_says_so(visitor, wide_data, space):
     path = wide_data(["a" * 500, "b"])
-    run, *_, problems = read(visitor, path)
+    run, problems = remarks(visitor, path)
     assert "1 text longer than 400 characters" in problems
     visitor("use_data", run, ["text"], "none")
     assert "a" * 401 not in (space.data_dir / "runs" / run / "texts.jsonl").read_text()
@@ -64,9 +71,9 @@ def test_a_long_text_is_cut_and_the_page_says_so(visitor, wide_data, space):
 def test_too_many_labels_are_refused(visitor, texts):
     run = visitor.bring(texts)
     visitor("use_data", run, ["text"], "none")
-    rows = {"headers": LABELS["headers"], "data": [[f"label {i}", "", ""] for i in range(9)]}
+    names = [f"label {i}" for i in range(9)]
     with pytest.raises(Exception, match="9 labels; the limit is 8"):
-        visitor("describe_task", run, "", rows)
+        visitor("describe_task", run, names)
 
 
 @pytest.mark.parametrize("rounds", [0, 3])
@@ -82,32 +89,31 @@ def test_rounds_beyond_the_limit_are_refused(visitor, texts, rounds):
 def test_a_file_without_a_header_is_detected_and_read_with_new_names(visitor, tmp_path):
     path = tmp_path / "plain.csv"
     path.write_text("the soup was cold and the waiter did not care at all,1\nlovely evening,2\n")
-    answer = read(visitor, path)
-    assert "looks like a row" in answer[-1]
-    answer = read(visitor, path, answer[0], has_header=False)
-    assert "2 rows read" in answer[-1]
-    assert answer[1]["value"] == ["column 1"]
+    run, problems = remarks(visitor, path)
+    assert "looks like a row" in problems
+    answer = read(visitor, path, run, has_header=False)
+    assert (answer["run"], answer["rows"], answer["text_columns"]) == (run, 2, ["column 1"])
 
 
 @pytest.mark.parametrize("content", ["good film,1\nbad film,0\n", "fine,yes\npoor,no\ngreat,yes\n"])
 def test_a_short_first_line_that_is_a_row_is_detected(visitor, tmp_path, content):
     path = tmp_path / "plain.csv"
     path.write_text(content)
-    assert "looks like a row" in read(visitor, path)[-1]
+    assert "looks like a row" in remarks(visitor, path)[1]
 
 
 def test_commas_in_a_file_of_one_column_do_not_separate(visitor, tmp_path):
     path = tmp_path / "reviews.csv"
     path.write_text("review\nwell, well, what a film\nnever again\n")
     answer = read(visitor, path)
-    assert answer[1]["value"] == ["review"]
-    assert "well, well, what a film" in answer[-2]
+    assert answer["text_columns"] == ["review"]
+    assert answer["first_rows"][0] == {"review": "well, well, what a film"}
 
 
 def test_a_column_whose_name_repeats_is_refused_once_it_is_chosen(visitor, tmp_path):
     path = tmp_path / "doubled.csv"
     path.write_text("text,note,note\na film,1,2\nanother film,3,4\n")
-    run, *_, problems = read(visitor, path)
+    run, problems = remarks(visitor, path)
     assert "2 columns named" in problems
     visitor("use_data", run, ["text"], "none")
     with pytest.raises(Exception, match="rename all but one"):
@@ -117,7 +123,7 @@ def test_a_column_whose_name_repeats_is_refused_once_it_is_chosen(visitor, tmp_p
 def test_values_that_are_not_strings_are_rows_without_a_text(visitor, tmp_path):
     path = tmp_path / "nested.jsonl"
     path.write_text('{"text": {"a": 1}}\n{"text": ["b"]}\n{"text": "a film"}\n')
-    assert "2 rows without a text" in read(visitor, path)[-1]
+    assert "2 rows without a text" in remarks(visitor, path)[1]
 
 
 def test_an_unreadable_file_leaves_no_run(visitor, space, tmp_path):
@@ -133,8 +139,8 @@ def test_a_windows_1252_file_is_read_with_a_remark(visitor, tmp_path):
     path = tmp_path / "windows.csv"
     path.write_bytes("text\ncafé très bon\nmauvais thé\n".encode("cp1252"))
     answer = read(visitor, path)
-    assert "Windows-1252" in answer[-1]
-    assert "café très bon" in answer[-2]
+    assert "Windows-1252" in answer["remarks"][0]
+    assert answer["first_rows"][0] == {"text": "café très bon"}
 
 
 def test_bytes_that_are_not_text_are_refused(visitor, tmp_path):
@@ -144,9 +150,8 @@ def test_bytes_that_are_not_text_are_refused(visitor, tmp_path):
         visitor.bring(path)
 
 
-def test_markup_in_the_preview_is_escaped(visitor, wide_data):
-    path = wide_data(["<script>alert(1)</script>", "b"])
-    preview = read(visitor, path)[-2]
+def test_markup_in_the_preview_is_escaped():
+    preview = shown.preview(["text"], [["<script>alert(1)</script>"]])
     assert "<script>" not in preview
     assert "&lt;script&gt;" in preview
 
@@ -154,9 +159,9 @@ def test_markup_in_the_preview_is_escaped(visitor, wide_data):
 def test_markup_in_an_error_is_escaped(visitor, texts):
     run = visitor.bring(texts)
     visitor("use_data", run, ["text"], "none")
-    rows = {"headers": LABELS["headers"], "data": [["<img src=x onerror=alert(1)>", "", ""]] * 2}
+    names = ["<img src=x onerror=alert(1)>"] * 2
     with pytest.raises(Exception, match="&lt;img"):
-        visitor("describe_task", run, "", rows)
+        visitor("describe_task", run, names)
 
 
 def test_a_pickle_is_refused(visitor, tmp_path):
@@ -276,10 +281,12 @@ def test_a_local_file_cannot_be_used_as_an_upload(finished, space):
     stolen = space.data_dir / "runs" / finished / "run" / "labels.csv"
     forged = {"path": str(stolen), "meta": {"_type": "gradio.FileData"}}
     call = f"{space.url}/gradio_api/call/read_data"
-    event = httpx.post(call, json={"data": ["", "File", forged, "", "", "", True, ""]}).json()["event_id"]
+    event = httpx.post(call, json={"data": [False, forged, None, "", "", True, "are detected", "", ""]}).json()[
+        "event_id"
+    ]
     answer = httpx.get(f"{call}/{event}", timeout=30).text
     assert "event: error" in answer
-    assert "rows read" not in answer
+    assert "was not uploaded" in answer
 
 
 def test_a_deleted_run_leaves_no_files(visitor, space, corpus, tmp_path):

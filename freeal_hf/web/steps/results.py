@@ -115,7 +115,7 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> None:
     figures = [verdict, check, tiles, label_counts, about_confidences, confidences, quality, scores]
     figures += [about_losses, losses, about_map, text_map]
     outputs = [empty, whole, *figures, texts_page, *review.fields, *texts.fields, *student.fields]
-    run_step.arrived.change(show, page.run_id, outputs, api_name="results", show_progress="hidden")
+    run_step.arrived.change(show, page.run_id, outputs, api_name="figures", show_progress="hidden")
 
     @showing_errors
     def draw_map(run_id: str) -> Any:

@@ -9,7 +9,9 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task
 from freeal_hf.web import reading, shown
 from freeal_hf.web.choices import read_texts
-from freeal_hf.web.page import QUIET, TASK, Backend, Page, Part, Update, showing_errors
+from freeal_hf.web.page import QUIET, TASK, Backend, Page, Part, Update, showing_errors, showing_errors_in
+from freeal_hf.web.steps import label_editor
+from freeal_hf.web.steps.label_editor import Row
 from freeal_hf.web.store import DRAFT, Run
 from freeal_hf.web.views.base import TaskView
 from freeal_hf.web.views.registry import VIEWS, view_named, view_of
@@ -20,8 +22,11 @@ _UNUSED = (
     "Your true labels are not used here, because they are not tags of words. Tags need the words to which they "
     "belong, as a list in each row of a JSON or Parquet file."
 )
-Described = tuple[str, list[list[str]]]
+Described = tuple[str, list[Row]]
 """The description of the task, and a row for each label or type: name, meaning, example."""
+
+Labels = dict[str, str] | list[str] | list[list[str]]
+"""The labels as a program gives them: meanings by name, names, or a list for each with name, meaning and example."""
 
 
 def build(backend: Backend, page: Page, chosen: Any) -> Part:
@@ -42,23 +47,11 @@ def build(backend: Backend, page: Page, chosen: Any) -> Part:
         label=words.question, placeholder=words.placeholder, lines=2, elem_id="task-description", interactive=True
     )
     help_text = gr.HTML(shown.paragraph(words.help))
-    labels = gr.Dataframe(
-        _EMPTY,
-        headers=words.headers,
-        datatype="str",
-        type="array",
-        interactive=True,
-        wrap=True,
-        column_count=3,
-        label=words.table,
-        column_widths=["26%", "44%", "30%"],
-        max_height=1200,
-        elem_id="labels",
-    )
-    add = gr.Button("Add a row", size="sm", elem_id="add-label")
+    editor = label_editor.build(backend.settings.max_labels, words)
+    problem = gr.HTML(elem_id="task-problem")
     describe = gr.Button("Next: the run", variant="primary", elem_id="use-task")
-    fields = [kind, unused, description, help_text, labels]
-    closing = [begun, add, describe]
+    fields = [kind, unused, description, help_text, problem, *editor.outputs]
+    closing = [begun, describe]
 
     def fill(run_id: str) -> Update:
         if not run_id:
@@ -68,7 +61,8 @@ def build(backend: Backend, page: Page, chosen: Any) -> Part:
         return {
             **described_in(run),
             begun: gr.update(visible=not is_draft),
-            **dict.fromkeys([add, describe], gr.update(visible=is_draft)),
+            editor.add: gr.update(visible=is_draft),
+            **dict.fromkeys([describe, *editor.removers], gr.update(visible=is_draft)),
         }
 
     def described_in(run: Run) -> Update:
@@ -84,43 +78,63 @@ def build(backend: Backend, page: Page, chosen: Any) -> Part:
             unused: gr.update(value=shown.note(_UNUSED, "warning"), visible=has_unused_gold),
             description: gr.update(value=given[0], label=said.question, placeholder=said.placeholder),
             help_text: shown.paragraph(said.help),
-            labels: gr.update(value={"headers": said.headers, "data": given[1]}, label=said.table),
+            problem: "",
+            **editor.fill(given[1], said),
         }
 
-    chosen.success(fill, page.run_id, [*fields, *closing], **QUIET).success(
+    chosen.success(fill, page.run_id, [*fields, *closing, *editor.removers], **QUIET).success(
         lambda run_id: {**page.go_to(TASK), **page.open_tabs(backend.store.read(run_id))},
         page.run_id,
         [page.steps, *page.tabs],
         api_visibility="private",
     )
 
-    def change_kind(run_id: str, wanted: str, decided: str, rows: list[list[str]]) -> Update:
+    def change_kind(run_id: str, wanted: str, decided: str, *given: Any) -> Update:
         """Keeps the entered values. Values that were proposed for the other kind are replaced by a new proposal."""
-        run = backend.store.read(run_id) if run_id else None
+        run, rows = backend.store.read(run_id) if run_id else None, editor.rows(*given)
         view, others = view_named(wanted), [view for view in VIEWS.values() if view.task.name != wanted]
         is_proposed = run is not None and any((decided, rows) == _proposed(run, other) for other in others)
         return fields_for(view, _proposed(run, view) if run and is_proposed else (decided, rows), run)
 
     kind.input(
         change_kind,
-        [page.run_id, kind, description, labels],
+        [page.run_id, kind, description, *editor.inputs],
         fields,
         **QUIET,
     )
-    add.click(lambda rows: [*rows, _EMPTY[0]], labels, labels, **QUIET, queue=False)
 
-    @showing_errors
-    def describe_task(run_id: str, decided: str, rows: list[list[str]], wanted: str) -> None:
-        """Sets the labels or types of entities, with a row for each: name, meaning, examples (can be empty)."""
-        run = backend.store.read(run_id)
-        if run.state != DRAFT:
-            raise InputError("This run has started with its labels; read the data again to make another run.")
-        task = _task(view_named(wanted), decided, rows, backend.settings.max_labels)
-        _check_texts(run, task)
-        backend.store.update(run_id, task=task.to_dict())
+    def describe_task(
+        run_id: str, labels: Labels, description: str = "", kind: str = words.name
+    ) -> dict[str, dict[str, str]]:
+        """Sets the labels or types of entities: meanings by name, or lists of name, meaning and example. Returns the
+        description that the language model gets for each."""
+        rows = (
+            labels.items() if isinstance(labels, dict) else ([one] if isinstance(one, str) else one for one in labels)
+        )
+        return {"labels": _describe(backend, run_id, view_named(kind), description, list(map(list, rows)))}
 
-    described = describe.click(describe_task, [page.run_id, description, labels, kind], api_name="describe_task")
-    return Part(fill, [*fields, *closing], described)
+    gr.api(showing_errors(describe_task), api_name="describe_task")
+
+    @showing_errors_in(problem)
+    def describe_on_page(run_id: str, decided: str, wanted: str, *given: Any) -> None:
+        _describe(backend, run_id, view_named(wanted), decided, editor.rows(*given))
+
+    described = describe.click(
+        describe_on_page, [page.run_id, description, kind, *editor.inputs], problem, api_visibility="private"
+    )
+    return Part(fill, [*fields, *closing, *editor.removers], described)
+
+
+def _describe(
+    backend: Backend, run_id: str, view: TaskView, description: str, rows: Sequence[Sequence[str]]
+) -> dict[str, str]:
+    run = backend.store.read(run_id)
+    if run.state != DRAFT:
+        raise InputError("This run has started with its labels; read the data again to make another run.")
+    task = _task(view, description, rows, backend.settings.max_labels)
+    _check_texts(run, task)
+    backend.store.update(run_id, task=task.to_dict())
+    return dict(task.descriptions)
 
 
 def _described(run: Run) -> Described:
@@ -151,17 +165,21 @@ def _rows(descriptions: Any, mark: str) -> list[list[str]]:
 def _task(view: TaskView, description: str, rows: Sequence[Sequence[str]], max_labels: int) -> Task:
     labels: dict[str, str] = {}
     what = view.task.label
-    for row in rows:
-        name, meaning, example = ([str(cell or "").strip() for cell in row] + ["", "", ""])[:3]
+    for number, row in enumerate(rows, start=1):
+        name, meaning, example = [*(str(cell or "").strip() for cell in row), "", "", ""][:3]
         if not name:
             if meaning or example:
-                raise InputError(f"The row with {(meaning or example)!r} has no {what}; add a name, or empty the row.")
+                raise InputError(f"The name of {what} {number} is empty; enter a name, or remove the {what}.")
             continue
         if name in labels:
-            raise InputError(f"The {what} {name!r} is in two rows; each {what} must be there once.")
+            raise InputError(
+                f"{what.capitalize()} {number} has the same name as another one, {name!r}; rename or remove it."
+            )
         labels[name] = f"{meaning}{view.task.example_mark}{example}".lstrip(" ,") if example else meaning
     if len(labels) > max_labels:
-        raise InputError(f"There are {len(labels)} {what}s; the limit is {max_labels}.")
+        raise InputError(
+            f"There are {len(labels)} {what}s; the limit is {max_labels}. Remove some, or join similar ones."
+        )
     if len(labels) < view.task_type.fewest_labels:
         raise InputError(view.task.too_few)
     return view.task_type(labels, description)

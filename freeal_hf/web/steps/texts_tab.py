@@ -23,10 +23,7 @@ class _Slot:
 
 def build(backend: Backend, page: Page) -> Part:
     """Adds the tab to the page."""
-    gr.HTML(
-        "<p>The last entities of the annotator and the final entities. Correct them in the tab Review and correct if "
-        "annotator and student differ.</p>"
-    )
+    gr.HTML("<p>The entities of the language model, and the result. Correct them in the tab “Check and correct”.</p>")
     which = gr.Radio(
         [entities.ALL, entities.DIFFERENT], value=entities.ALL, label="Which texts", elem_id="which-texts"
     )
@@ -39,10 +36,10 @@ def build(backend: Backend, page: Page) -> Part:
                     gr.HighlightedText(
                         label=name,
                         min_width=280,
-                        elem_id=f"{name.lower()}-entities-{number}",
+                        elem_id=f"{key}-entities-{number}",
                         elem_classes="entities",
                     )
-                    for name in ("Annotator", "Final")
+                    for name, key in (("Language model", "annotator"), ("Result", "final"))
                 )
         slots.append(_Slot(slot, about, annotator, final))
     with gr.Row():
@@ -93,7 +90,7 @@ def build(backend: Backend, page: Page) -> Part:
             said: shown.aside(f"Page {number:,} of {pages:,}" if len(rows) else "There is no such text."),
         }
         for slot, row in zip(slots, rows.itertuples(), strict=False):
-            about = ["clean" if row.is_clean else "noisy: an entity may be wrong", row.note]
+            about = ["" if row.is_clean else "doubtful: an entity may be wrong", row.note]
             update[slot.whole] = gr.update(visible=True)
             update[slot.about] = shown.aside(" · ".join(filter(None, about)))
             update[slot.annotator] = entities.highlighted(row.text, row.annotator_spans)

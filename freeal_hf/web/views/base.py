@@ -1,5 +1,6 @@
 """`TaskView`: what the page shows differently for each kind of task."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.tasks import Task
+from freeal_hf.web.card import Question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,19 +24,19 @@ class TaskTexts:
         name (`str`): The name of the kind of task.
         question (`str`), placeholder (`str`): The label of the field for the description, and an example of it.
         help (`str`): Explains how to describe labels.
-        table (`str`), headers (`list[str]`): The label and the columns of the table of labels.
-        label (`str`): The word for a row of the table.
+        label (`str`), meaning (`str`), example (`str`): The names of the fields of a label: its name, what it means,
+            and examples.
         example_mark (`str`): Separates the meaning of a label from its examples.
-        too_few (`str`): The error for too few rows.
+        too_few (`str`): The error for too few labels.
     """
 
     name: str
     question: str
     placeholder: str
     help: str
-    table: str
-    headers: list[str]
     label: str
+    meaning: str
+    example: str
     example_mark: str
     too_few: str
 
@@ -156,27 +158,41 @@ class TaskView(ABC):
     # ---- Corrections ----
 
     @abstractmethod
-    def editor(self) -> Any:
-        """Returns a hidden component in which a person corrects a label."""
+    def ask(self, row: Any, names: Sequence[str], *, is_blind: bool) -> Question:
+        """Returns the question of a card about a text.
 
-    @abstractmethod
-    def choices(self, names: Sequence[str]) -> dict[str, Any]:
-        """Returns what the editor needs for labels of these names, as arguments of `gr.update`."""
+        Args:
+            row: A row of `frame`.
+            names (`Sequence[str]`): The names of the labels.
+            is_blind (`bool`): Whether the labels of the models are hidden, so that they do not influence the person.
+        """
 
-    @abstractmethod
-    def proposed(self, row: Any) -> Any:
-        """Returns the value of the editor for a row of `frame`."""
+    def opinions(self, row: Any) -> list[tuple[str, str]]:
+        """Returns who gave which label to a text."""
+        sure = "" if math.isnan(row.label_confidence) else f" ({row.label_confidence:.0%} sure)"
+        said = [
+            ("Language model", row.annotator_label),
+            ("Small model", row.student_label),
+            ("Result", row.label and f"{row.label}{sure}"),
+            ("Your answer", row.correction),
+        ]
+        return [(who, label) for who, label in said if label]
 
-    def said(self, value: Any) -> str:
-        """Returns a value of the editor in the form that `read_answer` reads."""
-        return value or ""
+    def audit_cells(self, answer: str, row: Any) -> dict[str, str]:
+        """Returns the cells of the sheet of an audit that contain an answer.
+
+        Args:
+            answer (`str`): The result of `read_answer`.
+            row: The row of `frame`.
+        """
+        return {"label": answer}
 
     @abstractmethod
     def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:
         """Checks a correction and returns it as a file of human labels has it.
 
         Args:
-            said (`str`): The value of the editor.
+            said (`str`): The answer, as the card or a program gives it.
             row: The row of `frame`.
             names (`Sequence[str]`): The names of the labels.
 

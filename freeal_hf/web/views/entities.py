@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from freeal_hf.data.counting import counted
+from freeal_hf.data.sentences import TOKENS
+from freeal_hf.data.spans import spans_of
 from freeal_hf.kinds.entities import EntityKind
+from freeal_hf.kinds.entity_audit import CORRECTED, written
 from freeal_hf.tasks import TokenClassification
 from freeal_hf.web import entities, pictures, reading, shown
+from freeal_hf.web.card import Question
 from freeal_hf.web.views.base import ResultTexts, TaskTexts, TaskView, Trial
 
 if TYPE_CHECKING:
@@ -30,13 +34,13 @@ class EntityView(TaskView):
         name="Named entities in the text",
         question="What should be found in a text?",
         placeholder="Chemicals and diseases named in medical abstracts.",
-        help="Describe each type of entity as for a person, because the annotator reads the description. Examples "
-        "help.",
-        table="Types of entities, one in each row",
-        headers=["type", "what it means", "examples, separated by commas"],
+        help="Describe each type of entity as for a person, because the language model reads the description. "
+        "Examples help.",
         label="type",
+        meaning="What it means",
+        example="Examples, separated by commas",
         example_mark=", such as ",
-        too_few="Enter at least one type of entity, one in each row of the table.",
+        too_few="Enter the name of at least one type of entity.",
     )
     results = ResultTexts(
         final="Final entities",
@@ -52,17 +56,16 @@ class EntityView(TaskView):
         text="try-sentence",
         button="try-entities",
         api_name="find_entities",
-        about="Finds the entities of a text with the trained student.",
-        other="The student of this run finds entities: use find_entities.",
+        about="Finds the entities of a text with the trained small model.",
+        other="The small model of this run finds entities: use find_entities.",
     )
     of_words = True
     unit = "words"
     counted = "entities"
     has_texts = True
     weak = (
-        "The embedding annotator is weak for entities, because it compares single words and does not use the context. "
-        "On Wikipedia sentences its F1 was 30 % with plain descriptions and 37 % with four terms for each type. Give "
-        "terms as examples, and use a chat model for good results."
+        "The free model on this machine is weak for entities, because it compares single words and not their context. "
+        "Give several terms as examples of each type, and use a chat model for good results."
     )
     annotated_per_second = 50
     map_column = "main_type"
@@ -90,24 +93,22 @@ class EntityView(TaskView):
     def map_names(self, names: Sequence[str]) -> list[str]:
         return [*names, entities.NO_ENTITY]
 
-    def editor(self) -> gr.Textbox:
-        return gr.Textbox(
-            label="Right entities",
-            info="One on each line: type, colon, words as in the text. Leave it empty if there is no entity. If the "
-            "words occur several times in the text, add the number of the occurrence: place (2): Paris.",
-            lines=4,
-            visible=False,
-            elem_id="review-entities",
-        )
+    def ask(self, row: Any, names: Sequence[str], *, is_blind: bool) -> Question:
+        ends = [start + len(word) for start, word in zip(row.token_starts, row.tokens, strict=True)]
+        words = list(zip(row.token_starts, ends, strict=True))
+        if is_blind:  # only the final entities are shown, which the person judges
+            return Question(row.id, row.text, names, words=words, tags=row.final_tags)
+        return Question(row.id, row.text, names, words=words, tags=row.tags, opinions=self.opinions(row))
 
-    def choices(self, names: Sequence[str]) -> dict[str, Any]:
-        return {"placeholder": "\n".join(f"{name}: …" for name in names)}
-
-    def proposed(self, row: Any) -> str:
-        return entities.as_lines(row)
+    def audit_cells(self, answer: str, row: Any) -> dict[str, str]:
+        tags = json.loads(answer)
+        if spans_of(tags) == spans_of(row.final_tags):
+            return {"label": "right", CORRECTED: ""}
+        shown = {"text": row.text, TOKENS: row.tokens, "token_starts": row.token_starts}
+        return {"label": "wrong", CORRECTED: written(shown, tags)}
 
     def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:
-        return json.dumps(entities.read_lines(said, row.tokens, names))
+        return json.dumps(entities.read_answer(said, row.tokens, names))
 
     def answer(self) -> gr.HighlightedText:
         return gr.HighlightedText(label="Prediction", elem_id="try-found", elem_classes="entities")

@@ -1,6 +1,5 @@
 """Any number of labels for each text, as the page shows them."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.multi_label import MultiLabelKind
 from freeal_hf.tasks import NONE_OF_THEM, MultiLabelClassification
 from freeal_hf.web import reading, shown
+from freeal_hf.web.card import Question
 from freeal_hf.web.views.base import TaskView, Trial
 from freeal_hf.web.views.labels import LabelView, student_of
 
@@ -49,15 +49,15 @@ class LabelSetView(TaskView):
         text="try-labels-text",
         button="try-labels",
         api_name="find_labels",
-        about="Predicts the probability of each label of a text with the trained student.",
-        other="The student of this run gives a text any number of labels: use find_labels.",
+        about="Predicts the probability of each label of a text with the trained small model.",
+        other="The small model of this run gives a text any number of labels: use find_labels.",
     )
     refuses_words = LabelView.refuses_words
     unit = "labels of texts"
     counted = "texts"
     weak = (
-        "The embedding annotator is weak if a text can have any number of labels, because a similarity does not show "
-        "whether a label applies. Use a chat model for good results."
+        "The free model on this machine is weak if a text can have any number of labels, because similarity "
+        "does not show whether a label applies. Use a chat model for good results."
     )
     map_column = "main_label"
 
@@ -103,24 +103,11 @@ class LabelSetView(TaskView):
     def map_names(self, names: Sequence[str]) -> list[str]:
         return [*names, _NONE]
 
-    def editor(self) -> gr.CheckboxGroup:
-        return gr.CheckboxGroup(
-            [],
-            label="Right labels",
-            info="Tick all labels that apply. If you tick none, the text has none of the labels.",
-            visible=False,
-            elem_id="review-labels",
-        )
-
-    def choices(self, names: Sequence[str]) -> dict[str, Any]:
-        return {"choices": list(names)}
-
-    def proposed(self, row: Any) -> list[str]:
-        names: list[str] | None = row.names if row.corrected is None else row.corrected
-        return names or []
-
-    def said(self, value: Any) -> str:
-        return json.dumps(value or [], ensure_ascii=False)
+    def ask(self, row: Any, names: Sequence[str], *, is_blind: bool) -> Question:
+        if is_blind:
+            return Question(row.id, row.text, names, several=True)
+        chosen = row.names if row.corrected is None else row.corrected
+        return Question(row.id, row.text, names, chosen or [], several=True, opinions=self.opinions(row))
 
     def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:
         task = MultiLabelClassification(names)

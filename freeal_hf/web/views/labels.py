@@ -11,6 +11,7 @@ from freeal_hf.errors import InputError
 from freeal_hf.kinds.single_label import SingleLabelKind
 from freeal_hf.tasks import NO_LABEL, TextClassification
 from freeal_hf.web import reading
+from freeal_hf.web.card import Question
 from freeal_hf.web.views.base import ResultTexts, TaskTexts, TaskView, Trial
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ class LabelView(TaskView):
         name="One label per text",
         question="What should be decided about a text?",
         placeholder="What did the reviewer think of the film?",
-        help="Describe each label as for a person, because the annotator reads the description. Examples help.",
-        table="Labels, one in each row",
-        headers=["label", "what it means", "an example"],
+        help="Describe each label as for a person, because the language model reads the description. Examples help.",
         label="label",
+        meaning="What it means",
+        example="An example",
         example_mark=" For example: ",
-        too_few="Enter at least two labels, one in each row of the table.",
+        too_few="Enter the names of at least two labels.",
     )
     results = ResultTexts(
         final="Final labels",
@@ -49,8 +50,8 @@ class LabelView(TaskView):
         text="try-text",
         button="try",
         api_name="try_student",
-        about="Predicts the label of a text with the trained student.",
-        other="The student of this run labels texts: use try_student.",
+        about="Predicts the label of a text with the trained small model.",
+        other="The small model of this run labels texts: use try_student.",
     )
 
     refuses_words = (
@@ -75,14 +76,9 @@ class LabelView(TaskView):
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
         return labels["label"].value_counts()
 
-    def editor(self) -> gr.Radio:
-        return gr.Radio([], label="Right label", visible=False, elem_id="review-label")
-
-    def choices(self, names: Sequence[str]) -> dict[str, Any]:
-        return {"choices": list(names)}
-
-    def proposed(self, row: Any) -> str:
-        return row.correction or row.label
+    def ask(self, row: Any, names: Sequence[str], *, is_blind: bool) -> Question:
+        opinions = [] if is_blind else self.opinions(row)
+        return Question(row.id, row.text, names, [row.correction] if not is_blind else [], opinions=opinions)
 
     def read_answer(self, said: str, row: Any, names: Sequence[str]) -> str:
         if said not in names:
