@@ -57,7 +57,7 @@ def card(question: Question, position: int, count: int) -> str:
     )
     save = "" if question.kind == "one" else '<button class="save" data-key="Enter">Save <kbd>Enter</kbd></button>'
     return (
-        f'<article class="card {question.kind}" data-sample="{html.escape(question.sample)}">'
+        f'<article class="card {question.kind}" tabindex="-1" data-sample="{html.escape(question.sample)}">'
         f'<p class="aside">{position:,} of {count:,}</p>'
         f'<div class="text">{_marked(question) if question.words else html.escape(question.text)}</div>'
         f'<dl class="opinions">{opinions}</dl><p class="aside">{_HELP[question.kind]}</p>'
@@ -139,6 +139,9 @@ element.addEventListener("click", ({ target }) => {
   else if (card.matches(".several")) set(button, button.getAttribute("aria-pressed") !== "true");
   else all(".answer").forEach((one) => set(one, one === button));
 });
+
+// A new card takes the focus that the former one had, so that Tab continues there.
+watch("value", () => document.activeElement === document.body && element.querySelector(".card")?.focus());
 
 // Keys of the card, and s and u for the buttons below it.
 document.addEventListener("keydown", (event) => {

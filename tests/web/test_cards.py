@@ -8,6 +8,7 @@ import pytest
 from freeal_hf.loop.audit_sheet import read_sheet
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.web.card import SCRIPT, Question, card
+from tests.web.test_looks import choose_tab
 
 NAMES = ["fruit", "tool"]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -44,7 +45,7 @@ def answers(browser):
             """(script) => {
               window.sent = [];
               const trigger = (name, data) => window.sent.push([name, data.sample, data.right]);
-              Function("element", "trigger", script)(document.querySelector("main"), trigger);
+              Function("element", "trigger", "watch", script)(document.querySelector("main"), trigger, () => {});
             }""",
             SCRIPT,
         )
@@ -140,7 +141,8 @@ def review(open_page):
 
     def review(run, width=DESK, which=""):
         page = open_page(run, viewport=width)
-        page.get_by_role("tab", name="correct").click()
+        page.wait_for_selector("#tiles .tile")
+        choose_tab(page, "correct")
         page.wait_for_selector(".card")
         if which:
             page.get_by_role("radio", name=which).check()
@@ -173,6 +175,7 @@ def test_keys_answer_skip_and_undo(to_check, review, space):
     page.get_by_text("1 correction saved.").wait_for()
     assert corrections(space, to_check) == [f"{first},tool"]
     second = shown(page)
+    assert page.evaluate("document.activeElement.className").startswith("card")
     page.keyboard.press("s")
     wait_for_other(page, second)
     page.keyboard.press("u")

@@ -340,6 +340,7 @@ def test_entities_are_highlighted_in_a_browser_and_nothing_is_rendered(asked_run
 
 def test_a_sentence_is_corrected_by_clicks_on_words(asked_run, open_page, space):
     page = open_page(asked_run, viewport={"width": 390, "height": 844})
+    page.wait_for_selector("#tiles .tile")
     choose_tab(page, "correct")
     sample = page.locator(".card").get_attribute("data-sample")
     page.get_by_role("button", name="tool").click()
