@@ -5,8 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-from freeal_hf.web import reviewing
-from freeal_hf.web.page import Backend, showing_errors
+from freeal_hf.web import example, reviewing
+from freeal_hf.web.page import Backend, showing_errors, visitor_of
+from freeal_hf.web.store import FullError, Run
 from freeal_hf.web.views.registry import view_of
 
 _FIGURES = ("estimated_label_accuracy", "estimated_label_accuracy_range", "estimated_label_accuracy_source")
@@ -47,3 +48,28 @@ def build(backend: Backend) -> None:
         return said
 
     gr.api(showing_errors(results), api_name="results")
+
+    def open_example(request: gr.Request = None) -> dict[str, str]:  # type: ignore[assignment]
+        """Opens a finished run of the example, which can be changed like any other run. Returns its id."""
+        return {"run": new_example(backend, visitor_of(request)).id}
+
+    gr.api(showing_errors(open_example), api_name="open_example")
+
+
+def new_example(backend: Backend, visitor: str) -> Run:
+    """Makes a finished run of the example.
+
+    Args:
+        backend (`Backend`): The settings, runs and processes.
+        visitor (`str`): The address of the visitor.
+
+    Raises:
+        FullError: If there are too many runs.
+    """
+    run = example.open_example(backend.store, backend.settings, visitor)
+    try:
+        backend.runner.make_room(run)
+    except FullError:
+        backend.store.delete(run.id)
+        raise
+    return run

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from freeal_hf.cli.ending import Stop, stopping_on_signals
 from freeal_hf.web import shown
 from freeal_hf.web.api import build as build_api
-from freeal_hf.web.example import open_example
+from freeal_hf.web.api import new_example
 from freeal_hf.web.page import (
     DATA,
     HAS_LOGIN,
@@ -28,6 +28,7 @@ from freeal_hf.web.page import (
     Page,
     Update,
     showing_errors,
+    visitor_of,
 )
 from freeal_hf.web.runner import Runner, files_folder
 from freeal_hf.web.settings import Settings
@@ -130,11 +131,10 @@ def build(backend: Backend) -> gr.Blocks:
         own.click(page.leave_landing, None, [landing, working], **QUIET)
 
         @showing_errors
-        def open_finished_example() -> Update:
-            """Opens a finished run of the example, which can be changed like any other run."""
-            return shown_run(open_example(backend.store, backend.settings))
+        def open_finished_example(request: gr.Request) -> Update:
+            return shown_run(new_example(backend, visitor_of(request)))
 
-        example_opened = example.click(open_finished_example, None, opened, api_name="open_example")
+        example_opened = example.click(open_finished_example, None, opened, api_visibility="private")
         for fill, fields in ((data.fill, data.fields), (task.fill, task.fields)):
             example_opened.success(fill, run_id, fields, **QUIET)
         for fill, inputs, outputs in (

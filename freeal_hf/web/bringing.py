@@ -68,8 +68,7 @@ def read_into(
         table = reading.read_file(kept, backend.settings, **layout)
         if not table.num_rows:
             raise InputError("There are no rows, so there is nothing to label.")
-        for draft in backend.store.surplus(run):
-            backend.runner.delete(draft.id)
+        backend.runner.make_room(run)
     except Exception:
         if run.id != run_id:  # nobody knows its id
             backend.store.delete(run.id)

@@ -25,17 +25,18 @@ _TABLE = "upload.csv"
 _LEFT_OUT = ("student", "training", ".lock")
 
 
-def open_example(store: Store, settings: Settings) -> Run:
+def open_example(store: Store, settings: Settings, visitor: str = "") -> Run:
     """Makes a copy of the finished run for a visitor, who can change it like any other run.
 
     Args:
         store (`Store`): The runs.
         settings (`Settings`): The limits and the students.
+        visitor (`str`): The address of the visitor.
 
     Returns:
         `Run`: The finished run.
     """
-    run = store.create()
+    run = store.create(visitor)
     with zipfile.ZipFile(str(files("freeal_hf.demo") / _FILE)) as archive:
         record = json.loads(archive.read(_RECORD))
         archive.extractall(run.folder, [name for name in archive.namelist() if name != _RECORD])
@@ -44,7 +45,7 @@ def open_example(store: Store, settings: Settings) -> Run:
     run = store.update(run.id, data=record["data"], task=record["task"], choice={"choice": choice.__dict__})
     choices.write_request(run, choice, settings)  # for another round with corrected labels
     RunConfig.from_yaml(run.request).to_yaml(run.output / CONFIG)
-    return store.update(run.id, state=FINISHED)
+    return store.update(run.id, state=FINISHED, is_example=True)
 
 
 def build_example(path: Path) -> None:

@@ -93,7 +93,8 @@ class Runner:
                     f"The limit of {counted(self.settings.waiting_runs, 'waiting run')} is reached. Try again later."
                 )
             self._secrets[run_id] = dict(secrets)
-            self.store.update(run_id, state=WAITING, message="", queued=time.time(), needs_secret=bool(secrets))
+            changes = {"needs_secret": bool(secrets), "is_example": False}
+            self.store.update(run_id, state=WAITING, message="", queued=time.time(), **changes)
         self._look()
 
     def stop(self, run_id: str, message: str = "Stopped by you.") -> None:
@@ -121,6 +122,18 @@ class Runner:
             for name in run.files:
                 shutil.rmtree(files_folder(self.settings) / name, ignore_errors=True)
             self.store.delete(run_id)
+
+    def make_room(self, run: Run) -> None:
+        """Deletes runs that were never started if this visitor or all together have too many.
+
+        Args:
+            run (`Run`): A run that gets data.
+
+        Raises:
+            FullError: If too many runs were started, which are never deleted for others.
+        """
+        for other in self.store.surplus(run):
+            self.delete(other.id)
 
     def is_stopping(self, run_id: str) -> bool:
         """Returns whether a run was asked to stop and has not ended yet."""

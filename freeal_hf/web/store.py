@@ -51,6 +51,7 @@ class Run:
         choice (`dict`): The choices in the step Run.
         files (`list[str]`): Folders of Gradio with its uploads and downloads.
         visitor (`str`): Who created it, as a hash; empty if this is not known.
+        is_example (`bool`): Whether it is a copy of the finished example that was not trained again.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Run:
     choice: dict[str, Any] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     visitor: str = ""
+    is_example: bool = False
 
     @property
     def texts(self) -> Path:
@@ -104,6 +106,12 @@ class Run:
         return bool(self.choice.get("trial"))
 
     @property
+    def is_disposable(self) -> bool:
+        """Whether it can be deleted to make room: a draft, or the example without answers of a person."""
+        answers = (self.corrections, self.output / "audit.csv")
+        return self.state == DRAFT or (self.is_example and not any(path.is_file() for path in answers))
+
+    @property
     def has_results(self) -> bool:
         """Whether a round is finished."""
         return (self.output / "metrics.json").is_file()
@@ -139,7 +147,7 @@ class Store:
         return run
 
     def surplus(self, run: Run) -> list[Run]:
-        """Returns the drafts that have to be deleted for a run, those that were not used for the longest time first.
+        """Returns the disposable runs that have to be deleted for a run, the least recently used first.
 
         Args:
             run (`Run`): A run that gets data.
@@ -148,7 +156,7 @@ class Store:
             FullError: If too many runs were started, which are never deleted for others.
         """
         kept = [other for other in self.all() if (other.data or other.state != DRAFT) and other.id != run.id]
-        drafts = sorted((other for other in kept if other.state == DRAFT), key=lambda other: other.touched)
+        drafts = sorted((other for other in kept if other.is_disposable), key=lambda other: other.touched)
         own = {other.id for other in kept if run.visitor and other.visitor == run.visitor}
         found: list[Run] = []
         for ids, most, problem in (

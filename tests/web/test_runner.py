@@ -75,6 +75,13 @@ def test_the_draft_that_was_not_used_for_the_longest_time_makes_room(tmp_path):
     assert store.surplus(store.create()) == drafts[:1]
 
 
+def test_an_example_without_answers_makes_room(tmp_path):
+    store = Store(tmp_path / "runs", most=3)
+    checked, *untouched = filled(store, 3, state=FINISHED, is_example=True)
+    checked.corrections.write_text("id,label\n")
+    assert store.surplus(store.create()) == untouched[:1]
+
+
 def test_a_draft_without_data_takes_no_place(tmp_path):
     store = Store(tmp_path / "runs", most=2)
     filled(store, 1)
