@@ -1,11 +1,11 @@
-"""Functions of the page for programs that have no step of their own: the results of a run as JSON."""
+"""Functions for programs: the steps Run and Results with JSON results. The other steps have their own functions."""
 
 import math
 from typing import Any
 
 import gradio as gr
 
-from freeal_hf.web import example, reviewing
+from freeal_hf.web import choices, example, reviewing, starting
 from freeal_hf.web.page import Backend, showing_errors, visitor_of
 from freeal_hf.web.store import FullError, Run
 from freeal_hf.web.views.registry import view_of
@@ -15,6 +15,7 @@ _FIGURES = ("estimated_label_accuracy", "estimated_label_accuracy_range", "estim
 
 def build(backend: Backend) -> None:
     """Adds the functions."""
+    settings = backend.settings
 
     def results(run: str, texts: bool = False) -> dict[str, Any]:
         """Returns the results of a run: its state, the estimated share of right labels and its range, how often each
@@ -47,13 +48,83 @@ def build(backend: Backend) -> None:
             ]
         return said
 
-    gr.api(showing_errors(results), api_name="results")
-
     def open_example(request: gr.Request = None) -> dict[str, str]:  # type: ignore[assignment]
         """Opens a finished run of the example, which can be changed like any other run. Returns its id."""
         return {"run": new_example(backend, visitor_of(request)).id}
 
-    gr.api(showing_errors(open_example), api_name="open_example")
+    first = next(iter(settings.students))
+
+    def estimate(
+        run: str,
+        annotator: str = choices.EMBEDDED,
+        model: str = "",
+        url: str = "",
+        student: str = first,
+        rounds: int = 2,
+    ) -> dict[str, str]:
+        """Estimates the calls, tokens, cost and time of a run. The language model is not called."""
+        choice = choices.check_choice(annotator, model_of(annotator, model), url, student, rounds, settings)
+        found = starting.described(backend, run)
+        rows, _ = choices.estimate(found, choice, settings)
+        weak = view_of(found.task).weak if choice.annotator == choices.EMBEDDED else ""
+        return {**dict(rows), **({"Warning": weak} if weak else {})}
+
+    def started(is_trial: bool, run: str, chosen: starting.Chosen, key: str, token: str) -> dict[str, Any]:
+        starting.start(backend, run, chosen, token.strip() or None, key, is_trial=is_trial)
+        return status(run)
+
+    def start(
+        run: str,
+        annotator: str = choices.EMBEDDED,
+        model: str = "",
+        url: str = "",
+        student: str = first,
+        rounds: int = min(2, settings.max_rounds),
+        key: str = "",
+        token: str = "",
+    ) -> dict[str, Any]:
+        """Starts a run, or adds it to the queue. Returns its status."""
+        return started(False, run, (annotator, model_of(annotator, model), url, student, rounds), key, token)
+
+    def try_texts(
+        run: str,
+        annotator: str = choices.EMBEDDED,
+        model: str = "",
+        url: str = "",
+        student: str = first,
+        rounds: int = min(2, settings.max_rounds),
+        key: str = "",
+        token: str = "",
+    ) -> dict[str, Any]:
+        """Labels 20 random texts. They are paid for once: `start` uses their labels again. Returns the status."""
+        return started(True, run, (annotator, model_of(annotator, model), url, student, rounds), key, token)
+
+    def status(run: str) -> dict[str, Any]:
+        """Returns the state of a run, a message, the number of runs before it, and its last progress event."""
+        return starting.status_of(backend, backend.store.read(run))
+
+    def stop(run: str) -> dict[str, Any]:
+        """Stops a run. Finished rounds are kept, and the run can be continued. Returns its status."""
+        backend.runner.stop(run)
+        return status(run)
+
+    def go_on(run: str, key: str = "", token: str = "") -> dict[str, Any]:
+        """Continues a stopped run. No answer is paid for twice. Returns its status."""
+        starting.resume(backend, backend.store.read(run), token.strip() or None, key)
+        return status(run)
+
+    def use_answers(run: str, key: str = "", token: str = "") -> dict[str, Any]:
+        """Continues a run that stopped because the answers of the language model look independent of the texts."""
+        starting.use_answers(backend, run, token.strip() or None, key)
+        return status(run)
+
+    for function in (results, open_example, estimate, start, try_texts, status, stop, go_on, use_answers):
+        gr.api(showing_errors(function), api_name=function.__name__)
+
+
+def model_of(annotator: str, model: str) -> str:
+    """Returns the model of an inference provider that is used without a choice."""
+    return model or (choices.DEFAULT_MODEL if annotator == choices.PROVIDER else "")
 
 
 def new_example(backend: Backend, visitor: str) -> Run:

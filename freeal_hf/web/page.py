@@ -28,7 +28,10 @@ VISITORS_ERRORS = (FreeALError, UnknownRunError, BusyError, FullError)
 DATA, TASK, RUN, RESULTS = 1, 2, 3, 4
 STEPS = {DATA: "1 Data", TASK: "2 Task", RUN: "3 Run", RESULTS: "4 Results"}
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+"""Options of an event that is not in the API."""
+
+QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
 """Options of an event that only updates the page: it is not in the API, and its outputs show no progress."""
 
 HAS_LOGIN = bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
@@ -67,7 +70,8 @@ class Part:
     Args:
         fill (`Callable[..., Update]`): The function that shows a run, or the first values of the page.
         fields (`list`): The components that it fills.
-        done (`Any`, *optional*): The event after which a visitor has completed the step.
+        done (`Any`, *optional*): The event after which a visitor has completed the step, or the events after which
+            the results have changed.
     """
 
     fill: Callable[..., Update]

@@ -71,7 +71,7 @@ table.facts td { padding: 4px 0; overflow-wrap: anywhere; }
 /* Otherwise a wide bar of tabs, figure or table would widen the complete page on a phone. */
 .tab-wrapper, .tabitem > * { contain: inline-size; }
 .preview { max-width: calc(100vw - 64px) !important; overflow-x: auto !important; }
-.label-slot { padding: 8px 12px; }
+.label-slot { margin-bottom: 8px; }
 .label-slot button { align-self: end; }
 .verdict .headline-result { font-size: 1.5rem; font-weight: 650; line-height: 1.3; margin: 0.4em 0 0; }
 .verdict p { margin: 0.3em 0 0; max-width: 60em; }

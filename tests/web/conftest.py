@@ -159,7 +159,7 @@ class Visitor:
         self("start", run, annotator, "", url, "tiny", rounds, key, "")
 
     def status(self, run: str) -> dict[str, Any]:
-        return json.loads(self("status", run))
+        return self("status", run)
 
     def wait(self, run: str, until: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
         """Waits until a run is over, or something else is true of its status."""

@@ -40,7 +40,7 @@ def test_labels_are_described_added_and_removed_in_plain_fields_on_a_phone(open_
     field(page, 3, 2).fill("a hammer")
     page.get_by_text("Without a meaning: fruit, tool").wait_for()
     page.click("#use-task")
-    page.locator("#task-problem").get_by_text("Label 2 has the name of another one, 'fruit'").wait_for()
+    page.locator("#task-problem").get_by_text("Label 2 has the same name as another one, 'fruit'").wait_for()
     assert page.locator("[data-testid=toast-body]").count() == 0
     page.click("#remove-label-2")
     page.locator("#label-3").wait_for(state="hidden")

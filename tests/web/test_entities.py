@@ -152,9 +152,9 @@ def test_gold_of_an_unknown_type_is_refused_before_the_run(visitor, sentences):
 
 def test_the_estimate_warns_about_the_embedding_annotator(visitor, describe, sentences, chat):
     run = describe(sentences)
-    assert "is weak" in visitor("estimate", run, "Embedded", "", "", "tiny", 2)
-    asked = visitor("estimate", run, "Own endpoint", "", chat.url, "tiny", 1)
-    assert "is weak" not in asked
+    assert "is weak" in visitor("estimate", run)["Warning"]
+    asked = visitor("estimate", run, "Own endpoint", "", chat.url)
+    assert "Warning" not in asked
     assert "Tokens" in asked
 
 

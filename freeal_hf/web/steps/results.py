@@ -12,6 +12,7 @@ from freeal_hf.web import pictures, reviewing, shown
 from freeal_hf.web.page import QUIET, Backend, Page, Update, showing_errors
 from freeal_hf.web.steps import downloads_tab, review_tab, student_tab, texts_tab
 from freeal_hf.web.steps.run import RunStep
+from freeal_hf.web.store import Run
 from freeal_hf.web.verdict import first_to_check, verdict_of
 from freeal_hf.web.views.base import TaskView
 from freeal_hf.web.views.registry import view_of
@@ -78,22 +79,34 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> None:
             }
         found = reviewing.load_results(run)
         view, events = view_of(run.task), read_progress(run.output / PROGRESS)
-        said = verdict_of(found.rounds[-1], found.labels, len(reviewing.disputed(found.labels)))
-        caption = first_to_check(said)
         return {
             empty: gr.update(visible=False),
             whole: gr.update(visible=True),
-            verdict: shown.note("" if reviewing.has_student(run) else _EXAMPLE)
-            + shown.verdict(said)
-            + shown.note(_doubt(found), "warning"),
-            check: gr.update(value=caption, visible=bool(caption)),
-            tiles: shown.figures([*view.headline(found.labels), ("texts to check first", f"{said.doubtful:,}")]),
+            **summary_of(run, found),
             **figures_of(found, view, events),
             texts_page: gr.update(visible=view.has_texts),
             **review.fill(found, run),
             **texts.fill(found if view.has_texts else None),
             **student.fill(run),
         }
+
+    def summary_of(run: Run, found: reviewing.Results) -> Update:
+        said = verdict_of(found.rounds[-1], found.labels, len(reviewing.doubtful(found.labels)))
+        caption, figures = first_to_check(said), view_of(run.task).headline(found.labels)
+        return {
+            verdict: shown.note("" if reviewing.has_student(run) else _EXAMPLE)
+            + shown.verdict(said)
+            + shown.note(_doubt(found), "warning"),
+            check: gr.update(value=caption, visible=bool(caption)),
+            tiles: shown.figures([*figures, ("texts to check first", f"{said.doubtful:,}")]),
+        }
+
+    def summarize_again(run_id: str) -> Update:
+        run = backend.store.read(run_id)
+        return summary_of(run, reviewing.load_results(run))
+
+    for answered in review.done:
+        answered.success(summarize_again, page.run_id, [verdict, check, tiles], **QUIET)
 
     def figures_of(found: reviewing.Results, view: TaskView, events: Any) -> Update:
         """Draws the figures, except for the map, which takes longer."""

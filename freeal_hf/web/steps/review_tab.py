@@ -11,7 +11,8 @@ from freeal_hf.errors import InputError
 from freeal_hf.web import checking, reviewing, shown
 from freeal_hf.web.card import SCRIPT, STYLE, card
 from freeal_hf.web.page import QUIET, RUN, Backend, Page, Part, Update, own_token, showing_errors
-from freeal_hf.web.steps.run import RunStep, forget_secrets, key_field, resume, wants_key
+from freeal_hf.web.starting import resume
+from freeal_hf.web.steps.run import RunStep, forget_secrets, key_field, wants_key
 from freeal_hf.web.store import UNDER_WAY, Run
 from freeal_hf.web.views.registry import view_of
 
@@ -140,8 +141,10 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> Part:
         if chosen == SAMPLE:
             checking.publish(backend.store.read(run_id))
 
-    for event in (answered, was_undone):
+    published = [
         event.success(publish, [page.run_id, which], None, **QUIET, trigger_mode="always_last")
+        for event in (answered, was_undone)
+    ]
 
     @showing_errors
     def take_back(run_id: str, text_id: str, history: list[Answered]) -> Update:
@@ -163,7 +166,7 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> Part:
     forget_secrets(started, key, page.token)
     for function in _functions(backend):
         gr.api(showing_errors(function), api_name=function.__name__)
-    return Part(fill, outputs)
+    return Part(fill, outputs, published)
 
 
 def _functions(backend: Backend) -> list[Callable[..., Any]]:

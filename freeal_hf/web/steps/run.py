@@ -1,9 +1,8 @@
 """The third step of the page: the choice of annotator and student, the estimate, and the progress of the run."""
 
 import html
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,24 @@ from freeal_hf.data.counting import counted
 from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import METRICS, PROGRESS
 from freeal_hf.loop.progress import read_progress
-from freeal_hf.web import choices, pictures, shown
-from freeal_hf.web.page import HAS_LOGIN, QUIET, RESULTS, RUN, Backend, Page, Update, own_token, showing_errors
+from freeal_hf.web import choices, pictures, shown, starting
+from freeal_hf.web.page import (
+    HAS_LOGIN,
+    PRIVATE,
+    QUIET,
+    RESULTS,
+    RUN,
+    Backend,
+    Page,
+    Update,
+    own_token,
+    showing_errors,
+    showing_errors_in,
+)
 from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOPPED, UNDER_WAY, WAITING, Run
 from freeal_hf.web.timing import Plan, duration, phases, seconds_left
 from freeal_hf.web.views.registry import view_of
 
-_TRIED = 20
 _LOSSES = "What the small model finds easy and hard"
 _KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning", DOUBTFUL: "warning"}
 
@@ -78,7 +88,8 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         estimate = gr.HTML(elem_id="estimate")
         with gr.Row():
             start = gr.Button("Label all texts", variant="primary", interactive=False, elem_id="start")
-            try_first = gr.Button(f"Try {_TRIED} texts first", interactive=False, elem_id="try-first")
+            try_first = gr.Button(f"Try {starting.TRIED} texts first", interactive=False, elem_id="try-first")
+        start_problem = gr.HTML(elem_id="start-problem")
     status = gr.HTML(elem_id="status")
     bars = gr.HTML(elem_id="bars")
     key_again = key_field()
@@ -87,6 +98,7 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         go_on = gr.Button("Continue", variant="primary", visible=False, elem_id="go-on")
         use_answers = gr.Button("Use these answers", variant="primary", visible=False, elem_id="use-answers")
         arrived = gr.Textbox("", visible=False)
+    problem = gr.HTML(elem_id="run-problem")
     results = gr.Button("See the results", variant="primary", visible=False, elem_id="to-results")
     labelled = gr.HTML(elem_id="live-labels")
     about_losses = gr.HTML(elem_id="about-live-losses")
@@ -122,8 +134,8 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
 
     @showing_errors
     def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> Update:
-        """Estimates calls, tokens, cost and time, or says what is missing. The annotator is not called."""
-        run = _described(backend, run_id)
+        """Shows the estimate, or what is missing. The language model is not called."""
+        run = starting.described(backend, run_id)
         try:
             choice = choices.check_choice(kind, name, address, pupil, count, settings)
         except InputError as error:  # shown in the estimate only, because the choice may be incomplete
@@ -162,9 +174,8 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         estimate_run,
         [page.run_id, *chosen],
         estimated,
-        api_name="estimate",
+        **QUIET,
         trigger_mode="always_last",
-        show_progress="hidden",
     )
 
     @showing_errors
@@ -205,115 +216,51 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
             **page.open_tabs(run),
         }
 
-    def begin(
-        is_trial: bool,
-        run_id: str,
-        kind: str,
-        name: str,
-        address: str,
-        pupil: str,
-        count: float,
-        secret: str,
-        typed: str,
-        login: gr.OAuthToken | None,
-    ) -> Update:
-        run = _described(backend, run_id)
-        if run.state in UNDER_WAY:
+    def begin(is_trial: bool) -> Callable[..., Update]:
+        def begun(
+            run_id: str,
+            kind: str,
+            name: str,
+            address: str,
+            pupil: str,
+            count: float,
+            secret: str,
+            typed: str,
+            login: gr.OAuthToken | None,
+        ) -> Update:
+            given = (kind, name, address, pupil, count)
+            starting.start(backend, run_id, given, own_token(login, typed), secret, is_trial=is_trial)
             return look(run_id)
-        if run.state != DRAFT:
-            raise InputError(
-                "This run has already started. Press Continue, or read the data again to make another run."
-            )
-        choice = choices.check_choice(kind, name, address, pupil, count, settings)
-        secrets = choices.secrets_of(choice, own_token(login, typed), secret)
-        _, plan = choices.estimate(run, choice, settings)
-        choices.write_request(run, choice, settings)
-        choices.forget_trial(run)
-        record: dict[str, Any] = {"choice": choice.__dict__, "plan": plan.__dict__}
-        if is_trial:
-            record |= {"trial": True, "arguments": ["--try-texts", str(_TRIED)]}
-        backend.store.update(run_id, choice=record)
-        backend.runner.start(run_id, secrets)
-        return look(run_id)
 
-    @showing_errors
-    def start_run(
-        run_id: str,
-        kind: str,
-        name: str,
-        address: str,
-        pupil: str,
-        count: float,
-        secret: str,
-        typed: str,
-        login: gr.OAuthToken | None,
-    ) -> Update:
-        """Starts the run, or adds it to the queue."""
-        return begin(False, run_id, kind, name, address, pupil, count, secret, typed, login)
-
-    @showing_errors
-    def try_texts(
-        run_id: str,
-        kind: str,
-        name: str,
-        address: str,
-        pupil: str,
-        count: float,
-        secret: str,
-        typed: str,
-        login: gr.OAuthToken | None,
-    ) -> Update:
-        """Labels 20 random texts. They are paid for once: `start` uses their labels again."""
-        return begin(True, run_id, kind, name, address, pupil, count, secret, typed, login)
+        return begun
 
     inputs = [page.run_id, *chosen, key, page.token]
-    started = start.click(start_run, inputs, seen, api_name="start")
-    tried = try_first.click(try_texts, inputs, seen, api_name="try_texts")
+    started = start.click(showing_errors_in(start_problem)(begin(False)), inputs, [*seen, start_problem], **PRIVATE)
+    tried = try_first.click(showing_errors_in(start_problem)(begin(True)), inputs, [*seen, start_problem], **PRIVATE)
     forget_secrets(started, key, page.token)
     forget_secrets(tried, page.token)
 
-    @showing_errors
+    @showing_errors_in(problem)
     def stop_run(run_id: str) -> Update:
-        """Stops the run. Finished rounds are kept, and the run can be continued."""
         backend.runner.stop(run_id)
         return look(run_id)
 
-    stop.click(stop_run, page.run_id, seen, api_name="stop")
+    stop.click(stop_run, page.run_id, [*seen, problem], **PRIVATE)
 
-    @showing_errors
+    @showing_errors_in(problem)
     def go_on_with_run(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
-        """Continues a stopped run. No answer is paid for twice."""
-        resume(backend, backend.store.read(run_id), own_token(login, typed), secret)
+        starting.resume(backend, backend.store.read(run_id), own_token(login, typed), secret)
         return look(run_id)
 
-    gone_on = go_on.click(go_on_with_run, [page.run_id, key_again, page.token], seen, api_name="go_on")
-    forget_secrets(gone_on, key_again, page.token)
-
-    @showing_errors
+    @showing_errors_in(problem)
     def use_doubtful_answers(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
-        """Continues a run that stopped because the answers of the annotator look independent of the texts."""
-        run = backend.store.read(run_id)
-        if run.state != DOUBTFUL:
-            raise InputError("This run does not need a confirmation of its answers.")
-        choices.confirm_answers(run)
-        resume(backend, run, own_token(login, typed), secret)
+        starting.use_answers(backend, run_id, own_token(login, typed), secret)
         return look(run_id)
 
-    confirmed = use_answers.click(
-        use_doubtful_answers, [page.run_id, key_again, page.token], seen, api_name="use_answers"
-    )
-    forget_secrets(confirmed, key_again, page.token)
-    results.click(lambda: page.go_to(RESULTS), None, page.steps, api_visibility="private")
-
-    def tell_status(run_id: str) -> str:
-        """Returns the progress of the run as JSON: state, message, runs before it, and its last progress event."""
-        run = backend.store.read(run_id)
-        events = read_progress(run.output / PROGRESS)
-        waiting = backend.runner.position(run) if run.state == WAITING else 0
-        told = {"state": run.state, "message": run.message, "runs_before": waiting, "has_results": run.has_results}
-        return json.dumps({**told, "progress": events[-1] if events else None})
-
-    gr.api(showing_errors(tell_status), api_name="status")
+    for button, continued in ((go_on, go_on_with_run), (use_answers, use_doubtful_answers)):
+        event = button.click(continued, [page.run_id, key_again, page.token], [*seen, problem], **PRIVATE)
+        forget_secrets(event, key_again, page.token)
+    results.click(lambda: page.go_to(RESULTS), None, page.steps, **PRIVATE)
 
     def estimate_again(run_id: str, *choice: Any) -> Update:
         """Estimates a run that was set up before the page was opened."""
@@ -350,25 +297,6 @@ def wants_key(run: Run) -> bool:
     return bool(run.choice.get("choice", {}).get("annotator") == choices.OWN_URL)
 
 
-def resume(backend: Backend, run: Run, token: str | None, key: str, arguments: Sequence[str] | None = None) -> None:
-    """Continues a run.
-
-    Args:
-        backend (`Backend`): The settings, runs and processes.
-        run (`Run`): A run that was started before.
-        token (`str`, *optional*): The token of the visitor.
-        key (`str`): The key of the visitor's endpoint.
-        arguments (`Sequence[str]`, *optional*): Further arguments for its command line, which are stored.
-    """
-    if "choice" not in run.choice:
-        raise InputError("This run was never started.")
-    choice = choices.Choice(**run.choice["choice"])
-    secrets = choices.secrets_of(choice, token, key)
-    if arguments is not None:
-        backend.store.update(run.id, choice={**run.choice, "arguments": list(arguments)})
-    backend.runner.start(run.id, secrets)
-
-
 def _status(backend: Backend, run: Run, has_begun: bool, seconds_left: float | None) -> str:
     if run.state == DRAFT:
         return shown.note(run.message)
@@ -399,17 +327,10 @@ def _status(backend: Backend, run: Run, has_begun: bool, seconds_left: float | N
 
 def _about(kind: str) -> str:
     if kind == choices.EMBEDDED:
-        said = "A sentence embedding model on this machine compares texts with descriptions. Free; no text is sent."
+        said = "A small model on this machine compares texts with descriptions. Free; no text is sent."
     elif kind == choices.PROVIDER:
         login = "your own login" if HAS_LOGIN else "your own token"
         said = f"A chat model of the Hugging Face inference providers, paid through {login}. It reads your texts."
     else:
         said = "Any OpenAI-compatible public server. It reads your texts. Your key is kept in memory only."
     return shown.note(said)
-
-
-def _described(backend: Backend, run_id: str) -> Run:
-    run = backend.store.read(run_id) if run_id else None
-    if run is None or not run.task:
-        raise InputError("Read the data and describe the task first.")
-    return run
