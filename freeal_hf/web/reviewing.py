@@ -66,9 +66,11 @@ def doubtful(labels: "pd.DataFrame") -> "pd.DataFrame":
     A text that a person has labelled before is not among them.
     """
     has_text = labels["text"].fillna("").str.strip().astype(bool)
-    is_sure = labels["label_confidence"] >= _PROBABLY_RIGHT
-    found = labels[has_text & (labels["differs"] | ~is_sure) & ~labels["note"].map(has_human_label)]
-    return found.sort_values("label_confidence", kind="stable", na_position="first").drop_duplicates("text")
+    has_label, confidence = labels["label"].notna(), labels["label_confidence"]
+    is_doubtful = labels["differs"] | ~has_label | (confidence < _PROBABLY_RIGHT)
+    found = labels[has_text & is_doubtful & ~labels["note"].map(has_human_label)]
+    order = confidence.where(has_label, -1.0)[found.index].sort_values(kind="stable").index
+    return found.loc[order].drop_duplicates("text")
 
 
 def read_corrections(run: Run) -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 import json
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from freeal_hf.data.human_labels import HUMAN_NOTE
 from freeal_hf.loop.audit_sheet import read_sheet
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.web.card import SCRIPT, Question, card
+from freeal_hf.web.reviewing import doubtful
 from tests.web.test_looks import choose_tab
 
 NAMES = ["fruit", "tool"]
@@ -28,6 +31,24 @@ def test_markup_of_a_text_and_of_labels_is_escaped():
 def test_only_the_first_nine_answers_have_a_key():
     said = card(Question("a", "text", [f"label {i}" for i in range(12)]), 1, 1)
     assert [f'data-key="{i}"' in said for i in (1, 9, 10, 11)] == [True, True, False, False]
+
+
+def test_doubtful_texts_begin_with_those_without_a_label_and_end_with_unknown_confidences():
+    nan = float("nan")
+    rows = [
+        # text, label, confidence, whether the models differ, note
+        ("sure", "fruit", 0.9, False, ""),
+        ("no confidence", "fruit", nan, False, ""),
+        ("differs", "fruit", 0.8, True, ""),
+        ("differs", "fruit", 0.8, True, ""),
+        ("differs without confidence", "fruit", nan, True, ""),
+        ("unlikely", "fruit", 0.4, False, ""),
+        ("by a person", "fruit", 0.1, True, HUMAN_NOTE),
+        ("no label", None, nan, False, "server error"),
+        (" ", None, nan, False, ""),
+    ]
+    frame = pd.DataFrame(rows, columns=["text", "label", "label_confidence", "differs", "note"])
+    assert list(doubtful(frame)["text"]) == ["no label", "unlikely", "differs", "differs without confidence"]
 
 
 # ---- The script, on a page that has only a card ----

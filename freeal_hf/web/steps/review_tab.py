@@ -147,13 +147,13 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> Part:
     ]
 
     @showing_errors
-    def take_back(run_id: str, text_id: str, history: list[Answered]) -> Update:
+    def take_answer_back(run_id: str, text_id: str, history: list[Answered]) -> Update:
         run = backend.store.read(run_id)
         reviewing.take_back(run, text_id)
         backend.store.update(run_id)
         return show(run, DOUBTFUL, [one for one in history if one[1] != text_id], text_id, is_next=False)
 
-    back.click(take_back, [page.run_id, sample, undone], outputs, **QUIET)
+    back.click(take_answer_back, [page.run_id, sample, undone], outputs, **QUIET)
 
     @showing_errors
     def run_another_round(run_id: str, secret: str, typed: str, login: gr.OAuthToken | None) -> Update:
