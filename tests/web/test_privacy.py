@@ -60,7 +60,7 @@ def visited(browser, space, visitor, chat, texts):
     sessions = set()
     page.on("request", lambda request: sessions.update(re.findall(r'session_hash"?[:=]"?(\w+)', _all_of(request))))
     page.goto(f"{space.url}/?run={run}")
-    page.get_by_role("radio", name="Own endpoint").check()
+    page.get_by_role("radio", name="A chat model on my own server").check()
     page.get_by_label("Model", exact=True).fill("")
     page.get_by_label("Address of the endpoint").fill(chat.url)
     page.get_by_label("Key of the endpoint").locator("visible=true").fill(KEY)

@@ -96,7 +96,7 @@ def test_starting_over_needs_a_confirmation_and_keeps_the_run(open_page, finishe
     assert finished in page.url
     page.click("#start-over")
     page.click("#start-over-yes")
-    page.wait_for_selector("#read")
+    page.wait_for_selector("#label-texts")
     assert finished not in page.url
     page.goto(page.url + f"?run={finished}")
     page.wait_for_selector("#tiles .tile")

@@ -30,6 +30,12 @@ from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOP
 from freeal_hf.web.timing import Plan, duration, phases, seconds_left
 from freeal_hf.web.views.registry import view_of
 
+_TRIED = 20
+_MODELS = {
+    choices.EMBEDDED: "A free model on this machine",
+    choices.PROVIDER: "A chat model of a Hugging Face provider",
+    choices.OWN_URL: "A chat model on my own server",
+}
 _LOSSES = "What the small model finds easy and hard"
 _KINDS = {FINISHED: "good", FAILED: "problem", STOPPED: "warning", DOUBTFUL: "warning"}
 
@@ -60,7 +66,7 @@ class RunStep:
 def build(backend: Backend, page: Page, described: Any) -> RunStep:
     """Adds the step to the page."""
     settings = backend.settings
-    kinds = [choices.EMBEDDED, choices.PROVIDER, *([choices.OWN_URL] if settings.own_urls else [])]
+    kinds = [(name, kind) for kind, name in _MODELS.items() if kind != choices.OWN_URL or settings.own_urls]
     with gr.Column() as choosing:
         annotator = gr.Radio(kinds, value=choices.EMBEDDED, label="Which model labels the texts?")
         about = gr.HTML(_about(choices.EMBEDDED))
@@ -236,9 +242,9 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
 
     inputs = [page.run_id, *chosen, key, page.token]
     started = start.click(showing_errors_in(start_problem)(begin(False)), inputs, [*seen, start_problem], **PRIVATE)
-    tried = try_first.click(showing_errors_in(start_problem)(begin(True)), inputs, [*seen, start_problem], **PRIVATE)
     forget_secrets(started, key, page.token)
-    forget_secrets(tried, page.token)
+    # The fields are not emptied after a trial, because the run needs the same token or key again.
+    try_first.click(showing_errors_in(start_problem)(begin(True)), inputs, [*seen, start_problem], **PRIVATE)
 
     @showing_errors_in(problem)
     def stop_run(run_id: str) -> Update:
@@ -327,10 +333,13 @@ def _status(backend: Backend, run: Run, has_begun: bool, seconds_left: float | N
 
 def _about(kind: str) -> str:
     if kind == choices.EMBEDDED:
-        said = "A small model on this machine compares texts with descriptions. Free; no text is sent."
+        said = (
+            "It compares each text with your descriptions of the labels, and no text leaves this machine. A chat "
+            "model is usually better."
+        )
     elif kind == choices.PROVIDER:
         login = "your own login" if HAS_LOGIN else "your own token"
-        said = f"A chat model of the Hugging Face inference providers, paid through {login}. It reads your texts."
+        said = f"It reads your texts, and is paid through {login}."
     else:
-        said = "Any OpenAI-compatible public server. It reads your texts. Your key is kept in memory only."
+        said = "Any public server with OpenAI's protocol. It reads your texts. Your key is kept in memory only."
     return shown.note(said)
