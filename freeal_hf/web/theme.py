@@ -29,7 +29,8 @@ THEME = gr.themes.Base(
 )
 
 CSS = """
-.gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
+/* A hidden overflow, the default of Gradio, would prevent tabs from staying in view. */
+.gradio-container { max-width: 1080px !important; margin: 0 auto !important; overflow: clip !important; }
 .headline h1 { margin: 0.2em 0 0; font-size: 1.7rem; letter-spacing: -0.02em; }
 .headline p { margin: 0.3em 0 0; color: var(--body-text-color-subdued); max-width: 60em; }
 .note { border-left: 4px solid var(--neutral-400); background: var(--background-fill-secondary);

@@ -16,7 +16,7 @@ from freeal_hf.web.store import UNDER_WAY, Run
 
 _PUSH_SECONDS = 900
 _MAIN = {
-    reviewing.TABLE: "My table with labels (CSV)",
+    reviewing.TABLE: "My table (CSV)",
     reviewing.STUDENT_ZIP: "The small model (ZIP)",
     reviewing.REPORT_PAGE: "The report (HTML)",
 }
@@ -36,11 +36,14 @@ _SAVE = "() => setTimeout(() => document.querySelector('#download').click(), 100
 def build(backend: Backend, page: Page) -> None:
     """Adds the tab to the page."""
     with gr.Row():
-        buttons = {kind: gr.Button(caption, elem_id=f"get-{kind}") for kind, caption in _MAIN.items()}
+        main, *others = _MAIN.items()
+        buttons = {main[0]: gr.Button(main[1], variant="primary", elem_id=f"get-{main[0]}")}
+        buttons |= {kind: gr.Button(caption, elem_id=f"get-{kind}") for kind, caption in others}
     gr.HTML(shown.paragraph(_ABOUT))
     with gr.Accordion("Other formats", open=False), gr.Row():
         buttons |= {kind: gr.Button(caption, elem_id=f"get-{kind}") for kind, caption in _OTHER.items()}
     file = gr.DownloadButton(visible="hidden", elem_id="download")
+    chosen_kind = gr.Radio(list(reviewing.DOWNLOADS), visible=False)
 
     @showing_errors
     def download(run_id: str, chosen: str) -> str:
@@ -55,7 +58,8 @@ def build(backend: Backend, page: Page) -> None:
         button.click(functools.partial(download, chosen=kind), page.run_id, file, api_visibility="private").success(
             None, js=_SAVE, api_visibility="private"
         )
-    gr.api(download, api_name="download")
+    # For programs, which get the file itself. `gr.api` would return its path on the server.
+    chosen_kind.input(download, [page.run_id, chosen_kind], file, api_name="download")
     with gr.Accordion("Push to the Hub", open=False):
         login = "Log in at the top first." if HAS_LOGIN else "Enter your token at the top first."
         gr.HTML(f"<p>Creates a private dataset and a private model in your account, with your token. {login}</p>")

@@ -30,7 +30,6 @@ from freeal_hf.web.store import DOUBTFUL, DRAFT, FAILED, FINISHED, RUNNING, STOP
 from freeal_hf.web.timing import Plan, duration, phases, seconds_left
 from freeal_hf.web.views.registry import view_of
 
-_TRIED = 20
 _MODELS = {
     choices.EMBEDDED: "A free model on this machine",
     choices.PROVIDER: "A chat model of a Hugging Face provider",
