@@ -206,7 +206,11 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
 
     @abstractmethod
     def is_noisy(self, corpus: CorpusT, answers: AnswersT, selection: Selection) -> np.ndarray:
-        """Returns whether the label of each text is noisy or missing; shape `(n,)`."""
+        """Returns whether the label of each text is noisy or missing; shape `(n,)`.
+
+        Texts with a human label that were annotated too are treated as the others (`noisy_without_people`), or are
+        never noisy.
+        """
 
     @abstractmethod
     def choose_pool(

@@ -19,6 +19,7 @@ from freeal_hf.kinds.label_set_answers import LabelSetAnswers
 from freeal_hf.kinds.label_set_corpus import LabelSetCorpus, groups_of, rows_of, sets_of, shown_labels
 from freeal_hf.kinds.label_set_rows import label_set_rows
 from freeal_hf.kinds.labels import AuditQuestion, Crossed, Measure, f1_facts
+from freeal_hf.kinds.neighbours import noisy_without_people
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
 from freeal_hf.labels.doubts import label_set_doubt
@@ -166,7 +167,12 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
 
     def is_noisy(self, corpus: LabelSetCorpus, answers: LabelSetAnswers, selection: Selection) -> np.ndarray:
         """Returns whether a text has no answer, or a noisy label; shape `(n,)`."""
-        return np.logical_not(selection.is_clean.all(axis=1))
+        is_human = corpus.is_human[: len(answers.labels)]
+        by_label = [
+            noisy_without_people(~clean, labels, is_human, selection.first_embeddings)
+            for clean, labels in zip(selection.is_clean.T, answers.labels.T, strict=True)
+        ]
+        return np.any(by_label, axis=0)
 
     def choose_pool(
         self, corpus: LabelSetCorpus, answers: LabelSetAnswers, selection: Selection, loop: LoopConfig, seed: int

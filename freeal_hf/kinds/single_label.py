@@ -18,6 +18,7 @@ from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.label_answers import LabelAnswers
 from freeal_hf.kinds.labels import AuditQuestion, Measure
+from freeal_hf.kinds.neighbours import noisy_without_people
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
 from freeal_hf.labels.calibration import student_temperature
@@ -151,7 +152,8 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return labels[labels != NO_LABEL]
 
     def is_noisy(self, corpus: Corpus, answers: LabelAnswers, selection: Selection) -> np.ndarray:
-        return ~selection.is_clean
+        is_human = corpus.is_human[: len(answers.labels)]
+        return noisy_without_people(~selection.is_clean, answers.labels, is_human, selection.first_embeddings)
 
     def training_set(self, corpus: Corpus, answers: LabelAnswers) -> "Dataset":
         """Returns the training set: `id`, `text`, `label`, `is_trusted` and, if there is one, `augmented_text`."""

@@ -35,8 +35,9 @@ def annotate(
     """Annotates the texts of a round, or reads the answers if they are complete.
 
     In round 0, up to 200 texts with a human label are annotated too, because their answers show the errors of the
-    annotators. Their human labels stay final. The annotation is repeated if the budget was spent before it was
-    complete, or if a person gave a label after the round began. Paid answers come from the run's cache.
+    annotators. Later rounds annotate them again as often as similar texts. Their human labels stay final. The
+    annotation is repeated if the budget was spent before it was complete, or if a person gave a label after the round
+    began. Paid answers come from the run's cache.
 
     Args:
         number (`int`): The round.

@@ -153,7 +153,8 @@ def _texts_to_refine(
         wanted = np.ones_like(wanted)
     elif has_learnt:
         wanted = kind_of(context.task).is_noisy(corpus, answers, selection)
-    return np.flatnonzero(wanted & ~corpus.is_human[: len(wanted)])
+    # Texts with a human label that round 0 annotated are treated as the others: they show the errors of the annotator.
+    return np.flatnonzero(wanted & ~(corpus.is_human[: len(wanted)] & answers.is_missing))
 
 
 def _retrieve(

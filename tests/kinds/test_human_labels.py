@@ -53,10 +53,13 @@ def test_a_human_label_is_final_clean_and_marked(run, corpus, said):
         assert (row["is_clean"], row["label_confidence"], row["note"]) == (True, 1.0, "labelled by a person")
 
 
-def test_texts_with_a_human_label_are_annotated_once_to_show_the_errors_of_the_annotator(run, corpus, said, annotator):
-    result = run(corpus, said, num_rounds=2, refine="all")
+@pytest.mark.parametrize(("refine", "times"), [("all", 2), ("none", 1)])
+def test_texts_with_a_human_label_are_annotated_as_others_to_show_the_errors_of_the_annotator(
+    run, corpus, said, annotator, refine, times
+):
+    result = run(corpus, said, num_rounds=2, refine=refine)
     asked = Counter(request.text for request in annotator.asked)
-    assert [asked[text] for text in said["text"]] == [1] * len(said)
+    assert {asked[text] for text in corpus["text"]} == {times}
     names = result.dataset.features["annotator_label"].names
     gold = dict(zip(corpus["text"], corpus["gold"], strict=True))
     answers = {row["text"]: names[row["annotator_label"]] for row in rows_of(result, said["text"])}
