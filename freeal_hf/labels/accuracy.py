@@ -31,20 +31,6 @@ SOURCES = {RESTS_ON_PEOPLE: "audit", RESTS_ON_AGREEMENT: "agreement"}
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """An accuracy that was estimated without gold.
-
-    Args:
-        value (`float`): The estimate.
-        low (`float`), high (`float`): The range. `FinalLabels.basis` describes its basis.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Checked:
     """Texts of a random sample with human labels, and the pool's predictions for each without its human label."""
 
@@ -62,7 +48,7 @@ def by_people(
     confidences: np.ndarray,
     counted: np.ndarray,
     label: int | None,
-) -> Estimate | None:
+) -> Interval | None:
     """Estimates the accuracy of all final labels, or of one label; `None` if none of them was checked."""
     about = np.full(len(checked.rows), True) if label is None else checked.predicted == label
     here, certain = counted.copy(), known != NO_LABEL
@@ -85,11 +71,10 @@ def by_people(
         max(0.0, found.value - wider * (found.value - found.low)),
         min(1.0, found.value + wider * (found.high - found.value)),
     )
-    found = with_certain(found, int(here.sum()), int(certain.sum()))
-    return Estimate(found.value, found.low, found.high)
+    return with_certain(found, int(here.sum()), int(certain.sum()))
 
 
-def by_agreement(final: np.ndarray, guesses: np.ndarray, open_: float) -> Estimate | None:
+def by_agreement(final: np.ndarray, guesses: np.ndarray, open_: float) -> Interval | None:
     """Estimates a range from the agreement with a held-out student; `None` if the agreement is not strong."""
     agreed = float((final == guesses).mean())
     size = max(final.max(), guesses.max()) + 1
@@ -98,4 +83,4 @@ def by_agreement(final: np.ndarray, guesses: np.ndarray, open_: float) -> Estima
     if chance == 1 or (agreed - chance) / (1 - chance) < _STRONG:
         return None
     low, high = max(0.0, agreed - _BELOW), min(1.0, agreed + _ABOVE)
-    return Estimate(*(1 - open_ + open_ * value for value in (agreed, low, high)))
+    return Interval(*(1 - open_ + open_ * value for value in (agreed, low, high)))

@@ -21,7 +21,7 @@ PSEUDO = 4.0  # pseudo-answers, half of them right, as Agresti and Coull add
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval of 95 %.
+    """An estimate with its range, which is an interval of 95 % unless another basis is named.
 
     Args:
         value (`float`): The estimate.

@@ -15,10 +15,10 @@ from freeal_hf.labels.accuracy import (
     UNKNOWN_ANSWERS,
     UNKNOWN_SAMPLE,
     Checked,
-    Estimate,
     by_agreement,
     by_people,
 )
+from freeal_hf.labels.audit import Interval
 from freeal_hf.labels.class_shares import most_right, shares_bias
 from freeal_hf.labels.doubts import depends_on_text
 from freeal_hf.labels.evidence import by_answer, by_votes, features_of, reliability, spread
@@ -44,8 +44,8 @@ class FinalLabels:
             The label confidences. If there is an estimate, their mean is its value. If there is none, they only order
             the labels. NaN if there is no label, and for all texts if no dependence of the annotator's answers on the
             texts is found (`depends_on_text`).
-        estimate (`Estimate`, *optional*): The accuracy of the labels; `None` if it is unknown.
-        by_label (`list[Estimate | None]`): The accuracy of each final label; `None` if it is unknown.
+        estimate (`Interval`, *optional*): The accuracy of the labels; `None` if it is unknown.
+        by_label (`list[Interval | None]`): The accuracy of each final label; `None` if it is unknown.
         believed (`np.ndarray` of shape `(n, num_labels)`):
             The probabilities of the true labels, from human labels if there are enough, and otherwise from the
             annotators' answers at a usual reliability.
@@ -61,8 +61,8 @@ class FinalLabels:
 
     labels: np.ndarray
     confidences: np.ndarray
-    estimate: Estimate | None
-    by_label: list[Estimate | None]
+    estimate: Interval | None
+    by_label: list[Interval | None]
     believed: np.ndarray
     student_has_learnt: bool
     basis: str
@@ -178,8 +178,8 @@ def final_labels(
     confidence = fused[np.arange(n), final]
     final = np.where(open_, final, known)
 
-    estimate: Estimate | None = None
-    by_label: list[Estimate | None] = [None] * num_labels
+    estimate: Interval | None = None
+    by_label: list[Interval | None] = [None] * num_labels
     basis = UNKNOWN_SAMPLE if pool is not None else UNKNOWN_ALONE
     sample = np.zeros(0, dtype=int) if pool is None or inclusion is None else _sampled(pool, inclusion, labelled)
     if pool is not None and inclusion is not None and len(sample) >= FEWEST:

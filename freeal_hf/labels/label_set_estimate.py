@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from freeal_hf.labels.accuracy import RESTS_ON_PEOPLE, UNKNOWN_ALONE, UNKNOWN_SAMPLE, Estimate
-from freeal_hf.labels.audit import wilson
+from freeal_hf.labels.accuracy import RESTS_ON_PEOPLE, UNKNOWN_ALONE, UNKNOWN_SAMPLE
+from freeal_hf.labels.audit import Interval, wilson
 from freeal_hf.labels.label_sets import FinalLabelSets, limited
 from freeal_hf.labels.pool import FEWEST
 from freeal_hf.tasks import NO_LABEL, MultiLabelClassification
@@ -132,7 +132,7 @@ def _estimated(checked: Checked, score: Callable[[np.ndarray, np.ndarray, np.nda
     for value, column in zip(values, resampled.T, strict=True):
         known = column[np.isfinite(column)]
         low, high = np.percentile(known, _TAILS) if len(known) else (np.nan, np.nan)
-        found.append(Estimate(float(value), float(low), float(high)) if np.isfinite(value) else None)
+        found.append(Interval(float(value), float(low), float(high)) if np.isfinite(value) else None)
     return found
 
 

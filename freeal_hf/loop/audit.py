@@ -1,23 +1,18 @@
 """The audit: a person labels a random sample of a run's texts, and the answers measure the labels of the run."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freeal_hf.data.files import copy_into, read_json, write_atomically, write_json
-from freeal_hf.data.human_labels import HumanLabel, has_human_label
+from freeal_hf.data.files import read_json, write_json
+from freeal_hf.data.human_labels import HumanLabel
 from freeal_hf.data.joins import rows_of_ids
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.kinds.rounds import read_labels
-from freeal_hf.kinds.text_corpus import text_digest
 from freeal_hf.labels.agreement import agreement, alt_test, cohen_kappa
 from freeal_hf.labels.audit import (
     AuditSample,
@@ -41,6 +36,7 @@ from freeal_hf.loop.audit_figures import (
     audit_figures,
     estimates,
 )
+from freeal_hf.loop.audit_labels import AuditTexts, audited_labels, digest_of
 from freeal_hf.loop.audit_parts import draw_parts, read_parts
 from freeal_hf.loop.audit_sheet import keep_answers, read_answers, read_sheet, write_sheet
 from freeal_hf.loop.folder import AUDIT_CSV, AUDIT_PLAN, RunFolder
@@ -51,37 +47,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.getLogger(__name__)
-
-
-class _Texts:
-    """The distinct labelled texts of a round's dataset.
-
-    Args:
-        labels (`Dataset`): The dataset of a round.
-        kind (`TaskKind`): The kind of its task.
-    """
-
-    def __init__(self, labels: "Dataset", kind: TaskKind[Any, Any, Any]) -> None:
-        self.labels, self.kind = labels, kind
-        seen: dict[bytes, int] = {}
-        self.first_row = np.array(
-            [seen.setdefault(text_digest(text), row) for row, text in enumerate(labels["text"])], dtype=int
-        )
-        self.final = kind.audited_labels(labels)
-        is_human = np.array([has_human_label(note) for note in labels["note"][:]], dtype=bool)
-        counted = (self.first_row == np.arange(len(labels))) & (self.final != NO_LABEL)
-        self.human_rows, self.rows = np.flatnonzero(counted & is_human), np.flatnonzero(counted & ~is_human)
-
-    @cached_property
-    def confidences(self) -> np.ndarray:
-        """Label confidences of the texts without a human label, shape `(N,)`."""
-        return np.asarray(self.labels["label_confidence"][:], dtype=float)[self.rows]
-
-    @cached_property
-    def agrees(self) -> np.ndarray:
-        """Whether annotator and student agree on the texts without a human label, shape `(N,)`."""
-        pairs = zip(self.labels["annotator_label"][:], self.labels["student_label"][:], strict=True)
-        return np.array([one == other for one, other in pairs], dtype=bool)[self.rows]
 
 
 def has_audit(folder: RunFolder) -> bool:
@@ -120,7 +85,7 @@ def draw_audit(
         raise InputError(f"The number of texts of an audit is {n}; draw at least one text.")
     number = read_json(folder / run_folder.METRICS)[-1]["round"] if number is None else number
     labels, kind = folder.round(number).read_labels(), kind_of(task)
-    texts = _Texts(labels, kind)
+    texts = AuditTexts(labels, kind)
     count = len(texts.rows)
     if count == 0:
         raise InputError(
@@ -138,7 +103,7 @@ def draw_audit(
         {
             **single,
             "round": number,
-            "labels": _digest(labels),
+            "labels": digest_of(labels),
             "certain": len(texts.human_rows),
             "strata": design.sizes.tolist(),
             "probabilities": (design.allocation / design.sizes).tolist(),
@@ -171,7 +136,7 @@ def audited_human_labels(folder: RunFolder, task: Task) -> list[Any]:
     plan = read_json(folder / AUDIT_PLAN)
     answers = read_answers(folder / AUDIT_CSV, plan, task)
     if not kind_of(task).audit.are_labels:
-        return _truth(folder, task, _audited_labels(folder, plan), answers)
+        return _truth(folder, task, audited_labels(folder, plan), answers)
     probability = _allocation(plan) / np.array(plan["strata"])
     return [
         HumanLabel(
@@ -192,7 +157,7 @@ def correction_check(folder: RunFolder, task: Task) -> Callable[[str, str], None
         `Callable[[str, str], None]`: Gets the id of a text and its correction, and raises an `InputError` if the
         correction cannot be read.
     """
-    labels, kind = _audited_labels(folder, read_json(folder / AUDIT_PLAN)), kind_of(task)
+    labels, kind = audited_labels(folder, read_json(folder / AUDIT_PLAN)), kind_of(task)
     row_of = {id_: row for row, id_ in enumerate(labels["id"])}
 
     def check(id_: str, said: str) -> None:
@@ -230,8 +195,8 @@ def score_audit(folder: RunFolder, task: Task, second: str | Path | None = None)
     answers = read_answers(folder / AUDIT_CSV, plan, task)
     if not answers:
         return None
-    labels = _audited_labels(folder, plan)
-    texts = _Texts(labels, kind)
+    labels = audited_labels(folder, plan)
+    texts = AuditTexts(labels, kind)
     row_of = rows_of_ids(answers.keys(), labels["id"])
     rows = texts.first_row[[row_of[id_] for id_ in answers]]
     sample = AuditSample(
@@ -302,12 +267,12 @@ def record_audit(folder: RunFolder, task: Task, result: AuditResult) -> None:
         InputError: If the audited labels no longer exist.
     """
     plan = read_json(folder / AUDIT_PLAN)
-    _audited_labels(folder, plan)  # raises if the labels are others
+    audited_labels(folder, plan)  # raises if the labels are others
     audited = folder.round(plan["round"])
     record = audited.read_metrics()
-    assert record is not None  # checked by `_audited_labels`
+    assert record is not None  # checked by `audited_labels`
     record |= audit_figures(result, kind_of(task).audit.answers.label_names)
-    if result.labels is not None and _digest(audited.read_labels()) == plan["labels"]:
+    if result.labels is not None and digest_of(audited.read_labels()) == plan["labels"]:
         record.setdefault(MODEL_ESTIMATE, {name: record.get(name) for name in ESTIMATES})
         record |= estimates(result, kind_of(task).audit.answers.label_names)
     audited.write_metrics(record)
@@ -318,7 +283,7 @@ def _answer_of(label: Any, kind: TaskKind[Any, Any, Any]) -> Any:
     return NO_LABEL if kind.is_missing(label) else kind.right_answer(label)
 
 
-def _about_labels(texts: _Texts, sample: AuditSample, rows: np.ndarray, truth: np.ndarray) -> LabelAudit:
+def _about_labels(texts: AuditTexts, sample: AuditSample, rows: np.ndarray, truth: np.ndarray) -> LabelAudit:
     kind = texts.kind
     annotator = kind.decisions(texts.labels["annotator_label"][:])[rows]
     final = kind.decisions(texts.labels["label"][:])
@@ -344,12 +309,17 @@ def _about_labels(texts: _Texts, sample: AuditSample, rows: np.ndarray, truth: n
 
 
 def _about_decision(
-    texts: _Texts, sample: AuditSample, truth: np.ndarray, final: np.ndarray, by_people: np.ndarray, num_values: int
+    texts: AuditTexts,
+    sample: AuditSample,
+    truth: np.ndarray,
+    final: np.ndarray,
+    by_people: np.ndarray,
+    num_values: int,
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Returns share, precision and recall of each value of a decision.
 
     Args:
-        texts (`_Texts`): The texts.
+        texts (`AuditTexts`): The texts.
         sample (`AuditSample`): The answered texts.
         truth (`np.ndarray` of shape `(n,)`): The answers.
         final (`np.ndarray` of shape `(N,)`): The final values of the texts without a human label.
@@ -391,36 +361,3 @@ def _about_people(
 def _allocation(plan: Mapping[str, Any]) -> np.ndarray:
     """Returns how many texts of each stratum were drawn."""
     return np.bincount([stratum for stratum, _ in plan["texts"].values()], minlength=len(plan["strata"]))
-
-
-def keep_audited_labels(folder: RunFolder) -> None:
-    """Copies the audited labels before they are made again with the answers of the audit.
-
-    Args:
-        folder (`RunFolder`): The run's folder, with the files of `draw_audit`.
-    """
-    plan = read_json(folder / AUDIT_PLAN)
-    audited = folder.round(plan["round"])
-    if _digest(audited.read_labels()) == plan["labels"]:
-        write_atomically(audited.audited_labels_path, partial(copy_into, audited.labels_path))
-
-
-def _audited_labels(folder: RunFolder, plan: Mapping[str, Any]) -> "Dataset":
-    """Reads the labels that an audit was drawn from."""
-    audited = folder.round(plan["round"])
-    if audited.read_metrics() is not None:
-        for path in (audited.labels_path, audited.audited_labels_path):
-            if path.is_file() and _digest(labels := read_labels(path)) == plan["labels"]:
-                return labels
-    raise InputError(
-        f"{str(folder / AUDIT_CSV)!r} was drawn from other labels than those of round {plan['round']}. Draw the texts "
-        "again with --new. The answers are kept in another file, which can be given as --human-labels."
-    )
-
-
-def _digest(labels: "Dataset") -> str:
-    """Returns a hash of the labels of a run."""
-    digest = hashlib.sha256()
-    for id_, label in zip(labels["id"], labels["label"], strict=True):
-        digest.update(json.dumps([id_, label]).encode())
-    return digest.hexdigest()

@@ -11,8 +11,8 @@ from freeal_hf.kinds.registry import kind_of
 from freeal_hf.kinds.rounds import Selection
 from freeal_hf.loop.annotate import annotate, combine, votes_of
 from freeal_hf.loop.annotators import AnnotationContext
-from freeal_hf.loop.audit import keep_audited_labels
 from freeal_hf.loop.audit_figures import ESTIMATES, MODEL_ESTIMATE
+from freeal_hf.loop.audit_labels import keep_audited_labels
 from freeal_hf.loop.audit_stop import stops_for_audit
 from freeal_hf.loop.conclusion import conclude
 from freeal_hf.loop.distributed import Processes

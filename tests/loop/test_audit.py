@@ -10,7 +10,8 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from freeal_hf import TextClassification
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
-from freeal_hf.loop.audit import audited_human_labels, draw_audit, keep_audited_labels, score_audit
+from freeal_hf.loop.audit import audited_human_labels, draw_audit, score_audit
+from freeal_hf.loop.audit_labels import keep_audited_labels
 from freeal_hf.loop.audit_sheet import read_sheet, write_sheet
 from freeal_hf.loop.folder import AUDIT_CSV, RunFolder
 
