@@ -1,6 +1,7 @@
 """Turns answers of annotators, votes and predictions of students into probabilities of the labels."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy.special import expit, log_softmax, logit
@@ -52,18 +53,26 @@ def by_answer(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> Callabl
     return log_probabilities
 
 
-def by_votes(votes: np.ndarray, num_labels: int) -> list[Callable[[np.ndarray], np.ndarray]]:
-    """Returns functions that compute the log probabilities of each label given the votes, of all annotators and
-    without the worse ones."""
+def by_votes(votes: np.ndarray, guesses: np.ndarray, num_labels: int) -> list[Callable[[np.ndarray], np.ndarray]]:
+    """Returns functions that compute the log probabilities of each label given the votes.
 
-    def of_all(known: np.ndarray) -> np.ndarray:
-        return np.log(fuse_votes(votes, num_labels, known, tempered=True).by_votes + _LEAST_VOTED)
+    The votes are those of all annotators, of all but the worse ones, and of all annotators and the held-out student.
+
+    Args:
+        votes (`np.ndarray` of shape `(n, m)`): Label ids, -1 for none.
+        guesses (`np.ndarray` of shape `(n,)`): Predictions of a student that has not seen the label, -1 for none.
+        num_labels (`int`): Number of labels.
+    """
+
+    def of(votes: np.ndarray, known: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.log(fuse_votes(votes, num_labels, known, tempered=True).by_votes + _LEAST_VOTED)
+        return found
 
     def of_the_better(known: np.ndarray) -> np.ndarray:
-        kept = np.delete(votes, [annotator.annotator for annotator in worse_annotators(votes, known)], axis=1)
-        return np.log(fuse_votes(kept, num_labels, known, tempered=True).by_votes + _LEAST_VOTED)
+        worse = [annotator.annotator for annotator in worse_annotators(votes, known)]
+        return of(np.delete(votes, worse, axis=1), known)
 
-    return [of_all, of_the_better]
+    return [partial(of, votes), of_the_better, partial(of, np.column_stack([votes, guesses]))]
 
 
 def features_of(embeddings: np.ndarray, votes: np.ndarray | None, num_labels: int) -> np.ndarray:

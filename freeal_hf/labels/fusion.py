@@ -153,7 +153,7 @@ def final_labels(
             share = fuse_votes(votes, num_labels, known).probabilities[np.arange(n), labels]
         fused = believed = np.where(labelled[:, None], spread(labels, share, num_labels), unseen)
     elif (~open_).sum() >= FEWEST:
-        evidence = [by_answer(labels, trust, num_labels)] if votes is None else by_votes(votes, num_labels)
+        evidence = [by_answer(labels, trust, num_labels)] if votes is None else by_votes(votes, guesses, num_labels)
         features = features_of(embeddings, votes, num_labels)
         pool = fit_pool(known, evidence, texts, seen, features, seed=seed)
         fused = believed = pool.probabilities

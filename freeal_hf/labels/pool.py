@@ -12,7 +12,7 @@ from freeal_hf.tasks import NO_LABEL
 FEWEST = 10
 """The smallest number of human labels for a fit."""
 
-_FOLDS = 10
+_FOLDS = 20
 _MOST_FITTED = 1000
 # Prior means of the weights of annotators and of the texts, and the strength of the penalty.
 _ANNOTATOR, _TEXTS, _HELD = 1.0, 0.25, 10.0
@@ -87,49 +87,67 @@ def fit_pool(
             unseen[rows[fold == number]] = evidence_of(others)[rows[fold == number]]
         for ridge in _RIDGES:
             predicted = np.empty((len(rows), held_out.shape[1]))
+            weights = _fit(known[rows], unseen[rows], held_out[rows], features[rows], ridge)
             for number in range(_FOLDS):
                 inside, outside = rows[fold != number], rows[fold == number]
-                weights = _fit(known[inside], unseen[inside], held_out[inside], features[inside], ridge)
-                predicted[fold == number] = weights(unseen[outside], held_out[outside], features[outside])
-            candidates.append((annotators, unseen, ridge, predicted))
+                without = _fit(known[inside], unseen[inside], held_out[inside], features[inside], ridge, weights)
+                predicted[fold == number] = _pooled(without, unseen[outside], held_out[outside], features[outside])
+            candidates.append((annotators, weights, predicted))
             fits.append(np.log(predicted[np.arange(len(rows)), known[rows]] + 1e-9).sum())
     shares = np.exp(np.array(fits) - max(fits))
     shares /= shares.sum()
     shares = np.where(shares < _NEGLIGIBLE, 0, shares) / shares[shares >= _NEGLIGIBLE].sum()
 
     probabilities, unseen_probabilities = np.zeros(student.shape), np.zeros((len(rows), student.shape[1]))
-    for share, (annotators, unseen, ridge, predicted) in zip(shares, candidates, strict=True):
+    for share, (annotators, weights, predicted) in zip(shares, candidates, strict=True):
         if share:
-            weights = _fit(known[rows], unseen[rows], held_out[rows], features[rows], ridge)
-            probabilities += share * weights(annotators, student, features)
+            probabilities += share * _pooled(weights, annotators, student, features)
             unseen_probabilities += share * predicted
     return Pool(probabilities, rows, unseen_probabilities)
 
 
 def _fit(
-    labels: np.ndarray, annotators: np.ndarray, texts: np.ndarray, features: np.ndarray, ridge: float
-) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    """Fits the weights, and returns a function that computes the probabilities of other texts."""
+    labels: np.ndarray,
+    annotators: np.ndarray,
+    texts: np.ndarray,
+    features: np.ndarray,
+    ridge: float,
+    first: np.ndarray | None = None,
+) -> np.ndarray:
+    """Fits the weights to labels, from the `first` weights on."""
     num_labels, width = annotators.shape[1], features.shape[1]
     truth = np.eye(num_labels)[labels]
 
-    def scores(weights: np.ndarray, annotators: np.ndarray, texts: np.ndarray, features: np.ndarray) -> np.ndarray:
-        by_feature = weights[2 + num_labels :].reshape(width, num_labels)
-        found: np.ndarray = log_softmax(
-            weights[0] * annotators + weights[1] * texts + weights[2 : 2 + num_labels] + features @ by_feature, axis=1
-        )
-        return found
-
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        log = scores(weights, annotators, texts, features)
+        log = _log_pooled(weights, annotators, texts, features)
         error = np.exp(log) - truth
         gradient = np.concatenate(
             [[(error * annotators).sum(), (error * texts).sum()], error.sum(axis=0), (features.T @ error).ravel()]
         )
-        away = weights - start
+        away = weights - prior
         return float(-(truth * log).sum() + held @ away**2), gradient + 2 * held * away
 
-    start = np.concatenate([[_ANNOTATOR, _TEXTS], np.zeros(num_labels * (1 + width))])
+    prior = np.concatenate([[_ANNOTATOR, _TEXTS], np.zeros(num_labels * (1 + width))])
     held = np.concatenate([[_HELD, _HELD], np.full(num_labels, _HELD_BIAS), np.full(num_labels * width, ridge)])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-10, "gtol": 1e-6}).x
-    return lambda *given: np.exp(scores(found, *given))
+    found: np.ndarray = minimize(
+        loss,
+        prior if first is None else first,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 500, "ftol": 1e-10, "gtol": 1e-6},
+    ).x
+    return found
+
+
+def _log_pooled(weights: np.ndarray, annotators: np.ndarray, texts: np.ndarray, features: np.ndarray) -> np.ndarray:
+    num_labels = annotators.shape[1]
+    by_feature = weights[2 + num_labels :].reshape(-1, num_labels)
+    found: np.ndarray = log_softmax(
+        weights[0] * annotators + weights[1] * texts + weights[2 : 2 + num_labels] + features @ by_feature, axis=1
+    )
+    return found
+
+
+def _pooled(weights: np.ndarray, annotators: np.ndarray, texts: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Computes the probabilities that the weights give."""
+    return np.exp(_log_pooled(weights, annotators, texts, features))
