@@ -63,7 +63,7 @@ def build(backend: Backend) -> gr.Blocks:
             if HAS_LOGIN:
                 with gr.Column(scale=1, min_width=200):
                     gr.LoginButton(size="md")
-        run_id = gr.Textbox("", visible=False)
+        run_id = gr.Textbox("", label="run", visible=False)
         timer = gr.Timer(1.5, active=False)
         with gr.Row(elem_id="landing") as landing:
             example = gr.Button("Try the example", variant="primary", size="lg", elem_id="try-example")

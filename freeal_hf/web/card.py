@@ -163,8 +163,8 @@ document.addEventListener("keydown", (event) => {
 STYLE = """
 .card { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: 12px 16px; margin: 0; }
 .card p { margin: 0; }
-.card .text { font-size: 1.15rem; line-height: 1.7; margin: 8px 0; white-space: pre-wrap; overflow-wrap: anywhere;
-  max-height: 50vh; overflow-y: auto; }
+.card .text { font-size: 1.15rem; line-height: 1.7; margin: 8px 0; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 .card .opinions { display: grid; grid-template-columns: repeat(auto-fit, minmax(11em, 1fr)); gap: 8px 16px;
   margin: 8px 0; }
 .card .opinions:empty { display: none; }
@@ -180,7 +180,7 @@ STYLE = """
 .card .answers .save { background: var(--primary-700); border-color: var(--primary-700); color: white;
   font-weight: 600; }
 .card .answers .save:hover { background: var(--primary-800); }
-.card kbd { border: 1px solid currentcolor; border-radius: 4px; padding: 0 5px; font-size: 0.8em; opacity: 0.85; }
+.card kbd { border: 1px solid currentcolor; border-radius: 4px; padding: 0 5px; font-size: 0.8em; }
 .card .word { display: inline; border: 0; background: none; padding: 2px 1px; margin: 0; font: inherit;
   color: inherit; cursor: pointer; border-bottom: 1px dotted var(--neutral-400); white-space: pre-wrap; }
 .card .word:not([data-mark="O"]) { background: color-mix(in srgb, var(--shade) 28%, transparent);

@@ -74,6 +74,13 @@ def test_a_program_gets_what_the_page_shows(finished, visitor):
     assert pq.read_table(path).num_rows == 50
 
 
+def test_every_function_and_every_result_has_a_name(visitor):
+    functions = visitor.client.view_api(print_info=False, return_format="dict")["named_endpoints"]
+    results = {value["label"] for function in functions.values() for value in function["returns"]}
+    assert not [name for name in results if name.startswith("value_")]
+    assert not [name for name in functions if name[-1].isdigit()]
+
+
 def test_a_program_gets_the_results_as_json(finished, visitor):
     found = visitor("results", finished, texts=True)
     assert (found["state"], len(found["rounds"]), len(found["texts"])) == ("finished", 2, 50)

@@ -65,7 +65,7 @@ def build(backend: Backend, page: Page) -> None:
         gr.HTML(f"<p>Creates a private dataset and a private model in your account, with your token. {login}</p>")
         name = gr.Textbox(label="Name", placeholder="my-reviews", elem_id="push-name")
         push = gr.Button("Push", elem_id="push")
-        pushed = gr.HTML(elem_id="pushed")
+        pushed = gr.HTML(label="pushed", elem_id="pushed")
 
     @showing_errors
     def push_run(run_id: str, wanted: str, typed: str, login: gr.OAuthToken | None) -> str:

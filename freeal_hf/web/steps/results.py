@@ -31,25 +31,25 @@ _ABOUT_MAP = (
 
 def build(backend: Backend, page: Page, run_step: RunStep) -> None:
     """Adds the step to the page."""
-    empty = gr.HTML(shown.note("There are no results yet. They appear when the first round is finished."))
+    empty = gr.HTML(shown.note("There are no results yet. They appear after the first round."), label="empty")
     with gr.Column(visible=False) as whole, gr.Tabs(overflow_behavior="wrap", elem_id="result-tabs") as tabs:
         with gr.Tab("Results"):
-            verdict = gr.HTML(elem_id="verdict")
+            verdict = gr.HTML(label="verdict", elem_id="verdict")
             check = gr.Button(variant="primary", visible=False, elem_id="check-first")
-            tiles = gr.HTML(elem_id="tiles")
+            tiles = gr.HTML(label="tiles", elem_id="tiles")
             gr.HTML(shown.heading("How often each label was given"))
-            label_counts = gr.Plot(show_label=False, elem_id="counts")
-            about_confidences = gr.HTML()
-            confidences = gr.Plot(show_label=False, elem_id="confidences")
+            label_counts = gr.Plot(label="label counts", show_label=False, elem_id="counts")
+            about_confidences = gr.HTML(label="about confidences")
+            confidences = gr.Plot(label="confidences", show_label=False, elem_id="confidences")
             with gr.Accordion("Each round, calls and costs", open=False):
-                quality = gr.Plot(show_label=False, elem_id="quality")
-                scores = gr.HTML(elem_id="scores")
+                quality = gr.Plot(label="quality", show_label=False, elem_id="quality")
+                scores = gr.HTML(label="scores", elem_id="scores")
             with gr.Accordion("What the small model finds easy and hard", open=False):
-                about_losses = gr.HTML()
-                losses = gr.Plot(show_label=False, elem_id="losses")
+                about_losses = gr.HTML(label="about losses")
+                losses = gr.Plot(label="losses", show_label=False, elem_id="losses")
             with gr.Accordion("Map of the texts", open=False, elem_id="map-part") as map_part:
-                about_map = gr.HTML()
-                text_map = gr.Plot(show_label=False, elem_id="map")
+                about_map = gr.HTML(label="about map")
+                text_map = gr.Plot(label="text map", show_label=False, elem_id="map")
         # Created hidden, because Gradio cannot hide a visible tab.
         with gr.Tab("Texts", visible=False) as texts_page:
             texts = texts_tab.build(backend, page)

@@ -50,17 +50,17 @@ class _Queue:
 def build(backend: Backend, page: Page, run_step: RunStep) -> Part:
     """Adds the tab to the page."""
     which = gr.Radio([DOUBTFUL, SAMPLE], value=DOUBTFUL, label="Which texts do you want to check?", elem_id="which")
-    about = gr.HTML(shown.paragraph(_ABOUT[DOUBTFUL]))
-    accuracy = gr.HTML(elem_id="accuracy")
-    question = gr.HTML(css_template=STYLE, js_on_load=SCRIPT, elem_id="question")
-    problem = gr.HTML(elem_id="review-problem")
-    sample = gr.Textbox("", visible=False)
+    about = gr.HTML(shown.paragraph(_ABOUT[DOUBTFUL]), label="about")
+    accuracy = gr.HTML(label="accuracy", elem_id="accuracy")
+    question = gr.HTML(label="question", css_template=STYLE, js_on_load=SCRIPT, elem_id="question")
+    problem = gr.HTML(label="problem", elem_id="review-problem")
+    sample = gr.Textbox("", label="sample", visible=False)
     undone = gr.State([])
     with gr.Row():
         skip = gr.Button("Skip (s)", size="sm", min_width=80, elem_id="skip-text")
         undo = gr.Button("Undo (u)", size="sm", min_width=80, interactive=False, elem_id="undo")
         back = gr.Button("Take back my answer", size="sm", min_width=80, visible=False, elem_id="take-back")
-    kept = gr.HTML(elem_id="kept")
+    kept = gr.HTML(label="kept", elem_id="kept")
     key = key_field()
     another = gr.Button("Train again with my answers", variant="primary", visible=False, elem_id="another-round")
     outputs = [which, about, accuracy, question, problem, sample, undone, skip, undo, back, kept, another, key]

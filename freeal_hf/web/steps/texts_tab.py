@@ -30,7 +30,7 @@ def build(backend: Backend, page: Page) -> Part:
     slots: list[_Slot] = []
     for number in range(entities.PAGE):
         with gr.Column(visible=False, elem_classes="sentence") as slot:
-            about = gr.HTML()
+            about = gr.HTML(label="about")
             with gr.Row():
                 annotator, final = (
                     gr.HighlightedText(
@@ -46,7 +46,7 @@ def build(backend: Backend, page: Page) -> Part:
         before = gr.Button("Previous", size="sm", min_width=80, elem_id="previous-texts")
         current = gr.Number(1, label="Page", precision=0, min_width=80, elem_id="page")
         after = gr.Button("Next", size="sm", min_width=80, elem_id="next-texts")
-    said = gr.HTML(elem_id="pages")
+    said = gr.HTML(label="said", elem_id="pages")
     parts = [part for one in slots for part in (one.whole, one.about, one.annotator, one.final)]
     shown_page = [current, said, *parts]
 
