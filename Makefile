@@ -13,7 +13,7 @@ LABELS_VENV ?= .venv-llm_labels
 # A process for each core with one thread each. The tests of a file share fixtures, and stay in one process.
 IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: help demo test test-fast test-tgi test-servers quality bench clean
+.PHONY: help demo test test-fast test-tgi test-servers quality docs dist bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -63,11 +63,25 @@ $(SERVERS_VENV)/.installed: Makefile
 test-servers: $(VENV)/.installed $(SERVERS_VENV)/.installed ## run the endpoint annotator against llama-cpp-python, LiteLLM and transformers serve
 	SERVERS_VENV=$(abspath $(SERVERS_VENV)) $(BIN)/python -m pytest tests/annotators/test_real_servers.py tests/annotators/test_transformers_serve.py
 
-quality: $(VENV)/.installed ## ruff, mypy and the import contracts
+quality: $(VENV)/.installed docs ## ruff, mypy, the import contracts and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The notice of mkdocs-material about the end of its maintenance in 2027, see CONTRIBUTING.md.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.installed ## build the documentation in build/docs; a warning is an error
+	$(BIN)/mkdocs build --quiet
+
+dist: $(VENV)/.installed ## build and check the release in dist/, and run its wheel
+	rm -rf dist build/wheel-venv
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/wheel-venv
+	build/wheel-venv/bin/pip install --quiet -c constraints.txt "$$(ls dist/*.whl)[demo,space]"
+	cd build && wheel-venv/bin/freeal-hf demo --quick --output-dir demo
+	build/wheel-venv/bin/freeal-hf doctor
 
 DATA ?= ../shared/data
 BENCHMARKS := loop student student_recipe student_speed scale scale_out annotate prompts instance_selection paper labels llm_labels audit ner multi_label_student
@@ -96,4 +110,4 @@ bench-llm_labels: $(LABELS_VENV)/.installed
 	$(LABELS_VENV)/bin/python benchmarks/llm_labels.py --data $(DATA) $(ARGS)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(TGI_VENV) $(SERVERS_VENV) $(LABELS_VENV) build *.egg-info runs
+	rm -rf $(VENV) $(TGI_VENV) $(SERVERS_VENV) $(LABELS_VENV) build dist *.egg-info runs

@@ -107,6 +107,7 @@ _PUBLIC = {
     "Selection": "freeal_hf.training.selection",
     "SelectionRules": "freeal_hf.training.selection",
     "Span": "freeal_hf.data.spans",
+    "StoppingRule": "freeal_hf.loop.stopping",
     "Strategy": "freeal_hf.select.pool",
     "StudentConfig": "freeal_hf.config",
     "TGIAnnotator": "freeal_hf.annotators.tgi",
@@ -237,6 +238,7 @@ if TYPE_CHECKING:
     from freeal_hf.loop.results import RunResult as RunResult
     from freeal_hf.loop.results import load_result as load_result
     from freeal_hf.loop.rounds import Round as Round
+    from freeal_hf.loop.stopping import StoppingRule as StoppingRule
     from freeal_hf.prediction.classifier import Classifier as Classifier
     from freeal_hf.prediction.predictor import PredictionOptions as PredictionOptions
     from freeal_hf.prediction.predictor import Predictor as Predictor

@@ -11,6 +11,7 @@ from freeal_hf.cli.audit import AUDIT
 from freeal_hf.cli.augment import AUGMENT
 from freeal_hf.cli.command import unknown_word
 from freeal_hf.cli.convert import CONVERT
+from freeal_hf.cli.doctor import DOCTOR
 from freeal_hf.cli.ending import Stop, stopping_on_signals
 from freeal_hf.cli.hub import PULL, PUSH
 from freeal_hf.cli.predict import PREDICT
@@ -20,7 +21,8 @@ from freeal_hf.cli.space import SPACE
 from freeal_hf.errors import FreeALError
 
 _COMMANDS = {
-    command.name: command for command in (RUN, PREDICT, AUGMENT, SELECT, DEMO, AUDIT, CONVERT, PUSH, PULL, SPACE)
+    command.name: command
+    for command in (RUN, PREDICT, AUGMENT, SELECT, DEMO, AUDIT, CONVERT, PUSH, PULL, SPACE, DOCTOR)
 }
 
 

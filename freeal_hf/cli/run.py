@@ -54,6 +54,9 @@ class DemoOptions:
     """Where the demo is written."""
 
     output_dir: str = option("runs/demo", help="folder of the run", metavar="DIR")
+    quick: bool = option(
+        False, action="store_true", help="one round of one epoch: tests an installation, with worse labels"
+    )
 
 
 def _run(given: dict[str, Any], rest: Sequence[str]) -> None:
@@ -137,7 +140,7 @@ def _demo(given: dict[str, Any], _: Sequence[str]) -> None:
     folder = Path(str(files("freeal_hf.demo")))
     data, task = str(folder / "shop_messages.csv"), str(folder / "task.yaml")
     chosen = {"data": data, "task": task, "gold_column": "gold", "output_dir": options.output_dir}
-    _run(chosen, [])
+    _run({**chosen, "num_rounds": 1} if options.quick else chosen, ["--num_train_epochs=1"] if options.quick else [])
     from freeal_hf.prediction.classifier import Classifier
 
     classifier = Classifier(Path(options.output_dir) / STUDENT)

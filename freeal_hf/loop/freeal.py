@@ -27,6 +27,8 @@ from freeal_hf.loop.progress import ProgressFile
 from freeal_hf.loop.results import ResultFiles, RunResult, load_result
 from freeal_hf.loop.running import Rounds
 from freeal_hf.loop.settings import Settings
+from freeal_hf.loop.stopping import StoppingRule
+from freeal_hf.loop.stopping import stopping_rule as named_rule
 from freeal_hf.loop.training import StudentTraining
 from freeal_hf.tasks import Task
 
@@ -57,6 +59,9 @@ class FreeAL:
         text_columns (`Sequence[str]`, *optional*, defaults to `("text",)`):
             Columns of the text. If there are several, their names are stored with the student.
         callbacks (`Sequence[LoopCallback]`, *optional*): Callbacks, which are called at each step of the run.
+        stopping_rule (`StoppingRule`, *optional*, defaults to the rule that `loop.stop_on` names):
+            A function of the records of the finished rounds, which returns why the loop ends, or `None`. It must not
+            use gold, because the scores would then be too high.
         data (`DataConfig`, *optional*): The data that `run` and `estimate` read if they are given none.
 
     Raises:
@@ -84,6 +89,7 @@ class FreeAL:
         engine: EngineConfig | str = "local",
         text_columns: Sequence[str] = ("text",),
         callbacks: Sequence[LoopCallback] = (),
+        stopping_rule: StoppingRule | None = None,
         data: DataConfig | None = None,
     ) -> None:
         from freeal_hf.training.arguments import configured_arguments
@@ -109,6 +115,7 @@ class FreeAL:
         self.folder = RunFolder(str(settings.args.output_dir))
         self.callbacks = checked_callbacks(callbacks, push_to_hub=settings.args.push_to_hub)
         self._inputs = InputReader(kind_of(task), settings.data, settings.text_columns, named)
+        self._converged = stopping_rule or named_rule(settings.loop.stop_on)
         self._training = StudentTraining(task, student, settings.args, settings.loop, settings.text_columns)
         self._engine = engine_of(settings.engine)
 
@@ -237,7 +244,9 @@ class FreeAL:
                     disable_tqdm=bool(args.disable_tqdm),
                     engine=self._engine,
                 )
-                awaits_audit = Rounds(self.folder, data, corpus, context, self._training, processes).run()
+                awaits_audit = Rounds(
+                    self.folder, data, corpus, context, self._training, processes, self._converged
+                ).run()
             callbacks.call("on_run_end")
         processes.dismiss()
         return awaits_audit

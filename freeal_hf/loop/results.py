@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freeal_hf.cards import WORDS
 from freeal_hf.data.files import copy_into, read_json, write_atomically, write_json
 from freeal_hf.data.labels_csv import write_csv
 from freeal_hf.errors import RunError
@@ -19,6 +20,7 @@ from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import Pipeline
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,24 @@ class RunResult:
     def report(self) -> Path:
         """Returns the path of the HTML report."""
         return self.output_dir / run_folder.REPORT
+
+    def pipeline(self, **options: Any) -> "Pipeline":
+        """Loads the student as a pipeline of transformers.
+
+        Args:
+            **options: Arguments of `transformers.pipeline`, such as `device` or `top_k`.
+
+        Returns:
+            `Pipeline`: A text or token classification pipeline.
+
+        Example:
+
+            >>> result = load_result("runs/reviews")  # doctest: +SKIP
+            >>> result.pipeline(top_k=None)("I would buy it again.")  # doctest: +SKIP
+        """
+        from transformers import pipeline
+
+        return pipeline(WORDS[self.task.type].hub_task, model=str(self.student), **options)
 
 
 class ResultFiles(LoopCallback):

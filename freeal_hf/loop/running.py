@@ -18,7 +18,7 @@ from freeal_hf.loop.conclusion import conclude
 from freeal_hf.loop.distributed import Processes
 from freeal_hf.loop.folder import RunFolder
 from freeal_hf.loop.preparation import RunData, known_human_labels
-from freeal_hf.loop.stopping import stopping_rule
+from freeal_hf.loop.stopping import StoppingRule
 from freeal_hf.loop.training import StudentTraining
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Rounds:
         context (`AnnotationContext`): The annotators and their settings.
         training (`StudentTraining`): The training of each student.
         processes (`Processes`): The processes that train.
+        converged (`StoppingRule`): The rule that ends the loop before all rounds are complete.
     """
 
     folder: RunFolder
@@ -43,6 +44,7 @@ class Rounds:
     context: AnnotationContext
     training: StudentTraining
     processes: Processes
+    converged: StoppingRule
 
     def run(self) -> bool:
         """Runs the rounds until all are complete, the loop has converged, or the budget is spent.
@@ -51,7 +53,6 @@ class Rounds:
             `bool`: Whether the run stopped for an audit instead.
         """
         loop, budget = self.context.loop, self.context.budget
-        converged = stopping_rule(loop.stop_on)
         records: list[dict[str, Any]] = []
         known: Any = None  # the answers after the previous round, if this process ran it
         for number in range(loop.num_rounds):
@@ -78,7 +79,7 @@ class Rounds:
                 return True
             records.append(record)
             are_used = self.corpus.human_labels == known_human_labels(self.folder, loop.num_rounds)
-            if number + 1 < loop.num_rounds and are_used and (reason := converged(records)):
+            if number + 1 < loop.num_rounds and are_used and (reason := self.converged(records)):
                 logger.info("The loop has converged: %s.", reason)
                 break
         if self.context.refine_annotators and number == 0 and record is not None:
@@ -157,4 +158,4 @@ class Rounds:
             return "it labels texts from the second round on, and the run has one round (--num-rounds 1)"
         if record["budget_spent"]:
             return "the budget was spent in the first round"
-        return f"the loop converged after the first round (--stop-on {loop.stop_on})"
+        return "the loop converged after the first round"

@@ -36,8 +36,6 @@ class FreeALConfig(TrainingArguments):
     """Arguments of [`FreeALTrainer`]: all of [`~transformers.TrainingArguments`] and those below.
 
     Args:
-        > Parameters that control the data
-
         dataset_text_field (`str`, *optional*, defaults to `"text"`):
             Column of the texts.
         dataset_label_field (`str`, *optional*, defaults to `"label"`):
@@ -47,16 +45,12 @@ class FreeALConfig(TrainingArguments):
         dataset_tokens_field (`str`, *optional*, defaults to `"tokens"`):
             Column of the words. If the dataset has it, a token classifier is trained.
 
-        > Parameters that control the student
-
         max_length (`int`, *optional*, defaults to 128):
             The maximum number of tokens in a text. Longer texts are truncated.
         dropout (`float`, *optional*):
             The dropout of a student that is built from a name; by default that of the checkpoint.
         freeze_embeddings (`bool`, *optional*, defaults to `False`):
             Whether to freeze the word embeddings. Training steps of a small student are then faster on a CPU.
-
-        > Parameters that control small-loss selection
 
         warm_up_epochs (`int`, *optional*):
             The number of epochs on all labelled samples before the first selection. Defaults to a third of all
@@ -84,8 +78,6 @@ class FreeALConfig(TrainingArguments):
             are never held out. By default 0.1 in multi-label classification with `soft_targets`, and otherwise 0,
             which leaves the student as it is. `FreeAL` calibrates students of texts with one label without held-out
             labels. It has no effect on token classification and with a `compute_loss_func`.
-
-        > Parameters that control the loss
 
         objective (`str`, *optional*, defaults to `"soft_targets"`):
             The loss recipe: `soft_targets`, `freeal` (as published) or `cross_entropy`; see

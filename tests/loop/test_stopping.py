@@ -85,3 +85,18 @@ def test_a_converged_run_ends_and_continues_with_another_rule(corpus, task, anno
     assert len(run("agreement", 4)) == 2  # nothing is asked again and the seed is the same: nothing changes
     assert len(run("agreement", 4)) == 2
     assert len(run("never", 3)) == 3
+
+
+def test_a_rule_of_the_user_ends_the_loop(corpus, task, annotator, student_folder, tmp_path):
+    args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
+    seen = []
+
+    def after_first_round(records):
+        seen.append([record["round"] for record in records])
+        return "one round is enough"
+
+    loop = FreeAL(
+        task, annotator, str(student_folder), args, LoopConfig(num_rounds=3), stopping_rule=after_first_round
+    )
+    assert [record["round"] for record in loop.run(corpus).rounds] == [0]
+    assert seen == [[0]]
