@@ -70,7 +70,8 @@ class RunResult:
         """
         from transformers import pipeline
 
-        return pipeline(WORDS[self.task.type].hub_task, model=str(self.student), **options)
+        hub_task: Any = WORDS[self.task.type].hub_task  # a type checker knows only the tasks by their literal names
+        return pipeline(hub_task, model=str(self.student), **options)
 
 
 class ResultFiles(LoopCallback):
