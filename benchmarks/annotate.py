@@ -1,12 +1,13 @@
-"""Measures throughput and memory of the annotation driver, a simple loop over the same client, and peers.
+"""Measures throughput and memory of the annotation driver, simple loops over two clients, and peers.
 
-    python benchmarks/annotate.py [--requests 10000] [--latency 0.05] [--concurrency 256] [--repeats 3]
+    python benchmarks/annotate.py [--requests 10000] [--latency 0.05] [--concurrency 256] [--repeats 3] [--refused 0.1]
         [--peer autolabel PYTHON 1000] [--peer distilabel PYTHON 10000]
 
-The script starts `tests/servers/chat.py` in its own process on the last core. Both sides run in turns on the other
-cores, and a line is printed for each. The simple loop is a semaphore around `AsyncInferenceClient.chat_completion`,
-without cache, retries or parsing. Peers run in their own environment (its Python, and the number of requests); see
-`annotate_peers.py`.
+The script starts `tests/servers/chat.py` in its own process on the last core. All sides run in turns on the other
+cores, and a line is printed for each. The simple loops are a semaphore around `AsyncInferenceClient.chat_completion`
+and around aiohttp's `ClientSession.post`, without cache, retries or parsing. `run` is also measured with a server that
+answers 429 to a share of the requests at random (`--refused`). Peers run in their own environment (its Python, and
+the number of requests); see `annotate_peers.py`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aiohttp import ClientSession, TCPConnector
 from huggingface_hub import AsyncInferenceClient
 
 from freeal_hf.annotators.base import AnnotationRequest
@@ -54,9 +56,10 @@ def requests(count: int) -> Iterator[AnnotationRequest]:
 
 
 @contextmanager
-def server(latency: float) -> Iterator[str]:
+def server(latency: float, refused: float = 0.0) -> Iterator[str]:
     """Starts the server in its own process, on the last core."""
     command = [sys.executable, str(ROOT / "tests/servers/chat.py"), "--latency", str(latency)]
+    command += ["--faults", json.dumps({"429": refused})]
     command += ["--models", PEERS_MODEL, "--free-text", '{"labels": "positive"}']
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     cores = sorted(os.sched_getaffinity(0))
@@ -102,6 +105,35 @@ def bare(url: str, count: int, concurrency: int, probabilities: bool) -> float:
     return asyncio.run(main())
 
 
+def bare_aiohttp(url: str, count: int, concurrency: int, probabilities: bool) -> float:
+    """Requests per second of a bare loop of aiohttp; the same messages, schema and log-probabilities."""
+    codes = label_codes(TASK, probabilities)
+    fields = {
+        "model": MODEL,
+        "max_tokens": 64,
+        "temperature": 0.0,
+        "seed": 0,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "label", "schema": answer_schema(codes)}},
+        **({"logprobs": True, "top_logprobs": 5} if probabilities else {}),
+    }
+
+    async def main() -> float:
+        gate = asyncio.Semaphore(concurrency)
+
+        async def one(request: AnnotationRequest) -> str:
+            messages = annotation_messages(TASK, request, coded=probabilities)
+            body = {"messages": messages, **fields}
+            async with gate, session.post(f"{url}/v1/chat/completions", json=body) as answer:
+                return str((await answer.json())["choices"][0]["message"]["content"])
+
+        async with ClientSession(connector=TCPConnector(limit=0)) as session:
+            started = time.perf_counter()
+            await asyncio.gather(*(one(request) for request in requests(count)))
+            return count / (time.perf_counter() - started)
+
+    return asyncio.run(main())
+
+
 def driven(url: str, count: int, concurrency: int, probabilities: bool) -> float:
     """Requests per second of `driver.run`, canary and cache on disk included."""
     annotator = InferenceEndpointsAnnotator(
@@ -138,6 +170,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05)
     parser.add_argument("--concurrency", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--refused", type=float, default=0.1, help="share of answers that are 429")
     parser.add_argument("--no-probabilities", dest="probabilities", action="store_false", help="no log-probabilities")
     parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 100_000], help="numbers of texts")
     parser.add_argument("--peer", nargs=3, action="append", default=[], metavar=("NAME", "PYTHON", "COUNT"))
@@ -150,7 +183,7 @@ def main() -> None:
         peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         print(int(peak.split()[1]) / 1024)
         return
-    sides = {"bare loop": bare, "run": driven}
+    sides = {"bare loop": bare, "bare aiohttp": bare_aiohttp, "run": driven}
     with server(options.latency) as url:
         rates: dict[str, list[float]] = {name: [] for name in sides}
         processor: dict[str, list[float]] = {name: [] for name in sides}
@@ -164,6 +197,10 @@ def main() -> None:
             rates[name] = [peer(name, python, url, int(count))]
             print(f"{name:<16}{rates[name][-1]:8.0f} requests/s", flush=True)
         memory = {count: peak_memory(url, count, options.concurrency) for count in options.memory}
+    with server(options.latency, options.refused) as url:
+        rates["run, with 429"] = [
+            driven(url, options.requests, options.concurrency, options.probabilities) for _ in range(options.repeats)
+        ]
     medians = {name: round(statistics.median(values), 1) for name, values in rates.items()}
     summary = {
         "median_requests_per_second": medians,

@@ -55,7 +55,7 @@ def run(
 
     Identical requests are sent once. A call that can succeed later is repeated. A request that cannot be answered gets
     a reason, and does not stop the others. The number of simultaneous calls grows as long as the server can follow,
-    and is halved if the server is overloaded. Memory use does not depend on the number of requests.
+    and falls to what it accepts if it is overloaded. Memory use does not depend on the number of requests.
 
     `requests` is read in the thread of the caller, a window ahead of the answers. The calls run in an event loop in
     another thread, so that the function also works if a loop is already running (Jupyter, Gradio). If the iteration is

@@ -1,5 +1,6 @@
 """Converts HTTP errors to errors that repeat the call, give up the text or end the run, with a remedy."""
 
+import asyncio
 import importlib
 import json
 import re
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 from huggingface_hub.errors import InferenceTimeoutError, OfflineModeIsEnabled
 
 from freeal_hf.errors import AnnotatorError, RefusedError, RejectedError, TransientError
@@ -59,15 +61,13 @@ _MOST_SAID = 300  # maximum number of characters to show of a message of a serve
 
 
 def _http_errors() -> tuple[type[Exception], ...]:
-    # huggingface_hub uses aiohttp up to 0.36, httpx from 1.0 and httpx2 from 2.0
+    # huggingface_hub uses requests up to 0.36, httpx from 1.0 and httpx2 from 2.0
     module = importlib.import_module(InferenceTimeoutError.__mro__[1].__module__.partition(".")[0])
-    if module.__name__ == "requests":
-        return (importlib.import_module("aiohttp").ClientError, InferenceTimeoutError, OSError)
-    return (module.HTTPError, InferenceTimeoutError, OSError)
+    return (aiohttp.ClientError, module.HTTPError, InferenceTimeoutError, asyncio.TimeoutError, OSError)
 
 
 HTTP_ERRORS: tuple[type[Exception], ...] = _http_errors()
-"""The errors of the asynchronous client of huggingface_hub if the server or the connection fails."""
+"""The errors of aiohttp and of the client of huggingface_hub if the server or the connection fails."""
 
 
 def explained(error: Exception, url: str, secret: str | None) -> Exception:

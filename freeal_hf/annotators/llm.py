@@ -162,8 +162,9 @@ class LLMAnnotator(TextGenerator, TextChooser):
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels texts, with one call for each."""
         prompts, limits = prompts_of(task), self._limits()
-        calls = (prompts.ask(partial(self._ask, sample=request.sample), request, limits) for request in requests)
-        return list(await asyncio.gather(*calls))
+        calls = [prompts.ask(partial(self._ask, sample=request.sample), request, limits) for request in requests]
+        # A task for a single call takes time.
+        return [await calls[0]] if len(calls) == 1 else list(await asyncio.gather(*calls))
 
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
         """Writes texts for one label."""

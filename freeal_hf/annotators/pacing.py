@@ -25,6 +25,8 @@ LONGEST_WAIT = 600.0
 """The longest time in seconds that a server may ask to wait. If it asks for more, the run ends."""
 
 _FIRST_LIMIT = 8.0
+_GROWTH = 1.2
+_REPORT_SECONDS = 60.0
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
 
 
@@ -54,10 +56,13 @@ def kind_of_reason(reason: str) -> str:
 
 
 class Pace:
-    """Limits the number of simultaneous calls: doubles it per round trip, and halves it if the server is overloaded.
+    """Limits the number of simultaneous calls, according to the share of the calls that the server refuses.
 
-    After the first overload it grows by one call per round trip (additive increase, multiplicative decrease, as in
-    TCP). Calls wait in the order of their texts, so that a repeated call does not wait behind all later texts.
+    When as many calls have ended as may be made at once (about one round trip), the limit is set: it is doubled if no
+    call was refused because of an overload; otherwise it becomes 1.2 times the number of calls that were accepted. It
+    therefore settles a little above what the server accepts, and a server that refuses one call in ten at random,
+    because others use it too, does not slow the run down. Calls that began before the limit was lowered do not count
+    again. Calls wait in the order of their texts, so that a repeated call does not wait behind all later texts.
 
     Args:
         maximum (`int`): Maximum number of simultaneous calls.
@@ -67,12 +72,13 @@ class Pace:
     def __init__(self, maximum: int, *, starts_full: bool = False) -> None:
         self.maximum = maximum
         self.limit = float(maximum) if starts_full else min(_FIRST_LIMIT, float(maximum))
-        self._threshold = float(maximum)
+        self._num_ended = self._num_refused = 0  # calls since the limit was set
         self._active = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._num_asked = 0
         self._paused_until = 0.0
-        self._last_cut = 0.0
+        self._lowered = 0.0
+        self._reported: float | None = None
         self._stopped = False
 
     async def acquire(self, order: int) -> None:
@@ -103,24 +109,37 @@ class Pace:
         self._active -= 1
         self._admit()
 
-    def speed_up(self) -> None:
-        """Records that the server answered."""
-        growth = 1.0 if self.limit < self._threshold else 1.0 / self.limit
-        self.limit = min(float(self.maximum), self.limit + growth)
+    def speed_up(self, started: float) -> None:
+        """Records that the server answered a call that began at `started` (`time.monotonic`)."""
+        self._count(started, refused=False)
 
     def slow_down(self, started: float, retry_after: float | None) -> None:
-        """Records that a call that began at `started` (`time.monotonic`) failed because of an overload."""
+        """Records that a call that began at `started` (`time.monotonic`) was refused because of an overload."""
+        self._count(started, refused=True)
         now = time.monotonic()
-        if started >= self._last_cut:  # calls that began before the last cut do not count
-            self.limit = self._threshold = max(1.0, self.limit / 2)
-            self._last_cut = now
+        if retry_after:
+            self._paused_until = max(self._paused_until, now + retry_after)
+        if self._reported is None or now >= self._reported + _REPORT_SECONDS:
+            self._reported = now
             logger.info(
-                "The server is overloaded: %d simultaneous calls from now on, pause %.1f s.",
+                "The server is overloaded: %d simultaneous calls, pause %.1f s. The pace follows what it accepts.",
                 self.limit,
                 retry_after or 0.0,
             )
-        if retry_after:
-            self._paused_until = max(self._paused_until, now + retry_after)
+
+    def _count(self, started: float, *, refused: bool) -> None:
+        if started < self._lowered:
+            return
+        self._num_ended += 1
+        self._num_refused += refused
+        if self._num_ended < int(self.limit):
+            return
+        before, accepted = self.limit, 1 - self._num_refused / self._num_ended
+        growth = 2.0 if not self._num_refused else _GROWTH * accepted
+        self.limit = min(float(self.maximum), max(1.0, before * growth))
+        self._num_ended = self._num_refused = 0
+        if self.limit < before:
+            self._lowered = time.monotonic()
 
     def stop(self) -> None:
         """Cancels the calls that wait. No further call can start."""
@@ -180,7 +199,7 @@ async def ask(
         except asyncio.TimeoutError:
             failure = TransientError("timeout", f"no answer within {timeout} s")
         else:
-            pace.speed_up()
+            pace.speed_up(started)
             return answer, attempt
         finally:
             pace.release()

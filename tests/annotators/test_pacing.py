@@ -1,6 +1,7 @@
 """One call: what is tried again, how long is waited, how many go at once."""
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -67,37 +68,66 @@ def test_retry_after_delays_all_calls() -> None:
     assert asyncio.run(run()) >= 0.2
 
 
-def test_the_pace_doubles_each_round_trip_until_the_first_overload() -> None:
+def outcomes(pace: Pace, refused: int, accepted: int) -> None:
+    """Records calls that begin now."""
+    started = time.monotonic()
+    for _ in range(refused):
+        pace.slow_down(started, None)
+    for _ in range(accepted):
+        pace.speed_up(started)
+
+
+def test_the_pace_doubles_each_round_trip_without_an_overload() -> None:
     pace = Pace(64)
-    for _ in range(8):
-        pace.speed_up()
+    outcomes(pace, refused=0, accepted=8)
     assert pace.limit == 16
+    outcomes(pace, refused=0, accepted=16)
+    assert pace.limit == 32
 
 
-def test_the_pace_halves_on_overload_and_then_grows_by_one_a_round_trip() -> None:
+def test_the_pace_follows_the_calls_that_the_server_accepts() -> None:
     pace = Pace(64)
-    for _ in range(24):
-        pace.speed_up()
-    pace.slow_down(time.monotonic(), None)
-    assert pace.limit == 16
-    for _ in range(16):
-        pace.speed_up()
-    assert pace.limit == pytest.approx(17, abs=0.1)
+    outcomes(pace, refused=0, accepted=8 + 16 + 32)
+    outcomes(pace, refused=48, accepted=16)
+    assert pace.limit == pytest.approx(1.2 * 16)
 
 
-def test_calls_that_began_before_a_cut_do_not_cut_again() -> None:
+def test_a_server_that_refuses_one_call_in_ten_does_not_slow_the_pace_down() -> None:
+    pace, rng = Pace(64), random.Random(0)
+    for _ in range(5000):
+        refused = rng.random() < 0.1
+        outcomes(pace, refused=refused, accepted=not refused)
+    limits = []
+    for _ in range(1000):
+        refused = rng.random() < 0.1
+        outcomes(pace, refused=refused, accepted=not refused)
+        limits.append(pace.limit)
+    assert sum(limits) / len(limits) > 48
+
+
+def test_the_pace_recovers_within_a_few_round_trips() -> None:
+    pace = Pace(64)
+    for _ in range(9):
+        outcomes(pace, refused=int(pace.limit), accepted=0)
+    assert pace.limit == 1
+    outcomes(pace, refused=0, accepted=1 + 2 + 4 + 8 + 16 + 32)
+    assert pace.limit == 64
+
+
+def test_calls_that_began_before_the_limit_was_lowered_do_not_lower_it_again() -> None:
     pace = Pace(8)
     started = time.monotonic()
-    for _ in range(5):
+    for _ in range(4):
+        pace.speed_up(started)
+    for _ in range(40):
         pace.slow_down(started, None)
-    assert pace.limit == 4
+    assert pace.limit == pytest.approx(1.2 * 4)
 
 
-def test_the_pace_never_falls_below_one() -> None:
-    pace = Pace(8)
-    for _ in range(9):
-        pace.slow_down(time.monotonic(), None)
-    assert pace.limit == 1
+def test_overloads_are_reported_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "freeal_hf.annotators.pacing"):
+        outcomes(Pace(8), refused=100, accepted=0)
+    assert len(caplog.records) == 1
 
 
 def test_waiting_calls_go_in_the_order_of_their_texts() -> None:
