@@ -21,9 +21,9 @@ def answer_log_likelihoods(
 ) -> torch.Tensor:
     """Returns the log-probability that the model answers each prompt with each answer and then ends its turn.
 
-    The end of the turn belongs to an answer. Therefore two answers are different events even if one is the beginning
-    of the other, and a softmax over the answers is the exact distribution of the model given that it gives one of
-    them. The length of answers needs no correction, and there is none.
+    With `end_token_ids`, the end of the turn belongs to an answer. Therefore two answers are different events even if
+    one is the beginning of the other, and a softmax over the answers is the exact distribution of the model given that
+    it gives one of them. The length of answers needs no correction, and there is none.
 
     The tokens with which all prompts begin are processed once. The rest of each prompt is processed once, left-padded
     in one batch, and then every answer with the cached keys and values of its prompt.
@@ -32,7 +32,8 @@ def answer_log_likelihoods(
         model (`PreTrainedModel`): A causal language model.
         prompts (`Sequence[Sequence[int]]`): Token ids of P prompts, at least one token each.
         answers (`Sequence[Sequence[int]]`): Token ids of A answers, at least one token each.
-        end_token_ids (`Sequence[int]`): Tokens of which any one ends the model's turn.
+        end_token_ids (`Sequence[int]`): Tokens of which any one ends the model's turn; none for answers that can go
+            on.
 
     Returns:
         `torch.Tensor`: Natural logarithms of shape `(P, A)`, float32, on the CPU.
@@ -62,8 +63,10 @@ def answer_log_likelihoods(
     scores = []
     for answer, (token, *later) in enumerate(answers):
         inner = following[:, answer, range(len(later)), later].sum(-1)
-        end = following[:, answer, len(later), list(end_token_ids)].logsumexp(-1)
-        scores.append(first[:, token] + inner + end)
+        score = first[:, token] + inner
+        if end_token_ids:
+            score = score + following[:, answer, len(later), list(end_token_ids)].logsumexp(-1)
+        scores.append(score)
     return torch.stack(scores, dim=1).cpu()
 
 

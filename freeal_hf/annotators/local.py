@@ -26,22 +26,14 @@ from freeal_hf.annotators.base import (
 )
 from freeal_hf.annotators.likelihood import answer_log_likelihoods
 from freeal_hf.annotators.llm import read_choice
-from freeal_hf.annotators.prompts.base import SMALLEST_CUT
-from freeal_hf.annotators.prompts.labels import (
-    Message,
-    annotation_messages,
-    answer_text,
-    choice_messages,
-    cut_text,
-    generation_messages,
-    parse_texts,
-)
+from freeal_hf.annotators.prompts.base import SMALLEST_CUT, Alternatives
+from freeal_hf.annotators.prompts.labels import Message, choice_messages, cut_text
+from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.annotators.question import Completion
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, InputError, RefusedError, offline_hint
-from freeal_hf.tasks import NO_LABEL, Task
+from freeal_hf.tasks import MultiLabelClassification, Task, TextClassification
 
-_GENERATION_START = '{"texts": ["'
 _SAMPLING = {"do_sample": True, "temperature": 0.9, "top_p": 0.95}
 
 Result = TypeVar("Result")
@@ -55,12 +47,13 @@ class Prompt(NamedTuple):
 
 
 class LocalAnnotator(TextGenerator, TextChooser):
-    """Labels a text with the label that is the most probable answer of a causal language model to the prompt.
+    """Labels a text by the probabilities of the answers of a causal language model to the prompt.
 
     No text is generated for a label. The probability of each label is the exact probability that the model answers
     with its name, word for word, and then ends its turn, normalised over the labels (see
     `freeal_hf.annotators.likelihood`). Therefore an answer is always a label, and the length of a label name needs no
-    correction.
+    correction. If a text can have any number of labels, the probability of each is that of `true` and not `false`
+    after its name.
 
     A text that is too long for the model is cut at the end of a sentence. Demonstrations take at most half of the
     context of the model. If there are more, the farthest are left out.
@@ -75,8 +68,8 @@ class LocalAnnotator(TextGenerator, TextChooser):
         quantization_config (*optional*): As in `from_pretrained`, such as a `BitsAndBytesConfig`.
         revision (`str`, *optional*): Branch, tag or commit on the Hub.
         batch_size (`int`, *optional*, defaults to 32):
-            Number of sequences in one forward pass. A text needs one for each label. The labels of a text are always
-            in the same pass.
+            Number of sequences in one forward pass. A text needs one for each label, or two if it can have any number
+            of labels. The labels of a text are always in the same pass.
         max_new_tokens (`int`, *optional*, defaults to 1024): Maximum number of tokens of generated demonstrations.
         seed (`int`, *optional*, defaults to 0): Seed for generating demonstrations.
 
@@ -92,6 +85,7 @@ class LocalAnnotator(TextGenerator, TextChooser):
         ```
     """
 
+    kinds = frozenset({TextClassification.type, MultiLabelClassification.type})
     concurrency = 1
     is_free = True
     reads_prompts = True
@@ -130,12 +124,12 @@ class LocalAnnotator(TextGenerator, TextChooser):
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """Returns the complete request: model, weights, precision, context, messages and the scored answers."""
-        answers = [answer_text(name) for name in task.label_names]
-        return self._asked(annotation_messages(task, request), answers=answers)
+        compared = prompts_of(task).alternatives()
+        return self._asked(compared.messages(request), answers=compared.answers)
 
     def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
         """Returns the complete request: model, weights, precision, context, messages, sampling and seeds."""
-        messages = generation_messages(task, request)
+        messages, _ = prompts_of(task).writing(request)
         return self._asked(messages, max_tokens=self.max_new_tokens, seed=[self.seed, request.seed], **_SAMPLING)
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
@@ -145,7 +139,8 @@ class LocalAnnotator(TextGenerator, TextChooser):
             RefusedError: If a prompt does not fit into the context of the model although the text is cut.
             AnnotatorError: If the model has no cache with which answers can be scored.
         """
-        answers = self._answers(task)
+        compared = prompts_of(task).alternatives()
+        answers, ends = self._answers(compared), self._end_token_ids if compared.are_whole else []
         prompts = [self.prompt(task, request) for request in requests]
         # Prompts of similar length are in the same batch, which needs less padding. The longest come first, so that a
         # lack of memory shows at once.
@@ -155,11 +150,11 @@ class LocalAnnotator(TextGenerator, TextChooser):
         for start in range(0, len(order), step):
             batch = order[start : start + step]
             ids = [prompts[i].ids for i in batch]
-            scores = await _computed(
-                self.model, partial(answer_log_likelihoods, self.model, ids, answers, self._end_token_ids)
-            )
-            for i, probabilities in zip(batch, scores.softmax(-1).tolist(), strict=True):
-                annotations[i] = _annotation(probabilities, prompts[i])
+            scores = await _computed(self.model, partial(answer_log_likelihoods, self.model, ids, answers, ends))
+            for i, log_likelihoods in zip(batch, scores.double().numpy(), strict=True):
+                annotations[i] = replace(
+                    compared.read(log_likelihoods), prompt_tokens=len(prompts[i].ids), is_cut=prompts[i].is_cut
+                )
         return [annotations[i] for i in range(len(prompts))]
 
     async def generate(self, task: Task, request: GenerationRequest) -> Generation:
@@ -171,17 +166,19 @@ class LocalAnnotator(TextGenerator, TextChooser):
         self._attempts[request] += 1
         seed = hash((self.seed, request.seed, request.label, self._attempts[request])) % 2**32
         max_new_tokens = min(self.max_new_tokens, self.context // 2)
-        start = self._ids(_GENERATION_START)
+        prompts = prompts_of(task)
+        start = self._ids(prompts.writing_start)
         room = self.context - len(start) - max_new_tokens
-        ids = self._chat_ids(generation_messages(task, request))
+        ids = self._chat_ids(prompts.writing(request)[0])
         while len(ids) > room and request.examples:
             request = replace(request, examples=request.examples[:-1])
-            ids = self._chat_ids(generation_messages(task, request))
+            ids = self._chat_ids(prompts.writing(request)[0])
         if len(ids) > room:
             raise _too_long(ids, room)
         written = await _computed(self.model, partial(self._sample, ids + start, max_new_tokens, seed))
-        texts = parse_texts(f"{_GENERATION_START}{self.tokenizer.decode(written, skip_special_tokens=True)}")
-        return Generation(texts[: request.num_texts], len(ids) + len(start), len(written))
+        answer = f"{prompts.writing_start}{self.tokenizer.decode(written, skip_special_tokens=True)}"
+        completion = Completion(answer, prompt_tokens=len(ids) + len(start), completion_tokens=len(written))
+        return prompts.written(completion, request)
 
     def choice_fingerprint(self, task: Task, request: ChoiceRequest) -> Mapping[str, Any]:
         """Returns the complete request: model, weights, precision, context, messages, sampling and seed."""
@@ -208,12 +205,13 @@ class LocalAnnotator(TextGenerator, TextChooser):
         Raises:
             RefusedError: If the prompt does not fit although the text is cut.
         """
-        room = self.context - max(map(len, self._answers(task)))
-        ids = self._chat_ids(annotation_messages(task, request))
+        compared = prompts_of(task).alternatives()
+        room = self.context - max(map(len, self._answers(compared)))
+        ids = self._chat_ids(compared.messages(request))
         if len(ids) <= room:
             return Prompt(ids, is_cut=False)
-        request = self._with_fewer_demonstrations(task, request)
-        ids = self._chat_ids(annotation_messages(task, request))
+        request = self._with_fewer_demonstrations(compared, request)
+        ids = self._chat_ids(compared.messages(request))
         text, characters = request.text, len(request.text)
         while len(ids) > room:
             if characters <= SMALLEST_CUT:
@@ -222,16 +220,16 @@ class LocalAnnotator(TextGenerator, TextChooser):
             excess = (len(ids) - room) / len(self._ids(text))
             characters = max(SMALLEST_CUT, int(characters * min(0.95, 1 - excess)))
             text, _ = cut_text(request.text, characters)
-            ids = self._chat_ids(annotation_messages(task, replace(request, text=text)))
+            ids = self._chat_ids(compared.messages(replace(request, text=text)))
         return Prompt(ids, is_cut=characters < len(request.text))
 
     def _asked(self, messages: Sequence[Message], **more: Any) -> dict[str, Any]:
         return {"annotator": "local", **self._identity, "context": self.context, "messages": messages, **more}
 
-    def _with_fewer_demonstrations(self, task: Task, request: AnnotationRequest) -> AnnotationRequest:
+    def _with_fewer_demonstrations(self, compared: Alternatives, request: AnnotationRequest) -> AnnotationRequest:
         """Removes the farthest demonstrations until the prompt without the text fits into half of the context."""
         around = replace(request, text="")
-        while around.demonstrations and len(self._chat_ids(annotation_messages(task, around))) > self.context // 2:
+        while around.demonstrations and len(self._chat_ids(compared.messages(around))) > self.context // 2:
             around = replace(around, demonstrations=around.demonstrations[1:])
         return replace(around, text=request.text)
 
@@ -250,8 +248,8 @@ class LocalAnnotator(TextGenerator, TextChooser):
             )
         return output[0, len(prompt) :].tolist()
 
-    def _answers(self, task: Task) -> list[list[int]]:
-        return [self._ids(self._inert(answer_text(name))) for name in task.label_names]
+    def _answers(self, compared: Alternatives) -> list[list[int]]:
+        return [self._ids(self._inert(answer)) for answer in compared.answers]
 
     def _chat_ids(self, messages: Sequence[Message]) -> list[int]:
         messages = [{**message, "content": self._inert(message["content"])} for message in messages]
@@ -293,15 +291,6 @@ async def _computed(model: PreTrainedModel, compute: Callable[[], Result]) -> Re
     except asyncio.CancelledError:
         is_cancelled.set()
         raise
-
-
-def _annotation(probabilities: Sequence[float], prompt: Prompt) -> Annotation:
-    # Rounded because the last digits depend on the other sequences in the batch.
-    rounded = tuple(round(probability, 5) for probability in probabilities)
-    best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
-    found = Annotation(best[0], rounded[best[0]], rounded, prompt_tokens=len(prompt.ids), is_cut=prompt.is_cut)
-    # If several labels are equally probable, the first is not preferred.
-    return found if len(best) == 1 else replace(found, label=NO_LABEL, confidence=None, reason="several labels")
 
 
 def _loaded(

@@ -14,7 +14,7 @@ from freeal_hf.annotators.question import Completion, Form, Question
 from freeal_hf.annotators.servers import check_address, given_key, run_in_thread
 from freeal_hf.annotators.templates import without_system_role
 from freeal_hf.errors import AnnotatorError, RefusedError, TransientError
-from freeal_hf.tasks import TextClassification
+from freeal_hf.tasks import MultiLabelClassification, TextClassification
 
 if TYPE_CHECKING:
     from text_generation.types import Response
@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 class TGIAnnotator(LLMAnnotator):
     """Labels and writes texts with the `text-generation` client and the route `/generate` of TGI.
 
-    The grammar of the server constrains each answer to the labels, and the log-probabilities of its tokens give the
-    probability of each label. A test before the first call of a run finds out whether the server supports both; see
-    `freeal_hf.annotators.features`. `/generate` takes a raw prompt. The chat template of the model is taken from the
-    route `/chat_tokenize`, once for each sequence of roles, and filled in here.
+    The grammar of the server constrains each answer to the schema of the task, and the log-probabilities of its tokens
+    give the probability of each label. A test before the first call of a run finds out whether the server supports
+    both; see `freeal_hf.annotators.features`. `/generate` takes a raw prompt. The chat template of the model is taken
+    from the route `/chat_tokenize`, once for each sequence of roles, and filled in here.
 
     Args:
         base_url (`str`): Address of the server, such as `"http://127.0.0.1:8080"`.
@@ -53,7 +53,7 @@ class TGIAnnotator(LLMAnnotator):
         ```
     """
 
-    kinds = frozenset({TextClassification.type})
+    kinds = frozenset({TextClassification.type, MultiLabelClassification.type})
 
     base_url: str = field(kw_only=False)
     token: InitVar[str | None] = None

@@ -136,9 +136,10 @@ def _pool(
     from freeal_hf.kinds.text_corpus import distinct_texts
     from freeal_hf.select.pool import Pool
 
-    corpus = distinct_texts(data)
     labelled, human = section(SelectOptions, given).labelled, section(HumanReadingConfig, given)
-    if task is not None and labelled is not None:
+    if task is None or labelled is None:
+        corpus = distinct_texts(data)
+    else:
         with options_of("human"):
             said = read_human_labels(
                 labelled,
@@ -147,7 +148,8 @@ def _pool(
                 allow_new_texts=human.allow_new_texts,
                 **human_reading(human),
             )
-        corpus = kind_of(task).with_human_labels(corpus, data, said)
+        kind = kind_of(task)
+        corpus = kind.with_human_labels(kind.collect(data), data, said)
         matched, others = corpus.human_rows
         print(f"{matched} of {counted(len(said), 'human label')} match a text of the data; {others} do not.")
     return Pool(list(corpus.texts), corpus.human), list(corpus.ids)

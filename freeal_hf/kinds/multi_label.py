@@ -13,7 +13,6 @@ from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable
 from freeal_hf.data.label_sets import ANY_LABEL, LabelSetColumn, joined_cells
 from freeal_hf.data.texts import read_data
 from freeal_hf.demonstrations import choose_demonstrations
-from freeal_hf.errors import InputError
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.label_set_answers import LabelSetAnswers
 from freeal_hf.kinds.label_set_corpus import LabelSetCorpus, groups_of, rows_of, sets_of, shown_labels
@@ -22,6 +21,7 @@ from freeal_hf.kinds.labels import AuditQuestion, Crossed, Measure, f1_facts
 from freeal_hf.kinds.neighbours import noisy_without_people
 from freeal_hf.kinds.rounds import Selection, pool_table
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
+from freeal_hf.labels.class_shares import read_class_shares
 from freeal_hf.labels.doubts import label_set_doubt
 from freeal_hf.labels.label_set_estimate import estimate_in_words, label_set_figures
 from freeal_hf.labels.label_set_metrics import FIGURES, score_label_sets
@@ -75,13 +75,6 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         self, corpus: LabelSetCorpus, dataset: "Dataset", given: Sequence[Any], known: Sequence[Any] = ()
     ) -> LabelSetCorpus:
         return with_human_labels(corpus, dataset, given, known)
-
-    def check_can_select(self, *, has_labels: bool) -> None:
-        if has_labels:
-            raise InputError(
-                "`freeal-hf select` cannot use labelled texts of a task with any number of labels. Leave --labelled "
-                "out, and use --strategy llm, kmeans, coreset or random."
-            )
 
     # ---- Labels ----
 
@@ -209,6 +202,10 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         """Returns the sets of labels that the student predicts with its thresholds, shape `(n, num_labels)`."""
         return student_sets(selection.probabilities, selection.thresholds, self.task.max_labels)
 
+    def class_shares(self, given: str | Mapping[str, float] | None) -> np.ndarray | None:
+        """Reads the shares of the texts that have each label. They need not sum to one."""
+        return None if given is None else read_class_shares(given, self.task.label_names, has_label_sets=True)
+
     def label_rows(
         self,
         dataset: "Dataset",
@@ -228,6 +225,7 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
             votes=votes,
             human=corpus.human,
             inclusion=corpus.inclusion,
+            class_shares=class_shares,
             sources=answers.sources,
             max_labels=self.task.max_labels,
             seed=seed,
@@ -267,14 +265,10 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         from freeal_hf.prediction.classifier import Classifier, LabelPredictor
         from freeal_hf.prediction.label_sets import LabelSetColumns
 
-        if options.top_k != 1:
-            raise InputError(
-                f"The student {str(student)!r} gives a text any number of labels, and cannot use --top-k. Use "
-                "--probabilities."
-            )
         classifier = Classifier(student, batch_size=options.batch_size)
         columns = LabelSetColumns(
             classifier.label_names,
+            options.top_k,
             all_probabilities=options.probabilities,
             embeddings=options.embeddings,
             thresholds=classifier.thresholds,

@@ -87,7 +87,7 @@ def label_set_figures(
         "estimated_label_accuracy_basis": UNKNOWN_SAMPLE if enough else UNKNOWN_ALONE,
         "estimated_label_accuracy_by_label": dict.fromkeys(task.label_names),
         "most_labels_right": None,
-        "class_shares_given": False,
+        "class_shares_given": any(found.shares_are_given for found in final.by_label),
         "worse_annotators": _worse(final),
     }
     if checked is None:

@@ -65,6 +65,7 @@ def final_label_sets(
     votes: np.ndarray | None = None,
     human: np.ndarray | None = None,
     inclusion: np.ndarray | None = None,
+    class_shares: np.ndarray | None = None,
     sources: np.ndarray | None = None,
     max_labels: int | None = None,
     seed: int = 0,
@@ -85,6 +86,8 @@ def final_label_sets(
         human (`np.ndarray` of shape `(n, num_labels)`, *optional*): Human labels, which are final; -1 for none.
         inclusion (`np.ndarray` of shape `(n,)`, *optional*): The probability with which each text was drawn for a
             person to label, NaN if it was not drawn at random.
+        class_shares (`np.ndarray` of shape `(num_labels,)`, *optional*): The known shares of the texts that have each
+            label.
         sources (`np.ndarray` of shape `(n,)`, *optional*): The number of the annotator that gave each answer.
         max_labels (`int`, *optional*): The maximum number of labels of a text; the most probable ones are kept.
         seed (`int`): Seed of the folds.
@@ -102,6 +105,7 @@ def final_label_sets(
             votes=None if votes is None else votes[:, :, label],
             human=None if human is None else human[:, label],
             inclusion=inclusion,
+            class_shares=None if class_shares is None else np.array([1 - class_shares[label], class_shares[label]]),
             sources=sources,
             seed=seed,
         )

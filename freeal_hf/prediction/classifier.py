@@ -207,9 +207,15 @@ class Columns:
             raise InputError(f"top_k is {self.top_k}; the student has {counted(count, 'label')}, so use 1 to {count}.")
 
     @property
+    def first_rank(self) -> int:
+        """The number of the first of the `top_k` labels whose columns have a number; the first is `label`."""
+        return 2
+
+    @property
     def header(self) -> list[str]:
         """The names of the columns."""
-        ranked = [name for rank in range(2, self.top_k + 1) for name in (f"label_{rank}", f"confidence_{rank}")]
+        ranks = range(self.first_rank, self.top_k + 1) if self.top_k > 1 else ()
+        ranked = [name for rank in ranks for name in (f"label_{rank}", f"confidence_{rank}")]
         all_of_them = [f"probability_{name}" for name in self.names] if self.all_probabilities else []
         embedding = ["embedding"] if self.embeddings else []
         return ["id", "text", "label", "confidence", *ranked, *all_of_them, *embedding, "note"]

@@ -12,7 +12,6 @@ from sklearn.preprocessing import normalize
 from freeal_hf.errors import InputError
 from freeal_hf.select.pool import Pool
 from freeal_hf.select.uncertainty import highest
-from freeal_hf.tasks import NO_LABEL
 
 _EXACT_CLUSTERING_LIMIT = 20_000
 
@@ -108,7 +107,8 @@ class CoreSet:
 class ContrastiveActiveLearning:
     """Chooses texts whose prediction differs most from those of similar labelled texts.
 
-    The score is the mean Kullback-Leibler divergence between the prediction for a text and those for its neighbours.
+    The score is the mean Kullback-Leibler divergence between the prediction for a text and those for its neighbours,
+    also over the labels if a text can have any number of them.
 
     Source: Margatina et al., "Active learning by acquiring contrastive examples", EMNLP 2021.
 
@@ -171,7 +171,7 @@ class DiscriminativeActiveLearning:
         """See `Strategy`."""
         assert pool.embeddings is not None
         points = normalize(pool.embeddings)
-        is_known = pool.labels != NO_LABEL
+        is_known = pool.is_labelled
         chosen: list[int] = []
         if not is_known.any():
             chosen.append(_central(points))

@@ -24,13 +24,15 @@ class Pool:
 
     Args:
         texts (`list[str]`): The `n` distinct texts.
-        labels (`np.ndarray` of shape `[n]`): The human labels; -1 means none.
+        labels (`np.ndarray` of shape `[n]` or `[n, labels]`): The human labels; -1 means none. If a text can have any
+            number of labels, there is a column for each, with 1 or 0.
         embeddings (`np.ndarray` of shape `[n, hidden size]`, *optional*): The embeddings of the texts, by the student
             or by the encoder.
-        probabilities (`np.ndarray` of shape `[n, labels]`, *optional*): The probability that the student gives each
-            label.
-        dropout_probabilities (`np.ndarray` of shape `[passes, n, labels]`, *optional*): The same for several forward
-            passes with dropout.
+        probabilities (`np.ndarray` of shape `[n, ..., classes]`, *optional*): The probability that the student gives
+            each class. If a text can have any number of labels, the shape is `[n, labels, 2]`, and the classes are
+            that a label does not apply and that it does.
+        dropout_probabilities (`np.ndarray` of shape `[passes, n, ..., classes]`, *optional*): The same for several
+            forward passes with dropout.
 
     Example:
 
@@ -45,14 +47,19 @@ class Pool:
     dropout_probabilities: np.ndarray | None = None
 
     @property
+    def is_labelled(self) -> np.ndarray:
+        """Whether each text has a label, shape `[n]`."""
+        return (self.labels != NO_LABEL).reshape(len(self.texts), -1).any(axis=1)
+
+    @property
     def labelled(self) -> np.ndarray:
         """The indices of the texts with a label."""
-        return np.flatnonzero(self.labels != NO_LABEL)
+        return np.flatnonzero(self.is_labelled)
 
     @property
     def unlabelled(self) -> np.ndarray:
         """The indices of the texts without a label, which can be chosen."""
-        return np.flatnonzero(self.labels == NO_LABEL)
+        return np.flatnonzero(~self.is_labelled)
 
 
 class Strategy(Protocol):

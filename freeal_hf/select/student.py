@@ -70,11 +70,11 @@ def described_pool(
     logits, embeddings = described(with_embeddings=True)
     found: dict[str, Any] = {"embeddings": embeddings}
     if "probabilities" in needs:
-        found["probabilities"] = softmax(logits, axis=-1)
+        found["probabilities"] = _probabilities(model, logits)
     if "dropout_probabilities" in needs:
         _switch_dropout_on(model, seed)
         passes = [described(with_embeddings=False)[0] for _ in range(_DROPOUT_PASSES)]
-        found["dropout_probabilities"] = softmax(np.array(passes), axis=-1)
+        found["dropout_probabilities"] = _probabilities(model, np.array(passes))
     return replace(pool, **{name: value for name, value in found.items() if name in needs})
 
 
@@ -107,6 +107,17 @@ def _trained(pool: Pool, task: Task, student: str, epochs: float, max_length: in
         hide_figures(trainer)
         trainer.train()
     return trainer.model, trainer.processing_class
+
+
+def _probabilities(model: Any, logits: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of the classes of each sample, shape `[..., classes]`."""
+    import torch
+
+    from freeal_hf.training.samples import sample_kind_of
+
+    kind = sample_kind_of(None, model.config.problem_type)(list(model.config.id2label.values()))
+    found: np.ndarray = softmax(kind.logits(torch.from_numpy(logits)).numpy(), axis=-1)
+    return found
 
 
 def _loaded(student: str) -> tuple[Any, Any]:

@@ -1,4 +1,8 @@
-"""Strategies that choose the texts for which the student is least certain."""
+"""Strategies that choose the texts for which the student is least certain.
+
+If a text can have any number of labels, the score of a text is the mean of the scores of its labels (Esuli and
+Sebastiani, "Active learning strategies for multi-label text classification", ECIR 2009).
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,7 +33,7 @@ class LeastConfidence:
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> np.ndarray:
         """See `Strategy`."""
         assert pool.probabilities is not None
-        return highest(-pool.probabilities.max(axis=1), pool, budget)
+        return highest(-pool.probabilities.max(axis=-1), pool, budget)
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class BreakingTies:
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> np.ndarray:
         """See `Strategy`."""
         assert pool.probabilities is not None
-        ordered = np.sort(pool.probabilities, axis=1)
-        return highest(ordered[:, -2] - ordered[:, -1], pool, budget)
+        ordered = np.sort(pool.probabilities, axis=-1)
+        return highest(ordered[..., -2] - ordered[..., -1], pool, budget)
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,8 @@ def highest(scores: np.ndarray, pool: Pool, budget: int) -> np.ndarray:
     """Returns the indices of the texts without a label that have the highest scores.
 
     Args:
-        scores (`np.ndarray` of shape `[n]`): The score of each text of the pool.
+        scores (`np.ndarray` of shape `[n]` or `[n, labels]`): The score of each text of the pool, or of each label of
+            each text, whose mean is the score of the text.
         pool (`Pool`): The pool.
         budget (`int`): The number of texts.
 
@@ -139,5 +144,5 @@ def highest(scores: np.ndarray, pool: Pool, budget: int) -> np.ndarray:
         >>> highest(np.array([0.1, 0.9, 0.5]), Pool(["a", "b", "c"], np.array([-1, 0, -1])), budget=1)
         array([2])
     """
-    free = pool.unlabelled
+    free, scores = pool.unlabelled, scores.reshape(len(scores), -1).mean(axis=1)
     return free[np.argsort(-scores[free], kind="stable")[:budget]]

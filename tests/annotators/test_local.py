@@ -1,6 +1,7 @@
 """The annotator in this process: exact label probabilities, texts that stay data, texts that fit."""
 
 import asyncio
+import math
 import re
 import threading
 from copy import deepcopy
@@ -11,13 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.base import AnnotationRequest, GenerationRequest
 from freeal_hf.annotators.driver import in_order, run
 from freeal_hf.annotators.local import LocalAnnotator
+from freeal_hf.annotators.prompts.label_sets import writing_messages
 from freeal_hf.annotators.prompts.labels import CUT_MARK, annotation_messages, answer_text
 from freeal_hf.annotators.work import annotation_work, choice_work, generation_work
 from freeal_hf.errors import AnnotatorError, InputError, RefusedError
-from freeal_hf.tasks import Demonstration, TextClassification
+from freeal_hf.tasks import Demonstration, MultiLabelClassification, TextClassification
 from tests.models import (
     CHOOSE_REVIEWS,
     CHOSEN_REVIEWS,
@@ -27,6 +29,7 @@ from tests.models import (
     chat_model,
     chat_tokenizer,
     review_model,
+    taught_chat_model,
 )
 
 TEXTS = [
@@ -314,3 +317,33 @@ def test_the_generation_fingerprint_depends_on_the_seed(annotator):
     assert annotator.generation_fingerprint(REVIEW_TASK, WRITE_REVIEWS) != annotator.generation_fingerprint(
         REVIEW_TASK, replace(WRITE_REVIEWS, seed=1)
     )
+
+
+# Any number of labels
+
+FILM_TASK = MultiLabelClassification({"warm": "it is kind", "thin": "little happens"}, max_labels=1)
+
+
+@torch.inference_mode()
+def test_the_probability_of_each_of_several_labels_is_that_of_true_and_not_false_after_its_name(annotator):
+    prompt = annotator.prompt(FILM_TASK, AnnotationRequest("Never dull.")).ids
+    [answer] = annotate(annotator, FILM_TASK, [AnnotationRequest("Never dull.")])
+
+    def score(text):
+        ids = annotator.tokenizer(text)["input_ids"]
+        found = annotator.model(torch.tensor([prompt + ids])).logits[0, :-1].log_softmax(-1)
+        return sum(found[len(prompt) - 1 + i, token].item() for i, token in enumerate(ids))
+
+    for name, probability in zip(FILM_TASK.label_names, answer.probabilities, strict=True):
+        yes, no = (score(f'{{"{name}": {value}') for value in ("true", "false"))
+        assert probability == pytest.approx(1 / (1 + math.exp(no - yes)), abs=1e-3)
+    likely = [label for label, probability in enumerate(answer.probabilities) if probability > 0.5]
+    assert answer.labels == tuple(sorted(likely, key=lambda label: -answer.probabilities[label])[:1])
+
+
+def test_written_texts_have_all_their_labels():
+    write = GenerationRequest(label=0, examples=("I left.",), num_texts=1)
+    written = '{"texts": [{"text": "So warm.", "labels": ["warm"]}]}'
+    model = taught_chat_model([(writing_messages(FILM_TASK, write), written)])
+    generation = asyncio.run(LocalAnnotator(model, chat_tokenizer()).generate(FILM_TASK, write))
+    assert (generation.texts, generation.labels) == (("So warm.",), ((0,),))

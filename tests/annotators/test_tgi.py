@@ -17,7 +17,7 @@ from freeal_hf.annotators.samples import sample_request
 from freeal_hf.annotators.tgi import TGIAnnotator
 from freeal_hf.annotators.work import annotation_work, choice_work, generation_work
 from freeal_hf.errors import AnnotatorError, InputError, TransientError
-from freeal_hf.tasks import Demonstration
+from freeal_hf.tasks import Demonstration, MultiLabelClassification
 from tests.models import (
     CHOOSE_REVIEWS,
     CHOSEN_REVIEWS,
@@ -65,6 +65,17 @@ def answer_once(server, request=FILM, failures=()):
 
 
 # Answers
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_a_text_can_get_any_number_of_labels(start, probabilities):
+    task = MultiLabelClassification(["warm", "thin"])
+    server = start()
+    annotator = TGIAnnotator(server.url, probabilities=probabilities)
+    answers = dict(run(annotation_work(annotator, task), [AnnotationRequest(text) for text in REVIEWS]))
+    assert all(answer.labels is not None for answer in answers.values())
+    assert all((answer.probabilities is not None) is probabilities for answer in answers.values())
+    assert server.bodies[-1]["parameters"]["grammar"]["type"] == "json"
 
 
 def test_texts_get_the_labels_that_the_model_gives(start):

@@ -131,6 +131,19 @@ def test_gold_as_truth_values_and_a_separated_string_give_the_same_run_on_the_co
     assert all(0 <= float(row[f"probability_{name}"]) <= 1 for row in predicted for name in NAMES)
 
 
+def test_predict_writes_the_most_probable_labels_with_their_probabilities(run, tmp_path):
+    (tmp_path / "data.csv").write_text("text\nan old apple\nthe hammer of the day\n")
+    output, student = tmp_path / "predictions.csv", str(run.student)
+    command = ["predict", "--model", student, "--data", str(tmp_path / "data.csv"), "--output", str(output)]
+    assert main([*command, "--top-k", "2", "--probabilities"]) == 0
+    with output.open() as file:
+        predicted = list(csv.DictReader(file))
+    for row in predicted:
+        assert row["confidence_1"] >= row["confidence_2"]
+        assert {row["label_1"], row["label_2"]} == set(NAMES)
+        assert row["confidence_1"] == row[f"probability_{row['label_1']}"]
+
+
 def test_human_labels_of_a_run_are_sets_and_an_empty_cell_is_not_filled_in(task, tmp_path):
     (tmp_path / "human.csv").write_text("id,label\na,fruit;tool\nb,(none)\nc,\n")
     found = read_human_labels(tmp_path / "human.csv", task)

@@ -1,11 +1,13 @@
 """Files, shards, report, cards, web app and LLM annotators with any number of labels for each text."""
 
+import csv
 from collections import Counter
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
+from scipy.special import expit
 
 from freeal_hf import (
     Annotation,
@@ -154,6 +156,19 @@ def test_human_labels_correct_an_annotator_that_names_too_many_labels():
     assert f1(final.labels[open_]) > f1(named[open_]) + 0.15
 
 
+def test_known_shares_move_the_labels_that_an_annotator_names_too_often_towards_them():
+    rng, count = np.random.default_rng(0), 300
+    embeddings = rng.normal(size=(count, 8))
+    truth = np.column_stack([embeddings[:, 0] > 1, embeddings[:, 1] > 1]).astype(int)
+    named = truth | (rng.random((count, 2)) < 0.3)
+    student = expit(2 * embeddings[:, :2] + 2 * named - 1)
+    shares, none = np.array([0.17, 0.9]), np.full((count, 2), np.nan)
+    free = final_label_sets(named, none, student, embeddings).labels.mean(axis=0)
+    held = final_label_sets(named, none, student, embeddings, class_shares=shares).labels.mean(axis=0)
+    assert abs(held[0] - 0.16) < abs(free[0] - 0.16)
+    assert held[1] > free[1]
+
+
 # ---- Report, cards ----
 
 
@@ -212,13 +227,20 @@ def test_the_page_corrects_sets_of_labels_with_checkboxes(run):  # noqa: F811
 # ---- Commands ----
 
 
-def test_select_refuses_labelled_texts_and_names_what_works(tmp_path, capsys):
-    (tmp_path / "texts.csv").write_text("text\na red apple\nan old saw\n")
-    (tmp_path / "human.csv").write_text("text,label\na red apple,fruit\n")
-    command = ["select", "--data", str(tmp_path / "texts.csv"), "--budget", "1", "--strategy", "random"]
+@pytest.mark.parametrize("strategy", ["least-confidence", "margin", "entropy", "bald", "contrastive"])
+def test_select_trains_a_student_on_labelled_texts(strategy, student_folder, tmp_path):
+    rows = make_rows(24)
+    texts = [f'"{row["text"]}"' for row in rows]
+    (tmp_path / "texts.csv").write_text("\n".join(["text", *texts]))
+    labelled = [f"{text},{';'.join(row['gold']) or '(none)'}" for text, row in zip(texts, rows[:8], strict=False)]
+    (tmp_path / "human.csv").write_text("\n".join(["text,label", *labelled]))
+    command = ["select", "--data", str(tmp_path / "texts.csv"), "--budget", "3", "--strategy", strategy]
     command += ["--output", str(tmp_path / "chosen.csv"), "--labels", "fruit,tool", "--multi-label"]
-    assert main([*command, "--labelled", str(tmp_path / "human.csv")]) != 0
-    assert "Leave --labelled out" in capsys.readouterr().err
+    assert main([*command, "--labelled", str(tmp_path / "human.csv"), "--student", str(student_folder)]) == 0
+    with (tmp_path / "chosen.csv").open(encoding="utf-8-sig") as file:
+        chosen = list(csv.DictReader(file))
+    assert {row["strategy"] for row in chosen} == {strategy}
+    assert {row["text"] for row in chosen}.isdisjoint(row["text"] for row in rows[:8])
 
 
 @pytest.mark.slow

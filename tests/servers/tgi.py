@@ -4,10 +4,12 @@ Tokens are decoded greedily under the grammar, and log-probabilities are normali
 TGI does. `serve` runs it in a thread.
 """
 
+import json
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations, product
 from typing import Any
 
 import torch
@@ -141,6 +143,13 @@ class TGIServer:
 def _allowed(grammar: Mapping[str, Any]) -> list[str] | None:
     """Every answer that a JSON schema of labels allows; `None` for other schemas, which this server lets pass."""
     fields = grammar["value"]["properties"]
+    if all(field["type"] == "boolean" for field in fields.values()):
+        every = product((False, True), repeat=len(fields))
+        return [json.dumps(dict(zip(fields, values, strict=True))) for values in every]
+    if "labels" in fields:
+        names = fields["labels"]["items"]["enum"]
+        sets = [some for count in range(len(names) + 1) for some in combinations(names, count)]
+        return [json.dumps({"labels": some}) for some in sets]
     return [answer_text(code) for code in fields["label"]["enum"]] if "label" in fields else None
 
 

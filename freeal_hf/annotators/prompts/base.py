@@ -11,7 +11,7 @@ from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation,
 from freeal_hf.annotators.constraints import Constrain
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.annotators.question import Completion
-from freeal_hf.errors import RefusedError
+from freeal_hf.errors import InputError, RefusedError
 from freeal_hf.tasks import Demonstration
 
 TaskT = TypeVar("TaskT")
@@ -71,6 +71,23 @@ async def fitting(call: Callable[[int], Awaitable[Completion]], text: str, max_l
                 raise
 
 
+@dataclass(frozen=True)
+class Alternatives:
+    """The answers whose probabilities decide an annotation, if a model writes no answer; see `LocalAnnotator`.
+
+    Args:
+        answers (`list[str]`): The answers.
+        are_whole (`bool`): Whether the turn of the model ends after an answer.
+        messages (`Callable`): Returns the chat of an annotation request that the answers follow.
+        read (`Callable`): Reads an annotation from the log-likelihood of each answer.
+    """
+
+    answers: list[str]
+    are_whole: bool
+    messages: Callable[[AnnotationRequest], list[Message]]
+    read: Callable[[np.ndarray], Annotation]
+
+
 class TaskPrompts(ABC, Generic[TaskT]):
     """The prompts for one kind of task, and the parsing of the answers.
 
@@ -86,6 +103,9 @@ class TaskPrompts(ABC, Generic[TaskT]):
 
     has_one_label: ClassVar[bool] = False
     """Whether a text has exactly one label, so that the probabilities of the labels have a sum of 1."""
+
+    writing_start: ClassVar[str] = '{"texts": ["'
+    """The beginning of an answer to `writing`, up to the first text."""
 
     def __init__(self, task: TaskT) -> None:
         self.task = task
@@ -120,6 +140,16 @@ class TaskPrompts(ABC, Generic[TaskT]):
         Raises:
             TransientError, RefusedError, AnnotatorError: Those of `complete`.
         """
+
+    def alternatives(self) -> Alternatives:
+        """Returns the answers whose probabilities decide an annotation.
+
+        Raises:
+            InputError: If this kind of task has no such answers.
+        """
+        raise InputError(
+            f"The answers of a {type(self).__name__} cannot be listed. Use an annotator that writes answers."
+        )
 
     @abstractmethod
     def combined(self, answers: Sequence[Annotation]) -> Annotation:

@@ -43,6 +43,17 @@ def flag_schema(names: Sequence[str]) -> dict[str, Any]:
     return object_schema(**{name: {"type": "boolean"} for name in names})
 
 
+def flag_start(name: str, applies: bool) -> str:
+    """Returns the beginning of an answer of `flag_schema` that starts with a given label.
+
+    Example:
+
+        >>> flag_start("toxic", True)
+        '{"toxic": true'
+    """
+    return json.dumps({name: applies}, ensure_ascii=False)[:-1]
+
+
 def list_regex(names: Sequence[str], max_labels: int | None) -> str:
     """Returns a regular expression of the answers of `list_schema`, for servers that support no schema."""
     one = "(" + "|".join(re.escape(json.dumps(name, ensure_ascii=False)) for name in names) + ")"

@@ -14,11 +14,12 @@ from freeal_hf.annotators.constraints import schema_fields
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.logprobs import flag_probabilities, tokens_of
 from freeal_hf.annotators.pacing import Reason
-from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts, fitting
+from freeal_hf.annotators.prompts.base import Alternatives, Annotate, Complete, Embed, Limits, TaskPrompts, fitting
 from freeal_hf.annotators.prompts.label_set_answers import parse_labels
 from freeal_hf.annotators.prompts.label_sets import (
     constrain_list,
     flag_schema,
+    flag_start,
     label_set_messages,
     list_schema,
     writing_messages,
@@ -39,6 +40,8 @@ _MARGIN = 0.1  # how much nearer a text must be to a label than to the neutral t
 
 class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
     """The prompts for any number of labels from a list for each text."""
+
+    writing_start = '{"texts": [{"text": "'
 
     @property
     def usual_answer_tokens(self) -> int:  # type: ignore[override]
@@ -73,6 +76,19 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
 
         completion, length = await fitting(call, request.text, limits.max_text_length)
         return replace(self._read(completion, limits), is_cut=length < len(request.text))
+
+    def alternatives(self) -> Alternatives:
+        """Returns the beginning of the answer for each label, first with `false` and then with `true`.
+
+        The probability of a label is that of `true`, given that the model writes one of them after the name of the
+        label. Each label is decided by itself, as if it were the first.
+        """
+        return Alternatives(
+            [flag_start(name, applies) for name in self.task.label_names for applies in (False, True)],
+            are_whole=False,
+            messages=partial(label_set_messages, self.task, as_flags=True),
+            read=lambda scores: self._decided(expit(scores[1::2] - scores[::2])),
+        )
 
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
         return combined_label_sets(answers, self.task.num_labels)
@@ -159,12 +175,15 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
             if has.any() and not has.all():
                 gain = (gain + float(near[has].max() - near[~has].max())) / 2
             gains.append(gain)
+        return self._decided(expit(np.array(gains) / temperature))
+
+    def _decided(self, probabilities: np.ndarray) -> Annotation:
+        """Returns the most probable labels, of those that are more probable than not."""
         # Rounded because the last digits depend on the other texts in the batch.
-        probabilities = tuple(round(float(p), 5) for p in expit(np.array(gains) / temperature))
-        most = self.task.max_labels or self.task.num_labels
-        ranked = sorted(range(len(gains)), key=lambda label: -probabilities[label])
-        found = tuple(sorted(label for label in ranked[:most] if probabilities[label] > 0.5))
-        return Annotation(0, probabilities=probabilities, labels=found)
+        rounded = tuple(round(float(p), 5) for p in probabilities)
+        ranked = sorted(range(len(rounded)), key=lambda label: -rounded[label])
+        found = tuple(sorted(label for label in ranked[: self.task.max_labels] if rounded[label] > 0.5))
+        return Annotation(0, probabilities=rounded, labels=found)
 
     def scored(self, scores: np.ndarray, *, are_calibrated: bool) -> list[Annotation]:
         """Gives each text the labels with a score above one half."""

@@ -6,18 +6,20 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, Generation, GenerationRequest
 from freeal_hf.annotators.constraints import constraint_fields
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.logprobs import code_probabilities, name_probability, tokens_of
 from freeal_hf.annotators.pacing import Reason
-from freeal_hf.annotators.prompts.base import Annotate, Complete, Embed, Limits, TaskPrompts, fitting
+from freeal_hf.annotators.prompts.base import Alternatives, Annotate, Complete, Embed, Limits, TaskPrompts, fitting
 from freeal_hf.annotators.prompts.label_answers import parse_answer
 from freeal_hf.annotators.prompts.labels import (
     Message,
     annotation_messages,
     answer_schema,
+    answer_text,
     cut_text,
     generation_messages,
     generation_schema,
@@ -65,6 +67,15 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
 
         completion, length = await fitting(call, request.text, limits.max_text_length)
         return replace(_read(completion, self.task, limits.coded, request.order), is_cut=length < len(request.text))
+
+    def alternatives(self) -> Alternatives:
+        """Returns the answer of each label. See `TaskPrompts`."""
+        return Alternatives(
+            [answer_text(name) for name in self.task.label_names],
+            are_whole=True,
+            messages=self.messages,
+            read=lambda log_likelihoods: _best(softmax(log_likelihoods)),
+        )
 
     def combined(self, answers: Sequence[Annotation]) -> Annotation:
         return combined_labels(answers, self.task.num_labels)
@@ -135,7 +146,7 @@ def _best(probabilities: np.ndarray) -> Annotation:
     # Rounded because the last digits depend on the other texts in the batch.
     rounded = tuple(round(float(p), 5) for p in probabilities)
     best = [label for label, probability in enumerate(rounded) if probability == max(rounded)]
-    if len(best) > 1:  # the first of equally near labels is not better than the others
+    if len(best) > 1:  # the first of equally probable labels is not better than the others
         return Annotation(NO_LABEL, reason="several labels", probabilities=rounded)
     return Annotation(label=best[0], confidence=rounded[best[0]], probabilities=rounded)
 
