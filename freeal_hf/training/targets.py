@@ -154,6 +154,7 @@ class Targets:
             is_clean=self.is_taught,
             is_trusted=torch.from_numpy(self.samples.is_trusted).to(device),
             slips=self.slips,
+            questions=torch.from_numpy(self.samples.kind.questions(len(self.labels))).to(device),
         )
         self.distributions, self.weights = self.objective.targets(known, args)
 

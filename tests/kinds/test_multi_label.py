@@ -1,6 +1,7 @@
 """Runs of a task with any number of labels for each text, from the file to the labels."""
 
 import csv
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -179,3 +180,20 @@ def test_the_student_is_a_plain_classifier_of_transformers_with_a_threshold_for_
     assert {score["label"] for score in scores} == set(NAMES)
     assert sum(score["score"] for score in scores) != pytest.approx(1)
     assert len(classify.model.config.thresholds) == 2
+
+
+@pytest.mark.parametrize("first_missing", ["training-set", "selection.npz", "labels.parquet", "demonstrations.jsonl"])
+def test_a_run_that_was_killed_before_it_wrote_a_file_gives_the_same_labels(
+    run, task, student_folder, tmp_path, first_missing
+):
+    folder, files = tmp_path / "run", ["annotations.parquet", "training-set", "training", "student", "selection.npz"]
+    files += ["labels.parquet", "demonstrations.jsonl", "metrics.json"]
+    shutil.copytree(run.output_dir, folder)
+    written = [folder / "round-1" / name for name in files[files.index(first_missing) :]]
+    for path in [*written, folder / "labels.parquet", folder / "metrics.json", folder / "student"]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    args = FreeALConfig(output_dir=str(folder), **MULTI_TRAINING)
+    loop = LoopConfig(num_rounds=2, stop_on="never")
+    again = FreeAL(task, "column:answers", str(student_folder), args, loop).run(Dataset.from_list(make_rows()))
+    assert again.dataset.to_dict() == run.dataset.to_dict()
+    assert again.rounds[-1]["label_micro_f1"] == run.rounds[-1]["label_micro_f1"]

@@ -28,6 +28,7 @@ from freeal_hf import (
     FreeAL,
     FreeALConfig,
     LoopConfig,
+    MultiLabelClassification,
     TokenClassification,
 )
 from freeal_hf.annotators.base import AnnotationRequest, Annotator
@@ -176,16 +177,21 @@ def oracle(text, num_labels):
     return 0 if any(word in text for word in FRUIT) else 1
 
 
-def test_the_whole_loop_gives_the_labels_and_ids_of_one_process(ray_cluster, corpus, student_folder, tmp_path):
+def label_sets(text):
+    return ["fruit"] if oracle(text, 2) == 0 else ["tool", "fruit"] if len(text) % 3 == 0 else []
+
+
+@pytest.mark.parametrize("task", [TASK, MultiLabelClassification(["fruit", "tool"])], ids=lambda task: task.type)
+def test_the_whole_loop_gives_the_labels_and_ids_of_one_process(ray_cluster, corpus, student_folder, task, tmp_path):
     found = {}
     for engine in ("local", CONFIG):
-        with serve(ChatServer(Behaviour(oracle=oracle))) as server:
+        with serve(ChatServer(Behaviour(oracle=oracle, label_sets=label_sets))) as server:
             folder = tmp_path / ("ray" if engine is CONFIG else "local")
             args = FreeALConfig(output_dir=str(folder), **{**QUICK_TRAINING, "num_train_epochs": 2})
             options = {"api_key_env": "NO_KEY"}
             loop = LoopConfig(num_rounds=2, refine="all", generated_per_label=0)
             run = FreeAL(
-                TASK,
+                task,
                 f"endpoint:{server.url}",
                 str(student_folder),
                 args,
@@ -193,7 +199,8 @@ def test_the_whole_loop_gives_the_labels_and_ids_of_one_process(ray_cluster, cor
                 annotator_options=options,
                 engine=engine,
             )
-            result = run.run(corpus)
+            data = corpus if task is TASK else corpus.map(lambda row: {"gold": [row["gold"]]})
+            result = run.run(data)
             found[folder.name] = {name: list(result.dataset[name]) for name in ("id", "annotator_label", "label")}
             asked = dict(server.stats.answered)
             found[f"{folder.name} asked"] = {text: asked[text] for text in corpus["text"]}

@@ -10,11 +10,14 @@ from transformers import PreTrainedTokenizerFast
 
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.trainer import FreeALTrainer
-from tests.training.tiny import make_texts, sampling, tiny_student
+from tests.training.tiny import make_labelled_texts, make_texts, sampling, tiny_student
 
 
-def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int, resume: str = "") -> None:
-    """Train with a batch size per process, perhaps from a checkpoint, and save the selection."""
+def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int, kind: str, resume: str = "") -> None:
+    """Train with a batch size per process, perhaps from a checkpoint, and save the selection.
+
+    `kind` is `text` for one label for each text, and `pairs` for any number of labels.
+    """
     args = FreeALConfig(
         output_dir=output_dir,
         num_train_epochs=3,
@@ -32,7 +35,7 @@ def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int, re
         **sampling("group_by_length"),
     )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
-    texts = make_texts(count, flips=0.2, augmented=True)
+    texts = (make_texts if kind == "text" else make_labelled_texts)(count, flips=0.2, augmented=True)
     trainer = FreeALTrainer(tiny_student(), args, train_dataset=texts, processing_class=tokenizer)
     trainer.train(resume_from_checkpoint=resume or None)
     if trainer.is_world_process_zero():

@@ -19,7 +19,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def launch(
-    processes: int, batch_size: int, count: int, tokenizer: Path, output: Path, resume: Path | None = None
+    processes: int,
+    batch_size: int,
+    count: int,
+    tokenizer: Path,
+    output: Path,
+    resume: Path | None = None,
+    kind: str = "text",
 ) -> dict[str, np.ndarray]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -38,7 +44,7 @@ def launch(
         ]
         command += ["--num_processes", str(processes), "--main_process_port", str(port), "--dynamo_backend", "no"]
     command += ["-m", "tests.training.distributed_run"]
-    command += [str(tokenizer), str(output), str(batch_size), str(count), *([str(resume)] if resume else [])]
+    command += [str(tokenizer), str(output), str(batch_size), str(count), kind, *([str(resume)] if resume else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -59,6 +65,17 @@ def test_two_processes_select_what_one_selects(tokenizer: PreTrainedTokenizerFas
             if "loss" in line:  # parts are averaged over the processes, as the loss is
                 parts = line["supervised_loss"] + line.get("consistency_loss", 0.0)
                 assert parts == pytest.approx(line["loss"], rel=1e-3)
+
+
+def test_two_processes_select_the_labels_of_a_text_that_one_selects(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    one = launch(1, 8, 48, tmp_path / "tokenizer", tmp_path / "one", kind="pairs")
+    two = launch(2, 4, 48, tmp_path / "tokenizer", tmp_path / "two", kind="pairs")
+    assert one["is_clean"].shape == (48, 3)
+    assert (one["is_clean"] == two["is_clean"]).all()
+    assert np.allclose(one["losses"], two["losses"], atol=1e-3)
 
 
 # It passes the device `cpu:0` on to torch.load, which knows only `cpu`.

@@ -327,3 +327,23 @@ def test_the_card_says_that_a_text_can_have_any_number_of_labels(tokenizer: Toke
     trainer = trained(make_labelled_texts(8), configure(num_train_epochs=1), tokenizer)
     trainer.create_model_card()
     assert "any number of labels" in Path(str(trainer.args.output_dir), "README.md").read_text()
+
+
+def test_classes_are_balanced_within_each_label(tokenizer: Tokenizer, configure: Configure) -> None:
+    rows = [{"text": text, "labels": [float(i % 8 == 0), float(i % 2), 0.0]} for i, text in enumerate(["a"] * 48)]
+    args = configure(class_balance=1.0, min_clean_share=1.0, soft_targets=False, calibration_share=0.0)
+    targets = trained(Dataset.from_list(rows), args, tokenizer).targets
+    weights, given = targets.weights.view(48, 3).numpy(), np.array([row["labels"] for row in rows])
+    for label, ratio in ((0, 7), (1, 1)):
+        yes, no = (weights[given[:, label] == answer, label].mean() for answer in (1, 0))
+        assert yes / no == pytest.approx(ratio, rel=1e-3)
+    assert weights.mean(axis=0) == pytest.approx(np.ones(3), rel=1e-3)
+
+
+def test_targets_are_mixtures_of_the_label_and_the_averaged_prediction(
+    tokenizer: Tokenizer, configure: Configure
+) -> None:
+    targets = trained(make_labelled_texts(flips=0.2), configure(), tokenizer).targets
+    yes = targets.distributions[:, 1]
+    assert ((yes > 0.01) & (yes < 0.99)).any()
+    assert torch.allclose(targets.distributions.sum(1), torch.ones(len(yes)))

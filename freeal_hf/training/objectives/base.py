@@ -25,6 +25,8 @@ class Evidence:
         is_trusted (`Tensor` of shape `[n]`): Whether the label is always clean, such as a human label.
         slips (`float`, *optional*, defaults to 1): The probability that some labels are wrong at random; 1 if it is
             unknown. Errors that can be learnt from the texts do not count.
+        questions (`Tensor` of shape `[n]`, *optional*): The number of the question that the classes answer: the number
+            of the label in multi-label classification. By default there is only one question.
     """
 
     labels: Tensor
@@ -33,6 +35,7 @@ class Evidence:
     is_clean: Tensor
     is_trusted: Tensor
     slips: float = 1.0
+    questions: Tensor | None = None
 
 
 @dataclass(frozen=True)

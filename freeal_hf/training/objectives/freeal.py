@@ -58,15 +58,22 @@ class FreeALObjective(Objective):
 
 
 def balanced_weights(distributions: Tensor, known: Evidence, args: "FreeALConfig") -> Tensor:
-    """Computes weights of the samples against class imbalance.
+    """Computes weights of the samples against class imbalance. Their mean over clean labels is 1 for each question.
 
     Args:
         distributions (`Tensor` of shape `[n, classes]`): The targets of the samples.
-        known (`Evidence`): The result of the selection. The classes are counted in its clean labels.
+        known (`Evidence`): The result of the selection. The classes are counted in its clean labels, by question.
         args (`FreeALConfig`): The training arguments; `class_balance` is the power of the inverse class frequency.
 
     Returns:
         `Tensor` of shape `[n]`: The weights; all 1 if `class_balance` is 0.
     """
-    balance = class_weights(known.labels[known.is_clean], distributions.shape[-1], args.class_balance)
-    return distributions @ balance
+    questions = torch.zeros_like(known.labels) if known.questions is None else known.questions
+    weights = torch.ones_like(distributions[:, 0])
+    for question in questions.unique():
+        rows = questions == question
+        clean = known.labels[rows & known.is_clean]
+        if len(clean):
+            balance = class_weights(clean, distributions.shape[-1], args.class_balance)
+            weights[rows] = distributions[rows] @ (balance / balance[clean].mean())
+    return weights

@@ -215,6 +215,19 @@ class SampleKind(ABC):
         """
         return labels, [str(number) for number in range(self.num_classes)]
 
+    def questions(self, count: int) -> Integers:
+        """Returns the question that the classes of each sample answer. By default it is the same for all samples.
+
+        Classes are balanced within a question.
+
+        Args:
+            count (`int`): The number of samples.
+
+        Returns:
+            `NDArray` of shape `[n]`: The number of the question.
+        """
+        return np.zeros(count, dtype=np.int64)
+
     def probe(self, embeddings: NDArray[np.float32], labels: Integers, seed: int) -> Floats:
         """Predicts each label with a classifier that has not seen it.
 

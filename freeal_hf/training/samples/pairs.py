@@ -110,7 +110,7 @@ class PairSamples(SampleKind):
         If few texts have a label, these texts and those of other such labels are one group.
         """
         count = len(self.label_names)
-        groups = np.where(labels == NO_LABEL, NO_LABEL, 2 * self._label_numbers(labels) + labels)
+        groups = np.where(labels == NO_LABEL, NO_LABEL, 2 * self.questions(len(labels)) + labels)
         names = [f"{number}/{answer}" for number in range(count) for answer in ("no", "yes")]
         sizes = np.bincount(groups[groups >= 0], minlength=2 * count)
         is_small = sizes < _FEWEST_IN_GROUP
@@ -119,6 +119,10 @@ class PairSamples(SampleKind):
             if len(small) > 1:
                 groups[np.isin(groups, small)] = small[0]
         return groups, names
+
+    def questions(self, count: int) -> Integers:
+        """See [`SampleKind.questions`]. Each label is a question."""
+        return np.arange(count) % len(self.label_names)
 
     def probe(self, embeddings: NDArray[np.float32], labels: Integers, seed: int) -> Floats:
         """See [`SampleKind.probe`]. There is one classifier for each label."""
@@ -152,9 +156,6 @@ class PairSamples(SampleKind):
 
     def _by_text(self, values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(-1, len(self.label_names))
-
-    def _label_numbers(self, values: NDArray[Any]) -> Integers:
-        return np.arange(len(values)) % len(self.label_names)
 
 
 def has_label_ids(dataset: Dataset | IterableDataset) -> bool:
