@@ -187,15 +187,8 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
 
     def scored(self, scores: np.ndarray, *, are_calibrated: bool) -> list[Annotation]:
         """Gives each text the labels with a score above one half."""
-        rows = [tuple(round(float(score), 5) for score in row) for row in scores]
-        return [
-            Annotation(
-                0,
-                probabilities=row if are_calibrated else None,
-                labels=tuple(label for label, score in enumerate(row) if score > 0.5),
-            )
-            for row in rows
-        ]
+        found = [self._decided(row) for row in scores]
+        return found if are_calibrated else [replace(one, probabilities=None) for one in found]
 
     def _messages(self, request: AnnotationRequest, limits: Limits, length: int) -> list[Message]:
         text, _ = cut_text(request.text, length)
