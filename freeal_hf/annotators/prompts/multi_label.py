@@ -1,6 +1,7 @@
 """The prompts for any number of labels for each text."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,7 +36,6 @@ from freeal_hf.errors import InputError
 from freeal_hf.tasks import NO_LABEL, Demonstration, MultiLabelClassification
 
 _NEUTRAL = "a text about something else"
-_MARGIN = 0.1  # how much nearer a text must be to a label than to the neutral text; a compromise of two corpora
 
 
 class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
@@ -139,17 +139,22 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         return {
             "temperature": temperature,
             "labels": label_texts(self.task),
-            "neutral": [self._neutral, _MARGIN],
+            "neutral": self._neutral,
+            "rule": "half of the nearest",
             "max_labels": self.task.max_labels,
             "demonstrations": [[shot.text, list(shot.labels or ())] for shot in request.demonstrations],
             "text": request.text,
         }
 
     def nearest(self, requests: Sequence[AnnotationRequest], embed: Embed, temperature: float) -> list[Annotation]:
-        """Labels each text with the labels that are nearer to it than the neutral text.
+        """Labels each text with the labels that are nearer to it than the neutral text, and nearly as near as the
+        nearest label.
 
-        A label is compared by its description and its demonstrations, and also with the demonstrations without this
-        label. The method is weak, because a similarity does not show that a label applies.
+        How similar an unrelated text is differs from text to text and from label to label. The other labels and the
+        neutral text show this for each text, without gold and without the other texts of a batch. In the softmax of
+        the similarities, a label needs more than the probability of the neutral text, and more than half of that of
+        the nearest other label. Demonstrations with and without the label count as much as its description. The method
+        is weak, because a similarity does not show that a label applies.
         """
         labels = [*label_texts(self.task), self._neutral]
         shown = {shot.text for request in requests for shot in request.demonstrations}
@@ -171,7 +176,8 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         gains = []
         for label, score in enumerate(scores):
             has = np.array([label in (shot.labels or ()) for shot in shots], dtype=bool)
-            gain = score - neutral - _MARGIN
+            others = max(other for i, other in enumerate(scores) if i != label)
+            gain = score - max(neutral, others - temperature * math.log(2))
             if has.any() and not has.all():
                 gain = (gain + float(near[has].max() - near[~has].max())) / 2
             gains.append(gain)

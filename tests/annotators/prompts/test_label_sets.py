@@ -5,6 +5,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +166,23 @@ def test_only_written_texts_whose_labels_the_annotator_confirms_are_demonstratio
         return [(i, Annotation(0, labels=said[request.text])) for i, request in enumerate(requests)]
 
     assert [shot.text for shot in prompts_of(TASK).confirmed(shots, annotate)] == ["both", "nothing"]
+
+
+def by_similarity(neutral, *labels):
+    """The labels of a text with these similarities to the neutral text and to each label."""
+
+    def embed(texts):
+        known = {text or name: score for (name, text), score in rows}
+        similarities = {"What is wrong?": neutral, "a text": 1.0, **known}
+        return np.array([[similarities[text], (1 - similarities[text] ** 2) ** 0.5] for text in texts])
+
+    rows = list(zip(TASK.descriptions.items(), labels, strict=True))
+    [answer] = prompts_of(TASK).nearest([AnnotationRequest("a text")], embed, 0.06)
+    return answer.labels
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_similarities_are_compared_with_those_of_the_same_text_to_the_neutral_text_and_other_labels(offset):
+    assert by_similarity(*(offset + score for score in (0.1, 0.4, 0.1, 0.1))) == (0,)
+    assert by_similarity(*(offset + score for score in (0.1, 0.4, 0.38, 0.1))) == (0, 1)
+    assert by_similarity(*(offset + score for score in (0.3, 0.2, 0.1, 0.25))) == ()
