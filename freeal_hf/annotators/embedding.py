@@ -23,7 +23,7 @@ class EmbeddingAnnotator(Annotator):
     temperature was chosen on the demo data, and is the same for all data.
 
     In an entity task it finds spans that are similar to the description of a type, to the terms in it, or to entities
-    of the demonstrations. This is weak; see `freeal_hf.annotators.candidates`.
+    that a person marked in the demonstrations. This is weak; see `freeal_hf.annotators.candidates`.
 
     Args:
         model (`str`, *optional*, defaults to `"sentence-transformers/all-MiniLM-L6-v2"`): A sentence-transformers

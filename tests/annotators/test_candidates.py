@@ -31,9 +31,14 @@ def test_candidates_are_sequences_of_content_words_and_whole_names(text, found):
     assert named(text) == found
 
 
-def test_the_phrases_of_a_type_are_its_name_its_description_and_demonstrated_entities():
-    shot = Demonstration("Oslo", 1, entities=(("Oslo", "city"),))
+def test_the_phrases_of_a_type_are_its_name_its_description_and_entities_that_a_person_marked():
+    shot = Demonstration("Oslo", 1, source="human", entities=(("Oslo", "city"),))
     assert type_phrases(TASK, (shot,)) == [["drug", "a chemical", "aspirin"], ["city", "a place", "Rome", "Oslo"]]
+
+
+def test_entities_of_earlier_answers_are_no_phrases():
+    shot = Demonstration("Oslo", 1, source="selected", entities=(("Oslo", "city"),))
+    assert type_phrases(TASK, (shot,)) == type_phrases(TASK)
 
 
 def embed(texts):
