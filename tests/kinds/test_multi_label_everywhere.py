@@ -206,21 +206,23 @@ def test_the_estimate_on_the_card_says_that_nothing_is_known_without_people(run)
 # ---- The page ----
 
 
-def test_the_page_corrects_sets_of_labels_with_checkboxes(run):  # noqa: F811
+def test_the_page_corrects_sets_of_labels_on_cards(run):  # noqa: F811
     pytest.importorskip("gradio")
     from freeal_hf.web.views.registry import view_of
 
     view, ids = view_of(run.task.to_dict()), run.dataset["id"][:]
     frame = view.frame(run.dataset, {ids[0]: "(none)", ids[1]: "fruit;tool"})
     assert frame["correction"].tolist()[:3] == ["none of the labels", "fruit, tool", ""]
-    assert [view.proposed(row) for row in frame.itertuples()][:2] == [[], ["fruit", "tool"]]
-    assert view.read_answer(view.said(["tool", "fruit"]), None, NAMES) == "fruit;tool"
-    assert view.read_answer(view.said([]), None, NAMES) == "(none)"
+    questions = [view.ask(row, NAMES, is_blind=False) for row in frame.itertuples()]
+    assert [list(question.chosen) for question in questions[:2]] == [[], ["fruit", "tool"]]
+    assert all(question.kind == "several" for question in questions)
+    assert view.read_answer("tool;fruit", None, NAMES) == "fruit;tool"
+    assert view.read_answer("(none)", None, NAMES) == "(none)"
     with pytest.raises(InputError, match="are not labels of the task"):
         view.read_answer("metal", None, NAMES)
     assert view.counts(frame) == Counter({"fruit": 56, "tool": 40})
     assert set(frame["main_label"]) <= set(view.map_names(NAMES))
-    assert view.headline(run.rounds[-1], frame)
+    assert view.headline(frame)
     assert "macro F1" in view.scores(run.rounds)
 
 
