@@ -75,7 +75,9 @@ def labels(space, run):
 
 
 def figures(answers):
-    return [json.loads(value["plot"]) for value in answers if isinstance(value, dict) and "plot" in value]
+    """The figures, also those that are shown or hidden by an update."""
+    values = [value.get("value", value) for value in answers if isinstance(value, dict)]
+    return [json.loads(value["plot"]) for value in values if isinstance(value, dict) and "plot" in value]
 
 
 def entities_in(highlighted):
@@ -163,9 +165,10 @@ def test_the_estimate_warns_about_the_embedding_annotator(visitor, describe, sen
 
 def test_the_results_have_entity_scores_of_every_round(tagged, visitor, space):
     answers = visitor("figures", tagged)
-    counts, _, quality, losses, *_ = figures(answers)
+    counts, confidences, quality, losses = figures(answers)
     assert quality["layout"]["yaxis"]["title"]["text"] == "entity F1"
     assert sum(counts["data"][0]["x"]) > 0
+    assert confidences["layout"]["yaxis"]["title"]["text"] == "texts"
     assert losses["layout"]["yaxis"]["title"]["text"] == "words"
     said = " ".join(value for value in answers if isinstance(value, str))
     for record in metrics(space, tagged):
@@ -246,7 +249,7 @@ def asked_run(visitor, describe, chat, sentences, write):
 
 
 def test_without_gold_the_agreement_is_shown(asked_run, visitor):
-    _, _, quality, *_ = figures(visitor("figures", asked_run))
+    _, _, quality, _ = figures(visitor("figures", asked_run))
     assert {trace["name"] for trace in quality["data"]} == {"both models agree", "not doubtful"}
 
 
@@ -343,11 +346,12 @@ def test_a_sentence_is_corrected_by_clicks_on_words(asked_run, open_page, space)
     page.wait_for_selector("#tiles .tile")
     choose_tab(page, "correct")
     sample = page.locator(".card").get_attribute("data-sample")
-    page.get_by_role("button", name="tool").click()
+    chosen = page.get_by_role("button", name="tool", exact=True)  # a marked word is named by its type and itself
+    chosen.click()
     words = page.locator(".card .word")
     while marked := page.locator(".card .word:not([data-mark=O])").count():
         page.locator(".card .word:not([data-mark=O])").nth(marked - 1).click()
-        page.get_by_role("button", name="tool").click()
+        chosen.click()
     words.first.click()
     page.get_by_role("button", name="Save").click()
     page.get_by_text("1 correction saved.").wait_for()
