@@ -21,7 +21,10 @@ def test_a_page_reloaded_before_the_start_can_start_the_run(page_before_the_star
     page = page_before_the_start
     page.reload()
     page.wait_for_selector("#start:not([disabled])")
-    assert "Calls" in page.inner_text("#estimate")
+    said = page.inner_text("#estimate")
+    assert "60 different" in said
+    assert "the model runs on this machine" in said
+    assert "Calls" not in said
     page.click("#start")
     page.wait_for_selector("#tiles .tile")
 
