@@ -1,6 +1,7 @@
 """Limits, forbidden addresses, and the separation of visitors."""
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -277,16 +278,34 @@ def test_files_of_a_run_are_not_served(finished, space, name):
     assert httpx.get(f"{space.url}/gradio_api/file={path}").status_code in (403, 404)
 
 
-def test_a_local_file_cannot_be_used_as_an_upload(finished, space):
-    stolen = space.data_dir / "runs" / finished / "run" / "labels.csv"
-    forged = {"path": str(stolen), "meta": {"_type": "gradio.FileData"}}
+@pytest.mark.parametrize(
+    ("meta", "said"),
+    [
+        ({"meta": {"_type": "gradio.FileData"}}, '{"error": null}'),  # refused by Gradio, which hides the reason
+        ({}, "This file was not uploaded"),
+    ],
+)
+def test_a_local_file_cannot_be_used_as_an_upload(finished, space, meta, said):
+    stolen = space.data_dir / "runs" / finished / "texts.jsonl"
+    log = space.data_dir.with_suffix(".log")
+    texts = [json.loads(line)["text"] for line in stolen.read_text().splitlines()]
+    kept, logged = files_of(space), len(log.read_text())
+    forged = {"path": str(stolen), **meta}
     call = f"{space.url}/gradio_api/call/read_data"
-    event = httpx.post(call, json={"data": [False, forged, None, "", "", True, "are detected", "", ""]}).json()[
-        "event_id"
-    ]
+    data = [False, forged, None, "", "", True, "are detected", "", ""]
+    event = httpx.post(call, json={"data": data}).json()["event_id"]
     answer = httpx.get(f"{call}/{event}", timeout=30).text
     assert "event: error" in answer
-    assert "was not uploaded" in answer
+    assert said in answer
+    assert "was not uploaded" in answer + log.read_text()[logged:]
+    assert texts
+    assert not [text for text in [*texts, str(space.data_dir)] if text in answer]
+    assert files_of(space) <= kept
+
+
+def files_of(space):
+    """The runs, and the files that are served."""
+    return {*space.data_dir.glob("runs/*"), *space.data_dir.glob("files/*/*")}
 
 
 def test_a_deleted_run_leaves_no_files(visitor, space, corpus, tmp_path):
