@@ -81,7 +81,7 @@ def read_into(
 
 
 def uploaded_path(path: str, settings: Settings) -> str:
-    """Returns the path of an uploaded file, which Gradio does not check for programs.
+    """Returns the path of an uploaded file, which Gradio does not check if a program leaves out its `meta`.
 
     Raises:
         InputError: If it is another file of the server.
