@@ -225,6 +225,8 @@ def open_page(browser, space: RunningSpace) -> Iterator[Callable[..., Any]]:
         if not run and not landing:
             page.click("#label-texts")
             page.get_by_label("Example").check()
+            # The server hides the field for files. A file that is chosen before that is lost.
+            page.get_by_text("747 messages to the customer service").wait_for()
         return page
 
     yield open_page
