@@ -178,6 +178,15 @@ def corrections(space, run):
     return path.read_text().splitlines()[1:] if path.exists() else []
 
 
+@pytest.fixture
+def uncorrected(to_check, visitor, space):
+    """The run, without corrections before and after the test."""
+    assert corrections(space, to_check) == []
+    yield to_check
+    for line in corrections(space, to_check):
+        visitor("take_back", to_check, line.partition(",")[0])
+
+
 def shown(page):
     return page.locator(".card").get_attribute("data-sample")
 
@@ -186,37 +195,39 @@ def wait_for_other(page, sample):
     page.wait_for_function("(one) => document.querySelector('.card')?.dataset.sample !== one", arg=sample)
 
 
-def test_keys_answer_skip_and_undo(to_check, review, space):
-    page = review(to_check)
+def test_keys_answer_skip_and_undo(uncorrected, review, space):
+    page = review(uncorrected)
     first = shown(page)
     assert page.locator(".card .opinions").inner_text().startswith("Language model")
     assert "1 of " in page.inner_text(".card .aside >> nth=0")
     page.keyboard.press("2")
     wait_for_other(page, first)
     page.get_by_text("1 correction saved.").wait_for()
-    assert corrections(space, to_check) == [f"{first},tool"]
+    assert corrections(space, uncorrected) == [f"{first},tool"]
     second = shown(page)
     page.keyboard.press("s")
     wait_for_other(page, second)
     page.keyboard.press("u")
     page.wait_for_function("(one) => document.querySelector('.card').dataset.sample === one", arg=first)
-    assert corrections(space, to_check) == []
+    assert corrections(space, uncorrected) == []
 
 
-def test_only_a_text_with_an_answer_has_take_back_on_a_phone(to_check, review, visitor, space):
-    texts = visitor("texts_to_check", to_check)
+def test_only_a_text_with_an_answer_has_take_back_on_a_phone(uncorrected, review, visitor, space):
+    texts = visitor("texts_to_check", uncorrected)
     for one in texts[1:]:
-        visitor("correct", to_check, one["id"], "tool")
-    page = review(to_check, PHONE)
+        visitor("correct", uncorrected, one["id"], "tool")
+    page = review(uncorrected, PHONE)
     assert shown(page) == texts[0]["id"]
     assert not page.locator("#take-back").is_visible()
     page.locator(".card .answers button").first.click()
     page.get_by_text("You have checked all these texts").wait_for()
+    assert shown(page) == texts[1]["id"]  # all texts have an answer, so the following one is shown with its answer
+    assert "Your answer" in page.locator(".card .opinions").inner_text()
     page.click("#take-back")
     page.locator("#take-back").wait_for(state="hidden")
-    assert len(corrections(space, to_check)) == len(texts) - 1
-    for one in texts[1:]:
-        visitor("take_back", to_check, one["id"])
+    assert shown(page) == texts[1]["id"]
+    left = {line.partition(",")[0] for line in corrections(space, uncorrected)}
+    assert left == {one["id"] for one in texts} - {texts[1]["id"]}
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
