@@ -156,8 +156,11 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return noisy_without_people(~selection.is_clean, answers.labels, is_human, selection.first_embeddings)
 
     def training_set(self, corpus: Corpus, answers: LabelAnswers) -> "Dataset":
-        """Returns the training set: `id`, `text`, `label`, `is_trusted` and, if there is one, `augmented_text`."""
-        return training_set(corpus, self.text_labels(corpus, answers), "label", class_label(self.task))
+        """Returns the training set: `id`, `text`, `label`, `label_confidence`, `is_trusted` and, if there is one,
+        `augmented_text`."""
+        labels = self.text_labels(corpus, answers)
+        confidences = np.where(corpus.is_human, np.nan, answers.confidences)
+        return training_set(corpus, labels, "label", class_label(self.task), confidences)
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
         labels = np.array(dataset["label"][:])

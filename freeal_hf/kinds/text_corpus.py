@@ -65,16 +65,20 @@ def text_digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def training_set(corpus: Corpus, labels: np.ndarray, name: str, feature: Any) -> "Dataset":
+def training_set(
+    corpus: Corpus, labels: np.ndarray, name: str, feature: Any, confidences: np.ndarray | None = None
+) -> "Dataset":
     """Returns the training set of texts with labels.
 
     Args:
         corpus (`Corpus`): The texts.
         labels (`np.ndarray` of shape `(n,)` or `(n, num_labels)`): The labels that the student learns.
         name (`str`), feature (`Any`): The column of these labels.
+        confidences (`np.ndarray` of shape `(n,)`, *optional*): The annotator's confidence in each label, NaN for none.
 
     Returns:
-        `Dataset`: The columns `id`, `text`, `augmented_text` (if there is one), the labels, and `is_trusted`.
+        `Dataset`: The columns `id`, `text`, `augmented_text` (if there is one), the labels, `is_trusted`, and
+        `label_confidence` if confidences are given.
     """
     import pyarrow as pa
     from datasets import Features, Value
@@ -83,6 +87,8 @@ def training_set(corpus: Corpus, labels: np.ndarray, name: str, feature: Any) ->
     if corpus.augmented is not None:
         strings["augmented_text"] = corpus.augmented
     features = {**dict.fromkeys(strings, Value("string")), name: feature, "is_trusted": Value("bool")}
+    if confidences is not None:
+        features["label_confidence"] = Value("float64")
     schema = Features(features).arrow_schema
 
     def pieces() -> Iterator[pa.Table]:
@@ -90,7 +96,10 @@ def training_set(corpus: Corpus, labels: np.ndarray, name: str, feature: Any) ->
         for piece in zip(*(column.pieces() for column in strings.values()), strict=True):
             rows = slice(done, done := done + len(piece[0]))
             values = labels[rows] if labels.ndim == 1 else pa.array(list(labels[rows]), schema.field(name).type)
-            yield pa.table([*piece, values, corpus.is_human[rows]], schema=schema)
+            columns = [*piece, values, corpus.is_human[rows]]
+            if confidences is not None:
+                columns.append(pa.array(confidences[rows], pa.float64(), from_pandas=True))  # null for NaN
+            yield pa.table(columns, schema=schema)
 
     return dataset_of(spooled(pieces()))
 

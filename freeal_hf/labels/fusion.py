@@ -23,12 +23,12 @@ from freeal_hf.labels.class_shares import most_right, shares_bias
 from freeal_hf.labels.doubts import depends_on_text
 from freeal_hf.labels.evidence import by_answer, by_votes, features_of, reliability, spread
 from freeal_hf.labels.pool import FEWEST, Pool, fit_pool
-from freeal_hf.labels.slips import admitted_slips, at_usual_reliability, cautious, without_slips
+from freeal_hf.labels.slips import at_usual_reliability, cautious, without_slips
 from freeal_hf.labels.trust import calibrated
 from freeal_hf.labels.voting import WorseAnnotator, fuse_votes, fuse_with_probe, worse_annotators
 from freeal_hf.tasks import NO_LABEL, TextClassification
 from freeal_hf.training.probe import held_out_probabilities
-from freeal_hf.training.slips import smoothed_log
+from freeal_hf.training.slips import admitted_slips, smoothed_log
 from freeal_hf.training.temperature import at_temperature, temperature_of_mean
 
 _TINY = 1e-12  # added before a logarithm is taken

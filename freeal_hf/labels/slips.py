@@ -74,29 +74,6 @@ def without_slips(
     return found / found.sum(axis=1, keepdims=True)
 
 
-def admitted_slips(labels: np.ndarray, confidences: np.ndarray, guesses: np.ndarray) -> float:
-    """Computes the share of slips that an annotator's own confidences admit.
-
-    If the mean confidence is below the annotator's agreement with a held-out student, the remainder to 1 is taken for
-    slips. A higher mean confidence is not used, because language models claim too much.
-
-    Args:
-        labels (`np.ndarray` of shape `(n,)`): Label ids; none below 0.
-        confidences (`np.ndarray` of shape `(n,)`): The confidences in them, NaN where there are none.
-        guesses (`np.ndarray` of shape `(n,)`): Predictions of a student that has not seen the label, -1 for none.
-
-    Example:
-
-        >>> labels = np.array([0, 1, 1, 0])
-        >>> admitted_slips(labels, np.full(4, 0.75), labels), admitted_slips(labels, np.full(4, 0.75), 1 - labels)
-        (0.25, 0.0)
-    """
-    if np.isnan(confidences).all():
-        return 0.0
-    claimed = float(np.nanmean(confidences))
-    return 1 - claimed if claimed < np.mean(guesses == labels) else 0.0
-
-
 def at_usual_reliability(meant: np.ndarray, trust: np.ndarray) -> np.ndarray:
     """Returns the probabilities of the true labels, if annotators mean them as often as they usually do."""
     right = reliability(trust)[:, None]

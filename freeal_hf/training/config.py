@@ -87,7 +87,8 @@ class FreeALConfig(TrainingArguments):
             Whether the target of a sample is a mixture of its label and the pseudo-label, weighted by the posterior
             probability that the label is clean, or only one of the two.
         label_trust (`float`, *optional*, defaults to 0.5):
-            The share of the label in the soft target of a sample whose posterior is 1.
+            The share of the label in the soft target of a sample whose posterior is 1. Labels are trusted fully if
+            held-out predictions show no labels that are wrong at random and the annotator admits none.
         guess_temperature (`float`, *optional*, defaults to 0.85):
             The temperature for sharpening pseudo-labels and for the divergence between views.
         guess_correction (`float`, *optional*, defaults to 0.25):

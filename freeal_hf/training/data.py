@@ -84,6 +84,26 @@ def is_trusted_of(dataset: Dataset) -> NDArray[np.bool_]:
     return np.array(dataset["is_trusted"] if "is_trusted" in dataset.column_names else np.zeros(len(dataset)), bool)
 
 
+def confidences_of(dataset: Dataset) -> NDArray[np.float64]:
+    """Returns the column `label_confidence` of a dataset, NaN for none; without such a column, NaN for each row.
+
+    Args:
+        dataset (`Dataset`): The dataset.
+
+    Raises:
+        InputError: If the column has values that are no numbers.
+    """
+    if "label_confidence" not in dataset.column_names:
+        return np.full(len(dataset), np.nan)
+    try:
+        return np.array(dataset["label_confidence"][:], dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(
+            "The column 'label_confidence' of the training set has values that are no numbers. It is the annotator's "
+            "confidence in each label, from 0 to 1; remove it if it is something else."
+        ) from None
+
+
 def label_names_of(dataset: Dataset | IterableDataset) -> list[str] | None:
     """Returns the class names of the column `labels` or `label` of a dataset.
 

@@ -110,3 +110,27 @@ def probability_of_slips(labels: Integers, held_out: Floats) -> float:
     by_slip = slip_likelihoods(labels, scores.shape[1])
     shares = slip_shares(log_posteriors(text_likelihoods(labels, scores), by_slip, SLIPS[:, None]))
     return float(1 - shares[0])
+
+
+def admitted_slips(labels: Integers, confidences: Floats, guesses: Integers) -> float:
+    """Computes the share of slips that an annotator's own confidences admit.
+
+    If the mean confidence is below the annotator's agreement with a held-out student, the remainder to 1 is taken for
+    slips. A higher mean confidence is not used, because language models claim too much.
+
+    Args:
+        labels (`NDArray` of shape `[n]`): Label ids; none below 0.
+        confidences (`NDArray` of shape `[n]`): The confidences in them, NaN where there are none.
+        guesses (`NDArray` of shape `[n]`): Predictions of a student that has not seen the label, -1 for none.
+
+    Example:
+
+        >>> import numpy as np
+        >>> labels = np.array([0, 1, 1, 0])
+        >>> admitted_slips(labels, np.full(4, 0.75), labels), admitted_slips(labels, np.full(4, 0.75), 1 - labels)
+        (0.25, 0.0)
+    """
+    if np.isnan(confidences).all():
+        return 0.0
+    claimed = float(np.nanmean(confidences))
+    return 1 - claimed if claimed < np.mean(guesses == labels) else 0.0

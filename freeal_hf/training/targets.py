@@ -100,6 +100,7 @@ class Targets:
             found += torch.from_numpy(probabilities).to(found)
         found = reduce(found)
         self.memory.begin(found)
+        self.slips = self.samples.kind.slips(self.samples, found.cpu().numpy())
 
     def select(self) -> dict[str, float]:
         """Selects the clean samples by the averaged predictions, and updates targets and weights.

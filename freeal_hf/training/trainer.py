@@ -84,8 +84,9 @@ class FreeALTrainer(Trainer):
             class number (`None`, -1 or -100 for no label), with the columns `tokens` (a list of words) and `label`
             (one for each word), or with the columns `text` and `labels` (a list with 1 or 0 for each class, or a list
             of class numbers if the column is a `Sequence(ClassLabel)`). Optional columns are `augmented_text` (a
-            second view, such as a back-translation), `id`, and `is_trusted` (true if the label is always clean, such
-            as a human label). Other columns are ignored. [`FreeALConfig`] has arguments for other column names.
+            second view, such as a back-translation), `id`, `is_trusted` (true if the label is always clean, such as a
+            human label), and `label_confidence` (the annotator's confidence in the label of a text). Other columns are
+            ignored. [`FreeALConfig`] has arguments for other column names.
         eval_dataset (`Dataset`, `IterableDataset` or `dict`, *optional*): A dataset with the columns `text` (or
             `input_ids`, or `tokens`) and `label`, or several by name.
         processing_class (`PreTrainedTokenizerBase`, *optional*): The tokenizer. If `model` is a name, it defaults to

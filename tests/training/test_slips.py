@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freeal_hf.errors import InputError
+from freeal_hf.training.data import confidences_of
+from freeal_hf.training.samples import TextSamples, TrainingSet
 from freeal_hf.training.slips import probability_of_slips
 
 TEXTS = 400
@@ -46,3 +50,30 @@ def test_texts_without_a_label_say_nothing():
 
 def test_without_labels_the_prior_is_kept():
     assert probability_of_slips(np.full(5, -1), np.full((5, 2), 0.5)) == pytest.approx(0.2)
+
+
+def samples_of(labels, confidences):
+    """A training set with these labels and confidences. Its rows are not read."""
+    count = len(labels)
+    trusted = np.zeros(count, dtype=bool)
+    kind = TextSamples(["no", "yes"])
+    return TrainingSet(kind, Dataset.from_dict({}), [], labels, trusted, confidences, np.arange(count))
+
+
+@pytest.mark.parametrize(("confidence", "slips"), [(0.6, 1.0), (0.99, 0.0), (np.nan, 0.0)])
+def test_an_annotator_that_is_less_sure_than_predictable_admits_errors(confidence, slips):
+    held_out = np.repeat([[0.99, 0.01], [0.01, 0.99]], 100, axis=0)
+    labels = np.repeat([0, 1], 100)
+    labels[::20] = 1 - labels[::20]  # predictions agree with 95 % of the labels
+    held_out[::20] = 0.5
+    samples = samples_of(labels, np.full(200, confidence))
+    assert samples.kind.slips(samples, held_out) == pytest.approx(slips, abs=0.3)
+
+
+def test_confidences_that_are_no_numbers_are_refused():
+    with pytest.raises(InputError, match="'label_confidence' of the training set has values that are no numbers"):
+        confidences_of(Dataset.from_dict({"label_confidence": ["high"]}))
+
+
+def test_unknown_confidences_are_not_a_number():
+    assert np.isnan(confidences_of(Dataset.from_dict({"label_confidence": [None, 0.5]}))).tolist() == [True, False]

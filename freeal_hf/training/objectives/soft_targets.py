@@ -20,8 +20,9 @@ class SoftTargets(FreeALObjective):
     The target of a sample is a mixture of its label and its pseudo-label (the averaged prediction of the student),
     weighted by the posterior that the label is clean. All samples are used for mixup.
 
-    If `Evidence.slips` is below 1, targets are closer to the labels. [`FreeALTrainer`] leaves it at 1: the held-out
-    predictions of a probe are not enough to tell where labels can be trusted (benchmarks/README.md).
+    This helps if labels are wrong at random, or if the annotator is not sure of them. If held-out predictions show no
+    random errors and the annotator admits none, the targets are the labels themselves: a pseudo-label cannot correct
+    an error that the student can learn, and it repeats the student's own.
 
     Source: dynamic bootstrapping (Arazo et al., ICML 2019), equation 8; MixMatch (Berthelot et al., NeurIPS 2019).
     """

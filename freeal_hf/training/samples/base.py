@@ -16,7 +16,7 @@ from freeal_hf.tasks import Task
 from freeal_hf.training.data import NO_LABEL
 from freeal_hf.training.probe import held_out_probabilities
 from freeal_hf.training.selection import Selection, SelectionRules, select_clean
-from freeal_hf.training.slips import probability_of_slips
+from freeal_hf.training.slips import admitted_slips, probability_of_slips
 from freeal_hf.training.token_selection import Words
 
 Floats = NDArray[np.floating]
@@ -36,6 +36,8 @@ class TrainingSet:
         ids (`list[str]`): The column `id` of the texts or sentences; by default the row numbers.
         labels (`NDArray` of shape `[n]`): The noisy label of each sample; -1 means none.
         is_trusted (`NDArray` of shape `[n]`): Whether the label is always clean, from the column `is_trusted`.
+        confidences (`NDArray` of shape `[n]`): The annotator's confidence in each label, NaN for none, from the column
+            `label_confidence`.
         text_of_row (`NDArray` of shape `[r]`): The number of the text or sentence of each row. In token classification
             a row can be a window of a sentence.
         words (`Words`, *optional*): The sentences and entities of the words, in token classification.
@@ -46,6 +48,7 @@ class TrainingSet:
     ids: list[str]
     labels: NDArray[np.int64]
     is_trusted: NDArray[np.bool_]
+    confidences: NDArray[np.float64]
     text_of_row: NDArray[np.int64]
     words: Words | None = None
 
@@ -194,14 +197,21 @@ class SampleKind(ABC):
         """
         return max(2, math.ceil(epochs / 3))
 
-    def slips(self, labels: Integers, held_out: Floats) -> float:
+    def slips(self, samples: TrainingSet, held_out: Floats) -> float:
         """Returns the probability that some labels are wrong at random; 1 if it is unknown.
 
+        It is also 1 if the annotator is less sure of its labels than the held-out predictions agree with them. A
+        classifier has then learnt errors of which the annotator knows.
+
         Args:
-            labels (`NDArray` of shape `[n]`): The label of each sample; -1 means none.
+            samples (`TrainingSet`): The training set.
             held_out (`NDArray` of shape `[n, classes]`): The result of `probe`.
         """
-        return probability_of_slips(labels, held_out)
+        labels = np.where(samples.is_trusted, NO_LABEL, samples.labels)
+        known = labels != NO_LABEL
+        if known.any() and admitted_slips(labels[known], samples.confidences[known], held_out[known].argmax(axis=1)):
+            return 1.0
+        return probability_of_slips(samples.labels, held_out)
 
     def groups(self, labels: Integers) -> tuple[Integers, list[str]]:
         """Divides the samples into the groups in which clean labels are selected. By default these are the classes.

@@ -65,7 +65,8 @@ class PairSamples(SampleKind):
         is_trusted = is_trusted_of(dataset)
         if is_trusted.ndim == 1:
             is_trusted = np.repeat(is_trusted, len(self.label_names))
-        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted.reshape(-1), np.arange(len(rows)))
+        unknown = np.full(len(labels), np.nan)
+        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted.reshape(-1), unknown, np.arange(len(rows)))
 
     def evaluation_set(
         self, dataset: Dataset | IterableDataset, tokenizer: PreTrainedTokenizerBase | None, max_length: int
@@ -131,7 +132,7 @@ class PairSamples(SampleKind):
         least = 1 / (2 * len(embeddings))
         return np.clip(found, least, 1 - least).reshape(-1, 2)
 
-    def slips(self, labels: Integers, held_out: Floats) -> float:
+    def slips(self, samples: TrainingSet, held_out: Floats) -> float:
         """See [`SampleKind.slips`]. A label that few texts have says too little about its errors."""
         return 1.0
 

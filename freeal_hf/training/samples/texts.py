@@ -7,7 +7,16 @@ from datasets import Dataset, IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from freeal_hf.tasks import TextClassification
-from freeal_hf.training.data import EVAL_COLUMNS, IGNORED, NO_LABEL, TRAIN_COLUMNS, ids_of, is_trusted_of, tokenize
+from freeal_hf.training.data import (
+    EVAL_COLUMNS,
+    IGNORED,
+    NO_LABEL,
+    TRAIN_COLUMNS,
+    confidences_of,
+    ids_of,
+    is_trusted_of,
+    tokenize,
+)
 from freeal_hf.training.samples.base import SampleKind, TrainingSet
 
 
@@ -31,7 +40,8 @@ class TextSamples(SampleKind):
         rows = tokenize(dataset, tokenizer, max_length, TRAIN_COLUMNS, num_classes=self.num_classes, no_label=no_label)
         labels = np.array(rows["labels"], dtype=np.int64)
         labels = np.where(labels == IGNORED, NO_LABEL, labels)
-        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted_of(dataset), np.arange(len(rows)))
+        is_trusted, confidences = is_trusted_of(dataset), confidences_of(dataset)
+        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted, confidences, np.arange(len(rows)))
 
     def evaluation_set(
         self, dataset: Dataset | IterableDataset, tokenizer: PreTrainedTokenizerBase | None, max_length: int

@@ -50,7 +50,8 @@ class WordSamples(SampleKind):
         )
         is_trusted = np.repeat(is_trusted_of(dataset), num_words)
         words = group_words(labels, num_words, self.label_names)
-        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted, text_of_row, words)
+        unknown = np.full(len(labels), np.nan)
+        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted, unknown, text_of_row, words)
 
     def evaluation_set(
         self, dataset: Dataset | IterableDataset, tokenizer: PreTrainedTokenizerBase | None, max_length: int
