@@ -59,10 +59,12 @@ class Pace:
     """Limits the number of simultaneous calls, according to the share of the calls that the server refuses.
 
     When as many calls have ended as may be made at once (about one round trip), the limit is set: it is doubled if no
-    call was refused because of an overload; otherwise it becomes 1.2 times the number of calls that were accepted. It
-    therefore settles a little above what the server accepts, and a server that refuses one call in ten at random,
-    because others use it too, does not slow the run down. Calls that began before the limit was lowered do not count
-    again. Calls wait in the order of their texts, so that a repeated call does not wait behind all later texts.
+    call was refused because of an overload; otherwise it becomes 1.2 times the number of calls that were accepted.
+    A refused call holds its place as long as the last answered call took, so that a server which refuses at once is
+    not asked more often than one that answers. The limit therefore settles a little above what the server accepts, and
+    a server that refuses one call in ten at random, because others use it too, does not slow the run down. Calls that
+    began before the limit was lowered do not count again. Calls wait in the order of their texts, so that a repeated
+    call does not wait behind all later texts.
 
     Args:
         maximum (`int`): Maximum number of simultaneous calls.
@@ -73,6 +75,7 @@ class Pace:
         self.maximum = maximum
         self.limit = float(maximum) if starts_full else min(_FIRST_LIMIT, float(maximum))
         self._num_ended = self._num_refused = 0  # calls since the limit was set
+        self._latency = 0.0  # of the last call that was answered, in seconds
         self._active = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._num_asked = 0
@@ -104,13 +107,21 @@ class Pace:
                 self.release()
             raise
 
-    def release(self) -> None:
-        """Records that a call has ended."""
+    def release(self, *, refused: bool = False) -> None:
+        """Records that a call has ended.
+
+        Args:
+            refused (`bool`, *optional*, defaults to `False`): Whether it was refused because of an overload.
+        """
+        if refused and self._latency:
+            asyncio.get_running_loop().call_later(self._latency, self.release)
+            return
         self._active -= 1
         self._admit()
 
     def speed_up(self, started: float) -> None:
         """Records that the server answered a call that began at `started` (`time.monotonic`)."""
+        self._latency = time.monotonic() - started
         self._count(started, refused=False)
 
     def slow_down(self, started: float, retry_after: float | None) -> None:
@@ -189,9 +200,10 @@ async def ask(
         AnnotatorError: If no call can succeed, or the server asks to wait longer than `LONGEST_WAIT`.
     """
     attempt = 1
+    failure: TransientError | None
     while True:
         await pace.acquire(order)
-        started = time.monotonic()
+        started, failure = time.monotonic(), None
         try:
             answer = await asyncio.wait_for(call(), timeout)
         except TransientError as error:
@@ -202,7 +214,7 @@ async def ask(
             pace.speed_up(started)
             return answer, attempt
         finally:
-            pace.release()
+            pace.release(refused=failure is not None and failure.overloaded)
         if failure.overloaded:
             pace.slow_down(started, failure.retry_after)
         if failure.retry_after and failure.retry_after > LONGEST_WAIT:

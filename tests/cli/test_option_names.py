@@ -30,12 +30,13 @@ NAMES = {
         guidelines human-delimiter human-encoding human-quoting id-column label-map labelled labels max-cost max-tokens
         no-explanation output picks-per-prompt prices quoting recap seed split strategy student task text-columns
         texts-per-prompt""",
-    "demo": "output-dir",
+    "demo": "output-dir quick",
     "audit": "entities n new second-annotator seed terminal",
     "convert": "output output-format source-format",
     "push": "hub-collection hub-dataset-id hub-exist-ok hub-model-id hub-public hub-space-id push-columns",
     "pull": "output-dir revision",
     "space": "port public",
+    "doctor": "help",
 }
 REPEATABLE = ("text-columns", "human-labels", "examples", "annotator", "annotator-option", "instructions")
 
