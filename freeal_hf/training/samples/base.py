@@ -200,8 +200,8 @@ class SampleKind(ABC):
     def slips(self, samples: TrainingSet, held_out: Floats) -> float:
         """Returns the probability that some labels are wrong at random; 1 if it is unknown.
 
-        It is also 1 if the annotator is less sure of its labels than the held-out predictions agree with them. A
-        classifier has then learnt errors of which the annotator knows.
+        It is also 1 if the annotator's mean confidence is below the share of labels that the held-out predictions
+        repeat. The annotator then expects more errors than a classifier shows.
 
         Args:
             samples (`TrainingSet`): The training set.
