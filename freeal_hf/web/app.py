@@ -122,11 +122,13 @@ def build(backend: Backend) -> gr.Blocks:
             # A fast visitor may already have left the first page.
             return {run_id: ""} if found is None else shown_run(found)
 
+        # One event opens and fills the steps. A later one would overwrite what a fast visitor has entered.
         def shown_run(found: Run) -> Update:
             opened = {**page.go_to(_step_of(found)), **page.open_tabs(found)}
-            return {run_id: found.id, **page.leave_landing(), **opened}
+            filled = {**data.fill(found.id), **task.fill(found.id)}
+            return {run_id: found.id, **page.leave_landing(), **opened, **filled}
 
-        opened = [run_id, landing, working, steps, *page.tabs]
+        opened = [run_id, landing, working, steps, *page.tabs, *data.fields, *task.fields]
         loaded = page_blocks.load(open_run, None, opened, **QUIET)
         own.click(page.leave_landing, None, [landing, working], **QUIET)
 
@@ -134,15 +136,8 @@ def build(backend: Backend) -> gr.Blocks:
         def open_finished_example(request: gr.Request) -> Update:
             return shown_run(new_example(backend, visitor_of(request)))
 
-        example_opened = example.click(open_finished_example, None, opened, api_visibility="private")
-        for fill, fields in ((data.fill, data.fields), (task.fill, task.fields)):
-            example_opened.success(fill, run_id, fields, **QUIET)
-        for fill, inputs, outputs in (
-            (data.fill, [run_id], data.fields),
-            (task.fill, [run_id], task.fields),
-            (run.estimate, [run_id, *run.chosen], run.estimated),
-        ):
-            loaded = loaded.then(fill, inputs, outputs, **QUIET)
+        example.click(open_finished_example, None, opened, api_visibility="private")
+        loaded.then(run.estimate, [run_id, *run.chosen], run.estimated, **QUIET)
     return page_blocks
 
 

@@ -208,18 +208,37 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Adds what the browser showed to the report of a failed test: CI keeps no screenshots."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for page, events in getattr(item, "pages", []):
+            with suppress(Exception):  # a browser that crashed shows nothing
+                report.sections.append((f"Text of {page.url}", page.locator("body").inner_text(timeout=5000)))
+                report.sections.append(("Events of the browser", "\n".join(events[-40:])))
+    return report
+
+
 @pytest.fixture
-def open_page(browser, space: RunningSpace) -> Iterator[Callable[..., Any]]:
+def open_page(request, browser, space: RunningSpace) -> Iterator[Callable[..., Any]]:
     """Opens the Space in its own browser, which shares no cookies or storage.
 
     Without a run, the first step is open and has the example; with `landing`, the first page is open.
     """
     contexts = []
+    request.node.pages = []
 
     def open_page(run: str = "", *, landing: bool = False, **options: Any) -> Any:
         context = browser.new_context(accept_downloads=True, **options)
         contexts.append(context)
         page = context.new_page()
+        events: list[str] = []
+        request.node.pages.append((page, events))
+        started = time.monotonic()
+        page.on("console", lambda said: events.append(f"{said.type}: {said.text}"))
+        page.on("requestfailed", lambda sent: events.append(f"failed: {sent.url} {sent.failure}"))
+        page.on("response", lambda got: events.append(f"{time.monotonic() - started:.1f} s {got.status} {got.url}"))
         page.set_default_timeout(120_000)
         page.goto(space.url + (f"/?run={run}" if run else ""))
         if not run and not landing:

@@ -1,9 +1,14 @@
 """The fields for labels, and errors beside the fields that caused them."""
 
+import time
+
 import pytest
 
 from freeal_hf.web.steps.label_editor import hint
 from tests.web.conftest import TASK
+
+SLOW = 0.5
+"""Seconds that a request takes over a slow connection."""
 
 PHONE = {"width": 390, "height": 844}
 
@@ -50,6 +55,18 @@ def test_labels_are_described_added_and_removed_in_plain_fields_on_a_phone(open_
     described = (space.data_dir / "runs" / run / "space.json").read_text()
     assert '"fruit": "something to eat", "tool": "For example: a hammer"' in described
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_what_a_visitor_enters_while_the_page_opens_is_kept(open_page, visitor, texts):
+    run = visitor.bring(texts)
+    visitor("use_data", run)
+    page = open_page()
+    page.route("**/queue/join**", lambda route: (time.sleep(SLOW), route.continue_()))
+    page.goto(f"{page.url.partition('?')[0]}?run={run}")
+    page.wait_for_selector("#label-1")
+    field(page, 1, 0).fill("fruit")
+    page.wait_for_timeout(5000 * SLOW)  # the page sends further requests when it has opened
+    assert field(page, 1, 0).input_value() == "fruit"
 
 
 def test_an_error_stands_beside_its_field_until_it_is_fixed(open_page):

@@ -215,8 +215,6 @@ def build(backend: Backend, page: Page) -> Part:
 
     @showing_errors
     def fill(run_id: str) -> Update:
-        if not run_id:  # the page has its first values, and a fast visitor may already have read data
-            return {begun: gr.skip()}
         run = backend.store.read(run_id)
         brought, is_draft = run.data.get("source", reading.FILE), run.state == DRAFT
         head = {

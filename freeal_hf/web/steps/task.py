@@ -54,8 +54,6 @@ def build(backend: Backend, page: Page, chosen: Any) -> Part:
     closing = [begun, describe]
 
     def fill(run_id: str) -> Update:
-        if not run_id:
-            return {begun: gr.skip()}
         run = backend.store.read(run_id)
         is_draft = run.state == DRAFT
         return {
