@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freeal_hf.config import LoopConfig
-from freeal_hf.data.human_labels import HUMAN_NOTE, HumanEntities, HumanTable
-from freeal_hf.data.sentences import SPANS, TOKENS, named_in, read_sentences, spans_in_text, tag_names
-from freeal_hf.data.spans import Span, spans_of, tags_of
+from freeal_hf.data.human_labels import HumanEntities, HumanTable
+from freeal_hf.data.sentences import TOKENS, named_in, read_sentences, tag_names
+from freeal_hf.data.spans import Span, spans_of
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.errors import InputError
 from freeal_hf.kinds import entity_audit
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.entity_answers import EntityAnswers, fuse
 from freeal_hf.kinds.entity_corpus import Sentences, collect, rarest_types
+from freeal_hf.kinds.entity_rows import by_sentence, entity_rows, tag_ids
 from freeal_hf.kinds.human_entities import SPAN_COLUMNS, TAG_COLUMNS, read_human_entities, with_human_labels
 from freeal_hf.kinds.labels import AuditPart, AuditQuestion, Measure, f1_facts
 from freeal_hf.kinds.rounds import Selection, pool_table, read_labels
 from freeal_hf.labels.audit import AuditSample
 from freeal_hf.labels.doubts import entity_doubt
-from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
+from freeal_hf.labels.entities import valid_tags
 from freeal_hf.labels.entity_audit import EntityAudit, JudgedEntities
 from freeal_hf.labels.entity_voting import rank_annotators
 from freeal_hf.labels.metrics import score_entities
@@ -209,7 +210,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         They only change if the sentences that a person marked clearly show that other annotators are right, and the
         student, which has not seen them, cannot judge them.
         """
-        tags, trained = (_tag_ids(one.spans, corpus.num_words, self.task) for one in (answers, before))
+        tags, trained = (tag_ids(one.spans, corpus.num_words, self.task) for one in (answers, before))
         return replace(selection, is_clean=selection.is_clean | (tags != trained))
 
     def found_labels(self, corpus: Sentences, answers: EntityAnswers) -> np.ndarray:
@@ -225,7 +226,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         count = len(answers.spans)
         num_words = corpus.num_words[:count]
         student = valid_tags(selection.probabilities, num_words, self.task.tags)
-        in_question = ~selection.is_clean & ((_tag_ids(answers.spans, num_words, self.task) > 0) | (student > 0))
+        in_question = ~selection.is_clean & ((tag_ids(answers.spans, num_words, self.task) > 0) | (student > 0))
         noisy = np.bincount(np.repeat(np.arange(count), num_words), in_question, minlength=count) > 0
         return (noisy | answers.is_missing) & ~corpus.is_human[:count]
 
@@ -240,11 +241,11 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
             "label": ListFeature(ClassLabel(names=self.task.tags)),
             "is_trusted": Value("bool"),
         }
-        labels = _tag_ids(corpus.training_spans(answers.spans), corpus.num_words, self.task)
+        labels = tag_ids(corpus.training_spans(answers.spans), corpus.num_words, self.task)
         columns = {
             "id": corpus.ids,
             TOKENS: corpus.words,
-            "label": _by_sentence(labels, corpus),
+            "label": by_sentence(labels, corpus),
             "is_trusted": corpus.is_human,
         }
         return Dataset.from_dict(columns, features=Features(features))
@@ -269,7 +270,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         that is too long for a demonstration is not chosen: a truncated sentence would show too few entities.
         """
         spans = corpus.training_spans(answers.spans)
-        labels = _tag_ids(spans, corpus.num_words, self.task)
+        labels = tag_ids(spans, corpus.num_words, self.task)
         student = valid_tags(selection.probabilities, corpus.num_words, self.task.tags)
         starts = np.cumsum([0, *corpus.num_words[:-1]])
         agrees = np.minimum.reduceat(student == labels, starts)
@@ -314,68 +315,9 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         noisy entity, and `spans` are the final entities with their position in the text. Human entities are final. If
         the student has not learnt its labels, the annotator's entities are final, without a confidence.
         """
-        from datasets import ClassLabel, Dataset, Features, Value
-        from datasets import Sequence as ListFeature
-
-        tags, num_words = self.task.tags, corpus.num_words
-        given = _tag_ids(corpus.training_spans(answers.spans), num_words, self.task)
-        final, confidence = fuse_entities(given, selection.is_clean, selection.probabilities, num_words, tags)
-        student = valid_tags(selection.probabilities, num_words, tags)
-        learnt = has_learnt(given, student, selection.is_clean, num_words, tags)
-        if not learnt:  # the student is not used: answers are kept, and sentences without one have no tags
-            final, confidence = given, np.full(len(given), np.nan)
-        human = np.repeat(corpus.is_human, num_words)
-        final, confidence = np.where(human, given, final), np.where(human, 1.0, confidence)
-        sure = selection.probabilities[np.arange(len(student)), student]
         clean = ~self.is_noisy(corpus, answers, selection)
-        places = corpus.index_of_row
-        starts, words = dataset["token_starts"][:], dataset[TOKENS][:]
-        reasons = [
-            HUMAN_NOTE if by_hand else why for by_hand, why in zip(corpus.is_human, answers.reasons, strict=True)
-        ]
-
-        def spread(values: Sequence[Any], missing: Any = None) -> list[Any]:
-            return [missing if i < 0 else values[i] for i in places]
-
-        label = ListFeature(ClassLabel(names=tags))
-        real = Value("float64")
-        labels = spread(_by_sentence(final, corpus), [])
-        columns: dict[str, tuple[Any, Any]] = {
-            "id": (list(dataset["id"]), Value("string")),
-            "text": (list(dataset["text"]), Value("string")),
-            TOKENS: (words, ListFeature(Value("string"))),
-            "token_starts": (starts, ListFeature(Value("int32"))),
-            "label": (labels, label),
-            "label_confidence": (spread(_means(confidence, corpus)), real),
-            SPANS: (
-                [
-                    spans_in_text(spans_of(tag_names(ids, tags)), words[row], starts[row])
-                    for row, ids in enumerate(labels)
-                ],
-                [{"start": Value("int32"), "end": Value("int32"), "type": Value("string")}],
-            ),
-            "annotator_label": (
-                spread(_by_sentence(_tag_ids(answers.spans, num_words, self.task), corpus), []),
-                label,
-            ),
-            "annotator_confidence": ([None] * len(dataset), real),
-            "student_label": (spread(_by_sentence(student, corpus), []), label),
-            "student_confidence": (spread(_means(sure, corpus)), real),
-            "loss": (spread(_means(selection.losses, corpus)), real),
-            "is_clean": (spread(clean.tolist(), False), Value("bool")),
-            "round": ([number] * len(dataset), Value("int32")),
-            "note": (
-                [note or reason for note, reason in zip(dataset["note"], spread(reasons), strict=True)],
-                Value("string"),
-            ),
-        }
-        if "gold" in dataset.column_names:
-            columns["gold"] = (dataset["gold"][:], label)
-        features = Features({name: feature for name, (_, feature) in columns.items()})
-        return Dataset.from_dict({name: values for name, (values, _) in columns.items()}, features=features), {
-            "student_has_learnt": learnt,
-            **_ranking(answers),
-        }
+        rows, learnt = entity_rows(dataset, corpus, answers, selection, clean, self.task, number)
+        return rows, {"student_has_learnt": learnt, **_ranking(answers)}
 
     @classmethod
     def owns_student(cls, config: Any) -> bool:
@@ -422,23 +364,3 @@ def _ranking(answers: EntityAnswers) -> dict[str, Any]:
     known = [(value, number) for number, value in values if not np.isnan(value)]
     ranked = sorted(known, key=lambda pair: (-pair[0], pair[1]))
     return {"annotator_ranking": [{"annotator": number, "f1_with_others": value} for value, number in ranked]}
-
-
-def _tag_ids(
-    spans: Sequence[Sequence[Span] | None], num_words: Sequence[int], task: TokenClassification
-) -> np.ndarray:
-    """Returns the tags of all words as one array, -1 in sentences without an answer."""
-    number = {tag: i for i, tag in enumerate(task.tags)}
-    found: list[int] = []
-    for some, length in zip(spans, num_words, strict=True):
-        found += [NO_LABEL] * length if some is None else [number[tag] for tag in tags_of(some, length)]
-    return np.array(found, dtype=int)
-
-
-def _by_sentence(values: np.ndarray, corpus: Sentences) -> list[list[Any]]:
-    return [part.tolist() for part in np.split(values, np.cumsum(corpus.num_words)[:-1])]
-
-
-def _means(values: np.ndarray, corpus: Sentences) -> list[float | None]:
-    means = [float(np.mean(part)) for part in np.split(values, np.cumsum(corpus.num_words)[:-1])]
-    return [None if np.isnan(mean) else mean for mean in means]
