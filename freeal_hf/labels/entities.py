@@ -8,8 +8,8 @@ from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.data.ties import likeliest
 from freeal_hf.tasks import NO_LABEL, OUTSIDE
 
-_CLEAN, _NOISY = 0.5, 0.3
-"""Weights of the annotator's tags beside those of the student: of clean ones, and of those in noisy entities."""
+_CLEAN, _NOISY, _NOISY_OUTSIDE = 0.5, 0.3, 0.1
+"""Weights of the annotator's tags beside those of the student: of clean ones, of noisy entities, of the noisy tag O."""
 
 
 def fuse_entities(
@@ -19,8 +19,8 @@ def fuse_entities(
 
     Each word has a distribution over the tags: the mean of the student's probabilities and the annotator's tag. The
     weight of a clean tag is 0.5 and that of a noisy entity 0.3, so that only a student that is rather sure removes it.
-    The student finds entities that the annotator missed, so the tag O has no weight where it is noisy. If more than
-    half of the tags of entities are clean, the annotator is better, and the share above one half is the weight.
+    The student finds entities that the annotator missed, so the weight of a noisy tag O is 0.1, and 0 if fewer than
+    half of the tags of entities are clean.
 
     Each entity of annotator or student is a candidate. Those candidates are final that do not overlap and make the
     tags of the sentence most probable.
@@ -37,8 +37,8 @@ def fuse_entities(
     """
     number = {tag: i for i, tag in enumerate(tags)}
     named, answered = (labels != NO_LABEL) & (labels != number[OUTSIDE]), labels != NO_LABEL
-    missed = max(0.0, is_clean[named].mean() - 0.5) if named.any() else 0.0
-    trust = np.where(is_clean, _CLEAN, np.where(named, _NOISY, missed)) * answered
+    outside = _NOISY_OUTSIDE if named.any() and is_clean[named].mean() > 0.5 else 0.0
+    trust = np.where(is_clean, _CLEAN, np.where(named, _NOISY, outside)) * answered
     mean = (1 - trust)[:, None] * probabilities
     mean[np.arange(len(labels)), labels] += trust
     final = np.zeros(len(labels), dtype=int)
