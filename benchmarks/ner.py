@@ -416,7 +416,7 @@ def main() -> None:
         with options.results.open("a") as file:
             file.write(json.dumps(line) + "\n")
         results.append(line)
-        print(cell, [f"{100 * score:.1f}" for score in line["outcome"]["test"]], flush=True)
+        print(cell, [f"{100 * score:.1f}" for score in line["outcome"]["test"] or ()], flush=True)
     print(report(results))
 
 

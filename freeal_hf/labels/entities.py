@@ -9,7 +9,7 @@ from freeal_hf.data.ties import likeliest
 from freeal_hf.tasks import NO_LABEL, OUTSIDE
 
 _CLEAN, _NOISY, _NOISY_OUTSIDE = 0.5, 0.3, 0.1
-"""Weights of the annotator's tags beside those of the student: of clean ones, of noisy entities, of the noisy tag O."""
+"""Weights of the annotator's tags beside those of the student: of clean tags, noisy entities, and the noisy tag O."""
 
 
 def fuse_entities(
