@@ -199,7 +199,7 @@ def load(data: Path, labels: str, seed: int, rows: int | None, held_back: bool =
         data: Folder of the corpora.
         labels: One of `LABELS`.
         seed: Seed of the noise and of the subset.
-        rows: Training sentences at most, from the part that is not held back; `None` takes all there are.
+        rows: Training sentences at most, of bc5cdr from the part that is not held back; `None` takes all there are.
         held_back: Score on held-back training sentences in place of the test set: to choose the method's defaults.
     """
     name, noise = labels.split(":")
@@ -210,7 +210,7 @@ def load(data: Path, labels: str, seed: int, rows: int | None, held_back: bool =
     if held_back:
         test = train[-HELD_BACK:]
     if rows is not None and rows < len(train):
-        usable = train[:-HELD_BACK]
+        usable = train[:-HELD_BACK] if noise != "llm" else train
         train = [usable[i] for i in np.sort(np.random.default_rng(seed).permutation(len(usable))[:rows])]
     llm = next(key for key in train[0] if key not in ("tokens", "gold_tags")) if noise == "llm" else "gold_tags"
     types = alone or sorted({tag[2:] for row in (*train, *test) for tag in (*row["gold_tags"], *row[llm])} - {""})
@@ -358,7 +358,7 @@ def cells(seeds: Sequence[int], rows: int | None, test_rows: int | None, epochs:
     for seed in seeds:
         for method in METHODS:
             for labels in LABELS:
-                yield Cell(labels, method, epochs, seed, None if labels.endswith("llm") else rows, test_rows)
+                yield Cell(labels, method, epochs, seed, rows, test_rows)
 
 
 def report(results: list[dict[str, Any]]) -> str:
