@@ -108,6 +108,22 @@ class Annotator(ABC):
         """
         return cls(*filter(None, [value]), **options)
 
+    def check_task(self, task: Task) -> None:
+        """Refuses a task that it cannot label.
+
+        Args:
+            task (`Task`): What is labelled.
+
+        Raises:
+            InputError: By default if the type of the task is not in `kinds`.
+        """
+        if task.type not in self.kinds:
+            raise InputError(
+                f"{type(self).__name__} cannot label tasks of the type {task.type!r}, only "
+                f"{', '.join(map(repr, sorted(self.kinds)))}. Use endpoint:MODEL or column:NAME, or your own "
+                f"annotator with {task.type!r} in `kinds`."
+            )
+
     @abstractmethod
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels texts.

@@ -26,6 +26,7 @@ from freeal_hf.annotators.prompts.registry import PROMPTS, prompts_of
 from freeal_hf.annotators.question import Completion, Form, Question
 from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.servers import check_limits, check_temperatures
+from freeal_hf.errors import InputError
 from freeal_hf.tasks import Task
 
 
@@ -51,6 +52,10 @@ class LLMAnnotator(TextGenerator, TextChooser):
         probabilities (`bool`, *optional*, defaults to `False`):
             Whether to request the probability of every label, which `complete` must return as log-probabilities. The
             model then answers with the letters A, B, C, ... instead of label names.
+        candidates (`bool`, *optional*, defaults to `False`):
+            Whether to ask for all plausible labels of a text, in a task with one label. If an answer has several, the
+            text has no label, and the student learns and decides between these candidates. Replaces `probabilities`.
+            Source: CanDist (Xia et al., ACL 2025, arXiv 2506.03857).
         max_text_length (`int`, *optional*, defaults to 12000):
             Maximum length of a text, in characters. A longer text is cut at the end of a sentence and marked. It is
             cut further if it is still too long for the context of the model.
@@ -78,6 +83,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
     max_tokens: int = 64
     generation_max_tokens: int = 2048
     probabilities: bool = False
+    candidates: bool = False
     max_text_length: int = 12_000
     concurrency: int = 64
     timeout: float = 60.0
@@ -102,6 +108,8 @@ class LLMAnnotator(TextGenerator, TextChooser):
             check_temperatures(temperature=self.temperature)
         if self.sample_temperature is not None:
             check_temperatures(sample_temperature=self.sample_temperature)
+        if self.candidates:
+            self.probabilities = False
         self.own_calls: list[Completion] = []
         form = replace(self.form, top_logprobs=TOP_LOGPROBS if self.probabilities else 0)
         self._features = Features(self.complete, self.own_calls, form)
@@ -134,7 +142,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """See `Annotator`: model, messages, schema and sampling."""
-        asked = prompts_of(task).asked(request, self._limits())
+        asked = prompts_of(task).asked(request, self._limits(task))
         return {**self.source(), **asked, **self._sampling(request.sample)}
 
     def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
@@ -161,7 +169,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels texts, with one call for each."""
-        prompts, limits = prompts_of(task), self._limits()
+        prompts, limits = prompts_of(task), self._limits(task)
         calls = [prompts.ask(partial(self._ask, sample=request.sample), request, limits) for request in requests]
         # A task for a single call takes time.
         return [await calls[0]] if len(calls) == 1 else list(await asyncio.gather(*calls))
@@ -211,8 +219,20 @@ class LLMAnnotator(TextGenerator, TextChooser):
         await self._features.leave()
         await self.disconnect()
 
-    def _limits(self) -> Limits:
-        return Limits(self.max_tokens, self.generation_max_tokens, self.max_text_length, self.probabilities)
+    def check_task(self, task: Task) -> None:
+        """See `Annotator`. Candidates are refused in tasks without exactly one label for each text."""
+        super().check_task(task)
+        if self.candidates and not prompts_of(task).has_one_label:
+            raise InputError(
+                "candidates=true asks for the plausible labels of texts that have one label each, but the type of the "
+                f"task is {task.type!r}. Leave candidates out."
+            )
+
+    def _limits(self, task: Task) -> Limits:
+        if self.candidates:
+            self.check_task(task)
+        sizes = (self.max_tokens, self.generation_max_tokens, self.max_text_length)
+        return Limits(*sizes, coded=self.probabilities, candidates=self.candidates)
 
     def _sampling(self, sample: int = 0) -> dict[str, Any]:
         temperature, seed = self._temperature_and_seed(sample)

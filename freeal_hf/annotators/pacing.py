@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 UnusableAnswer = Literal["empty answer", "cut-off answer", "not a label", "several labels"]
-Reason = Failure | Refusal | UnusableAnswer
+Candidates = Literal["several candidates"]
+Reason = Failure | Refusal | UnusableAnswer | Candidates
 """Why a text has no label."""
 
 _ANSWER = " (answer: "
@@ -31,14 +32,14 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
 
 
 def with_answer(reason: str | None, answer: str | None) -> str | None:
-    """Adds the start of the answer to the reason of an unusable answer. Other reasons are not changed.
+    """Adds the start of the answer to the reason why it gives no label. Other reasons are not changed.
 
     Example:
 
         >>> with_answer("not a label", "Non-spam")
         "not a label (answer: 'Non-spam')"
     """
-    if reason not in get_args(UnusableAnswer) or not answer:
+    if reason not in (*get_args(UnusableAnswer), *get_args(Candidates)) or not answer:
         return reason
     dots = "..." if len(answer) > _ANSWER_SHOWN else ""
     return f"{reason}{_ANSWER}{answer[:_ANSWER_SHOWN]!r}{dots})"

@@ -97,7 +97,8 @@ class Annotation:
             the text, overlap a longer entity, or have another type.
         labels (`tuple[int, ...]`, *optional*): In a task with any number of labels, the ids of the labels, `()` for
             none of them; `None` if there is no answer. If there is an answer, `label` is 0, and `probabilities` are
-            those that each label applies.
+            those that each label applies. In a task with one label, they are the candidates of an answer that has
+            several plausible labels; `label` is then -1.
         cached_tokens (`int`): Number of input tokens that the server read from its prompt cache.
         discount (`float`): Share of the price of the tokens that is not charged, 0.5 for a batch.
 
@@ -139,6 +140,11 @@ class Annotation:
     def is_labelled(self) -> bool:
         """Whether there is a label."""
         return self.label != NO_LABEL
+
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        """In a task with one label, the plausible labels if there are several; see `LLMAnnotator`."""
+        return self.labels or () if self.label == NO_LABEL else ()
 
 
 @dataclass(frozen=True)

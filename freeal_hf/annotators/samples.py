@@ -1,4 +1,4 @@
-"""Repeats requests about a text with other orders of the labels and instructions, and combines the answers."""
+"""Repeats requests about a text with other orders of the labels, and combines the answers."""
 
 import math
 import random
@@ -26,7 +26,8 @@ class Samples(Sequence[AnnotationRequest]):
         requests (`Sequence[AnnotationRequest]`): One request for each text.
         num_labels (`int`): Number of labels of the task.
         num_samples (`int`, *optional*, defaults to 1): Number of requests about a text with each instruction.
-        instructions (`Sequence[str]`, *optional*): Further instructions, as in `Task.instructions`.
+        instructions (`Sequence[str]`, *optional*): The instructions; `""` stands for the description of the task,
+            which is the default.
         once (`int`, *optional*, defaults to 0): Number of requests at the start that are not repeated.
 
     Attributes:
@@ -44,12 +45,12 @@ class Samples(Sequence[AnnotationRequest]):
         requests: Sequence[AnnotationRequest],
         num_labels: int,
         num_samples: int = 1,
-        instructions: Sequence[str] = (),
+        instructions: Sequence[str] = ("",),
         *,
         once: int = 0,
     ) -> None:
         self.requests, self.num_labels, self.num_samples, self.once = requests, num_labels, num_samples, once
-        self.instructions = ("", *instructions)
+        self.instructions = instructions
         self.num_answers = num_samples * len(self.instructions)
 
     def __len__(self) -> int:
@@ -68,11 +69,18 @@ class Samples(Sequence[AnnotationRequest]):
         place, number = divmod(index - self.once, self.num_answers)
         instruction, sample = divmod(number, self.num_samples)
         request = sample_request(self.requests[self.once + place], sample, self.num_labels)
-        return replace(request, instruction=self.instructions[instruction]) if instruction else request
+        wording = self.instructions[instruction]
+        return replace(request, instruction=wording) if wording else request
 
 
 def samples_for(
-    annotator: Annotator, task: Task, requests: Sequence[AnnotationRequest], num_samples: int, *, once: int = 0
+    annotator: Annotator,
+    task: Task,
+    requests: Sequence[AnnotationRequest],
+    num_samples: int,
+    instructions: Sequence[str] = ("",),
+    *,
+    once: int = 0,
 ) -> Samples:
     """Returns the requests for an annotator. They are only repeated for a language model.
 
@@ -81,23 +89,19 @@ def samples_for(
         task (`Task`): What is labelled.
         requests (`Sequence[AnnotationRequest]`): One request for each text.
         num_samples (`int`): Number of requests about a text with each instruction.
-        once (`int`, *optional*, defaults to 0): Number of requests at the start that are not repeated.
+        instructions (`Sequence[str]`, *optional*), once (`int`, *optional*): As in [`Samples`].
 
     Example:
 
         >>> from freeal_hf.annotators.column import ColumnAnnotator
         >>> from freeal_hf.tasks import TextClassification
-        >>> requests = [AnnotationRequest("a plum"), AnnotationRequest("a saw")]
-        >>> len(
-        ...     samples_for(
-        ...         ColumnAnnotator({}, "guess"), TextClassification(["fruit", "tool"]), requests, num_samples=5
-        ...     )
-        ... )
-        2
+        >>> task, requests = TextClassification(["fruit", "tool"]), [AnnotationRequest("a plum")]
+        >>> len(samples_for(ColumnAnnotator({}, "guess"), task, requests, num_samples=5))
+        1
     """
     if not annotator.reads_prompts:
         return Samples(requests, task.num_labels)
-    return Samples(requests, task.num_labels, num_samples, task.instructions, once=once)
+    return Samples(requests, task.num_labels, num_samples, instructions, once=once)
 
 
 def sample_request(request: AnnotationRequest, sample: int, num_labels: int) -> AnnotationRequest:
@@ -191,7 +195,8 @@ def combined_labels(answers: Sequence[Annotation], num_labels: int) -> Annotatio
     The confidence of a label is its share of all answers. Answers without a label are included, so that they lower
     the shares. An answer with probabilities counts for each label by its probability. If an answer only has a
     confidence, the rest of its probability is divided equally among the other labels. Of labels with equal shares, the
-    first answered one is used. A single answer is returned unchanged.
+    first answered one is used. An answer with several candidates counts for each of them equally; if only such answers
+    name the labels with the largest share, these are the candidates. A single answer is returned unchanged.
 
     Args:
         answers (`Sequence[Annotation]`): The answers, in the order of their samples.
@@ -217,6 +222,8 @@ def combined_labels(answers: Sequence[Annotation], num_labels: int) -> Annotatio
     best = [label for label, value in enumerate(mass) if math.isclose(value, max(mass))]
     named = [answer.label for answer in answers if answer.label in best]
     if not named and len(best) > 1:  # no label is chosen because of its id
+        if any(answer.candidates for answer in answers):
+            return in_total(Annotation(NO_LABEL, reason="several candidates", labels=tuple(best)), answers)
         return in_total(Annotation(NO_LABEL, reason="several labels"), answers)
     label = named[0] if named else best[0]
     found = Annotation(
@@ -297,6 +304,7 @@ def _distribution(answer: Annotation, num_labels: int) -> Sequence[float]:
     if answer.probabilities is not None:
         return answer.probabilities
     if answer.label == NO_LABEL:
-        return [0.0] * num_labels
+        some = answer.candidates
+        return [1 / len(some) if label in some else 0.0 for label in range(num_labels)]
     share = 1.0 if answer.confidence is None else answer.confidence
     return [share if label == answer.label else (1 - share) / (num_labels - 1) for label in range(num_labels)]

@@ -8,7 +8,7 @@ from freeal_hf.annotators.base import Annotation, AnnotationRequest, Annotator
 from freeal_hf.annotators.budget import Budget, Ledger
 from freeal_hf.annotators.cache import AnswerCache
 from freeal_hf.annotators.driver import run
-from freeal_hf.annotators.pacing import UnusableAnswer
+from freeal_hf.annotators.pacing import Candidates, UnusableAnswer
 from freeal_hf.annotators.work import annotation_work
 from freeal_hf.errors import AnnotatorError
 from freeal_hf.tasks import Task
@@ -126,6 +126,8 @@ def _remedy(reason: str) -> str:
             "Allow longer answers (--annotator-option max_tokens=1000, for entities generation_max_tokens; a "
             "reasoning model needs some thousands), or use another model."
         )
+    elif reason in get_args(Candidates):
+        return "Every text has several plausible labels. Describe the labels (--task), or leave candidates=true out."
     elif reason in get_args(UnusableAnswer):
         remedy = (
             "Use a model that follows instructions, or a server that enforces a JSON schema, and describe the "

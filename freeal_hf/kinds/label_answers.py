@@ -1,7 +1,7 @@
 """The answers of annotators in a task with one label for each text."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,15 +89,64 @@ class LabelAnswers(ArrayAnswers):
         confidences (`np.ndarray` of shape `(n,)`): The annotator's confidences, NaN for none.
         reasons (`list[str | None]`): The reasons of missing labels.
         parts (`list[LabelAnswers]`): The answers of each annotator if there are several.
+        candidates (`dict[int, tuple[int, ...]]`): The plausible labels, by index of the text, of texts without a label
+            for which the annotator gave several.
     """
+
+    candidates: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def extended_to(self, count: int) -> "Self":
+        return replace(super().extended_to(count), candidates=dict(self.candidates))
+
+    def refined_by(self, other: "Self") -> "Self":
+        found = super().refined_by(other)
+        both = {**self.candidates, **other.candidates}
+        found.candidates = {index: some for index, some in both.items() if found.is_missing[index]}
+        return found
+
+    def copied(self) -> "Self":
+        return replace(super().copied(), candidates=dict(self.candidates))
+
+    def with_candidates_of(self, group: "Sequence[LabelAnswers]") -> "Self":
+        """Adds the candidates of several annotators for the texts that none of them gave a label.
+
+        These are the candidates that all of them name, or all candidates if there are no such ones.
+        """
+        for index in sorted({index for part in group for index in part.candidates}):
+            if self.is_missing[index]:
+                named = [set(part.candidates[index]) for part in group if index in part.candidates]
+                self._take_candidates(index, tuple(sorted(set.intersection(*named) or set.union(*named))))
+        return self
+
+    def allowed(self, num_labels: int) -> np.ndarray | None:
+        """Returns which labels each text can have, shape `(n, num_labels)`; `None` if no text has candidates."""
+        if not self.candidates:
+            return None
+        found = np.ones((len(self.labels), num_labels), dtype=bool)
+        for index, some in self.candidates.items():
+            found[index] = False
+            found[index, list(some)] = True
+        return found
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        return {"texts_with_candidates": len(self.candidates)} if self.candidates else {}
+
+    def _take_candidates(self, index: int, some: tuple[int, ...]) -> None:
+        if len(some) == 1:
+            self.labels[index], self.reasons[index] = some[0], None
+        elif some:
+            self.candidates[index] = some
 
     def take(self, index: int, answer: Annotation) -> None:
         if answer.is_labelled:
+            self.candidates.pop(index, None)
             self.labels[index] = answer.label
             self.confidences[index] = np.nan if answer.confidence is None else answer.confidence
             self.reasons[index] = None
         elif self.labels[index] == NO_LABEL:
             self.reasons[index] = with_answer(answer.reason, answer.answer)
+            self._take_candidates(index, answer.candidates)
 
     @property
     def is_missing(self) -> np.ndarray:
@@ -106,7 +155,9 @@ class LabelAnswers(ArrayAnswers):
     def _columns(self) -> dict[str, "pa.Array"]:
         import pyarrow as pa
 
+        candidates = [self.candidates.get(index) for index in range(len(self.labels))] if self.candidates else []
         return {
+            **({"candidates": pa.array(candidates, pa.list_(pa.int64()))} if candidates else {}),
             "label": pa.array(self.labels, pa.int64()),
             "confidence": pa.array(self.confidences, pa.float64(), from_pandas=True),  # null for NaN
             "reason": pa.array(self.reasons, pa.string()),
@@ -114,10 +165,13 @@ class LabelAnswers(ArrayAnswers):
 
     @classmethod
     def _from_columns(cls, table: "pa.Table", suffix: str) -> "LabelAnswers":
+        name = f"candidates{suffix}"
+        candidates = table[name].to_pylist() if name in table.column_names else []
         return cls(
             np.array(table[f"label{suffix}"], dtype=int),
             np.array(table[f"confidence{suffix}"], dtype=float),
             table[f"reason{suffix}"].to_pylist(),
+            candidates={index: tuple(some) for index, some in enumerate(candidates) if some is not None},
         )
 
     @classmethod

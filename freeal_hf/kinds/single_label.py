@@ -142,7 +142,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         if len(group) == 1:
             return group[0].copied()
         votes = np.column_stack([part.labels for part in group])
-        return group[0].fused(fused_answers(votes, human, self.task.num_labels))
+        return group[0].fused(fused_answers(votes, human, self.task.num_labels)).with_candidates_of(group)
 
     def losses(self, corpus: Corpus, selection: Selection) -> np.ndarray:
         return np.nan_to_num(selection.losses, nan=np.inf)
@@ -156,11 +156,17 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         return noisy_without_people(~selection.is_clean, answers.labels, is_human, selection.first_embeddings)
 
     def training_set(self, corpus: Corpus, answers: LabelAnswers) -> "Dataset":
-        """Returns the training set: `id`, `text`, `label`, `label_confidence`, `is_trusted` and, if there is one,
-        `augmented_text`."""
+        """Returns the training set: `id`, `text`, `label`, `label_confidence`, `is_trusted` and, if there are any,
+        `augmented_text` and `candidates`."""
+        from datasets import List, Value
+
         labels = self.text_labels(corpus, answers)
         confidences = np.where(corpus.is_human, np.nan, answers.confidences)
-        return training_set(corpus, labels, "label", class_label(self.task), confidences)
+        found = training_set(corpus, labels, "label", class_label(self.task), confidences)
+        if not answers.candidates:
+            return found
+        candidates = [answers.candidates.get(i) for i in range(len(found))]
+        return found.add_column("candidates", candidates, feature=List(Value("int64")))
 
     def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
         labels = np.array(dataset["label"][:])
@@ -202,6 +208,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
     ) -> tuple["Dataset", dict[str, Any]]:
+        allowed = answers.allowed(self.task.num_labels)
         final = final_labels(
             answers.labels,
             answers.confidences,
@@ -212,6 +219,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             inclusion=corpus.inclusion,
             class_shares=class_shares,
             sources=answers.sources,
+            allowed=allowed,
             seed=seed,
         )
         temperature = 1.0

@@ -84,6 +84,7 @@ def final_labels(
     held_out: np.ndarray | None = None,
     class_shares: np.ndarray | None = None,
     sources: np.ndarray | None = None,
+    allowed: np.ndarray | None = None,
     seed: int = 0,
 ) -> FinalLabels:
     """Fuses the labels of annotator, student and people, and estimates the accuracy of the final labels.
@@ -124,6 +125,8 @@ def final_labels(
         class_shares (`np.ndarray` of shape `(num_labels,)`, *optional*): Known shares of the true labels.
         sources (`np.ndarray` of shape `(n,)`, *optional*):
             The number of the annotator that gave each answer. Confidences of different annotators are not comparable.
+        allowed (`np.ndarray` of shape `(n, num_labels)`, *optional*):
+            The labels that each text can have: the candidates of a text without an answer. By default all.
         seed (`int`): Seed of the folds.
 
     Returns:
@@ -138,6 +141,7 @@ def final_labels(
     else:
         unseen = held_out_probabilities(embeddings, taught, num_labels, seed=seed)
         unseen = unseen if held_out is None else _where_known(held_out, unseen)
+    student_probabilities, unseen = (_restricted(some, allowed) for some in (student_probabilities, unseen))
     guesses = likeliest(unseen)
     learnt = has_learnt(taught, student_probabilities, unseen)
     count = int((taught != NO_LABEL).sum())
@@ -266,6 +270,15 @@ def has_learnt(labels: np.ndarray, student_probabilities: np.ndarray, held_out: 
 def _where_known(probabilities: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Replaces rows that are not numbers."""
     found: np.ndarray = np.where(np.isfinite(probabilities).all(axis=1, keepdims=True), probabilities, others)
+    return found
+
+
+def _restricted(probabilities: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
+    """Removes the labels that a text cannot have from its probabilities."""
+    if allowed is None:
+        return probabilities
+    kept = (probabilities + _TINY) * allowed
+    found: np.ndarray = np.where(allowed.all(axis=1, keepdims=True), probabilities, kept / kept.sum(1, keepdims=True))
     return found
 
 

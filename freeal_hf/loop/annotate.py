@@ -135,7 +135,7 @@ def _ask(
     step = partial(context.callbacks.call, "on_annotation_progress", number)
 
     def ask(batch: CorpusRequests, start: int) -> None:
-        some = samples_for(entry.annotator, context.task, batch, context.loop.samples)
+        some = samples_for(entry.annotator, context.task, batch, context.loop.samples, (entry.instruction,))
         if context.engine is not None:
             context.engine(
                 entry.annotator,

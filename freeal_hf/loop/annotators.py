@@ -1,7 +1,7 @@
 """The annotators of a run, and what they share: cache, budget and settings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,14 @@ class RunAnnotator:
         annotator (`Annotator`): The annotator.
         price (`Price`, *optional*): The price of its tokens.
         make (`Callable`): Builds the same annotator in another process.
+        instruction (`str`, *optional*): One of `Task.instructions`, with which it is asked. By default it is asked
+            with the description of the task.
     """
 
     annotator: Annotator
     price: Price | None
     make: Callable[[], Annotator]
+    instruction: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,27 @@ def build_annotators(
         else:
             annotator, make = spec, partial(_itself, spec)
         annotators.append(RunAnnotator(annotator, price_of(annotator, known_prices), make))
-    _check_kinds(annotators, task)
+    for entry in annotators:
+        entry.annotator.check_task(task)
     return tuple(annotators)
+
+
+def with_instructions(annotators: Sequence[RunAnnotator], task: Task) -> tuple[RunAnnotator, ...]:
+    """Returns an annotator for each instruction of the task in the place of each language model.
+
+    The answers to different instructions are fused as those of different annotators are: an instruction that the model
+    understands better has more weight.
+
+    Args:
+        annotators (`Sequence[RunAnnotator]`): The annotators.
+        task (`Task`): The task with its instructions.
+    """
+    wordings = ("", *task.instructions)
+    return tuple(
+        replace(entry, instruction=wording)
+        for entry in annotators
+        for wording in (wordings if entry.annotator.reads_prompts else ("",))
+    )
 
 
 def checked_budget(loop: LoopConfig, annotators: Sequence[RunAnnotator]) -> Budget:
@@ -158,16 +180,6 @@ def checked_budget(loop: LoopConfig, annotators: Sequence[RunAnnotator]) -> Budg
     for entry in annotators:
         budget.check_price(entry.price)
     return budget
-
-
-def _check_kinds(annotators: Sequence[RunAnnotator], task: Task) -> None:
-    for annotator in (entry.annotator for entry in annotators):
-        if task.type not in annotator.kinds:
-            raise InputError(
-                f"{type(annotator).__name__} cannot label tasks of the type {task.type!r}, only "
-                f"{', '.join(map(repr, sorted(annotator.kinds)))}. Use endpoint:MODEL or column:NAME, or your own "
-                f"annotator with {task.type!r} in `kinds`."
-            )
 
 
 def _itself(annotator: Annotator) -> Annotator:

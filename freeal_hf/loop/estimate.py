@@ -64,7 +64,7 @@ def _requests(
     plain = min(checked, count)
     indices = np.concatenate([np.arange(plain), np.arange(count)])
     requests = CorpusRequests(corpus, indices, [()] * plain + [shots] * count)
-    return samples_for(annotator, task, requests, loop.samples, once=plain)
+    return samples_for(annotator, task, requests, loop.samples, ("", *task.instructions), once=plain)
 
 
 def _generation(

@@ -15,7 +15,7 @@ from freeal_hf.config import DataConfig, EngineConfig, HubConfig, LoopConfig, Ru
 from freeal_hf.data.row_ids import fingerprint
 from freeal_hf.embedded import EMBEDDED_MODEL
 from freeal_hf.kinds.registry import kind_of
-from freeal_hf.loop.annotators import AnnotationContext, checked_budget
+from freeal_hf.loop.annotators import AnnotationContext, checked_budget, with_instructions
 from freeal_hf.loop.callbacks import CallbackHandler, LoopCallback, RunState, checked_callbacks
 from freeal_hf.loop.distributed import Processes
 from freeal_hf.loop.engines import engine_of
@@ -235,8 +235,8 @@ class FreeAL:
                 context = AnnotationContext(
                     task=settings.task,
                     loop=loop,
-                    annotators=annotators,
-                    refine_annotators=refine_annotators,
+                    annotators=with_instructions(annotators, settings.task),
+                    refine_annotators=with_instructions(refine_annotators, settings.task),
                     cache=cache,
                     budget=budget,
                     seed=args.seed,

@@ -104,6 +104,38 @@ def confidences_of(dataset: Dataset) -> NDArray[np.float64]:
         ) from None
 
 
+def candidates_of(dataset: Dataset, num_classes: int) -> NDArray[np.bool_] | None:
+    """Returns the column `candidates` of a dataset: the plausible classes of texts without a label.
+
+    Args:
+        dataset (`Dataset`): The dataset.
+        num_classes (`int`): The number of classes.
+
+    Returns:
+        `NDArray` of shape `[n, num_classes]` or `None`: Whether each class is a candidate; `None` without such a
+        column.
+
+    Raises:
+        InputError: If a value is not a list of class numbers.
+
+    Example:
+
+        >>> candidates_of(Dataset.from_dict({"candidates": [[0, 2], None]}), num_classes=3).tolist()
+        [[True, False, True], [False, False, False]]
+    """
+    if "candidates" not in dataset.column_names:
+        return None
+    found = np.zeros((len(dataset), num_classes), dtype=bool)
+    for row, classes in enumerate(dataset.with_format(None)["candidates"]):
+        if not isinstance(classes, list | None):
+            raise InputError(
+                f"row {row} has {classes!r} as `candidates`, which is not a list of the numbers of plausible classes: "
+                "remove the column if it is something else"
+            )
+        found[row, [c for c in label_ids(classes or (), num_classes, row=row, column="candidates") if c >= 0]] = True
+    return found
+
+
 def label_names_of(dataset: Dataset | IterableDataset) -> list[str] | None:
     """Returns the class names of the column `labels` or `label` of a dataset.
 

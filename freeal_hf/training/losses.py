@@ -85,6 +85,30 @@ def soft_targets(labels: Tensor, guesses: Tensor, trust: Tensor) -> Tensor:
     return share * F.one_hot(labels.clamp_min(0), guesses.shape[-1]) + (1 - share) * guesses
 
 
+def restricted(probabilities: Tensor, candidates: Tensor) -> Tensor:
+    """Restricts distributions to the candidates of each sample: the others get 0, and the rest is divided by its sum.
+
+    Source: progressive identification (Lv et al., ICML 2020, arXiv 2002.08053); CanDist (Xia et al., ACL 2025, arXiv
+    2506.03857) uses it for the candidates of a language model.
+
+    Args:
+        probabilities (`Tensor` of shape `[n, classes]`): The distributions.
+        candidates (`Tensor` of shape `[n, classes]`): Whether each class is a candidate. Rows without any candidate
+            are not changed.
+
+    Returns:
+        `Tensor` of shape `[n, classes]`: The distributions; rows sum to 1.
+
+    Example:
+
+        >>> restricted(torch.tensor([[0.5, 0.375, 0.125]]), torch.tensor([[False, True, True]]))
+        tensor([[0.0000, 0.7500, 0.2500]])
+    """
+    allowed = candidates | ~candidates.any(dim=-1, keepdim=True)
+    kept = probabilities.clamp_min(1e-12) * allowed
+    return torch.where(allowed.all(dim=-1, keepdim=True), probabilities, kept / kept.sum(dim=-1, keepdim=True))
+
+
 def class_weights(labels: Tensor, classes: int, power: float) -> Tensor:
     """Computes weights of the classes against imbalance. Their mean over the samples is 1.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from freeal_hf.training.config import FreeALConfig
 from freeal_hf.training.data import NO_LABEL
-from freeal_hf.training.losses import ramp_up
+from freeal_hf.training.losses import ramp_up, restricted
 from freeal_hf.training.memory import PredictionMemory
 from freeal_hf.training.objectives import Evidence, Objective
 from freeal_hf.training.samples import TrainingSet
@@ -24,7 +24,9 @@ _FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1_000
 class Targets:
     """The target and the weight of each sample in the loss. They are updated by a selection after each epoch.
 
-    Before the first selection all labelled samples are clean, and their target is their label.
+    Before the first selection all labelled samples are clean, and their target is their label. The target of a sample
+    with candidates instead of a label is uniform over the candidates, and after a selection it is the averaged
+    prediction of the student, restricted to them.
 
     Args:
         samples (`TrainingSet`): The training set, with `n` samples.
@@ -38,7 +40,7 @@ class Targets:
         weights (`Tensor` of shape `[n]`): The weight of each sample in the loss.
         is_clean (`Tensor` of shape `[n]`): Whether each label is clean.
         is_held_out (`NDArray` of shape `[n]`): Whether each label is held out, to calibrate the student.
-        is_taught (`Tensor` of shape `[n]`): Whether each label is clean and not held out.
+        is_taught (`Tensor` of shape `[n]`): Whether each label is clean and not held out, or has candidates.
         losses (`NDArray` of shape `[n]`): The cross-entropy of the averaged predictions in nats; NaN before the first
             selection and without a label.
         posterior (`NDArray` of shape `[n]`): The probability that each label is clean.
@@ -70,8 +72,13 @@ class Targets:
         self.is_held_out = self._held_out(share if holds_out else 0.0)
         self.labels = torch.from_numpy(np.where(self.is_held_out, NO_LABEL, samples.labels)).to(args.device)
         self.is_clean = torch.from_numpy(samples.labels != NO_LABEL).to(args.device)
-        self.is_taught = self.labels != NO_LABEL
+        candidates = np.zeros((1, num_classes), dtype=bool) if samples.candidates is None else samples.candidates
+        self._candidates = torch.from_numpy(candidates).to(args.device)
+        self._has_candidates = self._candidates.any(dim=-1)
+        self.is_taught = (self.labels != NO_LABEL) | self._has_candidates
         self.distributions = F.one_hot(self.labels.clamp_min(0), num_classes).float()
+        uniform = restricted(torch.ones_like(self.distributions), self._candidates)
+        self.distributions = torch.where(self._has_candidates[:, None], uniform, self.distributions)
         self.weights = self.is_taught.float()
 
     def _held_out(self, share: float) -> NDArray[np.bool_]:
@@ -145,12 +152,12 @@ class Targets:
         args, device = self.args, self.args.device
         self.is_clean = torch.from_numpy(is_clean).to(device)
         is_hidden = torch.from_numpy(self.is_held_out).to(device)
-        self.is_taught = self.is_clean & ~is_hidden
+        self.is_taught = (self.is_clean & ~is_hidden) | self._has_candidates
         posterior = torch.from_numpy(self.posterior).to(device, torch.float32)
         guesses = self.samples.kind.guesses(self.samples, self.memory.average, self.posterior, args.guess_correction)
         known = Evidence(
             labels=self.labels,
-            guesses=guesses,
+            guesses=restricted(guesses, self._candidates),
             posterior=torch.where(is_hidden, 0.0, posterior),
             is_clean=self.is_taught,
             is_trusted=torch.from_numpy(self.samples.is_trusted).to(device),

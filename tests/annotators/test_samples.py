@@ -106,7 +106,7 @@ def test_requests_at_the_start_can_be_left_unrepeated() -> None:
 
 
 def test_each_instruction_is_given_with_each_order_of_the_labels() -> None:
-    samples = Samples(REQUESTS, 3, 2, ["Say it so.", "Say it otherwise."])
+    samples = Samples(REQUESTS, 3, 2, ["", "Say it so.", "Say it otherwise."])
     assert samples.num_answers == 6
     assert len(samples) == 18
     assert [(request.instruction, request.sample) for request in samples[6:12]] == [

@@ -5,6 +5,8 @@ import pytest
 from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
 from freeal_hf.annotators.column import ColumnAnnotator
 from freeal_hf.errors import InputError
+from freeal_hf.kinds.registry import kind_of
+from freeal_hf.loop.folder import RunFolder
 from tests.conftest import FRUIT, QUICK_TRAINING, KeywordAnnotator
 from tests.servers.chat import Behaviour, ChatServer, serve
 
@@ -81,6 +83,14 @@ def test_a_language_model_is_asked_with_each_instruction(loop, server, corpus, t
     for wording in (task.description, "Is it food or equipment?"):
         texts = [chat[-1]["content"] for chat in asked if wording in chat[0]["content"]]
         assert len(texts) == len(set(texts)) == len(set(corpus["text"]))
+
+
+def test_each_instruction_votes_as_an_annotator_of_its_own(loop, server, corpus, task, tmp_path):
+    worded = task.with_instructions(["Is it food or equipment?", "Can one eat it?"])
+    loop(InferenceEndpointsAnnotator(server.url), task=worded).run(corpus)
+    answers, _ = RunFolder(tmp_path / "run").round(0).read_answers(kind_of(task))
+    assert len(answers.parts) == 3
+    assert not any(part.is_missing.any() for part in answers.parts)
 
 
 def test_the_estimate_counts_every_instruction(loop, corpus, task):

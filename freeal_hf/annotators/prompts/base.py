@@ -39,12 +39,15 @@ class Limits:
         max_list_tokens (`int`): Maximum number of tokens of an answer that is a list.
         max_text_length (`int`): Maximum length of the text, in characters.
         coded (`bool`): Whether labels are answered as letters, for their probabilities; see `label_codes`.
+        candidates (`bool`, *optional*, defaults to `False`): Whether to ask for all plausible labels of a text that
+            has one label.
     """
 
     max_tokens: int
     max_list_tokens: int
     max_text_length: int
     coded: bool
+    candidates: bool = False
 
 
 async def fitting(call: Callable[[int], Awaitable[Completion]], text: str, max_length: int) -> tuple[Completion, int]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from freeal_hf.annotators.final_answer import final_answer
 from freeal_hf.annotators.pacing import UnusableAnswer
 from freeal_hf.annotators.prompts.label_answers import denies, field_denies
-from freeal_hf.tasks import NO_LABEL, MultiLabelClassification
+from freeal_hf.tasks import NO_LABEL, Task
 
 _FIELDS = ("labels", "label", "categories", "classes", "answer")
 _OBJECT_OR_LIST = re.compile(r"\{[^{}]*\}|\[[^\[\]{}]*\]")
@@ -26,7 +26,7 @@ class ParsedLabels(NamedTuple):
     reason: UnusableAnswer | None
 
 
-def parse_labels(answer: str | None, task: MultiLabelClassification) -> ParsedLabels:
+def parse_labels(answer: str | None, task: Task, max_labels: int | None = None) -> ParsedLabels:
     """Parses the labels in an answer.
 
     An answer is used if it is one of these, and each of its labels is a label of the task:
@@ -40,10 +40,12 @@ def parse_labels(answer: str | None, task: MultiLabelClassification) -> ParsedLa
 
     Args:
         answer (`str`, *optional*): The answer of the model, with its reasoning.
-        task (`MultiLabelClassification`): The task.
+        task (`Task`): The task.
+        max_labels (`int`, *optional*): The maximum number of labels of a text.
 
     Example:
 
+        >>> from freeal_hf.tasks import MultiLabelClassification
         >>> task = MultiLabelClassification(["toxic", "threat"])
         >>> parse_labels('{"labels": ["threat"]}', task), parse_labels("None.", task), parse_labels("toxic?", task)
         (ParsedLabels(labels=(1,), reason=None), ParsedLabels(labels=(), reason=None), ParsedLabels(labels=None, reason='not a label'))
@@ -56,12 +58,12 @@ def parse_labels(answer: str | None, task: MultiLabelClassification) -> ParsedLa
     if found is None:
         is_open = any(text.count(start) > text.count(end) for start, end in ("{}", "[]"))
         return ParsedLabels(None, "cut-off answer" if is_open else "not a label")
-    if task.max_labels is not None and len(found) > task.max_labels:
+    if max_labels is not None and len(found) > max_labels:
         return ParsedLabels(None, "several labels")
     return ParsedLabels(found, None)
 
 
-def _in_text(text: str, task: MultiLabelClassification) -> tuple[int, ...] | None:
+def _in_text(text: str, task: Task) -> tuple[int, ...] | None:
     bare = re.sub(r"\A```[a-z]*|```\Z", "", text).strip()
     try:
         return _in_value(json.loads(bare), task)
@@ -83,14 +85,14 @@ def _in_text(text: str, task: MultiLabelClassification) -> tuple[int, ...] | Non
     return _ids([_ITEM.sub("", part.strip()).strip(_AROUND) for part in _PARTS.split(plain)], task)
 
 
-def _in_json(text: str, task: MultiLabelClassification) -> tuple[int, ...] | None:
+def _in_json(text: str, task: Task) -> tuple[int, ...] | None:
     try:
         return _in_value(json.loads(text), task)
     except (ValueError, RecursionError):
         return None
 
 
-def _in_value(value: Any, task: MultiLabelClassification) -> tuple[int, ...] | None:
+def _in_value(value: Any, task: Task) -> tuple[int, ...] | None:
     """Returns the labels in a JSON value; `None` if it is neither a list of labels nor an object with one."""
     if isinstance(value, list):
         return _ids(value, task)
@@ -108,6 +110,6 @@ def _in_value(value: Any, task: MultiLabelClassification) -> tuple[int, ...] | N
     return None
 
 
-def _ids(names: Sequence[Any], task: MultiLabelClassification) -> tuple[int, ...] | None:
+def _ids(names: Sequence[Any], task: Task) -> tuple[int, ...] | None:
     found = {task.label_of(name) if isinstance(name, str) else NO_LABEL for name in names}
     return None if NO_LABEL in found else tuple(sorted(found))

@@ -201,7 +201,7 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         return label_set_messages(self.task, replace(request, text=text), as_flags=limits.coded)
 
     def _read(self, completion: Completion, limits: Limits) -> Annotation:
-        labels, unusable = parse_labels(completion.text, self.task)
+        labels, unusable = parse_labels(completion.text, self.task, self.task.max_labels)
         probabilities = None
         if labels is not None and limits.coded:
             tokens = tokens_of(completion.tokens, final_answer(completion.text).text)
@@ -224,7 +224,8 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         try:
             items = json.loads(text[text.find("{") : text.rfind("}") + 1])["texts"]
             written = [
-                (str(item["text"]).strip(), parse_labels(json.dumps(item["labels"]), self.task)) for item in items
+                (str(item["text"]).strip(), parse_labels(json.dumps(item["labels"]), self.task, self.task.max_labels))
+                for item in items
             ]
         except (ValueError, KeyError, TypeError):
             return []

@@ -15,6 +15,7 @@ from freeal_hf.annotators.logprobs import code_probabilities, name_probability, 
 from freeal_hf.annotators.pacing import Reason
 from freeal_hf.annotators.prompts.base import Alternatives, Annotate, Complete, Embed, Limits, TaskPrompts, fitting
 from freeal_hf.annotators.prompts.label_answers import parse_answer
+from freeal_hf.annotators.prompts.label_sets import constrain_list, list_schema
 from freeal_hf.annotators.prompts.labels import (
     Message,
     annotation_messages,
@@ -28,6 +29,7 @@ from freeal_hf.annotators.prompts.labels import (
     label_texts,
     parse_texts,
 )
+from freeal_hf.annotators.prompts.plausible import candidate_messages, parse_candidates
 from freeal_hf.annotators.question import Completion
 from freeal_hf.annotators.requests import usage_of
 from freeal_hf.annotators.samples import combined_labels
@@ -47,6 +49,12 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
 
     def asked(self, request: AnnotationRequest, limits: Limits) -> dict[str, Any]:
         codes = label_codes(self.task, limits.coded, request.order)
+        if limits.candidates:
+            return {
+                "messages": candidate_messages(self.task, _cut(request, limits.max_text_length)),
+                "schema": list_schema(in_order(self.task.label_names, request.order), None),
+                "max_tokens": limits.max_tokens * self.task.num_labels,
+            }
         return {
             "messages": _messages(self.task, request, limits.coded, limits.max_text_length),
             "schema": answer_schema(in_order(codes, request.order)),
@@ -56,6 +64,8 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
 
     async def ask(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
         """Requests the label of a text. A text that is too long for the model is halved until it fits."""
+        if limits.candidates:
+            return await self._ask_for_candidates(complete, request, limits)
         codes = in_order(label_codes(self.task, limits.coded, request.order), request.order)
         constrain = partial(constraint_fields, codes=codes)
         # A few more than there are labels: a letter may come with and without a space or a quote.
@@ -67,6 +77,30 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
 
         completion, length = await fitting(call, request.text, limits.max_text_length)
         return replace(_read(completion, self.task, limits.coded, request.order), is_cut=length < len(request.text))
+
+    async def _ask_for_candidates(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
+        """Requests all plausible labels. The answer has a label if there is only one, and otherwise the candidates."""
+        names = in_order(self.task.label_names, request.order)
+        constrain = partial(constrain_list, names=names, max_labels=None)
+
+        async def call(length: int) -> Completion:
+            messages = candidate_messages(self.task, _cut(request, length))
+            return await complete("labels", limits.max_tokens * len(names), messages, constrain, 0)
+
+        completion, length = await fitting(call, request.text, limits.max_text_length)
+        labels, unusable = parse_candidates(completion.text, self.task)
+        reason: Reason | None = "cut-off answer" if unusable and completion.is_cut_off else unusable
+        if labels is None and completion.is_filtered:
+            reason = "content filter"
+        is_clear = labels is not None and len(labels) == 1
+        return Annotation(
+            labels[0] if labels and is_clear else NO_LABEL,
+            labels=None if is_clear else labels,
+            reason="several candidates" if labels and not is_clear else reason,
+            answer=completion.text,
+            is_cut=length < len(request.text),
+            **usage_of([completion]),
+        )
 
     def alternatives(self) -> Alternatives:
         """Returns the answer of each label. See `TaskPrompts`."""
@@ -152,8 +186,11 @@ def _best(probabilities: np.ndarray) -> Annotation:
 
 
 def _messages(task: Task, request: AnnotationRequest, coded: bool, length: int) -> list[Message]:
-    text, _ = cut_text(request.text, length)
-    return annotation_messages(task, replace(request, text=text), coded=coded)
+    return annotation_messages(task, _cut(request, length), coded=coded)
+
+
+def _cut(request: AnnotationRequest, length: int) -> AnnotationRequest:
+    return replace(request, text=cut_text(request.text, length)[0])
 
 
 def _read(completion: Completion, task: Task, coded: bool, order: tuple[int, ...]) -> Annotation:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
+
+from freeal_hf.training.losses import soft_targets
 
 if TYPE_CHECKING:
     from freeal_hf.training.config import FreeALConfig
@@ -19,9 +21,10 @@ class Evidence:
     Args:
         labels (`Tensor` of shape `[n]`): The noisy labels; -1 means none.
         guesses (`Tensor` of shape `[n, classes]`): The pseudo-labels: the predictions of the student, averaged over
-            epochs.
+            epochs, and restricted to the candidates of a sample that has candidates instead of a label.
         posterior (`Tensor` of shape `[n]`): The probability that the label is clean; 0 without a label.
-        is_clean (`Tensor` of shape `[n]`): Whether the label was selected as clean.
+        is_clean (`Tensor` of shape `[n]`): Whether the label was selected as clean. Samples with candidates instead
+            of a label are clean too: their pseudo-labels are their targets.
         is_trusted (`Tensor` of shape `[n]`): Whether the label is always clean, such as a human label.
         slips (`float`, *optional*, defaults to 1): The probability that some labels are wrong at random; 1 if it is
             unknown. Errors that can be learnt from the texts do not count.
@@ -119,7 +122,9 @@ class Objective(ABC):
         """
 
     def targets(self, known: Evidence, args: "FreeALConfig") -> tuple[Tensor, Tensor]:
-        """Computes the targets of all samples until the next selection. By default a target is the label.
+        """Computes the targets of all samples until the next selection.
+
+        By default a target is the label, or the pseudo-label of a sample with candidates.
 
         Args:
             known (`Evidence`): The result of the selection.
@@ -128,8 +133,8 @@ class Objective(ABC):
         Returns:
             `tuple[Tensor, Tensor]`: Distributions over the classes, shape `[n, classes]`, and weights, shape `[n]`.
         """
-        one_hot = F.one_hot(known.labels.clamp_min(0), known.guesses.shape[-1]).to(known.guesses.dtype)
-        return one_hot, (known.labels >= 0).to(known.guesses.dtype)
+        distributions = soft_targets(known.labels, known.guesses, torch.ones_like(known.posterior))
+        return distributions, ((known.labels >= 0) | known.is_clean).to(known.guesses.dtype)
 
     def mixes(self, args: "FreeALConfig") -> Literal["none", "clean", "all"]:
         """Returns which samples are used for mixup after the first selection. By default none are.

@@ -33,7 +33,8 @@ class FreeALObjective(Objective):
     starts_with_probe = False
 
     def targets(self, known: Evidence, args: "FreeALConfig") -> tuple[Tensor, Tensor]:
-        """See [`Objective.targets`]. The target of a clean sample is its label; other samples have a weight of 0."""
+        """See [`Objective.targets`]. The target of a clean sample is its label (or the pseudo-label, restricted to its
+        candidates); other samples have a weight of 0."""
         trust = known.is_clean.float()
         distributions = soft_targets(known.labels, sharpen(known.guesses, args.guess_temperature), trust)
         return distributions, balanced_weights(distributions, known, args) * trust
@@ -72,7 +73,7 @@ def balanced_weights(distributions: Tensor, known: Evidence, args: "FreeALConfig
     weights = torch.ones_like(distributions[:, 0])
     for question in questions.unique():
         rows = questions == question
-        clean = known.labels[rows & known.is_clean]
+        clean = known.labels[rows & known.is_clean & (known.labels >= 0)]
         if len(clean):
             balance = class_weights(clean, distributions.shape[-1], args.class_balance)
             weights[rows] = distributions[rows] @ (balance / balance[clean].mean())

@@ -41,6 +41,8 @@ class TrainingSet:
         text_of_row (`NDArray` of shape `[r]`): The number of the text or sentence of each row. In token classification
             a row can be a window of a sentence.
         words (`Words`, *optional*): The sentences and entities of the words, in token classification.
+        candidates (`NDArray` of shape `[n, classes]`, *optional*): The plausible classes of each sample whose label is
+            not known, from the column `candidates`. All are `False` if there are none.
     """
 
     kind: "SampleKind"
@@ -51,6 +53,7 @@ class TrainingSet:
     confidences: NDArray[np.float64]
     text_of_row: NDArray[np.int64]
     words: Words | None = None
+    candidates: NDArray[np.bool_] | None = None
 
     @property
     def lengths(self) -> list[int]:

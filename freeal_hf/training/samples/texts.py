@@ -12,6 +12,7 @@ from freeal_hf.training.data import (
     IGNORED,
     NO_LABEL,
     TRAIN_COLUMNS,
+    candidates_of,
     confidences_of,
     ids_of,
     is_trusted_of,
@@ -41,7 +42,11 @@ class TextSamples(SampleKind):
         labels = np.array(rows["labels"], dtype=np.int64)
         labels = np.where(labels == IGNORED, NO_LABEL, labels)
         is_trusted, confidences = is_trusted_of(dataset), confidences_of(dataset)
-        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted, confidences, np.arange(len(rows)))
+        candidates = candidates_of(dataset, self.num_classes)
+        if candidates is not None:
+            candidates[labels != NO_LABEL] = False
+        places = np.arange(len(rows))
+        return TrainingSet(self, rows, ids_of(dataset), labels, is_trusted, confidences, places, candidates=candidates)
 
     def evaluation_set(
         self, dataset: Dataset | IterableDataset, tokenizer: PreTrainedTokenizerBase | None, max_length: int

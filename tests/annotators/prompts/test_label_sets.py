@@ -67,8 +67,7 @@ def test_an_answer_that_is_not_clear_has_no_labels(answer, labels):
 
 def test_an_answer_that_breaks_off_or_has_too_many_labels_says_so():
     assert parse_labels('{"labels": ["toxic", "thr', TASK).reason == "cut-off answer"
-    most_one = MultiLabelClassification(TASK.descriptions, max_labels=1)
-    assert parse_labels('{"labels": ["toxic", "threat"]}', most_one).reason == "several labels"
+    assert parse_labels('{"labels": ["toxic", "threat"]}', TASK, max_labels=1).reason == "several labels"
 
 
 @given(SETS, ORDERS)
