@@ -51,7 +51,7 @@ class CardWords:
         student (`str`): A description of the student.
         usage (`str`): Python lines that use the student, with `{model_id}`.
         limits (`str`): The limits of the student.
-        columns (`str`, *optional*): A description of the columns that other kinds of task do not have.
+        columns (`str`): A description of the columns that differ between kinds of task.
     """
 
     hub_task: str
@@ -61,7 +61,7 @@ class CardWords:
     student: str
     usage: str
     limits: str
-    columns: str = ""
+    columns: str
 
 
 WORDS = {
@@ -73,6 +73,7 @@ WORDS = {
         student="A text classifier",
         usage='classify = pipeline("text-classification", model="{model_id}")\nclassify("...")',
         limits="It gives each text exactly one of the labels above.",
+        columns="A label of -1 means that there is none.",
     ),
     MultiLabelClassification.type: CardWords(
         hub_task="text-classification",
@@ -81,9 +82,8 @@ WORDS = {
         counted="texts",
         student="A text classifier that gives a text any number of labels",
         usage=(
-            "from transformers import AutoConfig\n"
-            'thresholds = AutoConfig.from_pretrained("{model_id}").thresholds  # one for each label\n'
             'classify = pipeline("text-classification", model="{model_id}", top_k=None)\n'
+            "thresholds = classify.model.config.thresholds  # one for each label, in the order of the table\n"
             'classify("...")  # a label applies if its score exceeds its threshold'
         ),
         limits="It gives a text any number of the labels above, or none of them, and decides each label by itself.",

@@ -411,6 +411,19 @@ class MultiLabelClassification(Task):
                 return found
         return None
 
+    def is_no_answer(self, value: str) -> bool:
+        """Returns whether a value of a column means a missing answer: `(no answer)`, or a value mapped to it.
+
+        Args:
+            value (`str`): The value.
+
+        Example:
+
+            >>> MultiLabelClassification(["a", "b"], label_map={"?": "(no answer)"}).is_no_answer("?")
+            True
+        """
+        return self._other_values.get(name_key(value.strip()), ()) is None
+
     def joined(self, labels: Iterable[int]) -> str:
         """Returns labels as the text of a cell, which `labels_of` reads.
 

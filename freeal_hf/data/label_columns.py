@@ -66,7 +66,7 @@ class LabelColumn:
             found.append(label)
             if label != self.missing:
                 self._num_matched += 1
-            elif not is_no_answer(text):
+            elif not self._is_missing(text):
                 self._num_unknown += 1
                 if text in self._unknown or len(self._unknown) < _MOST_KEPT:
                     self._unknown[text] += 1
@@ -74,6 +74,9 @@ class LabelColumn:
 
     def _label(self, text: str) -> Any:
         return self.task.label_of(text)
+
+    def _is_missing(self, text: str) -> bool:
+        return is_no_answer(text)
 
     def check(self) -> None:
         """Warns of values that are not labels.

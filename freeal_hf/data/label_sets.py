@@ -62,27 +62,61 @@ class LabelSetColumn(LabelColumn):
         return [None if labels is None else list(labels) for labels in found]
 
     def check(self) -> None:
-        """Warns of values that are not sets of labels.
+        """Warns of values that are not sets of labels, and of empty cells if no cell says that none of the labels
+        applies.
 
         Raises:
-            InputError: If almost no value is one, or if most cells are empty and none says that none of the labels
-                applies, so that an empty cell probably means this.
+            InputError: If almost no value is a set of labels, or if most cells are empty and none says that none of
+                the labels applies, so that an empty cell probably means this.
         """
         super().check()
-        if self._num_none or "" in self.task.label_map or 2 * self._num_empty <= self._num_rows:
+        if self._num_none or "" in self.task.label_map or not self._num_empty:
             return
-        raise InputError(
+        said = (
             f"{self.what}: {self._num_empty:,} of {counted(self._num_rows, 'cell')} are empty, and no cell says that "
             f'none of the labels applies. If an empty cell means this, give a label map with "": "{NONE_OF_THEM}" '
             f"(--label-map FILE, or label_map in the task). If it means a missing answer, map it to "
             f'"{NO_ANSWER}".'
         )
+        if 2 * self._num_empty > self._num_rows:
+            raise InputError(said)
+        logger.warning("%s Now it counts as a missing answer.", said)
 
     def _label(self, text: str) -> tuple[int, ...] | None:
         labels: tuple[int, ...] | None = self.task.labels_of(text)
         self._num_empty += labels is None and is_no_answer(text)
         most = self.task.max_labels
         return None if labels is None or (most is not None and len(labels) > most) else labels
+
+    def _is_missing(self, text: str) -> bool:
+        return is_no_answer(text) or self.task.is_no_answer(text)
+
+    @property
+    def _remedy(self) -> str:
+        task, said = self.task, [f"{NONE_OF_THEM} means none of the labels"]
+        if task.max_labels is not None:
+            said.append(f"a text can have at most {counted(task.max_labels, 'label')} (max_labels)")
+        elif task.label_separator is None:
+            said.append(f"several are written as {task.joined([0, 1])!r} (for another separator, --label-separator)")
+        return f"{', '.join(said)}; {super()._remedy}"
+
+
+class HumanLabelSetColumn(LabelSetColumn):
+    """Converts human labels. An empty cell is one that is not filled in, whatever the label map says of it, and any
+    other value must be a set of labels.
+
+    Example:
+
+        >>> task = MultiLabelClassification(["toxic", "threat"], label_map={"": "(none)"})
+        >>> HumanLabelSetColumn(task, "column 'label'").ids(["", "(none)", "threat"])
+        [None, [], [1]]
+    """
+
+    def _label(self, text: str) -> tuple[int, ...] | None:
+        return super()._label(text) if text.strip() else None
+
+    def _is_missing(self, text: str) -> bool:
+        return not text.strip() or self.task.is_no_answer(text)
 
 
 def columns_for(name: str, labels: Sequence[str], names: Sequence[str]) -> list[str]:

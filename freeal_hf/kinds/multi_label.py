@@ -10,7 +10,7 @@ import numpy as np
 
 from freeal_hf.config import LoopConfig
 from freeal_hf.data.human_labels import LABEL_COLUMN, HumanLabel, HumanTable
-from freeal_hf.data.label_sets import ANY_LABEL, LabelSetColumn, joined_cells
+from freeal_hf.data.label_sets import ANY_LABEL, HumanLabelSetColumn, LabelSetColumn, joined_cells
 from freeal_hf.data.texts import read_data
 from freeal_hf.demonstrations import choose_demonstrations
 from freeal_hf.kinds.base import TaskKind
@@ -68,7 +68,7 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         if LABEL_COLUMN not in table.columns and set(names) <= set(table.columns):
             cells = joined_cells(table.columns, ANY_LABEL, names, names, table.origin)
             table = replace(table, columns={**table.columns, LABEL_COLUMN: cells})
-        found = read_human_labels(table, self.task, LabelSetColumn)
+        found = read_human_labels(table, self.task, HumanLabelSetColumn)
         return [replace(answer, label=tuple(answer.label)) for answer in found]
 
     def with_human_labels(

@@ -1,6 +1,7 @@
 """Runs of a task with any number of labels for each text, from the file to the labels."""
 
 import csv
+import re
 import shutil
 from collections import Counter
 
@@ -18,7 +19,10 @@ from freeal_hf import (
     kind_of,
     read_human_labels,
 )
+from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.cli.main import main
+from freeal_hf.data.label_sets import LabelSetColumn
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.rounds import Selection
 from tests.conftest import FILLERS, FRUIT, QUICK_TRAINING, TOOLS
@@ -157,10 +161,30 @@ def test_human_labels_can_be_columns_of_truth_values(task, tmp_path):
     assert [(label.id, label.label) for label in found] == [("a", (0,)), ("b", ())]
 
 
-def test_a_human_label_that_is_not_in_the_task_is_refused(task, tmp_path):
-    (tmp_path / "human.csv").write_text("id,label\na,fruit;metal\n")
-    with pytest.raises(InputError, match=r"'fruit;metal'.*is not a label"):
+@pytest.mark.parametrize("cell", ["fruit;metal", "none", "fruit+tool"])
+def test_a_human_label_that_is_not_in_the_task_is_refused(task, tmp_path, cell):
+    (tmp_path / "human.csv").write_text(f"id,label\na,{cell}\n")
+    remedy = r"\(none\) means none of the labels, several are written as 'fruit;tool' .*--label-separator"
+    with pytest.raises(InputError, match=rf"'{re.escape(cell)}'.*is not a label.*{remedy}"):
         read_human_labels(tmp_path / "human.csv", task)
+
+
+def test_an_empty_human_label_is_not_filled_in_though_an_empty_cell_of_the_data_means_none(task, tmp_path):
+    (tmp_path / "human.csv").write_text("id,label\na,fruit\nb,\n")
+    found = read_human_labels(tmp_path / "human.csv", task.with_label_map({"": "(none)"}))
+    assert [(label.id, label.label) for label in found] == [("a", (0,))]
+
+
+def test_a_value_that_means_no_answer_is_neither_a_label_nor_an_error(task, tmp_path, caplog):
+    mapped = task.with_label_map({"?": "(no answer)"})
+    (tmp_path / "human.csv").write_text("id,label\na,fruit\nb,?\n")
+    assert [label.id for label in read_human_labels(tmp_path / "human.csv", mapped)] == ["a"]
+    column = LabelSetColumn(mapped, "column 'gpt'")
+    assert column.ids(["fruit", "?"]) == [[0], None]
+    column.check()
+    assert not caplog.records
+    said = prompts_of(mapped).from_column("?", "gpt", AnnotationRequest("a text"))
+    assert said.reason == "column 'gpt': no answer"
 
 
 def test_mostly_empty_cells_without_a_cell_for_none_are_refused_with_the_remedy(task):
@@ -170,6 +194,13 @@ def test_mostly_empty_cells_without_a_cell_for_none_are_refused_with_the_remedy(
         kind_of(task).read_rows(data, gold_column="gold")
     mapped = task.with_label_map({"": "(none)"})
     assert kind_of(mapped).read_rows(data, gold_column="gold")["gold"][:] == [[0], [0], *[[]] * 7]
+
+
+def test_a_few_empty_cells_without_a_cell_for_none_are_reported(task, caplog):
+    data = Dataset.from_list([{"text": f"text {i}", "gold": "" if i < 2 else "fruit"} for i in range(9)])
+    assert kind_of(task).read_rows(data, gold_column="gold")["gold"][:] == [None, None, *[[0]] * 7]
+    assert "2 of 9 cells are empty" in caplog.text
+    assert "counts as a missing answer" in caplog.text
 
 
 def test_the_student_is_a_plain_classifier_of_transformers_with_a_threshold_for_each_label(run):

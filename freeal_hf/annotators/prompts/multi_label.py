@@ -131,6 +131,8 @@ class MultiLabelPrompts(TaskPrompts[MultiLabelClassification]):
         labels, most = self.task.labels_of(value), self.task.max_labels
         if labels is None and is_no_answer(value):
             return Annotation(NO_LABEL, reason=f"column {name!r} is empty")
+        if self.task.is_no_answer(value):
+            return Annotation(NO_LABEL, answer=value, reason=f"column {name!r}: no answer")
         if labels is None or (most is not None and len(labels) > most):
             return Annotation(NO_LABEL, answer=value, reason=f"column {name!r}: not a label")
         return Annotation(0, answer=value, labels=labels)
