@@ -18,7 +18,7 @@ from freeal_hf.tasks import TASKS
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
 PACKAGE = Path(freeal_hf.__file__).parent
-MAY_ASK = ("tasks.py", "kinds/", "annotators/prompts/")
+MAY_ASK = ("tasks/", "kinds/", "annotators/prompts/")
 CLASSES = {found.__name__ for registry in (TASKS, PROMPTS, KINDS) for found in registry.values()}
 
 
