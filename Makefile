@@ -74,14 +74,15 @@ docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.installed ## build the documentation in build/docs; a warning is an error
 	$(BIN)/mkdocs build --quiet
 
+# The wheel is installed in an environment of its own, which finds only the dependencies of the wheel in $(VENV).
 dist: $(VENV)/.installed ## build and check the release in dist/, and run its wheel
-	rm -rf dist build/wheel-venv
+	rm -rf dist build/lib build/wheel
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
-	$(PYTHON) -m venv build/wheel-venv
-	build/wheel-venv/bin/pip install --quiet -c constraints.txt "$$(ls dist/*.whl)[demo,space]"
-	cd build && wheel-venv/bin/freeal-hf demo --quick --output-dir demo
-	build/wheel-venv/bin/freeal-hf doctor
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/pip install --quiet --no-deps dist/*.whl
+	echo $(abspath $(VENV))/lib/python3.*/site-packages > $$(echo build/wheel/lib/python3.*/site-packages)/dependencies.pth
+	build/wheel/bin/python .ci/wheel_works.py
 
 DATA ?= ../shared/data
 BENCHMARKS := loop student student_recipe student_speed scale scale_out annotate prompts instance_selection paper labels llm_labels audit ner multi_label_student

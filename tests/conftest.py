@@ -56,15 +56,15 @@ QUICK_TRAINING = {
 }
 
 
-def save_student(folder: Path) -> Path:
-    """Saves a two-layer BERT with random weights that knows the words of the corpus."""
+def save_student(folder: Path, more_words: Sequence[str] = ()) -> Path:
+    """Saves a two-layer BERT with random weights that knows the words of the corpus, and more."""
     import torch
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *FRUIT, *TOOLS, *FILLERS]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *FRUIT, *TOOLS, *FILLERS, *more_words]
     backend = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     backend.pre_tokenizer = Whitespace()
     tokenizer = PreTrainedTokenizerFast(

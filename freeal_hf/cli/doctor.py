@@ -11,7 +11,7 @@ import freeal_hf
 from freeal_hf.cli.command import Command
 
 _LIBRARIES = ("torch", "transformers", "huggingface_hub", "datasets", "accelerate", "numpy", "scikit-learn")
-_DEVELOPMENT = ("bench", "docs", "quality", "test", "test-space")
+_DEVELOPMENT = ("bench", "docs", "examples", "quality", "test", "test-space")
 
 
 def _doctor(given: dict[str, Any], _: Sequence[str]) -> None:

@@ -55,7 +55,7 @@ class DemoOptions:
 
     output_dir: str = option("runs/demo", help="folder of the run", metavar="DIR")
     quick: bool = option(
-        False, action="store_true", help="one round of one epoch: tests an installation, with worse labels"
+        False, action="store_true", help="a quarter of the messages, one epoch: only tests an installation"
     )
 
 
@@ -138,7 +138,8 @@ def _push_callbacks(config: RunConfig) -> list["LoopCallback"]:
 def _demo(given: dict[str, Any], _: Sequence[str]) -> None:
     options = section(DemoOptions, given)
     folder = Path(str(files("freeal_hf.demo")))
-    data, task = str(folder / "shop_messages.csv"), str(folder / "task.yaml")
+    messages = "shop_messages_test.csv" if options.quick else "shop_messages.csv"
+    data, task = str(folder / messages), str(folder / "task.yaml")
     chosen = {"data": data, "task": task, "gold_column": "gold", "output_dir": options.output_dir}
     _run({**chosen, "num_rounds": 1} if options.quick else chosen, ["--num_train_epochs=1"] if options.quick else [])
     from freeal_hf.prediction.classifier import Classifier

@@ -173,6 +173,17 @@ def test_a_resumed_finished_run_reports_how_to_add_a_round(freeal_hf, run_dir, s
     assert "--num-rounds 3 adds one" in done.err
 
 
+def test_the_example_continues_a_run_of_the_hub_and_pushes_the_new_round(
+    freeal_hf, hub, run_dir, student_folder, tmp_path
+):
+    freeal_hf("push", run_dir)
+    script, folder = ROOT / "examples" / "resume_from_hub.py", tmp_path / "again"
+    done = freeal_hf(script, DATASET[1], folder, f"student={student_folder}", "annotator=embedding")
+    assert done.code == 0, done.err
+    assert len(list(folder.glob("round-*"))) == 3
+    assert "round-2" in hub.repos[DATASET].tags
+
+
 def test_the_same_command_continues_in_the_pulled_folder(freeal_hf, hub, run_dir, student_folder, tmp_path):
     freeal_hf("push", run_dir)
     again = ("run", "--resume-from", DATASET[1], "--student", student_folder, "--annotator", "embedding")

@@ -1,4 +1,4 @@
-"""Runs command lines in a process with the test Hub. It reads and writes lines of JSON until the end of the input.
+"""Runs commands and scripts in a process with the test Hub. It reads and writes lines of JSON until its input ends.
 
 `HF_ENDPOINT` is read when huggingface_hub is imported, so the tests' own process cannot talk to a server of its own.
 """
@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import runpy
 import sys
 
 from freeal_hf.cli.main import main
@@ -27,8 +28,17 @@ def serve() -> None:
         os.environ["HF_TOKEN"] = work["token"]
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(work["arguments"])
+            code = run(work["arguments"])
         print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}), flush=True)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a script if the first word is one, and otherwise a command of freeal-hf."""
+    if not arguments[0].endswith(".py"):
+        return main(arguments)
+    sys.argv = arguments
+    runpy.run_path(arguments[0], run_name="__main__")
+    return 0
 
 
 if __name__ == "__main__":
