@@ -1,8 +1,9 @@
 """Converts between entities as spans of words and BIO tags."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from freeal_hf.errors import InputError
 from freeal_hf.tasks import OUTSIDE
 
 
@@ -89,6 +90,23 @@ def without_overlaps(spans: Iterable[Span]) -> list[Span]:
         if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)
     return sorted(kept)
+
+
+def check_is_one_run(value: Any, where: str) -> None:
+    """Checks that a marked entity has one start and one end.
+
+    Args:
+        value (`Any`): The entity, with `start` and `end`.
+        where (`str`): Its place, for the error.
+
+    Raises:
+        InputError: If the entity is discontinuous, that is if `start` or `end` is a list.
+    """
+    if isinstance(value, Mapping) and any(isinstance(value.get(key), (list, tuple)) for key in ("start", "end")):
+        raise InputError(
+            f"{where}: {value!r} has several parts (it is discontinuous); an entity is one run of words. Mark its "
+            "longest part, or the whole run from its first to its last word."
+        )
 
 
 def invalid_position(tags: Sequence[str]) -> int | None:

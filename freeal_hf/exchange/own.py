@@ -6,7 +6,7 @@ from typing import Any
 
 from freeal_hf.data.human_labels import has_human_label
 from freeal_hf.data.sentences import SPANS, TOKENS, read_list
-from freeal_hf.data.spans import spans_of
+from freeal_hf.data.spans import check_is_one_run, spans_of
 from freeal_hf.data.tables import open_table
 from freeal_hf.data.words import align_words, join_words
 from freeal_hf.errors import InputError
@@ -101,6 +101,7 @@ def _model(cells: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(span: Any, where: str) -> Place:
+    check_is_one_run(span, where)
     try:
         return Place(int(span["start"]), int(span["end"]), str(span["type"]))
     except (KeyError, TypeError, ValueError) as error:

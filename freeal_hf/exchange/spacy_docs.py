@@ -10,13 +10,17 @@ from freeal_hf.exchange.marked import Marked, Place, marked
 
 
 def read_docs(path: Path) -> tuple[list[Marked], int]:
-    """Reads the documents of a `DocBin`. A document without annotated entities (`Doc.has_annotation`) is not labelled.
+    """Reads the documents of a `DocBin`.
+
+    The entities of a document are its `ents`. If these are not annotated (`Doc.has_annotation`), they are the spans of
+    its span groups (`Doc.spans`, as of spaCy's span categorizer), which can overlap. A document without both is not
+    labelled.
 
     Args:
         path (`Path`): The file.
 
     Returns:
-        `tuple[list[Marked], int]`: The texts, and 0: entities cannot overlap.
+        `tuple[list[Marked], int]`: The texts, and the number of entities that overlap a longer one.
 
     Raises:
         InputError: If spaCy is not installed, or the file is not a `DocBin`.
@@ -26,14 +30,18 @@ def read_docs(path: Path) -> tuple[list[Marked], int]:
         docs = list(spacy.tokens.DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
     except Exception as error:  # spaCy raises errors of zlib and msgpack
         raise InputError(f"{path} is not a DocBin of spaCy: {error}.") from error
-    found = []
+    found, num_dropped = [], 0
     for number, doc in enumerate(docs, start=1):
         words = [token.text for token in doc if not token.is_space]
-        places = [Place(span.start_char, span.end_char, span.label_) for span in doc.ents]
+        has_entities = bool(doc.ents) or doc.has_annotation("ENT_IOB")
+        spans = doc.ents if has_entities else {span for group in doc.spans.values() for span in group}
+        places = [Place(span.start_char, span.end_char, span.label_) for span in spans]
+        labelled = places if has_entities or doc.spans else None
         id = doc.user_data.get("id")
-        labelled = places if places or doc.has_annotation("ENT_IOB") else None
-        found.append(marked(doc.text, labelled, f"{path}, document {number}", words=words, id=id)[0])
-    return found, 0
+        item, dropped = marked(doc.text, labelled, f"{path}, document {number}", words=words, id=id)
+        found.append(item)
+        num_dropped += dropped
+    return found, num_dropped
 
 
 def write_docs(path: Path, items: Iterable[Marked]) -> None:

@@ -12,7 +12,7 @@ from freeal_hf.data.human_labels import LABEL_COLUMN, HumanEntities, HumanTable,
 from freeal_hf.data.joins import rows_of_texts
 from freeal_hf.data.row_ids import content_ids
 from freeal_hf.data.sentences import SPANS, TOKENS, read_list, read_tags
-from freeal_hf.data.spans import Span, spans_of, tags_of
+from freeal_hf.data.spans import Span, check_is_one_run, spans_of, tags_of
 from freeal_hf.data.spreadsheets import restored
 from freeal_hf.data.words import align_words, join_words, split_words
 from freeal_hf.errors import InputError
@@ -92,13 +92,9 @@ def read_human_entities(table: HumanTable) -> list[HumanEntities]:
 
 
 def _marked_span(value: Any, where: str) -> MarkedSpan:
+    check_is_one_run(value, where)
     fields = value if isinstance(value, Mapping) else {}
     start, end, name = (fields.get(key) for key in ("start", "end", "type"))
-    if isinstance(start, (list, tuple)) or isinstance(end, (list, tuple)):
-        raise InputError(
-            f"{where}: {value!r} has several parts (it is discontinuous); an entity is one run of words. Mark its "
-            "longest part, or the whole run from its first to its last word."
-        )
     if not (isinstance(start, int) and isinstance(end, int) and isinstance(name, str)):
         raise InputError(
             f"{where}: {value!r} is not an entity; write each entity as "

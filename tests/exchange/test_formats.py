@@ -52,6 +52,19 @@ def test_spacy_keeps_any_text_and_its_entities(some):
         assert copied("spacy", some, Path(folder, "file.spacy")) == [(item.text, item.places) for item in some]
 
 
+def test_span_groups_of_spacy_are_read_where_entities_are_not_annotated(tmp_path):
+    spacy = pytest.importorskip("spacy")
+    nlp = spacy.blank("xx")
+    spans, both = nlp("Oxford University"), nlp("Oxford University")
+    both.set_ents([], default="outside")
+    for doc in (spans, both):
+        doc.spans["sc"] = [doc.char_span(0, 6, "LOC"), doc.char_span(0, 17, "ORG")]
+    spacy.tokens.DocBin(docs=[spans, both]).to_disk(tmp_path / "file.spacy")
+    found, num_dropped = FORMATS["spacy"].read(tmp_path / "file.spacy")
+    assert [item.places for item in found] == [(Place(0, 17, "ORG"),), ()]
+    assert num_dropped == 1
+
+
 @given(items())
 def test_conll_keeps_words_and_tags(some):
     with tempfile.TemporaryDirectory() as folder:
@@ -199,6 +212,7 @@ def test_a_word_that_an_entity_divides_is_divided_there():
             '{"text": "a", "spans": [{"start": 0, "end": 5, "label": "X"}]}',
             "from 0 to 5 is not in the text",
         ),
+        ("freeal", '{"text": "a b c", "spans": [{"start": [0, 4], "end": [1, 5]}]}', "row 1.*discontinuous"),
         ("spacy-jsonl", '{"text": "a", "entities": [[0, 1]]}', r"\[0, 1\] is not an entity \[start, end, type\]"),
         ("spacy-jsonl", "text\n", "line 1 is not JSON"),
         ("label-studio", "[3]", "task 1: 3 is not a JSON object"),
