@@ -38,16 +38,23 @@ class AnthropicBatches(BatchService):
         return str((await self._call("POST", _PATH, json=body))["id"])
 
     async def find(self, batch: PendingBatch) -> str | None:
-        # A batch has no name. Only its results contain the ids of its requests, which begin with our name.
-        async for one in self._listed(batch.created - _CLOCKS):
-            if sum(one["request_counts"].values()) != len(batch.keys):
-                continue
-            pause, longest = batches.POLL_SECONDS
-            while not (await self.state(one["id"])).has_ended:
+        # A batch has no name, and other runs can have batches of the same size. Only the results of a batch, which it
+        # has when it has ended, contain the ids of its requests, and these begin with our name.
+        possible = [
+            str(one["id"])
+            async for one in self._listed(batch.created - _CLOCKS)
+            if sum(one["request_counts"].values()) == len(batch.keys)
+        ]
+        pause, longest = batches.POLL_SECONDS
+        while possible:
+            ended = [id for id in possible if (await self.state(id)).has_ended]
+            for id in ended:
+                if any(name.startswith(f"{batch.name}-") for name in await self._results(id)):
+                    return id
+            possible = [id for id in possible if id not in ended]
+            if possible:
                 await asyncio.sleep(pause)
                 pause = min(longest, pause * 1.5)
-            if any(id.startswith(f"{batch.name}-") for id in await self._results(one["id"])):
-                return str(one["id"])
         return None
 
     async def state(self, id: str) -> State:

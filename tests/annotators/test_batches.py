@@ -194,6 +194,33 @@ def test_a_fault_of_the_batch_api_loses_nothing_and_pays_nothing_twice(
     assert set(provider.server.paid.values()) == {1}
 
 
+def test_a_lost_batch_is_found_beside_a_later_one_of_another_run_that_does_not_end(
+    task: TextClassification, cache: AnswerCache
+) -> None:
+    with messages.serve(messages.AnthropicServer()) as server:
+
+        def other_run() -> None:
+            [own] = server.batches.values()
+            server.batches["msgbatch_other"] = {**own, "id": "msgbatch_other"}
+
+        server.behaviour.on_created = other_run
+        server.behaviour.faults["POST /v1/messages/batches"] = ["lost"]
+        assert labels(annotate(Provider("anthropic", server).annotator(), task, cache)) == LABELS
+        assert server.calls["POST /v1/messages/batches"] == 1
+        assert set(server.paid.values()) == {1}
+
+
+def test_a_batch_that_an_earlier_run_could_not_create_is_created_by_the_next_one(
+    provider: Provider, task: TextClassification, cache: AnswerCache
+) -> None:
+    provider.fail(CREATE, *["500"] * 10)
+    with pytest.raises(AnnotatorError, match="Nothing is lost"):
+        annotate(provider.annotator(), task, cache)
+    assert labels(annotate(provider.annotator(), task, cache)) == LABELS
+    assert provider.sizes == [COUNT]
+    assert set(provider.server.paid.values()) == {1}
+
+
 def test_an_upload_that_fails_is_repeated(task: TextClassification, cache: AnswerCache) -> None:
     with chat.serve(chat.OpenAIServer(Behaviour(token=messages.KEY))) as server:
         server.behaviour.faults["POST /v1/files"] = ["500", "lost", "broken"]
