@@ -57,6 +57,8 @@ class Annotator(ABC):
         batch_size (`int`): Requests per call of `annotate`.
         sends_batches (`bool`): Whether it collects calls into batches, which take hours. `concurrency` calls are then
             made at once from the start, and without a time limit.
+        has_prompt_cache (`bool`): Whether its server says that it caches the beginnings of prompts. Texts then share
+            demonstrations, as with a server that reports cached tokens.
         timeout (`float`, *optional*): Time limit for one call of `annotate`, in seconds.
         generation_timeout (`float`, *optional*): The same for `generate` and `choose`; by default `timeout`.
 
@@ -92,6 +94,7 @@ class Annotator(ABC):
     concurrency: int = 8
     batch_size: int = 1
     sends_batches: bool = False
+    has_prompt_cache: bool = False
     timeout: float | None = None
     generation_timeout: float | None = None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 _NO_MODELS_LIST: tuple[type[Exception], ...] = (*HTTP_ERRORS, ValueError, KeyError, IndexError, TypeError)
 _NO_KEY = "none"
+_PREFIX_CACHE = re.compile(r'^vllm:cache_config_info\{[^}]*enable_prefix_caching="True"', re.MULTILINE)
+_METRICS_SECONDS = 5.0
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 
@@ -116,11 +119,16 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         return cls(model, **{**options, "base_url": f"http{url}"}) if model and url else cls(value, **options)
 
     def open(self) -> None:
-        """Starts a dedicated endpoint that is paused, and chooses the model of a server with several models."""
+        """Starts a dedicated endpoint that is paused, and chooses the model of a server with several models.
+
+        It also looks up whether the server has a prompt cache.
+        """
         if self._endpoint is not None:
             self.base_url = self._endpoint.open()
         if self._asks_for_model:
             run_in_thread(self._choose_model())
+        if self.base_url is not None and self._batches is None:
+            self.has_prompt_cache = self._states_prompt_cache(_root(self.base_url))
 
     def close(self) -> None:
         """Pauses the dedicated endpoint again, if this annotator started it."""
@@ -225,6 +233,18 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
         except _NO_MODELS_LIST as error:
             logger.info("The server does not list its models (%s); requests have no model name.", type(error).__name__)
             return []
+
+    @staticmethod
+    def _states_prompt_cache(root: str) -> bool:
+        """Returns whether the metrics of a server, which vLLM has, say that it caches the beginnings of prompts.
+
+        By default, vLLM does not report cached tokens.
+        """
+        try:
+            response = get_session().get(f"{root}/metrics", timeout=_METRICS_SECONDS)
+            return response.status_code == 200 and _PREFIX_CACHE.search(response.text) is not None
+        except HTTP_ERRORS:
+            return False
 
     def source(self) -> dict[str, Any]:
         """See `LLMAnnotator`."""

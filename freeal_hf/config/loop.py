@@ -15,7 +15,8 @@ class LoopConfig(BudgetConfig):
         num_rounds (`int`, *optional*, defaults to 2): The number of rounds.
         shots (`int`, *optional*, defaults to 10): The number of demonstrations for a text, at least one of each label.
         texts_per_list (`int`, *optional*): The number of similar texts with the same demonstrations. By default it is
-            5 if the server read a part of the prompts of earlier rounds from its prompt cache, and otherwise 1.
+            5 if the server read a part of the prompts of earlier rounds from its prompt cache or says that it has one,
+            and otherwise 1.
         samples (`int`, *optional*, defaults to 1): The number of answers of a language model for each text, each with
             the labels in another order. The most frequent label is used, and its share of the answers is the
             confidence. See `freeal_hf.annotators.samples`.

@@ -99,6 +99,7 @@ def annotate(
         "cost": None if None in spent else sum(filter(None, spent)),
         "seconds": time.monotonic() - start,
         "budget_spent": budget_spent,
+        **({"has_prompt_cache": True} if any(entry.annotator.has_prompt_cache for entry in annotators) else {}),
         **answers.figures,
     }
     round_.write_answers(answers, costs, corpus.human_labels)

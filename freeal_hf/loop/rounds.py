@@ -101,8 +101,9 @@ class Round:
 
     @property
     def uses_prompt_cache(self) -> bool:
-        """Whether the server of an annotator read a part of the prompts from its prompt cache."""
-        return bool((self.read_metrics() or {}).get("cached_tokens"))
+        """Whether the server of an annotator read a part of the prompts from its prompt cache, or said it has one."""
+        record = self.read_metrics() or {}
+        return bool(record.get("cached_tokens") or record.get("has_prompt_cache"))
 
     def write_metrics(self, record: Mapping[str, Any]) -> None:
         """Writes the record of the round, which completes it."""

@@ -6,6 +6,7 @@ import pytest
 
 from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
 from freeal_hf.annotators import batches
+from freeal_hf.loop.rounds import Round
 from tests.conftest import QUICK_TRAINING
 from tests.servers import openai_batches
 from tests.servers.chat import MODEL, Behaviour, ChatServer, serve
@@ -40,6 +41,22 @@ def test_texts_share_demonstrations_if_the_server_has_a_prompt_cache(cached_toke
     assert len(chats) == len(set(corpus["text"]))
     # A text of the pool has a list of its own, because it is not its own demonstration.
     assert (len(lists) < 0.7 * len(chats)) == (cached_tokens > 0)
+
+
+@pytest.mark.parametrize("enabled", ["True", "False", "None"])
+def test_a_server_can_say_that_it_has_a_prompt_cache(enabled, monkeypatch):
+    metrics = f'vllm:other 1\nvllm:cache_config_info{{block_size="16",enable_prefix_caching="{enabled}"}} 1.0\n'
+    with serve(ChatServer(Behaviour(metrics=metrics))) as server:
+        annotator = InferenceEndpointsAnnotator(server.url)
+        annotator.open()
+        annotator.close()
+    assert annotator.has_prompt_cache == (enabled == "True")
+
+
+def test_texts_share_demonstrations_if_the_server_says_that_it_has_a_prompt_cache(tmp_path):
+    round_ = Round(tmp_path, 0)
+    round_.write_metrics({"cached_tokens": 0, "has_prompt_cache": True})
+    assert round_.uses_prompt_cache
 
 
 def test_a_run_in_batches_costs_half(loop, corpus, tmp_path, monkeypatch):

@@ -95,6 +95,7 @@ class Behaviour:
         spoil: Changes a completion before it is sent.
         entities: The rule for a schema of entities: text to entities, each with `text` and `type`.
         sentences: What it writes for a schema of sentences: the instructions to sentences with `text` and `entities`.
+        metrics: The text of `/metrics`; without it, there is no such page.
         label_sets: The rule for a schema of a list of labels, or of a truth value for each: text to names of labels.
     """
 
@@ -122,6 +123,7 @@ class Behaviour:
     entities: Callable[[str], list[dict[str, str]]] = lambda text: []
     sentences: Callable[[str], list[dict[str, Any]]] = lambda instructions: []
     label_sets: Callable[[str], list[str]] = lambda text: []
+    metrics: str | None = None
 
 
 @dataclass
@@ -162,10 +164,15 @@ class ChatServer:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/health", self._health)
+        app.router.add_get("/metrics", self._metrics)
         return app
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": name, "max_model_len": 4096} for name in self.behaviour.listed]})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        metrics = self.behaviour.metrics
+        return web.Response(status=404) if metrics is None else web.Response(text=metrics)
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(text="ok")
