@@ -11,7 +11,7 @@ from freeal_hf.data.files import write_atomically
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.labels.counts import count_warnings, describe_counts
-from freeal_hf.reporting import figures
+from freeal_hf.reporting import figures as pictures_of
 from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
@@ -22,38 +22,39 @@ UNKNOWN = "unknown"
 
 _DISPUTED_SHOWN = 25
 _ESTIMATE = "estimated_label_accuracy"
+_WIDTH = 80  # columns of a terminal
 _COLUMNS = {
-    "round": "round",
-    "annotator_micro_f1": "annotator micro F1",
-    "student_micro_f1": "student micro F1",
-    "label_micro_f1": "final micro F1",
-    "label_macro_f1": "final macro F1",
-    "label_exact_match": "exactly right",
-    "annotator_f1": "annotator F1",
-    "student_f1": "student F1",
-    "label_f1": "final F1",
-    "label_precision": "precision",
-    "label_recall": "recall",
-    "annotator_accuracy": "annotator",
-    "student_accuracy": "student",
-    "label_accuracy": "final label",
-    _ESTIMATE: "estimated",
-    "audited_label_accuracy": "audited",
-    "clean_fraction": "clean share",
-    "clean_accuracy": "clean right",
-    "annotator_calls": "calls",
-    "tokens": "tokens",
-    "cached": "prompt cache",
-    "cost": "cost",
-    "seconds": "seconds",
+    "round": ("round", "number of the round"),
+    "annotator_micro_f1": ("annotator micro F1", "of the annotator, by gold"),
+    "student_micro_f1": ("student micro F1", "of the student, by gold"),
+    "label_micro_f1": ("final micro F1", "of the final labels, by gold"),
+    "label_macro_f1": ("final macro F1", "mean over the labels, by gold"),
+    "label_exact_match": ("exactly right", "texts with all labels right, by gold"),
+    "annotator_f1": ("annotator F1", "entities of the annotator, by gold"),
+    "student_f1": ("student F1", "entities of the student, by gold"),
+    "label_f1": ("final F1", "final entities, by gold"),
+    "label_precision": ("precision", "right ones among those given"),
+    "label_recall": ("recall", "given ones among the right ones"),
+    "annotator_accuracy": ("annotator", "right labels, by gold"),
+    "student_accuracy": ("student", "right labels, by gold"),
+    "label_accuracy": ("final label", "right labels, by gold"),
+    _ESTIMATE: ("estimated", "right final labels, without gold"),
+    "audited_label_accuracy": ("audited", "right final labels, by a person"),
+    "clean_fraction": ("clean share", "labels that are selected as clean"),
+    "clean_accuracy": ("clean right", "right labels among these, by gold"),
+    "annotator_calls": ("calls", "calls of the annotator"),
+    "tokens": ("tokens", "tokens of the annotator"),
+    "cached": ("prompt cache", "input tokens that the server knew"),
+    "cost": ("cost", "cost of the annotator"),
+    "seconds": ("seconds", "time of the round"),
 }
+"""The figures of a round that are shown: name and explanation."""
 
 
 def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Returns the table of the rounds as text.
 
-    Columns without any value are left out. The column of the estimated accuracy is always there. "prompt cache" is
-    the share of the input tokens that the server read from its prompt cache.
+    Columns without any value are left out. The column of the estimated accuracy is always there.
 
     Args:
         records (`Sequence[Mapping[str, Any]]`): The metrics of each round.
@@ -61,6 +62,21 @@ def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     Returns:
         `list[list[str]]`: The header and a row for each round.
     """
+    names, _, *rounds = zip(*_figures(records), strict=True)
+    return [list(names), *map(list, rounds)]
+
+
+def explained_columns(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Returns name and explanation of each column of `summary_rows`.
+
+    Args:
+        records (`Sequence[Mapping[str, Any]]`): The metrics of each round.
+    """
+    return [(name, text) for name, text, *_ in _figures(records)]
+
+
+def _figures(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Returns name, explanation and the value in each round of the figures that are shown."""
     rows = [
         {
             **record,
@@ -69,12 +85,17 @@ def summary_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         }
         for record in records
     ]
-    shown = [key for key in _COLUMNS if key == _ESTIMATE or any(row.get(key) is not None for row in rows)]
-    return [[_COLUMNS[key] for key in shown], *([_cell(key, _shown(key, row)) for key in shown] for row in rows)]
+    return [
+        [*words, *(_cell(key, _shown(key, row)) for row in rows)]
+        for key, words in _COLUMNS.items()
+        if key == _ESTIMATE or any(row.get(key) is not None for row in rows)
+    ]
 
 
 def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the table of the rounds for a terminal.
+    """Returns the table of the rounds for a terminal of 80 columns: a line for each figure, with its explanation.
+
+    Rounds that do not fit beside each other follow in a table of their own.
 
     Args:
         records (`Sequence[Mapping[str, Any]]`): The metrics of each round.
@@ -85,15 +106,24 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
     Example:
 
         >>> print(summary_table([{"round": 0, "student_accuracy": 0.9, "prompt_tokens": 0, "completion_tokens": 0}]))
-        round  student  estimated  tokens
-        -----  -------  ---------  ------
-            0   90.0 %    unknown       0
+        round      number of the round                     0
+        student    right labels, by gold              90.0 %
+        estimated  right final labels, without gold  unknown
+        tokens     tokens of the annotator                 0
     """
-    rows = summary_rows(records)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    figures = _figures(records)
+    names, texts, *values = [max(map(len, column)) for column in zip(*figures, strict=True)]
+    room = max(1, (_WIDTH - names - texts - 2) // (max(values) + 2))
+    parts = []
+    for first in range(0, len(values), room):
+        shown = range(first, min(first + room, len(values)))
+        parts.append(
+            "\n".join(
+                f"{name:{names}}  {text:{texts}}" + "".join(f"  {cells[i]:>{values[i]}}" for i in shown)
+                for name, text, *cells in figures
+            )
+        )
+    return "\n\n".join(parts)
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> str:
@@ -125,14 +155,16 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
     )
     kind = kind_of(task)
     pictures = [
-        figures.quality_per_round(records, kind.measure),
-        figures.coverage(labels, kind),
-        figures.loss_histogram(labels),
-        figures.confusion(labels, kind),
+        pictures_of.quality_per_round(records, kind.measure),
+        pictures_of.coverage(labels, kind),
+        pictures_of.loss_histogram(labels),
+        pictures_of.confusion(labels, kind),
     ]
     page = template.render(
         task=task,
+        name=path.absolute().parent.name,
         rows=summary_rows(records),
+        columns=explained_columns(records),
         last=records[-1],
         measure=kind.measure,
         score=records[-1].get(f"label_{kind.measure.key}"),
@@ -144,7 +176,7 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
         counts=_label_counts(labels, kind, records[-1]),
         **_audit(labels, kind, records[-1]),
         entity_lines=_entity_lines(records[-1]),
-        pictures=[figures.as_svg(picture) for picture in pictures],
+        pictures=[pictures_of.as_svg(picture) for picture in pictures],
         disputed=_disputed(labels, kind),
     )
     write_atomically(path, lambda partial: partial.write_text(page, encoding="utf-8"))

@@ -1,3 +1,4 @@
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -46,11 +47,24 @@ def test_texts_are_escaped_in_the_report(result):
     assert "49" not in "".join(page.text).split()
 
 
-def test_the_table_of_a_terminal_has_a_line_for_each_round(result):
-    lines = summary_table(result.rounds).splitlines()
-    assert len(lines) == 3
-    assert "annotator" in lines[0]
-    assert len({len(line) for line in lines}) == 1
+@pytest.mark.parametrize("num_rounds", [1, 2, 3, 12])
+def test_the_table_of_a_terminal_fits_80_columns_and_explains_each_figure(result, num_rounds):
+    record = {**result.rounds[0], "prompt_tokens": 10**9, "estimated_label_accuracy": 0.8}
+    record |= {"estimated_label_accuracy_range": [0.64, 1.0], "annotator_micro_f1": 0.5, "label_exact_match": 0.5}
+    records = [{**record, "round": number} for number in range(num_rounds)]
+    lines = summary_table(records).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("round ") for line in lines) >= 1
+    assert all(re.search(r"^\w.*?  +\w", line) for line in lines if line)
+    assert re.findall(r"^round .*", "\n".join(lines), re.MULTILINE)[-1].endswith(str(num_rounds - 1))
+
+
+def test_the_report_is_titled_by_the_run_begins_with_the_estimate_and_explains_each_column(result):
+    words = Elements(result.report().read_text()).text
+    assert words.count("Run run") == 2  # of the page, and its heading
+    assert {"clean share", "labels that are selected as clean"} <= set(words)
+    page = "".join(words)
+    assert page.index("estimated accuracy") < page.index("texts")
 
 
 def test_the_report_has_the_estimate_of_each_label(result):
