@@ -1,7 +1,7 @@
 """The exceptions of the package. Each message has the value, the place and the remedy, and never a token."""
 
 import os
-from typing import Literal
+from typing import ClassVar, Literal
 
 Failure = Literal["timeout", "connection failed", "server error", "rate limited", "broken response"]
 """The reasons of failed calls that are repeated."""
@@ -24,15 +24,25 @@ def offline_hint() -> str:
 
 
 class FreeALError(Exception):
-    """Base class of all errors of the package. The command line prints them without a traceback."""
+    """Base class of all errors of the package. The command line prints them without a traceback.
+
+    Attributes:
+        docs (`str`): The page of the documentation about such errors, with its section.
+    """
+
+    docs: ClassVar[str] = "troubleshooting.md"
 
 
 class InputError(FreeALError, ValueError):
     """Raised if a task, a data file, an option or a configuration value cannot be used."""
 
+    docs = "troubleshooting.md#data-and-options"
+
 
 class AnnotatorError(FreeALError, RuntimeError):
     """Raised if an annotator cannot work at all: wrong key, unknown model, unreachable server, missing extra."""
+
+    docs = "troubleshooting.md#the-annotator"
 
 
 class DoubtfulAnswersError(AnnotatorError):
@@ -51,9 +61,13 @@ class DoubtfulAnswersError(AnnotatorError):
 class RunError(FreeALError, RuntimeError):
     """Raised if the folder of a run cannot be used or written."""
 
+    docs = "troubleshooting.md#the-run"
+
 
 class HubError(FreeALError, RuntimeError):
     """Raised if a push to the Hub or a pull from it fails. The folder on disk stays complete."""
+
+    docs = "troubleshooting.md#the-hub"
 
 
 class HubChanged(HubError):  # noqa: N818 - not always an error: a push reads the repository again and continues
@@ -62,6 +76,8 @@ class HubChanged(HubError):  # noqa: N818 - not always an error: a push reads th
 
 class BudgetExceeded(AnnotatorError):  # noqa: N818 - not an error: the run ends as requested
     """Raised if the next call could exceed the budget. All answers are kept, and the run can be continued."""
+
+    docs = "how-to/cost.md"
 
 
 class TransientError(FreeALError):

@@ -106,6 +106,18 @@ def test_the_python_examples_of_the_documentation_name_what_exists(page):
         exec(compile(ast.Module(imports, type_ignores=[]), str(page), "exec"), {})
 
 
+def kinds_of_error(base=freeal_hf.FreeALError):
+    """The class and all classes that derive from it."""
+    return [base, *(found for one in base.__subclasses__() for found in kinds_of_error(one))]
+
+
+@pytest.mark.parametrize("error", kinds_of_error(), ids=lambda error: error.__name__)
+def test_the_section_that_an_error_links_to_exists(error):
+    page, _, section = error.docs.partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+    assert not section or section in [heading.lower().replace(" ", "-") for heading in headings]
+
+
 def test_the_readme_has_at_most_150_lines():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 

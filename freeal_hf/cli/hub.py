@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freeal_hf.cli.command import Command
+from freeal_hf.cli.options import TerminalOptions, described_result
 from freeal_hf.config import HubConfig, RepositoryConfig, RunConfig, option, section
 from freeal_hf.data.files import read_json
 from freeal_hf.errors import InputError
@@ -27,7 +28,7 @@ class PushOptions:
 
 
 @dataclass
-class PullOptions:
+class PullOptions(TerminalOptions):
     """What is pulled."""
 
     repo: str = option(positional=True, help="dataset repository of the run", metavar="REPO")
@@ -54,12 +55,11 @@ def _push(given: dict[str, Any], _: Sequence[str]) -> None:
 def _pull(given: dict[str, Any], _: Sequence[str]) -> None:
     from freeal_hf.hub.pull import pull_run
     from freeal_hf.loop.results import load_result
-    from freeal_hf.reporting.report import summary
 
     options = section(PullOptions, given)
     folder = pull_run(options.repo, options.output_dir or default_folder(options.repo), revision=options.revision)
     result = load_result(folder.path)
-    print(f"{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
+    print(described_result(result, as_json=options.json))
 
 
 def resumed(repo: str, file: str | None, given: Mapping[str, Any]) -> tuple[RunConfig, "Dataset", "Dataset | None"]:

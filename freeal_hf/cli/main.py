@@ -20,6 +20,8 @@ from freeal_hf.cli.select import SELECT
 from freeal_hf.cli.space import SPACE
 from freeal_hf.errors import FreeALError
 
+_DOCS = "docs/"  # of the repository; the address of the site, once there is one
+
 _COMMANDS = {
     command.name: command
     for command in (RUN, PREDICT, AUGMENT, SELECT, DEMO, AUDIT, CONVERT, PUSH, PULL, SPACE, DOCTOR)
@@ -50,11 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options, rest = parser.parse_known_args(arguments)
             given = vars(options)
             command = _COMMANDS[given.pop("command")]
+            if given.get("quiet") or given.get("json"):
+                logging.getLogger("freeal_hf").setLevel(logging.WARNING)
             if rest and command is not RUN:
                 parser.error(unknown_word(rest[0], command.option_names))
             command.run(given, rest)
     except FreeALError as error:
-        print(f"freeal-hf: error: {error}", file=sys.stderr)
+        print(f"freeal-hf: error: {error} (see {_DOCS}{error.docs})", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print("freeal-hf: stopped. Run the same command again to continue.", file=sys.stderr)

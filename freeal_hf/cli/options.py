@@ -1,11 +1,42 @@
 """The parts that several commands share."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from freeal_hf.config import ReadingConfig
+from freeal_hf.config import ReadingConfig, option
 from freeal_hf.errors import InputError
+
+if TYPE_CHECKING:
+    from freeal_hf.loop.results import RunResult
+
+
+@dataclass
+class TerminalOptions:
+    """What a command prints."""
+
+    quiet: bool = option(False, action="store_true", help="print warnings and the results, but no progress")
+    json: bool = option(False, action="store_true", help="print the results as JSON, and no progress")
+
+
+def described_result(result: "RunResult", *, as_json: bool) -> str:
+    """Returns the results of a run for the terminal.
+
+    Args:
+        result (`RunResult`): The results.
+        as_json (`bool`): Whether they are an object with `output_dir`, `rounds` (the records of `metrics.json`) and
+            `audit_sheet` (the file that a person is to fill in, or null).
+    """
+    if as_json:
+        sheet = result.audit_sheet and str(result.audit_sheet)
+        found = {"output_dir": str(result.output_dir), "audit_sheet": sheet, "rounds": result.rounds}
+        return json.dumps(found, indent=2)
+    from freeal_hf.reporting.report import summary
+
+    return f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/"
 
 
 def output_beside(config: ReadingConfig, output: str) -> Path:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from freeal_hf.cli.command import Command
 from freeal_hf.cli.ending import AUDIT, BUDGET_SPENT, FINISHED, TRIED, End, record_end
 from freeal_hf.cli.hub import resumed
-from freeal_hf.cli.options import quiet_libraries
+from freeal_hf.cli.options import TerminalOptions, described_result, quiet_libraries
 from freeal_hf.cli.training import TrainingHelp, parse_training
 from freeal_hf.config import SECTIONS, HubConfig, OutputConfig, PushConfig, RunConfig, named_values, option, section
 from freeal_hf.data.configured import data_source
+from freeal_hf.errors import InputError
 from freeal_hf.loop.folder import STUDENT
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ResumeOption:
 
 
 @dataclass
-class RunOptions:
+class RunOptions(TerminalOptions):
     """How a run is started. Nothing of it is a part of the configuration."""
 
     estimate: bool = option(False, action="store_true", help="print an estimate for round 0, and end")
@@ -50,7 +51,7 @@ class RunOptions:
 
 
 @dataclass
-class DemoOptions:
+class DemoOptions(TerminalOptions):
     """Where the demo is written."""
 
     output_dir: str = option("runs/demo", help="folder of the run", metavar="DIR")
@@ -61,6 +62,8 @@ class DemoOptions:
 
 def _run(given: dict[str, Any], rest: Sequence[str]) -> None:
     how = section(RunOptions, given)
+    if how.json and (how.estimate or how.try_texts):
+        raise InputError("--json prints the results of a run; leave it out with --estimate and --try-texts.")
     options = {name: value for name, value in given.items() if name not in vars(how)}
     if how.end_file is None or os.environ.get("RANK", "0") != "0":
         _label_and_train(options, rest, how)
@@ -79,11 +82,12 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
         config = RunConfig.from_yaml(file, **given) if file is not None else RunConfig.from_options(given)
         data_source(config.data)
     config.annotators.annotator_options |= of_annotator
+    if how.quiet or how.json:
+        config.training["disable_tqdm"] = True
     quiet_libraries()
     from freeal_hf.annotators.registry import is_free, split_specs
     from freeal_hf.loop.freeal import FreeAL
     from freeal_hf.loop.trial import Trial, TrialOver
-    from freeal_hf.reporting.report import summary
 
     trial = [Trial(how.try_texts)] if how.try_texts else []
     loop = FreeAL.from_config(config, callbacks=[*_push_callbacks(config), *trial])
@@ -93,7 +97,7 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
         return End(FINISHED)
     specs = split_specs(str(config.annotators.annotator or "embedding"))
     for which, spec in enumerate(specs):
-        if how.estimate or not is_free(spec):
+        if how.estimate or not (is_free(spec) or how.quiet or how.json):
             of = f" of {spec}" if len(specs) > 1 else ""
             print(f"Round 0{of} will take about:\n{loop.estimate(dataset, which)}\n")
     if how.estimate:
@@ -104,14 +108,15 @@ def _label_and_train(given: dict[str, Any], rest: Sequence[str], how: RunOptions
     except TrialOver as over:
         print(f"\n{over}")
         return End(TRIED, str(over))
-    print(f"\n{summary(result.rounds)}\n\nLabels, student and report are in {result.output_dir}/")
-    if result.audit_sheet is not None:
+    print(described_result(result, as_json=how.json))
+    if result.audit_sheet is not None and not how.json:
         print(
             f"\n{len(result.rounds)} of {config.loop.num_rounds} rounds are complete. The run stopped for an audit: "
             f"fill in the column `label` of {result.audit_sheet}, or label in the terminal (freeal-hf audit "
             f"{result.output_dir} --terminal). Then start the same command again. Without answers it continues as if "
             "there had been no audit."
         )
+    if result.audit_sheet is not None:
         return End(AUDIT, f"Fill in {result.audit_sheet}, then run the same command again to continue.")
     if result.rounds[-1]["budget_spent"]:
         return End(BUDGET_SPENT, "The budget is spent. Run the same command with a larger budget to continue.")
@@ -140,8 +145,11 @@ def _demo(given: dict[str, Any], _: Sequence[str]) -> None:
     folder = Path(str(files("freeal_hf.demo")))
     messages = "shop_messages_test.csv" if options.quick else "shop_messages.csv"
     data, task = str(folder / messages), str(folder / "task.yaml")
-    chosen = {"data": data, "task": task, "gold_column": "gold", "output_dir": options.output_dir}
+    chosen: dict[str, Any] = {"data": data, "task": task, "gold_column": "gold", "output_dir": options.output_dir}
+    chosen |= {"quiet": options.quiet, "json": options.json}
     _run({**chosen, "num_rounds": 1} if options.quick else chosen, ["--num_train_epochs=1"] if options.quick else [])
+    if options.json:
+        return
     from freeal_hf.prediction.classifier import Classifier
 
     classifier = Classifier(Path(options.output_dir) / STUDENT)

@@ -34,7 +34,7 @@ class HubConfig:
     hub_space_id: str | None = option(help="Space to add to the collection", metavar="ID", local=True, resumable=True)
     hub_exist_ok: bool = option(
         False,
-        help="push to repositories that another run has made or others have changed",
+        help="push also to repositories of other runs or people",
         local=True,
         resumable=True,
     )

@@ -113,7 +113,7 @@ class LoopConfig(BudgetConfig):
     )
     allow_doubtful_answers: bool = option(
         False,
-        help="train although almost all answers are one label or look random",
+        help="train on answers of one label, or that look random",
         resumable=True,
     )
 

@@ -53,6 +53,29 @@ def test_run_writes_all_files_and_prints_the_table(data, student_folder, tmp_pat
     )
 
 
+def test_json_prints_only_an_object_with_the_metrics(data, student_folder, finished, capsys):
+    assert main(arguments(data, student_folder, finished, "--gold-column", "gold", "--json")) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["rounds"] == json.loads((finished / "metrics.json").read_text())
+    assert printed["output_dir"] == str(finished)
+
+
+def test_quiet_prints_the_table_and_no_progress(data, student_folder, tmp_path, capfd, caplog):
+    words = arguments(
+        data, student_folder, tmp_path / "run", "--num-rounds", "1", "--disable-tqdm", "false", "--quiet"
+    )
+    assert main(words) == 0
+    out, err = capfd.readouterr()
+    assert "final label" in out or "estimated" in out
+    assert "%|" not in err
+    assert not [record for record in caplog.records if record.levelname == "INFO"]
+
+
+def test_json_is_refused_with_an_estimate(data, student_folder, tmp_path, capsys):
+    assert main(arguments(data, student_folder, tmp_path / "run", "--json", "--estimate")) == 1
+    assert "leave it out with --estimate" in capsys.readouterr().err
+
+
 def test_training_fields_are_options(finished):
     config = yaml.safe_load((finished / "config.yaml").read_text())
     assert config["training"]["per_device_train_batch_size"] == 8
@@ -90,6 +113,7 @@ def test_invalid_options_end_with_one_line(more, message, data, student_folder, 
     assert main(arguments(data, student_folder, tmp_path / "run", *more)) == 1
     error = capsys.readouterr().err
     assert error.startswith("freeal-hf: error: ")
+    assert error.endswith(" (see docs/troubleshooting.md#data-and-options)\n") or "#the-run)" in error
     assert message in error
     assert not (tmp_path / "run" / "labels.parquet").exists()
 

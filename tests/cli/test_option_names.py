@@ -18,7 +18,7 @@ NAMES = {
         generated-per-label gold-column help-training hub-collection hub-dataset-id hub-exist-ok hub-model-id
         hub-public hub-space-id human-delimiter human-encoding human-labels human-quoting id-column instructions
         label-map labels max-cost max-tokens min-train-steps no-allow-doubtful-answers num-rounds output-dir
-        overwrite pool-size prices push-columns push-to-hub quoting ray-address ray-calls-per-minute
+        overwrite json pool-size prices push-columns push-to-hub quiet quoting ray-address ray-calls-per-minute
         ray-gpus-per-worker ray-shard-size ray-workers refine refine-annotator resume resume-from samples setting
         shots split stop-on student task test-data test-delimiter test-encoding test-quoting test-split
         text-columns texts-per-list""",
@@ -30,11 +30,11 @@ NAMES = {
         guidelines human-delimiter human-encoding human-quoting id-column label-map labelled labels max-cost max-tokens
         no-explanation output picks-per-prompt prices quoting recap seed split strategy student task text-columns
         texts-per-prompt""",
-    "demo": "output-dir quick",
+    "demo": "json output-dir quick quiet",
     "audit": "entities n new second-annotator seed terminal",
     "convert": "output output-format source-format",
     "push": "hub-collection hub-dataset-id hub-exist-ok hub-model-id hub-public hub-space-id push-columns",
-    "pull": "output-dir revision",
+    "pull": "json output-dir quiet revision",
     "space": "port public",
     "doctor": "help",
 }
