@@ -213,7 +213,8 @@ def load(data: Path, labels: str, seed: int, rows: int | None, held_back: bool =
         usable = train[:-HELD_BACK] if noise != "llm" else train
         train = [usable[i] for i in np.sort(np.random.default_rng(seed).permutation(len(usable))[:rows])]
     llm = next(key for key in train[0] if key not in ("tokens", "gold_tags")) if noise == "llm" else "gold_tags"
-    types = alone or sorted({tag[2:] for row in (*train, *test) for tag in (*row["gold_tags"], *row[llm])} - {""})
+    named = [tags for row in train for tags in (row["gold_tags"], row[llm])] + [row["gold_tags"] for row in test]
+    types = alone or sorted({tag[2:] for tags in named for tag in tags} - {""})
     words, gold = [row["tokens"] for row in train], [row["gold_tags"] for row in train]
     if noise == "llm":
         noisy = [row[llm] for row in train]
