@@ -98,7 +98,8 @@ def _marked_span(value: Any, where: str) -> MarkedSpan:
     if not (isinstance(start, int) and isinstance(end, int) and isinstance(name, str)):
         raise InputError(
             f"{where}: {value!r} is not an entity; write each entity as "
-            '{"start": 0, "end": 7, "type": "..."}, with positions in characters and the end not included.'
+            '{"start": 0, "end": 7, "type": "..."}, with positions in characters and the end not included. '
+            "`freeal-hf convert` reads the files of other tools."
         )
     return MarkedSpan(start, end, name, fields.get("text"))
 

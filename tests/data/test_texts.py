@@ -156,6 +156,7 @@ def test_a_second_view_is_kept_under_its_name():
         ("x.json", "{}", {}, "list of objects"),
         ("x.json", "[]", {}, "is empty"),
         ("x.txt", "hello", {}, "the format '.txt' is unknown; save the file as .csv"),
+        ("x.conll", "Ada B-PER", {}, "`freeal-hf convert` reads CoNLL"),
         ("x.parquet", "hello", {}, "cannot be read as a Parquet file"),
         ("x.csv", "text\nhello\n", {"encoding": "utf-99"}, "Encoding 'utf-99' is unknown"),
     ],

@@ -264,6 +264,7 @@ def test_an_empty_list_means_no_entity_and_an_empty_cell_no_human_label():
         ({"text": [""], "tags": [["O"]]}, "row 1 has entities but no text"),
         ({"id": [""], "tags": [["O"]]}, "row 1 has entities but no id"),
         ({"id": ["1"], "spans": [["apple"]]}, "row 1: 'apple' is not an entity; write each entity as"),
+        ({"id": ["3"], "spans": [[{"start": 9, "end": 12, "label": "tool"}]]}, "`freeal-hf convert` reads the files"),
         ({"id": ["1"], "spans": [[{"start": [4, 13], "end": [6, 16], "type": "fruit"}]]}, "several parts .* Mark its"),
         ({"id": ["7"], "spans": [[]]}, "row 1: no row of the data has the id '7'"),
         ({"id": ["2"], "spans": [[]]}, "row 1: row '2' cannot be labelled: the text is empty"),
