@@ -126,6 +126,6 @@ def format_of(path: Path) -> str:
     if not found:
         raise InputError(
             f"{path}: the format {path.suffix!r} is unknown; save the file as {', '.join(SUFFIXES)} (all but .parquet "
-            f"can be compressed: {', '.join(_COMPRESSED)}). `freeal-hf convert` reads CoNLL and spaCy files of entities."
+            f"can be compressed: {', '.join(_COMPRESSED)}). `freeal-hf convert` reads CoNLL and spaCy files."
         )
     return found
