@@ -42,31 +42,27 @@ def decided(probabilities: NDArray[np.floating], thresholds: NDArray[np.floating
     return probabilities > thresholds
 
 
-def choose_thresholds(probabilities: NDArray[np.floating]) -> list[float]:
-    """Chooses the threshold of each label that gives the highest expected F1.
+def choose_threshold(probabilities: NDArray[np.floating]) -> float:
+    """Chooses the threshold of a label that gives the highest expected F1.
 
     The expectation is that of the student: a text counts as having a label with the probability that the student gives
-    it. Noisy labels would move the thresholds towards the errors of the annotator, and too few of those that the
+    it. Noisy labels would move the threshold towards the errors of the annotator, and too few of those that the
     student has not learned are about a rare label. They choose the temperature of the probabilities instead.
 
     Source: the F1 of calibrated probabilities (Lipton et al., ECML 2014), section 3.
 
     Args:
-        probabilities (`NDArray` of shape `[n, labels]`): The probability of each label.
+        probabilities (`NDArray` of shape `[n]`): The probability of the label in each text.
 
     Returns:
-        `list[float]`: The thresholds, from 0.05 to 0.95. Among equal ones the closest to 0.5 is chosen.
+        `float`: The threshold, from 0.05 to 0.95. Among equal ones the closest to 0.5 is chosen.
 
     Example:
 
-        >>> choose_thresholds(np.array([[0.1, 0.1], [0.2, 0.1], [0.45, 0.1], [0.9, 0.9]]))
-        [0.44, 0.5]
+        >>> choose_threshold(np.array([0.1, 0.2, 0.45, 0.9])), choose_threshold(np.array([0.1, 0.1, 0.1, 0.9]))
+        (0.44, 0.5)
     """
-    return [_best_threshold(column.astype(np.float64)) for column in probabilities.T]
-
-
-def _best_threshold(probabilities: NDArray[np.float64]) -> float:
-    ordered = np.sort(probabilities)[::-1]
+    ordered = np.sort(probabilities.astype(np.float64))[::-1]
     named = np.searchsorted(-ordered, -_THRESHOLDS)  # the probabilities above each threshold
     right = np.concatenate([[0.0], np.cumsum(ordered)])[named]
     scores = 2 * right / np.maximum(named + ordered.sum(), 1e-9)

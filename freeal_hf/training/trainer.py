@@ -365,12 +365,13 @@ class FreeALTrainer(Trainer):
     def _finish_training(self) -> None:
         probabilities, embeddings = self._score_training_set()
         student = self.accelerator.unwrap_model(self.model)
-        held_out = self.targets.is_held_out
-        if held_out.any():
-            temperature = fit_temperature(probabilities[held_out], self._samples.labels[held_out])
+        is_held_out, labels = self.targets.is_held_out, self._samples.labels
+        if is_held_out.any():
+            temperature = fit_temperature(probabilities[is_held_out], labels[is_held_out])
             if fold_temperature(student, temperature):
                 probabilities = at_temperature(probabilities, temperature)
-        predictions = self._kind.conclude(student.config, probabilities)
+        held_out = np.where(is_held_out, labels, NO_LABEL)
+        predictions = self._kind.conclude(student.config, probabilities, held_out)
         self.selection = self.targets.selection(predictions, probabilities, embeddings)
 
     def _score_training_set(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from transformers import BertConfig, EvalPrediction
 
 from freeal_hf.training.multi_label import multi_label_metrics, multi_label_scores
-from freeal_hf.training.thresholds import choose_thresholds, decided, thresholds_of
+from freeal_hf.training.samples import PairSamples
+from freeal_hf.training.thresholds import choose_threshold, decided, thresholds_of
 
 
 def expected_f1(probabilities: np.ndarray, threshold: float) -> float:
@@ -21,7 +22,7 @@ def expected_f1(probabilities: np.ndarray, threshold: float) -> float:
 @given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=30))
 def test_no_other_threshold_has_a_higher_expected_f1(values: list[float]) -> None:
     probabilities = np.array(values)
-    [chosen] = choose_thresholds(probabilities[:, None])
+    chosen = choose_threshold(probabilities)
     best = max(expected_f1(probabilities, threshold) for threshold in np.arange(0.05, 0.951, 0.01).round(2))
     assert expected_f1(probabilities, chosen) == pytest.approx(best, abs=1e-6)
 
@@ -29,9 +30,23 @@ def test_no_other_threshold_has_a_higher_expected_f1(values: list[float]) -> Non
 def test_the_threshold_of_a_rare_label_of_which_the_student_is_unsure_is_low() -> None:
     unsure = np.concatenate([np.full(95, 0.01), np.full(5, 0.3)])
     sure = np.concatenate([np.full(95, 0.01), np.full(5, 0.95)])
-    thresholds = choose_thresholds(np.stack([unsure, sure], axis=1))
-    assert thresholds[0] < 0.3
-    assert thresholds[1] == 0.5
+    assert choose_threshold(unsure) < 0.3
+    assert choose_threshold(sure) == 0.5
+
+
+def test_a_threshold_is_chosen_on_held_out_answers_if_enough_of_them_have_the_label() -> None:
+    held_out = np.full((100, 2), -1)
+    held_out[:30, :] = 0
+    held_out[:10, 0] = 1
+    held_out[:9, 1] = 1
+    seen = np.where(np.arange(100) < 90, 0.02, 0.98)
+    unseen = np.where(np.arange(100) < 10, 0.4, 0.1)
+    yes = np.where(held_out[:, :1] == -1, seen[:, None], unseen[:, None]).repeat(2, axis=1).reshape(-1)
+    config = BertConfig(num_labels=2)
+    predicted = PairSamples(["often", "rare"]).conclude(config, np.stack([1 - yes, yes], axis=1), held_out.reshape(-1))
+    assert config.thresholds[0] == choose_threshold(unseen[:30])
+    assert config.thresholds[1] == choose_threshold(yes.reshape(-1, 2)[:, 1])
+    assert (predicted.reshape(-1, 2) == (yes.reshape(-1, 2) > config.thresholds)).all()
 
 
 def test_a_student_without_thresholds_decides_at_one_half() -> None:

@@ -178,12 +178,13 @@ class SampleKind(ABC):
         """
         return index
 
-    def conclude(self, config: Any, probabilities: Floats) -> Integers:
+    def conclude(self, config: Any, probabilities: Floats, held_out: Integers) -> Integers:
         """Returns the predictions of the trained student, and completes its configuration.
 
         Args:
             config (`PreTrainedConfig`): The configuration of the student.
             probabilities (`NDArray` of shape `[n, classes]`): The probabilities of the trained student.
+            held_out (`NDArray` of shape `[n]`): The labels that were held out from the training; -1 for the others.
 
         Returns:
             `NDArray` of shape `[n]`: The predicted class of each sample.

@@ -23,12 +23,12 @@ from freeal_hf.tasks import MultiLabelClassification
 from freeal_hf.training.data import EVAL_COLUMNS, IGNORED, NO_LABEL, TRAIN_COLUMNS, ids_of, is_trusted_of, tokenize
 from freeal_hf.training.samples.base import Floats, Integers, SampleKind, TrainingSet
 from freeal_hf.training.selection import Selection, SelectionRules, select_clean_groups
-from freeal_hf.training.thresholds import choose_thresholds, decided, thresholds_of
+from freeal_hf.training.thresholds import choose_threshold, decided, thresholds_of
 
 MULTI_LABEL = "multi_label_classification"
 """The `problem_type` of a student that gives each text any number of labels."""
 
-# A mixture of two components that is fitted to fewer losses is arbitrary.
+# A mixture of two components that is fitted to fewer losses is arbitrary, and so is the threshold of fewer texts.
 _FEWEST_IN_GROUP = 10
 
 
@@ -97,10 +97,17 @@ class PairSamples(SampleKind):
         count = len(self.label_names)
         return index[:, None] * count + torch.arange(count, device=index.device)
 
-    def conclude(self, config: Any, probabilities: Floats) -> Integers:
-        """See [`SampleKind.conclude`]. The thresholds of the labels become a part of the configuration."""
+    def conclude(self, config: Any, probabilities: Floats, held_out: Integers) -> Integers:
+        """See [`SampleKind.conclude`]. The thresholds of the labels become a part of the configuration.
+
+        The threshold of a label is chosen on the texts whose answer for it is held out, because the student is surer
+        of the others. If few of these have the label, it is chosen on all texts.
+        """
         yes = self._by_text(probabilities[:, 1])
-        config.thresholds = choose_thresholds(yes)
+        config.thresholds = [
+            choose_threshold(found[known != NO_LABEL] if (known == 1).sum() >= _FEWEST_IN_GROUP else found)
+            for found, known in zip(yes.T, self._by_text(held_out).T, strict=True)
+        ]
         return decided(yes, thresholds_of(config)).astype(np.int64).reshape(-1)
 
     # ---- Selection ----
