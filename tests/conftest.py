@@ -52,6 +52,7 @@ QUICK_TRAINING = {
     "warm_up_epochs": 4,
     "per_device_train_batch_size": 8,
     "learning_rate": 2e-3,
+    "bf16": False,  # the same labels on each machine
     "disable_tqdm": True,
 }
 

@@ -21,6 +21,7 @@ class TrainingHelp(argparse.Action):
 def training_parser() -> Any:
     """A parser of the arguments of `FreeALConfig`. Only those that are given have a value there."""
     from transformers import HfArgumentParser
+    from transformers.hf_argparser import string_to_bool
 
     from freeal_hf.training.config import FreeALConfig
 
@@ -34,6 +35,8 @@ def training_parser() -> Any:
     for action in parser._actions:
         # Only given options are used. The others come from YAML and FreeALConfig.
         action.default, action.required = argparse.SUPPRESS, False
+        if action.type is string_to_bool:  # also of those that are neither true nor false by default
+            action.nargs, action.const = "?", True
     return parser
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from freeal_hf.training.hardware import computes_bf16
 from freeal_hf.training.objectives import Objective, objective_named
 
 DEFAULT_EPOCHS = 6.0
@@ -28,7 +29,7 @@ _COLUMN_FIELDS = (
     "dataset_augmented_text_field",
     "dataset_tokens_field",
 )
-_GROUPS_BY_STRATEGY = hasattr(TrainingArguments, "train_sampling_strategy")
+_IS_TRANSFORMERS_5 = hasattr(TrainingArguments, "train_sampling_strategy")
 
 
 @dataclass(repr=False)  # that of TrainingArguments hides tokens
@@ -119,8 +120,9 @@ class FreeALConfig(TrainingArguments):
             to their full value. By default the value of the objective (2 for `soft_targets`).
 
     These defaults differ from [`~transformers.TrainingArguments`]: `per_device_train_batch_size` is 32,
-    `per_device_eval_batch_size` 64, `learning_rate` 1e-4, `weight_decay` 0.01, `num_train_epochs` 6, and batches are
-    grouped by length. `FreeAL` uses more epochs on a small corpus unless `num_train_epochs` is given.
+    `per_device_eval_batch_size` 64, `learning_rate` 1e-4, `weight_decay` 0.01, `num_train_epochs` 6, batches are
+    grouped by length, and with transformers 5 `bf16` is used if the GPU (compute capability 8.0) or the CPU (AMX or
+    AVX-512 instructions) computes it. `FreeAL` uses more epochs on a small corpus unless `num_train_epochs` is given.
 
     Attributes:
         epochs_are_given (`bool`): Whether `num_train_epochs` was given.
@@ -137,10 +139,13 @@ class FreeALConfig(TrainingArguments):
         },
     )
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of the optimizer."})
+    bf16: bool | None = field(  # type: ignore[assignment]
+        default=None, metadata={"help": "Train with bf16 autocast (default: if the processor computes bf16)."}
+    )
     num_train_epochs: float | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": "Number of training epochs (default: 6)."}
     )
-    if _GROUPS_BY_STRATEGY:
+    if _IS_TRANSFORMERS_5:
         train_sampling_strategy: str = field(
             default="group_by_length", metadata={"help": "'group_by_length' saves padding; or 'random', 'sequential'."}
         )
@@ -273,6 +278,10 @@ class FreeALConfig(TrainingArguments):
             self.num_train_epochs = DEFAULT_EPOCHS
             self.epochs_are_given = False
         super().__post_init__()
+        # `bf16` stays None, so that a configuration file of this machine can be used on others. transformers 4 has the
+        # precision in an environment variable, which would also hold for the next arguments of the process.
+        if _IS_TRANSFORMERS_5 and self.bf16 is None and self.mixed_precision == "no" and computes_bf16(self.device):
+            self.mixed_precision = "bf16"
         self.use_defaults_of(objective_named(self.objective))
         if self.label_smoothing_factor:
             raise ValueError(
@@ -319,7 +328,7 @@ class FreeALConfig(TrainingArguments):
     @property
     def groups_by_length(self) -> bool:
         """Whether texts of similar length are batched together, in any transformers version."""
-        if _GROUPS_BY_STRATEGY:
+        if _IS_TRANSFORMERS_5:
             return self.train_sampling_strategy == "group_by_length"
         return self.group_by_length
 

@@ -53,6 +53,7 @@ def configure(tmp_path: Path) -> Callable[..., FreeALConfig]:
             "warm_up_epochs": 1,
             "per_device_train_batch_size": 8,
             "learning_rate": 2e-3,
+            "bf16": False,  # the same on each machine
             "use_cpu": True,
             "report_to": "none",
             "save_strategy": "no",
