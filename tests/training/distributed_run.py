@@ -24,6 +24,7 @@ def main(tokenizer_folder: str, output_dir: str, batch_size: int, count: int, ki
         warm_up_epochs=1,
         per_device_train_batch_size=batch_size,
         learning_rate=2e-3,
+        bf16=False,  # the same on each machine
         mixup_alpha=0.0,  # pairs are drawn within a process
         use_cpu=True,
         ddp_backend="gloo" if "WORLD_SIZE" in os.environ else None,
