@@ -36,7 +36,7 @@ def hosted(provider, environment, limits, space, finished, tmp_path_factory):
 def page(hosted, finished, browser):
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     # The cookie of the login is for secure origins alone, and localhost is one.
     page.goto(hosted.url.replace("127.0.0.1", "localhost") + f"/?run={finished}")
     page.wait_for_selector("#tiles .tile")

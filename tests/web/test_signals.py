@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from tests.web.conftest import Visitor, serving
+from tests.web.conftest import ROOT, Visitor, serving
 
 
 def processes_of(data_dir):
@@ -46,7 +46,8 @@ def test_a_signal_ends_every_process_and_the_run_continues_after_the_next_start(
         assert space.process.wait(60) == exit_code
         wait_until(lambda: not processes_of(data_dir))
     assert "Traceback" not in data_dir.with_suffix(".log").read_text()
-    assert "Traceback" not in (data_dir / "runs" / run / "log.txt").read_text()
+    # A thread of Python's multiprocessing may say that a worker has ended.
+    assert f'File "{ROOT}/freeal_hf' not in (data_dir / "runs" / run / "log.txt").read_text()
     with serving(data_dir, environment, **limits) as space:
         visitor = Visitor(space.url, tmp_path)
         assert visitor.wait(run, lambda status: status["state"] == "running")
