@@ -140,6 +140,7 @@ class CardFacts:
         splits (`Mapping[str, int]`): The number of rows of each split.
         columns (`Sequence[str]`): The columns of the dataset.
         config (`str`, *optional*): The `config.yaml` of the run.
+        examples (`Mapping[str, str]`): Texts with which a visitor of the Hub can try the student, by their title.
     """
 
     name: str
@@ -162,6 +163,7 @@ class CardFacts:
     splits: Mapping[str, int] = field(default_factory=dict)
     columns: Sequence[str] = ()
     config: str | None = None
+    examples: Mapping[str, str] = field(default_factory=dict)
 
 
 def dataset_card(facts: CardFacts) -> "DatasetCard":
@@ -233,6 +235,7 @@ def student_card(facts: CardFacts) -> "ModelCard":
         tags=["freeal", "freeal-hf", "weak-supervision", "noisy-labels"],
         model_name=facts.name if results else None,
         eval_results=results or None,
+        widget=[{"example_title": title, "text": text} for title, text in facts.examples.items()] or None,
     )
     return ModelCard.from_template(data, template_str=_template("model_card.md"), **_values(facts))
 

@@ -29,6 +29,7 @@ FACTS = CardFacts(
     splits={"train": 100, "test": 20},
     columns=["id", "text", "label"],
     config="num_rounds: 2",
+    examples={"good": "I would buy it again."},
 )
 BARE = CardFacts(name="student", task=TASK)
 
@@ -54,6 +55,20 @@ def test_metadata_can_be_read_by_the_classes_of_huggingface_hub():
     assert model.data.base_model == "org/encoder"
     (result,) = model.data.eval_results
     assert (result.metric_type, result.metric_value, result.dataset_split) == ("accuracy", 0.91, "test")
+
+
+def test_the_page_of_a_student_has_a_text_to_try():
+    assert ModelCard(str(student_card(FACTS))).data.to_dict()["widget"] == [
+        {"example_title": "good", "text": "I would buy it again."}
+    ]
+    assert "widget" not in student_card(BARE).data.to_dict()
+
+
+@pytest.mark.parametrize("make", [dataset_card, student_card])
+def test_the_license_is_left_to_the_owner(make):
+    card = make(FACTS)
+    assert card.data.license is None
+    assert "freeal-hf does not choose one" in card.text
 
 
 def test_a_card_without_scores_has_no_evaluation_results():

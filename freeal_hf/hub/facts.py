@@ -68,8 +68,15 @@ def round_facts(
         splits=splits,
         columns=[name for name in all_columns if name != "gold" or name in columns],
         config=_config_text(config),
+        examples=_examples(folder, task),
     )
     return facts, config
+
+
+def _examples(folder: RunFolder, task: Task) -> dict[str, str]:
+    """Returns a text of each label that the annotator wrote. Texts of the user are not shown on the student's page."""
+    written = folder.round(0).read_generated(task)
+    return {task.label_names[shot.label]: shot.text for shot in reversed(written) if shot.label >= 0}
 
 
 def _config_text(config: RunConfig) -> str:

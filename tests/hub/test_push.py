@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
+from freeal_hf import Demonstration, RunFolder
 from freeal_hf.config import RunConfig
 from tests.conftest import CONTRACT
 from tests.hub.conftest import DATASET, MODEL, ROOT, hub_environment, second_round
@@ -197,3 +198,11 @@ def _unpacked(content):
     if content.startswith(b"PK"):
         return " ".join(np.load(io.BytesIO(content)).files).encode()
     return b""
+
+
+def test_the_page_of_the_student_shows_a_text_of_the_annotator_to_try(freeal_hf, hub, run_dir, task):
+    written = [Demonstration("a ripe plum", 0, source="generated"), Demonstration("nothing", -1, source="generated")]
+    RunFolder(run_dir).round(0).write_generated(written, task)
+    assert freeal_hf("push", run_dir).code == 0
+    card = hub.read(*MODEL, "README.md").decode()
+    assert "widget:\n- example_title: fruit\n  text: a ripe plum\n" in card
