@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from freeal_hf.annotators.base import AnnotationRequest
+from freeal_hf.annotators.prompts.base import Limits
 from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.annotators.registry import reads_prompts
 from freeal_hf.cards import CardFacts, Score
@@ -54,7 +55,7 @@ def round_facts(
         model_id=model_id,
         round=number,
         annotator=_annotator_names(annotators),
-        annotator_prompt=_prompt(task) if _read_prompts(annotators.annotator) else None,
+        annotator_prompt=_prompt(task, annotators) if _read_prompts(annotators.annotator) else None,
         base_model=base_model,
         base_revision=_revision(base_model) if base_model else None,
         arguments=_training_arguments(config.training),
@@ -144,8 +145,10 @@ def _read_prompts(annotator: str | Mapping[str, Any] | None) -> bool:
     return any(map(reads_prompts, named.split(" + ")))
 
 
-def _prompt(task: Task) -> str:
-    messages = prompts_of(task).messages(AnnotationRequest("{text}"))
+def _prompt(task: Task, annotators: AnnotatorConfig) -> str:
+    candidates = bool(annotators.annotator_options.get("candidates"))
+    limits = Limits(max_tokens=0, max_list_tokens=0, max_text_length=100, coded=False, candidates=candidates)
+    messages = prompts_of(task).asked(AnnotationRequest("{text}"), limits)["messages"]
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
 
 
