@@ -40,14 +40,14 @@ def described_result(result: "RunResult", *, as_json: bool) -> str:
 
 
 def output_beside(config: ReadingConfig, output: str) -> Path:
-    """Returns the path of `--output`, which must not be the file of the data.
+    """Returns the path of `--output`, a CSV file, which must not be the file of the data.
 
     Args:
         config (`ReadingConfig`): The data.
         output (`str`): The value of `--output`.
 
     Raises:
-        InputError: If both are the same file.
+        InputError: If both are the same file, or if the name is that of another format.
 
     Example:
 
@@ -57,6 +57,8 @@ def output_beside(config: ReadingConfig, output: str) -> Path:
     path = Path(output)
     if Path(str(config.data)).is_file() and path.exists() and path.samefile(str(config.data)):
         raise InputError(f"--output {output!r} is the file of the texts and would be overwritten; give another file.")
+    if path.suffix.lower() not in (".csv", ""):
+        raise InputError(f"--output {output!r} would be a CSV file; give a name that ends with .csv.")
     return path
 
 

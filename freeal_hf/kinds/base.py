@@ -198,6 +198,11 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
         """Settings of the task that are stored in the configuration of the student, by name."""
         return {}
 
+    @property
+    def pipeline_options(self) -> Mapping[str, Any]:
+        """Arguments of `transformers.pipeline` with which the student gives all of its answer, by name."""
+        return {}
+
     # ---- Selection and demonstrations ----
 
     @abstractmethod

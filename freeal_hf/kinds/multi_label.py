@@ -152,6 +152,11 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
     def student_settings(self) -> Mapping[str, Any]:
         return {} if self.task.max_labels is None else {"max_labels": self.task.max_labels}
 
+    @property
+    def pipeline_options(self) -> Mapping[str, Any]:
+        """All labels with their probabilities, because any number of them can apply."""
+        return {"top_k": None}
+
     # ---- Selection and demonstrations ----
 
     def losses(self, corpus: LabelSetCorpus, selection: Selection) -> np.ndarray:

@@ -58,7 +58,8 @@ class RunResult:
         """Loads the student as a pipeline of transformers.
 
         Args:
-            **options: Arguments of `transformers.pipeline`, such as `device` or `top_k`.
+            **options: Arguments of `transformers.pipeline`, such as `device` or `top_k`. In a task with any number of
+                labels for each text, `top_k` is `None` by default, so that each label has its probability.
 
         Returns:
             `Pipeline`: A text or token classification pipeline.
@@ -71,7 +72,7 @@ class RunResult:
         from transformers import pipeline
 
         hub_task: Any = WORDS[self.task.type].hub_task  # a type checker knows only the tasks by their literal names
-        return pipeline(hub_task, model=str(self.student), **options)
+        return pipeline(hub_task, model=str(self.student), **{**kind_of(self.task).pipeline_options, **options})
 
 
 class ResultFiles(LoopCallback):

@@ -211,6 +211,7 @@ def test_the_student_is_a_plain_classifier_of_transformers_with_a_threshold_for_
     assert {score["label"] for score in scores} == set(NAMES)
     assert sum(score["score"] for score in scores) != pytest.approx(1)
     assert len(classify.model.config.thresholds) == 2
+    assert run.pipeline()(["an old apple"]) == [scores]
 
 
 @pytest.mark.parametrize("first_missing", ["training-set", "selection.npz", "labels.parquet", "demonstrations.jsonl"])

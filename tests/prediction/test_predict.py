@@ -107,6 +107,7 @@ def test_the_batch_size_does_not_change_the_labels(student, data):
         (["--batch-size", "0"], "batch_size is 0"),
         (["--text-columns", "body"], "no column 'body'"),
         (["--output", "DATA"], "is the file of the texts"),
+        (["--output", "labels.parquet"], "would be a CSV file; give a name that ends with .csv"),
     ],
 )
 def test_invalid_options_end_with_one_line_and_no_file(more, message, student, data, capsys):
