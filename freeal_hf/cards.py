@@ -135,7 +135,7 @@ class CardFacts:
         pictures (`Mapping[str, str]`): The paths of the figures in the repository, by caption.
         facts (`Mapping[str, str]`): Further values, by their description.
         estimate (`str`, *optional*): A text about the estimated accuracy.
-        checked (`int`): The number of labels that a person checked in an audit of this round.
+        checked (`int`): The number of labels that a person gave, or checked in an audit of this round.
         label_counts (`Mapping[str, int]`): The number of texts of each label.
         splits (`Mapping[str, int]`): The number of rows of each split.
         columns (`Sequence[str]`): The columns of the dataset.

@@ -10,6 +10,7 @@ from freeal_hf.annotators.prompts.registry import prompts_of
 from freeal_hf.annotators.registry import reads_prompts
 from freeal_hf.cards import CardFacts, Score
 from freeal_hf.config import AnnotatorConfig, RunConfig, metadata_of
+from freeal_hf.data.human_labels import has_human_label
 from freeal_hf.hub.files import column_names, label_columns, public_config, split_files
 from freeal_hf.kinds.base import TaskKind
 from freeal_hf.kinds.registry import kind_of
@@ -19,7 +20,7 @@ from freeal_hf.reporting import figures
 from freeal_hf.reporting.report import summary_rows
 from freeal_hf.tasks import Task
 
-_SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round")
+_SHOWN = ("label", "annotator_label", "student_label", "loss", "is_clean", "round", "note")
 
 
 def round_facts(
@@ -64,7 +65,7 @@ def round_facts(
         pictures={caption: f"figures/{name}.png" for name, caption in _pictures(number, records).items()},
         facts={**kind.card_facts(last), **_measured(records)},
         estimate=_audited(kind, last) + kind.card_estimate({**last, **last.get("model_estimate", {})}),
-        checked=last.get("audited_texts", 0),
+        checked=max(last.get("audited_texts", 0), sum(map(has_human_label, labels["note"]))),
         label_counts={name: counts[name] for name in task.label_names},
         splits=splits,
         columns=[name for name in all_columns if name != "gold" or name in columns],

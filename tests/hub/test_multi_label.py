@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 from huggingface_hub import DatasetCard
 
-from freeal_hf import FreeAL, FreeALConfig, LoopConfig, MultiLabelClassification, kind_of
+from freeal_hf import FreeAL, FreeALConfig, HumanLabel, LoopConfig, MultiLabelClassification, kind_of
 from freeal_hf.kinds.rounds import read_labels
 from tests.hub.conftest import DATASET, hub_environment
 from tests.kinds.test_multi_label import MULTI_TRAINING, make_rows
@@ -38,14 +38,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def finished(student_folder, tmp_path_factory) -> Path:
-    """A run of two rounds with test data and gold."""
+    """A run of two rounds with test data, gold and two human labels."""
     folder = tmp_path_factory.mktemp("multi") / "reviews"
     args = FreeALConfig(output_dir=str(folder), **MULTI_TRAINING)
     kind = kind_of(TASK)
     data = kind.read_rows(Dataset.from_list(make_rows(60)), gold_column="gold", extra_columns=["answers"])
     test = kind.read_rows(Dataset.from_list(make_rows(10)), gold_column="gold")
     loop = LoopConfig(stop_on="never")
-    FreeAL(TASK, "column:answers", str(student_folder), args, loop).run(data, test)
+    human = [HumanLabel(tuple(data["gold"][i]), id=data["id"][i]) for i in (0, 2)]
+    FreeAL(TASK, "column:answers", str(student_folder), args, loop).run(data, test, human_labels=human)
     return folder
 
 
@@ -71,6 +72,7 @@ def test_a_user_loads_lists_of_labels_and_a_student_with_thresholds(freeal_hf, h
     assert all((shot["label"] == -1) == (shot["labels"] == []) for shot in found["shots"])
     card = DatasetCard(hub.read(*DATASET, "README.md").decode(), ignore_metadata_errors=True)
     assert "an empty list means that none of the labels applies" in card.text
+    assert "A person checked 2 of them" in card.text
 
 
 def test_a_run_continues_from_the_hub_alone_as_if_it_had_not_stopped(
