@@ -2,9 +2,11 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -73,8 +75,12 @@ def annotate(
         requests = round_requests(number, run, corpus, known, context, ledgers[0])
         if refine_annotators and not len(requests):
             logger.warning("Round %d: the refine annotator is not used: %s.", number, _why_none(run, number, context))
-        for entry, ledger, part, first in zip(annotators, ledgers, own_parts, firsts, strict=True):
-            _ask(entry, requests, part, ledger, context, round_, first, in_order=bool(refine_annotators))
+        voters = zip(annotators, ledgers, own_parts, firsts, strict=True)
+        # A model is asked with all its instructions at once, so that they are in the same batch of a provider.
+        for _, group in groupby(voters, key=lambda voter: _instructed(voter[0])):
+            entries, own_ledgers, some_parts, own_firsts = zip(*group, strict=True)
+            how: dict[str, Any] = {"in_order": bool(refine_annotators)}
+            _ask(entries, requests, some_parts, own_ledgers[0], context, round_, own_firsts[0], **how)
     except BudgetExceeded as error:
         if not _has_answer(parts, corpus):
             found = "".join(f" {first}" for first in firsts if first.none_usable)
@@ -116,14 +122,19 @@ def _why_none(run: RunFolder, number: int, context: AnnotationContext) -> str:
     return "no label is noisy, and every text has a label"
 
 
+def _instructed(entry: RunAnnotator) -> int:
+    """Returns a key that is the same for the instructions of a language model, and for no other annotators."""
+    return id(entry.annotator if entry.annotator.reads_prompts else entry)
+
+
 def _has_answer(parts: list[Any], corpus: Corpus) -> bool:
     return bool(corpus.is_human.any() or any(not part.is_missing.all() for part in parts))
 
 
 def _ask(
-    entry: RunAnnotator,
+    entries: Sequence[RunAnnotator],
     requests: CorpusRequests,
-    answers: Any,
+    parts: Sequence[Any],
     ledger: Ledger,
     context: AnnotationContext,
     round_: Round,
@@ -131,12 +142,13 @@ def _ask(
     *,
     in_order: bool,
 ) -> None:
-    """Sends requests to an annotator and takes its answers."""
-    number, total = round_.number, len(requests)
+    """Sends requests to an annotator, with each of its instructions, and takes the answers to each of them."""
+    entry, number, total = entries[0], round_.number, len(requests)
+    instructions = [one.instruction for one in entries]
     step = partial(context.callbacks.call, "on_annotation_progress", number)
 
     def ask(batch: CorpusRequests, start: int) -> None:
-        some = samples_for(entry.annotator, context.task, batch, context.loop.samples, (entry.instruction,))
+        some = samples_for(entry.annotator, context.task, batch, context.loop.samples, instructions)
         if context.engine is not None:
             context.engine(
                 entry.annotator,
@@ -156,13 +168,16 @@ def _ask(
             work, iter(some) if in_order else some, cache=context.cache, ledger=ledger, budget=context.budget
         )
         step(start, total)
-        labelled = combined(first.watched(results), some.num_answers, prompts_of(context.task).combined)
-        bar = tqdm(labelled, total=len(batch), desc=f"round {number}: annotating", disable=context.disable_tqdm)
+        labelled = combined(first.watched(results), some.num_samples, prompts_of(context.task).combined)
+        bar = tqdm(
+            labelled, total=len(batch) * len(parts), desc=f"round {number}: annotating", disable=context.disable_tqdm
+        )
         with closing(results):
-            for done, (position, answer) in enumerate(bar, start=start + 1):
-                answers.take(int(batch.indices[position]), answer)
+            for done, (place, answer) in enumerate(bar, start=1):
+                position, voter = divmod(place, len(parts))
+                parts[voter].take(int(batch.indices[position]), answer)
                 context.callbacks.call("on_answer", number, batch[position], answer)
-                step(done, total)
+                step(start + done // len(parts), total)
                 # Later rounds can begin with difficult texts, and have the labels of the previous round.
                 if number == 0 and first.are_hopeless:
                     raise first.error()

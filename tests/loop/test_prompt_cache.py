@@ -20,7 +20,7 @@ def online(monkeypatch):
 
 @pytest.fixture
 def loop(task, student_folder, tmp_path):
-    def loop(annotator, **options):
+    def loop(annotator, task=task, **options):
         args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
         config = LoopConfig(**{"generated_per_label": 0, **options})
         return FreeAL(task, annotator, str(student_folder), args, config)
@@ -59,15 +59,18 @@ def test_texts_share_demonstrations_if_the_server_says_that_it_has_a_prompt_cach
     assert round_.uses_prompt_cache
 
 
-def test_a_run_in_batches_costs_half(loop, corpus, tmp_path, monkeypatch):
+def test_a_run_in_batches_costs_half_and_has_all_instructions_in_one_batch(loop, corpus, task, tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "QUIET_SECONDS", 0.1)
     monkeypatch.setattr(batches, "POLL_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(batches, "SMALLEST_BATCH", 5)
     prices = tmp_path / "prices.yaml"
     prices.write_text(f"{MODEL}: {{prompt: 1, completion: 1}}")
+    worded = task.with_instructions(["Is it food or equipment?"])
     with openai_batches.serve(openai_batches.OpenAIServer()) as server:
-        result = loop(f"batch:endpoint:{MODEL}@{server.url}", num_rounds=1, prices=str(prices)).run(corpus)
+        result = loop(f"batch:endpoint:{MODEL}@{server.url}", task=worded, num_rounds=1, prices=str(prices)).run(
+            corpus
+        )
     [record] = result.rounds
-    assert [batch["count"] for batch in server.batches.values()] == [len(set(corpus["text"]))]
+    assert [batch["count"] for batch in server.batches.values()] == [2 * len(set(corpus["text"]))]
     tokens = record["prompt_tokens"] + record["completion_tokens"]
     assert record["cost"] == pytest.approx(0.5 * tokens / 1e6, rel=0.1)  # the tests of the server cost the full price
