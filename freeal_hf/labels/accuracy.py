@@ -45,11 +45,24 @@ def by_people(
     known: np.ndarray,
     guesses: np.ndarray,
     final: np.ndarray,
-    confidences: np.ndarray,
+    unseen: np.ndarray,
     counted: np.ndarray,
     label: int | None,
 ) -> Interval | None:
-    """Estimates the accuracy of all final labels, or of one label; `None` if none of them was checked."""
+    """Estimates the accuracy of all final labels, or of one label; `None` if none of them was checked.
+
+    The confidences of the texts that were not checked come from held-out predictions, as those of the checked ones. A
+    student is more confident of the labels that it was trained on.
+
+    Args:
+        checked (`Checked`): The texts that were checked.
+        known (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
+        guesses (`np.ndarray` of shape `(n,)`): The held-out predictions.
+        final (`np.ndarray` of shape `(n,)`): The final labels.
+        unseen (`np.ndarray` of shape `(n, num_labels)`): Probabilities of the labels from held-out predictions.
+        counted (`np.ndarray` of shape `(n,)`): Whether a text has a final label that is not human.
+        label (`int`, *optional*): The label; `None` for all.
+    """
     about = np.full(len(checked.rows), True) if label is None else checked.predicted == label
     here, certain = counted.copy(), known != NO_LABEL
     if label is not None:
@@ -61,7 +74,7 @@ def by_people(
         checked.predicted[about] == known[rows],
         checked.weights[about],
         proxies_of(checked.confidences[about], guesses[rows] == checked.predicted[about]),
-        proxies_of(confidences[here], guesses[here] == final[here]).mean(axis=0),
+        proxies_of(unseen[here].max(axis=1), guesses[here] == unseen[here].argmax(axis=1)).mean(axis=0),
         _NO_LIMIT,
     )
     # The other texts are also a sample of a larger population.

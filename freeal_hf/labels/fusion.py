@@ -193,10 +193,9 @@ def final_labels(
             confidences=_moved(pool.held_out[sample], bias).max(axis=1),
             weights=1 / inclusion[pool.rows[sample]],
         )
-        estimate = by_people(checked, known, guesses, final, confidence, counted, None)
-        by_label = [
-            by_people(checked, known, guesses, final, confidence, counted, label) for label in range(num_labels)
-        ]
+        without = _moved(pool.unseen, bias)
+        estimate = by_people(checked, known, guesses, final, without, counted, None)
+        by_label = [by_people(checked, known, guesses, final, without, counted, label) for label in range(num_labels)]
         basis = RESTS_ON_PEOPLE
     elif not depends and pool is None:
         confidence, basis = np.full(n, np.nan), UNKNOWN_ANSWERS

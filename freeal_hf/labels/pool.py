@@ -28,12 +28,14 @@ class Pool:
 
     Args:
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The probability of each label for each text.
+        unseen (`np.ndarray` of shape `(n, num_labels)`): The same from the held-out predictions of a student.
         rows (`np.ndarray` of shape `(h,)`): The texts whose human labels were used.
         held_out (`np.ndarray` of shape `(h, num_labels)`):
-            The probabilities for these texts, from a fit without their own human label.
+            The probabilities for these texts, from held-out predictions and a fit without their own human label.
     """
 
     probabilities: np.ndarray
+    unseen: np.ndarray
     rows: np.ndarray
     held_out: np.ndarray
 
@@ -98,12 +100,13 @@ def fit_pool(
     shares /= shares.sum()
     shares = np.where(shares < _NEGLIGIBLE, 0, shares) / shares[shares >= _NEGLIGIBLE].sum()
 
-    probabilities, unseen_probabilities = np.zeros(student.shape), np.zeros((len(rows), student.shape[1]))
+    pool = Pool(np.zeros(student.shape), np.zeros(student.shape), rows, np.zeros((len(rows), student.shape[1])))
     for share, (annotators, weights, predicted) in zip(shares, candidates, strict=True):
         if share:
-            probabilities += share * _pooled(weights, annotators, student, features)
-            unseen_probabilities += share * predicted
-    return Pool(probabilities, rows, unseen_probabilities)
+            np.add(pool.probabilities, share * _pooled(weights, annotators, student, features), pool.probabilities)
+            np.add(pool.unseen, share * _pooled(weights, annotators, held_out, features), pool.unseen)
+            np.add(pool.held_out, share * predicted, pool.held_out)
+    return pool
 
 
 def _fit(

@@ -141,6 +141,19 @@ def test_the_estimate_from_a_random_sample_holds_the_truth():
     assert sum(held) >= 7
 
 
+def test_a_student_that_memorised_its_labels_does_not_raise_the_estimate():
+    gold, embeddings, rng = corpus(900, separation=1.0)
+    labels = flipped(gold, 0.3, rng)
+    human = np.where(np.arange(900) < 100, gold, -1)
+    inclusion = np.where(human < 0, np.nan, 100 / 900)
+    taught = np.where(human < 0, labels, human)
+    nothing = np.full(900, np.nan)
+    found = final_labels(labels, nothing, predicting(taught, 0.98), embeddings, human=human, inclusion=inclusion)
+    right = np.mean(found.labels == gold)
+    assert found.estimate.low < right < found.estimate.high
+    assert found.estimate.value == pytest.approx(right, abs=0.05)
+
+
 def test_human_labels_that_were_not_drawn_at_random_give_no_estimate():
     gold, embeddings, rng = corpus(400)
     human = np.where(np.arange(len(gold)) < 60, gold, -1)
