@@ -38,8 +38,9 @@ from transformers import AutoTokenizer, Trainer, TrainingArguments
 from freeal_hf.data.spans import Span, spans_of, tags_of
 from freeal_hf.labels.entities import fuse_entities, has_learnt, valid_tags
 from freeal_hf.tasks import bio_tags
+from freeal_hf.training.batches import LengthGroupedSampler, TwoViewCollator
 from freeal_hf.training.config import FreeALConfig
-from freeal_hf.training.data import EVAL_COLUMNS, LengthGroupedSampler, TwoViewCollator
+from freeal_hf.training.data import EVAL_COLUMNS
 from freeal_hf.training.samples import WordSamples
 from freeal_hf.training.selection import Selection
 from freeal_hf.training.student import build_student

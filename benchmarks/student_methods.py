@@ -18,8 +18,9 @@ from sklearn.model_selection import cross_val_predict
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
 from freeal_hf.labels.metrics import calibration_error
+from freeal_hf.training.batches import LengthGroupedSampler, TwoViewCollator
 from freeal_hf.training.config import FreeALConfig
-from freeal_hf.training.data import EVAL_COLUMNS, LengthGroupedSampler, TwoViewCollator, tokenize
+from freeal_hf.training.data import EVAL_COLUMNS, tokenize
 from freeal_hf.training.student import build_student
 from freeal_hf.training.trainer import FreeALTrainer
 

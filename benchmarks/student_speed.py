@@ -31,8 +31,9 @@ import transformers
 from datasets import ClassLabel, Dataset, disable_progress_bars
 from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
 
+from freeal_hf.training.batches import LengthGroupedSampler, TwoViewCollator
 from freeal_hf.training.config import FreeALConfig
-from freeal_hf.training.data import EVAL_COLUMNS, LengthGroupedSampler, TwoViewCollator, tokenize
+from freeal_hf.training.data import EVAL_COLUMNS, tokenize
 from freeal_hf.training.losses import symmetric_kl
 from freeal_hf.training.student import build_student
 from freeal_hf.training.trainer import FreeALTrainer

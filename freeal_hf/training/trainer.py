@@ -23,6 +23,7 @@ from transformers import (
 from transformers.trainer_utils import TrainOutput
 
 from freeal_hf.errors import InputError
+from freeal_hf.training.batches import LengthGroupedSampler, TwoViewCollator
 from freeal_hf.training.calibration import fit_temperature, fold_temperature
 from freeal_hf.training.callbacks import TrainingHooks
 from freeal_hf.training.card import write_card
@@ -32,8 +33,6 @@ from freeal_hf.training.data import (
     IGNORED,
     NO_LABEL,
     TRAIN_COLUMNS,
-    LengthGroupedSampler,
-    TwoViewCollator,
     label_names_of,
     with_standard_columns,
     without_second_views,

@@ -9,8 +9,8 @@ import torch
 from datasets import ClassLabel, Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
+from freeal_hf.training.batches import LengthGroupedSampler
 from freeal_hf.training.config import FreeALConfig
-from freeal_hf.training.data import LengthGroupedSampler
 from freeal_hf.training.probe import held_out_probabilities
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.training.tiny import NAMES, make_texts, tiny_student
