@@ -32,12 +32,22 @@ SOURCES = {RESTS_ON_PEOPLE: "audit", RESTS_ON_AGREEMENT: "agreement"}
 
 @dataclass(frozen=True)
 class Checked:
-    """Texts of a random sample with human labels, and the pool's predictions for each without its human label."""
+    """Texts of a random sample with human labels, and held-out predictions of all texts.
+
+    Predictions for all texts are held out, not only those for the sample: a student is more confident of the labels
+    that it was trained on, so that its confidences in the other texts would raise the estimate.
+
+    Args:
+        rows (`np.ndarray` of shape `(h,)`): The texts of the sample.
+        weights (`np.ndarray` of shape `(h,)`): Their inverse inclusion probabilities.
+        predicted (`np.ndarray` of shape `(n,)`): The label of each text, without its human label.
+        confidences (`np.ndarray` of shape `(n,)`): The probabilities of these labels.
+    """
 
     rows: np.ndarray
+    weights: np.ndarray
     predicted: np.ndarray
     confidences: np.ndarray
-    weights: np.ndarray
 
 
 def by_people(
@@ -45,25 +55,21 @@ def by_people(
     known: np.ndarray,
     guesses: np.ndarray,
     final: np.ndarray,
-    unseen: np.ndarray,
     counted: np.ndarray,
     label: int | None,
 ) -> Interval | None:
     """Estimates the accuracy of all final labels, or of one label; `None` if none of them was checked.
-
-    The confidences of the texts that were not checked come from held-out predictions, as those of the checked ones. A
-    student is more confident of the labels that it was trained on.
 
     Args:
         checked (`Checked`): The texts that were checked.
         known (`np.ndarray` of shape `(n,)`): Human labels, -1 for none.
         guesses (`np.ndarray` of shape `(n,)`): The held-out predictions.
         final (`np.ndarray` of shape `(n,)`): The final labels.
-        unseen (`np.ndarray` of shape `(n, num_labels)`): Probabilities of the labels from held-out predictions.
         counted (`np.ndarray` of shape `(n,)`): Whether a text has a final label that is not human.
         label (`int`, *optional*): The label; `None` for all.
     """
-    about = np.full(len(checked.rows), True) if label is None else checked.predicted == label
+    predicted, confidences, agrees = checked.predicted, checked.confidences, guesses == checked.predicted
+    about = np.full(len(checked.rows), True) if label is None else predicted[checked.rows] == label
     here, certain = counted.copy(), known != NO_LABEL
     if label is not None:
         here, certain = here & (final == label), certain & (final == label)
@@ -71,10 +77,10 @@ def by_people(
         return None
     rows = checked.rows[about]
     found = powered_share(
-        checked.predicted[about] == known[rows],
+        predicted[rows] == known[rows],
         checked.weights[about],
-        proxies_of(checked.confidences[about], guesses[rows] == checked.predicted[about]),
-        proxies_of(unseen[here].max(axis=1), guesses[here] == unseen[here].argmax(axis=1)).mean(axis=0),
+        proxies_of(confidences[rows], agrees[rows]),
+        proxies_of(confidences[here], agrees[here]).mean(axis=0),
         _NO_LIMIT,
     )
     # The other texts are also a sample of a larger population.

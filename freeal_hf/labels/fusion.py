@@ -187,15 +187,10 @@ def final_labels(
     basis = UNKNOWN_SAMPLE if pool is not None else UNKNOWN_ALONE
     sample = np.zeros(0, dtype=int) if pool is None or inclusion is None else _sampled(pool, inclusion, labelled)
     if pool is not None and inclusion is not None and len(sample) >= FEWEST:
-        checked = Checked(
-            rows=pool.rows[sample],
-            predicted=likeliest(_moved(pool.held_out[sample], bias), preferred=labels[pool.rows[sample]]),
-            confidences=_moved(pool.held_out[sample], bias).max(axis=1),
-            weights=1 / inclusion[pool.rows[sample]],
-        )
-        without = _moved(pool.unseen, bias)
-        estimate = by_people(checked, known, guesses, final, without, counted, None)
-        by_label = [by_people(checked, known, guesses, final, without, counted, label) for label in range(num_labels)]
+        without, rows = _moved(pool.held_out, bias), pool.rows[sample]
+        checked = Checked(rows, 1 / inclusion[rows], likeliest(without, preferred=labels), without.max(axis=1))
+        estimate = by_people(checked, known, guesses, final, counted, None)
+        by_label = [by_people(checked, known, guesses, final, counted, label) for label in range(num_labels)]
         basis = RESTS_ON_PEOPLE
     elif not depends and pool is None:
         confidence, basis = np.full(n, np.nan), UNKNOWN_ANSWERS

@@ -54,7 +54,7 @@ def checked_sets(
     drawn = ~np.isnan(inclusion[rows])
     if drawn.sum() < FEWEST:
         return None
-    probabilities = np.column_stack([pool.held_out[drawn, 1] for pool in pools])
+    probabilities = np.column_stack([pool.held_out[rows[drawn], 1] for pool in pools])
     predicted = limited((probabilities > final.threshold).astype(int), probabilities, max_labels)
     weights = 1 / inclusion[rows[drawn]]
     return Checked(predicted, human[rows[drawn]], weights / weights.sum())

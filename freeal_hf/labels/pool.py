@@ -28,16 +28,14 @@ class Pool:
 
     Args:
         probabilities (`np.ndarray` of shape `(n, num_labels)`): The probability of each label for each text.
-        unseen (`np.ndarray` of shape `(n, num_labels)`): The same from the held-out predictions of a student.
+        held_out (`np.ndarray` of shape `(n, num_labels)`): The same from the held-out predictions of a student, and,
+            for the texts in `rows`, from a fit without their own human label.
         rows (`np.ndarray` of shape `(h,)`): The texts whose human labels were used.
-        held_out (`np.ndarray` of shape `(h, num_labels)`):
-            The probabilities for these texts, from held-out predictions and a fit without their own human label.
     """
 
     probabilities: np.ndarray
-    unseen: np.ndarray
-    rows: np.ndarray
     held_out: np.ndarray
+    rows: np.ndarray
 
 
 def fit_pool(
@@ -100,13 +98,14 @@ def fit_pool(
     shares /= shares.sum()
     shares = np.where(shares < _NEGLIGIBLE, 0, shares) / shares[shares >= _NEGLIGIBLE].sum()
 
-    pool = Pool(np.zeros(student.shape), np.zeros(student.shape), rows, np.zeros((len(rows), student.shape[1])))
+    probabilities, unseen_probabilities = np.zeros(student.shape), np.zeros(student.shape)
     for share, (annotators, weights, predicted) in zip(shares, candidates, strict=True):
         if share:
-            np.add(pool.probabilities, share * _pooled(weights, annotators, student, features), pool.probabilities)
-            np.add(pool.unseen, share * _pooled(weights, annotators, held_out, features), pool.unseen)
-            np.add(pool.held_out, share * predicted, pool.held_out)
-    return pool
+            without = _pooled(weights, annotators, held_out, features)
+            without[rows] = predicted
+            probabilities += share * _pooled(weights, annotators, student, features)
+            unseen_probabilities += share * without
+    return Pool(probabilities, unseen_probabilities, rows)
 
 
 def _fit(
