@@ -143,3 +143,9 @@ class KeywordAnnotator(Annotator):
 @pytest.fixture
 def annotator() -> KeywordAnnotator:
     return KeywordAnnotator()
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """Lets huggingface_hub call the servers on loopback, which HF_HUB_OFFLINE=1 forbids."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)

@@ -6,16 +6,13 @@ import pytest
 from freeal_hf import (
     Annotation,
     Annotator,
-    FreeAL,
-    FreeALConfig,
     InferenceEndpointsAnnotator,
-    LoopConfig,
     MultiLabelClassification,
 )
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.folder import RunFolder
-from tests.conftest import FRUIT, QUICK_TRAINING, KeywordAnnotator
+from tests.conftest import FRUIT, KeywordAnnotator
 from tests.servers.chat import Behaviour, ChatServer, serve
 
 
@@ -34,20 +31,7 @@ class Admits(Annotator):
         return Annotation(0 if any(word in text for word in FRUIT) else 1)
 
 
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-
-
-@pytest.fixture
-def loop(task, student_folder, tmp_path):
-    def loop(annotator, task=task, **options):
-        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
-        config = LoopConfig(**{"num_rounds": 1, "generated_per_label": 0, **options})
-        return FreeAL(task, annotator, str(student_folder), args, config)
-
-    return loop
+pytestmark = pytest.mark.usefixtures("online")
 
 
 def test_the_student_decides_between_the_candidates_of_a_language_model(loop, corpus):

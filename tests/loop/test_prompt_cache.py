@@ -4,28 +4,13 @@ import json
 
 import pytest
 
-from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
+from freeal_hf import InferenceEndpointsAnnotator
 from freeal_hf.annotators import batches
 from freeal_hf.loop.rounds import Round
-from tests.conftest import QUICK_TRAINING
 from tests.servers import openai_batches
 from tests.servers.chat import MODEL, Behaviour, ChatServer, serve
 
-
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-
-
-@pytest.fixture
-def loop(task, student_folder, tmp_path):
-    def loop(annotator, task=task, **options):
-        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
-        config = LoopConfig(**{"generated_per_label": 0, **options})
-        return FreeAL(task, annotator, str(student_folder), args, config)
-
-    return loop
+pytestmark = pytest.mark.usefixtures("online")
 
 
 @pytest.mark.parametrize("cached_tokens", [0, 20])

@@ -2,19 +2,15 @@
 
 import pytest
 
-from freeal_hf import FreeAL, FreeALConfig, InferenceEndpointsAnnotator, LoopConfig
+from freeal_hf import InferenceEndpointsAnnotator, LoopConfig
 from freeal_hf.annotators.column import ColumnAnnotator
 from freeal_hf.errors import InputError
 from freeal_hf.kinds.registry import kind_of
 from freeal_hf.loop.folder import RunFolder
-from tests.conftest import FRUIT, QUICK_TRAINING, KeywordAnnotator
+from tests.conftest import FRUIT, KeywordAnnotator
 from tests.servers.chat import Behaviour, ChatServer, serve
 
-
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+pytestmark = pytest.mark.usefixtures("online")
 
 
 @pytest.fixture
@@ -28,16 +24,6 @@ def server():
 
     with serve(ChatServer(Behaviour(logprobs=False, by_name=by_name))) as running:
         yield running
-
-
-@pytest.fixture
-def loop(task, student_folder, tmp_path):
-    def loop(annotator, *, refine_annotator=None, task=task, **options):
-        args = FreeALConfig(output_dir=str(tmp_path / "run"), **QUICK_TRAINING)
-        config = LoopConfig(**{"num_rounds": 1, "generated_per_label": 0, **options})
-        return FreeAL(task, annotator, str(student_folder), args, config, refine_annotator=refine_annotator)
-
-    return loop
 
 
 def test_the_share_of_the_answers_is_the_confidence_of_a_text(loop, server, corpus):

@@ -22,9 +22,7 @@ CHAT = Behaviour(constraints=(), free_text=f"I'd rather talk.\x1b[2J Your key is
 
 
 @pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+def key(online, monkeypatch):
     monkeypatch.setenv("MY_KEY", KEY)
 
 

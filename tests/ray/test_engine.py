@@ -48,7 +48,7 @@ from tests.conftest import FRUIT, QUICK_TRAINING
 from tests.ray_run import CONCURRENCY, CONFIG, TASK, annotate
 from tests.servers.chat import Behaviour, ChatServer, by_hash, serve
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("online")]
 
 COUNT = 200
 LABELS = [by_hash(f"text number {i}", 2) for i in range(COUNT)]
@@ -72,12 +72,6 @@ def ray_cluster():
     )
     yield
     ray.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """conftest keeps huggingface_hub offline; loopback is as far as these tests go."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
 
 @pytest.fixture

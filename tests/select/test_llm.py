@@ -19,10 +19,7 @@ TASK = TextClassification({"fruit": "something to eat", "tool": "something to wo
 POOL = Pool([f"text number {i}" for i in range(60)], np.full(60, -1))
 
 
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """The suite runs with HF_HUB_OFFLINE=1, which forbids huggingface_hub even the servers on loopback."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+pytestmark = pytest.mark.usefixtures("online")
 
 
 @pytest.fixture
