@@ -8,7 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -341,29 +342,23 @@ def start(provider: Provider, cache: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", _RUN, *words], stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    while not condition():
-        assert process.poll() is None
-        time.sleep(0.01)
+def kill_in(hook: str, provider: Provider, cache: Path, *call: str) -> None:
+    """Kills a run from within the server, so that the run gets no answer to the call, however slow the machine is."""
+    process: Future[subprocess.Popen[str]] = Future()
+    setattr(provider.behaviour, hook, lambda *arrived: arrived == call and process.result().kill())
+    process.set_result(start(provider, cache))
+    assert process.result().wait(240) == -signal.SIGKILL
+    setattr(provider.behaviour, hook, lambda *arrived: None)
 
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_at_each_step_of_a_batch_pays_nothing_twice(provider: Provider, tmp_path: Path) -> None:
     cache, server = tmp_path / "cache.sqlite", provider.server
     created, state, results = (routes[provider.protocol] for routes in (CREATE, STATE, RESULTS))
-    process = start(provider, cache)
-    provider.behaviour.on_created = lambda: process.send_signal(signal.SIGKILL)  # before it knows the id
-    process.wait()
+    kill_in("on_created", provider, cache)  # before it knows the id
     assert provider.sizes == [COUNT]
-    provider.behaviour.on_created = lambda: None
-
-    for route in (state, results):
-        before = server.calls[route]
-        process = start(provider, cache)
-        wait_for(lambda route=route, before=before: server.calls[route] > before, process)  # type: ignore[misc]
-        process.kill()
-        process.wait()
-
+    kill_in("on_call", provider, cache, state)
+    kill_in("on_call", provider, cache, results)
     output, _ = start(provider, cache).communicate(timeout=240)
     assert dict(map(int, line.split()) for line in output.splitlines()) == dict(enumerate(LABELS))
     assert server.calls[created] == 1

@@ -21,6 +21,7 @@ class BatchBehaviour:
         missing: How many results of each batch are left out.
         faults: What happens to the next calls, by `METHOD PATH` without ids: `500`, `429`, `reset` and `cut` before
             the call takes effect, `lost` after it took effect (the connection is reset), `broken` (half of the body).
+        on_call: Called with `METHOD PATH` when a call arrives, before it takes effect.
         on_created: Called when a batch was created, before its answer is sent.
     """
 
@@ -29,6 +30,7 @@ class BatchBehaviour:
     expired: int = 0
     missing: int = 0
     faults: dict[str, list[str]] = field(default_factory=dict)
+    on_call: Callable[[str], object] = lambda route: None
     on_created: Callable[[], object] = lambda: None
 
 
@@ -51,6 +53,7 @@ class BatchingServer:
     async def meet(self, request: web.Request, route: str) -> str | web.StreamResponse | None:
         """Meets the next fault of a call: a response that ends it, or the fault that spoils its response."""
         self.calls[route] += 1
+        self.behaviour.on_call(route)
         waiting = self.behaviour.faults.get(route)
         fault = waiting.pop(0) if waiting else None
         if fault == "reset":
