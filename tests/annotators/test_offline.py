@@ -8,6 +8,13 @@ from freeal_hf.errors import FreeALError, offline_hint
 from freeal_hf.training.student import check_loads
 
 
+@pytest.fixture(autouse=True)
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets offline mode instead: the libraries make no call, and so do not repeat it."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"])
 @pytest.mark.parametrize(("value", "is_named"), [("1", True), ("true", True), ("0", False), ("", False)])
 def test_an_offline_variable_that_is_set_is_reported(name, value, is_named, monkeypatch):
@@ -27,7 +34,6 @@ def test_an_offline_variable_that_is_set_is_reported(name, value, is_named, monk
     ],
     ids=["data", "student", "local", "embedding"],
 )
-def test_errors_of_loading_mention_offline_mode(load, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_errors_of_loading_mention_offline_mode(load):
     with pytest.raises(FreeALError, match="HF_HUB_OFFLINE=1"):
         load()
