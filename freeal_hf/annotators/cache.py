@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from freeal_hf.annotators.json_bytes import from_json, json_bytes
 from freeal_hf.errors import RunError
 
 _APPLICATION_ID = 0x46414C31  # "FAL1": marks the file as ours in SQLite's header
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS batches (
     name TEXT PRIMARY KEY, server TEXT NOT NULL, id TEXT, created REAL NOT NULL, keys TEXT NOT NULL
 ) WITHOUT ROWID
 """
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _MOST_VARIABLES = 500  # in a statement; SQLite before 3.32 allows 999
 _BUSY_SECONDS = 60.0
 _RESERVE_BYTES = 4 * 2**20
@@ -75,7 +77,7 @@ def canonical_json(values: Mapping[str, Any]) -> str:
         >>> canonical_json({"text": "é", "model": "m"})
         '{"model":"m","text":"\\\\u00e9"}'
     """
-    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(values)
 
 
 class AnswerCache:
@@ -129,7 +131,7 @@ class AnswerCache:
                 rows = self._connection.execute(
                     f"SELECT key, owner, answer FROM answers WHERE key IN ({','.join('?' * len(some))})", some
                 )
-                found.update({key: CachedAnswer(owner, json.loads(answer)) for key, owner, answer in rows})
+                found.update({key: CachedAnswer(owner, from_json(answer)) for key, owner, answer in rows})
         return found
 
     def write(self, answers: Mapping[bytes, Mapping[str, Any]], owner: str = "") -> None:
@@ -145,7 +147,7 @@ class AnswerCache:
                 written to reserved space, and then the error is raised.
         """
         now = time.time()
-        rows = [(key, owner, json.dumps(answer), now) for key, answer in answers.items()]
+        rows = [(key, owner, json_bytes(answer).decode(), now) for key, answer in answers.items()]
         with self._lock, self._explained():
             try:
                 self._insert(rows)

@@ -1,55 +1,81 @@
-"""Chat completions by the client of huggingface_hub, sent by aiohttp, with constraints that are not changed."""
+"""Chat completions, sent by aiohttp to the provider that huggingface_hub chooses."""
 
 import json
 import math
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 from urllib.request import getproxies
 
 import certifi
 from aiohttp import ClientResponseError, ClientSession, ClientTimeout, TCPConnector
-from huggingface_hub import AsyncInferenceClient, constants
+from huggingface_hub import constants
 from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.inference._providers import get_provider_helper
+from yarl import URL
 
 from freeal_hf.annotators.event_stream import completion_in
 from freeal_hf.annotators.final_answer import said_in
 from freeal_hf.annotators.http_errors import HTTP_ERRORS, error_object, explained, redacted
+from freeal_hf.annotators.json_bytes import json_bytes
 from freeal_hf.annotators.logprobs import TokenLogprobs
 from freeal_hf.annotators.prompts.labels import Message
 from freeal_hf.annotators.question import Completion
 from freeal_hf.errors import AnnotatorError, TransientError, offline_hint
 
-_OURS = "freeal"
 _MOST_SHOWN = 100  # characters of a body that is not JSON
 _SHORTEST_KEY = 16  # characters; shorter ones ("none", "EMPTY") are no secret, and may be a label
 
 
-class ChatClient(AsyncInferenceClient):
-    """`AsyncInferenceClient` that sends `response_format` unchanged and returns the response as plain JSON.
+class Route(NamedTuple):
+    """The address of chat completions, the headers of a call, and the name of the model in its body."""
 
-    huggingface_hub chooses the provider, its address and the key of a call. aiohttp sends it, which takes a fifth of
-    the processor time of httpx.
+    url: URL
+    headers: Mapping[str, str]
+    model: str
 
-    For a URL, huggingface_hub converts the `json_schema` of OpenAI to the format of text-generation-inference. vLLM,
-    SGLang, llama.cpp, Ollama and OpenAI ignore or refuse this format, and the constraint is lost without an error.
-    Therefore the format is passed under another name, which is replaced here. huggingface_hub would also convert each
-    log-probability to a data class, which takes longer than the rest of a call. If `_inner_post` is renamed in a later
-    version, the test of the server finds that the constraint is not enforced, and a weaker constraint is used.
+
+class ChatClient:
+    """Sends chat completions to the provider that huggingface_hub chooses, by aiohttp.
+
+    huggingface_hub finds the address, the key and the name of a model once. Its `AsyncInferenceClient` is not used for
+    the calls, because it takes several times the processor time of aiohttp, and converts the `json_schema` of OpenAI
+    to the format of text-generation-inference if it is given a URL. vLLM, SGLang, llama.cpp, Ollama and OpenAI ignore
+    or refuse this format, and the constraint is lost without an error.
+
+    Args:
+        model (`str`, *optional*): The model id or the URL of the server.
+        provider (`str`, *optional*): The inference provider.
+        token (`str`, *optional*): The key; by default that of huggingface_hub.
+        timeout (`float`): Time limit of a call, in seconds.
     """
 
-    _session: ClientSession | None = None
+    def __init__(self, model: str | None, *, provider: str | None, token: str | None, timeout: float) -> None:
+        self.model = model
+        self.provider = provider
+        self.token = token
+        self.timeout = timeout
+        self._routes: dict[str | None, Route] = {}
+        self._session: ClientSession | None = None
 
-    async def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
-        body = request_parameters.json
-        if isinstance(body, dict) and _OURS in body:
-            body["response_format"] = body.pop(_OURS)
+    async def post(self, model: str | None, messages: Sequence[Message], fields: Mapping[str, Any]) -> Any:
+        """Makes one call.
+
+        Args:
+            model (`str`, *optional*): Name of the model in the request.
+            messages (`Sequence[Mapping[str, str]]`): The chat.
+            fields (`Mapping`): The other fields of the request.
+
+        Returns:
+            `Any`: The JSON of the response.
+        """
         if constants.HF_HUB_OFFLINE:
             raise OfflineModeIsEnabled
+        route = self._routes.get(model) or self._routes.setdefault(model, self._route(model))
         if self._session is None:
             self._session = _new_session(self.timeout)
-        headers = request_parameters.headers
-        async with self._session.post(request_parameters.url, json=body, headers=headers) as response:
+        body = json_bytes({"model": route.model, "messages": messages, **fields})
+        async with self._session.post(route.url, data=body, headers=route.headers) as response:
             content = await response.read()
         if response.status >= 400:
             raise ClientResponseError(
@@ -59,14 +85,21 @@ class ChatClient(AsyncInferenceClient):
                 message=content.decode("utf-8", "replace"),
                 headers=response.headers,
             )
-        return {_OURS: completion_in(content)}
+        return completion_in(content)
+
+    def _route(self, model: str | None) -> Route:
+        place = self.model or model
+        helper = get_provider_helper(self.provider, task="conversational", model=place)  # type: ignore[arg-type]
+        prepared = helper.prepare_request(
+            inputs=[], parameters={"model": model or self.model}, headers={}, model=place, api_key=self.token
+        )
+        return Route(URL(prepared.url), prepared.headers, cast(dict[str, Any], prepared.json)["model"])
 
     async def close(self) -> None:
         """Closes the connections."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
-        await super().close()
 
 
 def _new_session(timeout: float | None) -> ClientSession:
@@ -100,12 +133,9 @@ async def complete(
     Raises:
         TransientError, RefusedError, AnnotatorError: See `freeal_hf.annotators.http_errors.explained`.
     """
-    fields = {_OURS if name == "response_format" else name: value for name, value in extra.items()}
+    fields = {name: value for name, value in (sampling | dict(extra)).items() if value is not None}
     try:
-        output: dict[str, Any] = await client.chat_completion(
-            list(messages), model=model, extra_body=fields, **sampling
-        )
-        payload = output.get(_OURS, output)
+        payload = await client.post(model, messages, fields)
         if (failure := error_object(payload, str(client.model), client.token)) is not None:
             raise failure
         answer = completion_of(payload, messages)
@@ -150,8 +180,8 @@ def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Compl
         is_cut_off=is_cut_off,
         is_filtered=is_refused or choice.get("finish_reason") == "content_filter",
         tokens=_tokens(choice.get("logprobs")),
-        prompt_tokens=_count(usage.get("prompt_tokens"), *(message["content"] for message in messages)),
-        completion_tokens=_count(usage.get("completion_tokens"), text),
+        prompt_tokens=_told(usage.get("prompt_tokens")) or _estimated(*(one["content"] for one in messages)),
+        completion_tokens=_told(usage.get("completion_tokens")) or _estimated(text),
         cached_tokens=_cached(usage),
     )
 
@@ -159,14 +189,17 @@ def _answer(completion: Mapping[str, Any], messages: Sequence[Message]) -> Compl
 def _cached(usage: Mapping[str, Any]) -> int:
     """Returns the number of input tokens that were read from the prompt cache; 0 if the server does not report it."""
     details = usage.get("prompt_tokens_details")
-    told = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("prompt_cache_hit_tokens")
-    return told if isinstance(told, int) and told > 0 else 0
+    if isinstance(details, Mapping):
+        return _told(details.get("cached_tokens"))
+    return _told(usage.get("prompt_cache_hit_tokens"))
 
 
-def _count(told: object, *texts: str) -> int:
-    """Returns the number of tokens. It is estimated if the server does not count them, because the budget needs it."""
-    if isinstance(told, int) and told > 0:
-        return told
+def _told(count: object) -> int:
+    return count if isinstance(count, int) and count > 0 else 0
+
+
+def _estimated(*texts: str) -> int:
+    """Estimates the number of tokens if the server does not count them, because the budget needs it."""
     return sum(len(text.encode("utf-8", "replace")) for text in texts) // 4
 
 
@@ -181,14 +214,10 @@ def _tokens(logprobs: Any) -> tuple[TokenLogprobs, ...]:
 def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
     # JSON has no infinity, so that some servers write null for impossible tokens
     alternatives = {
-        str(other["token"]): _logprob(other["logprob"])
+        str(other["token"]): value
         for other in entry.get("top_logprobs") or ()
-        if other["logprob"] is not None and not math.isnan(float(other["logprob"]))
+        if (value := other["logprob"]) is not None
     }
-    return TokenLogprobs(str(entry["token"]), _logprob(entry["logprob"]), alternatives)
-
-
-def _logprob(value: Any) -> float:
-    if math.isnan(number := float(value)):
+    if math.isnan(logprob := float(entry["logprob"])):
         raise ValueError("a log-probability is not a number")
-    return number
+    return TokenLogprobs(str(entry["token"]), logprob, alternatives)

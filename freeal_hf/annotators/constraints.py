@@ -1,6 +1,7 @@
 """Constrains the answers of a server to the labels, in steps from the strictest constraint to none."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from freeal_hf.annotators.prompts.labels import answer_regex, answer_schema, answer_text
@@ -27,16 +28,17 @@ Constrain = Callable[[Constraint], Mapping[str, Any]]
 """Returns the fields of a request that constrain its answer for a step of `LADDER`."""
 
 
-def constraint_fields(constraint: Constraint, codes: Sequence[str]) -> dict[str, Any]:
+@lru_cache(maxsize=256)  # equal for all texts of a run, unless the labels are shuffled
+def constraint_fields(constraint: Constraint, codes: tuple[str, ...]) -> Mapping[str, Any]:
     """Returns the fields of a chat completion request that constrain the answer to codes.
 
     Args:
         constraint (`str`): A step of `LADDER`.
-        codes (`Sequence[str]`): The code of each label.
+        codes (`tuple[str, ...]`): The code of each label.
 
     Example:
 
-        >>> constraint_fields("choice", ["ham", "spam"])
+        >>> constraint_fields("choice", ("ham", "spam"))
         {'structured_outputs': {'choice': ['{"label": "ham"}', '{"label": "spam"}']}}
     """
     if fields := schema_fields(constraint, "label", answer_schema(codes)):

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from freeal_hf.annotators.json_bytes import from_json
+
 _DONE = "[DONE]"
 _FIELDS = ("content", "reasoning_content", "reasoning", "refusal")
 
@@ -26,7 +28,7 @@ def completion_in(body: bytes) -> Any:
         {'id': '1'}
     """
     try:
-        return json.loads(body)
+        return from_json(body)
     except json.JSONDecodeError:
         chunks = list(_chunks(body.decode("utf-8")))
         if not chunks:

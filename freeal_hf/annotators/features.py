@@ -78,7 +78,7 @@ class Features:
         canary = Question(
             "canary",
             _CANARY,
-            lambda constraint: constraint_fields(constraint, [NONCE]),
+            lambda constraint: constraint_fields(constraint, (NONCE,)),
             top_logprobs=TOP_LOGPROBS,
             max_tokens=max_tokens,
             timeout=timeout,

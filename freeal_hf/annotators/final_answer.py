@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 _THOUGHT = (
@@ -78,6 +79,7 @@ class Said(NamedTuple):
     is_refused: bool
 
 
+@lru_cache(maxsize=256)  # answers are short and alike, and each is read in several places
 def final_answer(said: str | None) -> FinalAnswer:
     """Extracts the final answer from the text of a model.
 

@@ -36,7 +36,7 @@ _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "hf.co")
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class InferenceEndpointsAnnotator(LLMAnnotator):
-    """Labels and writes texts with the asynchronous chat client of huggingface_hub.
+    """Labels and writes texts with chat completions, of the inference providers of huggingface_hub or of a server.
 
     Before the first call of a run, tests find the constraints that the server enforces, whether it returns
     log-probabilities, and its other optional features; see `freeal_hf.annotators.features`.
@@ -166,7 +166,7 @@ class InferenceEndpointsAnnotator(LLMAnnotator):
     def _new_client(self) -> ChatClient:
         return ChatClient(
             self.base_url or self.model,
-            provider=self.provider,  # type: ignore[arg-type] # huggingface_hub lists them, and the list grows
+            provider=self.provider,
             token=self._key,
             timeout=self.generation_timeout,
         )

@@ -142,7 +142,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
     def fingerprint(self, task: Task, request: AnnotationRequest) -> Mapping[str, Any]:
         """See `Annotator`: model, messages, schema and sampling."""
-        asked = prompts_of(task).asked(request, self._limits(task))
+        asked = prompts_of(task).asked(request, self._limits())
         return {**self.source(), **asked, **self._sampling(request.sample)}
 
     def generation_fingerprint(self, task: Task, request: GenerationRequest) -> Mapping[str, Any]:
@@ -169,7 +169,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
 
     async def annotate(self, task: Task, requests: Sequence[AnnotationRequest]) -> list[Annotation]:
         """Labels texts, with one call for each."""
-        prompts, limits = prompts_of(task), self._limits(task)
+        prompts, limits = prompts_of(task), self._limits()
         calls = [prompts.ask(partial(self._ask, sample=request.sample), request, limits) for request in requests]
         # A task for a single call takes time.
         return [await calls[0]] if len(calls) == 1 else list(await asyncio.gather(*calls))
@@ -228,9 +228,7 @@ class LLMAnnotator(TextGenerator, TextChooser):
                 f"task is {task.type!r}. Leave candidates out."
             )
 
-    def _limits(self, task: Task) -> Limits:
-        if self.candidates:
-            self.check_task(task)
+    def _limits(self) -> Limits:
         sizes = (self.max_tokens, self.generation_max_tokens, self.max_text_length)
         return Limits(*sizes, coded=self.probabilities, candidates=self.candidates)
 

@@ -4,11 +4,17 @@ import asyncio
 import heapq
 import logging
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar, get_args
 
 from freeal_hf.errors import AnnotatorError, Failure, Refusal, TransientError
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout as time_limit
+else:
+    from async_timeout import timeout as time_limit  # comes with aiohttp
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +212,8 @@ async def ask(
         await pace.acquire(order)
         started, failure = time.monotonic(), None
         try:
-            answer = await asyncio.wait_for(call(), timeout)
+            async with time_limit(timeout):
+                answer = await call()
         except TransientError as error:
             failure = error
         except asyncio.TimeoutError:

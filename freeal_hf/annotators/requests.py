@@ -37,11 +37,16 @@ def usage_of(answers: Sequence[PaidAnswer]) -> dict[str, Any]:
         >>> usage_of([Annotation(1, prompt_tokens=90, cached_tokens=64), Annotation(1, prompt_tokens=10)])
         {'prompt_tokens': 100, 'completion_tokens': 0, 'cached_tokens': 64, 'discount': 0.0}
     """
+    prompt = completion = cached = 0
+    for answer in answers:
+        prompt += answer.prompt_tokens
+        completion += answer.completion_tokens
+        cached += answer.cached_tokens
     return {
-        "prompt_tokens": sum(answer.prompt_tokens for answer in answers),
-        "completion_tokens": sum(answer.completion_tokens for answer in answers),
-        "cached_tokens": sum(answer.cached_tokens for answer in answers),
-        "discount": min((answer.discount for answer in answers), default=0.0),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "cached_tokens": cached,
+        "discount": min([answer.discount for answer in answers], default=0.0),
     }
 
 

@@ -74,7 +74,8 @@ def annotation_work(annotator: Annotator, task: Task) -> Work[AnnotationRequest,
         task (`Task`): What is labelled.
 
     Raises:
-        InputError: If `annotator` is not an annotator, or its `concurrency` or `batch_size` cannot be used.
+        InputError: If `annotator` is not an annotator or cannot label the task, or its `concurrency` or `batch_size`
+            cannot be used.
 
     Example:
 
@@ -84,6 +85,7 @@ def annotation_work(annotator: Annotator, task: Task) -> Work[AnnotationRequest,
         1000
     """
     check_annotator(annotator)
+    annotator.check_task(task)
     return Work(
         annotator=annotator,
         call=partial(_checked_answers, annotator, task),

@@ -1,6 +1,7 @@
 """Makes the calls of a run in an event loop in its own thread, with pacing, retries and a budget."""
 
 import asyncio
+import gc
 import queue
 import threading
 from collections.abc import AsyncIterator, Hashable, Sequence
@@ -117,11 +118,14 @@ class Worker(Generic[Request, Answer]):
         self._thread.join(DRAIN_SECONDS + 1.0)
 
     def _run(self) -> None:
+        # Active calls have so many objects that the garbage collector often looks through all objects of the process.
+        gc.freeze()
         try:
             self._main_task = self._loop.create_task(self._main())
             self._loop.run_until_complete(self._main_task)
         finally:
             self._loop.close()
+            gc.unfreeze()
 
     async def _main(self) -> None:
         try:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub.inference._providers import get_provider_helper
+from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING
 
 from freeal_hf.annotators.base import Annotation, AnnotationRequest, GenerationRequest
 from freeal_hf.annotators.budget import Ledger
@@ -108,6 +111,37 @@ def test_an_answer_that_is_not_a_label_has_no_label(task: TextClassification, st
     [annotation] = annotate(annotator, task, "a parcel")
     assert (annotation.label, annotation.reason) == (NO_LABEL, "not a label")
     assert annotation.answer == '{"label": "none of these"}'
+
+
+# ---- Inference providers ----
+
+
+def test_a_model_id_is_sent_to_the_router_of_hugging_face_with_its_token(
+    task: TextClassification, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(models=("user/model",))
+    monkeypatch.setattr("huggingface_hub.inference._providers.CONVERSATIONAL_AUTO_ROUTER.base_url", server.url)
+    annotate(InferenceEndpointsAnnotator("user/model", token="hf_not_a_real_token"), task, "a parcel")
+    assert server.stats.headers[-1]["Authorization"] == "Bearer hf_not_a_real_token"
+    assert bulk(server)[0]["response_format"]["type"] == "json_schema"
+
+
+def test_a_provider_gets_its_own_name_of_the_model(
+    task: TextClassification, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(models=("name-at-provider",))
+    mapping = InferenceProviderMapping(
+        provider="together",
+        hf_model_id="user/model",
+        providerId="name-at-provider",
+        task="conversational",
+        status="live",
+    )
+    monkeypatch.setitem(HARDCODED_MODEL_INFERENCE_MAPPING["together"], "user/model", mapping)
+    helper = get_provider_helper("together", task="conversational", model="user/model")
+    monkeypatch.setattr(helper, "base_url", server.url)
+    annotator = InferenceEndpointsAnnotator("user/model", provider="together", token="key-of-the-provider")
+    assert annotate(annotator, task, "a parcel")[0].label == by_hash("a parcel", 3)
 
 
 # ---- Probabilities ----

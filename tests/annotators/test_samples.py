@@ -149,7 +149,7 @@ def test_a_label_is_shown_answered_and_read_by_its_letter_whatever_the_order(
     assert [line.split(":")[0][-1] for line in instructions.splitlines() if "like" in line] == [
         task.label_names[i][-1] for i in order if i != 3
     ]
-    code = label_codes(task, coded, order)[label]
+    code = label_codes(task, coded, tuple(order))[label]
     assert not coded or f"{code}. {task.label_names[label]}" in instructions
     assert parse_answer(answer_text(code), task, coded=coded, order=tuple(order)).label == label
 

@@ -234,10 +234,13 @@ class TaskPrompts(ABC, Generic[TaskT]):
     # ---- Encoders for zero-shot classification ----
 
     def scored(self, scores: np.ndarray, *, are_calibrated: bool) -> list[Annotation]:
-        """Labels texts by the scores of an encoder. Texts of an entity task have no such scores.
+        """Labels texts by the scores of an encoder.
 
         Args:
             scores (`np.ndarray` of shape `(texts, labels)`): The probability of each label.
             are_calibrated (`bool`): Whether the scores are reported as probabilities, or only used for the labels.
+
+        Raises:
+            InputError: If a text of this kind of task has no such scores.
         """
-        raise NotImplementedError
+        raise InputError(f"The labels of a {type(self).__name__} have no scores. Use another annotator.")

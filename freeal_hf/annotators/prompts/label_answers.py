@@ -98,6 +98,7 @@ class ParsedAnswer(NamedTuple):
     reason: UnusableAnswer | None
 
 
+@lru_cache(maxsize=256)  # most answers of a run are equal
 def parse_answer(answer: str | None, task: Task, *, coded: bool = False, order: tuple[int, ...] = ()) -> ParsedAnswer:
     """Parses the label in an answer.
 

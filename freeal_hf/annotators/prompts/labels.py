@@ -36,7 +36,8 @@ _NUMBERS = re.compile(r"\d+(?:\s*,\s*\d+)*")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+(.+)$", re.MULTILINE)
 
 
-def label_codes(task: Task, coded: bool, order: Sequence[int] = ()) -> list[str]:
+@lru_cache(maxsize=256)
+def label_codes(task: Task, coded: bool, order: tuple[int, ...] = ()) -> list[str]:
     """Returns the code of each label in an answer, in the order of the ids.
 
     Args:
@@ -45,7 +46,7 @@ def label_codes(task: Task, coded: bool, order: Sequence[int] = ()) -> list[str]
             Whether labels are answered as the letters A, B, C, ... Each letter is a single token in every common
             vocabulary, so that the probability of the first token of the answer is the probability of the label. If a
             task has more than 26 labels, or a label that is a single letter, labels are answered by name anyway.
-        order (`Sequence[int]`, *optional*):
+        order (`tuple[int, ...]`, *optional*):
             Label ids in the order in which the labels are shown and get their letters; by default the order of the
             ids.
 

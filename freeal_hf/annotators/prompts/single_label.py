@@ -67,7 +67,7 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
         if limits.candidates:
             return await self._ask_for_candidates(complete, request, limits)
         codes = in_order(label_codes(self.task, limits.coded, request.order), request.order)
-        constrain = partial(constraint_fields, codes=codes)
+        constrain = partial(constraint_fields, codes=tuple(codes))
         # A few more than there are labels: a letter may come with and without a space or a quote.
         top_logprobs = len(codes) + 3
 
@@ -76,7 +76,7 @@ class SingleLabelPrompts(TaskPrompts[TextClassification]):
             return await complete("label", limits.max_tokens, messages, constrain, top_logprobs)
 
         completion, length = await fitting(call, request.text, limits.max_text_length)
-        return replace(_read(completion, self.task, limits.coded, request.order), is_cut=length < len(request.text))
+        return _read(completion, self.task, limits.coded, request.order, is_cut=length < len(request.text))
 
     async def _ask_for_candidates(self, complete: Complete, request: AnnotationRequest, limits: Limits) -> Annotation:
         """Requests all plausible labels. The answer has a label if there is only one, and otherwise the candidates."""
@@ -190,10 +190,11 @@ def _messages(task: Task, request: AnnotationRequest, coded: bool, length: int) 
 
 
 def _cut(request: AnnotationRequest, length: int) -> AnnotationRequest:
-    return replace(request, text=cut_text(request.text, length)[0])
+    text, is_cut = cut_text(request.text, length)
+    return replace(request, text=text) if is_cut else request
 
 
-def _read(completion: Completion, task: Task, coded: bool, order: tuple[int, ...]) -> Annotation:
+def _read(completion: Completion, task: Task, coded: bool, order: tuple[int, ...], *, is_cut: bool) -> Annotation:
     codes = label_codes(task, coded, order)
     label, unusable = parse_answer(completion.text, task, coded=coded, order=order)
     probabilities = confidence = None
@@ -212,5 +213,6 @@ def _read(completion: Completion, task: Task, coded: bool, order: tuple[int, ...
         probabilities=probabilities,
         reason=reason,
         answer=completion.text,
+        is_cut=is_cut,
         **usage_of([completion]),
     )
