@@ -1,5 +1,6 @@
 """Arrow tables that may be larger than memory: written in pieces and mapped from disk."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, overload
@@ -86,6 +87,28 @@ def dataset_of(table: "pa.Table") -> "Dataset":
 
     # Without a given fingerprint, datasets would hash all values.
     return Dataset(table, fingerprint=uuid4().hex[:16])
+
+
+def digest(dataset: "Dataset") -> str:
+    """Computes a digest of the rows of a dataset, in bounded memory.
+
+    Args:
+        dataset (`Dataset`): The dataset.
+
+    Returns:
+        `str`: The digest. It is the same for datasets with the same rows that were made in the same way.
+
+    Example:
+
+        >>> from datasets import Dataset
+        >>> plum, saw = (Dataset.from_dict({"text": [text]}) for text in ("a plum", "a saw"))
+        >>> digest(plum) == digest(plum), digest(plum) == digest(saw)
+        (True, False)
+    """
+    found = hashlib.sha256()
+    for batch in table_of(dataset).to_batches(max_chunksize=PIECE):
+        found.update(memoryview(batch.serialize()))
+    return found.hexdigest()
 
 
 def table_of(dataset: "Dataset") -> "pa.Table":

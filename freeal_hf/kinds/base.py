@@ -181,13 +181,13 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
         """Returns the training set of the student. `is_trusted` is true for human labels."""
 
     @abstractmethod
-    def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
+    def doubt(self, dataset: "Dataset", held_out: np.ndarray | None) -> str | None:
         """Returns why the user must confirm the annotator's answers before the training.
 
         Args:
             dataset (`Dataset`): The result of `training_set`.
-            embeddings (`np.ndarray` of shape `(n, d)`): Embeddings of its texts.
-            seed (`int`): Seed of the check.
+            held_out (`np.ndarray` of shape `(samples, classes)`, *optional*): The prediction of each label by a probe
+                that has not seen it; `None` in token classification.
 
         Returns:
             `str`, *optional*: The reason; `None` if there is none.

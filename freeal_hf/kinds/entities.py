@@ -250,7 +250,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         }
         return Dataset.from_dict(columns, features=Features(features))
 
-    def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
+    def doubt(self, dataset: "Dataset", held_out: np.ndarray | None) -> str | None:
         rows = zip(dataset["label"], dataset["is_trusted"], strict=True)
         answers = [tags for tags, by_hand in rows if not by_hand and NO_LABEL not in tags]
         return entity_doubt(np.array([tag > 0 for tags in answers for tag in tags], dtype=bool), len(answers))

@@ -34,7 +34,6 @@ from freeal_hf.labels.label_sets import (
 from freeal_hf.labels.voting import fused_answers
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, MultiLabelClassification
-from freeal_hf.training.probe import held_out_probabilities
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -138,15 +137,12 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
 
         return training_set(corpus, self._taught(corpus, answers).astype(float), "labels", List(Value("float32")))
 
-    def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
+    def doubt(self, dataset: "Dataset", held_out: np.ndarray | None) -> str | None:
+        assert held_out is not None  # the probe predicts pairs of a text and a label
         taught, by_hand = np.array(dataset["labels"][:], dtype=int), np.array(dataset["is_trusted"][:])
-
-        def held_out(label: int) -> np.ndarray:
-            # Human labels also train the classifier, but are not checked.
-            return held_out_probabilities(embeddings, taught[:, label], 2, seed=seed)
-
+        # Human labels also train the probe, but are not checked.
         answers = np.where(by_hand[:, None], NO_LABEL, taught)
-        return label_set_doubt(answers, held_out, self.task.label_names)
+        return label_set_doubt(answers, held_out.reshape(*taught.shape, 2), self.task.label_names)
 
     @property
     def student_settings(self) -> Mapping[str, Any]:

@@ -29,7 +29,6 @@ from freeal_hf.labels.metrics import score_round
 from freeal_hf.labels.voting import fused_answers
 from freeal_hf.prediction.predictor import PredictionOptions, Predictor
 from freeal_hf.tasks import NO_LABEL, Demonstration, TextClassification
-from freeal_hf.training.probe import held_out_probabilities
 from freeal_hf.training.temperature import at_temperature
 
 if TYPE_CHECKING:
@@ -168,10 +167,10 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         candidates = [answers.candidates.get(i) for i in range(len(found))]
         return found.add_column("candidates", candidates, feature=List(Value("int64")))
 
-    def doubt(self, dataset: "Dataset", embeddings: np.ndarray, seed: int) -> str | None:
+    def doubt(self, dataset: "Dataset", held_out: np.ndarray | None) -> str | None:
+        assert held_out is not None  # the probe predicts texts
         labels = np.array(dataset["label"][:])
-        # Human labels also train the classifier, but are not checked.
-        held_out = held_out_probabilities(embeddings, labels, self.task.num_labels, seed=seed)
+        # Human labels also train the probe, but are not checked.
         answers = np.where(np.array(dataset["is_trusted"][:]), NO_LABEL, labels)
         return answer_doubt(answers, held_out, self.task.label_names)
 

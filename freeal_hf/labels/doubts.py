@@ -1,7 +1,7 @@
 """Checks without gold, before the training of a student, whether an annotator's answers are doubtful."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def depends_on_text(labels: np.ndarray, held_out: np.ndarray) -> bool:
     count = len(labels)
     if count < _FEWEST_ANSWERS:
         return False
-    given = held_out - held_out.mean(axis=0)
+    given = held_out - held_out.mean(axis=0, dtype=np.float64)
     sizes = np.bincount(labels, minlength=held_out.shape[1])
     given -= (given @ sizes / count)[:, None]
     gain = given[np.arange(count), labels].sum()
@@ -105,12 +105,12 @@ def entity_doubt(inside: np.ndarray, num_sentences: int) -> str | None:
     return None
 
 
-def label_set_doubt(labels: np.ndarray, held_out: Callable[[int], np.ndarray], names: Sequence[str]) -> str | None:
+def label_set_doubt(labels: np.ndarray, held_out: np.ndarray, names: Sequence[str]) -> str | None:
     """Returns the same as `answer_doubt` for sets of labels. One label that depends on the texts is enough.
 
     Args:
         labels (`np.ndarray` of shape `(n, num_labels)`): The annotator's answers: 1, 0, or -1 for no answer.
-        held_out (`Callable`): Returns the result of `held_out_probabilities` for a label, shape `(n, 2)`.
+        held_out (`np.ndarray` of shape `(n, num_labels, 2)`): The result of `held_out_probabilities` for each label.
         names (`Sequence[str]`): The labels.
     """
     answered = labels[:, 0] != NO_LABEL
@@ -119,7 +119,7 @@ def label_set_doubt(labels: np.ndarray, held_out: Callable[[int], np.ndarray], n
     if count < _FEWEST_ANSWERS:
         return None
     open_ = [label for label in range(len(names)) if 0 < given[:, label].sum() < count]
-    if any(depends_on_text(given[:, label], held_out(label)[answered]) for label in open_):
+    if any(depends_on_text(given[:, label], held_out[answered, label]) for label in open_):
         return None
     [(row, most)] = Counter(map(tuple, given.tolist())).most_common(1)
     if count - most <= FEW * count:

@@ -76,29 +76,33 @@ class RunResult:
 
 
 class ResultFiles(LoopCallback):
-    """Writes the results of the newest complete round at the top of the run's folder."""
+    """Writes the results of the newest complete round at the top of the run's folder.
+
+    The figures of the report are only drawn when the run ends, because they take about a second.
+    """
 
     def __init__(self) -> None:
-        self._are_written = False
+        self._are_complete = False
 
     def on_round_end(self, run: RunState, record: Mapping[str, Any]) -> None:
         """Writes the results of the round."""
-        publish(RunFolder(run.output_dir), run.task, run.num_rounds)
-        self._are_written = True
+        self._are_complete = record["round"] + 1 == run.num_rounds
+        publish(RunFolder(run.output_dir), run.task, run.num_rounds, draws=self._are_complete)
 
     def on_run_end(self, run: RunState) -> None:
-        """Writes the results if all rounds were already complete: an earlier process may have ended before this."""
-        if not self._are_written:
+        """Writes the results if the last round of this run was not the last possible one, or was complete before."""
+        if not self._are_complete:
             publish(RunFolder(run.output_dir), run.task, run.num_rounds)
 
 
-def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
+def publish(folder: RunFolder, task: Task, num_rounds: int, *, draws: bool = True) -> None:
     """Writes the results of the last finished round at the top of the run's folder.
 
     Args:
         folder (`RunFolder`): The run's folder, with at least one finished round.
         task (`Task`): The task.
         num_rounds (`int`): The number of rounds of the run.
+        draws (`bool`, *optional*, defaults to `True`): Whether the report gets figures.
     """
     by_round = [folder.metrics(number) for number in range(num_rounds)]
     records = [record for record in by_round if record is not None]
@@ -108,19 +112,23 @@ def publish(folder: RunFolder, task: Task, num_rounds: int) -> None:
     labels = last.read_labels()
     cell, columns = kind_of(task).cell, folder / run_folder.COLUMNS
     write_atomically(folder / run_folder.LABELS_CSV, lambda path: write_csv(path, labels, columns, cell=cell))
-    publish_figures(folder, task, records)
+    publish_figures(folder, task, records, draws=draws)
 
 
-def publish_figures(folder: RunFolder, task: Task, records: Sequence[Mapping[str, Any]]) -> None:
+def publish_figures(
+    folder: RunFolder, task: Task, records: Sequence[Mapping[str, Any]], *, draws: bool = True
+) -> None:
     """Writes `metrics.json` and `report.html` at the top of the run's folder, which already contains the labels.
 
     Args:
         folder (`RunFolder`): The run's folder.
         task (`Task`): The task.
         records (`Sequence[Mapping]`): The metrics of each finished round.
+        draws (`bool`, *optional*, defaults to `True`): Whether the report gets figures.
     """
     write_json(folder / run_folder.METRICS, records)
-    write_report(folder / run_folder.REPORT, read_labels(folder / run_folder.LABELS), task, records)
+    labels = read_labels(folder / run_folder.LABELS)
+    write_report(folder / run_folder.REPORT, labels, task, records, draws=draws)
 
 
 def load_result(output_dir: str | Path) -> RunResult:

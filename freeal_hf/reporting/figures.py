@@ -179,14 +179,14 @@ def write_png(figure: "Figure", path: Path) -> None:
         figure (`Figure`): The figure.
         path (`Path`): The file.
     """
-    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
 
 
 def _figure(width: float = 6.4, height: float = 3.6) -> tuple["Figure", Any]:
     # Do not use pyplot, which keeps all figures in memory and chooses a GUI backend.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -16,6 +16,7 @@ from freeal_hf.tasks import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from matplotlib.figure import Figure
 
 UNKNOWN = "unknown"
 """Shown if there is no estimate."""
@@ -139,7 +140,9 @@ def summary(records: Sequence[Mapping[str, Any]]) -> str:
     return summary_table(records) + (f"\n\n{describe_counts(counts)}" if counts else "")
 
 
-def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Mapping[str, Any]]) -> None:
+def write_report(
+    path: Path, labels: "Dataset", task: Task, records: Sequence[Mapping[str, Any]], *, draws: bool = True
+) -> None:
     """Writes `report.html`. The page loads no other files, and texts are escaped.
 
     Args:
@@ -147,6 +150,7 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
         labels (`Dataset`): The dataset of the last round.
         task (`Task`): The task.
         records (`Sequence[Mapping]`): The metrics of each finished round.
+        draws (`bool`, *optional*, defaults to `True`): Whether to draw the figures.
     """
     from jinja2 import Environment
 
@@ -154,12 +158,14 @@ def write_report(path: Path, labels: "Dataset", task: Task, records: Sequence[Ma
         files("freeal_hf.reporting").joinpath("report_template.html").read_text(encoding="utf-8")
     )
     kind = kind_of(task)
-    pictures = [
-        pictures_of.quality_per_round(records, kind.measure),
-        pictures_of.coverage(labels, kind),
-        pictures_of.loss_histogram(labels),
-        pictures_of.confusion(labels, kind),
-    ]
+    pictures: list[Figure] = []
+    if draws:
+        pictures = [
+            pictures_of.quality_per_round(records, kind.measure),
+            pictures_of.coverage(labels, kind),
+            pictures_of.loss_histogram(labels),
+            pictures_of.confusion(labels, kind),
+        ]
     page = template.render(
         task=task,
         name=path.absolute().parent.name,

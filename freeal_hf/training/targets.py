@@ -94,20 +94,14 @@ class Targets:
             held_out[members[: int(share * len(members))]] = True
         return held_out if held_out.sum() >= _FEWEST_HELD_OUT else np.zeros(count, dtype=bool)
 
-    def begin(self, embeddings: NDArray[np.float32], reduce: Callable[[Tensor], Tensor]) -> None:
+    def begin(self, held_out: NDArray[np.float32]) -> None:
         """Starts the averaged predictions with those of a probe that has not seen the labels that it predicts.
 
         Args:
-            embeddings (`NDArray` of shape `[texts, hidden size]`): Embeddings that do not depend on the labels.
-            reduce (`Callable`): Sums a tensor over all processes. Only the first process trains the probe.
+            held_out (`NDArray` of shape `[n, classes]`): The predictions of the probe.
         """
-        found = torch.zeros_like(self.memory.average)
-        if self.args.process_index == 0:
-            probabilities = self.samples.kind.probe(embeddings, self.samples.labels, self.args.seed)
-            found += torch.from_numpy(probabilities).to(found)
-        found = reduce(found)
-        self.memory.begin(found)
-        self.slips = self.samples.kind.slips(self.samples, found.cpu().numpy())
+        self.memory.begin(torch.from_numpy(held_out).to(self.memory.average))
+        self.slips = self.samples.kind.slips(self.samples, held_out)
 
     def select(self) -> dict[str, float]:
         """Selects the clean samples by the averaged predictions, and updates targets and weights.

@@ -212,6 +212,7 @@ class FreeALTrainer(Trainer):
         self._kind = kind([config.id2label[number] for number in range(self.num_labels)])
         self._max_length = max_length_of(config, self.args.max_length)
         self._first_embeddings: NDArray[np.float32] | None = None
+        self._held_out: NDArray[np.float32] | None = None
         if self.args.freeze_embeddings:
             for parameter in model.get_input_embeddings().parameters():
                 parameter.requires_grad_(False)
@@ -331,6 +332,29 @@ class FreeALTrainer(Trainer):
             self._first_embeddings = self._score_training_set()[1]
         return self._first_embeddings
 
+    def use_first_embeddings(self, embeddings: NDArray[np.float32]) -> None:
+        """Sets the embeddings, so that they are not computed again.
+
+        Args:
+            embeddings (`NDArray` of shape `[texts, hidden size]`): The result of `first_embeddings` for another
+                training of the same student on the same texts.
+        """
+        self._first_embeddings = embeddings
+
+    def held_out_predictions(self) -> NDArray[np.float32] | None:
+        """Predicts each label with a probe on the first embeddings that has not seen it. This is done once.
+
+        Returns:
+            `NDArray` of shape `[n, classes]`, *optional*: Probabilities; `None` in token classification.
+        """
+        if self._held_out is None and self._kind.starts_with_probe:
+            embeddings, labels = self.first_embeddings(), self._samples.labels
+            found = torch.zeros(len(labels), self._kind.num_classes, device=self.args.device)
+            if self.args.process_index == 0:
+                found += torch.from_numpy(self._kind.probe(embeddings, labels, self.args.seed)).to(found)
+            self._held_out = self._sum_over_processes(found).cpu().numpy()
+        return self._held_out
+
     def _sum_over_processes(self, value: Tensor) -> Tensor:
         return self.accelerator.reduce(value.clone(), reduction="sum")
 
@@ -347,8 +371,10 @@ class FreeALTrainer(Trainer):
         if self._checkpoint is not None:
             state = load_selection(self._checkpoint, len(self._samples.labels))
             self.targets.load(state, self.args.process_index == 0)
-        elif self.args.start_with_probe and self._objective.starts_with_probe and self._kind.starts_with_probe:
-            self.targets.begin(self.first_embeddings(), self._sum_over_processes)
+        elif self.args.start_with_probe and self._objective.starts_with_probe:
+            held_out = self.held_out_predictions()
+            if held_out is not None:
+                self.targets.begin(held_out)
 
     def _begin_epoch(self) -> None:
         # Also called when a run is resumed in the middle of an epoch: then no epoch has been completed.

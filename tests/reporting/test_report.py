@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from freeal_hf.reporting.report import summary, summary_rows, summary_table
+from freeal_hf.reporting.report import summary, summary_rows, summary_table, write_report
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
 
 HOSTILE = "apple <script>alert(1)</script> <img src=x onerror=alert(2)> {{ 7*7 }}"
@@ -38,6 +38,14 @@ def result(task, corpus, student_folder, tmp_path_factory):
 def test_the_report_loads_no_other_files(result):
     page = Elements(result.report().read_text())
     assert all(link.startswith(("#", "data:")) for link in page.links)
+
+
+def test_figures_are_only_drawn_when_the_run_ends(result, task, tmp_path):
+    write_report(tmp_path / "report.html", result.dataset, task, result.rounds, draws=False)
+    unfinished = Elements((tmp_path / "report.html").read_text())
+    assert "svg" in Elements(result.report().read_text()).tags
+    assert "svg" not in unfinished.tags
+    assert "They are drawn when the run ends." in unfinished.text
 
 
 def test_texts_are_escaped_in_the_report(result):
