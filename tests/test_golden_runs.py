@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 
 STORED = Path(__file__).parent / "golden"
 RUNS = ["labels-embedding", "labels-chat", "entities-embedding", "entities-chat"]
-# Round 0 is finished, and round 1 is under way. It changes no label of `labels-chat`: only a new process trains again.
-KILL_AT = {"labels-chat": "round-1", "entities-chat": "round-1/training/checkpoint-*"}
+# Round 0 is finished, and round 1 is under way. In `labels-chat` it changes no label: only a new process trains again.
+KILL_AT = {"labels-chat": "round-1/annotations.parquet", "entities-chat": "round-1/training/checkpoint-*"}
 # The thousandth allows for another order of summation on another processor.
 TOLERANCE = 1e-3
 # What a clock decides.
