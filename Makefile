@@ -85,7 +85,7 @@ dist: $(VENV)/.installed ## build and check the release in dist/, and run its wh
 	build/wheel/bin/python .ci/wheel_works.py
 
 DATA ?= ../shared/data
-BENCHMARKS := loop audited_runs student student_recipe student_precision student_speed scale scale_out annotate prompts instance_selection paper labels llm_labels candidates audit ner multi_label_student
+BENCHMARKS := loop audited_runs student student_recipe student_precision student_speed round_cost scale scale_out annotate prompts instance_selection paper labels llm_labels candidates audit ner multi_label_student
 
 .PHONY: $(BENCHMARKS:%=bench-%)
 
@@ -98,7 +98,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench-annotate bench-scale bench-scale_out: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
 
-bench-loop bench-audited_runs bench-student bench-student_recipe bench-student_precision bench-student_speed bench-prompts bench-instance_selection bench-paper bench-labels bench-candidates bench-audit bench-ner bench-multi_label_student: bench-%: $(VENV)/.bench
+bench-loop bench-audited_runs bench-student bench-student_recipe bench-student_precision bench-student_speed bench-round_cost bench-prompts bench-instance_selection bench-paper bench-labels bench-candidates bench-audit bench-ner bench-multi_label_student: bench-%: $(VENV)/.bench
 	$(BIN)/python benchmarks/$*.py --data $(DATA) $(ARGS)
 
 $(LABELS_VENV)/.installed: pyproject.toml setup.cfg constraints.txt

@@ -82,9 +82,13 @@ def writing(output: Path, what: str) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Hides progress bars and messages of libraries in the terminal."""
+    """Hides progress bars and messages of libraries in the terminal, and limits the threads of torch."""
     import datasets
     import transformers
+
+    from freeal_hf.training.hardware import limit_threads
+
+    limit_threads()
 
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()

@@ -83,6 +83,8 @@ class LoopCallback:
     def on_train_step(self, run: RunState, round: int, done: int, total: int) -> None:
         """Called before the first step of the training of a student and after each one.
 
+        It is not called in a round that changes no label, because the student of the previous round is kept.
+
         Args:
             run (`RunState`): The run.
             round (`int`): The round.

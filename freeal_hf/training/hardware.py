@@ -1,6 +1,7 @@
 """What the processor that trains a student can do."""
 
 import torch
+from joblib import cpu_count
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -20,3 +21,12 @@ def computes_bf16(device: torch.device) -> bool:
         known = torch.cpu.get_capabilities()
         return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
     return False
+
+
+def limit_threads() -> None:
+    """Gives torch at most as many threads as the process may use cores.
+
+    Torch counts the physical cores that the process may run on, but not the limit of a container
+    (`docker run --cpus 2`), in which more threads only wait for each other.
+    """
+    torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))

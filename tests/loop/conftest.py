@@ -1,9 +1,19 @@
 """What several tests of the loop share."""
 
+from dataclasses import replace
+
 import pytest
 
 from freeal_hf import FreeAL, FreeALConfig, LoopConfig
-from tests.conftest import QUICK_TRAINING
+from tests.conftest import QUICK_TRAINING, KeywordAnnotator
+
+
+class LessAndLessConfident(KeywordAnnotator):
+    """Changes its answers in each round, so that each student is trained."""
+
+    async def annotate(self, task, requests):
+        found = await super().annotate(task, requests)
+        return [replace(one, confidence=1 / (1 + len(self.asked))) for one in found]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from torch import distributed
 from freeal_hf import FreeAL, FreeALConfig, LoopCallback, LoopConfig
 from freeal_hf.errors import InputError
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
+from tests.loop.conftest import LessAndLessConfident
 
 
 class Recorder(LoopCallback):
@@ -55,7 +56,7 @@ def recorder(task, corpus, student_folder, tmp_path_factory):
     recorder = Recorder()
     quick = {**QUICK_TRAINING, "num_train_epochs": 3, "warm_up_epochs": 2}
     args = FreeALConfig(output_dir=str(tmp_path_factory.mktemp("run") / "run"), **quick)
-    FreeAL(task, KeywordAnnotator(), str(student_folder), args, LoopConfig(), callbacks=[recorder]).run(corpus)
+    FreeAL(task, LessAndLessConfident(), str(student_folder), args, LoopConfig(), callbacks=[recorder]).run(corpus)
     return recorder
 
 

@@ -17,7 +17,8 @@ from freeal_hf.data.spans import Span
 from freeal_hf.loop.callbacks import RunState
 from freeal_hf.loop.progress import ProgressFile, read_progress
 from freeal_hf.training.diagnostics import loss_histogram
-from tests.conftest import QUICK_TRAINING, KeywordAnnotator
+from tests.conftest import QUICK_TRAINING
+from tests.loop.conftest import LessAndLessConfident
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def events(task, corpus, student_folder, tmp_path_factory):
     """What a run of two rounds noted."""
     folder = tmp_path_factory.mktemp("watched")
     args = FreeALConfig(output_dir=str(folder), **{**QUICK_TRAINING, "num_train_epochs": 4, "warm_up_epochs": 2})
-    FreeAL(task, KeywordAnnotator(), str(student_folder), args).run(corpus)
+    FreeAL(task, LessAndLessConfident(), str(student_folder), args).run(corpus)
     return read_progress(folder / "progress.jsonl")
 
 

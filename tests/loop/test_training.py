@@ -1,24 +1,15 @@
 """What later rounds need not compute again."""
 
-from dataclasses import replace
-
 import pytest
 
 from freeal_hf import FreeAL, FreeALConfig, LoopCallback, LoopConfig
 from freeal_hf.training.samples import TextSamples
 from freeal_hf.training.trainer import FreeALTrainer
 from tests.conftest import QUICK_TRAINING, KeywordAnnotator
+from tests.loop.conftest import LessAndLessConfident
 
 # The student has to learn nothing here.
 SHORT = {**QUICK_TRAINING, "num_train_epochs": 2, "warm_up_epochs": 1}
-
-
-class LessAndLessConfident(KeywordAnnotator):
-    """Has another confidence in each answer."""
-
-    async def annotate(self, task, requests):
-        found = await super().annotate(task, requests)
-        return [replace(one, confidence=1 / (1 + len(self.asked))) for one in found]
 
 
 class Trained(LoopCallback):

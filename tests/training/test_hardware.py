@@ -1,4 +1,4 @@
-"""The precision that a student is trained with if none is given."""
+"""The precision and the threads that a student is trained with if none are given."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from transformers import TrainingArguments
 
 from freeal_hf.cli.training import parse_training
 from freeal_hf.training.config import FreeALConfig, as_freeal_config
-from freeal_hf.training.hardware import computes_bf16
+from freeal_hf.training.hardware import computes_bf16, limit_threads
 
 pytestmark = pytest.mark.skipif(
     not hasattr(TrainingArguments, "train_sampling_strategy"), reason="transformers 5 chooses the precision"
@@ -45,3 +45,17 @@ def test_the_option_needs_no_value(words: list[str]) -> None:
 
 def test_a_device_without_matrix_products_of_bf16_has_none() -> None:
     assert not computes_bf16(torch.device("meta"))
+
+
+def test_torch_has_no_more_threads_than_the_process_may_use_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freeal_hf.training.hardware.cpu_count", lambda: 2)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            limit_threads()
+            found.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+    assert found == [1, 2, 2]
