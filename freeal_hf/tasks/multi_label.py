@@ -104,7 +104,7 @@ class MultiLabelClassification(Task):
         if (label := self.label_of(text)) != NO_LABEL:
             return (label,)
         if text.startswith("["):
-            parts = _listed(text)
+            parts = listed(text)
             return None if parts is None else self._ids(parts)
         given = self.label_separator
         for separator in SEPARATORS if given is None else (given,):
@@ -165,8 +165,17 @@ class MultiLabelClassification(Task):
                 self._other_values[name_key(value)] = others[name]
 
 
-def _listed(text: str) -> list[str] | None:
-    """Returns the items of a list in JSON or Python; `None` if it is no list of plain values."""
+def listed(text: str) -> list[str] | None:
+    """Returns the items of a list in JSON or Python; `None` if it is no list of plain values.
+
+    Args:
+        text (`str`): The value of a column.
+
+    Example:
+
+        >>> listed('["threat", "toxic"]'), listed("['threat']"), listed("threat")
+        (['threat', 'toxic'], ['threat'], None)
+    """
     for read in (json.loads, ast.literal_eval):
         try:
             items = read(text)

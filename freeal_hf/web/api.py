@@ -1,6 +1,7 @@
 """Functions for programs: the steps Run and Results with JSON results. The other steps have their own functions."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -60,44 +61,41 @@ def build(backend: Backend) -> None:
         model: str = "",
         url: str = "",
         student: str = first,
-        rounds: int = 2,
+        rounds: int = min(2, settings.max_rounds),
+        samples: int = 1,
     ) -> dict[str, str]:
         """Estimates the calls, tokens, cost and time of a run. The language model is not called."""
-        choice = choices.check_choice(annotator, model_of(annotator, model), url, student, rounds, settings)
-        found = starting.described(backend, run)
+        chosen = (annotator, model_of(annotator, model), url, student, rounds, samples)
+        choice, found = choices.check_choice(settings, *chosen), starting.described(backend, run)
         rows, _ = choices.estimate(found, choice, settings)
         weak = view_of(found.task).weak if choice.annotator == choices.EMBEDDED else ""
         return {**dict(rows), **({"Warning": weak} if weak else {})}
 
-    def started(is_trial: bool, run: str, chosen: starting.Chosen, key: str, token: str) -> dict[str, Any]:
-        starting.start(backend, run, chosen, token.strip() or None, key, is_trial=is_trial)
-        return status(run)
+    def starting_with(name: str, about: str, *, is_trial: bool) -> Callable[..., dict[str, Any]]:
+        def begin(
+            run: str,
+            annotator: str = choices.EMBEDDED,
+            model: str = "",
+            url: str = "",
+            student: str = first,
+            rounds: int = min(2, settings.max_rounds),
+            key: str = "",
+            token: str = "",
+            samples: int = 1,
+        ) -> dict[str, Any]:
+            chosen = (annotator, model_of(annotator, model), url, student, rounds, samples)
+            starting.start(backend, run, chosen, token.strip() or None, key, is_trial=is_trial)
+            return status(run)
 
-    def start(
-        run: str,
-        annotator: str = choices.EMBEDDED,
-        model: str = "",
-        url: str = "",
-        student: str = first,
-        rounds: int = min(2, settings.max_rounds),
-        key: str = "",
-        token: str = "",
-    ) -> dict[str, Any]:
-        """Starts a run, or adds it to the queue. Returns its status."""
-        return started(False, run, (annotator, model_of(annotator, model), url, student, rounds), key, token)
+        begin.__name__, begin.__doc__ = name, about
+        return begin
 
-    def try_texts(
-        run: str,
-        annotator: str = choices.EMBEDDED,
-        model: str = "",
-        url: str = "",
-        student: str = first,
-        rounds: int = min(2, settings.max_rounds),
-        key: str = "",
-        token: str = "",
-    ) -> dict[str, Any]:
-        """Labels 20 random texts. They are paid for once: `start` uses their labels again. Returns the status."""
-        return started(True, run, (annotator, model_of(annotator, model), url, student, rounds), key, token)
+    start = starting_with("start", "Starts a run, or adds it to the queue. Returns its status.", is_trial=False)
+    try_texts = starting_with(
+        "try_texts",
+        "Labels 20 random texts. They are paid for once: `start` uses their labels again. Returns the status.",
+        is_trial=True,
+    )
 
     def status(run: str) -> dict[str, Any]:
         """Returns the state of a run, a message, the number of runs before it, and its last progress event."""
@@ -123,8 +121,8 @@ def build(backend: Backend) -> None:
 
 
 def model_of(annotator: str, model: str) -> str:
-    """Returns the model of an inference provider that is used without a choice."""
-    return model or (choices.DEFAULT_MODEL if annotator == choices.PROVIDER else "")
+    """Returns the model, or the one that is used without a choice."""
+    return model or choices.DEFAULT_MODELS.get(annotator, "")
 
 
 def new_example(backend: Backend, visitor: str) -> Run:

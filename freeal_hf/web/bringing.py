@@ -101,7 +101,8 @@ def use_columns(backend: Backend, run_id: str, texts: list[str], gold: str) -> N
     check_columns(table, texts, gold)
     chosen_columns = [texts, gold]
     column = None if gold == NO_LABELS else gold
-    has_words = reading.holds_words(table.columns[texts[0]])
+    has_words, has_several = reading.holds_words(table.columns[texts[0]]), False
+    labels: list[str] = []
     if has_words:
         words.check(table, texts[0], column)
         words.write(table, texts[0], column, run.texts, settings)
@@ -109,8 +110,9 @@ def use_columns(backend: Backend, run_id: str, texts: list[str], gold: str) -> N
         texts, column = [TOKENS], column and words.GOLD
     else:
         reading.write_texts(table, texts, column, run.texts, settings)
-        labels = reading.gold_values(table, column) if column else []
-    read = {"text_columns": texts, "gold_column": column, "has_words": has_words}
+        if column:
+            labels, has_several = reading.label_names(table, column)
+    read = {"text_columns": texts, "gold_column": column, "has_words": has_words, "has_several": has_several}
     backend.store.update(run_id, data={**run.data, **read, "chosen_columns": chosen_columns, "labels": labels})
 
 

@@ -180,7 +180,9 @@ STYLE = """
 .card .answers .save { background: var(--primary-700); border-color: var(--primary-700); color: white;
   font-weight: 600; }
 .card .answers .save:hover { background: var(--primary-800); }
-.card kbd { border: 1px solid currentcolor; border-radius: 4px; padding: 0 5px; font-size: 0.8em; }
+.card kbd { border: 1px solid currentcolor; border-radius: 4px; padding: 0 5px; font-size: 0.8em; color: inherit; }
+.card.several .answer::before { content: "☐ " / ""; }
+.card.several .answer[aria-pressed=true]::before { content: "☑ " / ""; }
 .card .word { display: inline; border: 0; background: none; padding: 2px 1px; margin: 0; font: inherit;
   color: inherit; cursor: pointer; border-bottom: 1px dotted var(--neutral-400); white-space: pre-wrap; }
 .card .word:not([data-mark="O"]) { background: color-mix(in srgb, var(--shade) 28%, transparent);

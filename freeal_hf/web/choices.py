@@ -1,5 +1,6 @@
 """The step Run without Gradio: the choice of the annotator, the estimate, and the configuration of the process."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,11 @@ from freeal_hf.web.views.registry import view_of
 if TYPE_CHECKING:
     from datasets import Dataset
 
-EMBEDDED, PROVIDER, OWN_URL = "Embedded", "Inference provider", "Own endpoint"
+EMBEDDED, PROVIDER, ANTHROPIC, OWN_URL = "Embedded", "Inference provider", "Anthropic", "Own endpoint"
+DEFAULT_MODELS = {PROVIDER: "meta-llama/Llama-3.1-8B-Instruct", ANTHROPIC: "claude-haiku-4-5"}
+MOST_SAMPLES = 5
+WITH_KEY = (ANTHROPIC, OWN_URL)
+"""The annotators for which a visitor enters a key, which the Space does not keep."""
 
 _KEY_VARIABLE = "FREEAL_ENDPOINT_KEY"
 _SLOWNESS = 4.0  # the time of a training step of DistilRoBERTa, divided by that of all-MiniLM-L6-v2
@@ -31,11 +36,12 @@ class Choice:
     """The choices in the step Run, without keys.
 
     Args:
-        annotator (`str`): `EMBEDDED`, `PROVIDER` or `OWN_URL`.
-        model (`str`): The model of the provider or the endpoint.
+        annotator (`str`): `EMBEDDED`, `PROVIDER`, `ANTHROPIC` or `OWN_URL`.
+        model (`str`): The model of the provider, of Anthropic or of the endpoint.
         url (`str`): The address of the visitor's endpoint.
         student (`str`): The displayed name of the student.
         rounds (`int`): The number of rounds.
+        samples (`int`): The number of answers of a chat model for each text.
     """
 
     annotator: str
@@ -43,6 +49,7 @@ class Choice:
     url: str
     student: str
     rounds: int
+    samples: int = 1
 
     @property
     def specification(self) -> str:
@@ -51,15 +58,19 @@ class Choice:
             return "embedding"
         if self.annotator == PROVIDER:
             return f"endpoint:{self.model}"
+        if self.annotator == ANTHROPIC:
+            return f"anthropic:{self.model}"
         return f"endpoint:{self.model}@{self.url}" if self.model else f"endpoint:{self.url}"
 
 
-def check_choice(annotator: str, model: str, url: str, student: str, rounds: float, settings: Settings) -> Choice:
+def check_choice(
+    settings: Settings, annotator: str, model: str, url: str, student: str, rounds: float, samples: float
+) -> Choice:
     """Checks the choices in the step Run.
 
     Args:
-        annotator, model, url, student, rounds: As in `Choice`.
         settings (`Settings`): The limits.
+        annotator, model, url, student, rounds, samples: As in `Choice`.
 
     Returns:
         `Choice`: The choices.
@@ -67,34 +78,42 @@ def check_choice(annotator: str, model: str, url: str, student: str, rounds: flo
     Raises:
         InputError: If a choice is missing or not allowed.
     """
-    model, url, rounds = (model or "").strip(), (url or "").strip(), int(rounds)
+    model, url, rounds, samples = (model or "").strip(), (url or "").strip(), int(rounds), int(samples)
     if student not in settings.students:
-        raise InputError(f"There is no student {student!r}; choose one of {', '.join(settings.students)}.")
+        raise InputError(f"There is no small model {student!r}; choose one of {', '.join(settings.students)}.")
     if not 1 <= rounds <= settings.max_rounds:
         raise InputError(f"The number of rounds is {rounds}; choose 1 to {settings.max_rounds}.")
+    if not 1 <= samples <= MOST_SAMPLES:
+        raise InputError(f"The number of answers for each text is {samples}; choose 1 to {MOST_SAMPLES}.")
     if annotator == EMBEDDED:
         return Choice(annotator, "", "", student, rounds)
     if "@" in model or any(character.isspace() for character in model):
         raise InputError(f"{model!r} is not the name of a model; leave out '@' and spaces.")
     if annotator == PROVIDER:
         if model.count("/") != 1 or "://" in model:
-            raise InputError(f"{model!r} is not a Hub model; give it as owner/name, such as {DEFAULT_MODEL}.")
-        return Choice(annotator, model, "", student, rounds)
+            raise InputError(
+                f"{model!r} is not a model of the Hub; give it as owner/name, such as {DEFAULT_MODELS[PROVIDER]}."
+            )
+        return Choice(annotator, model, "", student, rounds, samples)
+    if annotator == ANTHROPIC:
+        if not model:
+            raise InputError(f"Enter the name of a model of Anthropic, such as {DEFAULT_MODELS[ANTHROPIC]}.")
+        return Choice(annotator, model, "", student, rounds, samples)
     if annotator != OWN_URL or not settings.own_urls:
         raise InputError(
-            "This Space does not allow your own endpoint. Duplicate the Space, or choose another annotator."
+            "You cannot use a model on your own server here. Duplicate this Space, or choose another model."
         )
     if not url:
-        raise InputError("Enter the address of your endpoint, such as https://host/v1.")
+        raise InputError("Enter the address of your server, such as https://host/v1.")
     try:
         check_url(url, settings.trusted_addresses)
     except ForbiddenAddressError as error:
         raise InputError(str(error)) from error
-    return Choice(annotator, model, url, student, rounds)
+    return Choice(annotator, model, url, student, rounds, samples)
 
 
 NO_TOKEN = "Your login or token is missing or has expired. Log in or enter a token at the top, and try again."
-DEFAULT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+NO_KEY = "Enter your key of Anthropic, which begins with sk-ant-."
 
 
 def read_texts(run: Run, task: Task) -> "Dataset":
@@ -143,9 +162,10 @@ def estimate(run: Run, choice: Choice, settings: Settings) -> tuple[list[tuple[s
         speed = view_of(run.task).annotated_per_second
         seconds = 1 / speed if speed else 0.0
     else:
-        annotator = build_annotator(choice.specification, options={"token": "none"})
+        os.environ.setdefault(_KEY_VARIABLE, "none")  # it is not called, and no run gets this variable
+        annotator = build_annotator(choice.specification, options=_options_of(choice) or {"token": "none"})
         entry = RunAnnotator(annotator, price_of(annotator), lambda: annotator)
-        found = estimate_first_round(entry, rows_read, task, LoopConfig(), 0, is_first=True)
+        found = estimate_first_round(entry, rows_read, task, LoopConfig(samples=choice.samples), 0, is_first=True)
         # A later round labels the doubtful texts again: all of them at most.
         expected, most = 1 + later * REFINED_SHARE, 1 + later
         calls, tokens = found.calls, found.prompt_tokens.expected + found.completion_tokens.expected
@@ -173,15 +193,20 @@ def write_request(run: Run, choice: Choice, settings: Settings) -> None:
         "annotator": choice.specification,
         "student": settings.students[choice.student],
         "num_rounds": choice.rounds,
+        "samples": choice.samples,
         "output_dir": str(run.output),
         "disable_tqdm": True,
         **settings.training,
     }
     if gold_column := _gold_column(run, task_from_dict(run.task)):
         values["gold_column"] = gold_column
-    if choice.annotator == OWN_URL:
-        values["annotator_options"] = {"api_key_env": _KEY_VARIABLE}
+    if options := _options_of(choice):
+        values["annotator_options"] = options
     RunConfig.from_options(values).to_yaml(run.request)
+
+
+def _options_of(choice: Choice) -> dict[str, str]:
+    return {"api_key_env": _KEY_VARIABLE} if choice.annotator in WITH_KEY else {}
 
 
 def forget_trial(run: Run) -> None:
@@ -208,7 +233,9 @@ def secrets_of(choice: Choice, token: str | None, key: str) -> Mapping[str, str]
         if not token:
             raise InputError(NO_TOKEN)
         return {"HF_TOKEN": token}
-    if choice.annotator == OWN_URL:
+    if choice.annotator == ANTHROPIC and not (key or "").strip():
+        raise InputError(NO_KEY)
+    if choice.annotator in WITH_KEY:
         # Never the Hugging Face token: it would be sent to that server.
         return {_KEY_VARIABLE: (key or "").strip() or "none"}
     return {}

@@ -163,7 +163,11 @@ def page_of(labels: "pd.DataFrame", number: float) -> tuple["pd.DataFrame", int,
 def scores(rounds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Returns precision, recall and F1 of annotator, student and final entities in each round, if there is gold."""
     return [
-        [str(record["round"]), said, *(f"{record[f'{whose}_{name}']:.1%}" for name in ("precision", "recall", "f1"))]
+        [
+            str(record["round"] + 1),
+            said,
+            *(f"{record[f'{whose}_{name}']:.1%}" for name in ("precision", "recall", "f1")),
+        ]
         for record in rounds
         for whose, said in _WHOSE.items()
         if record["label_f1"] is not None

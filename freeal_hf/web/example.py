@@ -70,10 +70,10 @@ def build_example(path: Path) -> None:
             "text_columns": ["text"],
             "gold_column": "gold",
             "chosen_columns": [["text"], "gold"],
-            "labels": reading.gold_values(table, "gold"),
+            "labels": reading.label_names(table, "gold")[0],
         }
         run = store.update(run.id, data=data, task=view.example().to_dict())
-        choice = choices.check_choice(choices.EMBEDDED, "", "", next(iter(settings.students)), 2, settings)
+        choice = choices.check_choice(settings, choices.EMBEDDED, "", "", next(iter(settings.students)), 2, 1)
         choices.write_request(run, choice, settings)
         subprocess.run([sys.executable, "-m", "freeal_hf", "run", str(run.request)], check=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from freeal_hf.errors import FreeALError
+from freeal_hf.web.guard import is_public
 from freeal_hf.web.messages import for_visitors
 from freeal_hf.web.runner import BusyError, Runner
 from freeal_hf.web.settings import Settings
@@ -159,6 +160,11 @@ def own_token(login: gr.OAuthToken | None, typed: str | None) -> str | None:
 
 
 def visitor_of(request: gr.Request) -> str:
-    """Returns the address of a visitor, which a Space on the Hub has from its proxy."""
-    forwarded = request.headers.get("x-forwarded-for", "") if os.environ.get("SPACE_ID") else ""
-    return forwarded.partition(",")[0].strip() or (request.client.host if request.client else "")
+    """Returns the address of a visitor.
+
+    On the Hub, it is the last public address of `x-forwarded-for`. Each proxy appends the address that has called it,
+    and proxies of the Hub call each other at private addresses. A visitor can only forge the addresses before that.
+    """
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")) if os.environ.get("SPACE_ID") else ""
+    public = [address for address in map(str.strip, forwarded.split(",")) if is_public(address)]
+    return public[-1] if public else request.client.host if request.client else ""

@@ -108,7 +108,7 @@ def losses(events: Sequence[Mapping[str, Any]], unit: str = "texts", *, has_slid
     Returns:
         `go.Figure`: The figure.
     """
-    figure = _figure(height=430 if has_slider else 320, x_title="how hard the label is to learn (loss)", y_title=unit)
+    figure = _figure(height=430 if has_slider else 320, x_title="how hard to learn (loss)", y_title=unit)
     found = [event for event in events if "edges" in event]
     if not found:
         return figure

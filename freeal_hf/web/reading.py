@@ -1,6 +1,7 @@
 """The step Data without Gradio: reads the data of a visitor, and reports problems before a run."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from freeal_hf.data.layouts import LayoutError, text_file
 from freeal_hf.data.sentences import TOKENS
 from freeal_hf.data.tables import open_table
 from freeal_hf.errors import InputError
-from freeal_hf.tasks import TextClassification, TokenClassification
+from freeal_hf.tasks import NONE_OF_THEM, TextClassification, TokenClassification
+from freeal_hf.tasks.multi_label import listed
 from freeal_hf.web.settings import Settings
 
 EXAMPLE, FILE, PASTED, HUB = "Example", "File", "Pasted texts", "Hub dataset"
@@ -261,7 +263,7 @@ def find_problems(table: Table, text_columns: Sequence[str], gold_column: str | 
         settings=settings,
     )
     if gold_column:
-        kinds = len({str(value) for value in table.columns[gold_column] if value not in (None, "")})
+        kinds = len(label_names(table, gold_column)[0])
         if kinds > settings.max_labels:
             problems.append(
                 f"The column {gold_column!r} has {kinds:,} different labels; the limit is {settings.max_labels}. "
@@ -294,9 +296,24 @@ def as_cell(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def gold_values(table: Table, column: str) -> list[str]:
-    """Returns the distinct values of a gold column, in the order of their first occurrence."""
-    return list(dict.fromkeys(str(value).strip() for value in table.columns[column] if str(value or "").strip()))
+def label_names(table: Table, column: str) -> tuple[list[str], bool]:
+    """Returns the labels in a gold column, and whether a text can have several.
+
+    Cells have several labels if one is a list, or if `;` or `|` separates fewer labels than there are different cells.
+
+    Args:
+        table (`Table`): The table.
+        column (`str`): The gold column.
+
+    Returns:
+        `tuple[list[str], bool]`: The labels in the order of their first occurrence, and whether cells have several.
+    """
+    cells = list(dict.fromkeys(str(value).strip() for value in table.columns[column] if str(value or "").strip()))
+    lists = [listed(cell) for cell in cells]
+    parts = [re.split("[;|]", cell) if found is None else found for cell, found in zip(cells, lists, strict=True)]
+    names = list(dict.fromkeys(name.strip() for found in parts for name in found if name.strip()))
+    has_several = any(found is not None for found in lists) or len(names) < len(cells)
+    return ([name for name in names if name != NONE_OF_THEM], True) if has_several else (cells, False)
 
 
 def _looks_like_a_row(cells: Sequence[str], following: Sequence[Sequence[str]]) -> bool:

@@ -13,8 +13,8 @@ from freeal_hf.web.store import DOUBTFUL, DRAFT, UNDER_WAY, WAITING, Run
 TRIED = 20
 """The number of texts that are labelled before the whole run is paid for."""
 
-Chosen = tuple[str, str, str, str, float]
-"""The arguments of `choices.check_choice`: annotator, model, URL, student and rounds."""
+Chosen = tuple[str, str, str, str, float, float]
+"""The arguments of `choices.check_choice`: annotator, model, URL, student, rounds and samples."""
 
 
 def described(backend: Backend, run_id: str) -> Run:
@@ -29,9 +29,7 @@ def described(backend: Backend, run_id: str) -> Run:
     return run
 
 
-def start(
-    backend: Backend, run_id: str, chosen: Sequence[Any], token: str | None, key: str, *, is_trial: bool
-) -> None:
+def start(backend: Backend, run_id: str, chosen: Chosen, token: str | None, key: str, *, is_trial: bool) -> None:
     """Starts a run, or adds it to the queue.
 
     Args:
@@ -50,8 +48,7 @@ def start(
         return
     if run.state != DRAFT:
         raise InputError("This run has already started. Continue it, or read the data again to make another run.")
-    annotator, model, url, student, rounds = chosen
-    choice = choices.check_choice(annotator, model, url, student, rounds, settings)
+    choice = choices.check_choice(settings, *chosen)
     secrets = choices.secrets_of(choice, token, key)
     _, plan = choices.estimate(run, choice, settings)
     choices.write_request(run, choice, settings)

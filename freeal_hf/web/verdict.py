@@ -9,7 +9,8 @@ from freeal_hf.data.counting import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-_UNKNOWN = "How many labels are right cannot be known yet."
+    from freeal_hf.web.views.base import ResultTexts, TaskView
+
 _CHECKED = "Estimated from labels that a person checked."
 _WITH_TRUE_LABELS = "Compared with the true labels of your data. Without these, the page would say: “{}”"
 _WIDE = 0.3  # a wider range says too little
@@ -33,29 +34,30 @@ class Verdict:
     doubtful: int
 
 
-def verdict_of(last: Mapping[str, Any], labels: "pd.DataFrame", doubtful: int) -> Verdict:
+def verdict_of(view: "TaskView", last: Mapping[str, Any], labels: "pd.DataFrame", doubtful: int) -> Verdict:
     """Returns the result of a run in words.
 
     Args:
+        view (`TaskView`): The words of the kind of task.
         last (`Mapping`): The record of the last round.
         labels (`DataFrame`): The rows of `TaskView.frame`.
         doubtful (`int`): The number of texts on which the language model and the small model differ.
     """
-    headline, basis = _estimate(last)
-    if (right := last.get("label_accuracy")) is not None:
-        headline, basis = f"{100 * right:.0f} of 100 labels are right.", _WITH_TRUE_LABELS.format(headline)
+    headline, basis = _estimate(view.results, last)
+    if measured := view.measured(last):
+        headline, basis = measured, _WITH_TRUE_LABELS.format(headline)
     return Verdict(headline, basis, _alarm(labels), doubtful)
 
 
-def _estimate(last: Mapping[str, Any]) -> tuple[str, str]:
+def _estimate(said: "ResultTexts", last: Mapping[str, Any]) -> tuple[str, str]:
     """Returns how many labels are right as far as it is known without true labels, and how it is known."""
     low, high = last.get("estimated_label_accuracy_range") or (0.0, 1.0)
     is_checked = last.get("estimated_label_accuracy_source") == "audit"
-    between = f"between {100 * low:.0f} and {100 * high:.0f} of 100 labels are probably right"
+    between = said.range(low, high)
     if last.get("estimated_label_accuracy") is None:
-        return _UNKNOWN, "No reliable estimate is possible without labels of a person."
+        return said.unknown, "No reliable estimate is possible without labels of a person."
     if high - low > _WIDE:
-        return _UNKNOWN, f"The estimate is not precise: {between}."
+        return said.unknown, f"The estimate is not precise: {between}."
     headline = f"{between[0].upper()}{between[1:]}."
     return headline, _CHECKED if is_checked else "Estimated; not checked by a person."
 

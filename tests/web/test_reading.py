@@ -101,3 +101,18 @@ def test_more_rows_or_columns_than_the_limits_are_refused(read, tmp_path):
         read("text\n" + "a\n" * 5001)
     with pytest.raises(InputError, match="201 columns; the limit is 200"):
         read(json.dumps([{f"c{i}": "a" for i in range(201)}]), "upload.json")
+
+
+@pytest.mark.parametrize(
+    ("cells", "names", "has_several"),
+    [
+        (["late", "rude", "late", ""], ["late", "rude"], False),
+        (['["late", "rude"]', "['rude']", "[]"], ["late", "rude"], True),
+        ([["late"], ["rude", "late"], None, []], ["late", "rude"], True),
+        (["late; rude", "rude", "(none)", "late"], ["late", "rude"], True),
+        (["late|rude", "late", "rude"], ["late", "rude"], True),
+        (["a; b", "c"], ["a; b", "c"], False),
+    ],
+)
+def test_several_labels_in_a_cell_are_proposed_one_by_one(cells, names, has_several):
+    assert reading.label_names(reading.Table({"kind": cells}, []), "kind") == (names, has_several)

@@ -316,3 +316,25 @@ def test_a_deleted_run_leaves_no_files(visitor, space, corpus, tmp_path):
     visitor("delete", run)
     assert not Path(space.data_dir / "runs" / run).exists()
     assert not list((space.data_dir / "files").glob("*/deleted.csv"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        (["81.2.69.142"], "81.2.69.142"),
+        (["1.1.1.1, 81.2.69.142, 10.16.3.80"], "81.2.69.142"),
+        (["1.1.1.1", "81.2.69.142"], "81.2.69.142"),
+        (["unknown, 10.0.0.9"], "10.16.3.80"),
+        ([], "10.16.3.80"),
+    ],
+)
+def test_a_visitor_cannot_pretend_to_be_another_one(headers, found, monkeypatch):
+    import gradio as gr
+    from starlette.requests import Request
+
+    from freeal_hf.web.page import visitor_of
+
+    monkeypatch.setenv("SPACE_ID", "ada/freeal")
+    named = [(b"x-forwarded-for", value.encode()) for value in headers]
+    request = Request({"type": "http", "headers": named, "client": ("10.16.3.80", 1)})
+    assert visitor_of(gr.Request(request)) == found

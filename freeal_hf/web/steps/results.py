@@ -91,8 +91,9 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> None:
         }
 
     def summary_of(run: Run, found: reviewing.Results) -> Update:
-        said = verdict_of(found.rounds[-1], found.labels, len(reviewing.doubtful(found.labels)))
-        caption, figures = first_to_check(said), view_of(run.task).headline(found.labels)
+        view = view_of(run.task)
+        said = verdict_of(view, found.rounds[-1], found.labels, len(reviewing.doubtful(found.labels)))
+        caption, figures = first_to_check(said), view.headline(found.labels)
         return {
             verdict: shown.note("" if reviewing.has_student(run) else _EXAMPLE)
             + shown.verdict(said)

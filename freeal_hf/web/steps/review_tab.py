@@ -271,9 +271,10 @@ def _accuracy(run: Run) -> str:
     found = checking.score(run)
     if found is None:
         return ""
+    said = view_of(run.task).results.range(found.low, found.high)
     return shown.note(
-        f"You have checked {found.answered} of {found.drawn} texts: between {found.low:.0%} and {found.high:.0%} of "
-        f"all labels are right, about {found.accuracy:.0%}. Such a range is right in 95 of 100 cases."
+        f"You have checked {found.answered} of {found.drawn} texts: {said}. The best guess is "
+        f"{100 * found.accuracy:.0f}. Such a range is right in 95 of 100 cases."
     )
 
 

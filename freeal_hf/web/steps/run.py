@@ -33,6 +33,7 @@ from freeal_hf.web.views.registry import view_of
 _MODELS = {
     choices.EMBEDDED: "A free model on this machine",
     choices.PROVIDER: "A chat model of a Hugging Face provider",
+    choices.ANTHROPIC: "A chat model of Anthropic",
     choices.OWN_URL: "A chat model on my own server",
 }
 _LOSSES = "What the small model finds easy and hard"
@@ -70,9 +71,9 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         annotator = gr.Radio(kinds, value=choices.EMBEDDED, label="Which model labels the texts?")
         about = gr.HTML(_about(choices.EMBEDDED))
         with gr.Row():
-            model = gr.Textbox(choices.DEFAULT_MODEL, label="Model", visible=False, min_width=280)
+            model = gr.Textbox(label="Model", visible=False, min_width=280)
             url = gr.Textbox(
-                label="Address of the endpoint", placeholder="https://host/v1", visible=False, min_width=280
+                label="Address of the server", placeholder="https://host/v1", visible=False, min_width=280
             )
         key = key_field()
         with gr.Row():
@@ -88,6 +89,15 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
                 value=min(2, settings.max_rounds),
                 step=1,
                 label="Rounds: each further one labels the doubtful texts again",
+                min_width=280,
+            )
+            samples = gr.Slider(
+                1,
+                choices.MOST_SAMPLES,
+                value=1,
+                step=1,
+                label="Answers for each text: more cost as many times more, and show where the model is unsure",
+                visible=False,
                 min_width=280,
             )
         estimate = gr.HTML(elem_id="estimate")
@@ -109,7 +119,7 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
     about_losses = gr.HTML(elem_id="about-live-losses")
     losses = gr.Plot(show_label=False, visible=False, elem_id="live-losses")
 
-    chosen = [annotator, model, url, student, rounds]
+    chosen = [annotator, model, url, student, rounds, samples]
     seen = [
         choosing,
         status,
@@ -130,19 +140,20 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
     def show_annotator(kind: str) -> Update:
         return {
             about: _about(kind),
-            model: gr.update(visible=kind != choices.EMBEDDED),
+            model: gr.update(value=choices.DEFAULT_MODELS.get(kind, ""), visible=kind != choices.EMBEDDED),
             url: gr.update(visible=kind == choices.OWN_URL),
-            key: gr.update(visible=kind == choices.OWN_URL),
+            key: gr.update(visible=kind in choices.WITH_KEY),
+            samples: gr.update(visible=kind != choices.EMBEDDED),
         }
 
-    annotator.change(show_annotator, annotator, [about, model, url, key], **QUIET)
+    annotator.change(show_annotator, annotator, [about, model, url, key, samples], **QUIET)
 
     @showing_errors
-    def estimate_run(run_id: str, kind: str, name: str, address: str, pupil: str, count: float) -> Update:
+    def estimate_run(run_id: str, *chosen: Any) -> Update:
         """Shows the estimate, or what is missing. The language model is not called."""
         run = starting.described(backend, run_id)
         try:
-            choice = choices.check_choice(kind, name, address, pupil, count, settings)
+            choice = choices.check_choice(settings, *chosen)
         except InputError as error:  # shown in the estimate only, because the choice may be incomplete
             return {estimate: shown.note(str(error), "warning"), **startable(False)}
         weak = view_of(run.task).weak if choice.annotator == choices.EMBEDDED else ""
@@ -170,7 +181,7 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
         api_visibility="private",
     )
     gr.on(
-        [annotator.change, model.change, url.change, student.change, rounds.change],
+        [annotator.change, model.change, url.change, student.change, rounds.change, samples.change],
         forget_estimate,
         None,
         estimated,
@@ -229,11 +240,12 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
             address: str,
             pupil: str,
             count: float,
+            answers: float,
             secret: str,
             typed: str,
             login: gr.OAuthToken | None,
         ) -> Update:
-            given = (kind, name, address, pupil, count)
+            given = (kind, name, address, pupil, count, answers)
             starting.start(backend, run_id, given, own_token(login, typed), secret, is_trial=is_trial)
             return look(run_id)
 
@@ -283,8 +295,8 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
 
 
 def key_field() -> gr.Textbox:
-    """Returns a field for the key of the visitor's endpoint."""
-    return gr.Textbox(label="Key of the endpoint, if it needs one", type="password", visible=False)
+    """Returns a field for the key of the visitor."""
+    return gr.Textbox(label="Your key for this model, if it needs one", type="password", visible=False)
 
 
 def forget_secrets(used: Any, *fields: gr.Textbox) -> None:
@@ -298,8 +310,8 @@ def forget_secrets(used: Any, *fields: gr.Textbox) -> None:
 
 
 def wants_key(run: Run) -> bool:
-    """Returns whether a run calls the visitor's endpoint, whose key the Space does not keep."""
-    return bool(run.choice.get("choice", {}).get("annotator") == choices.OWN_URL)
+    """Returns whether a run needs the key of the visitor, which the Space does not keep."""
+    return run.choice.get("choice", {}).get("annotator") in choices.WITH_KEY
 
 
 def _status(backend: Backend, run: Run, has_begun: bool, seconds_left: float | None) -> str:
@@ -325,7 +337,7 @@ def _status(backend: Backend, run: Run, has_begun: bool, seconds_left: float | N
     if run.state == DOUBTFUL:
         message += (
             " The run stopped before the training, and all answers are kept. If the answers are right, press Use "
-            "these answers. Otherwise press Start over and describe the labels better, or choose another annotator."
+            "these answers. Otherwise press Start over and describe the labels better, or choose another model."
         )
     return shown.note(message, _KINDS[run.state])
 
@@ -339,6 +351,8 @@ def _about(kind: str) -> str:
     elif kind == choices.PROVIDER:
         login = "your own login" if HAS_LOGIN else "your own token"
         said = f"It reads your texts, and is paid through {login}."
+    elif kind == choices.ANTHROPIC:
+        said = "It reads your texts, and is paid through your own key, which is kept in memory only."
     else:
         said = "Any public server with OpenAI's protocol. It reads your texts. Your key is kept in memory only."
     return shown.note(said)

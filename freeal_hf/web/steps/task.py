@@ -152,7 +152,8 @@ def _fitting(run: Run) -> TaskView:
     """Returns the view of the task, or of what the data fit."""
     if run.task:
         return view_of(run.task)
-    return next(view for view in VIEWS.values() if view.of_words == run.data.get("has_words", False))
+    fits = (run.data.get("has_words", False), run.data.get("has_several", False))
+    return next(view for view in VIEWS.values() if (view.of_words, view.of_several) == fits)
 
 
 def _rows(descriptions: Any, mark: str) -> list[list[str]]:

@@ -50,12 +50,20 @@ class ResultTexts:
         series (`str`): The name of their scores in a figure.
         about_losses (`str`): Explains the figure of the losses.
         colour (`str`): The meaning of the colours of the map.
+        unknown (`str`): Says that nothing is known about the accuracy of the labels.
+        between (`str`): Says how many labels are probably right, with the fields `low` and `high`, out of 100.
     """
 
     final: str
     series: str
     about_losses: str
     colour: str
+    unknown: str
+    between: str
+
+    def range(self, low: float, high: float) -> str:
+        """Returns how many labels are probably right, from the limits of their share."""
+        return self.between.format(low=100 * low, high=100 * high)
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,9 @@ class TaskView(ABC):
 
     of_words: ClassVar[bool] = False
     """Whether the true labels are tags of words."""
+
+    of_several: ClassVar[bool] = False
+    """Whether the true label of a text can be several labels."""
 
     refuses_words: ClassVar[str] = ""
     """The error for data with lists of words; empty if the task can use them."""
@@ -139,6 +150,14 @@ class TaskView(ABC):
             labels (`DataFrame`): The result of `frame`.
         """
         return [("texts have a label", f"{int(labels['label'].notna().sum()):,}")]
+
+    @abstractmethod
+    def measured(self, last: Mapping[str, Any]) -> str:
+        """Returns how many labels are right, from the true labels of the data; empty if there are none.
+
+        Args:
+            last (`Mapping`): The record of the last round.
+        """
 
     @abstractmethod
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:

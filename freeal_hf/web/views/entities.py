@@ -51,6 +51,8 @@ class EntityView(TaskView):
             "again. Most words are outside of entities."
         ),
         colour="the type of most of its entities",
+        unknown="How many entities are right cannot be known yet.",
+        between="between {low:.0f} and {high:.0f} of 100 texts probably have exactly the right entities",
     )
     trial = Trial(
         text="try-sentence",
@@ -79,6 +81,12 @@ class EntityView(TaskView):
     def headline(self, labels: "pd.DataFrame") -> list[tuple[str, str]]:
         found = f"{entities.count_types(labels).total():,}"
         return [(f"entities found in {counted(len(labels), 'text')}", found)]
+
+    def measured(self, last: Mapping[str, Any]) -> str:
+        if last["label_f1"] is None:
+            return ""
+        right, found = 100 * last["label_precision"], 100 * last["label_recall"]
+        return f"{right:.0f} of 100 entities are right, and {found:.0f} of 100 true entities were found."
 
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
         return entities.count_types(labels)

@@ -44,6 +44,8 @@ class LabelSetView(TaskView):
             "labelled again."
         ),
         colour="the rarest of its final labels",
+        unknown="How many texts have the right labels cannot be known yet.",
+        between="between {low:.0f} and {high:.0f} of 100 texts probably have exactly the right labels",
     )
     trial = Trial(
         text="try-labels-text",
@@ -52,6 +54,7 @@ class LabelSetView(TaskView):
         about="Predicts the probability of each label of a text with the trained small model.",
         other="The small model of this run gives a text any number of labels: use find_labels.",
     )
+    of_several = True
     refuses_words = LabelView.refuses_words
     unit = "labels of texts"
     counted = "texts"
@@ -86,6 +89,10 @@ class LabelSetView(TaskView):
         frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
         return frame
 
+    def measured(self, last: Mapping[str, Any]) -> str:
+        right = last["label_exact_match"]
+        return "" if right is None else f"{100 * right:.0f} of 100 texts have exactly the right labels."
+
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
         return Counter(name for names in labels["names"].dropna() for name in names)
 
@@ -93,7 +100,7 @@ class LabelSetView(TaskView):
         if rounds[-1]["label_micro_f1"] is None:
             return ""
         keys = ("label_micro_f1", "label_macro_f1", "label_exact_match")
-        rows = [[str(record["round"]), *(f"{record[key]:.1%}" for key in keys)] for record in rounds]
+        rows = [[str(record["round"] + 1), *(f"{record[key]:.1%}" for key in keys)] for record in rounds]
         by_label = [
             [name, "none in labels and true labels" if f1 is None else f"{f1:.1%}"]
             for name, f1 in rounds[-1]["label_f1_by_label"].items()

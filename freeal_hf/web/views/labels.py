@@ -45,6 +45,8 @@ class LabelView(TaskView):
             "it finds easy: these labels are probably right. Those on the right are doubtful, and are labelled again."
         ),
         colour="the final label",
+        unknown="How many labels are right cannot be known yet.",
+        between="between {low:.0f} and {high:.0f} of 100 labels are probably right",
     )
     trial = Trial(
         text="try-text",
@@ -72,6 +74,10 @@ class LabelView(TaskView):
         annotator, student = frame["annotator_label"], frame["student_label"]
         frame["differs"] = annotator.notna() & student.notna() & (annotator != student)
         return frame
+
+    def measured(self, last: Mapping[str, Any]) -> str:
+        right = last.get("label_accuracy")
+        return "" if right is None else f"{100 * right:.0f} of 100 labels are right."
 
     def counts(self, labels: "pd.DataFrame") -> Mapping[str, int]:
         return labels["label"].value_counts()
