@@ -70,13 +70,13 @@ def build(backend: Backend) -> gr.Blocks:
             own = gr.Button("Label my texts", size="lg", elem_id="label-texts")
         with gr.Column(visible=False) as working:
             with gr.Accordion(
-                "Hugging Face token, for inference providers and pushes", open=False, visible=not HAS_LOGIN
+                "Hugging Face token, for models of providers and for uploads", open=False, visible=not HAS_LOGIN
             ):
                 token = gr.Textbox(
                     label="Your token",
                     type="password",
                     placeholder="hf_…",
-                    info="Kept in memory only, while your run or a push needs it. This field is emptied after use.",
+                    info="Kept in memory only, while your run or an upload needs it. This field is emptied after use.",
                 )
             _add_start_over(backend, run_id)
             # Not a Walkthrough: it closes all steps after the current one.

@@ -133,7 +133,7 @@ def losses(events: Sequence[Mapping[str, Any]], unit: str = "texts", *, has_slid
     figure.update_layout(barmode="stack")
     if has_slider:
         slider = {"active": len(shown) - 1, "steps": steps, "pad": {"t": 56, "b": 8}, "bordercolor": _GREY}
-        figure.update_layout(sliders=[{**slider, "currentvalue": {"prefix": "round · epoch: "}}])
+        figure.update_layout(sliders=[{**slider, "currentvalue": {"prefix": "round · pass over the texts: "}}])
     figure.update_xaxes(range=[0, highest])
     return figure
 

@@ -54,7 +54,7 @@ def push(page, name):
     page.get_by_role("tab", name="Download").click()
     field = page.locator("#push-name input, #push-name textarea")
     if not field.is_visible():
-        page.get_by_role("button", name="Push to the Hub").click()
+        page.get_by_role("button", name="Upload to the Hugging Face Hub").click()
     field.fill(name)
     page.click("#push")
 

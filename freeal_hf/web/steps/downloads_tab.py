@@ -60,11 +60,11 @@ def build(backend: Backend, page: Page) -> None:
         )
     # For programs, which get the file itself. `gr.api` would return its path on the server.
     chosen_kind.input(download, [page.run_id, chosen_kind], file, api_name="download")
-    with gr.Accordion("Push to the Hub", open=False):
+    with gr.Accordion("Upload to the Hugging Face Hub", open=False):
         login = "Log in at the top first." if HAS_LOGIN else "Enter your token at the top first."
         gr.HTML(f"<p>Creates a private dataset and a private model in your account, with your token. {login}</p>")
         name = gr.Textbox(label="Name", placeholder="my-reviews", elem_id="push-name")
-        push = gr.Button("Push", elem_id="push")
+        push = gr.Button("Upload", elem_id="push")
         pushed = gr.HTML(label="pushed", elem_id="pushed")
 
     @showing_errors
@@ -81,7 +81,7 @@ def build(backend: Backend, page: Page) -> None:
     done = push.click(push_run, [page.run_id, name, page.token], pushed, api_name="push")
     forget_secrets(done, page.token)
     with gr.Accordion("Delete this run now", open=False):
-        gr.HTML("<p>Data, labels and student are deleted from this Space at once.</p>")
+        gr.HTML("<p>Your data, the labels and the small model are deleted from this Space at once.</p>")
         delete = gr.Button("Delete", variant="stop", elem_id="delete")
 
     @showing_errors
@@ -108,5 +108,5 @@ def _push(backend: Backend, run: Run, name: str, token: str) -> list[str]:
     )
     if done.returncode:
         _, mark, message = done.stderr.rpartition("freeal-hf: error: ")
-        raise InputError(message.strip() if mark else "The push ended unexpectedly; try again.")
+        raise InputError(message.strip() if mark else "The upload ended unexpectedly; try again.")
     return [line.strip() for line in done.stdout.splitlines() if line.strip()]

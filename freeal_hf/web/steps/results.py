@@ -22,6 +22,7 @@ _EXAMPLE = (
     "This is a finished example: messages to the customer service of a shop. Start over to label your own texts."
 )
 _ABOUT_CONFIDENCE = "Each bar counts texts. The labels on the left are doubtful: check them first."
+_ABOUT_SLIDER = "The slider shows how this changed during the training."
 _ABOUT_MAP = (
     "Each mark is a text. Texts that the small model finds similar are close to each other. Colour and shape show {}. "
     "Hollow marks are doubtful. Large marks are examples that were shown to the language model. Point at a mark to "
@@ -120,7 +121,7 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> None:
             confidences: gr.update(value=pictures.confidences(sure), visible=is_known),
             quality: pictures.quality(found.rounds, view.kind.measure, view.results.series),
             scores: view.scores(found.rounds) + shown.figures(_costs(found)),
-            about_losses: shown.paragraph(f"{view.results.about_losses} The slider changes the epoch."),
+            about_losses: shown.paragraph(f"{view.results.about_losses} {_ABOUT_SLIDER}"),
             losses: pictures.losses(events, view.unit, has_slider=True),
             about_map: shown.paragraph(_ABOUT_MAP.format(view.results.colour)),
             text_map: None,
