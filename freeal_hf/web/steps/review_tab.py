@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 DOUBTFUL, SAMPLE = "The most doubtful texts", "A random sample"
 _ABOUT = {
     DOUBTFUL: "These labels are most likely to be wrong, the worst first. Your answers replace them.",
-    SAMPLE: "Your answers measure how many labels are right. The labels are hidden, so that they do not influence "
-    "you. You can stop at any time, and 30 answers give a useful range.",
+    SAMPLE: "Your answers measure how many labels are right. {} You can stop at any time, and 30 answers give a "
+    "useful range.",
 }
 _LINES_PER_TEXT = 4  # maximum length of the lines of entities, as a multiple of the length of the text
 _MOST_UNDONE = 100
@@ -75,7 +75,7 @@ def build(backend: Backend, page: Page, run_step: RunStep) -> Part:
         has_answers = bool(reviewing.read_corrections(run)) or bool(checking.answered(run))
         update: Update = {
             which: chosen,
-            about: shown.paragraph(_ABOUT[chosen]),
+            about: shown.paragraph(_ABOUT[chosen].format(view_of(run.task).about_sample)),
             accuracy: _accuracy(run) if chosen == SAMPLE else "",
             problem: "",
             sample: wanted,

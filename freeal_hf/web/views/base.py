@@ -176,6 +176,9 @@ class TaskView(ABC):
 
     # ---- Corrections ----
 
+    about_sample: ClassVar[str] = "The labels are hidden, so that they do not influence you."
+    """Explains what a person sees of the labels while checking a random sample."""
+
     @abstractmethod
     def ask(self, row: Any, names: Sequence[str], *, is_blind: bool) -> Question:
         """Returns the question of a card about a text.

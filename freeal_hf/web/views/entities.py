@@ -71,6 +71,7 @@ class EntityView(TaskView):
     )
     annotated_per_second = 50
     map_column = "main_type"
+    about_sample = "The entities of the result are marked: correct them if they are wrong, and save."
 
     def example(self) -> TokenClassification:
         return reading.example_entities()
