@@ -1,7 +1,7 @@
 """Measures how long the web app takes to answer while a run trains. It needs `freeal-hf[space,demo]` and no network.
 
-It starts the web app, opens the finished example, starts a run of the example's messages, and calls the functions of
-the page in turn while that run trains. Each call waits for its result, as a visitor does.
+It starts the web app, opens the finished example, and calls the functions of the page in turn, before a run of the
+example's messages and while it trains. Each call waits for its result, as a visitor does.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import httpx
 import numpy as np
 from gradio_client import Client
 
+Seconds = dict[str, list[float]]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -32,14 +34,14 @@ def main() -> None:
         command = [sys.executable, "-m", "freeal_hf", "space", "--port", str(port)]
         server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
-            report(measure(f"http://127.0.0.1:{port}", repeats))
+            report(*measure(f"http://127.0.0.1:{port}", repeats))
         finally:
             server.terminate()
             server.wait(30)
 
 
-def measure(url: str, repeats: int) -> dict[str, list[float]]:
-    """Returns the seconds of each call, by its name."""
+def measure(url: str, repeats: int) -> tuple[Seconds, Seconds]:
+    """Returns the seconds of each call, by its name, before a run and while it trains."""
     call = connect(url).predict
     example = call(api_name="/open_example")["run"]
     first = call(example, api_name="/texts_to_check")[0]["id"]
@@ -58,17 +60,24 @@ def measure(url: str, repeats: int) -> dict[str, list[float]]:
     }
     for one in calls.values():
         one()  # the first call loads libraries, before any visitor comes
+    before = timed(calls, repeats)
     call(run, rounds=2, api_name="/start")
     while (call(run, api_name="/status")["progress"] or {}).get("phase") != "training":
         time.sleep(1)
+    during = timed(calls, repeats)
+    print(f"After the last call the run was {call(run, api_name='/status')['state']}.\n")
+    call(run, api_name="/stop")
+    return before, during
+
+
+def timed(calls: dict[str, Callable[[], Any]], repeats: int) -> Seconds:
+    """Makes each call several times."""
     seconds = defaultdict(list)
     for _ in range(repeats):
         for name, one in calls.items():
             started = time.perf_counter()
             one()
             seconds[name].append(time.perf_counter() - started)
-    print(f"After the last call the run was {call(run, api_name='/status')['state']}.\n")
-    call(run, api_name="/stop")
     return seconds
 
 
@@ -82,11 +91,12 @@ def connect(url: str) -> Client:
     raise TimeoutError(url)
 
 
-def report(seconds: dict[str, list[float]]) -> None:
-    """Prints a table."""
-    print("| call | median | 95 % of the calls within | longest |\n|---|---|---|---|")
-    for name, values in seconds.items():
-        print(f"| {name} | {np.median(values):.2f} s | {np.quantile(values, 0.95):.2f} s | {max(values):.2f} s |")
+def report(before: Seconds, during: Seconds) -> None:
+    """Prints the medians and the longest times as a table."""
+    print("| call | before the run | while it trains |\n|---|---|---|")
+    for name in before:
+        cells = [f"{np.median(one[name]):.2f} s (longest {max(one[name]):.2f} s)" for one in (before, during)]
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
