@@ -3,10 +3,10 @@
     make bench-audited_runs DATA=../shared/data
     python benchmarks/audited_runs.py --data ../shared/data --quick    # one column, 200 texts
 
-The annotators are recorded LLMs, and the student is the default one, trained on the CPU. `LoopConfig(audit=100)` stops
-a run after its first round. The script answers with gold as a perfect person, and the run continues. Accuracies of
-both rounds are those of the texts that were not audited; the estimates are of all texts. Runs are kept in --runs. If
-the script is started again, it continues.
+The annotators are recorded LLMs and labels that are flipped at random. The student is the default one, trained on the
+CPU. `LoopConfig(audit=100)` stops a run after its first round. The script answers with gold as a perfect person, and
+the run continues. Accuracies of both rounds are those of the texts that were not audited; the estimates are of all
+texts. Runs are kept in --runs. If the script is started again, it continues.
 """
 
 import argparse
@@ -33,11 +33,21 @@ SETS = (
     ("babe", "gpt_4"),
     ("babe", "llama_13b"),
     ("mr", "llm"),
+    # the share of labels that are flipped at random
+    ("trec", "0.4"),
+    ("subj", "0.2"),
 )
 HEADER = (
     *("labels", "texts", "annotator", "student", "final", "estimated"),
     *("student, audit", "final, audit", "estimated, audit"),
 )
+
+
+def flipped(gold: list[int], share: float, names: list[str], seed: int) -> list[str]:
+    """Gold, of which a share has another label at random."""
+    rng = np.random.default_rng(seed)
+    others = (np.array(gold) + rng.integers(1, len(names), len(gold))) % len(names)
+    return [names[label] for label in np.where(rng.random(len(gold)) < share, others, gold)]
 
 
 def fill_in(sheet: Path, gold: dict[str, str]) -> set[str]:
@@ -56,11 +66,15 @@ def fill_in(sheet: Path, gold: dict[str, str]) -> set[str]:
 def run_cell(folder: Path, column: str, output: Path, seed: int, limit: int, audited: int) -> list[str]:
     """One run, as a row of the table."""
     task = load_task(folder / "task.yaml")
-    texts = read_data(folder / "train.csv", task, gold_column="gold", extra_columns=(column,))
+    is_flipped = column.startswith("0.")
+    texts = read_data(folder / "train.csv", task, gold_column="gold", extra_columns=() if is_flipped else (column,))
     texts = texts.shuffle(seed=seed).select(range(min(limit, len(texts))))
-    annotator = ColumnAnnotator(dict(zip(texts["id"], texts[column], strict=True)), column)
+    answers = flipped(texts["gold"][:], float(column), task.label_names, seed) if is_flipped else texts[column][:]
+    annotator = ColumnAnnotator(dict(zip(texts["id"], answers, strict=True)), column)
     args = FreeALConfig(output_dir=str(output), seed=seed, use_cpu=True, disable_tqdm=True)
-    loop = FreeAL(task, annotator, args=args, loop=LoopConfig(num_rounds=2, audit=audited))
+    # The answers of some models look random on 300 texts.
+    settings = LoopConfig(num_rounds=2, audit=audited, allow_doubtful_answers=True)
+    loop = FreeAL(task, annotator, args=args, loop=settings)
     result = loop.run(texts)
     sheet = output / AUDIT_CSV
     if result.audit_sheet is not None:
@@ -101,12 +115,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--sets", nargs="+", default=[name for name, _ in SETS], help="corpora")
     parser.add_argument("--limit", type=int, default=500, help="at most so many texts of each corpus")
     parser.add_argument("--audited", type=int, default=100, help="texts that a person labels")
     parser.add_argument("--runs", type=Path, default=Path("benchmarks/results/audited_runs"))
     parser.add_argument("--quick", action="store_true", help="one column, 200 texts")
     options = parser.parse_args()
-    sets = SETS[:1] if options.quick else SETS
+    sets = SETS[:1] if options.quick else [each for each in SETS if each[0] in options.sets]
     limit = 200 if options.quick else options.limit
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()

@@ -276,6 +276,7 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
         seed: int,
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
+        earlier: Sequence[tuple[np.ndarray, np.ndarray | None]] = (),
     ) -> tuple["Dataset", dict[str, Any]]:
         """Makes the dataset of a round, with one row for each row of the input, in the same order.
 
@@ -288,6 +289,8 @@ class TaskKind(KindLabels, Generic[TaskT, CorpusT, AnswersT]):
             seed (`int`): Seed of the estimate.
             votes (`np.ndarray`, *optional*): The result of `votes`.
             class_shares (`np.ndarray` of shape `(num_labels,)`, *optional*): The result of `class_shares`.
+            earlier (`Sequence[tuple]`): `probabilities` and `is_human` of the selections of earlier rounds, the oldest
+                first.
 
         Returns:
             `tuple[Dataset, dict]`: The rows with their final labels, and the round's metrics with

@@ -308,6 +308,7 @@ class EntityKind(TaskKind[TokenClassification, Sentences, EntityAnswers]):
         seed: int,
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
+        earlier: Sequence[tuple[np.ndarray, np.ndarray | None]] = (),
     ) -> tuple["Dataset", dict[str, Any]]:
         """Makes the dataset of a round, with a BIO tag for each word, and returns whether the student has learnt.
 

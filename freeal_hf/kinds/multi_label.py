@@ -19,7 +19,7 @@ from freeal_hf.kinds.label_set_corpus import LabelSetCorpus, groups_of, rows_of,
 from freeal_hf.kinds.label_set_rows import label_set_rows
 from freeal_hf.kinds.labels import AuditQuestion, Crossed, Measure, f1_facts
 from freeal_hf.kinds.neighbours import noisy_without_people
-from freeal_hf.kinds.rounds import Selection, pool_table
+from freeal_hf.kinds.rounds import Selection, pool_table, untaught_probabilities
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
 from freeal_hf.labels.class_shares import read_class_shares
 from freeal_hf.labels.doubts import label_set_doubt
@@ -217,6 +217,7 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
         seed: int,
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
+        earlier: Sequence[tuple[np.ndarray, np.ndarray | None]] = (),
     ) -> tuple["Dataset", dict[str, Any]]:
         final = final_label_sets(
             answers.labels,
@@ -229,6 +230,9 @@ class MultiLabelKind(TaskKind[MultiLabelClassification, LabelSetCorpus, LabelSet
             class_shares=class_shares,
             sources=answers.sources,
             max_labels=self.task.max_labels,
+            untaught=at_half(
+                untaught_probabilities([*earlier, (selection.probabilities, selection.is_human)]), selection.thresholds
+            ),
             seed=seed,
         )
         student = self._student(selection)

@@ -55,6 +55,36 @@ class Selection:
             return cls(**{name: arrays[name] for name in arrays.files})
 
 
+def load_probabilities(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads `probabilities` and `is_human` from the file of `Selection.save`, without the embeddings."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["probabilities"], arrays.get("is_human")
+
+
+def untaught_probabilities(students: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+    """Returns the probabilities of the last student that was not trained on the human label of each text.
+
+    Args:
+        students (`Sequence[tuple]`): `probabilities` and `is_human` of the selection of each round, the oldest first.
+
+    Returns:
+        `np.ndarray` of shape `(n, num_labels)`: The probabilities; NaN if every student was trained on the label.
+
+    Example:
+
+        >>> first = (np.array([[0.6], [0.7]]), np.array([False, False]))
+        >>> second = (np.array([[0.9], [0.8]]), np.array([True, False]))
+        >>> untaught_probabilities([first, second]).tolist()
+        [[0.6], [0.8]]
+    """
+    found = np.full(students[-1][0].shape, np.nan)
+    for probabilities, is_human in students:
+        if is_human is not None:
+            rows = np.flatnonzero(~is_human[: len(found)])
+            found[rows] = probabilities[rows]
+    return found
+
+
 def write_pool(path: Path, pool: Sequence[Demonstration], task: Task) -> None:
     """Writes demonstrations as JSON lines with label names."""
     with path.open("w", encoding="utf-8") as file:

@@ -19,7 +19,7 @@ from freeal_hf.kinds.corpus import Corpus
 from freeal_hf.kinds.label_answers import LabelAnswers
 from freeal_hf.kinds.labels import AuditQuestion, Measure
 from freeal_hf.kinds.neighbours import noisy_without_people
-from freeal_hf.kinds.rounds import Selection, pool_table
+from freeal_hf.kinds.rounds import Selection, pool_table, untaught_probabilities
 from freeal_hf.kinds.text_corpus import distinct_texts, read_human_labels, training_set, with_human_labels
 from freeal_hf.labels.calibration import student_temperature
 from freeal_hf.labels.class_shares import read_class_shares
@@ -206,6 +206,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
         seed: int,
         votes: np.ndarray | None,
         class_shares: np.ndarray | None = None,
+        earlier: Sequence[tuple[np.ndarray, np.ndarray | None]] = (),
     ) -> tuple["Dataset", dict[str, Any]]:
         allowed = answers.allowed(self.task.num_labels)
         final = final_labels(
@@ -219,6 +220,7 @@ class SingleLabelKind(TaskKind[TextClassification, Corpus, LabelAnswers]):
             class_shares=class_shares,
             sources=answers.sources,
             allowed=allowed,
+            untaught=untaught_probabilities([*earlier, (selection.probabilities, selection.is_human)]),
             seed=seed,
         )
         temperature = 1.0

@@ -12,7 +12,7 @@ from freeal_hf.labels.voting import fuse_votes, worse_annotators
 from freeal_hf.tasks import NO_LABEL
 
 # The assumed share of an annotator's right answers, and its weight in human labels.
-_USUAL, _USUAL_WORTH = 0.85, 10.0
+USUAL, _USUAL_WORTH = 0.85, 10.0
 # The weight of votes in the features. A text's embedding has the length 1.
 _VOTE_FEATURE = 0.3
 # Added before a logarithm is taken, because fused votes are overconfident.
@@ -30,7 +30,7 @@ def spread(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> np.ndarray
 
 def reliability(trust: np.ndarray) -> np.ndarray:
     """Returns the probability that each answer is right, without human labels."""
-    found: np.ndarray = expit(logit(_USUAL) + trust)
+    found: np.ndarray = expit(logit(USUAL) + trust)
     return found
 
 
@@ -40,7 +40,7 @@ def by_answer(labels: np.ndarray, trust: np.ndarray, num_labels: int) -> Callabl
 
     def log_probabilities(known: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(answered & (known != NO_LABEL))
-        right = (labels[rows] == known[rows]).sum() + _USUAL * _USUAL_WORTH
+        right = (labels[rows] == known[rows]).sum() + USUAL * _USUAL_WORTH
         accuracy = right / (len(rows) + _USUAL_WORTH)
         counts = WORTH * spread(np.arange(num_labels), np.full(num_labels, accuracy), num_labels)
         np.add.at(counts, (labels[rows], known[rows]), 1)

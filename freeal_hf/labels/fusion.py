@@ -85,20 +85,25 @@ def final_labels(
     class_shares: np.ndarray | None = None,
     sources: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
+    untaught: np.ndarray | None = None,
+    pool: Pool | None = None,
     seed: int = 0,
 ) -> FinalLabels:
     """Fuses the labels of annotator, student and people, and estimates the accuracy of the final labels.
 
-    With ten human labels or more, annotators and texts are weighted by their agreement with them (`fit_pool`).
+    With ten human labels or more, annotators and held-out predictions are weighted by their agreement with them
+    (`fit_pool`). The student has seen the answers and repeats errors, which held-out predictions do not show. It is
+    weighted too if `untaught` shows how far an earlier student that was trained on answers alone agrees with people.
 
     With fewer, an answer is kept unless held-out predictions show that the annotator makes slips (`without_slips`), or
     its own confidences say so (`admitted_slips`). The student, which has seen the labels, then decides which answers
     are slips. If there are several annotators, votes and held-out predictions are fused with a confusion matrix for
     each (`fuse_with_probe`).
 
-    A student that has not learnt its training labels (`has_learnt`) is not used. Then all answers (or the fused ones
-    of several annotators) are kept, and a text without an answer gets the held-out prediction. If labels are equally
-    probable, the annotator's is kept; without an answer there is no label. No label is chosen because of its position.
+    A student that has not learnt its training labels (`has_learnt`) is not used. With fewer than ten human labels, all
+    answers (or the fused ones of several annotators) are kept,
+    and a text without an answer gets the held-out prediction. If labels are equally probable, the annotator's is kept;
+    without an answer there is no label. No label is chosen because of its position.
 
     Known shares of the labels move the labels towards these shares, and less so for a label with few texts.
 
@@ -127,6 +132,10 @@ def final_labels(
             The number of the annotator that gave each answer. Confidences of different annotators are not comparable.
         allowed (`np.ndarray` of shape `(n, num_labels)`, *optional*):
             The labels that each text can have: the candidates of a text without an answer. By default all.
+        untaught (`np.ndarray` of shape `(n, num_labels)`, *optional*):
+            Probabilities of the last student that was not trained on the human label of the text; NaN if there is
+            none. See `untaught_probabilities`.
+        pool (`Pool`, *optional*): A fit to the human labels, by default that of `fit_pool`.
         seed (`int`): Seed of the folds.
 
     Returns:
@@ -150,17 +159,20 @@ def final_labels(
     depends = not both.any() or depends_on_text(labels[both], unseen[both])
     trust = calibrated(labels, confidences, guesses, known, np.zeros(n, dtype=int) if sources is None else sources)
 
-    pool: Pool | None = None
-    if not learnt:
+    if pool is None and (~open_).sum() >= FEWEST:
+        evidence = [by_answer(labels, trust, num_labels)] if votes is None else by_votes(votes, guesses, num_labels)
+        features = features_of(embeddings, votes, num_labels)
+        students = [(texts, texts)]
+        if learnt and untaught is not None and np.isfinite(untaught[~open_]).all(axis=1).sum() >= FEWEST:
+            students.append((smoothed_log(_where_known(untaught, unseen), count), seen))
+        pool = fit_pool(known, evidence, students, features, seed=seed)
+    if pool is not None:
+        fused = believed = pool.probabilities
+    elif not learnt:
         share = reliability(trust)
         if votes is not None:
             share = fuse_votes(votes, num_labels, known).probabilities[np.arange(n), labels]
         fused = believed = np.where(labelled[:, None], spread(labels, share, num_labels), unseen)
-    elif (~open_).sum() >= FEWEST:
-        evidence = [by_answer(labels, trust, num_labels)] if votes is None else by_votes(votes, guesses, num_labels)
-        features = features_of(embeddings, votes, num_labels)
-        pool = fit_pool(known, evidence, texts, seen, features, seed=seed)
-        fused = believed = pool.probabilities
     elif votes is not None:
         fused = fuse_with_probe(votes, guesses, known, embeddings, num_labels, seed)
         believed = at_usual_reliability(fused, trust)
@@ -173,7 +185,7 @@ def final_labels(
         believed = at_usual_reliability(np.where(labelled[:, None], meant, softmax(seen, axis=1)), trust)
         fused = cautious(believed, seen)
     bias = np.zeros(num_labels)
-    if class_shares is not None and learnt:
+    if class_shares is not None and (learnt or pool is not None):
         bias = shares_bias(np.log(fused + _TINY), class_shares)
         fused = _moved(fused, bias)
     final = likeliest(fused, preferred=labels)

@@ -7,13 +7,14 @@ confusion matrix of sets would have 2^k rows. What is lost is that one label mak
 student, which reads the text, knows it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from freeal_hf.data.ties import TIE
 from freeal_hf.labels.fusion import FinalLabels, final_labels
-from freeal_hf.labels.pool import FEWEST
+from freeal_hf.labels.label_set_pool import fit_label_pools
+from freeal_hf.labels.pool import FEWEST, Pool
 from freeal_hf.tasks import NO_LABEL
 from freeal_hf.training.probe import held_out_probabilities
 
@@ -68,12 +69,14 @@ def final_label_sets(
     class_shares: np.ndarray | None = None,
     sources: np.ndarray | None = None,
     max_labels: int | None = None,
+    untaught: np.ndarray | None = None,
     seed: int = 0,
 ) -> FinalLabelSets:
     """Fuses the sets of labels of annotators, student and people.
 
-    With ten human labels or more, the probabilities are fitted to them. A label is then final above the threshold that
-    gives the highest expected micro F1 (`best_threshold`), because 0.5 gives too few labels if most are rare.
+    With ten human labels or more, the annotators, a held-out student and a held-out student of the human labels alone
+    are weighted by their agreement with them (`fit_label_pools`). A label is then final above the threshold that gives
+    the highest expected micro F1 (`best_threshold`), because 0.5 gives too few labels if most are rare.
 
     Args:
         labels (`np.ndarray` of shape `(n, num_labels)`): The annotator's answers, or the fused ones of several
@@ -90,36 +93,41 @@ def final_label_sets(
             label.
         sources (`np.ndarray` of shape `(n,)`, *optional*): The number of the annotator that gave each answer.
         max_labels (`int`, *optional*): The maximum number of labels of a text; the most probable ones are kept.
+        untaught (`np.ndarray` of shape `(n, num_labels)`, *optional*): Probabilities of the last student that was not
+            trained on the human labels of the text, moved like those of the student; NaN if there is none.
         seed (`int`): Seed of the folds.
 
     Returns:
         `FinalLabelSets`: The final sets with their probabilities.
     """
 
-    def decide(label: int, student: np.ndarray) -> FinalLabels:
-        return final_labels(
+    known = np.full_like(labels, NO_LABEL) if human is None else human
+    held_out = _held_out(embeddings, np.where(known == NO_LABEL, labels, known), seed)
+    pools: list[Pool | None] = [None] * labels.shape[1]
+    by_hand = known[:, 0] != NO_LABEL
+    if by_hand.sum() >= FEWEST:
+        of_people = _held_out(embeddings, known, seed)
+        students = [(held_out, held_out), (of_people, of_people)]
+        if untaught is not None and np.isfinite(untaught[by_hand]).all(axis=1).sum() >= FEWEST:
+            students.append((np.where(np.isfinite(untaught), untaught, held_out), student_probabilities))
+        pools = [*fit_label_pools(known, labels[:, None] if votes is None else votes, students, seed=seed)]
+    by_label = [
+        final_labels(
             labels[:, label],
             confidences[:, label],
-            student,
+            _both(student_probabilities[:, label]),
             embeddings,
             votes=None if votes is None else votes[:, :, label],
-            human=None if human is None else human[:, label],
+            human=known[:, label],
             inclusion=inclusion,
-            class_shares=None if class_shares is None else np.array([1 - class_shares[label], class_shares[label]]),
+            held_out=_both(held_out[:, label]),
+            class_shares=None if class_shares is None else _both(class_shares[label]),
             sources=sources,
+            pool=pool,
             seed=seed,
         )
-
-    by_label: list[FinalLabels] = []
-    for label in range(labels.shape[1]):
-        yes = student_probabilities[:, label]
-        found = decide(label, np.column_stack([1 - yes, yes]))
-        if not found.student_has_learnt and human is not None and (human[:, label] != NO_LABEL).sum() >= FEWEST:
-            # A student that never gives a rare label must not keep people from correcting the annotator.
-            taught = np.where(human[:, label] == NO_LABEL, labels[:, label], human[:, label])
-            probed = decide(label, held_out_probabilities(embeddings, taught, 2, seed=seed))
-            found = replace(probed, student_has_learnt=False)
-        by_label.append(found)
+        for label, pool in enumerate(pools)
+    ]
     final = np.column_stack([found.labels for found in by_label])
     right = np.column_stack([found.confidences for found in by_label])
     final[(final == NO_LABEL).any(axis=1)] = NO_LABEL
@@ -127,11 +135,21 @@ def final_label_sets(
     yes[final[:, 0] == NO_LABEL] = np.nan
     threshold, decided = 0.5, final[:, 0] != NO_LABEL
     if any(found.pool is not None for found in by_label):
-        decided &= True if human is None else human[:, 0] == NO_LABEL
+        decided &= known[:, 0] == NO_LABEL
         threshold = best_threshold(yes[decided])
         final[decided] = np.where(np.isfinite(yes), yes > threshold, final)[decided]
     final[decided] = limited(final[decided], yes[decided], max_labels)
     return FinalLabelSets(final, yes, by_label, threshold)
+
+
+def _held_out(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the held-out probabilities that each label applies."""
+    return np.column_stack([held_out_probabilities(embeddings, each, 2, seed=seed)[:, _YES] for each in labels.T])
+
+
+def _both(yes: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of the two answers."""
+    return np.stack([1 - yes, yes], axis=-1)
 
 
 def best_threshold(probabilities: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """The conclusion of a round: its final labels, the demonstrations for the next round, and its metrics."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 def conclude(
     round_: Round,
-    previous: Round | None,
+    earlier: Sequence[Round],
     data: RunData,
     corpus: Corpus,
     answers: Any,
@@ -36,7 +37,7 @@ def conclude(
 
     Args:
         round_ (`Round`): The round.
-        previous (`Round`, *optional*): The previous round.
+        earlier (`Sequence[Round]`): The earlier rounds, the oldest first.
         data (`RunData`): The data.
         corpus (`Corpus`): The texts with all human labels.
         answers (`Answers`): The answers after the round.
@@ -50,7 +51,11 @@ def conclude(
         `dict[str, Any]`: The metrics of the round for its record, without costs.
     """
     shares = kind.class_shares(loop.class_shares)
-    labels, estimate = kind.label_rows(data.dataset, corpus, answers, selection, round_.number, seed, votes, shares)
+    # Only human labels are compared with earlier students.
+    past = [one.read_probabilities() for one in earlier if one.is_trained] if corpus.is_human.any() else []
+    labels, estimate = kind.label_rows(
+        data.dataset, corpus, answers, selection, round_.number, seed, votes, shares, past
+    )
     for worse in estimate.get("worse_annotators", ()):
         logger.warning(
             "Round %d: annotator %d of the run labels %.0f %% of %d texts like the person, and annotator %d labels "
@@ -79,7 +84,7 @@ def conclude(
     pool = kind.choose_pool(corpus, answers, selection, loop, seed) if wants_pool else []
     round_.write_demonstrations(pool, kind.task)
     counts = count_rows(kind, data.dataset, corpus, answers, labels)
-    before = previous.read_labels() if previous is not None else None
+    before = earlier[-1].read_labels() if earlier else None
     figures = {**kind.score(labels), **estimate, **convergence_figures(labels, before), "counts": counts}
     if data.test is not None:
         rows = kind.test_rows(data.test, round_.student_path, round_.number)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from freeal_hf.data.files import read_json, remove, write_atomically, write_json
 from freeal_hf.data.human_labels import as_stored, from_stored
 from freeal_hf.kinds.base import TaskKind
-from freeal_hf.kinds.rounds import Selection, read_labels, read_pool, write_pool
+from freeal_hf.kinds.rounds import Selection, load_probabilities, read_labels, read_pool, write_pool
 from freeal_hf.tasks import Demonstration, Task
 
 if TYPE_CHECKING:
@@ -187,6 +189,10 @@ class Round:
     def read_selection(self) -> Selection:
         """Reads the student's selection."""
         return Selection.load(self.path / _SELECTION)
+
+    def read_probabilities(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Reads `probabilities` and `is_human` of the selection, which need far less memory than all of it."""
+        return load_probabilities(self.path / _SELECTION)
 
     def write_selection(self, selection: Selection) -> None:
         """Writes the student's selection."""

@@ -141,7 +141,7 @@ class Rounds:
     def _conclude(self, number: int, answers: Any, selection: Selection) -> dict[str, Any]:
         return conclude(
             self.folder.round(number),
-            self.folder.round(number - 1) if number else None,
+            [self.folder.round(earlier) for earlier in range(number)],
             self.data,
             self.corpus,
             answers,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from freeal_hf.kinds.rounds import Selection
+from freeal_hf.kinds.rounds import Selection, load_probabilities
 
 
 @pytest.mark.parametrize("is_human", [None, np.array([True, False])])
@@ -14,3 +14,6 @@ def test_a_selection_is_read_as_it_was_written(tmp_path, is_human):
     assert (found.probabilities == written.probabilities).all()
     assert (found.is_human is None) == (is_human is None)
     assert is_human is None or (found.is_human == is_human).all()
+    probabilities, by_hand = load_probabilities(tmp_path / "selection.npz")
+    assert (probabilities == written.probabilities).all()
+    assert (by_hand is None) == (is_human is None)

@@ -154,6 +154,27 @@ def test_a_student_that_memorised_its_labels_does_not_raise_the_estimate():
     assert found.estimate.value == pytest.approx(right, abs=0.05)
 
 
+def test_a_student_that_memorised_the_answers_does_not_keep_people_from_correcting_them():
+    gold, embeddings, rng = corpus(900)
+    answers = np.where((gold == 0) & (rng.random(900) < 0.5), 1, gold)
+    human = np.where(np.arange(900) < 100, gold, -1)
+    taught = np.where(human < 0, answers, human)
+    found = final_labels(answers, np.full(900, np.nan), predicting(taught, 0.99), embeddings, human=human)
+    assert np.mean(found.labels[100:] == gold[100:]) > np.mean(answers[100:] == gold[100:]) + 0.1
+
+
+def test_a_student_that_agreed_with_people_before_it_saw_their_labels_outweighs_the_answers():
+    gold, embeddings, rng = corpus(900, separation=0.5)
+    answers, guesses = flipped(gold, 0.4, rng), flipped(gold, 0.05, rng)
+    human = np.where(np.arange(900) < 100, gold, -1)
+    student = predicting(np.where(human < 0, guesses, human), 0.9)
+    alone, with_earlier = (
+        np.mean(final_labels(answers, np.full(900, np.nan), student, embeddings, human=human, **more).labels == gold)
+        for more in ({}, {"untaught": predicting(guesses, 0.9)})
+    )
+    assert with_earlier > max(alone + 0.1, 0.9)
+
+
 def test_human_labels_that_were_not_drawn_at_random_give_no_estimate():
     gold, embeddings, rng = corpus(400)
     human = np.where(np.arange(len(gold)) < 60, gold, -1)
@@ -294,7 +315,7 @@ def test_a_student_that_is_not_used_changes_no_answer(situation):
     *arguments, options = situation
     found, answers = final_labels(*arguments, **options), arguments[0]
     answered = (answers != -1) & (options["human"] == -1)
-    if not found.student_has_learnt:
+    if not found.student_has_learnt and found.pool is None:
         assert (found.labels[answered] == answers[answered]).all()
 
 
@@ -377,6 +398,17 @@ def test_a_student_that_has_not_learnt_its_labels_is_not_heard():
     assert not found.student_has_learnt
     assert (found.labels[10:] == labels[10:]).all()
     assert (found.labels[:10] == gold[:10]).mean() > 0.8
+
+
+def test_human_labels_correct_the_answers_also_where_the_student_has_not_learnt():
+    gold, embeddings, rng = corpus()
+    answers = np.where((gold == 0) & (rng.random(len(gold)) < 0.7), 1, gold)
+    human = np.where(np.arange(len(gold)) % 3 == 0, gold, -1)
+    none, uniform = np.full(len(gold), np.nan), np.full((len(gold), 3), 1 / 3)
+    found = final_labels(answers, none, uniform, embeddings, human=human)
+    others = human == -1
+    assert not found.student_has_learnt
+    assert (found.labels == gold)[others].mean() > (answers == gold)[others].mean() + 0.1
 
 
 def test_a_student_that_resists_the_noise_has_learnt():

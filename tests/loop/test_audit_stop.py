@@ -3,11 +3,13 @@
 import json
 import logging
 
+import numpy as np
 import pytest
 
 from freeal_hf import Annotation, FreeAL, FreeALConfig, LoopConfig
 from freeal_hf.cli.main import main
 from freeal_hf.errors import InputError
+from freeal_hf.kinds import single_label
 from freeal_hf.loop.audit import score_audit
 from freeal_hf.loop.audit_sheet import read_sheet, write_sheet
 from freeal_hf.loop.folder import RunFolder
@@ -240,3 +242,16 @@ def test_the_answers_calibrate_the_student(run, answer):
     rows = after.dataset.select(range(5))
     found = pipeline("text-classification", model=str(after.student))(rows["text"][:])
     assert [answer["score"] for answer in found] == pytest.approx(rows["student_confidence"][:], abs=0.01)
+
+
+def test_human_labels_are_compared_with_the_student_that_was_not_trained_on_them(run, folder, answer, monkeypatch):
+    run()
+    given, untaught = answer(), []
+    whole = single_label.final_labels
+    monkeypatch.setattr(
+        single_label, "final_labels", lambda *args, **more: untaught.append(more["untaught"]) or whole(*args, **more)
+    )
+    run()
+    first, second = (folder.round(number).read_selection().probabilities for number in (0, 1))
+    is_given = np.isin(folder.round(1).read_labels()["id"], list(given))
+    assert (untaught[-1] == np.where(is_given[:, None], first, second)).all()
