@@ -109,6 +109,8 @@ def test_generated_demonstrations_are_new_and_confirmed_by_the_annotator(written
 class SentenceWriter(TextGenerator):
     """Writes sentences with what they are said to name, and finds Anna (a person) and Paris (a place) in a text."""
 
+    kinds = frozenset({"token-classification"})
+
     def __init__(self, written):
         self.written = written
 

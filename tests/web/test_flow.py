@@ -113,7 +113,8 @@ def test_the_map_shows_every_text_once_beside_its_legend(finished, visitor):
 def test_the_losses_can_be_followed_from_epoch_to_epoch(finished, visitor):
     figures = [value for value in visitor("figures", finished) if isinstance(value, dict) and "plot" in value]
     sliders = [json.loads(figure["plot"])["layout"].get("sliders") for figure in figures]
-    assert [len(slider[0]["steps"]) for slider in sliders if slider] == [4]  # two epochs in each of two rounds
+    # Two epochs in each round. The second round only trains if it changes a label.
+    assert [len(slider[0]["steps"]) for slider in sliders if slider] in ([2], [4])
 
 
 @pytest.mark.parametrize("kind", ["PDF", "../config.yaml"])
