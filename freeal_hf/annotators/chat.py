@@ -214,7 +214,7 @@ def _tokens(logprobs: Any) -> tuple[TokenLogprobs, ...]:
 def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
     # JSON has no infinity, so that some servers write null for impossible tokens
     alternatives = {
-        str(other["token"]): value
+        str(other["token"]): float(value)
         for other in entry.get("top_logprobs") or ()
         if (value := other["logprob"]) is not None
     }

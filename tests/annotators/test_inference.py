@@ -184,8 +184,11 @@ def tokens(choice: dict[str, Any]) -> list[dict[str, Any]]:
         lambda choice: tokens(choice)[0].update(logprob=math.nan),
         lambda choice: tokens(choice)[0].pop("token", None),
         lambda choice: [token.pop("top_logprobs", None) for token in tokens(choice)],
+        lambda choice: [
+            other.update(logprob="low") for one in tokens(choice) for other in one.get("top_logprobs", ())
+        ],
     ],
-    ids=["list", "as of completions", "not a number", "without text", "without alternatives"],
+    ids=["list", "as of completions", "not a number", "without text", "without alternatives", "alternatives in words"],
 )
 def test_log_probabilities_in_another_format_are_ignored(
     change: Callable[[dict[str, Any]], object], task: TextClassification, start: Start
