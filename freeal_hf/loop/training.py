@@ -85,7 +85,7 @@ class StudentTraining:
         previous = self._previous(round_, wanted)
         if previous is not None:
             logger.info(
-                "Round %d: no label has changed, so that the student of round %d is kept.",
+                "Round %d: no label has changed, so the student of round %d is kept.",
                 round_.number,
                 previous.number,
             )

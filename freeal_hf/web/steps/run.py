@@ -96,7 +96,7 @@ def build(backend: Backend, page: Page, described: Any) -> RunStep:
                 choices.MOST_SAMPLES,
                 value=1,
                 step=1,
-                label="Answers for each text: more cost as many times more, and show where the model is unsure",
+                label="Answers for each text: several show where the model is unsure, and each is paid for",
                 visible=False,
                 min_width=280,
             )
