@@ -77,7 +77,7 @@ def untaught_probabilities(students: Sequence[tuple[np.ndarray, np.ndarray | Non
         >>> untaught_probabilities([first, second]).tolist()
         [[0.6], [0.8]]
     """
-    found = np.full(students[-1][0].shape, np.nan)
+    found = np.full_like(students[-1][0], np.nan)
     for probabilities, is_human in students:
         if is_human is not None:
             rows = np.flatnonzero(~is_human[: len(found)])

@@ -22,7 +22,7 @@ from freeal_hf.labels.audit import Interval
 from freeal_hf.labels.class_shares import most_right, shares_bias
 from freeal_hf.labels.doubts import depends_on_text
 from freeal_hf.labels.evidence import by_answer, by_votes, features_of, reliability, spread
-from freeal_hf.labels.pool import FEWEST, Pool, fit_pool
+from freeal_hf.labels.pool import FEWEST, Pool, compared_students, fit_pool
 from freeal_hf.labels.slips import at_usual_reliability, cautious, without_slips
 from freeal_hf.labels.trust import calibrated
 from freeal_hf.labels.voting import WorseAnnotator, fuse_votes, fuse_with_probe, worse_annotators
@@ -162,9 +162,9 @@ def final_labels(
     if pool is None and (~open_).sum() >= FEWEST:
         evidence = [by_answer(labels, trust, num_labels)] if votes is None else by_votes(votes, guesses, num_labels)
         features = features_of(embeddings, votes, num_labels)
-        students = [(texts, texts)]
-        if learnt and untaught is not None and np.isfinite(untaught[~open_]).all(axis=1).sum() >= FEWEST:
-            students.append((smoothed_log(_where_known(untaught, unseen), count), seen))
+        before = None if untaught is None or not learnt else _restricted(untaught, allowed)
+        compared = compared_students(unseen, before, _where_known(student_probabilities, unseen), ~open_)
+        students = [(smoothed_log(fitted, count), smoothed_log(used, count)) for fitted, used in compared]
         pool = fit_pool(known, evidence, students, features, seed=seed)
     if pool is not None:
         fused = believed = pool.probabilities

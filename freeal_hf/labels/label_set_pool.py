@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from freeal_hf.labels.evidence import USUAL
-from freeal_hf.labels.pool import FOLDS, HELD, HELD_BIAS, MOST_FITTED, STUDENT, Pool
+from freeal_hf.labels.pool import FOLDS, HELD, HELD_BIAS, STUDENT, Pool, folds_of
 from freeal_hf.tasks import NO_LABEL
 
 _CLIPPED = 1e-3
@@ -38,9 +38,7 @@ def fit_label_pools(
     Returns:
         `list[Pool]`: The fit for each label.
     """
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(np.flatnonzero(human[:, 0] != NO_LABEL))[:MOST_FITTED])
-    fold = rng.permutation(len(rows)) % FOLDS
+    rows, fold = folds_of(human[:, 0] != NO_LABEL, seed)
     said = np.where(votes == NO_LABEL, 0, (2 * votes - 1) * logit(USUAL)).transpose(0, 2, 1)
     unseen, seen = (
         np.dstack([said, *(logit(np.clip(pair[i], _CLIPPED, 1 - _CLIPPED)) for pair in students)]) for i in (0, 1)

@@ -14,7 +14,7 @@ import numpy as np
 from freeal_hf.data.ties import TIE
 from freeal_hf.labels.fusion import FinalLabels, final_labels
 from freeal_hf.labels.label_set_pool import fit_label_pools
-from freeal_hf.labels.pool import FEWEST, Pool
+from freeal_hf.labels.pool import FEWEST, Pool, compared_students
 from freeal_hf.tasks import NO_LABEL
 from freeal_hf.training.probe import held_out_probabilities
 
@@ -107,9 +107,8 @@ def final_label_sets(
     by_hand = known[:, 0] != NO_LABEL
     if by_hand.sum() >= FEWEST:
         of_people = _held_out(embeddings, known, seed)
-        students = [(held_out, held_out), (of_people, of_people)]
-        if untaught is not None and np.isfinite(untaught[by_hand]).all(axis=1).sum() >= FEWEST:
-            students.append((np.where(np.isfinite(untaught), untaught, held_out), student_probabilities))
+        students = compared_students(held_out, untaught, student_probabilities, by_hand)
+        students.append((of_people, of_people))
         pools = [*fit_label_pools(known, labels[:, None] if votes is None else votes, students, seed=seed)]
     by_label = [
         final_labels(

@@ -13,7 +13,7 @@ FEWEST = 10
 """The smallest number of human labels for a fit."""
 
 FOLDS = 20
-MOST_FITTED = 1000
+_MOST_FITTED = 1000
 # Prior means of the weights of annotators and of a student, and the strength of the penalty.
 _ANNOTATOR, STUDENT, HELD = 1.0, 0.25, 10.0
 HELD_BIAS = 2.0
@@ -36,6 +36,43 @@ class Pool:
     probabilities: np.ndarray
     held_out: np.ndarray
     rows: np.ndarray
+
+
+def folds_of(by_hand: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws the texts whose human labels a fit uses, at most 1,000, and their folds.
+
+    Args:
+        by_hand (`np.ndarray` of shape `(n,)`): Whether a text has a human label.
+        seed (`int`): Seed of the draw.
+
+    Returns:
+        `tuple`: The sorted indices of `h` texts, and the fold of each, from 0 to `FOLDS - 1`.
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.permutation(np.flatnonzero(by_hand))[:_MOST_FITTED])
+    return rows, rng.permutation(len(rows)) % FOLDS
+
+
+def compared_students(
+    held_out: np.ndarray, untaught: np.ndarray | None, student: np.ndarray, by_hand: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns the students that can be compared with human labels, as pairs of probabilities for a fit.
+
+    Args:
+        held_out (`np.ndarray` of shape `(n, num_labels)`): The predictions of a student that has not seen the labels.
+        untaught (`np.ndarray` of shape `(n, num_labels)`, *optional*): Those of the last student that was not trained
+            on the human label of the text; NaN if there is none.
+        student (`np.ndarray` of shape `(n, num_labels)`): Those of the newest student.
+        by_hand (`np.ndarray` of shape `(n,)`): Whether a text has a human label.
+
+    Returns:
+        `list[tuple]`: The predictions that weights are fitted to, and those that choose the labels. The newest student
+        is only in the list if `untaught` has the predictions of at least `FEWEST` texts with a human label.
+    """
+    students = [(held_out, held_out)]
+    if untaught is not None and np.isfinite(untaught[by_hand]).all(axis=1).sum() >= FEWEST:
+        students.append((np.where(np.isfinite(untaught), untaught, held_out), student))
+    return students
 
 
 def fit_pool(
@@ -68,12 +105,9 @@ def fit_pool(
         features (`np.ndarray` of shape `(n, d)`): Features of the texts.
         seed (`int`): Seed of the folds.
     """
-    rng = np.random.default_rng(seed)
-    rows = np.flatnonzero(human != NO_LABEL)
-    rows = np.sort(rng.permutation(rows)[:MOST_FITTED])
+    rows, fold = folds_of(human != NO_LABEL, seed)
     known = np.full_like(human, NO_LABEL)
     known[rows] = human[rows]
-    fold = rng.permutation(len(rows)) % FOLDS
     # Only directions in which the labelled texts differ can get a weight.
     features = features @ np.linalg.svd(features[rows], full_matrices=False)[2].T
 
